@@ -1,0 +1,26 @@
+"""From CT archives and reports to training data for fine-grained vision-language models."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent.parent
+
+
+def _check_neighbours() -> None:
+    """Refuse to run with another `schemas` than the one installed beside this package.
+
+    The name is a common one: a `schemas.py` in the working folder would be imported in its
+    place under `python -m` or a Prefect worker.
+    """
+    spec = find_spec("schemas")
+    found = Path(spec.origin).resolve() if spec and spec.origin else None
+    if found != _HERE / "schemas" / "__init__.py":
+        raise ImportError(
+            f"fvlm_data needs its own package `schemas` beside it in {_HERE}, but Python finds "
+            f"{found}: run from another folder, or rename what stands in its way"
+        )
+
+
+_check_neighbours()

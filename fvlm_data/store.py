@@ -1,0 +1,374 @@
+"""The store: Delta Lake tables and files in one folder or bucket."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from fsspec.implementations.local import LocalFileSystem
+
+import schemas
+from fvlm_data.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+COMMIT_ATTEMPTS = 30
+ITEMS_A_PREDICATE = 2000
+TARGET_FILE_BYTES = 128 * 1024 * 1024
+MARK = "store.json"
+
+
+class Store:
+    """Tables and files below one URL; the only place that reads and writes them.
+
+    A file is seen whole or not at all: it is written under a temporary name and renamed (on
+    object storage: one put). A table changes by atomic commits.
+    """
+
+    def __init__(self, url: str, filesystem: Any, root: str, store_id: str) -> None:
+        """Use `Store.create` or `Store.open`."""
+        self.url = url
+        self.store_id = store_id
+        self._fs = filesystem
+        self._root = root
+
+    @classmethod
+    def create(cls, url: str | Path) -> Store:
+        """Open the store at `url`, making it where there is none.
+
+        Raises:
+            StoreError: the place cannot be written, holds other things, or was made by another
+                version of the tables.
+        """
+        text, filesystem, root = _resolve(url)
+        try:
+            if not filesystem.exists(f"{root}/{MARK}"):
+                _make(text, filesystem, root)
+        except (OSError, DeltaError) as error:
+            raise StoreError(
+                f"store {text}: cannot be made ({type(error).__name__}); "
+                "expected a folder or bucket that this user may write"
+            ) from error
+        return cls.open(url)
+
+    @classmethod
+    def open(cls, url: str | Path) -> Store:
+        """Open an existing store.
+
+        Raises:
+            StoreError: there is no store, it cannot be read, or its version differs.
+        """
+        text, filesystem, root = _resolve(url)
+        try:
+            mark = json.loads(filesystem.cat_file(f"{root}/{MARK}"))
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"store {text}: no store found there (no {MARK}); make one with `fvlm-data "
+                "ingest SOURCE --store STORE` or check the path"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"store {text}: {MARK} cannot be read ({type(error).__name__})"
+            ) from error
+        if mark.get("version") != schemas.VERSION:
+            raise StoreError(
+                f"store {text}: tables of version {mark.get('version')} found, this program "
+                f"expects {schemas.VERSION}; use the program version that made the store"
+            )
+        return cls(text, filesystem, root, str(mark["store_id"]))
+
+    @property
+    def local_root(self) -> Path | None:
+        """The store's folder, or None where the store is on object storage."""
+        return Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
+
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        where: Sequence[tuple[str, str, Any]] | None = None,
+    ) -> pa.Table:
+        """Rows of `table`; `where` holds (column, operator, value) conditions, all to hold.
+
+        Operators are those of pyarrow's filters (=, !=, <, >, in, not in). Row order is not
+        defined.
+
+        Raises:
+            StoreError: the table is missing or damaged.
+        """
+        try:
+            return self._table(table).to_pyarrow_table(
+                columns=list(columns) if columns else None,
+                filters=list(where) if where else None,
+            )
+        except (DeltaError, OSError, pa.ArrowInvalid) as error:
+            raise StoreError(
+                f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
+            ) from error
+
+    def read_items(
+        self, table: str, column: str, values: Iterable[str], columns: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows whose `column` holds one of `values`, as dictionaries, in no defined order."""
+        wanted = sorted(set(values))
+        if not wanted:
+            return []
+        rows: list[dict[str, Any]] = []
+        for start in range(0, len(wanted), ITEMS_A_PREDICATE):
+            part = wanted[start : start + ITEMS_A_PREDICATE]
+            rows.extend(self.read(table, columns, [(column, "in", part)]).to_pylist())
+        return rows
+
+    def count(self, table: str) -> int:
+        """Number of rows, read from the log and the files' footers."""
+        return int(self._table(table).to_pyarrow_dataset().count_rows())
+
+    def replace(
+        self,
+        table: str,
+        items: Collection[str],
+        rows: Sequence[Any],
+        also: Mapping[str, str] | None = None,
+    ) -> None:
+        """Replace all rows of `items` (by the table's `replaced_by` column) in one commit.
+
+        `also` narrows the replaced rows to those with these column values (a partition). A
+        conflict with another writer is tried again.
+
+        Raises:
+            SchemaError: a row does not fit the table; nothing is written.
+            StoreError: the table cannot be written.
+        """
+        definition = schemas.TABLES[table]
+        arrow = definition.to_arrow(rows)
+        wanted = sorted(set(items))
+        if not wanted:
+            return
+        column = definition.replaced_by
+        owners = arrow.column(column)
+        for start in range(0, len(wanted), ITEMS_A_PREDICATE):
+            part = wanted[start : start + ITEMS_A_PREDICATE]
+            predicate = _predicate(column, part, also or {})
+            mine = arrow
+            if len(wanted) > ITEMS_A_PREDICATE:
+                mine = arrow.filter(pa.compute.is_in(owners, pa.array(part)))
+            self._overwrite(table, mine, predicate)
+
+    def replace_all(self, table: str, rows: Sequence[Any]) -> None:
+        """Replace the whole table (for tables derived from others) in one commit."""
+        self._overwrite(table, schemas.TABLES[table].to_arrow(rows), None)
+
+    def compact(self, table: str, keep_hours: int) -> dict[str, int]:
+        """Join small files to about 128 MB and drop files that no version younger needs.
+
+        Versions older than `keep_hours` can no longer be read. Returns counts of files.
+        """
+        handle = self._table(table)
+        before = len(handle.file_uris())
+        self._retry(
+            table, lambda: self._table(table).optimize.compact(target_size=TARGET_FILE_BYTES)
+        )
+        handle = self._table(table)
+        removed = handle.vacuum(
+            retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False
+        )
+        return {"before": before, "after": len(handle.file_uris()), "removed": len(removed)}
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write one file, seen whole or not at all.
+
+        Raises:
+            StoreError: no space, no permission, or the place is gone.
+        """
+        target = f"{self._root}/{path}"
+        try:
+            if self.local_root is None:
+                self._fs.pipe_file(target, content)
+                return
+            final = Path(target)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            draft = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+            try:
+                with draft.open("wb") as handle:
+                    handle.write(content)
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                draft.replace(final)
+            finally:
+                draft.unlink(missing_ok=True)
+        except OSError as error:
+            raise _write_error(self.url, path, error) from error
+
+    def put_tree(self, folder: Path, path: str) -> None:
+        """Move a local folder of files into the store; its last put makes it visible.
+
+        A folder already at `path` is taken as the same content (paths of trees are made from
+        content hashes) and kept.
+
+        Raises:
+            StoreError: no space, no permission, or the place is gone.
+        """
+        target = f"{self._root}/{path}"
+        try:
+            if self.local_root is None:
+                self._fs.put(f"{folder}/", f"{target}/", recursive=True)
+                return
+            final = Path(target)
+            if final.exists():
+                return
+            final.parent.mkdir(parents=True, exist_ok=True)
+            draft = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+            try:
+                shutil.copytree(folder, draft)
+                draft.rename(final)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+        except OSError as error:
+            raise _write_error(self.url, path, error) from error
+
+    def read_bytes(self, path: str) -> bytes:
+        """The content of one file.
+
+        Raises:
+            StoreError: the file is missing or cannot be read.
+        """
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{path}"))
+        except OSError as error:
+            raise StoreError(
+                f"store {self.url}: file {path} cannot be read ({type(error).__name__})"
+            ) from error
+
+    def files(self, path: str) -> list[str]:
+        """Paths (relative to the store) of all files below `path`, sorted."""
+        below = f"{self._root}/{path}"
+        if not self._fs.exists(below):
+            return []
+        prefix = len(self._root) + 1
+        return sorted(found[prefix:] for found in self._fs.find(below))
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder stands at `path`."""
+        return bool(self._fs.exists(f"{self._root}/{path}"))
+
+    def remove(self, path: str) -> None:
+        """Remove a file or folder; nothing happens where there is none."""
+        target = f"{self._root}/{path}"
+        if self._fs.exists(target):
+            self._fs.rm(target, recursive=True)
+
+    def location(self, path: str) -> str:
+        """URL (object storage) or path (folder) of a file of the store."""
+        return f"{self._root}/{path}" if self.local_root else f"{self.url}/{path}"
+
+    def _table(self, table: str) -> DeltaTable:
+        try:
+            return DeltaTable(_table_url(self.url, self._fs, self._root, table))
+        except TableNotFoundError as error:
+            raise StoreError(
+                f"store {self.url}: table {table} is missing; the store is damaged"
+            ) from error
+
+    def _overwrite(self, table: str, rows: pa.Table, predicate: str | None) -> None:
+        self._retry(
+            table,
+            lambda: write_deltalake(
+                self._table(table), rows, mode="overwrite", predicate=predicate
+            ),
+        )
+
+    def _retry(self, table: str, write: Any) -> None:
+        for attempt in range(COMMIT_ATTEMPTS):
+            try:
+                write()
+            except CommitFailedError:
+                time.sleep(random.uniform(0.02, 0.1) * min(2**attempt, 20))
+            except (DeltaError, OSError) as error:
+                raise _write_error(self.url, f"table {table}", error) from error
+            else:
+                return
+        raise StoreError(
+            f"store {self.url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write "
+            "it; too many writers at once, run again"
+        )
+
+
+def _resolve(url: str | Path) -> tuple[str, Any, str]:
+    text = str(url)
+    if "://" not in text or text.startswith("file://"):
+        folder = Path(text.removeprefix("file://")).expanduser().resolve()
+        return str(folder), LocalFileSystem(), str(folder)
+    try:
+        filesystem, root = fsspec.core.url_to_fs(text)
+    except ImportError as error:
+        raise StoreError(
+            f"store {text}: this kind of URL needs a package that is not installed "
+            f"({error.name}); for s3:// install fvlm[s3]"
+        ) from error
+    return text.rstrip("/"), filesystem, str(root).rstrip("/")
+
+
+def _table_url(url: str, filesystem: Any, root: str, table: str) -> str:
+    base = root if isinstance(filesystem, LocalFileSystem) else url
+    return f"{base}/tables/{table}"
+
+
+def _make(url: str, filesystem: Any, root: str) -> None:
+    if filesystem.exists(root) and filesystem.ls(root, detail=False):
+        only_ours = all(Path(name).name == "tables" for name in filesystem.ls(root, detail=False))
+        if not only_ours:
+            raise StoreError(
+                f"store {url}: the place holds other files; expected an empty or new folder"
+            )
+    filesystem.makedirs(root, exist_ok=True)
+    for table in schemas.TABLES.values():
+        DeltaTable.create(
+            _table_url(url, filesystem, root, table.name),
+            schema=table.schema,
+            mode="ignore",
+            name=table.name,
+            description=table.description,
+            partition_by=list(table.partition_by) or None,
+        )
+    mark = json.dumps({"version": schemas.VERSION, "store_id": secrets.token_hex(8)})
+    draft = f"{root}/.{MARK}.{secrets.token_hex(4)}"
+    if isinstance(filesystem, LocalFileSystem):
+        Path(draft).write_text(mark, encoding="ascii")
+        try:
+            Path(root, MARK).hardlink_to(draft)
+        except FileExistsError:
+            pass  # another run made the store at the same moment: its mark stands
+        finally:
+            Path(draft).unlink()
+    else:
+        filesystem.pipe_file(f"{root}/{MARK}", mark.encode())
+
+
+def _predicate(column: str, items: Sequence[str], also: Mapping[str, str]) -> str:
+    listed = ", ".join(_quoted(item) for item in items)
+    conditions = [f"{name} = {_quoted(value)}" for name, value in also.items()]
+    return " AND ".join([*conditions, f"{column} IN ({listed})"])
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _write_error(url: str, what: str, error: Exception) -> StoreError:
+    why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+    first_line = why.strip().splitlines()[0] if why.strip() else type(error).__name__
+    return StoreError(
+        f"store {url}: {what} cannot be written: {first_line}; free space or mend the place, "
+        "then run again: finished work is kept"
+    )

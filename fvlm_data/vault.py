@@ -1,0 +1,161 @@
+"""The vault: the key of all ids, and what only its keeper may look up again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import sqlite3
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fvlm_data.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cryptography.fernet import Fernet
+
+ENVIRONMENT_VARIABLE = "FVLM_VAULT"
+KEY_BYTES = 32
+
+
+class Vault:
+    """A folder (0700) outside the store with the key and an encrypted look-up table (0600).
+
+    It holds the key of all ids, the relative path behind each file token, and the names, ids
+    and dates of each patient's headers, by which reports are scrubbed. Losing it means that a
+    later run makes other ids; nobody can turn the ids of the store back without it.
+    """
+
+    def __init__(self, folder: Path, key: bytes) -> None:
+        """Use `Vault.open`; `key` is the secret of this vault."""
+        self.folder = folder
+        self.key = key
+        self._database = folder / "vault.sqlite"
+
+    @classmethod
+    def open(cls, folder: Path) -> Vault:
+        """Open the vault in `folder`, making it with a fresh key where there is none.
+
+        Raises:
+            StoreError: the folder cannot be made or read, or its key file is damaged.
+        """
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+            vault = cls(folder, _read_or_make_key(folder / "key"))
+            vault._create()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"vault {folder}: cannot be opened ({type(error).__name__}); expected a folder "
+                f"that this user may write; set identity.vault or {ENVIRONMENT_VARIABLE}"
+            ) from error
+        return vault
+
+    def remember_files(self, paths: Mapping[str, str]) -> None:
+        """Keep the relative path behind each file token."""
+        self._put("files", ((token, path) for token, path in paths.items()))
+
+    def file_paths(self, tokens: Iterable[str]) -> dict[str, str]:
+        """Relative paths behind `tokens`; unknown tokens are left out."""
+        return self._get("files", tokens)
+
+    def remember_patient(self, patient_id: str, identities: Iterable[str]) -> None:
+        """Add names, ids and dates found in a patient's headers to what is known of them."""
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            row = connection.execute(
+                "SELECT value FROM patients WHERE id = ?", (patient_id,)
+            ).fetchone()
+            known = set(json.loads(self._decrypt(row[0]))) if row else set()
+            merged = sorted(known | {value for value in identities if value.strip()})
+            connection.execute(
+                "INSERT OR REPLACE INTO patients VALUES (?, ?)",
+                (patient_id, self._encrypt(json.dumps(merged))),
+            )
+
+    def patient_identities(self, patient_ids: Iterable[str]) -> dict[str, list[str]]:
+        """Names, ids and dates by patient id; unknown patients are left out."""
+        found = self._get("patients", patient_ids)
+        return {patient: json.loads(value) for patient, value in found.items()}
+
+    def _put(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
+        with self._connection() as connection:
+            connection.executemany(
+                f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
+                ((identifier, self._encrypt(value)) for identifier, value in rows),
+            )
+
+    def _get(self, table: str, identifiers: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        with self._connection() as connection:
+            for identifier in identifiers:
+                row = connection.execute(
+                    f"SELECT value FROM {table} WHERE id = ?",
+                    (identifier,),
+                ).fetchone()
+                if row:
+                    found[identifier] = self._decrypt(row[0])
+        return found
+
+    def _create(self) -> None:
+        descriptor = os.open(self._database, os.O_CREAT | os.O_RDWR, 0o600)
+        os.close(descriptor)
+        with self._connection() as connection:
+            for table in ("files", "patients"):
+                connection.execute(
+                    f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, value BLOB)"
+                )
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._database, timeout=60)) as connection, connection:
+            yield connection
+
+    def _fernet(self) -> Fernet:
+        from cryptography.fernet import Fernet
+
+        secret = hmac.new(self.key, b"vault contents", hashlib.sha256).digest()
+        return Fernet(base64.urlsafe_b64encode(secret))
+
+    def _encrypt(self, value: str) -> bytes:
+        return self._fernet().encrypt(value.encode())
+
+    def _decrypt(self, value: bytes) -> str:
+        return self._fernet().decrypt(value).decode()
+
+
+def default_vault_folder(store_id: str) -> Path:
+    """The user's data folder, one vault a store; FVLM_VAULT comes before it."""
+    named = os.environ.get(ENVIRONMENT_VARIABLE)
+    if named:
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(data) / "fvlm" / "vaults" / store_id
+
+
+def _read_or_make_key(path: Path) -> bytes:
+    """Read the key; make it so that two processes starting at once end with the same one."""
+    if not path.exists():
+        draft = path.with_name(f"key.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as handle:
+            handle.write(secrets.token_hex(KEY_BYTES))
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass  # another process made the key first: its key is the vault's
+        finally:
+            draft.unlink()
+    text = path.read_text(encoding="ascii").strip()
+    if len(text) != 2 * KEY_BYTES:
+        raise StoreError(
+            f"vault key {path}: expected {2 * KEY_BYTES} hexadecimal digits, found {len(text)}; "
+            "restore the file from a backup"
+        )
+    return bytes.fromhex(text)

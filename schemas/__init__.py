@@ -1,0 +1,84 @@
+"""The tables of a store: one module a table, each with its row dataclass and pyarrow schema."""
+
+from __future__ import annotations
+
+from schemas import (
+    anatomy_texts,
+    findings,
+    inputs,
+    ledger,
+    links,
+    masks,
+    quarantine,
+    reports,
+    samples,
+    sentences,
+    splits,
+    study_reports,
+    volume_checks,
+    volumes,
+    waiting,
+)
+from schemas.anatomy_texts import AnatomyText
+from schemas.findings import Finding
+from schemas.inputs import Input
+from schemas.ledger import LedgerRow
+from schemas.links import Link
+from schemas.masks import Mask
+from schemas.quarantine import Quarantined
+from schemas.reports import Report
+from schemas.samples import Sample
+from schemas.sentences import Sentence
+from schemas.splits import Split
+from schemas.study_reports import StudyReport
+from schemas.table import Column, SchemaError, Table
+from schemas.volume_checks import VolumeCheck
+from schemas.volumes import Volume
+from schemas.waiting import Waiting
+
+VERSION = 1
+"""Version of the tables; a store made by another version is refused."""
+
+TABLES: dict[str, Table] = {
+    module.TABLE.name: module.TABLE
+    for module in (
+        inputs,
+        volumes,
+        volume_checks,
+        links,
+        quarantine,
+        waiting,
+        masks,
+        reports,
+        sentences,
+        findings,
+        study_reports,
+        anatomy_texts,
+        splits,
+        samples,
+        ledger,
+    )
+}
+
+__all__ = [
+    "TABLES",
+    "VERSION",
+    "AnatomyText",
+    "Column",
+    "Finding",
+    "Input",
+    "LedgerRow",
+    "Link",
+    "Mask",
+    "Quarantined",
+    "Report",
+    "Sample",
+    "SchemaError",
+    "Sentence",
+    "Split",
+    "StudyReport",
+    "Table",
+    "Volume",
+    "VolumeCheck",
+    "Waiting",
+]

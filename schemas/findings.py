@@ -1,0 +1,37 @@
+"""Table `findings`: the finding mentions of each report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from schemas.table import FLOAT64, INT32, STRING, Column, table
+
+STATUSES = ("present", "absent", "uncertain", "historical", "hypothetical", "family")
+LATERALITIES = ("left", "right", "bilateral")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One mention of a finding, and what the report asserts of it."""
+
+    report_id: Annotated[str, Column(STRING, "keyed id of the report")]
+    sentence: Annotated[int, Column(INT32, "number of its sentence")]
+    start: Annotated[int, Column(INT32, "first character of the mention", "characters")]
+    end: Annotated[int, Column(INT32, "one past the last character", "characters")]
+    finding: Annotated[str, Column(STRING, "finding id of the vocabulary")]
+    anatomy: Annotated[str, Column(STRING, "anatomy id that it is about")]
+    status: Annotated[str, Column(STRING, "what is asserted", allowed=STATUSES)]
+    laterality: Annotated[str | None, Column(STRING, "side", nullable=True, allowed=LATERALITIES)]
+    severity: Annotated[str | None, Column(STRING, "mild, moderate, severe", nullable=True)]
+    size_mm: Annotated[
+        float | None, Column(FLOAT64, "largest stated dimension", "mm", nullable=True)
+    ]
+
+
+TABLE = table(
+    "findings",
+    Finding,
+    primary_key=("report_id", "sentence", "start", "end", "finding", "anatomy"),
+    replaced_by="report_id",
+)

@@ -1,0 +1,125 @@
+"""What a table is: a row dataclass whose annotated fields carry the pyarrow schema."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SchemaError(ValueError):
+    """A row does not fit its table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Type, meaning and unit of one column; `allowed` lists the only values it may hold."""
+
+    type: pa.DataType
+    description: str
+    unit: str = ""
+    nullable: bool = False
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the store.
+
+    `row` is the frozen dataclass of one row. `replaced_by` names the column whose value says
+    which item a row belongs to: a commit replaces all rows of an item at once. `primary_key`
+    is unique. `partition_by` lists the Delta partition columns.
+    """
+
+    name: str
+    description: str
+    row: type
+    primary_key: tuple[str, ...]
+    replaced_by: str
+    columns: dict[str, Column]
+    partition_by: tuple[str, ...] = ()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The pyarrow schema, unit and description in each field's metadata."""
+        return pa.schema(
+            [
+                pa.field(
+                    name,
+                    column.type,
+                    nullable=column.nullable,
+                    metadata={"description": column.description, "unit": column.unit},
+                )
+                for name, column in self.columns.items()
+            ]
+        )
+
+    def to_arrow(self, rows: Sequence[Any]) -> pa.Table:
+        """Rows as a pyarrow table that fits the schema exactly.
+
+        Raises:
+            SchemaError: a row is of another kind, a value has the wrong type, is missing, or
+                is not one of the allowed ones; the message names table, column and row number,
+                never the value.
+        """
+        for number, row in enumerate(rows):
+            if type(row) is not self.row:
+                raise SchemaError(
+                    f"table {self.name}, row {number}: found a {type(row).__name__}, "
+                    f"expected a {self.row.__name__}"
+                )
+        arrays = [self._array(name, [getattr(row, name) for row in rows]) for name in self.columns]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def _array(self, name: str, values: list[Any]) -> pa.Array:
+        column = self.columns[name]
+        for number, value in enumerate(values):
+            if value is None and not column.nullable:
+                raise SchemaError(
+                    f"table {self.name}, row {number}: column {name} is missing, "
+                    f"expected {column.type}"
+                )
+            if column.allowed and value is not None and value not in column.allowed:
+                raise SchemaError(
+                    f"table {self.name}, row {number}: column {name} holds a value outside "
+                    f"{', '.join(column.allowed)}"
+                )
+        try:
+            return pa.array(values, type=column.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise SchemaError(
+                f"table {self.name}: column {name} holds values that are not {column.type}"
+            ) from error
+
+
+def table(
+    name: str,
+    row: type,
+    *,
+    primary_key: tuple[str, ...],
+    replaced_by: str,
+    partition_by: tuple[str, ...] = (),
+) -> Table:
+    """Build the table of a row dataclass whose fields are all `Annotated[type, Column(...)]`."""
+    hints = get_type_hints(row, include_extras=True)
+    columns = {
+        field.name: next(m for m in hints[field.name].__metadata__ if isinstance(m, Column))
+        for field in dataclasses.fields(row)
+    }
+    description = " ".join((row.__doc__ or "").split())
+    return Table(name, description, row, primary_key, replaced_by, columns, partition_by)
+
+
+STRING = pa.string()
+INT32 = pa.int32()
+INT64 = pa.int64()
+FLOAT64 = pa.float64()
+STRINGS = pa.list_(pa.string())
+INT32S = pa.list_(pa.int32())
+INT64S = pa.list_(pa.int64())
+FLOAT64S = pa.list_(pa.float64())

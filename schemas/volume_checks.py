@@ -1,0 +1,23 @@
+"""Table `volume_checks`: what the image itself says once it is segmented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from schemas.table import STRING, STRINGS, Column, table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeCheck:
+    """Body region, contrast and flags of one volume, read from voxels and masks."""
+
+    volume_id: Annotated[str, Column(STRING, "keyed id of the volume")]
+    body_region: Annotated[
+        str, Column(STRING, "region that the anatomies in the mask show: chest, abdomen, ...")
+    ]
+    contrast: Annotated[str, Column(STRING, "enhanced, unenhanced or unknown")]
+    flags: Annotated[tuple[str, ...], Column(STRINGS, "snake_case remarks, sorted")]
+
+
+TABLE = table("volume_checks", VolumeCheck, primary_key=("volume_id",), replaced_by="volume_id")

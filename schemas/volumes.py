@@ -1,0 +1,63 @@
+"""Table `volumes`: accepted CT volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from schemas.table import FLOAT64, FLOAT64S, INT32, INT32S, STRING, STRINGS, Column, table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """One accepted CT volume, its file and the header facts that may leave the header."""
+
+    volume_id: Annotated[str, Column(STRING, "keyed id: series and pixel content")]
+    patient_id: Annotated[str, Column(STRING, "keyed id of the patient")]
+    study_id: Annotated[str, Column(STRING, "keyed id of the study (one imaging visit)")]
+    series_id: Annotated[str, Column(STRING, "keyed id of the series")]
+    path: Annotated[str, Column(STRING, "int16 HU NIfTI file, relative to the store")]
+    source_files: Annotated[
+        tuple[str, ...],
+        Column(STRINGS, "tokens (or plain relative paths) of the source files, slice order"),
+    ]
+    shape: Annotated[tuple[int, ...], Column(INT32S, "voxels along i, j, k", "voxels")]
+    spacing_mm: Annotated[
+        tuple[float, ...], Column(FLOAT64S, "distance of voxel centres along i, j, k", "mm")
+    ]
+    affine_ras: Annotated[
+        tuple[float, ...],
+        Column(FLOAT64S, "4 x 4 row-major: voxel (i, j, k, 1) to RAS+ patient position", "mm"),
+    ]
+    orientation: Annotated[
+        str, Column(STRING, "nearest patient axes of i, j, k, each pointing to its letter: LPS")
+    ]
+    content_sha256: Annotated[
+        str, Column(STRING, "SHA-256 of shape, affine and decoded int16 voxels")
+    ]
+    hu_min: Annotated[int, Column(INT32, "least voxel", "HU")]
+    hu_max: Annotated[int, Column(INT32, "greatest voxel", "HU")]
+    rescale_decision: Annotated[
+        str, Column(STRING, "how stored values became HU: per_slice, already_hu, from_metadata")
+    ]
+    body_region_header: Annotated[
+        str | None, Column(STRING, "BodyPartExamined, allow-listed", nullable=True)
+    ]
+    contrast_header: Annotated[
+        str | None, Column(STRING, "contrast named in the header: yes or no", nullable=True)
+    ]
+    kernel: Annotated[str | None, Column(STRING, "convolution kernel", nullable=True)]
+    manufacturer: Annotated[str | None, Column(STRING, "manufacturer", nullable=True)]
+    acquired_on: Annotated[
+        str | None,
+        Column(
+            STRING, "date shifted by a number of days fixed per patient, YYYY-MM-DD", nullable=True
+        ),
+    ]
+    age_years: Annotated[
+        float | None, Column(FLOAT64, "age, 90 for all above 89", "years", nullable=True)
+    ]
+    sex: Annotated[str | None, Column(STRING, "F, M or O", nullable=True)]
+
+
+TABLE = table("volumes", Volume, primary_key=("volume_id",), replaced_by="series_id")
