@@ -52,13 +52,16 @@ def link_key(kind: str, value: str, issuer: str | None = None, *, key: bytes | N
     """Keyed hash of an external key, by which reports find their studies.
 
     `value` and `issuer` are normalised: Unicode NFKC, case folded, outer blanks and NULs
-    dropped, inner blanks joined to one; leading zeros are kept. `key` is the vault's; without
-    it the vault named by FVLM_VAULT is opened.
+    dropped, inner blanks joined to one; leading zeros are kept. A volume_name loses its folder
+    and a final .nii or .nii.gz. `key` is the vault's; without it the vault named by FVLM_VAULT
+    is opened.
 
     Raises:
         ConfigError: no key is given and FVLM_VAULT is not set, or the value is blank.
     """
     normal = _normalised(value)
+    if kind == "volume_name":
+        normal = normal.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".nii")
     if not normal:
         raise ConfigError(f"link {kind}: the value is blank; expected a non-blank identifier")
     if key is None:

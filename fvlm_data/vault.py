@@ -27,8 +27,8 @@ KEY_BYTES = 32
 class Vault:
     """A folder (0700) outside the store with the key and an encrypted look-up table (0600).
 
-    It holds the key of all ids, the relative path behind each file token, and the names, ids
-    and dates of each patient's headers, by which reports are scrubbed. Losing it means that a
+    It holds the key of all ids, the relative path behind each file token, the names, ids and
+    dates of each patient's headers, by which reports are scrubbed, and the reports as they came. Losing it means that a
     later run makes other ids; nobody can turn the ids of the store back without it.
     """
 
@@ -84,6 +84,14 @@ class Vault:
         found = self._get("patients", patient_ids)
         return {patient: json.loads(value) for patient, value in found.items()}
 
+    def remember_reports(self, originals: Mapping[str, Mapping[str, str]]) -> None:
+        """Keep the text columns of reports as they came, by report id."""
+        self._put("reports", ((i, json.dumps(columns)) for i, columns in originals.items()))
+
+    def reports(self, report_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Text columns of reports as they came; unknown reports are left out."""
+        return {i: json.loads(value) for i, value in self._get("reports", report_ids).items()}
+
     def _put(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
         with self._connection() as connection:
             connection.executemany(
@@ -107,7 +115,7 @@ class Vault:
         descriptor = os.open(self._database, os.O_CREAT | os.O_RDWR, 0o600)
         os.close(descriptor)
         with self._connection() as connection:
-            for table in ("files", "patients"):
+            for table in ("files", "patients", "reports"):
                 connection.execute(
                     f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, value BLOB)"
                 )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
-from schemas.table import INT32, STRING, Column, table
+from schemas.table import STRING, Column, table
 
 SECTIONS = pa.list_(pa.struct([("name", pa.string()), ("start", pa.int32()), ("end", pa.int32())]))
 
@@ -21,9 +21,6 @@ class Report:
     sections: Annotated[
         tuple[dict[str, Any], ...],
         Column(SECTIONS, "name, start, end of each section's content", "characters"),
-    ]
-    source_order: Annotated[
-        int, Column(INT32, "row in its source: the order of several reports of a study")
     ]
     source_files: Annotated[
         tuple[str, ...], Column(pa.list_(pa.string()), "token (or plain path) of its source file")

@@ -21,6 +21,10 @@ class Sentence:
     ]
     text: Annotated[str, Column(STRING, "the sentence")]
     anatomies: Annotated[tuple[str, ...], Column(STRINGS, "anatomy ids, sorted")]
+    assessments: Annotated[
+        tuple[str, ...],
+        Column(STRINGS, "what the sentence says of each anatomy: abnormal, normal or neutral"),
+    ]
 
 
 TABLE = table("sentences", Sentence, primary_key=("report_id", "sentence"), replaced_by="report_id")

@@ -1,0 +1,104 @@
+"""What the reports of a study say of one anatomy: its text, state, signature and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.pairing.signature import finding_set, signature
+from schemas import AnatomyText
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fvlm_data.pairing.config import PairConfig
+
+READ_SECTIONS = ("impression", "findings", "other")
+"""Sections that describe this scan, in the order of the text (paper: impression first)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyText:
+    """All sentences and findings of a study's reports, reports in order.
+
+    Both hold rows (as dictionaries) of the tables `sentences` and `findings`.
+    """
+
+    sentences: Sequence[Mapping[str, Any]]
+    findings: Sequence[Mapping[str, Any]]
+
+
+def anatomy_text(
+    study_id: str,
+    anatomy: str,
+    name: str,
+    study: StudyText,
+    implied: Mapping[str, Sequence[str]],
+    config: PairConfig,
+) -> AnatomyText:
+    """Text, state and signature of one anatomy of a study.
+
+    The text is the impression's sentences about the anatomy, then those of the findings (paper,
+    section 3; facts of the public recipe); the template stands alone where nothing is said, and
+    first where the anatomy is normal. An anatomy is abnormal if any sentence calls it so,
+    normal only if one says so, else not mentioned; the setting `normal: reference` takes it for
+    normal whenever the impression does not speak of it.
+
+    `implied` gives the findings that each finding implies.
+    """
+    about = [
+        sentence
+        for section in READ_SECTIONS
+        for sentence in study.sentences
+        if sentence["section"] == section and anatomy in sentence["anatomies"]
+    ]
+    findings = finding_set(f for f in study.findings if f["anatomy"] == anatomy)
+    state = _state(anatomy, about, findings, config)
+    sentences = [sentence["text"] for sentence in about]
+    template = config.template.format(anatomy=name)
+    if state != "abnormal":
+        sentences = [template, *sentences]
+    abnormal = state == "abnormal"
+    return AnatomyText(
+        study_id=study_id,
+        anatomy=anatomy,
+        text=" ".join(sentences),
+        state=state,
+        signature=signature(findings) if abnormal else 0,
+        findings=findings if abnormal else (),
+        labels=_labels(findings, implied) if abnormal else (),
+        sources=tuple(f"{s['report_id']}:{s['start']}:{s['end']}" for s in about),
+    )
+
+
+def _state(
+    anatomy: str,
+    about: Sequence[Mapping[str, Any]],
+    findings: Sequence[str],
+    config: PairConfig,
+) -> str:
+    if config.normal == "reference":
+        in_impression = any(sentence["section"] == "impression" for sentence in about)
+        return "abnormal" if in_impression else "normal_stated"
+    said = {
+        assessment
+        for sentence in about
+        for named, assessment in zip(sentence["anatomies"], sentence["assessments"], strict=True)
+        if named == anatomy
+    }
+    hedged_only = bool(findings) and all("|uncertain|" in finding for finding in findings)
+    if "abnormal" in said:
+        return config.uncertain if hedged_only else "abnormal"
+    return "normal_stated" if "normal" in said else "not_mentioned"
+
+
+def _labels(findings: Sequence[str], implied: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Ids of the findings asserted as present or uncertain, and all that they imply."""
+    open_ids = [f.split("|")[0] for f in findings if f.split("|")[1] != "historical"]
+    labels: set[str] = set()
+    while open_ids:
+        label = open_ids.pop()
+        if label not in labels:
+            labels.add(label)
+            open_ids.extend(implied.get(label, ()))
+    return tuple(sorted(labels))

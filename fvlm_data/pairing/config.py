@@ -1,0 +1,59 @@
+"""Section `pair` of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class SplitFractions(BaseModel):
+    """Shares of patients that fall into each split; they sum to 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: float = Field(default=0.8, ge=0, le=1, description="share of patients to train on")
+    validation: float = Field(
+        default=0.1, ge=0, le=1, description="share of patients to choose settings on"
+    )
+    test: float = Field(default=0.1, ge=0, le=1, description="share of patients held out")
+
+    @model_validator(mode="after")
+    def _sum_is_one(self) -> SplitFractions:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, validation and test sum to {total:g}, expected 1")
+        return self
+
+
+class PairConfig(BaseModel):
+    """How reports become texts and states of anatomies, and patients fall into splits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    normal: Literal["stated", "reference"] = Field(
+        default="stated",
+        description="when an anatomy counts as normal: only if the report says so, or, as the "
+        "public reference code has it, whenever the impression does not speak of it",
+    )
+    uncertain: Literal["abnormal", "not_mentioned"] = Field(
+        default="abnormal",
+        description="what an anatomy is with hedged findings only",
+    )
+    template: str = Field(
+        default="{anatomy} shows no significant abnormalities.",
+        description="text of an anatomy that is normal or not mentioned; {anatomy} is its name",
+    )
+    split: SplitFractions = Field(default=SplitFractions(), description="shares of the splits")
+    split_file: Path | None = Field(
+        default=None,
+        description="CSV with columns patient_id (as in the headers) and split; it wins over "
+        "the hash",
+    )
+
+    @model_validator(mode="after")
+    def _template_names_anatomy(self) -> PairConfig:
+        if "{anatomy}" not in self.template:
+            raise ValueError("template must hold {anatomy}")
+        return self

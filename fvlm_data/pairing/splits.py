@@ -1,0 +1,75 @@
+"""The split of a patient: by keyed hash, stable under growth; an external file wins."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from fvlm_data.errors import InputError
+from fvlm_data.identity import fraction, link_key
+from schemas import Split
+from schemas.splits import SPLITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fvlm_data.pairing.config import SplitFractions
+
+
+def assign_split(
+    key: bytes,
+    patient_id: str,
+    fractions: SplitFractions,
+    named: str | None = None,
+    known: str | None = None,
+) -> Split:
+    """The split of one patient.
+
+    `named` is what the external file says and wins; `known` is what an earlier run decided and
+    stays; a new patient falls by keyed hash of the id, so that the others do not move.
+    """
+    if named is not None:
+        return Split(patient_id=patient_id, split=named, source="file")
+    if known is not None:
+        return Split(patient_id=patient_id, split=known, source="hash")
+    drawn = fraction(key, "split", patient_id)
+    if drawn < fractions.train:
+        name = "train"
+    elif drawn < fractions.train + fractions.validation:
+        name = "validation"
+    else:
+        name = "test"
+    return Split(patient_id=patient_id, split=name, source="hash")
+
+
+def read_split_file(path: Path, key: bytes) -> dict[str, str]:
+    """Split by link key of the patient's header id, from a CSV (patient_id, split).
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, a split is unknown, or a
+            patient stands twice with different splits.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"split file {path}: cannot be read ({type(error).__name__}); expected a UTF-8 CSV"
+        ) from error
+    splits: dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        patient, split = row.get("patient_id"), row.get("split")
+        if not patient or split is None:
+            raise InputError(
+                f"split file {path}, line {number}: expected columns patient_id and split"
+            )
+        if split not in SPLITS:
+            raise InputError(
+                f"split file {path}, line {number}: split {split!r} found, "
+                f"expected one of {', '.join(SPLITS)}"
+            )
+        if splits.setdefault(link_key("patient_id", patient, key=key), split) != split:
+            raise InputError(
+                f"split file {path}, line {number}: the patient stands twice with two splits"
+            )
+    return splits

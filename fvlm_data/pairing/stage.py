@@ -1,0 +1,225 @@
+"""Stages `split` and `pair`, and the derived table of what waits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.hashing import content_key
+from fvlm_data.linking import read_joins
+from fvlm_data.pairing.anatomy_text import StudyText, anatomy_text
+from fvlm_data.pairing.splits import assign_split, read_split_file
+from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
+from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
+from schemas import StudyReport, Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from fvlm_data.pairing.config import PairConfig
+    from fvlm_data.stage import Context
+
+STAGE_VERSION = 1
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Reports of each study as (report id, kind of link), and reports in conflict."""
+
+    by_study: Mapping[str, list[tuple[str, str]]]
+    conflicts: Mapping[str, tuple[str, str]]
+
+
+def split_stage(config: PairConfig) -> Stage:
+    """The stage that gives every patient with a volume a split."""
+
+    def plan(context: Context) -> list[Item]:
+        named = _named_splits(context, config)
+        settings = config.split.model_dump(mode="json")
+        patients = set(context.store.read("volumes", ["patient_id"])["patient_id"].to_pylist())
+        return [
+            Item(patient, content_key(STAGE_VERSION, settings, named.get(patient)))
+            for patient in sorted(patients)
+        ]
+
+    def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
+        named = _named_splits(context, config)
+        rows = context.store.read_items("splits", "patient_id", [item.id for item in items])
+        known = {row["patient_id"]: row["split"] for row in rows if row["source"] == "hash"}
+        for item in items:
+            split = assign_split(
+                context.vault.key, item.id, config.split, named.get(item.id), known.get(item.id)
+            )
+            yield Outcome(item.id, {"splits": [split]})
+
+    return Stage("split", ("splits",), plan, run, BATCH_SIZE)
+
+
+def pair_stage(config: PairConfig) -> Stage:
+    """The stage that gives each anatomy of a study with reports its text, state and signature."""
+    settings = config.model_dump(mode="json", exclude={"split", "split_file"})
+
+    def plan(context: Context) -> list[Item]:
+        matches = _matches(context)
+        hashes = _report_contents(context)
+        items = [
+            Item(
+                study,
+                content_key(
+                    STAGE_VERSION,
+                    settings,
+                    vocabulary_sha256(),
+                    [(report, kind, hashes[report]) for report, kind in reports],
+                ),
+            )
+            for study, reports in matches.by_study.items()
+        ]
+        conflicts = [
+            Item(report, content_key(STAGE_VERSION, kinds))
+            for report, kinds in matches.conflicts.items()
+        ]
+        return items + conflicts
+
+    def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
+        matches = _matches(context)
+        reports = {
+            report for item in items for report, _ in matches.by_study.get(item.id, ())
+        }
+        sentences = _by_report(context, "sentences", reports, "sentence")
+        findings = _by_report(context, "findings", reports, "start")
+        for item in items:
+            if item.id in matches.conflicts:
+                yield _conflict(item.id, matches.conflicts[item.id])
+                continue
+            matched = matches.by_study[item.id]
+            text = StudyText(
+                [row for report, _ in matched for row in sentences[report]],
+                [row for report, _ in matched for row in findings[report]],
+            )
+            yield guarded(item, lambda i=item, m=matched, t=text: _pair(i.id, m, t, config))
+
+    return Stage("pair", ("study_reports", "anatomy_texts"), plan, run, BATCH_SIZE)
+
+
+def derive_waiting(context: Context) -> int:
+    """Write anew which studies and reports wait for their other half; returns how many do.
+
+    A study waits for a report or, having one, for a mask of any of its volumes; a report waits
+    for its study. What waited before keeps the run that first saw it.
+    """
+    matches = _matches(context)
+    joined = {report for reports in matches.by_study.values() for report, _ in reports}
+    volumes = context.store.read("volumes", ["study_id", "volume_id"]).to_pylist()
+    masked = set(context.store.read("masks", ["volume_id"])["volume_id"].to_pylist())
+    segmented = {row["study_id"] for row in volumes if row["volume_id"] in masked}
+    waits: dict[tuple[str, str], str] = {}
+    for study in {row["study_id"] for row in volumes}:
+        if study not in matches.by_study:
+            waits["study", study] = "report"
+        elif study not in segmented:
+            waits["study", study] = "mask"
+    for report in context.store.read("reports", ["report_id"])["report_id"].to_pylist():
+        if report not in joined and report not in matches.conflicts:
+            waits["report", report] = "study"
+    before = {
+        (row["owner_kind"], row["owner_id"], row["waits_for"]): row["since_run"]
+        for row in context.store.read("waiting").to_pylist()
+    }
+    now = {(kind, owner, what): context.run_id for (kind, owner), what in waits.items()}
+    rows = [
+        Waiting(
+            owner_kind=kind,
+            owner_id=owner,
+            waits_for=what,
+            since_run=before.get((kind, owner, what), run),
+        )
+        for (kind, owner, what), run in sorted(now.items())
+    ]
+    if before.keys() != now.keys():
+        context.store.replace_all("waiting", rows)
+    return len(rows)
+
+
+def _pair(
+    study_id: str, matched: Sequence[tuple[str, str]], text: StudyText, config: PairConfig
+) -> Outcome:
+    implied = {finding.id: finding.implies for finding in load_findings()}
+    texts = [
+        anatomy_text(study_id, anatomy.id, anatomy.name, text, implied, config)
+        for anatomy in load_anatomies()
+    ]
+    joins = [
+        StudyReport(study_id=study_id, report_id=report, matched_by=kind, order=order)
+        for order, (report, kind) in enumerate(matched)
+    ]
+    return Outcome(study_id, {"study_reports": joins, "anatomy_texts": texts})
+
+
+def _conflict(report: str, kinds: tuple[str, str]) -> Outcome:
+    return reject(
+        report,
+        "fault",
+        "conflicting_links",
+        f"report {report}: its {kinds[0]} and its {kinds[1]} name different studies, expected "
+        "one; correct the columns of the report file",
+    )
+
+
+def _matches(context: Context) -> _Matches:
+    """Reports in the tables with their studies; addenda last, else in the order of ids."""
+    reports = {
+        row["report_id"]: _is_addendum(row["text"])
+        for row in context.store.read("reports", ["report_id", "text"]).to_pylist()
+    }
+    by_study: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    conflicts: dict[str, tuple[str, str]] = {}
+    for report, joined in read_joins(context.store).items():
+        if report not in reports:
+            continue
+        if joined.conflict is not None:
+            conflicts[report] = joined.conflict
+        for study, kind in joined.studies.items():
+            by_study[study].append((report, kind))
+    for study in by_study:
+        by_study[study].sort(key=lambda match: (reports[match[0]], match[0]))
+    return _Matches(dict(by_study), conflicts)
+
+
+def _is_addendum(text: str) -> bool:
+    return text.lstrip().casefold().startswith("addend")
+
+
+def _report_contents(context: Context) -> dict[str, str]:
+    """The key under which each report was parsed: it stands for its rows in all tables."""
+    rows = context.store.read("ledger", ["item", "key"], [("stage", "=", "reports")])
+    keys = dict(zip(rows["item"].to_pylist(), rows["key"].to_pylist(), strict=True))
+    present = context.store.read("reports", ["report_id"])["report_id"].to_pylist()
+    return {report: keys.get(report, "") for report in present}
+
+
+def _by_report(
+    context: Context, table: str, reports: set[str], order: str
+) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {report: [] for report in reports}
+    for row in context.store.read_items(table, "report_id", reports):
+        found[row["report_id"]].append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: row[order])
+    return found
+
+
+def _named_splits(context: Context, config: PairConfig) -> dict[str, str]:
+    """Split by patient id, for the patients that the external file names."""
+    if config.split_file is None:
+        return {}
+    named = read_split_file(config.split_file, context.vault.key)
+    links = context.store.read(
+        "links", ["owner_id", "value_hash"], [("kind", "=", "patient_id")]
+    ).to_pylist()
+    return {
+        link["owner_id"]: named[link["value_hash"]]
+        for link in links
+        if link["value_hash"] in named
+    }
