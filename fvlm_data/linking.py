@@ -65,9 +65,7 @@ def read_joins(store: Store) -> dict[str, Joined]:
     return join_reports(links, series_study)
 
 
-def _joined(
-    names: Iterable[tuple[str, str]], owners: Mapping[tuple[str, str], set[str]]
-) -> Joined:
+def _joined(names: Iterable[tuple[str, str]], owners: Mapping[tuple[str, str], set[str]]) -> Joined:
     by_kind: dict[str, set[str]] = defaultdict(set)
     for kind, value in names:
         by_kind[kind] |= owners.get((kind, value), set())

@@ -28,8 +28,9 @@ class Vault:
     """A folder (0700) outside the store with the key and an encrypted look-up table (0600).
 
     It holds the key of all ids, the relative path behind each file token, the names, ids and
-    dates of each patient's headers, by which reports are scrubbed, and the reports as they came. Losing it means that a
-    later run makes other ids; nobody can turn the ids of the store back without it.
+    dates of each patient's headers, by which reports are scrubbed, and the reports as they
+    came. Losing it means that a later run makes other ids; nobody can turn the ids of the store
+    back without it.
     """
 
     def __init__(self, folder: Path, key: bytes) -> None:

@@ -84,9 +84,7 @@ def pair_stage(config: PairConfig) -> Stage:
 
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
         matches = _matches(context)
-        reports = {
-            report for item in items for report, _ in matches.by_study.get(item.id, ())
-        }
+        reports = {report for item in items for report, _ in matches.by_study.get(item.id, ())}
         sentences = _by_report(context, "sentences", reports, "sentence")
         findings = _by_report(context, "findings", reports, "start")
         for item in items:
@@ -219,7 +217,5 @@ def _named_splits(context: Context, config: PairConfig) -> dict[str, str]:
         "links", ["owner_id", "value_hash"], [("kind", "=", "patient_id")]
     ).to_pylist()
     return {
-        link["owner_id"]: named[link["value_hash"]]
-        for link in links
-        if link["value_hash"] in named
+        link["owner_id"]: named[link["value_hash"]] for link in links if link["value_hash"] in named
     }

@@ -1,0 +1,203 @@
+"""The configuration: one YAML, assembled from the sections that each part owns."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fvlm_data.errors import ConfigError
+from fvlm_data.identity import IdentityConfig
+from fvlm_data.ingest.config import IngestConfig, SourceConfig
+from fvlm_data.pairing.config import PairConfig
+from fvlm_data.reports.config import ParseConfig, ReportSourceConfig
+from fvlm_data.segment.config import SegmentConfig
+from fvlm_data.shards.config import ShardConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+PRESETS = ("ct_rate", "chest", "abdomen", "whole_body", "reference")
+
+
+class DaskConfig(BaseModel):
+    """Where Dask work goes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    address: str | None = Field(
+        default=None, description="scheduler address; default: a cluster on this machine"
+    )
+
+
+class ExecutionConfig(BaseModel):
+    """How work is spread; never part of an item's key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: int = Field(default=1, ge=1, description="processes on this machine")
+    dask: DaskConfig = Field(default=DaskConfig(), description="Dask, used by the Prefect flow")
+    resources: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="Dask resources that a stage needs, as {segment: {GPU: 1}}",
+    )
+
+
+class QcConfig(BaseModel):
+    """Section `qc`: the page of figures."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(default=True, description="write qc/index.html at the end of a run")
+
+
+class Config(BaseModel):
+    """The whole configuration; `train` and `evaluate` are checked by fvlm_train, their owner."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: str | None = Field(default=None, description="named set of values to start from")
+    store: str = Field(description="folder or fsspec URL of the store")
+    sources: tuple[SourceConfig, ...] = Field(default=(), description="where images come from")
+    reports: tuple[ReportSourceConfig, ...] = Field(
+        default=(), description="where reports come from"
+    )
+    identity: IdentityConfig = Field(default=IdentityConfig(), description="secrets and names")
+    ingest: IngestConfig = Field(default=IngestConfig(), description="from images to volumes")
+    segment: SegmentConfig = Field(default=SegmentConfig(), description="anatomies in volumes")
+    parse: ParseConfig = Field(default=ParseConfig(), description="from reports to sentences")
+    pair: PairConfig = Field(default=PairConfig(), description="texts and states of anatomies")
+    shard: ShardConfig = Field(default=ShardConfig(), description="training arrays")
+    qc: QcConfig = Field(default=QcConfig(), description="quality page")
+    train: dict[str, Any] = Field(default_factory=dict, description="for fvlm-train")
+    evaluate: dict[str, Any] = Field(default_factory=dict, description="for fvlm-eval")
+    execution: ExecutionConfig = Field(default=ExecutionConfig(), description="workers")
+
+    @model_validator(mode="after")
+    def _source_names_differ(self) -> Config:
+        names = [source.name for source in (*self.sources, *self.reports)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two sources are named {twice[0]}: give one of them another `name`")
+        return self
+
+
+def load_config(
+    path: Path | None = None,
+    overrides: Iterable[str] = (),
+    values: Mapping[str, Any] | None = None,
+) -> Config:
+    """Resolve the configuration: preset, then the file, then `values`, then `--set`.
+
+    `overrides` are `section.key=value` with a YAML value. Relative paths of a file are taken
+    from the file's folder.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown, or a value is impossible; the
+            sentence names the place.
+    """
+    given = _read(path) if path else {}
+    if path:
+        _anchor_paths(given, path.resolve().parent)
+    merged = _merged(given, values or {})
+    for override in overrides:
+        merged = _merged(merged, _parsed_override(override))
+    preset = merged.get("preset")
+    if preset is not None:
+        merged = _merged(read_preset(preset), merged)
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, path)) from None
+
+
+def read_preset(name: Any) -> dict[str, Any]:
+    """Values of a preset.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset: {name!r} found, expected one of {', '.join(PRESETS)}")
+    text = files("fvlm_data").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"configuration {path}: cannot be read ({type(error).__name__})"
+        ) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"configuration {path}: no valid YAML{line}") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"configuration {path}: expected a mapping of sections")
+    return loaded
+
+
+def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
+    """Make relative paths absolute, from the folder of the configuration file."""
+
+    def anchored(value: Any) -> Any:
+        if not isinstance(value, str) or "://" in value or Path(value).is_absolute():
+            return value
+        return str(folder / Path(value).expanduser())
+
+    if "store" in given:
+        given["store"] = anchored(given["store"])
+    for section in ("sources", "reports"):
+        for source in given.get(section) or ():
+            for name in ("path", "mapping"):
+                if isinstance(source, dict) and source.get(name):
+                    source[name] = anchored(source[name])
+    for section, name in (("segment", "masks"), ("pair", "split_file"), ("identity", "vault")):
+        part = given.get(section)
+        if isinstance(part, dict) and part.get(name):
+            part[name] = anchored(part[name])
+    part = given.get("segment")
+    if isinstance(part, dict) and str(part.get("classes", "")).endswith((".yaml", ".yml")):
+        part["classes"] = anchored(part["classes"])
+
+
+def _parsed_override(override: str) -> dict[str, Any]:
+    name, separator, text = override.partition("=")
+    if not separator or not name:
+        raise ConfigError(f"--set {override}: expected section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is no valid YAML") from None
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        before = merged.get(name)
+        both = isinstance(before, dict) and isinstance(value, dict)
+        merged[name] = _merged(before, value) if both else value
+    return merged
+
+
+def _sentence(error: ValidationError, path: Path | None) -> str:
+    """The first fault in one sentence, with its place; the value itself may be private."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    where = f"configuration {path}" if path else "configuration"
+    if first["type"] == "extra_forbidden":
+        return f"{where}: {place} is not a known key; see docs/configuration.md"
+    if first["type"] == "missing":
+        return f"{where}: {place} is missing"
+    return f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}"

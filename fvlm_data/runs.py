@@ -1,0 +1,128 @@
+"""Runs: what was asked, with which versions, and what came of it; one JSON file a run."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from fvlm_data.config import Config
+from fvlm_data.stage import Context
+from fvlm_data.store import Store
+from fvlm_data.vault import Vault, default_vault_folder
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+RECORDED = ("fvlm", "deltalake", "medspacy", "numpy", "pydicom", "SimpleITK", "spacy", "zarr")
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a command did, for people and as JSON."""
+
+    run_id: str
+    store: str
+    seconds: float = 0.0
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)
+    tables: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    set_aside: dict[str, int] = field(default_factory=dict)
+    changed_settings: list[str] = field(default_factory=list)
+
+
+def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
+    """Open (or make) the store and vault of a configuration under a run id."""
+    store = Store.create(config.store) if create else Store.open(config.store)
+    folder = config.identity.vault or default_vault_folder(store.store_id)
+    return Context(store, Vault.open(folder), run_id or new_run_id())
+
+
+def new_run_id() -> str:
+    """A fresh id: UTC time and a random part, so that two runs at once differ."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def begin(context: Context, config: Config) -> list[str]:
+    """Write down configuration and versions; return the settings that differ from the last run."""
+    changed = _differences(_last_configuration(context.store), config.model_dump(mode="json"))
+    _record(context, config, None)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    context.store.write_bytes("config.yaml", text.encode())
+    return changed
+
+
+def finish(context: Context, config: Config, summary: Summary) -> None:
+    """Write the counts of a run beside its configuration."""
+    _record(context, config, summary)
+
+
+def read_run_config(store_url: str, run_id: str) -> Config:
+    """The configuration of a run, as workers read it."""
+    record = json.loads(Store.open(store_url).read_bytes(f"runs/{run_id}.json"))
+    return Config.model_validate(record["configuration"])
+
+
+def add_counts(summary: Summary, stage: str, counts: Counter[str]) -> None:
+    """Add the counts of a batch to those of its stage."""
+    stage_counts = summary.stages.setdefault(stage, {})
+    for name, number in counts.items():
+        stage_counts[name] = stage_counts.get(name, 0) + number
+
+
+def tally(context: Context, summary: Summary) -> None:
+    """Fill in what the tables hold now: rows, what waits, what is set aside by kind and reason."""
+    store = context.store
+    for table in ("volumes", "reports", "anatomy_texts", "samples"):
+        summary.tables[table] = store.count(table)
+    for row in store.read("waiting", ["owner_kind", "waits_for"]).to_pylist():
+        name = f"{row['owner_kind']} waits for {row['waits_for']}"
+        summary.waiting[name] = summary.waiting.get(name, 0) + 1
+    for row in store.read("quarantine", ["kind", "reason"]).to_pylist():
+        name = f"{row['kind']}:{row['reason']}"
+        summary.set_aside[name] = summary.set_aside.get(name, 0) + 1
+
+
+def _record(context: Context, config: Config, summary: Summary | None) -> None:
+    record = {
+        "run_id": context.run_id,
+        "configuration": config.model_dump(mode="json"),
+        "versions": {name: _version(name) for name in RECORDED},
+        "finished": summary is not None,
+        "seconds": summary.seconds if summary else None,
+        "stages": summary.stages if summary else {},
+    }
+    context.store.write_bytes(f"runs/{context.run_id}.json", json.dumps(record, indent=2).encode())
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _last_configuration(store: Store) -> dict[str, Any]:
+    if not store.exists("config.yaml"):
+        return {}
+    loaded: dict[str, Any] = yaml.safe_load(store.read_bytes("config.yaml"))
+    return loaded
+
+
+def _differences(before: Any, now: Any, place: str = "") -> list[str]:
+    if not before and not place:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            difference
+            for name in sorted(before.keys() | now.keys())
+            for difference in _differences(
+                before.get(name), now.get(name), f"{place}.{name}" if place else name
+            )
+        ]
+    return [] if before == now else [place]

@@ -1,0 +1,87 @@
+"""Grids: bringing a label map onto a volume's grid by flips and permutations only."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Array = np.ndarray[Any, Any]
+
+
+def reoriented(
+    labels: Array, affine_ras: Array, shape: Sequence[int], target_affine_ras: Array, tolerance: float
+) -> Array | str:
+    """`labels` (a, b, c) on the grid (i, j, k) of `shape` and `target_affine_ras`, or why not.
+
+    Only axes are exchanged and turned round; no voxel is interpolated. Every corner must then
+    lie within `tolerance` voxels of the target's corner. Both affines map voxel to RAS mm. The
+    sentence for a refusal gives both grids.
+    """
+    try:
+        to_target = np.linalg.inv(target_affine_ras) @ affine_ras
+    except np.linalg.LinAlgError:
+        return "an affine cannot be inverted"
+    axes = np.rint(to_target[:3, :3])
+    found = f"found shape {tuple(labels.shape)} and {_described(affine_ras)}"
+    expected = f"expected shape {tuple(shape)} and {_described(target_affine_ras)}"
+    if not (np.abs(axes).sum(axis=0) == 1).all() or not (np.abs(axes).sum(axis=1) == 1).all():
+        return f"{found}; {expected}; the axes or spacings differ"
+    order = [int(np.flatnonzero(axes[row])[0]) for row in range(3)]
+    turned = [bool(axes[row, order[row]] < 0) for row in range(3)]
+    result = labels.transpose(order)[tuple(slice(None, None, -1 if t else 1) for t in turned)]
+    if result.shape != tuple(shape):
+        return f"{found}; {expected}; the sizes differ"
+    error = _corner_error(to_target, order, turned, shape)
+    if error > tolerance:
+        return (
+            f"{found}; {expected}; corners are up to {error:.3g} voxels apart, "
+            f"allowed {tolerance:g}"
+        )
+    return np.ascontiguousarray(result)
+
+
+def to_canonical(array: Array, affine_ras: Array) -> tuple[Array, Array]:
+    """View of `array` (i, j, k) with axes nearest to +x right, +y anterior, +z superior.
+
+    Returns the view and the int (3, 2) orientation that `from_canonical` needs to go back.
+    """
+    from nibabel.orientations import apply_orientation, io_orientation
+
+    orientation = io_orientation(affine_ras)
+    return apply_orientation(array, orientation), orientation
+
+
+def from_canonical(array: Array, orientation: Array) -> Array:
+    """The inverse of `to_canonical`, contiguous."""
+    from nibabel.orientations import apply_orientation, axcodes2ornt, ornt_transform
+
+    back = ornt_transform(axcodes2ornt(("R", "A", "S")), orientation)
+    return np.ascontiguousarray(apply_orientation(array, back))
+
+
+def _corner_error(
+    to_target: Array, order: Sequence[int], turned: Sequence[bool], shape: Sequence[int]
+) -> float:
+    """Greatest distance, in target voxels, of a corner from where it is put."""
+    worst = 0.0
+    for corner in product(*((0, size - 1) for size in shape)):
+        source = np.ones(4)
+        for row in range(3):
+            source[order[row]] = shape[row] - 1 - corner[row] if turned[row] else corner[row]
+        worst = max(worst, float(np.abs((to_target @ source)[:3] - corner).max()))
+    return worst
+
+
+def _described(affine_ras: Array) -> str:
+    from nibabel.affines import voxel_sizes
+    from nibabel.orientations import aff2axcodes
+
+    spacing = " x ".join(f"{size:.4g}" for size in voxel_sizes(affine_ras))
+    origin = ", ".join(f"{value:.2f}" for value in affine_ras[:3, 3])
+    codes = "".join(code or "?" for code in aff2axcodes(affine_ras))
+    return f"spacing {spacing} mm, order {codes}, origin ({origin}) mm"

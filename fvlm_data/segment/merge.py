@@ -1,0 +1,125 @@
+"""From label maps of many classes to one label map of anatomies, by look-up tables."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from fvlm_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Array = np.ndarray[Any, Any]
+
+MAX_ANATOMIES = 254
+"""Values 1 to 254 of a uint8 label map; 255 marks "none" while merging."""
+
+NONE = 255
+
+
+def known_systems() -> tuple[str, ...]:
+    """Class systems whose names vocabulary/segmentation.yaml explains."""
+    return tuple(_vocabulary()["systems"])
+
+
+def known_anatomies() -> tuple[str, ...]:
+    """Anatomies that have segmentation classes in some system, in order of precedence."""
+    return tuple(_vocabulary()["anatomies"])
+
+
+def load_anatomy_classes(system: str) -> dict[str, tuple[str, ...]]:
+    """Class names of each anatomy in a class system, anatomies in order of precedence.
+
+    Anatomies that the system does not know are left out.
+
+    Raises:
+        ConfigError: the system is not known.
+    """
+    vocabulary = _vocabulary()
+    if system not in vocabulary["systems"]:
+        raise ConfigError(
+            f"class system {system}: not known; known are {', '.join(known_systems())}"
+        )
+    settings = vocabulary["systems"][system]
+    if settings.get("names_are_anatomies"):
+        return {anatomy: (anatomy,) for anatomy in vocabulary["anatomies"]}
+    wanted = settings.get("like", system)
+    return {
+        anatomy: tuple(systems[wanted])
+        for anatomy, systems in vocabulary["anatomies"].items()
+        if wanted in systems
+    }
+
+
+def anatomy_table(classes: Mapping[int, str], system: str, anatomies: Sequence[str]) -> Array:
+    """Look-up table uint8: class value to place in `anatomies` by precedence, 255 for none.
+
+    `classes` names the values of a label map; the table has one entry for each value from 0 to
+    the greatest. Places count anatomies in order of precedence, not in the order given.
+
+    Raises:
+        ConfigError: the system or an anatomy is not known, or there are too many.
+    """
+    ranked = _ranked(anatomies)
+    by_name: dict[str, int] = {}
+    of_system = load_anatomy_classes(system)
+    for place, anatomy in enumerate(ranked):
+        for name in of_system.get(anatomy, ()):
+            by_name.setdefault(name, place)
+    table = np.full(max(classes, default=0) + 1, NONE, np.uint8)
+    for value, name in classes.items():
+        table[value] = by_name.get(name, NONE)
+    table[0] = NONE
+    return table
+
+
+def merge_labels(
+    maps: Sequence[tuple[Array, Mapping[int, str], str]], anatomies: Sequence[str]
+) -> Array:
+    """One uint8 label map of anatomies from label maps of classes on the same grid.
+
+    Each map is (labels of any integer type, class name by value, class system). A voxel's value
+    is 1 + the index in `anatomies` of the anatomy that comes first in the vocabulary among those
+    that the maps show there; 0 for none. Values without a name count as background.
+
+    Raises:
+        ConfigError: a system or an anatomy is not known, or there are too many anatomies.
+        ValueError: there is no map, or the maps have different shapes.
+    """
+    shapes = {labels.shape for labels, _, _ in maps}
+    if len(shapes) != 1:
+        raise ValueError(f"expected label maps of one shape, found {sorted(shapes)}")
+    places: Array | None = None
+    for labels, classes, system in maps:
+        table = anatomy_table(classes, system, anatomies)
+        room = int(labels.max(initial=0)) + 1 - len(table)
+        if room > 0:
+            table = np.concatenate([table, np.full(room, NONE, np.uint8)])
+        mine = table[labels]
+        places = mine if places is None else np.minimum(places, mine)
+    value = np.zeros(NONE + 1, np.uint8)
+    for place, anatomy in enumerate(_ranked(anatomies)):
+        value[place] = 1 + list(anatomies).index(anatomy)
+    return np.asarray(value[places])
+
+
+def _ranked(anatomies: Sequence[str]) -> list[str]:
+    order = known_anatomies()
+    unknown = sorted(set(anatomies) - set(order))
+    if unknown or len(set(anatomies)) != len(anatomies) or len(anatomies) > MAX_ANATOMIES:
+        raise ConfigError(
+            f"anatomies: found {', '.join(unknown) or 'repeated names'}; expected up to "
+            f"{MAX_ANATOMIES} different ones of {', '.join(order)}"
+        )
+    return sorted(anatomies, key=order.index)
+
+
+@cache
+def _vocabulary() -> Any:
+    path = resources.files("fvlm_data") / "vocabulary" / "segmentation.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,0 +1,114 @@
+"""Backend `precomputed`: label maps that exist already, checked before they are believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fvlm_data.segment.backend import Segmentation, VolumeImage
+from fvlm_data.segment.class_map import disagreement, unnamed_values
+from fvlm_data.segment.grid import reoriented
+from fvlm_data.segment.nifti import NiftiError, read_nifti
+from fvlm_data.stage import Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fvlm_data.segment.class_map import ClassMap
+    from fvlm_data.segment.mask_files import MaskFile
+
+SHOWN_VALUES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mask file that names a volume, what its values mean, and how many volumes it names."""
+
+    mask: MaskFile
+    class_map: ClassMap
+    volumes_named: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Precomputed:
+    """`candidates` holds the masks on offer by volume id."""
+
+    candidates: Mapping[str, Sequence[Candidate]]
+    grid_tolerance_voxels: float
+    name: str = "precomputed"
+    version: str = "1"
+
+    def __call__(self, volume: VolumeImage) -> Segmentation | Reject:
+        """The volume's only mask on the volume's grid, or why it cannot be taken."""
+        offered = self.candidates.get(volume.volume_id, ())
+        tokens = tuple(sorted({candidate.mask.token for candidate in offered}))
+        if len(offered) != 1 or offered[0].volumes_named != 1:
+            return _ambiguous(offered, tokens)
+        (candidate,) = offered
+        if candidate.mask.fault is not None:
+            return candidate.mask.fault
+        try:
+            image = read_nifti(candidate.mask.path.read_bytes())
+        except (OSError, NiftiError) as error:
+            why = str(error) if isinstance(error, NiftiError) else "cannot be read from disk"
+            return _fault("mask_unreadable", f"the mask {why}; write it anew", tokens)
+        wrong = disagreement(candidate.class_map, image.embedded_classes)
+        if wrong:
+            return _fault("class_system_mismatch", wrong, tokens)
+        labels = _whole_numbers(image.data)
+        if labels is None:
+            return _fault(
+                "mask_not_labels",
+                f"expected whole numbers from 0 to 65535, found {image.data.dtype} from "
+                f"{image.data.min():g} to {image.data.max():g}; give a label map",
+                tokens,
+            )
+        present = np.unique(labels).tolist()
+        unnamed = unnamed_values(candidate.class_map, present)
+        if unnamed:
+            shown = ", ".join(map(str, unnamed[:SHOWN_VALUES]))
+            return _fault(
+                "mask_unknown_value",
+                f"{len(unnamed)} values have no name in {candidate.class_map.class_system}: "
+                f"{shown}; declare the classes that the mask was made with",
+                tokens,
+            )
+        aligned = reoriented(
+            labels,
+            image.affine_ras,
+            volume.image_hu.shape,
+            volume.affine_ras,
+            self.grid_tolerance_voxels,
+        )
+        if isinstance(aligned, str):
+            advice = "segment this volume, or resample the mask onto its grid"
+            return _fault("mask_grid_mismatch", f"the mask's grid: {aligned}; {advice}", tokens)
+        class_map = candidate.class_map
+        return Segmentation(aligned, class_map.classes, class_map.class_system)
+
+
+def _whole_numbers(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+    """`data` as uint8 or uint16 if it holds nothing but such numbers."""
+    if data.size == 0 or not np.isfinite(data).all() or data.min() < 0 or data.max() > 65535:
+        return None
+    labels = data.astype(np.uint8 if data.max() <= 255 else np.uint16)
+    return labels if (labels == data).all() else None
+
+
+def _ambiguous(offered: Sequence[Candidate], tokens: tuple[str, ...]) -> Reject:
+    if len(offered) == 1:
+        found = f"its mask names {offered[0].volumes_named} volumes"
+    else:
+        found = f"{len(offered)} masks name this volume"
+    return _fault(
+        "mask_ambiguous",
+        f"{found}, expected one mask for one volume; write a manifest that names the volume by "
+        "its volume_id",
+        tokens,
+    )
+
+
+def _fault(reason: str, detail: str, tokens: tuple[str, ...]) -> Reject:
+    return Reject("fault", reason, detail, tokens)

@@ -1,0 +1,110 @@
+"""Section `shard`: how volumes become training samples, and samples shards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+State = Literal["abnormal", "normal_stated", "not_mentioned"]
+PositiveMm = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+Hu = Annotated[int, Field(ge=-32768, le=32767)]
+
+ANATOMIES = (
+    "lung",
+    "heart",
+    "esophagus",
+    "aorta",
+    "liver",
+    "gallbladder",
+    "pancreas",
+    "spleen",
+    "kidney",
+    "adrenal_gland",
+    "stomach",
+    "small_intestine",
+    "colon",
+    "bladder",
+    "portal_vein",
+    "sacrum",
+)
+
+
+class ShardConfig(BaseModel):
+    """Preprocessing of a sample and layout of a shard; the whole section enters item keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    anatomies: tuple[str, ...] = Field(
+        default=ANATOMIES,
+        min_length=1,
+        max_length=254,
+        description="anatomies kept; the label value of each is 1 + its place in this list",
+    )
+    spacing_mm: tuple[PositiveMm, PositiveMm, PositiveMm] = Field(
+        default=(1.0, 1.0, 3.0),
+        description="distance of voxel centres along x, y, z, in mm, in that order",
+    )
+    margin_slices: int = Field(
+        default=5,
+        ge=0,
+        description="slices kept below and above the anatomies' box, in voxels of spacing_mm",
+    )
+    margin_pixels: int = Field(
+        default=20,
+        ge=0,
+        description="pixels kept on each side of the box along y and x, in voxels of spacing_mm",
+    )
+    dtype: Literal["int16", "uint8"] = Field(
+        default="int16",
+        description="stored image: int16 holds HU rounded to 1 HU; uint8 holds 0 to 255 over "
+        "hu_window, off by at most half a step of (high - low) / 255 HU",
+    )
+    hu_window: tuple[Hu, Hu] = Field(
+        default=(-1150, 350), description="intensities are clipped to [low, high], in HU"
+    )
+    keep_states: tuple[State, ...] = Field(
+        default=("abnormal", "normal_stated", "not_mentioned"),
+        min_length=1,
+        description="anatomies whose state is another are left out of a sample's texts",
+    )
+    samples_per_shard: int = Field(
+        default=64, ge=1, le=4096, description="greatest number of samples in a shard"
+    )
+    slab_z: int = Field(
+        default=4, ge=1, le=256, description="slices of a chunk, the least that a crop reads"
+    )
+    objects_per_array: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="greatest number of data objects of an array; writing holds one in memory",
+    )
+    compressor: Literal["lz4", "lz4hc", "zstd"] = Field(
+        default="lz4hc", description="compressor of the image, within blosc, bits shuffled"
+    )
+    compression_level: int = Field(default=5, ge=1, le=9, description="effort of the compressor")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        from fvlm_data.segment.merge import known_anatomies
+
+        if self.hu_window[0] >= self.hu_window[1]:
+            message = f"hu_window {list(self.hu_window)} is empty: give [low, high] in HU"
+            raise ValueError(message)
+        if len(set(self.anatomies)) != len(self.anatomies):
+            message = "anatomies holds a name twice"
+            raise ValueError(message)
+        unknown = sorted(set(self.anatomies) - set(known_anatomies()))
+        if unknown:
+            message = (
+                f"anatomies holds {', '.join(unknown)}, which is not known; "
+                f"known are {', '.join(known_anatomies())}"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def label_values(self) -> dict[str, int]:
+        """Value of each anatomy in label maps."""
+        return {anatomy: 1 + place for place, anatomy in enumerate(self.anatomies)}
