@@ -13,7 +13,8 @@ from fvlm_data.errors import ConfigError
 from fvlm_data.identity import IdentityConfig
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
 from fvlm_data.pairing.config import PairConfig
-from fvlm_data.reports.config import ParseConfig, ReportSourceConfig
+from fvlm_data.reports.config import ParseConfig
+from fvlm_data.reports.source_config import ReportSourceConfig
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.shards.config import ShardConfig
 
