@@ -1,0 +1,340 @@
+"""The command `fvlm-data`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from fvlm_data.console import (
+    err,
+    one_sentence,
+    out,
+    print_checks,
+    print_summary,
+    progress_shown,
+)
+from fvlm_data.errors import InputError
+
+app = typer.Typer(
+    name="fvlm-data",
+    help="From CT archives and reports to training data for vision-language models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, over the configuration")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
+
+
+@app.command()
+def phantom(
+    out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="new or empty folder")],
+    patients: Annotated[int, typer.Option(min=1, help="number of synthetic patients")] = 12,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same patients")] = 7,
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+) -> None:
+    """Make synthetic patients: DICOM series, masks, reports and the truth."""
+    from fvlm_data.phantom import generate
+
+    with one_sentence(), progress_shown() as show:
+        generate(
+            out_folder,
+            patients=patients,
+            seed=seed,
+            workers=workers,
+            progress=lambda done, total: show("phantom", done, total),
+        )
+    out.print(f"{patients} synthetic patients in {out_folder}", markup=False)
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="DICOM or NIfTI folder")],
+    store: StoreOption,
+    kind: Annotated[str | None, typer.Option(help="dicom or nifti; default: by look")] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a folder of images into a store: geometry and HU proved or set aside with reason."""
+    with one_sentence():
+        entry = {"kind": kind or _kind_of(source), "path": str(source.resolve())}
+        _run(["ingest"], store, config, overrides, {"sources": [entry]}, as_json=as_json)
+
+
+@app.command()
+def segment(
+    store: StoreOption,
+    backend: Annotated[
+        str | None, typer.Option(help="precomputed, threshold or totalsegmentator")
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="folder or manifest of label maps")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="totalsegmentator_v1, totalsegmentator_v2 or a YAML map")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give every volume a label map of anatomical classes."""
+    section: dict[str, Any] = {"backend": backend} if backend else {}
+    if masks is not None:
+        known = classes in ("totalsegmentator_v1", "totalsegmentator_v2")
+        named = classes if known or classes is None else str(Path(classes).resolve())
+        section["precomputed"] = {"masks": str(masks.resolve()), "classes": named}
+    with one_sentence():
+        _run(["segment"], store, config, overrides, {"segment": section}, as_json=as_json)
+
+
+@app.command()
+def reports(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Parquet or JSONL")],
+    store: StoreOption,
+    column: Annotated[
+        list[str] | None, typer.Option(help="our name=column of the file, as study_uid=UID")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a file of reports into a store: scrubbed, split, tagged, with findings."""
+    with one_sentence():
+        entry = {"path": str(file.resolve()), "columns": _columns(column or [])}
+        _run(["reports"], store, config, overrides, {"reports": [entry]}, as_json=as_json)
+
+
+@app.command()
+def pair(
+    store: StoreOption,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Join reports to studies; give anatomies texts, states and signatures; split patients."""
+    with one_sentence():
+        _run(["split", "pair"], store, config, overrides, {}, as_json=as_json)
+
+
+@app.command()
+def shard(
+    store: StoreOption,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write training samples as zarr shards."""
+    with one_sentence():
+        _run(["shard"], store, config, overrides, {}, as_json=as_json)
+
+
+@app.command()
+def curate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML configuration")],
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run all stages in this process, without a server."""
+    from fvlm_data.stages import STAGES
+
+    with one_sentence():
+        _run(list(STAGES), None, config, overrides, {}, as_json=as_json)
+
+
+@app.command()
+def qc(store: StoreOption) -> None:
+    """Write the quality page STORE/qc/index.html."""
+    from fvlm_data.qc import write_qc
+
+    with one_sentence():
+        out.print(write_qc(_context(store)), markup=False)
+
+
+@app.command()
+def verify(store: StoreOption, as_json: JsonOption = False) -> None:
+    """Prove by counting that nothing is lost; exit status 1 where a statement is broken."""
+    from fvlm_data.verify import verify as checked
+
+    with one_sentence():
+        checks = checked(_context(store).store)
+        print_checks(checks, as_json=as_json)
+    if not all(check.passed for check in checks):
+        sys.exit(1)
+
+
+@app.command()
+def status(store: StoreOption, as_json: JsonOption = False) -> None:
+    """What the store holds now, and what its last configuration still has to do."""
+    from fvlm_data.runs import Summary, add_counts, tally
+    from fvlm_data.stage import pending
+    from fvlm_data.stages import STAGES, build_stage
+
+    with one_sentence():
+        context = _context(store)
+        summary = Summary("status", context.store.url)
+        resolved = _config(store, None, None, {})
+        for name in STAGES:
+            work = pending(context, build_stage(name, resolved))
+            counts: Any = {
+                "settled": work.settled,
+                "to do": sum(len(batch) for batch in work.batches),
+            }
+            add_counts(summary, name, counts)
+        tally(context, summary)
+        print_summary(summary, as_json=as_json)
+
+
+@app.command()
+def compact(
+    store: StoreOption,
+    keep_hours: Annotated[int, typer.Option(min=0, help="history kept, in hours")] = 168,
+) -> None:
+    """Join small table files and drop history older than --keep-hours."""
+    import schemas
+
+    with one_sentence():
+        opened = _context(store).store
+        for table in schemas.TABLES:
+            counts = opened.compact(table, keep_hours)
+            out.print(
+                f"{table}: {counts['before']} files, now {counts['after']}; "
+                f"{counts['removed']} old files removed",
+                markup=False,
+            )
+
+
+@app.command()
+def explain(
+    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID")],
+    store: StoreOption,
+    reveal: Annotated[bool, typer.Option(help="resolve file tokens with the vault")] = False,
+) -> None:
+    """Walk from a training sample back to its files and sentences."""
+    from fvlm_data.explain import explain as explained
+
+    with one_sentence():
+        told = explained(_context(store), sample_id, reveal=reveal)
+        out.print_json(json.dumps(told))
+
+
+export = typer.Typer(help="Copies in other forms.", no_args_is_help=True)
+app.add_typer(export, name="export")
+
+
+@export.callback()
+def _export() -> None:
+    """Copies in other forms."""
+
+
+@export.command("tables")
+def export_tables(
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="new or empty folder")],
+    store: StoreOption,
+) -> None:
+    """Every table as one plain Parquet file."""
+    import pyarrow.parquet as pq
+
+    import schemas
+
+    with one_sentence():
+        opened = _context(store).store
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError(f"folder {folder}: not empty; expected a new or empty folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        for table in schemas.TABLES:
+            pq.write_table(opened.read(table), folder / f"{table}.parquet")
+    out.print(f"{len(schemas.TABLES)} tables in {folder}", markup=False)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+def _run(
+    stages: list[str],
+    store: str | None,
+    config: Path | None,
+    overrides: list[str] | None,
+    values: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    from fvlm_data.curate import curate as run_stages
+
+    resolved = _config(store, config, overrides, values)
+    with progress_shown() as show:
+        summary = run_stages(resolved, stages, progress=show)
+    print_summary(summary, as_json=as_json)
+    if not as_json and summary.set_aside:
+        err.print("some items were set aside; the run itself completed", markup=False)
+
+
+def _config(
+    store: str | None, path: Path | None, overrides: list[str] | None, values: dict[str, Any]
+) -> Any:
+    """The given configuration, else that of the store's last run, with the flags on top."""
+    from fvlm_data.config import load_config
+
+    base: dict[str, Any] = {}
+    if store is not None:
+        if path is None:
+            base = _last_configuration(store)
+        base["store"] = store
+    return load_config(path, overrides or (), {**base, **_listed_values(base, values)})
+
+
+def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Flags over the last configuration: sections are merged, a new source joins the others."""
+    merged: dict[str, Any] = {}
+    for name, value in values.items():
+        before = base.get(name)
+        if isinstance(value, list):
+            paths = {entry["path"] for entry in value}
+            merged[name] = [e for e in before or [] if e["path"] not in paths] + value
+        else:
+            merged[name] = {**(before or {}), **value}
+    return merged
+
+
+def _last_configuration(store: str) -> dict[str, Any]:
+    from fvlm_data.store import MARK, Store
+
+    if "://" not in store and not Path(store, MARK).exists():
+        return {}
+    opened = Store.open(store)
+    if not opened.exists("config.yaml"):
+        return {}
+    loaded: dict[str, Any] = yaml.safe_load(opened.read_bytes("config.yaml"))
+    return loaded
+
+
+def _context(store: str) -> Any:
+    from fvlm_data.runs import open_context
+
+    return open_context(_config(store, None, None, {}), create=False)
+
+
+def _kind_of(source: Path) -> str:
+    if not source.is_dir():
+        raise InputError(f"source {source}: no such folder; name the folder that holds the images")
+    return "nifti" if next(source.rglob("*.nii*"), None) else "dicom"
+
+
+def _columns(pairs: list[str]) -> dict[str, str]:
+    columns = {}
+    for pair_text in pairs:
+        ours, separator, theirs = pair_text.partition("=")
+        if not separator:
+            raise InputError(f"--column {pair_text}: expected our_name=column of the file")
+        columns[ours] = theirs
+    return columns

@@ -1,0 +1,114 @@
+"""What the commands print: progress, summaries and the sentence that ends a failed run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fvlm_data.errors import FvlmError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fvlm_data.runs import Summary
+    from fvlm_data.verify import Check
+
+LINE_EVERY_S = 5.0
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """End a command that cannot run with one sentence on standard error and exit status 2."""
+    logging.basicConfig(level=os.environ.get("FVLM_LOG", "WARNING"), format="%(message)s")
+    try:
+        yield
+    except FvlmError as error:
+        err.print(f"error: {error}", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped; what is settled is kept: run again to go on", markup=False)
+        sys.exit(130)
+
+
+@contextmanager
+def progress_shown() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress function: bars on a terminal, else a line every few seconds."""
+    if not err.is_terminal:
+        yield _line_progress()
+        return
+    columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=err) as progress:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    """Counts of a run: faults first, then what else was set aside, what waits, and where it is."""
+    if as_json:
+        out.print_json(json.dumps(dataclasses.asdict(summary)))
+        return
+    faults = {n: c for n, c in summary.set_aside.items() if n.startswith("fault:")}
+    others = {n: c for n, c in summary.set_aside.items() if n not in faults}
+    _listed("Faults", faults)
+    _listed("Set aside", others)
+    _listed("Waiting", summary.waiting)
+    _listed("In the tables", summary.tables)
+    for stage, counts in summary.stages.items():
+        told = ", ".join(f"{count} {name}" for name, count in counts.items() if ":" not in name)
+        out.print(f"  {stage:18} {told or 'nothing to do'}", markup=False)
+    if summary.changed_settings:
+        changed = ", ".join(summary.changed_settings)
+        out.print(f"Settings that differ from the last run: {changed}", markup=False)
+    out.print(
+        f"Done in {summary.seconds:.0f} s. Store: {summary.store}; look at qc/index.html there, "
+        f"at table quarantine for what was set aside, and at runs/{summary.run_id}.json",
+        markup=False,
+    )
+
+
+def print_checks(checks: list[Check], *, as_json: bool) -> None:
+    """The result of `verify`, broken statements first."""
+    if as_json:
+        out.print_json(json.dumps([dataclasses.asdict(check) for check in checks]))
+        return
+    for check in sorted(checks, key=lambda check: check.passed):
+        mark = "ok    " if check.passed else "BROKEN"
+        out.print(f"{mark} {check.name} ({check.counted})", markup=False)
+        for example in check.examples:
+            out.print(f"         {example}", markup=False)
+
+
+def _listed(title: str, counts: dict[str, int]) -> None:
+    if counts:
+        told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        out.print(f"{title}: {told}", markup=False)
+
+
+def _line_progress() -> Callable[[str, int, int], None]:
+    last: dict[str, float] = {}
+
+    def show(stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if total and (done >= total or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
+            last[stage] = now
+            err.print(f"{stage}: {done} of {total}", markup=False)
+
+    return show
