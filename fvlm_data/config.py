@@ -79,7 +79,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _source_names_differ(self) -> Config:
-        names = [source.name for source in (*self.sources, *self.reports)]
+        names = [source.label for source in (*self.sources, *self.reports)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two sources are named {twice[0]}: give one of them another `name`")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fvlm_data.errors import ConfigError
 from fvlm_train.presets import EVALUATE_PRESETS, TRAIN_PRESETS, merged
 
 Voxels = Annotated[int, Field(ge=1)]
@@ -17,10 +18,6 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 MAX_ANATOMIES = 64
 
 
-class ConfigError(ValueError):
-    """The configuration cannot be used; the message is one sentence with the place."""
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,24 +25,28 @@ class _Section(BaseModel):
 class ImageEncoderConfig(_Section):
     """Size of the 3D vision transformer."""
 
-    width: int = Field(768, ge=8, description="Features of a token.")
-    depth: int = Field(12, ge=1, description="Transformer blocks.")
-    heads: int = Field(12, ge=1, description="Attention heads of a block; divides width.")
-    mlp_ratio: float = Field(4.0, gt=0, description="Hidden width of the MLP over width.")
-    dropout: Probability = Field(0.1, description="Dropout in embedding, attention and MLP.")
-    patch_zyx: SizeZYX = Field((16, 16, 32), description="Patch size, voxels (z, y, x).")
+    width: int = Field(default=768, ge=8, description="Features of a token.")
+    depth: int = Field(default=12, ge=1, description="Transformer blocks.")
+    heads: int = Field(default=12, ge=1, description="Attention heads of a block; divides width.")
+    mlp_ratio: float = Field(default=4.0, gt=0, description="Hidden width of the MLP over width.")
+    dropout: Probability = Field(
+        default=0.1, description="Dropout in embedding, attention and MLP."
+    )
+    patch_zyx: SizeZYX = Field(default=(16, 16, 32), description="Patch size, voxels (z, y, x).")
     window_zyx: SizeZYX = Field(
-        (112, 256, 352),
+        default=(112, 256, 352),
         description="Window that the learned positions cover, voxels (z, y, x); multiple of patch.",
     )
     stem: Literal["patch", "conv"] = Field(
-        "patch",
+        default="patch",
         description="Patch embedding: 'patch' one linear map of a patch (public recipe); 'conv' "
         "strided convolutions down to the same grid, which small data sets learn faster.",
     )
-    stem_width: int = Field(16, ge=4, description="Channels of the first convolution (conv stem).")
+    stem_width: int = Field(
+        default=16, ge=4, description="Channels of the first convolution (conv stem)."
+    )
     levels: tuple[int, ...] | None = Field(
-        None,
+        default=None,
         description="Blocks (counted from 0) whose outputs join the final norm as keys of the "
         "anatomy attention; null spreads them as 3, 6, 9 of 12.",
     )
@@ -67,15 +68,16 @@ class ImageEncoderConfig(_Section):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.width % self.heads:
-            message = f"width {self.width} is not divisible by heads {self.heads}"
-            raise ValueError(message)
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
         _check_multiple("window_zyx", self.window_zyx, self.patch_zyx)
         if any(level < 0 or level >= self.depth for level in self.levels or ()):
-            message = f"levels {list(self.levels or ())} lie outside the {self.depth} blocks"
-            raise ValueError(message)
+            raise ValueError(
+                f"levels {list(self.levels or ())} lie outside the {self.depth} blocks"
+            )
         if self.stem == "conv" and any(size & (size - 1) for size in self.patch_zyx):
-            message = f"stem 'conv' halves the grid: patch_zyx {self.patch_zyx} must be powers of 2"
-            raise ValueError(message)
+            raise ValueError(
+                f"stem 'conv' halves the grid: patch_zyx {self.patch_zyx} must be powers of 2"
+            )
         return self
 
 
@@ -83,64 +85,73 @@ class TextEncoderConfig(_Section):
     """The BERT that reads an anatomy's text."""
 
     kind: Literal["folder", "fresh"] = Field(
-        "folder",
+        default="folder",
         description="'folder' starts from a BERT saved on this machine; 'fresh' starts a small "
         "BERT at random with a WordPiece tokenizer trained on the training texts.",
     )
-    folder: Path | None = Field(None, description="Local folder of config, vocabulary, weights.")
-    width: int = Field(768, ge=8, description="Features of a token (fresh only).")
-    depth: int = Field(12, ge=1, description="Layers (fresh only).")
-    heads: int = Field(12, ge=1, description="Attention heads (fresh only); divides width.")
-    vocabulary_size: int = Field(4000, ge=100, description="Word pieces at most (fresh only).")
-    dropout: Probability = Field(0.1, description="Dropout (fresh only).")
-    max_tokens: int = Field(384, ge=8, description="Tokens of a text; longer ones are cut.")
+    folder: Path | None = Field(
+        default=None, description="Local folder of config, vocabulary, weights."
+    )
+    width: int = Field(default=768, ge=8, description="Features of a token (fresh only).")
+    depth: int = Field(default=12, ge=1, description="Layers (fresh only).")
+    heads: int = Field(default=12, ge=1, description="Attention heads (fresh only); divides width.")
+    vocabulary_size: int = Field(
+        default=4000, ge=100, description="Word pieces at most (fresh only)."
+    )
+    dropout: Probability = Field(default=0.1, description="Dropout (fresh only).")
+    max_tokens: int = Field(default=384, ge=8, description="Tokens of a text; longer ones are cut.")
     add_token_type_embeddings: bool = Field(
-        True,
+        default=True,
         description="Add BERT's token-type embeddings, as a stock BERT does; weights trained by "
         "the public code need false.",
     )
     pooling: Literal["cls", "mean"] = Field(
-        "cls", description="Text feature: the first token, or the mean over the tokens."
+        default="cls", description="Text feature: the first token, or the mean over the tokens."
     )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.kind == "fresh" and self.width % self.heads:
-            message = f"width {self.width} is not divisible by heads {self.heads}"
-            raise ValueError(message)
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
         return self
 
 
 class ModelConfig(_Section):
     """The fVLM model."""
 
-    image: ImageEncoderConfig = Field(default_factory=ImageEncoderConfig, description="Image side.")
-    text: TextEncoderConfig = Field(default_factory=TextEncoderConfig, description="Text side.")
-    projection_dim: int = Field(256, ge=2, description="Features compared between image and text.")
-    pooling_heads: int = Field(4, ge=1, description="Heads of the anatomy attention.")
-    pooling_dropout: Probability = Field(0.1, description="Dropout of the anatomy attention.")
-    temperature_init: float = Field(0.07, gt=0, description="Initial temperature.")
-    temperature_min: float = Field(0.001, gt=0, description="Lower clamp of the temperature.")
-    temperature_max: float = Field(0.5, gt=0, description="Upper clamp of the temperature.")
-    init_mae: Path | None = Field(None, description="Local MAE ViT-B checkpoint to start from.")
+    image: ImageEncoderConfig = Field(default=ImageEncoderConfig(), description="Image side.")
+    text: TextEncoderConfig = Field(default=TextEncoderConfig(), description="Text side.")
+    projection_dim: int = Field(
+        default=256, ge=2, description="Features compared between image and text."
+    )
+    pooling_heads: int = Field(default=4, ge=1, description="Heads of the anatomy attention.")
+    pooling_dropout: Probability = Field(
+        default=0.1, description="Dropout of the anatomy attention."
+    )
+    temperature_init: float = Field(default=0.07, gt=0, description="Initial temperature.")
+    temperature_min: float = Field(
+        default=0.001, gt=0, description="Lower clamp of the temperature."
+    )
+    temperature_max: float = Field(default=0.5, gt=0, description="Upper clamp of the temperature.")
+    init_mae: Path | None = Field(
+        default=None, description="Local MAE ViT-B checkpoint to start from."
+    )
     init_reference: Path | None = Field(
-        None, description="Local checkpoint of the public reference code to start from."
+        default=None, description="Local checkpoint of the public reference code to start from."
     )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.image.width % self.pooling_heads:
-            message = (
+            raise ValueError(
                 f"image.width {self.image.width} is not divisible by pooling_heads "
                 f"{self.pooling_heads}"
             )
-            raise ValueError(message)
         if not self.temperature_min <= self.temperature_init <= self.temperature_max:
-            message = (
+            raise ValueError(
                 f"temperature_init {self.temperature_init} lies outside "
                 f"[{self.temperature_min}, {self.temperature_max}]"
             )
-            raise ValueError(message)
         return self
 
 
@@ -148,10 +159,10 @@ class LossConfig(_Section):
     """Which pairs of a batch are no negatives."""
 
     policy: Literal["none", "reference", "signature"] = Field(
-        "signature", description="False-negative policy; see fvlm_data.pairing.targets."
+        default="signature", description="False-negative policy; see fvlm_data.pairing.targets."
     )
     not_mentioned: Literal["normal", "excluded"] | None = Field(
-        None,
+        default=None,
         description="Anatomies the report does not mention: 'normal' counts them as healthy, "
         "'excluded' leaves them out of the loss; null takes the policy's default.",
     )
@@ -165,24 +176,30 @@ class OptimiserConfig(_Section):
     parameter by AdamW's default 0.01: `decay: everything` with `weight_decay: 0.01` does that.
     """
 
-    learning_rate: float = Field(1e-4, gt=0, description="Peak learning rate.")
-    min_learning_rate: float = Field(1e-6, ge=0, description="First and last learning rate.")
-    warmup_steps: int = Field(377, ge=0, description="Steps of linear warm-up.")
-    weight_decay: float = Field(0.05, ge=0, description="Decoupled weight decay of AdamW.")
-    decay: Literal["matrices", "everything"] = Field(
-        "matrices", description="Which parameters decay."
+    learning_rate: float = Field(default=1e-4, gt=0, description="Peak learning rate.")
+    min_learning_rate: float = Field(
+        default=1e-6, ge=0, description="First and last learning rate."
     )
-    betas: tuple[float, float] = Field((0.9, 0.999), description="Moment decay rates of AdamW.")
-    clip_norm: float | None = Field(None, gt=0, description="Gradient norm limit; null for none.")
+    warmup_steps: int = Field(default=377, ge=0, description="Steps of linear warm-up.")
+    weight_decay: float = Field(default=0.05, ge=0, description="Decoupled weight decay of AdamW.")
+    decay: Literal["matrices", "everything"] = Field(
+        default="matrices", description="Which parameters decay."
+    )
+    betas: tuple[float, float] = Field(
+        default=(0.9, 0.999), description="Moment decay rates of AdamW."
+    )
+    clip_norm: float | None = Field(
+        default=None, gt=0, description="Gradient norm limit; null for none."
+    )
 
 
 class FlipConfig(_Section):
     """Probability of mirroring a crop along each axis."""
 
-    z: Probability = Field(0.0, description="Up-down.")
-    y: Probability = Field(0.0, description="Front-back.")
+    z: Probability = Field(default=0.0, description="Up-down.")
+    y: Probability = Field(default=0.0, description="Front-back.")
     x: Probability = Field(
-        0.0, description="Left-right; sides named in the texts are exchanged with it."
+        default=0.0, description="Left-right; sides named in the texts are exchanged with it."
     )
 
 
@@ -192,47 +209,54 @@ class TrainConfig(_Section):
     presets: ClassVar[dict[str, dict[str, Any]]] = TRAIN_PRESETS
 
     preset: Literal["reference", "small"] | None = Field(
-        None, description="Start from a named recipe; keys given beside it win."
+        default=None, description="Start from a named recipe; keys given beside it win."
     )
     anatomies: tuple[str, ...] = Field(
-        ("lung", "heart", "esophagus", "aorta"),
+        default=("lung", "heart", "esophagus", "aorta"),
         min_length=1,
         max_length=MAX_ANATOMIES,
         description="Anatomies trained, in the order of queries and projections.",
     )
-    model: ModelConfig = Field(default_factory=ModelConfig, description="The model.")
-    loss: LossConfig = Field(default_factory=LossConfig, description="The loss.")
-    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig, description="AdamW.")
-    flips: FlipConfig = Field(default_factory=FlipConfig, description="Mirroring.")
-    split: str = Field("train", description="Split that is trained on.")
+    model: ModelConfig = Field(default=ModelConfig(), description="The model.")
+    loss: LossConfig = Field(default=LossConfig(), description="The loss.")
+    optimiser: OptimiserConfig = Field(default=OptimiserConfig(), description="AdamW.")
+    flips: FlipConfig = Field(default=FlipConfig(), description="Mirroring.")
+    template: str = Field(
+        default="{anatomy} shows no significant abnormalities.",
+        description="Sentence of a normal anatomy; {anatomy} is its name, blanks for underscores. "
+        "A normal text that says more goes to BERT without it, as in the public code.",
+    )
+    split: str = Field(default="train", description="Split that is trained on.")
     window_hu: tuple[float, float] = Field(
-        (-1150.0, 350.0), description="Intensities [low, high] in HU that become [0, 1]."
+        default=(-1150.0, 350.0), description="Intensities [low, high] in HU that become [0, 1]."
     )
     crop_zyx: SizeZYX | None = Field(
-        None, description="Random crop, voxels (z, y, x); null is the model's window."
+        default=None, description="Random crop, voxels (z, y, x); null is the model's window."
     )
-    batch_size: int = Field(56, ge=2, description="Samples of a step, over all ranks together.")
-    epochs: int | None = Field(20, ge=1, description="Passes over the split.")
-    steps: int | None = Field(None, ge=1, description="Steps; takes the place of epochs.")
+    batch_size: int = Field(
+        default=56, ge=2, description="Samples of a step, over all ranks together."
+    )
+    epochs: int | None = Field(default=20, ge=1, description="Passes over the split.")
+    steps: int | None = Field(default=None, ge=1, description="Steps; takes the place of epochs.")
     time_limit_s: float | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Stop after this many seconds of training and save; the schedule is not "
         "shortened, and the result then depends on the machine. Null for none.",
     )
-    seed: int = Field(42, ge=0, description="Seed of weights, order, crops and dropout.")
+    seed: int = Field(default=42, ge=0, description="Seed of weights, order, crops and dropout.")
     threads: int | None = Field(
-        None, ge=1, description="CPU threads; runs repeat bit by bit at an equal number."
+        default=None, ge=1, description="CPU threads; runs repeat bit by bit at an equal number."
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Arithmetic of the forward pass."
+        default="float32", description="Arithmetic of the forward pass."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where to train.")
-    loader_workers: int = Field(0, ge=0, description="Reading processes a rank.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
+    loader_workers: int = Field(default=0, ge=0, description="Reading processes a rank.")
     cache_bytes: int = Field(
-        0, ge=0, description="Memory for decoded samples kept between epochs, bytes."
+        default=0, ge=0, description="Memory for decoded samples kept between epochs, bytes."
     )
-    checkpoint_every_steps: int = Field(500, ge=1, description="Steps between checkpoints.")
+    checkpoint_every_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
 
     @property
     def crop(self) -> SizeZYX:
@@ -255,23 +279,18 @@ class TrainConfig(_Section):
     def _possible(self) -> Self:
         _check_multiple("crop_zyx", self.crop, self.model.image.patch_zyx)
         if self.window_hu[0] >= self.window_hu[1]:
-            message = f"window_hu {list(self.window_hu)} is empty: give [low, high]"
-            raise ValueError(message)
+            raise ValueError(f"window_hu {list(self.window_hu)} is empty: give [low, high]")
         if len(set(self.anatomies)) != len(self.anatomies):
-            message = "anatomies holds a name twice"
-            raise ValueError(message)
+            raise ValueError("anatomies holds a name twice")
         if self.steps is None and self.epochs is None:
-            message = "steps and epochs are both null: set one"
-            raise ValueError(message)
+            raise ValueError("steps and epochs are both null: set one")
         if self.flips.x > 0 and self.loss.policy == "signature":
-            message = (
+            raise ValueError(
                 "flips.x mirrors left and right but signatures name sides: set flips.x to 0 or "
                 "loss.policy to reference or none"
             )
-            raise ValueError(message)
         if self.model.text.kind == "folder" and self.model.text.folder is None:
-            message = "model.text.kind is folder: set model.text.folder, or kind to fresh"
-            raise ValueError(message)
+            raise ValueError("model.text.kind is folder: set model.text.folder, or kind to fresh")
         return self
 
 
@@ -279,24 +298,28 @@ class EvaluateConfig(_Section):
     """Section `evaluate`: how a trained model is scored."""
 
     preset: Literal["reference", "small"] | None = Field(
-        None, description="Start from a named recipe; keys given beside it win."
+        default=None, description="Start from a named recipe; keys given beside it win."
     )
     window_zyx: SizeZYX | None = Field(
-        None,
+        default=None,
         description="Window centred on the anatomy, voxels (z, y, x); null is the training crop.",
     )
     negative: Literal["prompt", "normal"] = Field(
-        "prompt",
+        default="prompt",
         description="What a finding is compared with: its negative prompt ('Not X.'), or the "
         "normal sentence of its anatomy.",
     )
     min_positive_patients: int = Field(
-        10, ge=1, description="Patients with a finding below which it stays out of the macro AUC."
+        default=10,
+        ge=1,
+        description="Patients with a finding below which it stays out of the macro AUC.",
     )
-    bootstrap_samples: int = Field(1000, ge=10, description="Patient resamples of the intervals.")
-    confidence: float = Field(0.95, gt=0, lt=1, description="Coverage of the intervals.")
-    batch_size: int = Field(8, ge=1, description="Windows of one forward pass.")
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap.")
+    bootstrap_samples: int = Field(
+        default=1000, ge=10, description="Patient resamples of the intervals."
+    )
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="Coverage of the intervals.")
+    batch_size: int = Field(default=8, ge=1, description="Windows of one forward pass.")
+    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
 
     @model_validator(mode="before")
     @classmethod
@@ -332,8 +355,7 @@ def _with_preset(given: Any, presets: dict[str, dict[str, Any]]) -> Any:
 
 def _check_multiple(name: str, size_zyx: SizeZYX, patch_zyx: SizeZYX) -> None:
     if any(size % patch for size, patch in zip(size_zyx, patch_zyx, strict=True)):
-        message = f"{name} {list(size_zyx)} is no multiple of patch_zyx {list(patch_zyx)}"
-        raise ValueError(message)
+        raise ValueError(f"{name} {list(size_zyx)} is no multiple of patch_zyx {list(patch_zyx)}")
 
 
 def _sentence(section: str, error: ValidationError) -> str:

@@ -88,13 +88,13 @@ def targets(
 
 def _checked_treatment(policy: Policy, not_mentioned: NotMentioned | None) -> NotMentioned:
     if policy not in POLICIES:
-        message = f"Unknown false-negative policy {policy!r}; choose one of {', '.join(POLICIES)}."
-        raise ValueError(message)
+        raise ValueError(
+            f"Unknown false-negative policy {policy!r}; choose one of {', '.join(POLICIES)}."
+        )
     if not_mentioned is None:
         return DEFAULT_NOT_MENTIONED[policy]
     if not_mentioned not in get_args(NotMentioned):
-        message = f"not_mentioned is {not_mentioned!r}; choose 'normal' or 'excluded'."
-        raise ValueError(message)
+        raise ValueError(f"not_mentioned is {not_mentioned!r}; choose 'normal' or 'excluded'.")
     return not_mentioned
 
 
@@ -114,15 +114,15 @@ def _check_lengths(
     }
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        message = f"A batch needs one entry a sample in every argument, found lengths: {found}."
-        raise ValueError(message)
+        raise ValueError(
+            f"A batch needs one entry a sample in every argument, found lengths: {found}."
+        )
 
 
 def _check_states(states: Sequence[str]) -> None:
     unknown = sorted(set(states) - set(STATES))
     if unknown:
-        message = f"Unknown state {unknown[0]!r}; expected one of {', '.join(STATES)}."
-        raise ValueError(message)
+        raise ValueError(f"Unknown state {unknown[0]!r}; expected one of {', '.join(STATES)}.")
 
 
 def _codes(values: Tensor | Sequence[Hashable]) -> Tensor:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ReportSourceConfig(BaseModel):
@@ -15,7 +14,9 @@ class ReportSourceConfig(BaseModel):
 
     kind: str = Field(default="table", pattern="^table$", description="table: CSV, Parquet, JSONL")
     path: Path = Field(description="the file")
-    name: str = Field(default="", description="name in tables; default: the file's name")
+    name: str = Field(
+        default="", description="name in tables and file tokens; default: the file's name"
+    )
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="our name -> column of the file, where the columns are not found by name: "
@@ -23,9 +24,7 @@ class ReportSourceConfig(BaseModel):
         "clinical_information, comparison",
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, values: Any) -> Any:
-        if isinstance(values, dict) and not values.get("name") and values.get("path"):
-            return {**values, "name": Path(values["path"]).name}
-        return values
+    @property
+    def label(self) -> str:
+        """The source's name in tables: `name`, else the file's name."""
+        return self.name or self.path.name

@@ -10,43 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 LIBRARY_SYSTEMS = ("totalsegmentator_v1", "totalsegmentator_v2")
 
 
-class PrecomputedConfig(BaseModel):
-    """Label maps that exist already."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    masks: Path = Field(
-        description="folder of label maps (.nii, .nii.gz), or a CSV manifest with columns volume, "
-        "mask and, optionally, classes; masks outside the folder (of the manifest) are refused"
-    )
-    classes: str = Field(
-        description="what the values mean: totalsegmentator_v1, totalsegmentator_v2, or the path "
-        "of a YAML file with class_system and classes: {value: name}"
-    )
-
-
-class TotalSegmentatorConfig(BaseModel):
-    """The installed TotalSegmentator library."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    fast: bool = Field(default=False, description="the 3 mm model in place of the 1.5 mm models")
-    device: str = Field(
-        default="gpu",
-        pattern=r"^(gpu|cpu|mps|gpu:\d+)$",
-        description="where the model runs: gpu, gpu:N, cpu or mps",
-    )
-    weights: Path | None = Field(
-        default=None,
-        description="folder of the model weights; default: the library's own folder",
-    )
-    download_weights: bool = Field(
-        default=False,
-        description="let the library fetch missing weights from the network; else they must lie "
-        "in the folder",
-    )
-
-
 class SegmentConfig(BaseModel):
     """One segmentation task of a store."""
 
@@ -61,19 +24,42 @@ class SegmentConfig(BaseModel):
         description="name of the task, part of the label maps' file names; for totalsegmentator "
         "the library's task; default: threshold for threshold, else total",
     )
-    precomputed: PrecomputedConfig | None = Field(
-        default=None, description="settings of the backend precomputed"
+    masks: Path | None = Field(
+        default=None,
+        description="precomputed: folder of label maps (.nii, .nii.gz), or CSV manifest with "
+        "columns volume, mask and, optionally, classes; masks outside the folder (of the "
+        "manifest) are refused",
     )
-    totalsegmentator: TotalSegmentatorConfig = Field(
-        default=TotalSegmentatorConfig(), description="settings of the backend totalsegmentator"
+    classes: str | None = Field(
+        default=None,
+        description="precomputed: what the values mean: totalsegmentator_v1, "
+        "totalsegmentator_v2, or the path of a YAML file with class_system and classes: "
+        "{value: name}",
     )
     grid_tolerance_voxels: float = Field(
         default=0.05,
         gt=0,
         lt=0.5,
-        description="how far a corner of a label map may lie from the volume's, in voxels",
+        description="precomputed: how far a corner of a label map may lie from the volume's, in "
+        "voxels",
     )
-    batch_size: int = Field(default=8, ge=1, description="volumes a unit of work (not in keys)")
+    fast: bool = Field(
+        default=False, description="totalsegmentator: the 3 mm model, not the 1.5 mm models"
+    )
+    device: str = Field(
+        default="gpu",
+        pattern=r"^(gpu|cpu|mps|gpu:\d+)$",
+        description="totalsegmentator: where the model runs: gpu, gpu:N, cpu or mps",
+    )
+    weights: Path | None = Field(
+        default=None,
+        description="totalsegmentator: folder of the model weights; default: the library's own",
+    )
+    download_weights: bool = Field(
+        default=False,
+        description="totalsegmentator: let the library fetch missing weights from the network",
+    )
+    batch_size: int = Field(default=8, ge=1, description="volumes of one unit of work")
 
     @model_validator(mode="before")
     @classmethod
@@ -85,10 +71,9 @@ class SegmentConfig(BaseModel):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.backend == "precomputed" and self.precomputed is None:
+        if self.backend == "precomputed" and (self.masks is None or self.classes is None):
             raise ValueError(
-                "backend precomputed needs precomputed.masks and precomputed.classes; set them "
-                "or choose another backend"
+                "backend precomputed needs masks and classes; set both, or choose another backend"
             )
         return self
 
@@ -96,7 +81,7 @@ class SegmentConfig(BaseModel):
         """What of this section enters item keys: no paths, devices or sizes of batches."""
         part: dict[str, Any] = {"backend": self.backend, "task": self.task}
         if self.backend == "totalsegmentator":
-            part["fast"] = self.totalsegmentator.fast
-        else:
+            part["fast"] = self.fast
+        if self.backend == "precomputed":
             part["grid_tolerance_voxels"] = self.grid_tolerance_voxels
         return part

@@ -14,7 +14,11 @@ Array = np.ndarray[Any, Any]
 
 
 def reoriented(
-    labels: Array, affine_ras: Array, shape: Sequence[int], target_affine_ras: Array, tolerance: float
+    labels: Array,
+    affine_ras: Array,
+    shape: Sequence[int],
+    target_affine_ras: Array,
+    tolerance: float,
 ) -> Array | str:
     """`labels` (a, b, c) on the grid (i, j, k) of `shape` and `target_affine_ras`, or why not.
 

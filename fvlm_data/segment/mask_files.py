@@ -15,7 +15,7 @@ from fvlm_data.stage import Reject
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from fvlm_data.segment.config import PrecomputedConfig
+    from fvlm_data.segment.config import SegmentConfig
     from fvlm_data.store import Store
 
 Naming = Literal["token", "plain"]
@@ -40,25 +40,25 @@ class MaskFile:
     fault: Reject | None = None
 
 
-def list_mask_files(config: PrecomputedConfig, key: bytes, naming: Naming) -> list[MaskFile]:
+def list_mask_files(config: SegmentConfig, key: bytes, naming: Naming) -> list[MaskFile]:
     """All masks of the folder or manifest, in the order of their tokens, without repeats.
 
     Raises:
         InputError: the folder or manifest is missing or has not the expected form.
     """
     place = config.masks
-    if place.is_dir():
-        rows = ((_stem(path.name), str(path.relative_to(place)), "") for path in _below(place))
+    if place is not None and place.is_dir():
+        rows = [(_stem(path.name), str(path.relative_to(place)), "") for path in _below(place)]
         folder = place
-    elif place.is_file():
-        rows, folder = iter(_manifest(place)), place.parent
+    elif place is not None and place.is_file():
+        rows, folder = _manifest(place), place.parent
     else:
         raise InputError(
             f"masks {place}: neither a folder nor a manifest file; expected a folder of "
             f"{' or '.join(SUFFIXES)} files or a CSV with columns volume and mask"
         )
     found = {
-        _mask_file(folder, name, mask, declared or config.classes, key, naming)
+        _mask_file(folder, name, mask, declared or config.classes or "", key, naming)
         for name, mask, declared in rows
     }
     return sorted(found, key=lambda mask: (mask.token, mask.name, mask.declared))
@@ -83,9 +83,7 @@ def owners(
     return pairs
 
 
-def _volume_names(
-    store: Store, volume_ids: Collection[str] | None
-) -> Mapping[str, set[str]]:
+def _volume_names(store: Store, volume_ids: Collection[str] | None) -> Mapping[str, set[str]]:
     """Volume ids by volume id and by link hash of their series."""
     columns = ["volume_id", "series_id"]
     link_columns = ["owner_kind", "owner_id", "kind", "value_hash"]

@@ -57,9 +57,7 @@ def read_nifti(content: bytes) -> NiftiImage:
     return NiftiImage(data, np.asarray(image.affine, float), _embedded(image.header.extensions))
 
 
-def label_map_bytes(
-    labels: np.ndarray[Any, Any], affine_ras: np.ndarray[Any, Any]
-) -> bytes:
+def label_map_bytes(labels: np.ndarray[Any, Any], affine_ras: np.ndarray[Any, Any]) -> bytes:
     """A label map (i, j, k) as gzipped NIfTI-1, the same bytes for the same content."""
     import nibabel as nib
     from isal import igzip

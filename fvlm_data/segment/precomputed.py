@@ -10,7 +10,7 @@ import numpy as np
 from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.class_map import disagreement, unnamed_values
 from fvlm_data.segment.grid import reoriented
-from fvlm_data.segment.nifti import NiftiError, read_nifti
+from fvlm_data.segment.nifti import NiftiError, NiftiImage, read_nifti
 from fvlm_data.stage import Reject
 
 if TYPE_CHECKING:
@@ -54,27 +54,9 @@ class Precomputed:
         except (OSError, NiftiError) as error:
             why = str(error) if isinstance(error, NiftiError) else "cannot be read from disk"
             return _fault("mask_unreadable", f"the mask {why}; write it anew", tokens)
-        wrong = disagreement(candidate.class_map, image.embedded_classes)
-        if wrong:
-            return _fault("class_system_mismatch", wrong, tokens)
-        labels = _whole_numbers(image.data)
-        if labels is None:
-            return _fault(
-                "mask_not_labels",
-                f"expected whole numbers from 0 to 65535, found {image.data.dtype} from "
-                f"{image.data.min():g} to {image.data.max():g}; give a label map",
-                tokens,
-            )
-        present = np.unique(labels).tolist()
-        unnamed = unnamed_values(candidate.class_map, present)
-        if unnamed:
-            shown = ", ".join(map(str, unnamed[:SHOWN_VALUES]))
-            return _fault(
-                "mask_unknown_value",
-                f"{len(unnamed)} values have no name in {candidate.class_map.class_system}: "
-                f"{shown}; declare the classes that the mask was made with",
-                tokens,
-            )
+        labels = _believed(image, candidate.class_map, tokens)
+        if isinstance(labels, Reject):
+            return labels
         aligned = reoriented(
             labels,
             image.affine_ras,
@@ -87,6 +69,33 @@ class Precomputed:
             return _fault("mask_grid_mismatch", f"the mask's grid: {aligned}; {advice}", tokens)
         class_map = candidate.class_map
         return Segmentation(aligned, class_map.classes, class_map.class_system)
+
+
+def _believed(
+    image: NiftiImage, declared: ClassMap, tokens: tuple[str, ...]
+) -> np.ndarray[Any, Any] | Reject:
+    """The label map if its values are labels of the declared classes."""
+    wrong = disagreement(declared, image.embedded_classes)
+    if wrong:
+        return _fault("class_system_mismatch", wrong, tokens)
+    labels = _whole_numbers(image.data)
+    if labels is None:
+        return _fault(
+            "mask_not_labels",
+            f"the mask holds other values ({image.data.dtype}) than whole numbers from 0 to "
+            "65535; give a label map",
+            tokens,
+        )
+    unnamed = unnamed_values(declared, np.unique(labels).tolist())
+    if unnamed:
+        shown = ", ".join(map(str, unnamed[:SHOWN_VALUES]))
+        return _fault(
+            "mask_unknown_value",
+            f"{len(unnamed)} values have no name in {declared.class_system}: {shown}; declare "
+            "the classes that the mask was made with",
+            tokens,
+        )
+    return labels
 
 
 def _whole_numbers(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:

@@ -5,7 +5,8 @@ textbook). Lung against body wall: Hu, Hoffman and Reinhardt (IEEE Trans Med Ima
 2001) find optimal thresholds near -400 to -500 HU. Lung against gas: voxels below -950 HU are
 emphysema or free air (Gevenois et al., Am J Respir Crit Care Med 152:653, 1995). Bone: 226 HU and
 above is the customary preset of surgical planning programs; contrast medium reaches it too, so
-that a bone must also hold cortex above 400 HU. Decisions are made on block means of about 3 mm,
+that a bone must also hold cortex above 400 HU and must not be even: strongly opacified vessels are
+mostly, not always, left out. Decisions are made on block means of about 3 mm,
 where noise is low, and carried back to the full grid.
 """
 
@@ -37,6 +38,11 @@ GAS_MEDIAN_HU = -940
 BONE_HU = 226
 CORTEX_HU = 400
 CORTEX_SHARE = 0.02
+POOL_SPREAD_HU = 90
+POOL_HU = 700
+POOL_VOXELS = 100
+POOL_RIM = 3
+"""A pool: 100 even coarse voxels (about 3 ml) joined, with a rim of three (partial volume)."""
 LEAST_LUNG_ML = 20.0
 LEAST_BONE_ML = 2.0
 JOINED_SHARE = 0.15
@@ -99,7 +105,9 @@ def _body(coarse_hu: Array) -> tuple[Array, Array]:
         frame[1:-1, 1:-1] = False
         at_side = np.unique(pockets[frame])
         medians = ndimage.median(coarse_hu[:, :, k], pockets, np.arange(1, count + 1))
-        kept = [n for n in range(1, count + 1) if n not in at_side or medians[n - 1] > GAS_MEDIAN_HU]
+        kept = [
+            n for n in range(1, count + 1) if n not in at_side or medians[n - 1] > GAS_MEDIAN_HU
+        ]
         inner[:, :, k] = np.isin(pockets, kept)
     return tissue | inner, inner
 
@@ -108,7 +116,7 @@ def _lungs(coarse_hu: Array, inner_air: Array, voxel_ml: float) -> Array:
     """Pieces of aerated tissue inside the body, gas (bowel, trachea) left out."""
     from scipy import ndimage
 
-    aerated = inner_air & (coarse_hu < LUNG_HU) & (coarse_hu > GAS_HU - 50)
+    aerated = inner_air & (coarse_hu < LUNG_HU) & (coarse_hu > GAS_HU)
     pieces, count = ndimage.label(ndimage.binary_opening(aerated))
     if not count:
         return np.zeros(coarse_hu.shape, bool)
@@ -116,7 +124,9 @@ def _lungs(coarse_hu: Array, inner_air: Array, voxel_ml: float) -> Array:
     ml = ndimage.sum_labels(np.ones_like(pieces), pieces, numbers) * voxel_ml
     medians = ndimage.median(coarse_hu, pieces, numbers)
     kept = numbers[(ml >= LEAST_LUNG_ML) & (medians > GAS_MEDIAN_HU)]
-    return np.asarray(ndimage.binary_closing(np.isin(pieces, kept), iterations=1) & inner_air)
+    lung = ndimage.binary_closing(np.isin(pieces, kept)) & inner_air
+    in_slice = ndimage.generate_binary_structure(2, 1)[:, :, None]
+    return np.asarray(ndimage.binary_fill_holes(lung, in_slice) & inner_air)
 
 
 def _sides(lung: Array, body: Array) -> Array:
@@ -130,10 +140,7 @@ def _sides(lung: Array, body: Array) -> Array:
     sizes = np.bincount(seeds.ravel(), minlength=count + 1)[1:]
     x = [center[0] for center in ndimage.center_of_mass(seeds > 0, seeds, range(1, count + 1))]
     order = np.argsort(-sizes)
-    if count > 1:
-        middle = (x[order[0]] + x[order[1]]) / 2
-    else:
-        middle = ndimage.center_of_mass(body)[0]
+    middle = ndimage.center_of_mass(body)[0] if count < 2 else (x[order[0]] + x[order[1]]) / 2
     value = np.array([0, *(LUNG_RIGHT if center > middle else LUNG_LEFT for center in x)], np.uint8)
     nearest = ndimage.distance_transform_edt(
         seeds == 0, return_distances=False, return_indices=True
@@ -163,7 +170,8 @@ def _bones(coarse_hu: Array, body: Array, voxel_ml: float) -> Array:
     """Dense pieces inside the body that hold cortical bone."""
     from scipy import ndimage
 
-    pieces, count = ndimage.label(body & (coarse_hu >= BONE_HU))
+    dense = body & (coarse_hu >= BONE_HU)
+    pieces, count = ndimage.label(dense & ~_contrast_pools(coarse_hu, dense))
     if not count:
         return np.zeros(coarse_hu.shape, bool)
     numbers = np.arange(1, count + 1)
@@ -171,6 +179,29 @@ def _bones(coarse_hu: Array, body: Array, voxel_ml: float) -> Array:
     cortex = ndimage.sum_labels(coarse_hu >= CORTEX_HU, pieces, numbers)
     kept = numbers[(voxels * voxel_ml >= LEAST_BONE_ML) & (cortex >= CORTEX_SHARE * voxels)]
     return np.isin(pieces, kept)
+
+
+def _contrast_pools(coarse_hu: Array, dense: Array) -> Array:
+    """Even, compact masses of dense voxels: opacified heart chambers and great vessels.
+
+    Bone this thick is not even: its cortex is denser than the spongy bone within.
+    """
+    from scipy import ndimage
+
+    mean = ndimage.uniform_filter(coarse_hu, 3)
+    spread = np.sqrt(np.maximum(ndimage.uniform_filter(coarse_hu**2, 3) - mean**2, 0))
+    core = ndimage.binary_opening(dense & (spread < POOL_SPREAD_HU) & (mean < POOL_HU))
+    core = _largest_pieces(core, POOL_VOXELS)
+    return np.asarray(ndimage.binary_dilation(core, iterations=POOL_RIM, mask=dense))
+
+
+def _largest_pieces(mask: Array, least_voxels: int) -> Array:
+    from scipy import ndimage
+
+    pieces, _ = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= least_voxels)[pieces])
 
 
 def _block_mean(image_hu: Array, factors: tuple[int, ...]) -> Array:

@@ -29,7 +29,7 @@ from fvlm_data.stage import Reject
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fvlm_data.segment.config import TotalSegmentatorConfig
+    from fvlm_data.segment.config import SegmentConfig
 
 HOME_VARIABLE = "TOTALSEG_HOME_DIR"
 WEIGHTS_VARIABLE = "TOTALSEG_WEIGHTS_PATH"
@@ -45,8 +45,7 @@ class TotalSegmentator:
     """
 
     run: Any
-    task: str
-    config: TotalSegmentatorConfig
+    config: SegmentConfig
     classes: Mapping[int, str]
     version: str
     name: str = "totalsegmentator"
@@ -55,7 +54,6 @@ class TotalSegmentator:
         """Segment one volume.
 
         Raises:
-            MemoryError: the device has no room for the volume.
             RuntimeError: the library ended the process or failed otherwise.
         """
         import nibabel as nib
@@ -67,7 +65,7 @@ class TotalSegmentator:
                     image,
                     None,
                     ml=True,
-                    task=self.task,
+                    task=self.config.task,
                     fast=self.config.fast,
                     device=self.config.device,
                     quiet=True,
@@ -83,7 +81,7 @@ class TotalSegmentator:
                 "fault",
                 "out_of_device_memory",
                 f"a volume of {size} voxels does not fit the device; set "
-                "totalsegmentator.fast or use a device with more memory",
+                "segment.fast or use a device with more memory",
             )
         labels = np.asarray(made.dataobj).astype(np.uint8)
         aligned = reoriented(
@@ -91,12 +89,12 @@ class TotalSegmentator:
         )
         if isinstance(aligned, str):
             return Reject("fault", "mask_grid_mismatch", f"TotalSegmentator's result: {aligned}")
-        system = SYSTEM_TASKS.get(self.task, "totalsegmentator_task")
+        system = SYSTEM_TASKS.get(self.config.task, "totalsegmentator_task")
         return Segmentation(aligned, self.classes, system)
 
 
 @cache
-def load_totalsegmentator(task: str, config: TotalSegmentatorConfig) -> TotalSegmentator:
+def load_totalsegmentator(config: SegmentConfig) -> TotalSegmentator:
     """Prepare the installed library; weights are read at the first volume and kept.
 
     Raises:
@@ -104,8 +102,8 @@ def load_totalsegmentator(task: str, config: TotalSegmentatorConfig) -> TotalSeg
     """
     _prepare_home(config)
     try:
-        api = import_module("totalsegmentator.python_api")
-        engine = import_module("totalsegmentator.nnunet")
+        api: Any = import_module("totalsegmentator.python_api")
+        engine: Any = import_module("totalsegmentator.nnunet")
     except ImportError as error:
         raise ConfigError(
             f"segment.backend totalsegmentator: {error.name} is not installed here; install "
@@ -116,12 +114,11 @@ def load_totalsegmentator(task: str, config: TotalSegmentatorConfig) -> TotalSeg
         api.download_pretrained_weights = _require_weights
     if "_kept_weights" not in vars(engine.nnUNetPredictor):
         engine.nnUNetPredictor = _keeping_weights(engine.nnUNetPredictor)
-    return TotalSegmentator(
-        api.totalsegmentator, task, config, installed_classes(task), _version()
-    )
+    classes = installed_classes(config.task)
+    return TotalSegmentator(api.totalsegmentator, config, classes, _version())
 
 
-def _prepare_home(config: TotalSegmentatorConfig) -> None:
+def _prepare_home(config: SegmentConfig) -> None:
     """Give this process a settings folder of its own, so that workers do not write one file.
 
     The library counts predictions in it at every call. A licence number that the user has set
@@ -160,7 +157,7 @@ def _require_weights(task_id: int | str) -> None:
     if not any(folder.glob(pattern)):
         raise ConfigError(
             f"TotalSegmentator's weights {pattern} are not in {folder}; put them there, or set "
-            "segment.totalsegmentator.download_weights to true"
+            "segment.download_weights to true"
         )
 
 
@@ -193,7 +190,7 @@ def _keeping_weights(predictor: type) -> type:
                     for name, value in vars(self).items()
                     if name not in before or before[name] is not value
                 }
-            vars(self).update(self._kept_weights[model])
+            self.__dict__.update(self._kept_weights[model])
 
     return WeightKeepingPredictor
 

@@ -54,7 +54,9 @@ class Turned:
 
     def view(self, array_ijk: Array) -> Array:
         """The array (i, j, k) seen as (z, y, x), without a copy."""
-        return array_ijk.transpose(self.order_zyx)[tuple(slice(None, None, s) for s in self.steps_zyx)]
+        return array_ijk.transpose(self.order_zyx)[
+            tuple(slice(None, None, s) for s in self.steps_zyx)
+        ]
 
 
 def turned(shape_ijk: Sequence[int], affine_ras: Array) -> Turned:
@@ -101,7 +103,7 @@ def target_positions(size: int, spacing_mm: float, target_mm: float) -> Array:
 
 def nearest_voxels(positions: Array, size: int) -> Array:
     """Index of the voxel that holds each position (an edge belongs to the upper voxel)."""
-    return np.clip(np.floor(positions + 0.5).astype(np.intp), 0, size - 1)
+    return np.asarray(np.clip(np.floor(positions + 0.5), 0, size - 1), np.intp)
 
 
 def prepare(
@@ -185,7 +187,7 @@ def quantised(hu: Array, config: ShardConfig) -> Array:
     clipped = np.clip(hu, low, high)
     if config.dtype == "uint8":
         clipped = (clipped - low) * (255.0 / (high - low))
-    return np.rint(clipped).astype(config.dtype)
+    return np.asarray(np.rint(clipped), config.dtype)
 
 
 def _kept(label_zyx: Array, grid: Sequence[Array], margins: Sequence[int]) -> list[slice] | None:
@@ -224,7 +226,8 @@ def _neighbours(positions: Array, size: int) -> tuple[Array, Array, Array]:
 
 
 def _blend(plane: Array, low: Array, high: Array, part: Array, axis: int) -> Array:
-    lower, upper = plane.take(low, axis), plane.take(high, axis)
+    lower: Array = plane.take(low, axis)
+    upper: Array = plane.take(high, axis)
     upper -= lower
     upper *= part[:, None] if axis == 0 else part
     lower += upper

@@ -84,9 +84,7 @@ treatments = st.sampled_from([None, "normal", "excluded"])
 
 @settings(deadline=None)
 @given(rows_of_a_batch, policies, treatments)
-def test_equals_a_plain_loop(
-    rows: list[Row], policy: Policy, silence: NotMentioned | None
-) -> None:
+def test_equals_a_plain_loop(rows: list[Row], policy: Policy, silence: NotMentioned | None) -> None:
     expected = torch.tensor(plain_loop(rows, policy, silence))
     torch.testing.assert_close(matrix(rows, policy, silence), expected)
 

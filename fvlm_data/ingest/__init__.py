@@ -1,0 +1,1 @@
+"""Ingest: DICOM and NIfTI trees to int16 HU volumes whose geometry is proved."""

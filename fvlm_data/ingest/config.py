@@ -1,0 +1,90 @@
+"""Sections `ingest` and `sources`: where images lie and what proves a volume."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fvlm_data.errors import ConfigError
+
+
+class IngestConfig(BaseModel):
+    """What a volume must fulfil to be accepted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_slices: int = Field(
+        default=5, ge=2, description="fewest slices of a volume; a single slice is never one"
+    )
+    position_tolerance_mm: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="how far a slice may lie from its even place, along the normal or sideways, mm",
+    )
+    spacing_tolerance_relative: float = Field(
+        default=0.01,
+        ge=0,
+        le=0.1,
+        description="the same as a share of the slice distance; the larger of the two counts",
+    )
+    direction_tolerance: float = Field(
+        default=1e-3,
+        gt=0,
+        le=1e-2,
+        description="how far direction vectors may be from length 1 and from a right angle "
+        "(cosine), and from those of the other slices; no unit",
+    )
+    tilt: Literal["refuse"] = Field(
+        default="refuse",
+        description="what becomes of a tilted gantry, whose slices are shifted sideways: refuse",
+    )
+
+
+class SourceConfig(BaseModel):
+    """One place that images come from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["dicom", "nifti"] = Field(description="what lies there: dicom or nifti")
+    path: Path = Field(description="folder (searched with all below it) or a single file")
+    name: str = Field(
+        default="",
+        description="name of the source in tables and file tokens; default: the last part of the "
+        "path. Tokens hang on it: keep it when the folder moves",
+    )
+    mapping: Path | None = Field(
+        default=None,
+        description="nifti only: CSV with columns volume (file name or relative path), study and "
+        "patient; without it each file is a study and a patient of its own",
+    )
+
+    @model_validator(mode="after")
+    def _mapping_is_for_nifti(self) -> SourceConfig:
+        if self.mapping is not None and self.kind != "nifti":
+            raise ValueError(f"mapping is for kind nifti only, found kind {self.kind}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The source's name in tables: `name`, else the last part of the path."""
+        return self.name or self.path.expanduser().resolve().name or "source"
+
+
+def by_label(sources: tuple[SourceConfig, ...]) -> dict[str, SourceConfig]:
+    """Sources by their name.
+
+    Raises:
+        ConfigError: two sources have the same name.
+    """
+    named: dict[str, SourceConfig] = {}
+    for source in sources:
+        if source.label in named:
+            raise ConfigError(
+                f"sources: two are named {source.label}, expected different names; set `name` "
+                "on one of them"
+            )
+        named[source.label] = source
+    return named

@@ -1,0 +1,98 @@
+"""Reading single values of a DICOM data set, whatever state it is in."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydicom.dataset import Dataset
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom from complaining of odd values: its warnings quote them, names included."""
+    from pydicom.config import disable_value_validation
+
+    with warnings.catch_warnings(), disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def values(dataset: Dataset, keyword: str) -> list[Any]:
+    """All values of an element as a list; empty where it is absent, blank or not readable."""
+    try:
+        value = dataset.get(keyword)
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
+        return []
+    if value is None:
+        return []
+    many = isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue"
+    return list(value) if many else [value]
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values of an element as texts without outer blanks; blank ones are left out."""
+    cleaned = (_clean(value) for value in values(dataset, keyword))
+    return tuple(text for text in cleaned if text)
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """The first value of an element as text, or an empty text."""
+    found = texts(dataset, keyword)
+    return found[0] if found else ""
+
+
+def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """Exactly `count` finite numbers, or None."""
+    found = values(dataset, keyword)
+    if len(found) != count:
+        return None
+    try:
+        parsed = tuple(float(value) for value in found)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return parsed if all(math.isfinite(value) for value in parsed) else None
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """One finite number, or None."""
+    found = numbers(dataset, keyword, 1)
+    return found[0] if found else None
+
+
+def integer(dataset: Dataset, keyword: str, default: int) -> int:
+    """One whole number, or `default`."""
+    found = number(dataset, keyword)
+    return default if found is None else int(found)
+
+
+def date(dataset: Dataset, keyword: str) -> dt.date | None:
+    """The date of a DA or DT element, or None where it is absent or no date."""
+    digits = text(dataset, keyword).replace(".", "").replace("-", "")[:8]
+    if len(digits) != 8 or not digits.isdecimal():
+        return None
+    try:
+        return dt.date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return None
+
+
+def uid(dataset: Dataset, keyword: str, meta_keyword: str = "") -> str:
+    """A UID of the data set, else that of the file meta information, else an empty text."""
+    found = text(dataset, keyword)
+    if found or not meta_keyword:
+        return found
+    meta = getattr(dataset, "file_meta", None)
+    return text(meta, meta_keyword) if meta is not None else ""
+
+
+def _clean(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return " ".join(str(value).replace("\x00", " ").split())

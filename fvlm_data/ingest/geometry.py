@@ -1,0 +1,271 @@
+"""Geometry proof: slices that form one even, orthogonal grid, or the reason why they do not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fvlm_data.ingest.config import IngestConfig
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+GAP_FACTOR = 1.5
+"""A distance above this multiple of the usual one is a gap, below it unevenness."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceGeometry:
+    """Place of one slice as its header states it (DICOM PS3.3 C.7.6.2 and C.7.6.3); None: absent.
+
+    `position_mm` is the centre of the first voxel in patient coordinates (LPS), `orientation`
+    the direction of growing column index, then of growing row index, `pixel_spacing_mm` the
+    distance between rows, then between columns.
+    """
+
+    position_mm: tuple[float, float, float] | None
+    orientation: tuple[float, ...] | None
+    pixel_spacing_mm: tuple[float, float] | None
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why something is no volume: snake_case reason and a sentence with the numbers."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A proved grid.
+
+    `order` lists the given slices along the growing position on the normal; `shape` and
+    `spacing_mm` run along i (columns), j (rows), k (slices); `affine_ras` is 4 x 4, voxel
+    (i, j, k, 1) to RAS+ patient position in mm.
+    """
+
+    order: tuple[int, ...]
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    affine_ras: NDArray[np.float64]
+
+
+def prove(slices: Sequence[SliceGeometry], config: IngestConfig) -> Grid | Fault:
+    """Prove that slices form one volume, or say why they do not.
+
+    Slices are ordered by their position on the slice normal, which is the cross product of the
+    two directions of ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1); their distance comes
+    from these positions alone, never from SliceThickness. The result does not depend on the
+    order of `slices` but for `order` itself.
+    """
+    fault = _incomplete(slices, config) or _mixed(slices, config)
+    if fault:
+        return fault
+    axes = _axes(slices[0], config)
+    if isinstance(axes, Fault):
+        return axes
+    positions = np.array([one.position_mm for one in slices], dtype=np.float64)
+    heights = positions @ axes[:, 2]
+    order = sorted(range(len(slices)), key=lambda n: (heights[n], *positions[n]))
+    step = _step(heights[order], config) if len(slices) > 1 else 0.0
+    if isinstance(step, Fault):
+        return step
+    fault = _lateral(positions[order], axes, config)
+    if fault:
+        return fault
+    between_rows, between_columns = slices[0].pixel_spacing_mm or (0.0, 0.0)
+    spacing = (between_columns, between_rows, step)
+    return Grid(
+        order=tuple(order),
+        shape=(slices[0].columns, slices[0].rows, len(slices)),
+        spacing_mm=spacing,
+        affine_ras=LPS_TO_RAS @ _affine_lps(axes, spacing, positions[order[0]]),
+    )
+
+
+def axis_codes(affine_ras: NDArray[np.float64]) -> str:
+    """Nearest patient axes of i, j, k, each pointing to its letter: LPS, RAS, ...
+
+    Each patient axis is used once, so that an oblique grid has a code too.
+    """
+    directions = affine_ras[:3, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)
+    best = max(
+        permutations(range(3)),
+        key=lambda axes: sum(abs(directions[axis, n]) for n, axis in enumerate(axes)),
+    )
+    letters = (("L", "R"), ("P", "A"), ("I", "S"))
+    return "".join(letters[axis][int(directions[axis, n] > 0)] for n, axis in enumerate(best))
+
+
+def prove_affine(affine_ras: NDArray[np.float64], config: IngestConfig) -> Fault | None:
+    """Check that a 4 x 4 affine is finite, not singular and free of shear."""
+    linear = affine_ras[:3, :3]
+    lengths = np.linalg.norm(linear, axis=0)
+    if not np.isfinite(affine_ras).all() or (lengths <= 0).any():
+        return Fault(
+            "singular_affine",
+            "the affine holds an axis of no length or a value that is no number; expected three "
+            "axes in mm; export the file again",
+        )
+    directions = linear / lengths
+    cosines = np.abs(directions.T @ directions - np.eye(3)).max()
+    if cosines > config.direction_tolerance:
+        return Fault(
+            "sheared_affine",
+            f"two axes of the affine meet at a cosine of {cosines:.4f}, expected at most "
+            f"{config.direction_tolerance:g}; resample the volume to a grid with right angles",
+        )
+    return None
+
+
+def _incomplete(slices: Sequence[SliceGeometry], config: IngestConfig) -> Fault | None:
+    checks: tuple[tuple[str, str, list[Any]], ...] = (
+        ("missing_position", "ImagePositionPatient", [s.position_mm for s in slices]),
+        ("missing_orientation", "ImageOrientationPatient", [s.orientation for s in slices]),
+        ("missing_pixel_spacing", "PixelSpacing", [s.pixel_spacing_mm for s in slices]),
+    )
+    for reason, name, values in checks:
+        absent = sum(value is None for value in values)
+        if absent:
+            return Fault(
+                reason,
+                f"{absent} of {len(slices)} slices have no usable {name}, expected one in each; "
+                "send the series again from the archive",
+            )
+    if any(min(one.pixel_spacing_mm or (0.0,)) <= 0 for one in slices):
+        return Fault(
+            "zero_pixel_spacing",
+            "PixelSpacing holds a value of 0 or below, expected mm above 0; send the series again",
+        )
+    if len(slices) < config.min_slices:
+        return Fault(
+            "too_few_slices",
+            f"{len(slices)} slice(s) found, expected at least {config.min_slices}; send the rest "
+            "of the series, or lower ingest.min_slices",
+        )
+    return None
+
+
+def _mixed(slices: Sequence[SliceGeometry], config: IngestConfig) -> Fault | None:
+    sizes = {(one.rows, one.columns) for one in slices}
+    if len(sizes) > 1:
+        return Fault("mixed_size", f"{len(sizes)} different image sizes in one stack, expected one")
+    spacings = np.array([one.pixel_spacing_mm for one in slices])
+    if np.ptp(spacings, axis=0).max() > config.direction_tolerance * spacings.max():
+        return Fault(
+            "mixed_pixel_spacing",
+            f"PixelSpacing runs from {spacings.min():g} to {spacings.max():g} mm within one stack, "
+            "expected one value",
+        )
+    spread = np.ptp(np.array([one.orientation for one in slices]), axis=0).max()
+    if spread > config.direction_tolerance:
+        return Fault(
+            "mixed_orientation",
+            f"ImageOrientationPatient differs by up to {spread:.4f} between slices, expected at "
+            f"most {config.direction_tolerance:g}",
+        )
+    return None
+
+
+def _axes(one: SliceGeometry, config: IngestConfig) -> NDArray[np.float64] | Fault:
+    """Unit directions of i, j, k in LPS as columns of a 3 x 3 array, at exact right angles."""
+    stated = np.array(one.orientation, dtype=np.float64)
+    along_i, along_j = stated[:3], stated[3:]
+    lengths = (float(np.linalg.norm(along_i)), float(np.linalg.norm(along_j)))
+    cosine = abs(float(along_i @ along_j))
+    worst = max(abs(lengths[0] - 1), abs(lengths[1] - 1), cosine)
+    if not worst <= config.direction_tolerance:
+        return Fault(
+            "not_orthonormal",
+            f"ImageOrientationPatient has lengths {lengths[0]:.4f} and {lengths[1]:.4f} and cosine "
+            f"{cosine:.4f}, expected 1, 1 and 0 within {config.direction_tolerance:g}",
+        )
+    unit_i = along_i / lengths[0]
+    unit_j = along_j - (along_j @ unit_i) * unit_i
+    unit_j /= np.linalg.norm(unit_j)
+    return np.stack([unit_i, unit_j, np.cross(unit_i, unit_j)], axis=1)
+
+
+def _step(heights_mm: NDArray[np.float64], config: IngestConfig) -> float | Fault:
+    """Distance of slices whose ordered positions on the normal are `heights_mm`."""
+    extent = float(heights_mm[-1] - heights_mm[0])
+    if extent <= config.position_tolerance_mm:
+        return Fault(
+            "constant_position",
+            f"all {len(heights_mm)} slices lie at one position on the slice normal, expected one "
+            "position a slice",
+        )
+    distances = np.diff(heights_mm)
+    usual = float(np.median(distances))
+    least = float(distances.min())
+    if least <= min(config.position_tolerance_mm, usual / 10) or usual <= 0:
+        where = int(np.argmin(distances))
+        return Fault(
+            "duplicate_position",
+            f"slices {where + 1} and {where + 2} along the normal lie {least:.3f} mm apart, "
+            f"expected {usual:.3f} mm: two images at one place; send them as series of their own",
+        )
+    largest = int(np.argmax(distances))
+    if distances[largest] > GAP_FACTOR * usual:
+        missing = max(1, round(float(distances[largest]) / usual) - 1)
+        return Fault(
+            "missing_slices",
+            f"gap of {distances[largest]:.3f} mm after slice {largest + 1} along the normal, "
+            f"expected {usual:.3f} mm: about {missing} slice(s) missing; send the series again",
+        )
+    step = extent / (len(heights_mm) - 1)
+    allowed = max(config.position_tolerance_mm, config.spacing_tolerance_relative * step)
+    off = np.abs(heights_mm - heights_mm[0] - step * np.arange(len(heights_mm)))
+    if off.max() > allowed:
+        return Fault(
+            "uneven_spacing",
+            f"slice {int(np.argmax(off)) + 1} along the normal lies {off.max():.3f} mm from its "
+            f"even place at {step:.3f} mm a slice, expected at most {allowed:.3f} mm",
+        )
+    return step
+
+
+def _lateral(
+    positions_mm: NDArray[np.float64], axes: NDArray[np.float64], config: IngestConfig
+) -> Fault | None:
+    """Sideways shift of ordered slices: a tilted gantry where it grows evenly, else a fault."""
+    away = (positions_mm - positions_mm[0]) @ axes
+    sideways, heights = away[:, :2], away[:, 2]
+    shift = float(np.linalg.norm(sideways, axis=1).max())
+    if shift <= config.position_tolerance_mm:
+        return None
+    slope = sideways[-1] / heights[-1]
+    uneven = float(np.abs(sideways - heights[:, None] * slope).max())
+    if uneven <= config.position_tolerance_mm:
+        angle = math.degrees(math.atan(float(np.linalg.norm(slope))))
+        return Fault(
+            "gantry_tilt",
+            f"slices are shifted sideways evenly by up to {shift:.2f} mm: gantry tilted by "
+            f"{angle:.1f} degrees, expected 0; resample the series to an upright grid first",
+        )
+    return Fault(
+        "lateral_shift",
+        f"slices are shifted sideways by up to {shift:.2f} mm, expected at most "
+        f"{config.position_tolerance_mm:g} mm: they are not one stack",
+    )
+
+
+def _affine_lps(
+    axes: NDArray[np.float64],
+    spacing_mm: tuple[float, float, float],
+    origin_mm: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    affine = np.eye(4)
+    affine[:3, :3] = axes * np.array(spacing_mm)
+    affine[:3, 3] = origin_mm
+    return affine

@@ -1,0 +1,229 @@
+"""What one file is: the series that it belongs to, or why it is set aside. Headers only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from fvlm_data.ingest.dicom_tags import integer, quiet_pydicom, text, texts, uid
+from fvlm_data.ingest.slice_header import parse_names
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from fvlm_data.ingest.names import Names
+    from fvlm_data.ingest.walk import FoundFile
+
+TAIL_BYTES = 4096
+NIFTI_HEAD_BYTES = 65536
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+"""First bytes of a data set without preamble: group 0002 or 0008, either byte order."""
+
+DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
+CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+OUT_OF_SCOPE_TYPES = {
+    "LOCALIZER": "localizer",
+    "SCOUT": "localizer",
+    "TOPOGRAM": "localizer",
+    "MIP": "projection",
+    "MINIP": "projection",
+    "MAX_IP": "projection",
+    "MIN_IP": "projection",
+    "PROJECTION IMAGE": "projection",
+    "SCREEN SAVE": "secondary_capture",
+}
+
+TAGS = (
+    "SOPClassUID SOPInstanceUID SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID PatientID "
+    "IssuerOfPatientID AccessionNumber Modality ImageType BurnedInAnnotation NumberOfFrames "
+    "SeriesNumber SeriesDate SeriesTime DeviceSerialNumber Rows Columns DirectoryRecordSequence"
+).split()
+
+HINTS = (
+    "FrameOfReferenceUID SeriesNumber SeriesTime SeriesDate StudyInstanceUID DeviceSerialNumber"
+).split()
+TELLING_HINTS = 3
+"""Of the hints, the first three tell series apart; one of them must be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Why a file is set aside at discovery."""
+
+    kind: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a file's header says: its content's fingerprint and what becomes of it.
+
+    `names` and `series_hint` are for files that belong to a CT series: without a series UID
+    the hint, from the headers of one folder, stands in its place. Neither may enter a table.
+    """
+
+    fingerprint: str
+    aside: Aside | None = None
+    names: Names | None = None
+    series_hint: tuple[str, ...] = ()
+
+
+PROBLEMS = {
+    "unreadable_folder": "the folder may not be read; check its permissions",
+    "unreadable_file": "the file may not be read, or is a link to nothing; check it",
+    "not_a_file": "this is no regular file (a device or pipe); leave it out",
+    "file_name_not_unicode": "the file's name is no valid Unicode; rename it",
+}
+
+
+def probe(found: FoundFile, kind: str) -> Probed:
+    """Look at one file of a source of kind `dicom` or `nifti`."""
+    if found.problem:
+        return Probed("", Aside("fault", found.problem, PROBLEMS[found.problem]))
+    if found.size_bytes == 0:
+        detail = "the file is empty, expected an image; send it again"
+        return Probed(_fingerprint(0, b"", b""), Aside("fault", "empty_file", detail))
+    try:
+        with found.path.open("rb") as handle:
+            return _dicom(handle, found) if kind == "dicom" else _nifti(handle, found)
+    except OSError:
+        return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"]))
+
+
+def is_nifti(relative: str) -> bool:
+    """Whether the name is that of a NIfTI file."""
+    return relative.lower().endswith(NIFTI_ENDINGS)
+
+
+def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
+    if found.relative.lower().endswith(".nii"):
+        digest = hashlib.file_digest(handle, "sha256").digest()
+        fingerprint = _fingerprint(found.size_bytes, digest, b"")
+    else:
+        head = handle.read(NIFTI_HEAD_BYTES)
+        fingerprint = _fingerprint(found.size_bytes, head, _tail(handle, found.size_bytes))
+    if is_nifti(found.relative):
+        return Probed(fingerprint)
+    detail = "the file is no .nii or .nii.gz, expected NIfTI files in a NIfTI source"
+    return Probed(fingerprint, Aside("out_of_scope", "not_nifti", detail))
+
+
+def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
+    size = found.size_bytes
+    start = handle.read(132)
+    if start[128:] != b"DICM" and start[:2] not in FIRST_GROUPS:
+        fingerprint = _fingerprint(size, start, _tail(handle, size))
+        detail = "the file is no DICOM (no DICM mark and no data set at its start)"
+        return Probed(fingerprint, Aside("out_of_scope", "not_dicom", detail))
+    marked = start[128:] == b"DICM"
+    handle.seek(0)
+    dataset, failure = _read_header(handle)
+    end = handle.tell()
+    handle.seek(0)
+    fingerprint = _fingerprint(size, handle.read(end), _tail(handle, size))
+    if dataset is None:
+        aside = (
+            Aside("fault", "unreadable_header", f"the header cannot be read ({failure}); send again")
+            if marked
+            else Aside("out_of_scope", "not_dicom", "the file has no DICM mark and no data set")
+        )
+        return Probed(fingerprint, aside)
+    with quiet_pydicom():
+        aside = _scope(dataset, marked=marked) or _complete(dataset, end, size)
+        if aside:
+            return Probed(fingerprint, aside)
+        names = parse_names(dataset)
+        hint = _series_hint(dataset) if not names.series_uid else ()
+    if not names.series_uid and not any(hint[:TELLING_HINTS]):
+        detail = (
+            "no series UID, frame of reference, series number or time; expected one of them: the "
+            "slice cannot be told from those of other series; export it with identifiers"
+        )
+        return Probed(fingerprint, Aside("fault", "no_series_identifier", detail))
+    return Probed(fingerprint, None, names, hint)
+
+
+def _read_header(handle: BinaryIO) -> tuple[Dataset | None, str]:
+    """The header's elements that discovery needs, or None and the kind of failure."""
+    import pydicom
+
+    try:
+        with quiet_pydicom():
+            return pydicom.dcmread(
+                handle, stop_before_pixels=True, force=True, specific_tags=list(TAGS)
+            ), ""
+    except Exception as error:  # pydicom raises any type on damaged files
+        return None, type(error).__name__
+
+
+def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:
+    """Whether the file is a CT slice at all."""
+    sop_class = uid(dataset, "SOPClassUID", "MediaStorageSOPClassUID")
+    modality = text(dataset, "Modality").upper()
+    if sop_class == DIRECTORY_STORAGE or "DirectoryRecordSequence" in dataset:
+        return Aside("out_of_scope", "dicomdir", "a DICOMDIR; its files are found by themselves")
+    if not modality and sop_class not in (CT_STORAGE, *ENHANCED_CT):
+        if not marked and not sop_class:
+            return Aside("out_of_scope", "not_dicom", "the file holds no DICOM data set")
+        if not sop_class:
+            detail = "the header names no modality and no SOP class; damaged, or not an image"
+            return Aside("fault", "modality_unknown", detail)
+    if sop_class.startswith(CAPTURES):
+        return Aside("out_of_scope", "secondary_capture", "a secondary capture, expected CT slices")
+    if modality not in ("CT", "") or not (modality or sop_class in (CT_STORAGE, *ENHANCED_CT)):
+        named = modality if modality.isalpha() and len(modality) <= 8 else "another"
+        return Aside(
+            "out_of_scope", "modality_not_ct", f"modality {named or 'another'}, expected CT"
+        )
+    if sop_class in ENHANCED_CT or integer(dataset, "NumberOfFrames", 1) > 1:
+        detail = "several frames in one file, expected single-frame CT; convert to single frames"
+        return Aside("out_of_scope", "multiframe", detail)
+    return _excluded_type(dataset)
+
+
+def _excluded_type(dataset: Dataset) -> Aside | None:
+    for value in texts(dataset, "ImageType"):
+        reason = OUT_OF_SCOPE_TYPES.get(value.upper())
+        if reason:
+            return Aside("out_of_scope", reason, f"ImageType holds {value.upper()}: no slice")
+    if text(dataset, "BurnedInAnnotation").upper() == "YES":
+        detail = "BurnedInAnnotation is YES: the pixels may show an identity; leave it out"
+        return Aside("fault", "burned_in_annotation", detail)
+    return None
+
+
+def _complete(dataset: Dataset, end: int, size: int) -> Aside | None:
+    meta = getattr(dataset, "file_meta", None)
+    deflated = meta is not None and text(meta, "TransferSyntaxUID") == DEFLATED
+    if end >= size and not deflated:
+        detail = (
+            f"the file ends with its header ({size} bytes), expected pixel data behind it: "
+            "truncated, or sent without images; send it again"
+        )
+        return Aside("fault", "no_pixel_data", detail)
+    return None
+
+
+def _series_hint(dataset: Dataset) -> tuple[str, ...]:
+    """Header values that all slices of one series share, where the series UID is blank."""
+    return tuple(text(dataset, keyword) for keyword in HINTS)
+
+
+def _tail(handle: BinaryIO, size: int) -> bytes:
+    handle.seek(max(0, size - TAIL_BYTES), os.SEEK_SET)
+    return handle.read(TAIL_BYTES)
+
+
+def _fingerprint(size: int, head: bytes, tail: bytes) -> str:
+    digest = hashlib.sha256(f"{size}:{len(head)}:".encode())
+    digest.update(head)
+    digest.update(tail)
+    return digest.hexdigest()

@@ -1,0 +1,122 @@
+"""What a label map and its volume say: rows a class, body region, contrast, flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fvlm_data.hashing import array_sha256
+from fvlm_data.segment.merge import load_anatomy_classes
+from schemas import Mask, VolumeCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.segment.backend import Segmentation, VolumeImage
+
+REGION_MARKS_ML = {
+    "head": {"brain": 100.0, "face": 50.0},
+    "chest": {"lung": 800.0, "heart": 150.0},
+    "abdomen": {"liver": 100.0, "spleen": 30.0, "kidney": 30.0, "pancreas": 10.0},
+    "pelvis": {"bladder": 5.0, "hip": 50.0, "sacrum": 30.0},
+}
+"""Region to the anatomies that show it and the ml of one that suffice (a lung's base does not)."""
+
+BORDER_ANATOMIES = (
+    "adrenal_gland", "aorta", "bladder", "colon", "esophagus", "gallbladder", "heart", "kidney",
+    "liver", "lung", "pancreas", "portal_vein", "sacrum", "small_intestine", "spleen", "stomach",
+)  # fmt: skip
+"""Anatomies that are flagged `<anatomy>_cut` where they touch a face of the volume."""
+
+ENHANCED_HU = 100
+UNENHANCED_HU = 75
+LEAST_VESSEL_VOXELS = 100
+
+
+def mask_rows(
+    volume: VolumeImage, made: Segmentation, task: str, path: str, backend: str, version: str
+) -> list[Mask]:
+    """One row for each class present in the label map, by class value."""
+    from scipy import ndimage
+
+    counts = np.bincount(made.labels.ravel())
+    boxes = ndimage.find_objects(made.labels)
+    voxel_ml = abs(float(np.linalg.det(volume.affine_ras[:3, :3]))) / 1000
+    content_sha256 = array_sha256(made.labels)
+    rows = []
+    for value in np.flatnonzero(counts[1:]) + 1:
+        box = boxes[value - 1]
+        sides = zip(box, made.labels.shape, strict=True)
+        rows.append(
+            Mask(
+                volume_id=volume.volume_id,
+                task=task,
+                class_system=made.class_system,
+                class_name=made.classes[int(value)],
+                class_value=int(value),
+                voxels=int(counts[value]),
+                volume_ml=float(counts[value]) * voxel_ml,
+                bbox=(*(int(s.start) for s in box), *(int(s.stop) for s in box)),
+                touches_border=any(s.start == 0 or s.stop == size for s, size in sides),
+                path=path,
+                content_sha256=content_sha256,
+                backend=backend,
+                backend_version=version,
+            )
+        )
+    return rows
+
+
+def volume_check(volume: VolumeImage, made: Segmentation, rows: Sequence[Mask]) -> VolumeCheck:
+    """Body region, contrast and flags from the classes present and the voxels under them."""
+    anatomies = load_anatomy_classes(made.class_system)
+    ml: dict[str, float] = {}
+    cut = set()
+    for anatomy, names in anatomies.items():
+        mine = [row for row in rows if row.class_name in names]
+        if mine:
+            ml[anatomy] = sum(row.volume_ml for row in mine)
+            if any(row.touches_border for row in mine) and anatomy in BORDER_ANATOMIES:
+                cut.add(f"{anatomy}_cut")
+    return VolumeCheck(
+        volume_id=volume.volume_id,
+        body_region=body_region(ml),
+        contrast=_contrast(volume.image_hu, made, anatomies),
+        flags=tuple(sorted(cut)),
+    )
+
+
+def body_region(anatomy_ml: dict[str, float]) -> str:
+    """Regions that the anatomies show, from head to pelvis, joined by +; else unknown."""
+    regions = [
+        region
+        for region, marks in REGION_MARKS_ML.items()
+        if any(anatomy_ml.get(anatomy, 0.0) >= least for anatomy, least in marks.items())
+    ]
+    return "+".join(regions) or "unknown"
+
+
+def _contrast(
+    image_hu: np.ndarray[Any, Any], made: Segmentation, anatomies: dict[str, tuple[str, ...]]
+) -> str:
+    """Enhanced, unenhanced or unknown, by the median HU of aorta and portal vein.
+
+    Blood without contrast medium lies at 30 to 65 HU, with it above 100 HU in at least one of
+    the two vessels in every phase but the latest. A portal vein alone does not prove that there
+    is no contrast: in the arterial phase it is dark.
+    """
+    medians = {}
+    for vessel in ("aorta", "portal_vein"):
+        values = [v for v, name in made.classes.items() if name in anatomies.get(vessel, ())]
+        voxels = image_hu[np.isin(made.labels, values)] if values else image_hu[:0]
+        if voxels.size >= LEAST_VESSEL_VOXELS:
+            medians[vessel] = float(np.median(voxels))
+    if medians and max(medians.values()) >= ENHANCED_HU:
+        return "enhanced"
+    if (
+        medians.get("aorta", ENHANCED_HU) <= UNENHANCED_HU
+        and max(medians.values()) <= UNENHANCED_HU
+    ):
+        return "unenhanced"
+    return "unknown"

@@ -1,0 +1,128 @@
+"""The folder `shards` of a store: indexes, groups, and notes of samples that have moved.
+
+A trainer reads this folder and no table, so the folder alone must never show a sample twice.
+A sample made anew goes to a new shard; before that shard's index is written, a note
+`<old shard>.without.<batch>.json` beside the old index takes the sample out of it. A run
+killed in between leaves the sample in no shard, never in two. `tidy_shards` rewrites the
+indexes from the table `samples` and removes the notes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import schemas
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+FOLDER = "shards"
+GROUP, INDEX, NOTE = ".zarr", ".parquet", ".json"
+WITHOUT = ".without."
+
+
+def group_path(split: str, shard: str) -> str:
+    """Path of a shard's zarr group, relative to the store."""
+    return f"{FOLDER}/{split}/{shard}{GROUP}"
+
+
+def index_path(split: str, shard: str) -> str:
+    """Path of a shard's Parquet index, relative to the store."""
+    return f"{FOLDER}/{split}/{shard}{INDEX}"
+
+
+def note_path(split: str, shard: str, batch: str) -> str:
+    """Path of the note of a batch that makes samples of `shard` anew."""
+    return f"{FOLDER}/{split}/{shard}{WITHOUT}{batch}{NOTE}"
+
+
+def note_bytes(sample_ids: Iterable[str]) -> bytes:
+    """Content of a note."""
+    return json.dumps({"sample_ids": sorted(sample_ids)}).encode()
+
+
+def index_bytes(rows: pa.Table) -> bytes:
+    """Rows of table `samples` as a Parquet index, ordered by their place in the shard."""
+    schema = schemas.TABLES["samples"].schema
+    buffer = io.BytesIO()
+    ordered = rows.select(schema.names).cast(schema).sort_by("index")
+    pq.write_table(ordered, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What lies in the folder of one split; `other` are names that belong to no shard."""
+
+    groups: frozenset[str]
+    indexes: frozenset[str]
+    notes: tuple[tuple[str, str], ...]
+    other: tuple[str, ...]
+
+
+class ShardFolder:
+    """Reading access to the shards of a store, by folder or URL."""
+
+    def __init__(self, store_url: str) -> None:
+        """`store_url` is the store's folder or URL."""
+        self._fs, root = fsspec.core.url_to_fs(store_url)
+        self._store = str(root).rstrip("/")
+        self._root = f"{self._store}/{FOLDER}"
+
+    def has_store(self) -> bool:
+        """Whether anything stands at the store's place."""
+        return bool(self._fs.exists(self._store))
+
+    def listing(self, split: str) -> Listing:
+        """The shards of a split, by one listing."""
+        place = f"{self._root}/{split}"
+        self._fs.invalidate_cache(place)
+        try:
+            found = sorted(str(path) for path in self._fs.ls(place, detail=False))
+        except FileNotFoundError:
+            found = []
+        names = [path.rstrip("/").rsplit("/", 1)[1] for path in found]
+        seen = [name for name in names if not name.startswith(".")]
+        return Listing(
+            frozenset(n.removesuffix(GROUP) for n in seen if n.endswith(GROUP)),
+            frozenset(n.removesuffix(INDEX) for n in seen if n.endswith(INDEX)),
+            tuple((n, n.split(WITHOUT)[0]) for n in seen if WITHOUT in n and n.endswith(NOTE)),
+            tuple(name for name in names if name.startswith(".")),
+        )
+
+    def read_index(self, split: str, shard: str, columns: list[str] | None = None) -> pa.Table:
+        """The rows of a shard's index."""
+        content = self._fs.cat_file(f"{self._store}/{index_path(split, shard)}")
+        return pq.read_table(pa.BufferReader(content), columns=columns)
+
+    def moved(self, split: str, listing: Listing, shard: str) -> frozenset[str]:
+        """Samples that notes take out of a shard."""
+        ids: set[str] = set()
+        for name, owner in listing.notes:
+            if owner == shard:
+                ids.update(
+                    json.loads(self._fs.cat_file(f"{self._root}/{split}/{name}"))["sample_ids"]
+                )
+        return frozenset(ids)
+
+    def object_names(self, split: str, shard: str) -> set[str]:
+        """Paths of all objects of a shard's group, relative to it."""
+        place = f"{self._store}/{group_path(split, shard)}"
+        return {str(path)[len(place) + 1 :] for path in self._fs.find(place)}
+
+    def changed(self, split: str, name: str) -> dt.datetime | None:
+        """When the youngest file at or below `name` was written; None: there is no file."""
+        times = [self._fs.modified(path) for path in self._fs.find(f"{self._root}/{split}/{name}")]
+        return max(times, default=None)
+
+    def group_url(self, split: str, shard: str) -> Any:
+        """URL or path of a shard's group, for other libraries."""
+        return self._fs.unstrip_protocol(f"{self._store}/{group_path(split, shard)}")

@@ -1,0 +1,270 @@
+"""Reading samples back from shards: a map-style dataset for any trainer."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+import schemas
+from fvlm_data.errors import InputError, StoreError
+from fvlm_data.shards.folder import ShardFolder
+from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
+from schemas.splits import SPLITS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Array = np.ndarray[Any, Any]
+Box = tuple[int, int, int, int, int, int]
+
+OPEN_SHARDS = 64
+"""Shards whose metadata a reader keeps at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A training sample, or a crop of it.
+
+    `image_zyx` and `label_zyx` (uint8) have equal shapes; +z superior, +y posterior, +x patient
+    left. The image is int16 HU where `hu_window` is None, else uint8 with 0 for the window's
+    low and 255 for its high end, in HU. `label_values` gives the label of each anatomy that the
+    shard can hold. `spacing_mm` is along z, y, x; `affine_ras` (4, 4) maps voxel (x, y, z, 1)
+    of these arrays to RAS+ mm. The tuples from `states` to `boxes` align with `anatomies`;
+    boxes are z0, y0, x0, z1, y1, x1 (end exclusive) in voxels of these arrays: of a crop they
+    may lie partly or wholly outside, which tells that the anatomy is cut.
+    """
+
+    sample_id: str
+    patient_id: str
+    study_id: str
+    volume_id: str
+    split: str
+    image_zyx: Array
+    label_zyx: Array
+    label_values: dict[str, int]
+    hu_window: tuple[int, int] | None
+    spacing_mm: tuple[float, float, float]
+    affine_ras: Array
+    anatomies: tuple[str, ...]
+    states: tuple[str, ...]
+    signatures: tuple[int, ...]
+    findings: tuple[frozenset[str], ...]
+    labels: tuple[frozenset[str], ...]
+    texts: tuple[str, ...]
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenShard:
+    image: Any
+    label: Any
+    label_values: dict[str, int]
+    hu_window: tuple[int, int] | None
+
+
+class ShardDataset:
+    """The samples of one split, ordered by sample id: `len(dataset)`, `dataset[i] -> Sample`.
+
+    It reads the shards' indexes once, here, and the arrays lazily; it needs neither the tables
+    nor the vault. It may be pickled and used in workers, spawned or forked. Each sample shows
+    once, even where a curation was killed halfway.
+    """
+
+    def __init__(self, store: str | Path, split: str) -> None:
+        """Read the indexes of `split` (train, validation or test) in the store at `store`.
+
+        A split without shards gives an empty dataset.
+
+        Raises:
+            InputError: there is no store, or the split's name is not known.
+            StoreError: an index cannot be read.
+        """
+        if split not in SPLITS:
+            raise InputError(f"split {split}: not known; expected one of {', '.join(SPLITS)}")
+        self.store = str(store)
+        self.split = split
+        folder = ShardFolder(self.store)
+        if not folder.has_store():
+            raise InputError(f"store {self.store}: nothing found there; check the path")
+        self.rows = _read_rows(folder, self.store, split)
+        self._folder: ShardFolder | None = None
+        self._open: OrderedDict[str, _OpenShard] = OrderedDict()
+        self._process = os.getpid()
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return int(self.rows.num_rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The whole sample; raises as `read`."""
+        return self.read(index)
+
+    def read(self, index: int, box: Box | None = None) -> Sample:
+        """The sample, or its crop `box` = (z0, y0, x0, z1, y1, x1), end exclusive, in voxels.
+
+        A crop reads only the slabs of its slices. Its affine and boxes are those of the crop.
+
+        Raises:
+            IndexError: there is no such sample.
+            ValueError: the box is empty or leaves the sample.
+            StoreError: the shard is missing or damaged; the message names the sample.
+        """
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"sample {number}: the split {self.split} has {len(self)} samples")
+        row = self.rows.slice(number % len(self), 1).to_pylist()[0]
+        whole = (0, 0, 0, *row["shape_zyx"])
+        z0, y0, x0, z1, y1, x1 = wanted = whole if box is None else tuple(map(operator.index, box))
+        if not all(0 <= wanted[a] < wanted[a + 3] <= whole[a + 3] for a in range(3)):
+            raise ValueError(
+                f"box {wanted} of sample {row['sample_id']}: expected a part, not empty, of {whole}"
+            )
+        part = (
+            slice(row["offset_z"] + z0, row["offset_z"] + z1),
+            slice(y0, y1),
+            slice(x0, x1),
+        )
+        shard, image, label = self._arrays(row, part)
+        return _sample(row, (z0, y0, x0), shard, image, label)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Open shards stay behind: they are opened anew where the dataset is used."""
+        return {"store": self.store, "split": self.split, "rows": self.rows}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The dataset as it was, with nothing open."""
+        self.store, self.split, self.rows = state["store"], state["split"], state["rows"]
+        self._folder = None
+        self._open = OrderedDict()
+        self._process = os.getpid()
+
+    def _arrays(
+        self, row: dict[str, Any], part: tuple[slice, slice, slice]
+    ) -> tuple[_OpenShard, Array, Array]:
+        try:
+            shard = self._opened(row["shard"])
+            image, label = np.asarray(shard.image[part]), np.asarray(shard.label[part])
+        except Exception as error:  # zarr and its codecs raise many kinds
+            why = str(error) if isinstance(error, StoreError) else type(error).__name__
+            raise StoreError(
+                f"sample {row['sample_id']}: shard {self.split}/{row['shard']} of store "
+                f"{self.store} cannot be read ({why}); expected intact data; restore the shard"
+            ) from error
+        shape = tuple(axis.stop - axis.start for axis in part)
+        if image.shape != shape or label.shape != shape:
+            raise StoreError(
+                f"sample {row['sample_id']}: shard {self.split}/{row['shard']} is smaller than "
+                "its index says; restore the shard"
+            )
+        return shard, image, label
+
+    def _opened(self, shard_id: str) -> _OpenShard:
+        if self._process != os.getpid():
+            self._folder, self._open, self._process = None, OrderedDict(), os.getpid()
+        if shard_id in self._open:
+            self._open.move_to_end(shard_id)
+            return self._open[shard_id]
+        if self._folder is None:
+            self._folder = ShardFolder(self.store)
+        opened = _open_shard(self._folder, self.split, shard_id)
+        self._open[shard_id] = opened
+        if len(self._open) > OPEN_SHARDS:
+            self._open.popitem(last=False)
+        return opened
+
+
+def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
+    """Index rows of all shards that are complete, each sample once, by sample id."""
+    listing = folder.listing(split)
+    tables = [schemas.TABLES["samples"].schema.empty_table()]
+    for shard in sorted(listing.indexes & listing.groups):
+        try:
+            table = folder.read_index(split, shard).cast(tables[0].schema)
+            moved = folder.moved(split, listing, shard)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise StoreError(
+                f"store {store}: index of shard {split}/{shard} cannot be read "
+                f"({type(error).__name__}); run `fvlm-data shard` to write it anew"
+            ) from error
+        ids = table["sample_id"].to_pylist()
+        tables.append(table.filter(pa.array([i not in moved for i in ids], pa.bool_())))
+    rows = pa.concat_tables(tables).sort_by([("sample_id", "ascending"), ("shard", "ascending")])
+    ids = rows["sample_id"].to_pylist()
+    first = [number for number, i in enumerate(ids) if number == 0 or ids[number - 1] != i]
+    return rows.take(pa.array(first, pa.int64())).combine_chunks()
+
+
+def _open_shard(folder: ShardFolder, split: str, shard_id: str) -> _OpenShard:
+    """Open a shard's arrays.
+
+    Raises:
+        StoreError: the format is another, or objects are missing (zarr would read them as
+            padding).
+    """
+    import zarr
+
+    url = folder.group_url(split, shard_id)
+    local = url.removeprefix("file://")
+    store = (
+        zarr.storage.LocalStore(local, read_only=True)
+        if local != url
+        else zarr.storage.FsspecStore.from_url(url, read_only=True)
+    )
+    group = zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
+    found = (group.attrs.get("format"), group.attrs.get("format_version"))
+    if found != (FORMAT, FORMAT_VERSION):
+        raise StoreError(f"found format {found}, expected {(FORMAT, FORMAT_VERSION)}")
+    image, label = group["image"], group["label"]
+    expected = {
+        f"{array.basename}/{array.metadata.encode_chunk_key((number, 0, 0))}"
+        for array in (image, label)
+        for number in range(-(-array.shape[0] // array.shards[0]))
+    }
+    missing = sorted(expected - folder.object_names(split, shard_id))
+    if missing:
+        raise StoreError(f"{len(missing)} objects are missing, the first is {missing[0]}")
+    low, high = group.attrs["hu_window"]
+    window = None if group.attrs["image_dtype"] == "int16" else (int(low), int(high))
+    values = {str(name): int(value) for name, value in group.attrs["anatomies"].items()}
+    return _OpenShard(image, label, values, window)
+
+
+def _sample(
+    row: dict[str, Any],
+    start_zyx: tuple[int, int, int],
+    shard: _OpenShard,
+    image_zyx: Array,
+    label_zyx: Array,
+) -> Sample:
+    affine = np.array(row["affine_ras"], np.float64).reshape(4, 4)
+    affine[:3, 3] = (affine @ np.array([*start_zyx[::-1], 1.0]))[:3]
+    spacing_z, spacing_y, spacing_x = row["spacing_mm"]
+    z, y, x = start_zyx
+    return Sample(
+        sample_id=row["sample_id"],
+        patient_id=row["patient_id"],
+        study_id=row["study_id"],
+        volume_id=row["volume_id"],
+        split=row["split"],
+        image_zyx=image_zyx,
+        label_zyx=label_zyx,
+        label_values=dict(shard.label_values),
+        hu_window=shard.hu_window,
+        spacing_mm=(spacing_z, spacing_y, spacing_x),
+        affine_ras=affine,
+        anatomies=tuple(row["anatomies"]),
+        states=tuple(row["states"]),
+        signatures=tuple(row["signatures"]),
+        findings=tuple(frozenset(names) for names in row["findings"]),
+        labels=tuple(frozenset(names) for names in row["labels"]),
+        texts=tuple(row["texts"]),
+        boxes=tuple(
+            (b[0] - z, b[1] - y, b[2] - x, b[3] - z, b[4] - y, b[5] - x) for b in row["boxes"]
+        ),
+    )

@@ -1,0 +1,307 @@
+"""The stage `shard`: from volumes, masks and texts to shards and rows of table `samples`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import schemas
+from fvlm_data.errors import StoreError
+from fvlm_data.hashing import array_sha256
+from fvlm_data.identity import keyed_id
+from fvlm_data.segment.merge import merge_labels
+from fvlm_data.segment.nifti import NiftiError, read_nifti
+from fvlm_data.shards import folder, inputs
+from fvlm_data.shards.preprocess import prepare
+from fvlm_data.shards.writer import spool, write_shard
+from fvlm_data.stage import Outcome, Stage, guarded, reject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from fvlm_data.shards.config import ShardConfig
+    from fvlm_data.shards.inputs import SampleInputs
+    from fvlm_data.shards.preprocess import PreparedSample
+    from fvlm_data.shards.writer import Laid, Spool
+    from fvlm_data.stage import Context, Item
+    from fvlm_data.store import Store
+
+NAME = "shard"
+Array = np.ndarray[Any, Any]
+
+
+class _UnreadableError(ValueError):
+    """An input of a sample is missing or damaged; `reason` is the code, the text the detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def shard_stage(config: ShardConfig) -> Stage:
+    """The stage that makes one sample of each volume with masks and texts.
+
+    A batch is one shard: run `tidy_shards` after the stage.
+    """
+    return Stage(
+        name=NAME,
+        tables=("samples",),
+        plan=partial(inputs.plan, config),
+        run=partial(_run, config),
+        batch_size=config.samples_per_shard,
+        grouped=partial(_grouped, config),
+    )
+
+
+def _grouped(config: ShardConfig, context: Context, items: Sequence[Item]) -> list[list[Item]]:
+    """Cut items into shards: within a split, by sample id.
+
+    A batch is settled as a whole, so what is left after a kill is cut the same way again.
+    """
+    places = inputs.sample_places(context)
+    known = sorted(
+        (item for item in items if item.id in places),
+        key=lambda item: (places[item.id].split, item.id),
+    )
+    batches: list[list[Item]] = []
+    for _, group in groupby(known, key=lambda item: places[item.id].split):
+        members = list(group)
+        size = config.samples_per_shard
+        batches += [members[start : start + size] for start in range(0, len(members), size)]
+    return batches
+
+
+def _run(config: ShardConfig, context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
+    """Prepare the samples one by one, then write each split's shard.
+
+    A batch of `_grouped` has one split; where a caller has cut batches otherwise there may be
+    more, each with a shard of its own.
+    """
+    ordered = sorted(items, key=lambda item: item.id)
+    known = inputs.sample_inputs(context, [item.id for item in ordered])
+    with spool() as aside:
+        outcomes: list[Outcome] = []
+        laid: dict[str, Laid] = {}
+        for item in ordered:
+            made = guarded(
+                item, partial(_prepared, config, context, item, known.get(item.id), aside, laid)
+            )
+            outcomes.append(made)
+        splits = sorted({known[sample_id].place.split for sample_id in laid})
+        keys = {item.id: item.key for item in ordered}
+        trees, files = {}, {}
+        placed: dict[str, schemas.Sample] = {}
+        for split in splits:
+            rows = [o.rows["samples"][0] for o in outcomes if o.item in laid]
+            members = [row for row in rows if row.split == split]
+            shard = _shard_id(context, members, keys)
+            target = aside.folder / f"{shard}.zarr"
+            done = _written(target, shard, members, laid, config)
+            placed.update({row.sample_id: row for row in done})
+            trees[folder.group_path(split, shard)] = target
+            table = schemas.TABLES["samples"].to_arrow(done)
+            files[folder.index_path(split, shard)] = folder.index_bytes(table)
+        notes = _notes(context, ordered, placed)
+        yield from _handed_over(outcomes, placed, trees, {**notes, **files})
+
+
+def _prepared(
+    config: ShardConfig,
+    context: Context,
+    item: Item,
+    known: SampleInputs | None,
+    aside: Spool,
+    laid: dict[str, Laid],
+) -> Outcome:
+    """Prepare one sample and lay it aside; its row has no place in a shard yet."""
+    if known is None or not known.masks or not known.texts:
+        return replace(
+            reject(
+                item.id,
+                "fault",
+                "inputs_gone",
+                f"Sample {item.id}: its volume, masks or texts have left the tables since the "
+                "work was planned; the next run plans anew",
+            ),
+            retry=True,
+        )
+    try:
+        image, label = _load(context.store, known, config)
+    except _UnreadableError as error:
+        return replace(reject(item.id, "fault", error.reason, str(error)), retry=True)
+    affine = np.array(known.volume["affine_ras"], np.float64).reshape(4, 4)
+    prepared = prepare(image, label, affine, config)
+    del image, label
+    row = _row(known, prepared, config) if prepared is not None else None
+    if prepared is None or row is None:
+        return reject(
+            item.id,
+            "out_of_scope",
+            "no_anatomy",
+            f"Sample {item.id}: its masks show {_shown(prepared)} of the "
+            f"{len(config.anatomies)} anatomies of shard.anatomies, and none that its texts "
+            f"speak of with a state of shard.keep_states ({len(known.texts)} texts); name an "
+            "anatomy that the volume shows to keep it",
+        )
+    laid[item.id] = aside.lay(prepared)
+    return Outcome(item.id, rows={"samples": [row]})
+
+
+def _load(store: Store, known: SampleInputs, config: ShardConfig) -> tuple[Array, Array]:
+    """Image (HU) and merged label map on the volume's grid (i, j, k).
+
+    Raises:
+        _UnreadableError: a file is missing, damaged or on another grid.
+    """
+    shape = tuple(known.volume["shape"])
+    image = _read(store, known.volume["path"], "volume", shape)
+    maps = []
+    for path in sorted({row["path"] for row in known.masks}):
+        rows = [row for row in known.masks if row["path"] == path]
+        labels = _read(store, path, "mask", shape)
+        maps.append(
+            (
+                labels if labels.dtype.kind in "iu" else labels.astype(np.int32),
+                {int(row["class_value"]): str(row["class_name"]) for row in rows},
+                str(rows[0]["class_system"]),
+            )
+        )
+    return image, merge_labels(maps, config.anatomies)
+
+
+def _read(store: Store, path: str, what: str, shape: tuple[int, ...]) -> Array:
+    if not store.exists(path):
+        raise _UnreadableError(
+            f"{what}_missing", f"File {path} is not in the store; restore it and run again"
+        )
+    try:
+        data = read_nifti(store.read_bytes(path)).data
+    except NiftiError as error:
+        raise _UnreadableError(
+            f"{what}_unreadable", f"File {path} {error}; restore it and run again"
+        ) from error
+    if data.shape != shape:
+        raise _UnreadableError(
+            f"{what}_grid",
+            f"File {path} has shape {data.shape}, expected {shape} as its volume's row says; "
+            "restore it and run again",
+        )
+    return data
+
+
+def _row(
+    known: SampleInputs, prepared: PreparedSample, config: ShardConfig
+) -> schemas.Sample | None:
+    """The sample's row, its anatomies those that the mask shows and the texts speak of."""
+    by_anatomy = {row["anatomy"]: row for row in known.texts}
+    anatomies = [
+        anatomy
+        for anatomy in config.anatomies
+        if anatomy in prepared.boxes
+        and anatomy in by_anatomy
+        and by_anatomy[anatomy]["state"] in config.keep_states
+    ]
+    if not anatomies:
+        return None
+    texts = [by_anatomy[anatomy] for anatomy in anatomies]
+    place = known.place
+    return schemas.Sample(
+        sample_id=place.sample_id,
+        patient_id=place.patient_id,
+        study_id=place.study_id,
+        volume_id=place.volume_id,
+        split=place.split,
+        shard="",
+        index=0,
+        offset_z=0,
+        shape_zyx=tuple(prepared.image_zyx.shape),
+        spacing_mm=prepared.spacing_mm,
+        affine_ras=tuple(prepared.affine_ras.ravel().tolist()),
+        content_sha256=array_sha256(prepared.image_zyx, prepared.label_zyx),
+        anatomies=tuple(anatomies),
+        states=tuple(row["state"] for row in texts),
+        signatures=tuple(row["signature"] for row in texts),
+        findings=tuple(tuple(row["findings"]) for row in texts),
+        labels=tuple(tuple(row["labels"]) for row in texts),
+        texts=tuple(row["text"] for row in texts),
+        boxes=tuple(prepared.boxes[anatomy] for anatomy in anatomies),
+        **{name: known.volume[name] for name in inputs.DEMOGRAPHICS},
+    )
+
+
+def _shard_id(context: Context, rows: Sequence[schemas.Sample], keys: Mapping[str, str]) -> str:
+    """Id of a shard: of the samples that it holds, and of what they were made from."""
+    parts = [part for row in rows for part in (row.sample_id, keys[row.sample_id])]
+    return keyed_id(context.vault.key, "sh", *parts)
+
+
+def _written(
+    target: Any,
+    shard: str,
+    rows: Sequence[schemas.Sample],
+    laid: Mapping[str, Laid],
+    config: ShardConfig,
+) -> list[schemas.Sample]:
+    """Write a shard's group in the spool's folder; the rows with their places in it."""
+    try:
+        offsets = write_shard(target, [laid[row.sample_id] for row in rows], config)
+    except OSError as error:
+        raise StoreError(
+            f"shard {shard}: the temporary folder {target.parent} cannot be written "
+            f"({error.strerror}); free space there (or set TMPDIR) and run again: finished work "
+            "is kept"
+        ) from error
+    return [
+        replace(row, shard=shard, index=index, offset_z=offset)
+        for index, (row, offset) in enumerate(zip(rows, offsets, strict=True))
+    ]
+
+
+def _notes(
+    context: Context, items: Sequence[Item], placed: Mapping[str, schemas.Sample]
+) -> dict[str, bytes]:
+    """Notes that take the batch's samples out of the shards that hold them now.
+
+    A sample that another run has settled meanwhile under the same key stays where that run put
+    it. See the module `folder` for why.
+    """
+    keys = {item.id: item.key for item in items}
+    ledger = context.store.read_items("ledger", "item", keys, ["stage", "item", "key"])
+    settled = {
+        row["item"] for row in ledger if row["stage"] == NAME and row["key"] == keys[row["item"]]
+    }
+    rows = context.store.read_items("samples", "sample_id", keys, ["sample_id", "shard", "split"])
+    batch = keyed_id(context.vault.key, "sh", *(part for i in items for part in (i.id, i.key)))
+    moved: dict[str, list[str]] = {}
+    for row in rows:
+        sample = placed.get(row["sample_id"])
+        stays = sample is not None and sample.shard == row["shard"]
+        if row["sample_id"] not in settled and not stays:
+            note = folder.note_path(row["split"], row["shard"], batch)
+            moved.setdefault(note, []).append(row["sample_id"])
+    return {note: folder.note_bytes(ids) for note, ids in moved.items()}
+
+
+def _handed_over(
+    outcomes: Sequence[Outcome],
+    placed: Mapping[str, schemas.Sample],
+    trees: Mapping[str, Any],
+    files: Mapping[str, bytes],
+) -> Iterator[Outcome]:
+    """The outcomes; groups go with the first, notes and then indexes with the last."""
+    for number, outcome in enumerate(outcomes):
+        row = placed.get(outcome.item)
+        yield replace(
+            outcome,
+            rows={"samples": [row]} if row is not None else outcome.rows,
+            trees=trees if number == 0 else {},
+            files=files if number == len(outcomes) - 1 else {},
+        )
+
+
+def _shown(prepared: PreparedSample | None) -> int:
+    return 0 if prepared is None else len(prepared.boxes)

@@ -1,0 +1,206 @@
+"""From samples to training batches: the batch of a step depends on the seed and the step only.
+
+Shapes: B batch (of one rank), A anatomy, N tokens; arrays are (z, y, x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fvlm_train.texts import encoder_text, mirrored
+from fvlm_train.windows import (
+    Intensity,
+    anatomy_bits,
+    face_bits,
+    intensity,
+    padded,
+    random_box,
+    token_bits,
+    unpacked,
+)
+
+if TYPE_CHECKING:
+    from fvlm_train.config import TrainConfig
+    from fvlm_train.windows import Array, Box, Sample, SampleSource
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the report says of a sample, and which anatomies its window shows whole.
+
+    All tuples align with the trained anatomies; `states` is None where there is no text.
+    `texts` are compared, `encoder_texts` are read by BERT.
+    """
+
+    study_id: str
+    intact: tuple[bool, ...]
+    states: tuple[str | None, ...]
+    signatures: tuple[int, ...]
+    findings: tuple[frozenset[str], ...]
+    texts: tuple[str, ...]
+    encoder_texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One crop: stored image, its intensity map, tokens (A, N) of each anatomy, and facts."""
+
+    image_zyx: Array
+    intensity: Intensity
+    tokens_an: Array
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Crops of one rank's share of a step, images as stored."""
+
+    image_bzyx: Tensor
+    scale_b: Tensor
+    offset_b: Tensor
+    tokens_ban: Tensor
+    facts: tuple[Facts, ...]
+
+    def scaled(self, device: torch.device) -> Tensor:
+        """Images (B, z, y, x) in [0, 1] on `device`; the stored type travels."""
+        image = self.image_bzyx.to(device).float()
+        scale, offset = self.scale_b.to(device), self.offset_b.to(device)
+        return (image * scale[:, None, None, None] + offset[:, None, None, None]).clamp_(0, 1)
+
+
+class CachedSource:
+    """A source that keeps decoded samples in memory up to a bound, then reads on."""
+
+    def __init__(self, source: SampleSource, limit_bytes: int) -> None:
+        """`limit_bytes` counts image and label arrays of this process."""
+        self._source = source
+        self._limit_bytes = limit_bytes
+        self._held_bytes = 0
+        self._held: dict[int, Any] = {}
+
+    @property
+    def rows(self) -> Any:
+        """Index of the source."""
+        return self._source.rows
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._source)
+
+    def read(self, index: int, box: Box | None = None) -> Sample:
+        """As the source's; a crop of a held sample shares its memory."""
+        whole: Any = self._held.get(index)
+        if whole is None and self._held_bytes >= self._limit_bytes:
+            return self._source.read(index, box)
+        if whole is None:
+            whole = self._source.read(index)
+            self._held[index] = whole
+            self._held_bytes += whole.image_zyx.nbytes + whole.label_zyx.nbytes
+        if box is None:
+            return whole
+        z0, y0, x0, z1, y1, x1 = box
+        part = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
+        cropped: Sample = replace(
+            whole, image_zyx=whole.image_zyx[part], label_zyx=whole.label_zyx[part]
+        )
+        return cropped
+
+
+class TrainingBatches:
+    """`batches[step]` is the batch of one rank at one step, the same in every run.
+
+    Each epoch goes through the samples in an order drawn from seed and epoch; samples beyond
+    the last full batch wait for the next epoch. Crops and flips are drawn from seed, epoch and
+    sample, so that neither workers nor a resumed run change them.
+    """
+
+    def __init__(
+        self, source: SampleSource, config: TrainConfig, rank: int = 0, world: int = 1
+    ) -> None:
+        """`config.batch_size` is shared by `world` ranks in equal parts."""
+        self._source = CachedSource(source, config.cache_bytes) if config.cache_bytes else source
+        self._config = config
+        self._rank, self._world = rank, world
+        self._shapes = source.rows["shape_zyx"].to_pylist()
+        self.steps_per_epoch = len(source) // config.batch_size
+
+    def __len__(self) -> int:
+        """Steps of the whole training."""
+        return self._config.steps or self.steps_per_epoch * (self._config.epochs or 0)
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of `step`, counted from 0 over all epochs."""
+        epoch = step // self.steps_per_epoch
+        return collate([self._item(index, epoch) for index in self.indexes(step)])
+
+    def indexes(self, step: int) -> list[int]:
+        """Samples of this rank at `step`."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        rng = np.random.default_rng([self._config.seed, 1, epoch])
+        order = rng.permutation(len(self._shapes))
+        size = self._config.batch_size
+        share = order[position * size : (position + 1) * size][self._rank :: self._world]
+        return [int(index) for index in share]
+
+    def _item(self, index: int, epoch: int) -> Item:
+        rng = np.random.default_rng([self._config.seed, 2, epoch, index])
+        z, y, x = self._shapes[index]
+        box = random_box((z, y, x), self._config.crop, rng)
+        return training_item(self._source.read(index, box), self._config, rng)
+
+
+def training_item(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Item:
+    """The crop of a sample, padded and mirrored, with its anatomies on the token grid."""
+    mapping = intensity(sample.hu_window, config.window_hu)
+    image_zyx = padded(sample.image_zyx, config.crop, mapping.air)
+    label_zyx = padded(sample.label_zyx, config.crop, 0)
+    drawn = rng.random(3) < (config.flips.z, config.flips.y, config.flips.x)
+    axes = tuple(int(axis) for axis in np.flatnonzero(drawn))
+    image_zyx, label_zyx = np.flip(image_zyx, axes), np.flip(label_zyx, axes)
+    bits_zyx = anatomy_bits(label_zyx, [sample.label_values.get(a) for a in config.anatomies])
+    tokens_an = unpacked(token_bits(bits_zyx, config.model.image.patch_zyx), len(config.anatomies))
+    cut = face_bits(bits_zyx)
+    intact = tuple(
+        bool(tokens.any()) and not cut >> bit & 1 for bit, tokens in enumerate(tokens_an)
+    )
+    facts = facts_of(sample, config, intact, sides_exchanged=2 in axes)
+    return Item(image_zyx, mapping, tokens_an, facts)
+
+
+def facts_of(
+    sample: Sample, config: TrainConfig, intact: tuple[bool, ...], *, sides_exchanged: bool
+) -> Facts:
+    """The sample's texts and states in the order of the trained anatomies."""
+    place = {anatomy: number for number, anatomy in enumerate(sample.anatomies)}
+    at = [place.get(anatomy) for anatomy in config.anatomies]
+    texts = ["" if n is None else sample.texts[n] for n in at]
+    if sides_exchanged:
+        texts = [mirrored(text) for text in texts]
+    return Facts(
+        study_id=sample.study_id,
+        intact=intact,
+        states=tuple(None if n is None else sample.states[n] for n in at),
+        signatures=tuple(0 if n is None else sample.signatures[n] for n in at),
+        findings=tuple(frozenset() if n is None else sample.findings[n] for n in at),
+        texts=tuple(texts),
+        encoder_texts=tuple(
+            encoder_text(text, anatomy, config.template)
+            for text, anatomy in zip(texts, config.anatomies, strict=True)
+        ),
+    )
+
+
+def collate(items: list[Item]) -> Batch:
+    """Items of equal size as one batch."""
+    return Batch(
+        image_bzyx=torch.from_numpy(np.stack([item.image_zyx for item in items])),
+        scale_b=torch.tensor([item.intensity.scale for item in items], dtype=torch.float32),
+        offset_b=torch.tensor([item.intensity.offset for item in items], dtype=torch.float32),
+        tokens_ban=torch.from_numpy(np.stack([item.tokens_an for item in items])),
+        facts=tuple(item.facts for item in items),
+    )

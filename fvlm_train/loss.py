@@ -1,0 +1,94 @@
+"""The contrastive loss: per anatomy, symmetric cross-entropy with soft targets.
+
+Source: fVLM (arXiv 2501.14548), section 3, and its public code: targets over the whole batch of
+all ranks, summed over the anatomies that contribute.
+
+Shapes: B batch of all ranks, A anatomy, E features, M members of one anatomy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
+
+from fvlm_data.pairing.targets import targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.pairing.targets import NotMentioned, Policy
+    from fvlm_train.data import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One anatomy's part: its number, the samples compared (M,), and their targets (M, M)."""
+
+    anatomy: int
+    members_m: Tensor
+    target_mm: Tensor
+
+
+def loss_terms(
+    facts: Sequence[Facts], anatomies: int, policy: Policy, silence: NotMentioned
+) -> list[Term]:
+    """What the loss compares in a batch; known before any feature is computed.
+
+    A sample takes part in an anatomy where its window shows it whole and its report was read;
+    with `silence="excluded"`, where the report does not pass over it. An anatomy contributes if
+    a member is abnormal and its targets are not all equal.
+    """
+    terms = []
+    for anatomy in range(anatomies):
+        members = [
+            number
+            for number, sample in enumerate(facts)
+            if sample.intact[anatomy] and _speaks(sample.states[anatomy], silence)
+        ]
+        states = [str(facts[number].states[anatomy]) for number in members]
+        if "abnormal" not in states:
+            continue
+        target_mm = targets(
+            [facts[number].study_id for number in members],
+            [facts[number].signatures[anatomy] for number in members],
+            [facts[number].findings[anatomy] for number in members],
+            [facts[number].texts[anatomy] for number in members],
+            states,
+            policy,
+            not_mentioned=silence,
+        )
+        if target_mm.min() < target_mm.max():
+            terms.append(Term(anatomy, torch.tensor(members), target_mm))
+    return terms
+
+
+def contrastive_losses(
+    image_bae: Tensor, text_bae: Tensor, temperature: Tensor, terms: Sequence[Term]
+) -> dict[int, Tensor]:
+    """Loss of each contributing anatomy; training adds them up.
+
+    `image_bae` and `text_bae` are unit vectors of the batch of all ranks.
+    """
+    losses = {}
+    for term in terms:
+        members_m = term.members_m.to(image_bae.device)
+        target_mm = term.target_mm.to(image_bae.device)
+        image_me = image_bae[members_m, term.anatomy]
+        text_me = text_bae[members_m, term.anatomy]
+        similarity_mm = image_me @ text_me.T / temperature
+        losses[term.anatomy] = (
+            _cross_entropy(similarity_mm, target_mm) + _cross_entropy(similarity_mm.T, target_mm)
+        ) / 2
+    return losses
+
+
+def _cross_entropy(similarity_mm: Tensor, target_mm: Tensor) -> Tensor:
+    return -(target_mm * F.log_softmax(similarity_mm, dim=1)).sum(dim=1).mean()
+
+
+def _speaks(state: str | None, silence: NotMentioned) -> bool:
+    return state is not None and not (state == "not_mentioned" and silence == "excluded")

@@ -1,0 +1,171 @@
+"""The folder of a training run: checkpoint, log and summary, each written atomically.
+
+RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer
+RUN/log.jsonl        one line a step
+RUN/summary.json     written at the end
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fvlm_data.errors import ConfigError, InputError
+from fvlm_train.config import TrainConfig, parse_train_config
+from fvlm_train.model import FVLM, WordPieces
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+SUMMARY = "summary.json"
+VERSION = 1
+
+NOT_DECIDING = frozenset(
+    {"preset", "time_limit_s", "loader_workers", "cache_bytes", "checkpoint_every_steps"}
+)
+"""Keys of `train` that may change when a run is resumed: they leave the weights alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A run at the end of `step` steps."""
+
+    step: int
+    config: TrainConfig
+    tokenizer: str
+    model: dict[str, Any]
+    optimiser: dict[str, Any]
+
+
+def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
+    """Write RUN/checkpoint.pt under another name, then rename it: a kill leaves the old one."""
+    content = {
+        "version": VERSION,
+        "step": checkpoint.step,
+        "config": checkpoint.config.model_dump_json(),
+        "tokenizer": checkpoint.tokenizer,
+        "model": checkpoint.model,
+        "optimiser": checkpoint.optimiser,
+    }
+    temporary = run / f"{CHECKPOINT}.partial"
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(run / CHECKPOINT)
+
+
+def load_checkpoint(run: Path) -> Checkpoint | None:
+    """The run's checkpoint, or None where there is none yet.
+
+    Raises:
+        InputError: the file is damaged or of another version.
+    """
+    path = run / CHECKPOINT
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle and torch raise many kinds
+        raise InputError(
+            f"run {run}: {CHECKPOINT} cannot be read ({type(error).__name__}); expected a "
+            "checkpoint of fvlm-train; remove it to train anew"
+        ) from error
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        raise InputError(f"run {run}: {CHECKPOINT} is not of version {VERSION}; train anew")
+    return Checkpoint(
+        step=content["step"],
+        config=parse_train_config(json.loads(content["config"])),
+        tokenizer=content["tokenizer"],
+        model=content["model"],
+        optimiser=content["optimiser"],
+    )
+
+
+def load_run(run: Path) -> tuple[FVLM, TrainConfig]:
+    """The trained model, on CPU in evaluation mode, and its configuration.
+
+    Raises:
+        InputError: the folder holds no readable checkpoint.
+    """
+    checkpoint = load_checkpoint(run)
+    if checkpoint is None:
+        raise InputError(f"run {run}: no {CHECKPOINT} there; train with `fvlm-train` first")
+    return restored_model(checkpoint).eval(), checkpoint.config
+
+
+def restored_model(checkpoint: Checkpoint) -> FVLM:
+    """The checkpoint's model; files that its training started from are not needed again."""
+    config = checkpoint.config
+    tokenizer = WordPieces.from_json(checkpoint.tokenizer, config.model.text.max_tokens)
+    model = FVLM(config.model, config.anatomies, tokenizer)
+    model.load_state_dict(checkpoint.model)
+    return model
+
+
+def check_resumable(run: Path, checkpoint: Checkpoint, config: TrainConfig) -> None:
+    """Refuse to go on with another recipe.
+
+    Raises:
+        ConfigError: a setting that decides the weights differs; the message names it.
+    """
+    before, now = (
+        _leaves(c.model_dump(mode="json", exclude=set(NOT_DECIDING)))
+        for c in (checkpoint.config, config)
+    )
+    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if differing:
+        key = differing[0]
+        raise ConfigError(
+            f"run {run}: train.{key} was {before.get(key)} and is now {now.get(key)}: set it back "
+            "to go on with this run, or name another folder with --out"
+        )
+
+
+class StepLog:
+    """RUN/log.jsonl, cut back to the checkpoint when a run is resumed."""
+
+    def __init__(self, run: Path, resumed_step: int) -> None:
+        """Lines after `resumed_step` belong to steps that will be made again."""
+        path = run / LOG
+        kept = []
+        if resumed_step and path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if line.endswith("}") and json.loads(line)["step"] <= resumed_step:
+                    kept.append(line + "\n")
+        temporary = path.with_suffix(".partial")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one step."""
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            leaves.update(_leaves(value, f"{prefix}{key}."))
+        else:
+            leaves[prefix + key] = value
+    return leaves

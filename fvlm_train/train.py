@@ -1,0 +1,330 @@
+"""Training, from top to bottom: one device, or one rank of torchrun."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from fvlm_data.errors import ConfigError
+from fvlm_train.data import TrainingBatches
+from fvlm_train.distributed import Ranks, ranks
+from fvlm_train.loss import contrastive_losses, loss_terms
+from fvlm_train.model import FVLM
+from fvlm_train.runs import (
+    SUMMARY,
+    Checkpoint,
+    StepLog,
+    check_resumable,
+    load_checkpoint,
+    restored_model,
+    save_checkpoint,
+    write_json,
+)
+from fvlm_train.texts import encoder_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from fvlm_train.config import OptimiserConfig, TrainConfig
+    from fvlm_train.data import Batch, Facts
+    from fvlm_train.loss import Term
+    from fvlm_train.windows import SampleSource
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step did; a line of the log. Loss is None where no anatomy contributed."""
+
+    step: int
+    epoch: int
+    loss: float | None
+    losses: dict[str, float]
+    temperature: float
+    learning_rate: float
+    time_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSummary:
+    """How a training ended."""
+
+    steps: int
+    planned_steps: int
+    steps_without_loss: int
+    last_loss: float | None
+    samples: int
+    parameters: int
+    time_s: float
+
+
+def train(
+    config: TrainConfig,
+    source: SampleSource,
+    run: Path,
+    report: Callable[[Step, int], None] = lambda step, steps: None,
+) -> TrainSummary:
+    """Train a model on `source` and leave it in the folder `run`, or go on where `run` stopped.
+
+    On CPU the same configuration, data and thread count give the same weights bit by bit,
+    also when the run was killed and resumed. `report` is called by the first rank after each
+    step with the number of planned steps.
+
+    Raises:
+        ConfigError: the configuration and the data, or the run's earlier part, do not fit.
+    """
+    with ranks(config.device) as place, _arithmetic(config, place):
+        check(config, source, place.world)
+        started_s = time.monotonic()
+        run.mkdir(parents=True, exist_ok=True)
+        batches = TrainingBatches(source, config, place.rank, place.world)
+        model, optimiser, first_step = _start(config, source, run, place)
+        wrapped = _wrapped(model, place)
+        log = StepLog(run, first_step) if place.first else None
+        loss, silent, done = None, 0, first_step
+        loader = DataLoader(
+            batches,  # type: ignore[arg-type]
+            batch_size=None,
+            sampler=range(first_step, len(batches)),
+            num_workers=config.loader_workers,
+        )
+        for number, batch in enumerate(loader, start=first_step):
+            rate = learning_rate(number, len(batches), config.optimiser)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            torch.manual_seed(_dropout_seed(config.seed, number, place.rank))
+            model.clamp_temperature()
+            losses = training_step(wrapped, model, optimiser, batch, config, place)
+            done, loss = number + 1, sum(losses.values()) if losses else None
+            silent += not losses
+            elapsed_s = time.monotonic() - started_s
+            if log:
+                step = Step(
+                    step=done,
+                    epoch=number // batches.steps_per_epoch,
+                    loss=loss,
+                    losses=losses,
+                    temperature=float(model.temperature),
+                    learning_rate=rate,
+                    time_s=round(elapsed_s, 3),
+                )
+                log.write(asdict(step))
+                report(step, len(batches))
+            out_of_time = place.any(
+                config.time_limit_s is not None and elapsed_s > config.time_limit_s
+            )
+            last = out_of_time or done == len(batches)
+            if place.first and (last or done % config.checkpoint_every_steps == 0):
+                _save(run, config, model, optimiser, done)
+            if out_of_time:
+                break
+        summary = TrainSummary(
+            steps=done,
+            planned_steps=len(batches),
+            steps_without_loss=silent,
+            last_loss=loss,
+            samples=len(source),
+            parameters=sum(weight.numel() for weight in model.parameters()),
+            time_s=round(time.monotonic() - started_s, 3),
+        )
+        if log:
+            log.close()
+            write_json(run / SUMMARY, asdict(summary))
+        return summary
+
+
+def training_step(
+    wrapped: nn.Module,
+    model: FVLM,
+    optimiser: torch.optim.Optimizer,
+    batch: Batch,
+    config: TrainConfig,
+    place: Ranks,
+) -> dict[str, float]:
+    """One step on this rank's batch; the loss of each anatomy that contributed.
+
+    What contributes is known to all ranks beforehand: where nothing does, none of them moves.
+    """
+    facts = [one for part in place.gather_objects(batch.facts) for one in part]
+    terms = loss_terms(facts, len(config.anatomies), config.loss.policy, config.silence)
+    if not terms:
+        return {}
+    texts, place_ba = _distinct_texts(batch.facts, terms)
+    ids_ts, mask_ts = model.tokenizer.encode(texts)
+    with torch.autocast(place.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        features = wrapped(
+            batch.scaled(place.device),
+            batch.tokens_ban.to(place.device),
+            ids_ts.to(place.device),
+            mask_ts.to(place.device),
+        )
+    text_bae = features.text_te[place_ba.to(place.device)]
+    losses = contrastive_losses(
+        place.gather(features.image_bae), place.gather(text_bae), features.temperature, terms
+    )
+    total = torch.stack(list(losses.values())).sum()
+    optimiser.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    if config.optimiser.clip_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.clip_norm)
+    optimiser.step()
+    return {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
+
+
+def check(config: TrainConfig, source: SampleSource, world: int) -> None:
+    """Refuse what cannot train, before any work.
+
+    Raises:
+        ConfigError: too few samples, a batch that ranks cannot share, an anatomy without
+            samples, or no abnormal anatomy at all.
+    """
+    if len(source) < config.batch_size:
+        raise ConfigError(
+            f"train.batch_size is {config.batch_size} but split {config.split} holds "
+            f"{len(source)} samples: lower it, or add data"
+        )
+    if config.batch_size % world:
+        raise ConfigError(
+            f"train.batch_size {config.batch_size} cannot be shared by {world} ranks: "
+            "set a multiple"
+        )
+    rows = source.rows.select(["anatomies", "states"]).to_pylist()
+    seen = {anatomy for row in rows for anatomy in row["anatomies"]}
+    missing = [anatomy for anatomy in config.anatomies if anatomy not in seen]
+    if missing:
+        raise ConfigError(
+            f"train.anatomies holds {missing[0]}, which no sample of split {config.split} shows: "
+            f"found are {', '.join(sorted(seen)) or 'none'}"
+        )
+    wanted = set(config.anatomies)
+    abnormal = any(
+        state == "abnormal" and anatomy in wanted
+        for row in rows
+        for anatomy, state in zip(row["anatomies"], row["states"], strict=True)
+    )
+    if not abnormal:
+        raise ConfigError(
+            f"split {config.split}: no trained anatomy is abnormal in any sample, so there is "
+            "nothing to contrast; check reports and train.anatomies"
+        )
+
+
+def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
+    """Linear warm-up, then a cosine; both ends at the least rate. Changes with every step."""
+    low, high = config.min_learning_rate, config.learning_rate
+    warmup = min(config.warmup_steps, steps)
+    if step < warmup:
+        return low + (high - low) * (step + 1) / warmup
+    progress = (step - warmup) / max(steps - warmup - 1, 1)
+    return low + (high - low) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
+    """AdamW with the weight decay in effect (see OptimiserConfig on the public code)."""
+    decayed, spared = [], []
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            continue
+        table = name.endswith(("positions", "queries", "bias")) or weight.ndim < 2
+        spared_now = table and config.decay == "matrices"
+        (spared if spared_now else decayed).append(weight)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=config.learning_rate, betas=config.betas
+    )
+
+
+def _start(
+    config: TrainConfig, source: SampleSource, run: Path, place: Ranks
+) -> tuple[FVLM, torch.optim.AdamW, int]:
+    """Model, optimiser and first step: from the run's checkpoint, else from the seed."""
+    checkpoint = load_checkpoint(run)
+    if checkpoint is not None:
+        check_resumable(run, checkpoint, config)
+        model = restored_model(checkpoint).to(place.device).train()
+        optimiser = make_optimiser(model, config.optimiser)
+        optimiser.load_state_dict(checkpoint.optimiser)
+        return model, optimiser, checkpoint.step
+    torch.manual_seed(config.seed)
+    model = FVLM.for_training(config.model, config.anatomies, _training_texts(config, source))
+    model = model.to(place.device).train()
+    return model, make_optimiser(model, config.optimiser), 0
+
+
+def _training_texts(config: TrainConfig, source: SampleSource) -> list[str]:
+    if config.model.text.kind != "fresh":
+        return []
+    wanted = set(config.anatomies)
+    texts = {encoder_text("", anatomy, config.template) for anatomy in wanted}
+    for row in source.rows.select(["anatomies", "texts"]).to_pylist():
+        for anatomy, text in zip(row["anatomies"], row["texts"], strict=True):
+            if anatomy in wanted:
+                texts.add(encoder_text(text, anatomy, config.template))
+    return sorted(texts)
+
+
+def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list[str], Tensor]:
+    """Texts to encode, each once, and their places (B, A); what takes no part points at 0."""
+    wanted = {term.anatomy for term in terms}
+    place_ba = torch.zeros(len(facts), len(facts[0].texts), dtype=torch.int64)
+    numbers: dict[str, int] = {}
+    for row, sample in enumerate(facts):
+        for anatomy in wanted:
+            if sample.intact[anatomy] and sample.states[anatomy] is not None:
+                text = sample.encoder_texts[anatomy]
+                place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
+    # a rank without a text still takes part in the forward pass, on which DDP counts
+    return list(numbers) or [facts[0].encoder_texts[0]], place_ba
+
+
+def _wrapped(model: FVLM, place: Ranks) -> nn.Module:
+    if place.world == 1:
+        return model
+    return DistributedDataParallel(
+        model, [place.device] if place.device.index is not None else None
+    )
+
+
+def _save(
+    run: Path, config: TrainConfig, model: FVLM, optimiser: torch.optim.Optimizer, step: int
+) -> None:
+    save_checkpoint(
+        run,
+        Checkpoint(
+            step=step,
+            config=config,
+            tokenizer=model.tokenizer.to_json(),
+            model=model.state_dict(),
+            optimiser=optimiser.state_dict(),
+        ),
+    )
+
+
+def _dropout_seed(seed: int, step: int, rank: int) -> int:
+    """A seed for each step and rank: a resumed run needs no generator state."""
+    return (seed * 1_000_003 + step) * 4099 + rank
+
+
+@contextmanager
+def _arithmetic(config: TrainConfig, place: Ranks) -> Iterator[None]:
+    """Thread count and, on CPU, deterministic kernels; as they were afterwards."""
+    threads: int = torch.get_num_threads()
+    deterministic: Any = torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(config.threads or threads)
+    torch.use_deterministic_algorithms(place.device.type == "cpu")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)

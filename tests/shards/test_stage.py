@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from fvlm_data.shards import ShardConfig, ShardDataset
+from fvlm_data.shards.stage import shard_stage
+from fvlm_data.shards.tidy import tidy_shards
+from fvlm_data.stage import Item, pending, retire, settle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_all(world: Any, split: str = "train") -> dict[str, Any]:
+    dataset = ShardDataset(world.store.url, split)
+    assert [dataset[i].sample_id for i in range(len(dataset))] == sorted(
+        dataset.rows["sample_id"].to_pylist()
+    )
+    return {dataset[i].sample_id: dataset[i] for i in range(len(dataset))}
+
+
+def test_samples_hold_what_the_mask_shows_and_the_texts_say(world: Any):
+    sample_id = world.add(1)
+    world.run()
+    sample = read_all(world)[sample_id]
+    assert sample.anatomies == ("liver", "spleen")  # kidney has a text but no voxel
+    assert sample.states == ("abnormal", "normal_stated")
+    assert sample.texts == ("liver: normal.", "spleen: normal.")
+    assert sample.signatures == (-7, 0)
+    assert sample.findings == (frozenset({"cyst|present|left"}), frozenset())
+    assert sample.labels == (frozenset({"cyst", "lesion"}), frozenset())
+    assert sample.label_values == {"liver": 1, "spleen": 2, "kidney": 3}
+    for anatomy, (z0, y0, x0, z1, y1, x1) in zip(sample.anatomies, sample.boxes, strict=True):
+        inside = np.zeros(sample.label_zyx.shape, bool)
+        inside[z0:z1, y0:y1, x0:x1] = True
+        shown = sample.label_zyx == sample.label_values[anatomy]
+        assert shown.any()
+        assert not (shown & ~inside).any()
+    row = world.samples()[sample_id]
+    assert (row["age_years"], row["sex"], row["kernel"]) == (61.0, "F", "B30f")
+
+
+def test_second_run_does_nothing_and_one_new_study_only_itself(world: Any):
+    for number in range(4):
+        world.add(number)
+    assert world.run() == 4
+    before = world.samples()
+    assert world.run() == 0
+    world.add(9)
+    assert world.run() == 1
+    after = world.samples()
+    assert {key: after[key] for key in before} == before
+    assert len(read_all(world)) == 5
+
+
+def test_order_of_arrival_and_batches_changes_no_sample(world: Any, tmp_path: Path):
+    other = type(world)(type(world.store).create(tmp_path / "other"), world.context.vault)
+    for number in range(5):
+        world.add(number)
+    for number in (4, 2):
+        other.add(number)
+    other.run()
+    for number in (3, 0, 1):
+        other.add(number)
+    world.run()
+    other.run()
+    assert world.samples() == other.samples()
+    one, two = read_all(world), read_all(other)
+    assert one.keys() == two.keys()
+    for sample_id, sample in one.items():
+        assert np.array_equal(sample.image_zyx, two[sample_id].image_zyx)
+        assert np.array_equal(sample.label_zyx, two[sample_id].label_zyx)
+
+
+def test_groups_are_cut_the_same_way_after_a_kill(world: Any, small: ShardConfig):
+    for number in range(8):
+        world.add(number, "train" if number < 7 else "test")
+    stage = shard_stage(small)
+    whole = pending(world.context, stage).batches
+    assert sorted(len(batch) for batch in whole) == [1, 1, 3, 3]
+    settle(world.context, stage, whole[1])
+    assert pending(world.context, stage).batches == whole[:1] + whole[2:]
+
+
+def test_each_split_has_its_own_shards(world: Any):
+    train, test = world.add(1), world.add(2, "test")
+    world.run()
+    assert read_all(world).keys() == {train}
+    assert read_all(world, "test").keys() == {test}
+    assert read_all(world, "validation") == {}
+
+
+def test_changed_text_moves_the_sample_and_removes_empty_shards(world: Any):
+    ids = [world.add(number) for number in range(3)]
+    world.run()
+    (old,) = set(world.store.read("samples", ["shard"])["shard"].to_pylist())
+    world.texts(1, "a cyst")
+    assert world.run() == 1
+    samples = read_all(world)
+    assert samples.keys() == set(ids)
+    assert samples[ids[1]].texts[0] == "liver: a cyst."
+    assert samples[ids[0]].texts[0] == "liver: normal."
+    world.texts(0, "a cyst")
+    world.texts(2, "a cyst")
+    world.run()
+    assert read_all(world).keys() == set(ids)
+    assert not [path for path in world.store.files("shards") if old in path]
+
+
+def test_a_sample_shows_once_when_killed_before_the_shards_are_tidied(world: Any):
+    ids = [world.add(number) for number in range(3)]
+    world.run()
+    world.texts(1, "a cyst")
+    world.run(tidy=False)
+    samples = read_all(world)
+    assert samples.keys() == set(ids)
+    assert samples[ids[1]].texts[0] == "liver: a cyst."
+
+
+def test_a_patient_moved_to_another_split_never_shows_in_both(world: Any):
+    sample_id = world.add(1)
+    world.run()
+    world.add(1, "test")
+    world.run(tidy=False)
+    assert read_all(world) == {}
+    assert read_all(world, "test").keys() == {sample_id}
+
+
+def test_kill_after_the_files_and_before_the_rows(world: Any, small: ShardConfig):
+    ids = [world.add(number) for number in range(3)]
+    world.run()
+    world.texts(1, "a cyst")
+    stage = shard_stage(small)
+    (batch,) = pending(world.context, stage).batches
+    for outcome in stage.run(world.context, batch):
+        for path, folder in outcome.trees.items():
+            world.store.put_tree(folder, path)
+        for path, content in outcome.files.items():
+            world.store.write_bytes(path, content)
+    assert read_all(world).keys() == set(ids)
+    tidy_shards(world.context, keep_hours=0)  # another run: the table knows the old shard only
+    assert read_all(world)[ids[1]].texts[0] == "liver: normal."
+    world.run()
+    assert read_all(world)[ids[1]].texts[0] == "liver: a cyst."
+    assert len(read_all(world)) == 3
+
+
+def test_tidying_repairs_an_index_that_a_late_commit_needs(world: Any):
+    sample_id = world.add(1)
+    world.run()
+    (index,) = [path for path in world.store.files("shards") if path.endswith(".parquet")]
+    content = world.store.read_bytes(index)
+    world.store.remove(index)
+    assert read_all(world) == {}
+    assert tidy_shards(world.context).indexes_rewritten == 1
+    assert world.store.read_bytes(index) == content
+    assert read_all(world).keys() == {sample_id}
+
+
+def test_arrays_of_superseded_shards_stay_for_readers_at_work(world: Any):
+    world.add(1)
+    world.run()
+    dataset = ShardDataset(world.store.url, "train")
+    world.texts(1, "a cyst")
+    world.run(tidy=False)
+    assert tidy_shards(world.context, keep_hours=1).groups_removed == 0
+    assert dataset[0].texts[0] == "liver: normal."
+    assert tidy_shards(world.context, keep_hours=0).groups_removed == 1
+    with pytest.raises(Exception, match=dataset.rows["sample_id"][0].as_py()):
+        dataset[0]
+
+
+def test_tidying_names_shards_that_are_gone(world: Any):
+    world.add(1)
+    world.run()
+    (shard,) = world.store.read("samples", ["shard"])["shard"].to_pylist()
+    world.store.remove(f"shards/train/{shard}.zarr")
+    assert tidy_shards(world.context).missing == (shard,)
+
+
+def test_setting_change_redoes_all(world: Any, small: ShardConfig):
+    world.add(1)
+    world.run()
+    assert world.run(small.model_copy(update={"margin_pixels": 3})) == 1
+    assert len(read_all(world)) == 1
+
+
+@pytest.mark.parametrize("change", ["class_value", "class_system"])
+def test_meaning_of_the_mask_is_part_of_the_key(world: Any, change: str):
+    world.add(1)
+    assert world.run() == 1
+    before = world.samples()
+    if change == "class_value":
+        world.add(1, classes={2: "liver", 1: "spleen"})
+    else:
+        world.add(1, classes={1: "liver", 2: "spleen", 3: "aorta", 4: "colon"})
+    assert world.run() == 1
+    assert (world.samples() != before) == (change == "class_value")
+
+
+def test_volume_without_anatomy_is_set_aside(world: Any):
+    world.add(1, classes={3: "aorta"})
+    world.add(2)
+    world.run()
+    assert len(read_all(world)) == 1
+    (row,) = world.store.read("quarantine").to_pylist()
+    assert (row["kind"], row["reason"], row["stage"]) == ("out_of_scope", "no_anatomy", "shard")
+    assert world.run() == 0
+
+
+def test_sample_that_loses_its_anatomies_leaves_the_shards(world: Any):
+    world.add(1)
+    kept = world.add(2)
+    world.run()
+    world.add(1, classes={3: "aorta"})
+    world.run(tidy=False)
+    assert read_all(world).keys() == {kept}
+    tidy_shards(world.context)
+    assert read_all(world).keys() == {kept}
+
+
+def test_state_left_out_by_setting(world: Any, small: ShardConfig):
+    world.add(1)
+    world.run(small.model_copy(update={"keep_states": ("normal_stated",)}))
+    (sample,) = read_all(world).values()
+    assert sample.anatomies == ("spleen",)
+
+
+def test_volume_without_texts_is_not_planned_and_a_gone_one_leaves(world: Any):
+    world.add(1)
+    kept = world.add(2)
+    world.run()
+    world.store.replace("anatomy_texts", ["st_01"], [])
+    world.run()
+    assert read_all(world).keys() == {kept}
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        ("volumes/01/v_01.nii.gz", b"\x1f\x8bjunk", "volume_unreadable"),
+        ("masks/01/v_01.total.nii.gz", None, "mask_missing"),
+    ],
+)
+def test_one_bad_file_does_not_stop_the_others(
+    world: Any, path: str, content: bytes | None, reason: str
+):
+    world.add(1)
+    kept = world.add(2)
+    world.store.remove(path)
+    if content is not None:
+        world.store.write_bytes(path, content)
+    world.run()
+    assert read_all(world).keys() == {kept}
+    (row,) = world.store.read("quarantine").to_pylist()
+    assert (row["kind"], row["reason"]) == ("fault", reason)
+    world.add(1)
+    assert world.run() == 1
+    assert len(read_all(world)) == 2
+    assert world.store.count("quarantine") == 0
+
+
+def test_temporary_folders_are_removed_even_when_a_batch_is_given_up(
+    world: Any, small: ShardConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    for number in range(2):
+        world.add(number)
+    stage = shard_stage(small)
+    (batch,) = pending(world.context, stage).batches
+    outcomes = stage.run(world.context, batch)
+    next(outcomes)
+    assert list(folder.iterdir())
+    outcomes.close()
+    assert not list(folder.iterdir())
+    world.run()
+    assert not list(folder.iterdir())
+
+
+def test_mixed_batches_make_a_shard_for_each_split(world: Any, small: ShardConfig):
+    world.add(1)
+    world.add(2, "test")
+    stage = shard_stage(small)
+    items = [item for batch in pending(world.context, stage).batches for item in batch]
+    settle(world.context, stage, items)
+    assert len(read_all(world)) == len(read_all(world, "test")) == 1
+
+
+def test_item_whose_inputs_are_gone_is_tried_again(world: Any, small: ShardConfig):
+    world.add(1)
+    stage = shard_stage(small)
+    settle(world.context, stage, [Item("sa_gone", "key")])
+    (row,) = world.store.read("quarantine").to_pylist()
+    assert row["reason"] == "inputs_gone"
+    assert world.store.count("ledger") == 0
+    retire(world.context, stage, ["sa_gone"])
+
+
+def test_importing_the_parts_pulls_in_nothing_heavy():
+    code = (
+        "import sys, fvlm_data.shards, fvlm_data.shards.stage, fvlm_data.shards.tidy\n"
+        "heavy = {'torch', 'zarr', 'scipy', 'nibabel', 'prefect', 'medspacy', 'pandas'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert done.returncode == 0, done.stderr
