@@ -6,7 +6,7 @@ Shapes: B batch (of one rank), A anatomy, N tokens; arrays are (z, y, x).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -102,7 +102,7 @@ class CachedSource:
             self._held[index] = whole
             self._held_bytes += whole.image_zyx.nbytes + whole.label_zyx.nbytes
         if box is None:
-            return whole
+            return cast("Sample", whole)
         z0, y0, x0, z1, y1, x1 = box
         part = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
         cropped: Sample = replace(

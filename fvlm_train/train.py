@@ -85,54 +85,27 @@ def train(
         check(config, source, place.world)
         started_s = time.monotonic()
         run.mkdir(parents=True, exist_ok=True)
+        learner = _start(config, source, run, place)
         batches = TrainingBatches(source, config, place.rank, place.world)
-        model, optimiser, first_step = _start(config, source, run, place)
-        wrapped = _wrapped(model, place)
-        log = StepLog(run, first_step) if place.first else None
-        loss, silent, done = None, 0, first_step
-        loader = DataLoader(
-            batches,  # type: ignore[arg-type]
-            batch_size=None,
-            sampler=range(first_step, len(batches)),
-            num_workers=config.loader_workers,
-        )
-        for number, batch in enumerate(loader, start=first_step):
-            rate = learning_rate(number, len(batches), config.optimiser)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            torch.manual_seed(_dropout_seed(config.seed, number, place.rank))
-            model.clamp_temperature()
-            losses = training_step(wrapped, model, optimiser, batch, config, place)
-            done, loss = number + 1, sum(losses.values()) if losses else None
-            silent += not losses
-            elapsed_s = time.monotonic() - started_s
+        log = StepLog(run, learner.step) if place.first else None
+        last, silent = None, 0
+        for step in _steps(config, learner, batches, place):
+            last, silent = step, silent + (step.loss is None)
             if log:
-                step = Step(
-                    step=done,
-                    epoch=number // batches.steps_per_epoch,
-                    loss=loss,
-                    losses=losses,
-                    temperature=float(model.temperature),
-                    learning_rate=rate,
-                    time_s=round(elapsed_s, 3),
-                )
                 log.write(asdict(step))
                 report(step, len(batches))
-            out_of_time = place.any(
-                config.time_limit_s is not None and elapsed_s > config.time_limit_s
-            )
-            last = out_of_time or done == len(batches)
-            if place.first and (last or done % config.checkpoint_every_steps == 0):
-                _save(run, config, model, optimiser, done)
-            if out_of_time:
+            ended = step.step == len(batches) or _out_of_time(config, started_s, place)
+            if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
+                _save(run, config, learner)
+            if ended:
                 break
         summary = TrainSummary(
-            steps=done,
+            steps=learner.step,
             planned_steps=len(batches),
             steps_without_loss=silent,
-            last_loss=loss,
+            last_loss=last.loss if last else None,
             samples=len(source),
-            parameters=sum(weight.numel() for weight in model.parameters()),
+            parameters=sum(weight.numel() for weight in learner.model.parameters()),
             time_s=round(time.monotonic() - started_s, 3),
         )
         if log:
@@ -141,13 +114,51 @@ def train(
         return summary
 
 
+@dataclass(slots=True)
+class _Learner:
+    """What a step changes; `wrapped` is the model as DDP sees it."""
+
+    model: FVLM
+    wrapped: nn.Module
+    optimiser: torch.optim.Optimizer
+    step: int
+
+
+def _steps(
+    config: TrainConfig, learner: _Learner, batches: TrainingBatches, place: Ranks
+) -> Iterator[Step]:
+    loader: DataLoader[Batch] = DataLoader(
+        batches,  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=range(learner.step, len(batches)),
+        num_workers=config.loader_workers,
+    )
+    for number, batch in enumerate(loader, start=learner.step):
+        began_s = time.monotonic()
+        rate = learning_rate(number, len(batches), config.optimiser)
+        for group in learner.optimiser.param_groups:
+            group["lr"] = rate
+        torch.manual_seed(_dropout_seed(config.seed, number, place.rank))
+        losses = training_step(learner, batch, config, place)
+        learner.step = number + 1
+        yield Step(
+            step=learner.step,
+            epoch=number // batches.steps_per_epoch,
+            loss=sum(losses.values()) if losses else None,
+            losses=losses,
+            temperature=float(learner.model.temperature.detach()),
+            learning_rate=rate,
+            time_s=round(time.monotonic() - began_s, 3),
+        )
+
+
+def _out_of_time(config: TrainConfig, started_s: float, place: Ranks) -> bool:
+    limit_s = config.time_limit_s
+    return limit_s is not None and place.any(time.monotonic() - started_s > limit_s)
+
+
 def training_step(
-    wrapped: nn.Module,
-    model: FVLM,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    config: TrainConfig,
-    place: Ranks,
+    learner: _Learner, batch: Batch, config: TrainConfig, place: Ranks
 ) -> dict[str, float]:
     """One step on this rank's batch; the loss of each anatomy that contributed.
 
@@ -158,9 +169,11 @@ def training_step(
     if not terms:
         return {}
     texts, place_ba = _distinct_texts(batch.facts, terms)
+    model = learner.model
+    model.clamp_temperature()
     ids_ts, mask_ts = model.tokenizer.encode(texts)
     with torch.autocast(place.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        features = wrapped(
+        features = learner.wrapped(
             batch.scaled(place.device),
             batch.tokens_ban.to(place.device),
             ids_ts.to(place.device),
@@ -171,11 +184,11 @@ def training_step(
         place.gather(features.image_bae), place.gather(text_bae), features.temperature, terms
     )
     total = torch.stack(list(losses.values())).sum()
-    optimiser.zero_grad(set_to_none=True)
+    learner.optimiser.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
     if config.optimiser.clip_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.clip_norm)
-    optimiser.step()
+    learner.optimiser.step()
     return {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
 
 
@@ -229,7 +242,8 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
 
 def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
     """AdamW with the weight decay in effect (see OptimiserConfig on the public code)."""
-    decayed, spared = [], []
+    decayed: list[Tensor] = []
+    spared: list[Tensor] = []
     for name, weight in model.named_parameters():
         if not weight.requires_grad:
             continue
@@ -245,21 +259,19 @@ def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Ada
     )
 
 
-def _start(
-    config: TrainConfig, source: SampleSource, run: Path, place: Ranks
-) -> tuple[FVLM, torch.optim.AdamW, int]:
-    """Model, optimiser and first step: from the run's checkpoint, else from the seed."""
+def _start(config: TrainConfig, source: SampleSource, run: Path, place: Ranks) -> _Learner:
+    """From the run's checkpoint, else from the seed."""
     checkpoint = load_checkpoint(run)
     if checkpoint is not None:
         check_resumable(run, checkpoint, config)
         model = restored_model(checkpoint).to(place.device).train()
         optimiser = make_optimiser(model, config.optimiser)
         optimiser.load_state_dict(checkpoint.optimiser)
-        return model, optimiser, checkpoint.step
+        return _Learner(model, _wrapped(model, place), optimiser, checkpoint.step)
     torch.manual_seed(config.seed)
     model = FVLM.for_training(config.model, config.anatomies, _training_texts(config, source))
     model = model.to(place.device).train()
-    return model, make_optimiser(model, config.optimiser), 0
+    return _Learner(model, _wrapped(model, place), make_optimiser(model, config.optimiser), 0)
 
 
 def _training_texts(config: TrainConfig, source: SampleSource) -> list[str]:
@@ -296,17 +308,15 @@ def _wrapped(model: FVLM, place: Ranks) -> nn.Module:
     )
 
 
-def _save(
-    run: Path, config: TrainConfig, model: FVLM, optimiser: torch.optim.Optimizer, step: int
-) -> None:
+def _save(run: Path, config: TrainConfig, learner: _Learner) -> None:
     save_checkpoint(
         run,
         Checkpoint(
-            step=step,
+            step=learner.step,
             config=config,
-            tokenizer=model.tokenizer.to_json(),
-            model=model.state_dict(),
-            optimiser=optimiser.state_dict(),
+            tokenizer=learner.model.tokenizer.to_json(),
+            model=learner.model.state_dict(),
+            optimiser=learner.optimiser.state_dict(),
         ),
     )
 

@@ -175,4 +175,5 @@ def face_bits(bits_zyx: Array) -> int:
 def unpacked(bits_n: Array, anatomies: int) -> Array:
     """Bit sets (N,) -> bool (A, N)."""
     shifts = np.arange(anatomies, dtype=bits_n.dtype)[:, None]
-    return (bits_n[None, :] >> shifts & bits_n.dtype.type(1)).astype(bool)
+    tokens_an: Array = (bits_n[None, :] >> shifts & bits_n.dtype.type(1)).astype(bool)
+    return tokens_an

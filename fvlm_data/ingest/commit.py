@@ -67,7 +67,7 @@ def known_files(store: Store, source: str) -> dict[str, tuple[int, int]]:
 def remember_sources(vault: Vault, sources: Mapping[str, SourceConfig]) -> None:
     """Keep where each source lies: a later run may name other sources only."""
     vault.remember_files(
-        {_source_key(name): source.model_dump_json() for name, source in sources.items()}
+        {_source_key(name): _settled(source).model_dump_json() for name, source in sources.items()}
     )
 
 
@@ -111,6 +111,13 @@ def series_files(
 def _place(source: SourceConfig, relative: str) -> Path:
     root = source.path.expanduser()
     return root if root.is_file() else root / relative
+
+
+def _settled(source: SourceConfig) -> SourceConfig:
+    """The source with paths that do not hang on the working folder."""
+    mapping = source.mapping.expanduser().resolve() if source.mapping else None
+    path = source.path.expanduser().resolve()
+    return source.model_copy(update={"path": path, "mapping": mapping})
 
 
 def _source_key(name: str) -> str:

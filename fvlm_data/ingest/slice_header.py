@@ -19,6 +19,7 @@ class SliceHeader:
     """What one CT slice's header says; texts are empty where an element is absent or blank."""
 
     names: Names
+    sop_uid: str
     frame_of_reference: str
     image_type: tuple[str, ...]
     kernel: tuple[str, ...]
@@ -33,6 +34,7 @@ def parse(dataset: Dataset) -> SliceHeader:
     """Parse a data set; values that cannot be read count as absent."""
     return SliceHeader(
         names=parse_names(dataset),
+        sop_uid=uid(dataset, "SOPInstanceUID", "MediaStorageSOPInstanceUID"),
         frame_of_reference=uid(dataset, "FrameOfReferenceUID"),
         image_type=tuple(value.upper() for value in texts(dataset, "ImageType")),
         kernel=texts(dataset, "ConvolutionKernel"),

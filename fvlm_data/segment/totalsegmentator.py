@@ -7,10 +7,12 @@ taking the sending function out. Nothing is downloaded unless the configuration 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -138,6 +140,7 @@ def _prepare_home(config: SegmentConfig) -> None:
         "prediction_counter": 0,
     }
     own = Path(tempfile.mkdtemp(prefix="fvlm_totalsegmentator_"))
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
     (own / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     os.environ[HOME_VARIABLE] = str(own)
 

@@ -113,16 +113,11 @@ class ShardFolder:
                 )
         return frozenset(ids)
 
-    def object_names(self, split: str, shard: str) -> set[str]:
-        """Paths of all objects of a shard's group, relative to it."""
-        place = f"{self._store}/{group_path(split, shard)}"
-        return {str(path)[len(place) + 1 :] for path in self._fs.find(place)}
-
     def changed(self, split: str, name: str) -> dt.datetime | None:
         """When the youngest file at or below `name` was written; None: there is no file."""
         times = [self._fs.modified(path) for path in self._fs.find(f"{self._root}/{split}/{name}")]
         return max(times, default=None)
 
-    def group_url(self, split: str, shard: str) -> Any:
-        """URL or path of a shard's group, for other libraries."""
-        return self._fs.unstrip_protocol(f"{self._store}/{group_path(split, shard)}")
+    def group_url(self, split: str, shard: str) -> str:
+        """URL of a shard's group (file:// for a local one), for other libraries."""
+        return str(self._fs.unstrip_protocol(f"{self._store}/{group_path(split, shard)}"))

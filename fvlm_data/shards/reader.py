@@ -204,35 +204,18 @@ def _open_shard(folder: ShardFolder, split: str, shard_id: str) -> _OpenShard:
     """Open a shard's arrays.
 
     Raises:
-        StoreError: the format is another, or objects are missing (zarr would read them as
-            padding).
+        StoreError: the shard has another format.
     """
-    import zarr
+    from fvlm_data.shards.zarr_store import open_group
 
-    url = folder.group_url(split, shard_id)
-    local = url.removeprefix("file://")
-    store = (
-        zarr.storage.LocalStore(local, read_only=True)
-        if local != url
-        else zarr.storage.FsspecStore.from_url(url, read_only=True)
-    )
-    group = zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
+    group = open_group(folder.group_url(split, shard_id))
     found = (group.attrs.get("format"), group.attrs.get("format_version"))
     if found != (FORMAT, FORMAT_VERSION):
         raise StoreError(f"found format {found}, expected {(FORMAT, FORMAT_VERSION)}")
-    image, label = group["image"], group["label"]
-    expected = {
-        f"{array.basename}/{array.metadata.encode_chunk_key((number, 0, 0))}"
-        for array in (image, label)
-        for number in range(-(-array.shape[0] // array.shards[0]))
-    }
-    missing = sorted(expected - folder.object_names(split, shard_id))
-    if missing:
-        raise StoreError(f"{len(missing)} objects are missing, the first is {missing[0]}")
     low, high = group.attrs["hu_window"]
     window = None if group.attrs["image_dtype"] == "int16" else (int(low), int(high))
     values = {str(name): int(value) for name, value in group.attrs["anatomies"].items()}
-    return _OpenShard(image, label, values, window)
+    return _OpenShard(group["image"], group["label"], values, window)
 
 
 def _sample(

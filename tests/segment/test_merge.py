@@ -87,7 +87,9 @@ def test_subtasks_of_totalsegmentator_make_no_anatomy():
 
 
 def test_unknown_names_are_refused_with_what_is_known():
-    with pytest.raises(ConfigError, match="class system mine: not known; known are totalsegmentato"):
+    with pytest.raises(
+        ConfigError, match="class system mine: not known; known are totalsegmentato"
+    ):
         load_anatomy_classes("mine")
     with pytest.raises(ConfigError, match="found livre; expected"):
         merge_labels([(np.array([1]), {1: "liver"}, "anatomy")], ["livre"])

@@ -1,0 +1,151 @@
+"""Samples in memory, for tests: organs as blobs, findings as density, texts that name them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from fvlm_data.shards import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_train.windows import Box
+
+SHAPE_ZYX = (24, 48, 48)
+
+
+@dataclass(frozen=True, slots=True)
+class ToyFinding:
+    """A finding that a toy organ may have: its density, and how reports put it."""
+
+    finding: str
+    anatomy: str
+    lesion_hu: int
+    phrases: tuple[str, ...]
+
+
+CENTRES_ZYX = {"liver": (12, 18, 12), "kidney": (8, 32, 30), "lung": (17, 14, 34)}
+ORGAN_HU = {"liver": 55, "kidney": 35, "lung": -800}
+
+TOY_FINDINGS = (
+    ToyFinding("liver_cyst", "liver", -60, ("A cyst is seen in the liver.", "Hepatic cyst.")),
+    ToyFinding(
+        "liver_calcification",
+        "liver",
+        320,
+        ("Coarse calcification in the liver.", "Hepatic calcification is noted."),
+    ),
+    ToyFinding("kidney_stone", "kidney", 340, ("There is a renal stone.", "Stone in the kidney.")),
+    ToyFinding("kidney_cyst", "kidney", -60, ("Simple renal cyst.", "A cyst of the kidney.")),
+    ToyFinding("lung_nodule", "lung", 60, ("A solid nodule in the lung.", "Pulmonary nodule.")),
+)
+
+
+class MemorySource:
+    """Samples behind the interface of `fvlm_data.shards.ShardDataset`."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        """`samples` in the order of their numbers."""
+        self.samples = tuple(samples)
+        columns = ("sample_id", "patient_id", "study_id", "anatomies", "states", "texts")
+        self.rows = pa.table(
+            {name: [_plain(getattr(one, name)) for one in samples] for name in columns}
+            | {"shape_zyx": [list(one.image_zyx.shape) for one in samples]}
+        )
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        """A whole sample."""
+        return self.samples[index]
+
+    def read(self, index: int, box: Box | None = None) -> Sample:
+        """A sample or its crop."""
+        sample = self.samples[index]
+        if box is None:
+            return sample
+        part = tuple(slice(box[axis], box[axis + 3]) for axis in range(3))
+        return replace(sample, image_zyx=sample.image_zyx[part], label_zyx=sample.label_zyx[part])
+
+
+def toy_source(patients: int, seed: int, *, prevalence: float = 0.25) -> MemorySource:
+    """`patients` toy samples; each finding has the given prevalence, one an organ at most."""
+    return MemorySource(
+        [toy_sample(number, seed, prevalence=prevalence) for number in range(patients)]
+    )
+
+
+def toy_sample(number: int, seed: int, *, prevalence: float = 0.25) -> Sample:
+    """One toy sample: int16 HU (24, 48, 48) at 5 mm, three organs, normal ones named or not."""
+    rng = np.random.default_rng([seed, number])
+    image = rng.normal(-80, 25, SHAPE_ZYX)
+    label = np.zeros(SHAPE_ZYX, np.uint8)
+    facts = []
+    for value, (anatomy, centre) in enumerate(CENTRES_ZYX.items(), start=1):
+        shift = rng.integers(-1, 2, 3)
+        organ = _ball(np.add(centre, shift), (5.5, 8.0, 8.0))
+        image[organ] = ORGAN_HU[anatomy] + rng.normal(0, 25, int(organ.sum()))
+        label[organ] = value
+        chosen = _drawn(anatomy, rng, prevalence)
+        if chosen:
+            lesion = _ball(np.add(centre, shift) + rng.integers(-2, 3, 3), (2.5, 4.0, 4.0)) & organ
+            image[lesion] = chosen.lesion_hu + rng.normal(0, 25, int(lesion.sum()))
+        facts.append(_said(anatomy, chosen, rng))
+    states, signatures, findings, labels, texts = zip(*facts, strict=True)
+    return Sample(
+        sample_id=f"sample_{number:04d}",
+        patient_id=f"patient_{number:04d}",
+        study_id=f"study_{seed}_{number:04d}",
+        volume_id=f"volume_{number:04d}",
+        split="train",
+        image_zyx=np.clip(np.rint(image), -1150, 350).astype(np.int16),
+        label_zyx=label,
+        label_values={anatomy: value for value, anatomy in enumerate(CENTRES_ZYX, start=1)},
+        hu_window=None,
+        spacing_mm=(5.0, 5.0, 5.0),
+        affine_ras=np.eye(4),
+        anatomies=tuple(CENTRES_ZYX),
+        states=states,
+        signatures=signatures,
+        findings=findings,
+        labels=labels,
+        texts=texts,
+        boxes=((0, 0, 0, *SHAPE_ZYX),) * 3,
+    )
+
+
+def _drawn(anatomy: str, rng: np.random.Generator, prevalence: float) -> ToyFinding | None:
+    draw = float(rng.random())
+    for number, finding in enumerate(f for f in TOY_FINDINGS if f.anatomy == anatomy):
+        if draw < prevalence * (number + 1):
+            return finding
+    return None
+
+
+def _said(anatomy: str, chosen: ToyFinding | None, rng: np.random.Generator) -> tuple[Any, ...]:
+    """State, signature, finding set, labels, text."""
+    if chosen:
+        code = 1 + [f.finding for f in TOY_FINDINGS].index(chosen.finding)
+        text = str(rng.choice(chosen.phrases))
+        found = frozenset({chosen.finding})
+        return "abnormal", code, frozenset({f"{chosen.finding}|present|"}), found, text
+    template = f"{anatomy} shows no significant abnormalities."
+    if rng.random() < 0.5:
+        return "not_mentioned", 0, frozenset(), frozenset(), template
+    said = str(rng.choice([f"No abnormality of the {anatomy}.", f"The {anatomy} is normal."]))
+    return "normal_stated", 0, frozenset(), frozenset(), f"{template} {said}"
+
+
+def _ball(centre_zyx: np.ndarray[Any, Any], radii_zyx: tuple[float, float, float]) -> Any:
+    grid = np.indices(SHAPE_ZYX).transpose(1, 2, 3, 0)
+    return (((grid - centre_zyx) / radii_zyx) ** 2).sum(-1) <= 1
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
