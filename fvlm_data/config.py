@@ -19,7 +19,7 @@ from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.shards.config import ShardConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 PRESETS = ("ct_rate", "chest", "abdomen", "whole_body", "reference")
 
@@ -154,20 +154,28 @@ def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
             return value
         return str(folder / Path(value).expanduser())
 
-    if "store" in given:
-        given["store"] = anchored(given["store"])
+    for place in (("store",), ("identity", "vault"), ("pair", "split_file")):
+        _change(given, place, anchored)
     for section in ("sources", "reports"):
         for source in given.get(section) or ():
-            for name in ("path", "mapping"):
-                if isinstance(source, dict) and source.get(name):
-                    source[name] = anchored(source[name])
-    for section, name in (("segment", "masks"), ("pair", "split_file"), ("identity", "vault")):
-        part = given.get(section)
-        if isinstance(part, dict) and part.get(name):
-            part[name] = anchored(part[name])
-    part = given.get("segment")
-    if isinstance(part, dict) and str(part.get("classes", "")).endswith((".yaml", ".yml")):
-        part["classes"] = anchored(part["classes"])
+            _change(source, ("path",), anchored)
+            _change(source, ("mapping",), anchored)
+    _change(given, ("segment", "precomputed", "masks"), anchored)
+    _change(given, ("segment", "totalsegmentator", "weights"), anchored)
+    classes = ("segment", "precomputed", "classes")
+    _change(given, classes, lambda name: anchored(name) if _is_yaml(name) else name)
+
+
+def _change(given: Any, place: tuple[str, ...], change: Callable[[Any], Any]) -> None:
+    """Change the value at `place` of nested mappings, where there is one."""
+    for name in place[:-1]:
+        given = given.get(name) if isinstance(given, dict) else None
+    if isinstance(given, dict) and given.get(place[-1]) is not None:
+        given[place[-1]] = change(given[place[-1]])
+
+
+def _is_yaml(name: Any) -> bool:
+    return str(name).endswith((".yaml", ".yml"))
 
 
 def _parsed_override(override: str) -> dict[str, Any]:

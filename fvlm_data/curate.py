@@ -106,7 +106,7 @@ def _discover(
 ) -> Counter[str]:
     """Look what the sources hold now, before the stage that takes it in."""
     if stage == "ingest":
-        from fvlm_data.ingest.stage import discover
+        from fvlm_data.ingest.discover import discover
 
         return discover(
             context,

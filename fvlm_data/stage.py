@@ -125,22 +125,33 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
     """Run a stage on a batch and commit files, then rows, then the ledger.
 
     An item that another run settled meanwhile under the same key is left as it is. Returns
-    counts of accepted and set-aside items and of rejects by `kind:reason`.
+    counts of accepted, set-aside and already settled items and of rejects by `kind:reason`.
 
     Raises:
         StoreError: the store cannot be written; nothing of the batch is in the ledger.
-        RuntimeError: the stage did not give exactly one outcome for each item.
+        RuntimeError: the stage did not give exactly one outcome for each item, or an item was
+            neither accepted nor set aside.
     """
+    settled = _opened(context, stage, items)
+    left = [item for item in items if item.id not in settled]
+    counts = Counter({"already settled": len(settled)} if settled else {})
+    if not left:
+        return counts
     outcomes: list[Outcome] = []
-    for outcome in stage.run(context, items):
+    for outcome in stage.run(context, left):
         for path, content in outcome.files.items():
             context.store.write_bytes(path, content)
         for path, folder in outcome.trees.items():
             context.store.put_tree(folder, path)
         outcomes.append(_without_files(outcome))
-    if Counter(o.item for o in outcomes) != Counter(item.id for item in items):
+    if Counter(o.item for o in outcomes) != Counter(item.id for item in left):
         raise RuntimeError(f"stage {stage.name}: outcomes and items of a batch do not match")
-    return _commit(context, stage, items, outcomes)
+    for outcome in outcomes:
+        if not (_accepted(outcome) or outcome.rejects):
+            raise RuntimeError(
+                f"stage {stage.name}: item {outcome.item} has neither rows nor a reject"
+            )
+    return counts + _commit(context, stage, left, outcomes)
 
 
 def retire(context: Context, stage: Stage, items: Sequence[str]) -> None:
@@ -195,7 +206,8 @@ def _commit(
     context: Context, stage: Stage, items: Sequence[Item], outcomes: Sequence[Outcome]
 ) -> Counter[str]:
     keys = {item.id: item.key for item in items}
-    open_items = keys.keys() - _settled_elsewhere(context, stage, keys)
+    ledger = _ledger_keys(context, stage, keys)
+    open_items = {item for item, key in keys.items() if ledger.get(item) != key}
     mine = [outcome for outcome in outcomes if outcome.item in open_items]
     for outcome in mine:
         for patient, identities in outcome.identities.items():
@@ -218,7 +230,7 @@ def _commit(
                 stage=stage.name,
                 item=outcome.item,
                 key=keys[outcome.item],
-                outcome="accepted" if outcome.rows else "set_aside",
+                outcome="accepted" if _accepted(outcome) else "set_aside",
                 run_id=context.run_id,
             )
             for outcome in settled
@@ -228,13 +240,25 @@ def _commit(
     return _counts(outcomes)
 
 
-def _settled_elsewhere(context: Context, stage: Stage, keys: Mapping[str, str]) -> set[str]:
-    rows = context.store.read_items("ledger", "item", keys, ["stage", "item", "key"])
-    return {
-        row["item"]
-        for row in rows
-        if row["stage"] == stage.name and row["key"] == keys[row["item"]]
-    }
+def _opened(context: Context, stage: Stage, items: Sequence[Item]) -> set[str]:
+    """Items that are settled under their key; the others lose their ledger rows.
+
+    A row of an older key must go before the first file or row of the new one is written: a run
+    that is killed between would leave it standing for contents that are no longer its own.
+    """
+    ledger = _ledger_keys(context, stage, [item.id for item in items])
+    stale = [item.id for item in items if ledger.get(item.id, item.key) != item.key]
+    context.store.replace("ledger", stale, [], {"stage": stage.name})
+    return ledger.keys() - set(stale)
+
+
+def _ledger_keys(context: Context, stage: Stage, items: Iterable[str]) -> dict[str, str]:
+    rows = context.store.read_items("ledger", "item", items, ["stage", "item", "key"])
+    return {row["item"]: row["key"] for row in rows if row["stage"] == stage.name}
+
+
+def _accepted(outcome: Outcome) -> bool:
+    return any(outcome.rows.values())
 
 
 def _quarantined(stage: str, item: str, rejected: Reject) -> Quarantined:
@@ -251,6 +275,6 @@ def _quarantined(stage: str, item: str, rejected: Reject) -> Quarantined:
 def _counts(outcomes: Sequence[Outcome]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for outcome in outcomes:
-        counts["accepted" if outcome.rows else "set_aside"] += 1
+        counts["accepted" if _accepted(outcome) else "set_aside"] += 1
         counts.update(f"{r.kind}:{r.reason}" for r in outcome.rejects)
     return counts

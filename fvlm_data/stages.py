@@ -24,11 +24,11 @@ def build_stage(name: str, config: Config) -> Stage:
     if name == "ingest":
         from fvlm_data.ingest.stage import ingest_stage
 
-        return ingest_stage(config.ingest, config.sources, config.identity.source_names)
+        return ingest_stage(config.ingest, config.sources)
     if name == "segment":
         from fvlm_data.segment.stage import segment_stage
 
-        return segment_stage(config.segment)
+        return segment_stage(config.segment, config.identity.source_names)
     if name == "reports":
         from fvlm_data.reports.stage import reports_stage
 

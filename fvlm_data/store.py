@@ -8,11 +8,13 @@ import random
 import secrets
 import shutil
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from fsspec.implementations.local import LocalFileSystem
@@ -21,7 +23,7 @@ import schemas
 from fvlm_data.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 COMMIT_ATTEMPTS = 30
 ITEMS_A_PREDICATE = 2000
@@ -55,7 +57,9 @@ class Store:
         try:
             if not filesystem.exists(f"{root}/{MARK}"):
                 _make(text, filesystem, root)
-        except (OSError, DeltaError) as error:
+        except StoreError:
+            raise
+        except Exception as error:  # object storage raises classes of its own
             raise StoreError(
                 f"store {text}: cannot be made ({type(error).__name__}); "
                 "expected a folder or bucket that this user may write"
@@ -71,22 +75,24 @@ class Store:
         """
         text, filesystem, root = _resolve(url)
         try:
-            mark = json.loads(filesystem.cat_file(f"{root}/{MARK}"))
+            mark = dict(json.loads(filesystem.cat_file(f"{root}/{MARK}")))
+            store_id = str(mark["store_id"])
         except FileNotFoundError as error:
             raise StoreError(
                 f"store {text}: no store found there (no {MARK}); make one with `fvlm-data "
                 "ingest SOURCE --store STORE` or check the path"
             ) from error
-        except (OSError, ValueError) as error:
+        except Exception as error:  # object storage raises classes of its own
             raise StoreError(
-                f"store {text}: {MARK} cannot be read ({type(error).__name__})"
+                f"store {text}: {MARK} cannot be read ({type(error).__name__}); "
+                "check permissions and credentials, or restore the file"
             ) from error
         if mark.get("version") != schemas.VERSION:
             raise StoreError(
                 f"store {text}: tables of version {mark.get('version')} found, this program "
                 f"expects {schemas.VERSION}; use the program version that made the store"
             )
-        return cls(text, filesystem, root, str(mark["store_id"]))
+        return cls(text, filesystem, root, store_id)
 
     @property
     def local_root(self) -> Path | None:
@@ -131,8 +137,17 @@ class Store:
         return rows
 
     def count(self, table: str) -> int:
-        """Number of rows, read from the log and the files' footers."""
-        return int(self._table(table).to_pyarrow_dataset().count_rows())
+        """Number of rows, read from the log and the files' footers.
+
+        Raises:
+            StoreError: the table is missing or damaged.
+        """
+        try:
+            return int(self._table(table).to_pyarrow_dataset().count_rows())
+        except (DeltaError, OSError, pa.ArrowInvalid) as error:
+            raise StoreError(
+                f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
+            ) from error
 
     def replace(
         self,
@@ -141,28 +156,28 @@ class Store:
         rows: Sequence[Any],
         also: Mapping[str, str] | None = None,
     ) -> None:
-        """Replace all rows of `items` (by the table's `replaced_by` column) in one commit.
+        """Replace all rows of `items` (by the table's `replaced_by` column).
 
-        `also` narrows the replaced rows to those with these column values (a partition). A
-        conflict with another writer is tried again.
+        Every row must be of one of the items. `also` narrows the replaced rows to those with
+        these column values (a partition), which the rows must have. One commit takes up to
+        `ITEMS_A_PREDICATE` items. A conflict with another writer is tried again.
 
         Raises:
-            SchemaError: a row does not fit the table; nothing is written.
+            SchemaError: a row does not fit the table or is of no item; nothing is written.
             StoreError: the table cannot be written.
         """
         definition = schemas.TABLES[table]
         arrow = definition.to_arrow(rows)
         wanted = sorted(set(items))
-        if not wanted:
-            return
         column = definition.replaced_by
         owners = arrow.column(column)
+        _check_owners(table, arrow, {column: wanted, **{k: [v] for k, v in (also or {}).items()}})
         for start in range(0, len(wanted), ITEMS_A_PREDICATE):
             part = wanted[start : start + ITEMS_A_PREDICATE]
             predicate = _predicate(column, part, also or {})
             mine = arrow
             if len(wanted) > ITEMS_A_PREDICATE:
-                mine = arrow.filter(pa.compute.is_in(owners, pa.array(part)))
+                mine = arrow.filter(pc.is_in(owners, pa.array(part)))
             self._overwrite(table, mine, predicate)
 
     def replace_all(self, table: str, rows: Sequence[Any]) -> None:
@@ -174,16 +189,21 @@ class Store:
 
         Versions older than `keep_hours` can no longer be read. Returns counts of files.
         """
-        handle = self._table(table)
-        before = len(handle.file_uris())
+        before = len(self._table(table).file_uris())
         self._retry(
             table, lambda: self._table(table).optimize.compact(target_size=TARGET_FILE_BYTES)
         )
-        handle = self._table(table)
-        removed = handle.vacuum(
-            retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False
+        removed: list[str] = []
+        self._retry(
+            table,
+            lambda: removed.extend(
+                self._table(table).vacuum(
+                    retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False
+                )
+            ),
         )
-        return {"before": before, "after": len(handle.file_uris()), "removed": len(removed)}
+        after = len(self._table(table).file_uris())
+        return {"before": before, "after": after, "removed": len(removed)}
 
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write one file, seen whole or not at all.
@@ -194,7 +214,8 @@ class Store:
         target = f"{self._root}/{path}"
         try:
             if self.local_root is None:
-                self._fs.pipe_file(target, content)
+                with _as_os_errors():
+                    self._fs.pipe_file(target, content)
                 return
             final = Path(target)
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -211,10 +232,11 @@ class Store:
             raise _write_error(self.url, path, error) from error
 
     def put_tree(self, folder: Path, path: str) -> None:
-        """Move a local folder of files into the store; its last put makes it visible.
+        """Copy a local folder of files into the store.
 
-        A folder already at `path` is taken as the same content (paths of trees are made from
-        content hashes) and kept.
+        In a folder it is seen whole or not at all; on object storage its files appear one by
+        one, so that the row which names it must come after. A folder already at `path` is taken
+        as the same content (paths of trees are made from content hashes).
 
         Raises:
             StoreError: no space, no permission, or the place is gone.
@@ -222,7 +244,8 @@ class Store:
         target = f"{self._root}/{path}"
         try:
             if self.local_root is None:
-                self._fs.put(f"{folder}/", f"{target}/", recursive=True)
+                with _as_os_errors():
+                    self._fs.put(f"{folder}/", f"{target}/", recursive=True)
                 return
             final = Path(target)
             if final.exists():
@@ -232,6 +255,9 @@ class Store:
             try:
                 shutil.copytree(folder, draft)
                 draft.rename(final)
+            except OSError:
+                if not final.exists():  # else another run put the same tree first
+                    raise
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         except OSError as error:
@@ -244,7 +270,8 @@ class Store:
             StoreError: the file is missing or cannot be read.
         """
         try:
-            return bytes(self._fs.cat_file(f"{self._root}/{path}"))
+            with _as_os_errors():
+                return bytes(self._fs.cat_file(f"{self._root}/{path}"))
         except OSError as error:
             raise StoreError(
                 f"store {self.url}: file {path} cannot be read ({type(error).__name__})"
@@ -310,7 +337,8 @@ def _resolve(url: str | Path) -> tuple[str, Any, str]:
         folder = Path(text.removeprefix("file://")).expanduser().resolve()
         return str(folder), LocalFileSystem(), str(folder)
     try:
-        filesystem, root = fsspec.core.url_to_fs(text)
+        # other processes write too: a cached listing would hide their files
+        filesystem, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
     except ImportError as error:
         raise StoreError(
             f"store {text}: this kind of URL needs a package that is not installed "
@@ -326,21 +354,15 @@ def _table_url(url: str, filesystem: Any, root: str, table: str) -> str:
 
 def _make(url: str, filesystem: Any, root: str) -> None:
     if filesystem.exists(root) and filesystem.ls(root, detail=False):
-        only_ours = all(Path(name).name == "tables" for name in filesystem.ls(root, detail=False))
-        if not only_ours:
+        names = [Path(name).name for name in filesystem.ls(root, detail=False)]
+        # a run that was killed here, or makes the store at this moment, leaves these
+        if not all(name in ("tables", MARK) or name.startswith(f".{MARK}.") for name in names):
             raise StoreError(
                 f"store {url}: the place holds other files; expected an empty or new folder"
             )
     filesystem.makedirs(root, exist_ok=True)
     for table in schemas.TABLES.values():
-        DeltaTable.create(
-            _table_url(url, filesystem, root, table.name),
-            schema=table.schema,
-            mode="ignore",
-            name=table.name,
-            description=table.description,
-            partition_by=list(table.partition_by) or None,
-        )
+        _make_table(_table_url(url, filesystem, root, table.name), table)
     mark = json.dumps({"version": schemas.VERSION, "store_id": secrets.token_hex(8)})
     draft = f"{root}/.{MARK}.{secrets.token_hex(4)}"
     if isinstance(filesystem, LocalFileSystem):
@@ -352,13 +374,50 @@ def _make(url: str, filesystem: Any, root: str) -> None:
         finally:
             Path(draft).unlink()
     else:
-        filesystem.pipe_file(f"{root}/{MARK}", mark.encode())
+        with suppress(FileExistsError):
+            filesystem.pipe_file(f"{root}/{MARK}", mark.encode(), mode="create")
+
+
+def _make_table(url: str, table: schemas.Table) -> None:
+    try:
+        DeltaTable.create(
+            url,
+            schema=table.schema,
+            mode="ignore",
+            name=table.name,
+            description=table.description,
+            partition_by=list(table.partition_by) or None,
+        )
+    except DeltaError:
+        if not DeltaTable.is_deltatable(url):  # else another run made it at the same moment
+            raise
+
+
+def _check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str]]) -> None:
+    """Refuse rows that a replacement of other items would leave behind or add twice."""
+    for column, values in expected.items():
+        strangers = pc.invert(pc.is_in(rows.column(column), pa.array(values, pa.string())))
+        if pc.any(strangers).as_py():
+            raise schemas.SchemaError(
+                f"table {table}: a row's {column} is none of those that the commit replaces"
+            )
 
 
 def _predicate(column: str, items: Sequence[str], also: Mapping[str, str]) -> str:
     listed = ", ".join(_quoted(item) for item in items)
     conditions = [f"{name} = {_quoted(value)}" for name, value in also.items()]
     return " AND ".join([*conditions, f"{column} IN ({listed})"])
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    """Errors of a filesystem library's own classes (botocore's, aiohttp's) as OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 def _quoted(value: str) -> str:

@@ -18,6 +18,11 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 MAX_ANATOMIES = 64
 
 
+def _check_multiple(name: str, size_zyx: SizeZYX, patch_zyx: SizeZYX) -> None:
+    if any(size % patch for size, patch in zip(size_zyx, patch_zyx, strict=True)):
+        raise ValueError(f"{name} {list(size_zyx)} is no multiple of patch_zyx {list(patch_zyx)}")
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -351,11 +356,6 @@ def _with_preset(given: Any, presets: dict[str, dict[str, Any]]) -> Any:
     if not isinstance(given, dict) or given.get("preset") not in presets:
         return given
     return merged(presets[given["preset"]], given)
-
-
-def _check_multiple(name: str, size_zyx: SizeZYX, patch_zyx: SizeZYX) -> None:
-    if any(size % patch for size, patch in zip(size_zyx, patch_zyx, strict=True)):
-        raise ValueError(f"{name} {list(size_zyx)} is no multiple of patch_zyx {list(patch_zyx)}")
 
 
 def _sentence(section: str, error: ValidationError) -> str:

@@ -25,7 +25,8 @@ class AnatomyText:
         tuple[str, ...], Column(STRINGS, "that set: finding|status|laterality, sorted")
     ]
     labels: Annotated[
-        tuple[str, ...], Column(STRINGS, "ids of findings present, with what they imply, sorted")
+        tuple[str, ...],
+        Column(STRINGS, "ids of findings present or uncertain, with what they imply, sorted"),
     ]
     sources: Annotated[
         tuple[str, ...], Column(STRINGS, "sentences of the text: report_id:start:end, in order")

@@ -49,7 +49,7 @@ class Sample:
     ]
     labels: Annotated[
         tuple[tuple[str, ...], ...],
-        Column(pa.list_(STRINGS), "ids of findings present in each anatomy"),
+        Column(pa.list_(STRINGS), "ids of findings present or uncertain in each anatomy"),
     ]
     texts: Annotated[tuple[str, ...], Column(STRINGS, "text of each anatomy")]
     boxes: Annotated[

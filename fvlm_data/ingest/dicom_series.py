@@ -73,8 +73,8 @@ def read_series(
     volumes: list[Decoded] = []
     for stack in stacks([one.header for one in slices], config):
         members = [slices[number] for number in stack.members]
-        made = _refused_for_slices(members) if not unreadable else _incomplete(members)
-        made = made or _volume(members, stack)
+        refused = _incomplete(members) if unreadable else _refused_for_slices(members)
+        made = refused or _volume(members, stack)
         if isinstance(made, Decoded):
             volumes.append(made)
         else:
@@ -87,6 +87,7 @@ def read_series(
         tuple(volumes),
         tuple(rejects),
         {patient: tuple(sorted(known)) for patient, known in identities.items()},
+        retry=bool(unreadable),
     )
 
 

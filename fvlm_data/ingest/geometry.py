@@ -193,7 +193,8 @@ def _axes(one: SliceGeometry, config: IngestConfig) -> NDArray[np.float64] | Fau
     unit_i = along_i / lengths[0]
     unit_j = along_j - (along_j @ unit_i) * unit_i
     unit_j /= np.linalg.norm(unit_j)
-    return np.stack([unit_i, unit_j, np.cross(unit_i, unit_j)], axis=1)
+    axes: NDArray[np.float64] = np.stack([unit_i, unit_j, np.cross(unit_i, unit_j)], axis=1)
+    return axes
 
 
 def _step(heights_mm: NDArray[np.float64], config: IngestConfig) -> float | Fault:

@@ -72,7 +72,8 @@ def _prove_or_split(
     if isinstance(whole.proof, Grid):
         return [whole]
     for soft_key in SOFT_KEYS:
-        parts = _split(members, lambda number, of=soft_key: of(headers[number]))
+        keys = {number: soft_key(headers[number]) for number in members}
+        parts = _split(members, keys.__getitem__)
         if len(parts) < 2:
             continue
         tried = [Stack(tuple(part), _proof(part, headers, config)) for part in parts]

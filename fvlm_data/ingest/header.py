@@ -15,10 +15,56 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 BODY_PARTS = frozenset(
-    "ABDOMEN ABDOMENPELVIS ABDOMEN_PELVIS ANKLE AORTA ARM BLADDER BODY BRAIN CHEST CHESTABDOMEN "
-    "CHESTABDPELVIS CHEST_ABDOMEN CSPINE CTSPINE EAR ELBOW EXTREMITY EYE FACE FEMUR FOOT HAND "
-    "HEAD HEADNECK HEART HIP KIDNEY KNEE LEG LIVER LSPINE LUNG MAXILLA MANDIBLE NECK ORBIT "
-    "PANCREAS PARTIALBODY PELVIS SHOULDER SINUS SKULL SPINE THORAX TSPINE WHOLEBODY WRIST".split()
+    {
+        "ABDOMEN",
+        "ABDOMENPELVIS",
+        "ABDOMEN_PELVIS",
+        "ANKLE",
+        "AORTA",
+        "ARM",
+        "BLADDER",
+        "BODY",
+        "BRAIN",
+        "CHEST",
+        "CHESTABDOMEN",
+        "CHESTABDPELVIS",
+        "CHEST_ABDOMEN",
+        "CSPINE",
+        "CTSPINE",
+        "EAR",
+        "ELBOW",
+        "EXTREMITY",
+        "EYE",
+        "FACE",
+        "FEMUR",
+        "FOOT",
+        "HAND",
+        "HEAD",
+        "HEADNECK",
+        "HEART",
+        "HIP",
+        "KIDNEY",
+        "KNEE",
+        "LEG",
+        "LIVER",
+        "LSPINE",
+        "LUNG",
+        "MAXILLA",
+        "MANDIBLE",
+        "NECK",
+        "ORBIT",
+        "PANCREAS",
+        "PARTIALBODY",
+        "PELVIS",
+        "SHOULDER",
+        "SINUS",
+        "SKULL",
+        "SPINE",
+        "THORAX",
+        "TSPINE",
+        "WHOLEBODY",
+        "WRIST",
+    }
 )
 """Terms for BodyPartExamined (DICOM PS3.16 annex L, and what scanners write in their place)."""
 
@@ -52,19 +98,41 @@ KERNEL = re.compile(
 """Tokens of convolution kernels; any other text stays in the header."""
 
 IDENTITY_TEXTS = (
-    "PatientID OtherPatientIDs IssuerOfPatientID AccessionNumber InstitutionName "
-    "InstitutionalDepartmentName InstitutionAddress PatientAddress PatientTelephoneNumbers "
-    "MedicalRecordLocator MilitaryRank"
-).split()
+    "PatientID",
+    "OtherPatientIDs",
+    "IssuerOfPatientID",
+    "AccessionNumber",
+    "InstitutionName",
+    "InstitutionalDepartmentName",
+    "InstitutionAddress",
+    "PatientAddress",
+    "PatientTelephoneNumbers",
+    "MedicalRecordLocator",
+    "MilitaryRank",
+)
 IDENTITY_NAMES = (
-    "PatientName OtherPatientNames PatientBirthName PatientMotherBirthName "
-    "ReferringPhysicianName PerformingPhysicianName RequestingPhysician PhysiciansOfRecord "
-    "NameOfPhysiciansReadingStudy OperatorsName ResponsiblePerson ConsultingPhysicianName"
-).split()
+    "PatientName",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientMotherBirthName",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "RequestingPhysician",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "OperatorsName",
+    "ResponsiblePerson",
+    "ConsultingPhysicianName",
+)
 IDENTITY_DATES = (
-    "PatientBirthDate StudyDate SeriesDate AcquisitionDate ContentDate "
-    "PerformedProcedureStepStartDate ScheduledProcedureStepStartDate"
-).split()
+    "PatientBirthDate",
+    "StudyDate",
+    "SeriesDate",
+    "AcquisitionDate",
+    "ContentDate",
+    "PerformedProcedureStepStartDate",
+    "ScheduledProcedureStepStartDate",
+)
 
 ACQUISITION_DATES = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "StudyDate")
 AGE = re.compile(r"(\d{1,3})([DWMY])")

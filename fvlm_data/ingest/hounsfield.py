@@ -149,7 +149,7 @@ def _used_bits(
     if stored.signed:
         if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1):
             return pixels
-        if 0 <= low and high < 2**bits:
+        if low >= 0 and high < 2**bits:
             return np.where(pixels >= 2 ** (bits - 1), pixels.astype(np.int64) - 2**bits, pixels)
     elif high < 2**bits:
         return pixels

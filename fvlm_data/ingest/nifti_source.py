@@ -98,7 +98,11 @@ def read_nifti(
         if row is None:
             detail = "the mapping CSV has no row of this volume; add one with study and patient"
             return SeriesResult((), (Reject("fault", "not_in_mapping", detail, (file.token,)),))
-    loaded = _load(file, config)
+    if file.path is None or not file.path.is_file():
+        detail = "the file is gone since discovery; bring it back and run again"
+        gone = Reject("fault", "unreadable_file", detail, (file.token,))
+        return SeriesResult((), (gone,), retry=True)
+    loaded = _load(file.path, config)
     if isinstance(loaded, Fault):
         return SeriesResult((), (Reject("fault", loaded.reason, loaded.detail, (file.token,)),))
     image_zyx, affine_ras = loaded
@@ -120,17 +124,14 @@ def read_nifti(
 
 
 def _load(
-    file: SourceFile, config: IngestConfig
+    path: Path, config: IngestConfig
 ) -> tuple[NDArray[np.int16], NDArray[np.float64]] | Fault:
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
-    if file.path is None or not file.path.is_file():
-        detail = "the file is gone since discovery; bring it back and run again"
-        return Fault("unreadable_file", detail)
     try:
-        image = nib.load(file.path)
+        image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
             return Fault("unreadable_nifti", "the file is no NIfTI image, expected one")
         affine = _affine(image, config)

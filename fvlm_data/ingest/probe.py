@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.walk import FoundFile
 
 TAIL_BYTES = 4096
+BLOCK_BYTES = 1 << 20
 NIFTI_HEAD_BYTES = 65536
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
@@ -27,6 +28,12 @@ CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+
+KNOWN_MODALITIES = frozenset(
+    {"CR", "DX", "ECG", "MG", "MR", "NM", "OT", "PR", "PT", "REG", "RF", "RTDOSE", "RTIMAGE"}
+    | {"RTPLAN", "RTSTRUCT", "SC", "SEG", "SR", "US", "XA"}
+)
+"""Modalities that a message may name; any other text could be anything."""
 
 OUT_OF_SCOPE_TYPES = {
     "LOCALIZER": "localizer",
@@ -41,14 +48,35 @@ OUT_OF_SCOPE_TYPES = {
 }
 
 TAGS = (
-    "SOPClassUID SOPInstanceUID SeriesInstanceUID StudyInstanceUID FrameOfReferenceUID PatientID "
-    "IssuerOfPatientID AccessionNumber Modality ImageType BurnedInAnnotation NumberOfFrames "
-    "SeriesNumber SeriesDate SeriesTime DeviceSerialNumber Rows Columns DirectoryRecordSequence"
-).split()
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "AccessionNumber",
+    "Modality",
+    "ImageType",
+    "BurnedInAnnotation",
+    "NumberOfFrames",
+    "SeriesNumber",
+    "SeriesDate",
+    "SeriesTime",
+    "DeviceSerialNumber",
+    "Rows",
+    "Columns",
+    "DirectoryRecordSequence",
+)
 
 HINTS = (
-    "FrameOfReferenceUID SeriesNumber SeriesTime SeriesDate StudyInstanceUID DeviceSerialNumber"
-).split()
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "SeriesTime",
+    "SeriesDate",
+    "StudyInstanceUID",
+    "DeviceSerialNumber",
+)
 TELLING_HINTS = 3
 """Of the hints, the first three tell series apart; one of them must be there."""
 
@@ -105,7 +133,7 @@ def is_nifti(relative: str) -> bool:
 
 def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
     if found.relative.lower().endswith(".nii"):
-        digest = hashlib.file_digest(handle, "sha256").digest()
+        digest = _file_digest(handle)
         fingerprint = _fingerprint(found.size_bytes, digest, b"")
     else:
         head = handle.read(NIFTI_HEAD_BYTES)
@@ -131,15 +159,17 @@ def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
     fingerprint = _fingerprint(size, handle.read(end), _tail(handle, size))
     if dataset is None:
         aside = (
-            Aside("fault", "unreadable_header", f"the header cannot be read ({failure}); send again")
+            Aside(
+                "fault", "unreadable_header", f"the header cannot be read ({failure}); send again"
+            )
             if marked
             else Aside("out_of_scope", "not_dicom", "the file has no DICM mark and no data set")
         )
         return Probed(fingerprint, aside)
     with quiet_pydicom():
-        aside = _scope(dataset, marked=marked) or _complete(dataset, end, size)
-        if aside:
-            return Probed(fingerprint, aside)
+        excluded = _scope(dataset, marked=marked) or _complete(dataset, end, size)
+        if excluded:
+            return Probed(fingerprint, excluded)
         names = parse_names(dataset)
         hint = _series_hint(dataset) if not names.series_uid else ()
     if not names.series_uid and not any(hint[:TELLING_HINTS]):
@@ -179,10 +209,8 @@ def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:
     if sop_class.startswith(CAPTURES):
         return Aside("out_of_scope", "secondary_capture", "a secondary capture, expected CT slices")
     if modality not in ("CT", "") or not (modality or sop_class in (CT_STORAGE, *ENHANCED_CT)):
-        named = modality if modality.isalpha() and len(modality) <= 8 else "another"
-        return Aside(
-            "out_of_scope", "modality_not_ct", f"modality {named or 'another'}, expected CT"
-        )
+        known = modality if modality in KNOWN_MODALITIES else "another one"
+        return Aside("out_of_scope", "modality_not_ct", f"modality: {known}, expected CT")
     if sop_class in ENHANCED_CT or integer(dataset, "NumberOfFrames", 1) > 1:
         detail = "several frames in one file, expected single-frame CT; convert to single frames"
         return Aside("out_of_scope", "multiframe", detail)
@@ -215,6 +243,13 @@ def _complete(dataset: Dataset, end: int, size: int) -> Aside | None:
 def _series_hint(dataset: Dataset) -> tuple[str, ...]:
     """Header values that all slices of one series share, where the series UID is blank."""
     return tuple(text(dataset, keyword) for keyword in HINTS)
+
+
+def _file_digest(handle: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while block := handle.read(BLOCK_BYTES):
+        digest.update(block)
+    return digest.digest()
 
 
 def _tail(handle: BinaryIO, size: int) -> bytes:

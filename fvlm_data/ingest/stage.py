@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from fvlm_data.hashing import content_key
-from fvlm_data.ingest.commit import FILES, SourceFile, known_sources, series_files
-from fvlm_data.ingest.config import IngestConfig, SourceConfig, by_label
+from fvlm_data.ingest.commit import FILES, known_sources, series_files
+from fvlm_data.ingest.config import by_label
 from fvlm_data.ingest.dicom_series import read_series
 from fvlm_data.ingest.names import Names, patient_id, study_id
-from fvlm_data.ingest.nifti_source import Mapped, load_mapping, mapped, read_nifti
+from fvlm_data.ingest.nifti_source import load_mapping, mapped, read_nifti
 from fvlm_data.ingest.volume import outcome
-from fvlm_data.stage import Context, Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from fvlm_data.ingest.config import IngestConfig, SourceConfig
+    from fvlm_data.ingest.nifti_source import Mapped
+    from fvlm_data.stage import Context
 
 STAGE_VERSION = 1
 NAME = "ingest"
 BATCH_SERIES = 8
 
 
-def ingest_stage(
-    config: IngestConfig,
-    sources: Sequence[SourceConfig],
-    naming: Literal["token", "plain"] = "token",  # noqa: ARG001
-) -> Stage:
+def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig]) -> Stage:
     """The stage `ingest` over everything that `discover` found in this store so far.
 
     `sources` are those of the configuration; sources of earlier runs are found by the vault.
@@ -50,3 +50,89 @@ def ingest_stage(
         batch_size=BATCH_SERIES,
         derived=False,
     )
+
+
+def _plan(
+    context: Context, config: IngestConfig, configured: Mapping[str, SourceConfig]
+) -> list[Item]:
+    """One item a series; one more for each settled series whose files all changed their content.
+
+    The latter has no input any more; settling it takes its rows out of the tables.
+    """
+    table = context.store.read(
+        "inputs", ["item", "source", "fingerprint", "token"], [FILES, ("item", "!=", "")]
+    )
+    prints: dict[str, list[str]] = defaultdict(list)
+    mapped_tokens: dict[str, tuple[str, str]] = {}
+    mappings = _mappings(context, configured, set(table["source"].to_pylist()))
+    for row in table.to_pylist():
+        prints[row["item"]].append(row["fingerprint"])
+        if row["source"] in mappings:
+            mapped_tokens[row["item"]] = (row["token"], row["source"])
+    identity = _mapping_keys(context, mapped_tokens, mappings)
+    settings = config.model_dump(mode="json")
+    items = [
+        Item(series, content_key(STAGE_VERSION, settings, sorted(found), identity.get(series, [])))
+        for series, found in prints.items()
+    ]
+    ledger = context.store.read("ledger", ["item"], [("stage", "=", NAME)])["item"].to_pylist()
+    emptied = content_key(STAGE_VERSION, "emptied")
+    return items + [Item(series, emptied) for series in sorted(set(ledger) - set(prints))]
+
+
+def _run(
+    context: Context,
+    items: Sequence[Item],
+    config: IngestConfig,
+    configured: Mapping[str, SourceConfig],
+) -> Iterator[Outcome]:
+    files = series_files(context, [item.id for item in items], configured)
+    labels = {file.source for found in files.values() for file in found}
+    sources = known_sources(context.vault, configured, labels)
+    mappings = _mappings(context, configured, labels)
+
+    def make(item: Item) -> Outcome:
+        found = files[item.id]
+        if not found:
+            detail = "its files hold other images now; their new series took its place"
+            return reject(item.id, "superseded", "source_files_replaced", detail)
+        source = sources.get(found[0].source)
+        if source is not None and source.kind == "nifti":
+            result = read_nifti(found[0], mappings.get(source.label), config)
+        else:
+            result = read_series(found, item.id, context.vault.key, config)
+        tokens = [file.token for file in found]
+        return outcome(item.id, tokens, result, context.vault.key)
+
+    for item in items:
+        yield guarded(item, lambda item=item: make(item))  # type: ignore[misc]
+
+
+def _mappings(
+    context: Context, configured: Mapping[str, SourceConfig], labels: set[str]
+) -> dict[str, dict[str, Mapped]]:
+    sources = known_sources(context.vault, configured, labels)
+    return {
+        label: load_mapping(source.mapping)
+        for label, source in sources.items()
+        if label in labels and source.mapping is not None
+    }
+
+
+def _mapping_keys(
+    context: Context,
+    tokens: Mapping[str, tuple[str, str]],
+    mappings: Mapping[str, Mapping[str, Mapped]],
+) -> dict[str, list[str]]:
+    """What the mapping adds to an item's key: keyed ids, since a plain hash could be guessed."""
+    relative = context.vault.file_paths(token for token, _ in tokens.values())
+    keys: dict[str, list[str]] = {}
+    for series, (token, label) in tokens.items():
+        row = mapped(mappings[label], relative.get(token, ""))
+        if row is None:
+            keys[series] = ["not mapped"]
+            continue
+        names = Names(study_uid=row.study, patient=row.patient)
+        key = context.vault.key
+        keys[series] = [study_id(key, names, series), patient_id(key, names, series)]
+    return keys

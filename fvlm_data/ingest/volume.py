@@ -46,11 +46,15 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class SeriesResult:
-    """What became of the files of one series; `identities` by patient id, for the vault."""
+    """What became of the files of one series; `identities` by patient id, for the vault.
+
+    With `retry` a file could not be reached and the next run is to try again.
+    """
 
     volumes: tuple[Decoded, ...]
     rejects: tuple[Reject, ...] = ()
     identities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    retry: bool = False
 
 
 def content_sha256(image_zyx: NDArray[np.int16], affine_ras: NDArray[np.float64]) -> str:
@@ -59,9 +63,7 @@ def content_sha256(image_zyx: NDArray[np.int16], affine_ras: NDArray[np.float64]
     return array_sha256(np.asarray(image_zyx, dtype=np.int16), rounded)
 
 
-def outcome(
-    series_id: str, tokens: Iterable[str], result: SeriesResult, key: bytes
-) -> Outcome:
+def outcome(series_id: str, tokens: Iterable[str], result: SeriesResult, key: bytes) -> Outcome:
     """Rows, files and rejects of one series whose files are `tokens`.
 
     Raises:
@@ -85,7 +87,12 @@ def outcome(
     if rows:
         tables = {"volumes": list(rows.values()), "links": list(stated)}
     return Outcome(
-        series_id, rows=tables, files=files, rejects=tuple(rejects), identities=result.identities
+        series_id,
+        rows=tables,
+        files=files,
+        rejects=tuple(rejects),
+        identities=result.identities,
+        retry=result.retry,
     )
 
 

@@ -6,7 +6,7 @@ import csv
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fvlm_data.errors import InputError
 from fvlm_data.identity import file_token, link_key
@@ -22,6 +22,8 @@ Naming = Literal["token", "plain"]
 
 SUFFIXES = (".nii", ".nii.gz")
 NAMING_KINDS = ("series_uid", "volume_name")
+LINK_COLUMNS = ("owner_kind", "owner_id", "kind", "value_hash")
+VOLUME_COLUMNS = ("volume_id", "series_id")
 SOURCE = "masks"
 
 
@@ -65,47 +67,62 @@ def list_mask_files(config: SegmentConfig, key: bytes, naming: Naming) -> list[M
 
 
 def owners(
-    store: Store, key: bytes, masks: Sequence[MaskFile], volume_ids: Collection[str] | None
+    store: Store, key: bytes, masks: Sequence[MaskFile]
 ) -> list[tuple[MaskFile, tuple[str, ...]]]:
-    """Volumes that each mask names: by volume id, series UID or source file name.
+    """Volumes that each mask names: by volume id, series UID or source file name."""
+    rows = store.read("links", LINK_COLUMNS, [("owner_kind", "=", "series")])
+    links = [link for link in rows.to_pylist() if link["kind"] in NAMING_KINDS]
+    volumes = store.read("volumes", VOLUME_COLUMNS).to_pylist()
+    return _matched([(mask, _names(mask, key)) for mask in masks], links, volumes)
 
-    With `volume_ids` only masks of these volumes are sure to get theirs (all that share a name
-    with them included); without, all.
+
+def owners_in_batch(
+    store: Store, key: bytes, masks: Sequence[MaskFile], items: Collection[str]
+) -> list[tuple[MaskFile, tuple[str, ...]]]:
+    """`owners` of those masks that name a volume in `items` or whose token is one of them.
+
+    Only rows that these masks name are read.
     """
-    named = _volume_names(store, volume_ids)
-    pairs = []
-    for mask in masks:
-        keys = [mask.name]
-        if mask.name.strip():
-            keys += [link_key(kind, mask.name, key=key) for kind in NAMING_KINDS]
-        volumes = {volume for name in keys for volume in named.get(name, ())}
-        pairs.append((mask, tuple(sorted(volumes))))
-    return pairs
+    mine = store.read_items("volumes", "volume_id", items, VOLUME_COLUMNS)
+    own = store.read_items("links", "owner_id", {v["series_id"] for v in mine}, LINK_COLUMNS)
+    wanted = {v["volume_id"] for v in mine} | {link["value_hash"] for link in own}
+    named = [(mask, _names(mask, key)) for mask in masks]
+    named = [(mask, names) for mask, names in named if wanted & names or mask.token in items]
+    names = {name for _, those in named for name in those}
+    links = [
+        link
+        for link in store.read_items("links", "value_hash", names, LINK_COLUMNS)
+        if link["owner_kind"] == "series" and link["kind"] in NAMING_KINDS
+    ]
+    series = {link["owner_id"] for link in links}
+    volumes = store.read_items("volumes", "series_id", series, VOLUME_COLUMNS)
+    volumes += store.read_items("volumes", "volume_id", names, VOLUME_COLUMNS)
+    return _matched(named, links, volumes)
 
 
-def _volume_names(store: Store, volume_ids: Collection[str] | None) -> Mapping[str, set[str]]:
-    """Volume ids by volume id and by link hash of their series."""
-    columns = ["volume_id", "series_id"]
-    link_columns = ["owner_kind", "owner_id", "kind", "value_hash"]
-    if volume_ids is None:
-        volumes = store.read("volumes", columns).to_pylist()
-        links = store.read("links", link_columns, [("owner_kind", "=", "series")]).to_pylist()
-    else:
-        mine = store.read_items("volumes", "volume_id", volume_ids, columns)
-        own = store.read_items("links", "owner_id", {v["series_id"] for v in mine}, link_columns)
-        hashes = {link["value_hash"] for link in own if link["kind"] in NAMING_KINDS}
-        links = store.read_items("links", "value_hash", hashes, link_columns)
-        series = {link["owner_id"] for link in links} | {v["series_id"] for v in mine}
-        volumes = store.read_items("volumes", "series_id", series, columns)
+def _names(mask: MaskFile, key: bytes) -> set[str]:
+    """A mask's name as a volume id and as link hashes."""
+    if not mask.name.strip():
+        return set()
+    return {mask.name} | {link_key(kind, mask.name, key=key) for kind in NAMING_KINDS}
+
+
+def _matched(
+    named: Iterable[tuple[MaskFile, set[str]]],
+    links: Iterable[Mapping[str, Any]],
+    volumes: Iterable[Mapping[str, Any]],
+) -> list[tuple[MaskFile, tuple[str, ...]]]:
     by_series: dict[str, set[str]] = defaultdict(set)
-    named: dict[str, set[str]] = defaultdict(set)
+    by_name: dict[str, set[str]] = defaultdict(set)
     for volume in volumes:
         by_series[volume["series_id"]].add(volume["volume_id"])
-        named[volume["volume_id"]].add(volume["volume_id"])
+        by_name[volume["volume_id"]].add(volume["volume_id"])
     for link in links:
-        if link["owner_kind"] == "series" and link["kind"] in NAMING_KINDS:
-            named[link["value_hash"]] |= by_series.get(link["owner_id"], set())
-    return named
+        by_name[link["value_hash"]] |= by_series.get(link["owner_id"], set())
+    return [
+        (mask, tuple(sorted({v for name in names for v in by_name.get(name, ())})))
+        for mask, names in named
+    ]
 
 
 def _mask_file(

@@ -42,13 +42,22 @@ def read_nifti(content: bytes) -> NiftiImage:
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     try:
         raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
         is_second = raw[4:7] == b"n+2"
         image = (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(raw)
         data = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        ImageFileError,
+        HeaderDataError,
+        WrapStructError,
+    ) as error:
         raise NiftiError(f"cannot be decoded as NIfTI ({type(error).__name__})") from error
     while data.ndim > 3 and data.shape[-1] == 1:
         data = data[..., 0]

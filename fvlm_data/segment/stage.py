@@ -14,7 +14,7 @@ from fvlm_data.hashing import content_key
 from fvlm_data.segment.backend import Backend, VolumeImage
 from fvlm_data.segment.checks import mask_rows, volume_check
 from fvlm_data.segment.class_map import declared_classes
-from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, owners
+from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, owners, owners_in_batch
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
 from fvlm_data.segment.precomputed import Candidate, Precomputed
 from fvlm_data.segment.threshold import Threshold
@@ -48,7 +48,7 @@ def segment_stage(
         ownerless: Mapping[str, MaskFile] = {}
         backend: Backend
         if config.backend == "precomputed":
-            offer = _read_offer(context, config, source_names, volumes)
+            offer = _read_offer(context, config, source_names, ids)
             ownerless = offer.ownerless
             context.vault.remember_files(offer.relative_paths())
             backend = Precomputed(offer.by_volume, config.grid_tolerance_voxels)
@@ -158,7 +158,7 @@ def _read_offer(
     context: Context,
     config: SegmentConfig,
     source_names: Naming,
-    volume_ids: Collection[str] | None,
+    items: Collection[str] | None,
 ) -> _Offer:
     key = context.vault.key
     masks = list_mask_files(config, key, source_names)
@@ -166,9 +166,14 @@ def _read_offer(
         declared: declared_classes(declared, _folder(config))
         for declared in sorted({mask.declared for mask in masks})
     }
+    pairs = (
+        owners(context.store, key, masks)
+        if items is None
+        else owners_in_batch(context.store, key, masks, items)
+    )
     by_volume: dict[str, list[Candidate]] = defaultdict(list)
     ownerless: dict[str, MaskFile] = {}
-    for mask, volumes in owners(context.store, key, masks, volume_ids):
+    for mask, volumes in pairs:
         candidate = Candidate(mask, class_maps[mask.declared], len(volumes))
         for volume in volumes:
             by_volume[volume].append(candidate)

@@ -45,6 +45,8 @@ POOL_RIM = 3
 """A pool: 100 even coarse voxels (about 3 ml) joined, with a rim of three (partial volume)."""
 LEAST_LUNG_ML = 20.0
 LEAST_BONE_ML = 2.0
+THIN_VOXELS = 3
+"""How far a lung may thin out from its thick part, in coarse voxels (the bases' sickles)."""
 JOINED_SHARE = 0.15
 """A lung that is split in two has at least this share of both in each half."""
 MAX_EROSIONS = 6
@@ -124,7 +126,9 @@ def _lungs(coarse_hu: Array, inner_air: Array, voxel_ml: float) -> Array:
     ml = ndimage.sum_labels(np.ones_like(pieces), pieces, numbers) * voxel_ml
     medians = ndimage.median(coarse_hu, pieces, numbers)
     kept = numbers[(ml >= LEAST_LUNG_ML) & (medians > GAS_MEDIAN_HU)]
-    lung = ndimage.binary_closing(np.isin(pieces, kept)) & inner_air
+    thick = np.isin(pieces, kept)
+    whole = ndimage.binary_dilation(thick, iterations=THIN_VOXELS, mask=aerated | thick)
+    lung = ndimage.binary_closing(whole) & inner_air
     in_slice = ndimage.generate_binary_structure(2, 1)[:, :, None]
     return np.asarray(ndimage.binary_fill_holes(lung, in_slice) & inner_air)
 

@@ -118,6 +118,8 @@ class ShardFolder:
         times = [self._fs.modified(path) for path in self._fs.find(f"{self._root}/{split}/{name}")]
         return max(times, default=None)
 
-    def group_url(self, split: str, shard: str) -> str:
-        """URL of a shard's group (file:// for a local one), for other libraries."""
-        return str(self._fs.unstrip_protocol(f"{self._store}/{group_path(split, shard)}"))
+    def open_group(self, split: str, shard: str) -> Any:
+        """A shard's zarr group, read only; reading lost data raises StoreError."""
+        from fvlm_data.shards.zarr_store import open_group
+
+        return open_group(self._fs, f"{self._store}/{group_path(split, shard)}")

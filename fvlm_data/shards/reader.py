@@ -206,9 +206,7 @@ def _open_shard(folder: ShardFolder, split: str, shard_id: str) -> _OpenShard:
     Raises:
         StoreError: the shard has another format.
     """
-    from fvlm_data.shards.zarr_store import open_group
-
-    group = open_group(folder.group_url(split, shard_id))
+    group = folder.open_group(split, shard_id)
     found = (group.attrs.get("format"), group.attrs.get("format_version"))
     if found != (FORMAT, FORMAT_VERSION):
         raise StoreError(f"found format {found}, expected {(FORMAT, FORMAT_VERSION)}")

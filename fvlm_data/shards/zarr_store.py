@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import zarr
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper
+from fsspec.implementations.local import LocalFileSystem
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from fvlm_data.errors import StoreError
@@ -33,15 +35,16 @@ class _Complete(WrapperStore):  # type: ignore[misc]
         return found
 
 
-def open_group(url: str) -> zarr.Group:
-    """The group at `url` (file:// or any that fsspec knows), read only.
+def open_group(filesystem: Any, path: str) -> zarr.Group:
+    """The group at `path` of an fsspec filesystem, read only.
 
     Reading from its arrays raises StoreError where a data object is missing.
     """
-    local = url.removeprefix("file://")
-    store = (
-        LocalStore(local, read_only=True)
-        if local != url
-        else FsspecStore.from_url(url, read_only=True)
-    )
+    if isinstance(filesystem, LocalFileSystem):
+        store: Any = LocalStore(path, read_only=True)
+    else:
+        # The blocking filesystem in threads, not an asynchronous one of zarr's own: its
+        # connections are closed at the end, and fork is safe.
+        threaded = AsyncFileSystemWrapper(filesystem, asynchronous=True)
+        store = FsspecStore(threaded, read_only=True, path=path)
     return zarr.open_group(_Complete(store), mode="r", zarr_format=3, use_consolidated=False)

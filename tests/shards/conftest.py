@@ -46,8 +46,8 @@ class World:
         shape = (24 + number % 3, 22, 10 + number % 4)
         image = rng.integers(-1400, 600, shape).astype(np.int16)
         label = np.zeros(shape, np.uint8)
-        label[3:9, 4:12, 2:7] = 1
-        label[12:18, 6:14, 4:8] = 2
+        label[3 : 9 - number % 3, 4:12, 2 : 7 + number % 2] = 1
+        label[12:18, 6 : 14 + number % 5, 4:8] = 2
         label[20:22, 9:12, 1:9] = 3
         affine = np.diag([-1.0, -1.0, 2.0, 1.0])
         affine[:3, 3] = (10.0 + number, 20.0, -300.0)
@@ -161,3 +161,9 @@ def small() -> ShardConfig:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(Store.create(tmp_path / "store"), Vault.open(tmp_path / "vault"))
+
+
+@pytest.fixture(scope="session")
+def world_at() -> type[World]:
+    """The class itself: `world_at(store, vault)`."""
+    return World

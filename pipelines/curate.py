@@ -1,0 +1,199 @@
+"""The flow `curate`: all stages, their batches as tasks on Dask."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator, Sequence  # noqa: TC003 - Prefect resolves the annotations
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+from distributed import KilledWorker, as_completed
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.states import Failed
+
+import fvlm_data.curate
+from fvlm_data.config import load_config
+from fvlm_data.errors import FvlmError
+from fvlm_data.stages import STAGES
+from pipelines.workers import check_resources, check_vaults, connect, task_runner
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from prefect.client.schemas.objects import State
+    from prefect_dask import DaskTaskRunner
+
+    from fvlm_data.config import Config
+    from fvlm_data.runs import Summary
+
+LINE_EVERY_S = 5.0
+BATCHES_A_WORKER = 4
+
+
+class UnforeseenError(FvlmError):
+    """An error of another kind, told by type and place only."""
+
+
+class ConnectionLostError(UnforeseenError):
+    """A network fault between a worker and the store: the batch is worth another try."""
+
+
+@contextmanager
+def texts_withheld() -> Iterator[None]:
+    """Let our own errors pass; of any other give type and place.
+
+    Prefect sends the text of an exception to its server, and that of a library (pydicom, say)
+    may quote a header.
+    """
+    try:
+        yield
+    except FvlmError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        lost = isinstance(error, ConnectionError | TimeoutError)
+        kind = ConnectionLostError if lost else UnforeseenError
+        raise kind(
+            f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}; expected "
+            "none; what is settled stays settled: run again, and report it if it stays"
+        ) from None
+
+
+def worth_another_try(_task: Any, _task_run: Any, state: State[Any]) -> bool:
+    """Whether a batch failed for a passing reason.
+
+    The store already tries a conflicting commit again; a full disk, a damaged table or a wrong
+    setting does not heal in a minute; a worker that died is Dask's to replace.
+    """
+    return isinstance(state.data, ConnectionLostError)
+
+
+@task(
+    name="settle",
+    task_run_name="{stage} {number}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=2,
+    retry_delay_seconds=[10, 60],
+    retry_condition_fn=worth_another_try,
+)
+def settle(
+    store: str, run_id: str, stage: str, number: int, batch: list[tuple[str, str]]
+) -> dict[str, int]:
+    """Settle batch `number` of a stage: (item id, key) of each item, nothing else, travels."""
+    with texts_withheld():
+        return fvlm_data.curate.settle_batch(store, run_id, stage, batch)
+
+
+class DaskMapper:
+    """Runs the batches of a stage as `settle` tasks on a started runner."""
+
+    def __init__(
+        self, runner: DaskTaskRunner, client: Client, resources: dict[str, dict[str, float]]
+    ) -> None:
+        """`resources` are those of `execution.resources`: what a stage needs of a worker."""
+        self._runner = runner
+        self._client = client
+        self._resources = resources
+
+    def __call__(
+        self, store: str, run_id: str, stage: str, batches: Sequence[fvlm_data.curate.Batch]
+    ) -> Iterator[dict[str, int]]:
+        """Yield the counts of each batch as it is done.
+
+        A few batches a worker are with Dask at a time: a million studies are tens of thousands
+        of tasks, and a full disk must not fail them all.
+
+        Raises:
+            FvlmError: a batch failed; those not begun are taken back.
+        """
+        if not batches:
+            return
+        needed = self._resources.get(stage, {})
+        check_vaults(self._client, store, run_id)
+        check_resources(self._client, stage, needed)
+        waiting = enumerate(batches, start=1)
+        window = BATCHES_A_WORKER * sum(self._client.nthreads().values())
+        running: dict[str, Any] = {}
+        done = as_completed(loop=self._client.loop)
+
+        def submit(count: int) -> None:
+            for number, batch in islice(waiting, count):
+                with dask.annotate(resources=needed):
+                    future = self._runner.submit(
+                        settle,
+                        parameters={
+                            "store": store,
+                            "run_id": run_id,
+                            "stage": stage,
+                            "number": number,
+                            "batch": batch,
+                        },
+                    )
+                running[future.wrapped_future.key] = future
+                done.add(future.wrapped_future)
+
+        submit(window)
+        try:
+            for finished in done:
+                yield _counts(running.pop(finished.key), stage)
+                submit(1)
+        finally:
+            self._client.cancel([future.wrapped_future for future in running.values()])
+
+
+def _counts(future: Any, stage: str) -> dict[str, int]:
+    try:
+        counts: dict[str, int] = future.result()
+    except KilledWorker:
+        raise UnforeseenError(
+            f"stage {stage}: several Dask workers died at one batch, most often for want of "
+            "memory; give execution.workers a smaller number or the workers more memory, and "
+            "run again: what is settled stays settled"
+        ) from None
+    return counts
+
+
+@flow(name="curate", persist_result=False, log_prints=False)
+def curate(config: str, stages: list[str] | None = None) -> Summary:
+    """Run the stages of a configuration file, batches on Dask.
+
+    Args:
+        config: path of the YAML, as the flow's process sees it.
+        stages: names of stages in the order of the data; default: all.
+
+    Raises:
+        FvlmError: the run cannot start or go on; what is settled stays settled.
+    """
+    try:
+        with texts_withheld():
+            return _curate(load_config(Path(config).resolve()), stages or STAGES)
+    except FvlmError as error:
+        return Failed(data=error, message=str(error))  # type: ignore[return-value]
+
+
+def _curate(config: Config, stages: Sequence[str]) -> Summary:
+    logger = get_run_logger()
+    last: dict[str, float] = {}
+
+    def progress(stage: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if total and (done >= total or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
+            last[stage] = now
+            logger.info("%s: %d of %d", stage, done, total)
+
+    with task_runner(config.execution) as runner:
+        mapper = DaskMapper(runner, connect(runner), config.execution.resources)
+        summary = fvlm_data.curate.curate(config, stages, mapper=mapper, progress=progress)
+    for title, counts in (
+        ("set aside", summary.set_aside),
+        ("waiting", summary.waiting),
+        ("in the tables", summary.tables),
+    ):
+        logger.info("%s: %s", title, counts or "nothing")
+    logger.info("run %s: done in %.0f s", summary.run_id, summary.seconds)
+    return summary

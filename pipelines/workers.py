@@ -1,0 +1,181 @@
+"""Dask workers of a flow: where they are, and whether they fit this process."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Any
+
+from distributed import Nanny, Scheduler, SpecCluster
+from prefect_dask import DaskTaskRunner
+
+from fvlm_data.errors import ConfigError, FvlmError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from distributed import Client
+
+    from fvlm_data.config import ExecutionConfig
+
+SAME_VERSIONS = (
+    "prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pydantic", "fvlm",
+)  # fmt: skip
+"""Packages of which a worker must have the client's version: it runs Prefect's task engine."""
+
+WORKERS_WITHIN_S = 60
+
+
+class WorkerError(FvlmError):
+    """The Dask workers cannot do this flow's work."""
+
+
+def task_runner(execution: ExecutionConfig) -> DaskTaskRunner:
+    """The runner that a configuration asks for: a scheduler's address, or this machine."""
+    if execution.dask.address:
+        return DaskTaskRunner(address=execution.dask.address)
+    offered: dict[str, float] = {}
+    for needed in execution.resources.values():
+        for name, amount in needed.items():
+            offered[name] = max(amount, offered.get(name, 0.0))
+    return DaskTaskRunner(
+        cluster_class=local_cluster,
+        cluster_kwargs={"workers": execution.workers, "offered": offered},
+    )
+
+
+def local_cluster(workers: int, offered: Mapping[str, float]) -> SpecCluster:
+    """A scheduler and `workers` processes of one thread each on the loopback interface.
+
+    The first worker offers all resources that stages ask for, so that work for one GPU runs one
+    batch at a time. distributed's LocalCluster gives every worker the same resources.
+    """
+    common: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "nthreads": 1,
+        "dashboard": False,
+        "memory_limit": 0,  # a batch may need most of the memory; there are no results to spill
+    }
+    return SpecCluster(
+        scheduler={
+            "cls": Scheduler,
+            "options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
+        },
+        workers={
+            number: {
+                "cls": Nanny,
+                "options": {**common, "resources": dict(offered) if number == 0 else {}},
+            }
+            for number in range(workers)
+        },
+    )
+
+
+def connect(runner: DaskTaskRunner) -> Client:
+    """The runner's client, once the cluster has a worker and all its workers fit.
+
+    Raises:
+        WorkerError: there is no scheduler or worker, or a worker has other versions.
+    """
+    place = runner.address or "this machine"
+    try:
+        client = runner.client
+        client.wait_for_workers(1, timeout=WORKERS_WITHIN_S)
+    except (OSError, TimeoutError) as error:
+        raise WorkerError(
+            f"Dask at {place}: no scheduler with a worker within {WORKERS_WITHIN_S} s "
+            f"({type(error).__name__}); start `dask scheduler` and `dask worker`, or check "
+            "execution.dask.address"
+        ) from None
+    check_versions(client.get_versions(packages=SAME_VERSIONS))
+    return client
+
+
+def check_versions(versions: Mapping[str, Any]) -> None:
+    """Compare what `Client.get_versions` tells of the workers with this process.
+
+    Of Python, the minor version must agree: a pickled function is bound to it, not to the patch.
+
+    Raises:
+        WorkerError: a worker differs; the sentence names all that differs there.
+    """
+    ours = _told(versions["client"])
+    for address, worker in versions["workers"].items():
+        theirs = _told(worker)
+        differing = [
+            f"{name} {theirs[name] or 'missing'} (expected {ours[name]})"
+            for name in ours
+            if theirs[name] != ours[name]
+        ]
+        if differing:
+            raise WorkerError(
+                f"Dask worker {address} differs from this process: {', '.join(differing)}; "
+                "install both from the same constraints.txt, and the same fvlm"
+            )
+
+
+def check_resources(client: Client, stage: str, needed: Mapping[str, float]) -> None:
+    """Refuse a stage whose resources no worker offers: Dask would wait for ever.
+
+    Raises:
+        ConfigError: no worker has them.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not any(
+        all(worker["resources"].get(name, 0) >= amount for name, amount in needed.items())
+        for worker in workers
+    ):
+        told = ", ".join(f"{name}={amount:g}" for name, amount in needed.items())
+        raise ConfigError(
+            f"execution.resources.{stage}: none of {len(workers)} Dask workers offers {told}; "
+            f'start one with `dask worker ADDRESS --resources "{told}"`'
+        )
+
+
+def check_vaults(client: Client, store: str, run_id: str) -> None:
+    """Refuse workers that reach another store or vault: their ids would differ silently.
+
+    Raises:
+        WorkerError: a worker cannot read the store or vault, or its vault has another key.
+    """
+    ours = vault_mark(store, run_id)
+    for address, theirs in _asked(client, store, run_id):
+        if isinstance(theirs, BaseException):
+            told = str(theirs) if isinstance(theirs, FvlmError) else type(theirs).__name__
+            raise WorkerError(f"Dask worker {address}: {told}")
+        if theirs != ours:
+            found = "another key" if theirs else "no vault"
+            raise WorkerError(
+                f"Dask worker {address}: {found} found, expected the vault of this process; set "
+                "FVLM_VAULT in the worker's environment to a folder that both can read"
+            )
+
+
+def vault_mark(store: str, run_id: str) -> str | None:
+    """A mark of the key in this process's vault that does not give it away; None without one."""
+    from fvlm_data.runs import read_run_config
+    from fvlm_data.store import Store
+    from fvlm_data.vault import Vault, default_vault_folder
+
+    config = read_run_config(store, run_id)
+    folder = config.identity.vault or default_vault_folder(Store.open(store).store_id)
+    if not (folder / "key").exists():
+        return None  # opening would make a vault with a fresh key
+    return hmac.new(Vault.open(folder).key, run_id.encode(), hashlib.sha256).hexdigest()
+
+
+def _asked(client: Client, store: str, run_id: str) -> Iterator[tuple[str, Any]]:
+    try:
+        marks = client.run(vault_mark, store, run_id, on_error="return")
+    except (ImportError, AttributeError, OSError) as error:
+        raise WorkerError(
+            f"the Dask workers cannot run this package ({type(error).__name__}); install the "
+            "same fvlm there, and start them from a folder without a `pipelines` of its own"
+        ) from None
+    yield from marks.items()
+
+
+def _told(side: Mapping[str, Any]) -> dict[str, str | None]:
+    packages = side["packages"]
+    python = ".".join(str(packages["python"]).split(".")[:2])
+    return {"python": python, **{name: packages.get(name) for name in SAME_VERSIONS}}
