@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,7 @@ def load_config(
     """Resolve the configuration: preset, then the file, then `values`, then `--set`.
 
     `overrides` are `section.key=value` with a YAML value. Relative paths of a file are taken
-    from the file's folder.
+    from the file's folder, those of `values` and `overrides` from the working folder.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown, or a value is impossible; the
@@ -106,6 +107,8 @@ def load_config(
     merged = _merged(given, values or {})
     for override in overrides:
         merged = _merged(merged, _parsed_override(override))
+    merged = deepcopy(merged)
+    _anchor_paths(merged, Path.cwd())
     preset = merged.get("preset")
     if preset is not None:
         merged = _merged(read_preset(preset), merged)
@@ -131,14 +134,15 @@ def read_preset(name: Any) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"configuration {path}: cannot be read ({type(error).__name__})"
-        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise ConfigError(f"configuration {path}: no valid YAML{line}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"configuration {path}: cannot be read ({type(error).__name__}); expected a YAML "
+            "file in UTF-8"
+        ) from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -157,7 +161,8 @@ def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
     for place in (("store",), ("identity", "vault"), ("pair", "split_file")):
         _change(given, place, anchored)
     for section in ("sources", "reports"):
-        for source in given.get(section) or ():
+        entries = given.get(section)
+        for source in entries if isinstance(entries, list | tuple) else ():
             _change(source, ("path",), anchored)
             _change(source, ("mapping",), anchored)
     _change(given, ("segment", "precomputed", "masks"), anchored)
@@ -180,12 +185,12 @@ def _is_yaml(name: Any) -> bool:
 
 def _parsed_override(override: str) -> dict[str, Any]:
     name, separator, text = override.partition("=")
-    if not separator or not name:
-        raise ConfigError(f"--set {override}: expected section.key=value")
+    if not separator or not all(name.split(".")):
+        raise ConfigError(f"--set {name}: expected section.key=value")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is no valid YAML") from None
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"--set {name}: the value is no valid YAML") from None
     for part in reversed(name.split(".")):
         value = {part: value}
     return dict(value)

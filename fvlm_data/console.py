@@ -54,8 +54,8 @@ def progress_shown() -> Iterator[Callable[[str, int, int], None]]:
 
         def show(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = progress.add_task(stage, total=total or None)
+            progress.update(tasks[stage], completed=done, total=total or None)
 
         yield show
 
@@ -107,8 +107,9 @@ def _line_progress() -> Callable[[str, int, int], None]:
 
     def show(stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if total and (done >= total or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
+        ended = total > 0 and done >= total
+        if done and (ended or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
             last[stage] = now
-            err.print(f"{stage}: {done} of {total}", markup=False)
+            err.print(f"{stage}: {done}{f' of {total}' if total else ''}", markup=False)
 
     return show

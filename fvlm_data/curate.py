@@ -6,9 +6,11 @@ import multiprocessing
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fvlm_data.errors import FvlmError
 from fvlm_data.runs import Summary, add_counts, begin, finish, open_context, read_run_config, tally
 from fvlm_data.stage import Context, Item, pending, retire, settle
 from fvlm_data.stages import STAGES, build_stage
@@ -35,7 +37,7 @@ class Progress(Protocol):
     """Told how far a stage is."""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` items of `stage` are settled."""
+        """`done` of `total` items of `stage` are settled; 0 in all: their number is not known."""
 
 
 def curate(
@@ -52,7 +54,7 @@ def curate(
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
-    context = open_context(config)
+    context = open_context(config, create=not {"ingest", "reports"}.isdisjoint(stages))
     summary = Summary(context.run_id, context.store.url)
     summary.changed_settings = begin(context, config)
     report = progress or (lambda stage, done, total: None)
@@ -97,7 +99,8 @@ def _run_stage(
     batches = [[(item.id, item.key) for item in batch] for batch in work.batches]
     for done in mapper(context.store.url, context.run_id, name, batches):
         counts.update(done)
-        report(name, counts["accepted"] + counts["set_aside"], total)
+        elsewhere = counts["already settled"] - work.settled
+        report(name, counts["accepted"] + counts["set_aside"] + elsewhere, total)
     add_counts(summary, name, counts)
 
 
@@ -112,7 +115,7 @@ def _discover(
             context,
             config.sources,
             config.identity.source_names,
-            lambda done, total: report("discover", done, total),
+            lambda seen: report("discover", seen, 0),
         )
     from fvlm_data.reports.stage import discover_reports
 
@@ -120,10 +123,6 @@ def _discover(
 
 
 def _after(context: Context, stage: str) -> None:
-    if stage == "pair":
-        from fvlm_data.pairing.stage import derive_waiting
-
-        derive_waiting(context)
     if stage == "shard":
         from fvlm_data.shards.stage import tidy_shards
 
@@ -131,6 +130,9 @@ def _after(context: Context, stage: str) -> None:
 
 
 def _conclude(context: Context, config: Config, stages: Sequence[str], summary: Summary) -> None:
+    from fvlm_data.pairing.stage import derive_waiting
+
+    derive_waiting(context)
     if config.qc.enabled and "shard" in stages:
         from fvlm_data.qc import write_qc
 
@@ -169,6 +171,11 @@ class _PoolMapper:
             try:
                 for future in as_completed(futures):
                     yield future.result()
+            except BrokenProcessPool as error:
+                raise FvlmError(
+                    f"stage {stage}: a worker process died, most often for want of memory; run "
+                    "again (finished work is kept) with fewer execution.workers"
+                ) from error
             finally:
                 for future in futures:
                     future.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.errors import InputError
+from fvlm_data.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from fvlm_data.stage import Context
@@ -17,6 +17,7 @@ def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[s
 
     Raises:
         InputError: there is no sample of that id.
+        StoreError: its volume is gone from the tables.
     """
     store = context.store
     found = store.read_items("samples", "sample_id", [sample_id])
@@ -26,7 +27,13 @@ def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[s
             f"({store.count('samples')} rows)"
         )
     sample = found[0]
-    volume = store.read_items("volumes", "volume_id", [sample["volume_id"]])[0]
+    volumes = store.read_items("volumes", "volume_id", [sample["volume_id"]])
+    if not volumes:
+        raise StoreError(
+            f"sample {sample_id}: its volume {sample['volume_id']} is not in the store; "
+            "run `fvlm-data verify`, then `fvlm-data curate` again"
+        )
+    volume = volumes[0]
     masks = store.read_items("masks", "volume_id", [sample["volume_id"]])
     texts = store.read_items("anatomy_texts", "study_id", [sample["study_id"]])
     shown = [row for row in texts if row["anatomy"] in sample["anatomies"]]
@@ -60,7 +67,7 @@ def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[s
             row["anatomy"]: {
                 "state": row["state"],
                 "findings": row["findings"],
-                "sentences": {source: sentences[source] for source in row["sources"]},
+                "sentences": {source: sentences.get(source) for source in row["sources"]},
             }
             for row in sorted(shown, key=lambda row: str(row["anatomy"]))
         },

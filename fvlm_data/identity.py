@@ -44,7 +44,7 @@ def keyed_id(key: bytes, prefix: Prefix, *parts: str) -> str:
 
     The same key and parts give the same id in every run; without the key it cannot be made.
     """
-    message = "\x1f".join((prefix, *parts)).encode()
+    message = _message(prefix, *parts)
     return f"{prefix}_{hmac.new(key, message, hashlib.sha256).hexdigest()[:ID_DIGITS]}"
 
 
@@ -61,7 +61,8 @@ def link_key(kind: str, value: str, issuer: str | None = None, *, key: bytes | N
     """
     normal = _normalised(value)
     if kind == "volume_name":
-        normal = normal.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".nii")
+        name = normal.replace("\\", "/").rsplit("/", 1)[-1]
+        normal = name.removesuffix(".nii.gz").removesuffix(".nii").strip()
     if not normal:
         raise ConfigError(f"link {kind}: the value is blank; expected a non-blank identifier")
     if key is None:
@@ -72,13 +73,13 @@ def link_key(kind: str, value: str, issuer: str | None = None, *, key: bytes | N
                 "name the vault of the store"
             )
         key = Vault.open(Path(folder)).key
-    message = "\x1f".join(("link", kind, normal, _normalised(issuer or ""))).encode()
+    message = _message("link", kind, normal, _normalised(issuer or ""))
     return hmac.new(key, message, hashlib.sha256).hexdigest()
 
 
 def fraction(key: bytes, *parts: str) -> float:
     """A number in [0, 1) drawn by keyed hash: the same for the same parts, else independent."""
-    message = "\x1f".join(("fraction", *parts)).encode()
+    message = _message("fraction", *parts)
     digest = hmac.new(key, message, hashlib.sha256).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -98,6 +99,11 @@ def file_token(key: bytes, naming: Literal["token", "plain"], source: str, path:
     return keyed_id(key, "f", source, path) if naming == "token" else f"{source}/{path}"
 
 
+def _message(*parts: str) -> bytes:
+    # file names that are no UTF-8 reach us with surrogates in place of their bytes
+    return "\x1f".join(parts).encode(errors="surrogatepass")
+
+
 def _normalised(value: str) -> str:
-    text = unicodedata.normalize("NFKC", value).replace("\x00", " ").casefold()
-    return " ".join(text.split())
+    folded = unicodedata.normalize("NFKC", value).replace("\x00", " ").casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())

@@ -51,7 +51,7 @@ class Vault:
             folder.chmod(0o700)
             vault = cls(folder, _read_or_make_key(folder / "key"))
             vault._create()
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise StoreError(
                 f"vault {folder}: cannot be opened ({type(error).__name__}); expected a folder "
                 f"that this user may write; set identity.vault or {ENVIRONMENT_VARIABLE}"
@@ -123,8 +123,14 @@ class Vault:
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._database, timeout=60)) as connection, connection:
-            yield connection
+        try:
+            with closing(sqlite3.connect(self._database, timeout=60)) as connection, connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"vault {self.folder}: cannot be read or written ({error}); free space or mend "
+                "the folder, then run again: finished work is kept"
+            ) from error
 
     def _fernet(self) -> Fernet:
         from cryptography.fernet import Fernet
@@ -133,10 +139,18 @@ class Vault:
         return Fernet(base64.urlsafe_b64encode(secret))
 
     def _encrypt(self, value: str) -> bytes:
-        return self._fernet().encrypt(value.encode())
+        return self._fernet().encrypt(value.encode(errors="surrogatepass"))
 
     def _decrypt(self, value: bytes) -> str:
-        return self._fernet().decrypt(value).decode()
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return self._fernet().decrypt(value).decode(errors="surrogatepass")
+        except InvalidToken as error:
+            raise StoreError(
+                f"vault {self.folder}: its contents were written under another key; restore "
+                "the file `key` that belongs to it"
+            ) from error
 
 
 def default_vault_folder(store_id: str) -> Path:
@@ -161,10 +175,10 @@ def _read_or_make_key(path: Path) -> bytes:
             pass  # another process made the key first: its key is the vault's
         finally:
             draft.unlink()
-    text = path.read_text(encoding="ascii").strip()
-    if len(text) != 2 * KEY_BYTES:
+    text = path.read_text(encoding="latin-1").strip()
+    if len(text) != 2 * KEY_BYTES or not set(text) <= set("0123456789abcdef"):
         raise StoreError(
-            f"vault key {path}: expected {2 * KEY_BYTES} hexadecimal digits, found {len(text)}; "
-            "restore the file from a backup"
+            f"vault key {path}: expected {2 * KEY_BYTES} hexadecimal digits, found {len(text)} "
+            "characters of another kind; restore the file from a backup"
         )
     return bytes.fromhex(text)

@@ -65,7 +65,8 @@ def _studies(tables: dict[str, list[dict[str, Any]]]) -> Check:
     offered = {row["study_id"] for row in tables["volumes"]}
     waiting = {row["owner_id"] for row in tables["waiting"] if row["owner_kind"] == "study"}
     accepted = {row["study_id"] for row in tables["study_reports"]} - waiting
-    return _partition("studies", offered, accepted, [], waiting)
+    aside = {row["item"] for row in tables["quarantine"] if row["stage"] == "pair"} & offered
+    return _partition("studies", offered, accepted, aside, waiting)
 
 
 def _reports(tables: dict[str, list[dict[str, Any]]]) -> Check:

@@ -51,7 +51,7 @@ class MemorySource:
     def __init__(self, samples: Sequence[Sample]) -> None:
         """`samples` in the order of their numbers."""
         self.samples = tuple(samples)
-        columns = ("sample_id", "patient_id", "study_id", "anatomies", "states", "texts")
+        columns = ("sample_id", "patient_id", "study_id", "anatomies", "states", "texts", "labels")
         self.rows = pa.table(
             {name: [_plain(getattr(one, name)) for one in samples] for name in columns}
             | {"shape_zyx": [list(one.image_zyx.shape) for one in samples]}
@@ -148,4 +148,6 @@ def _ball(centre_zyx: np.ndarray[Any, Any], radii_zyx: tuple[float, float, float
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value

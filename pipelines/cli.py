@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.console import one_sentence, print_summary
+from fvlm_data.console import err, print_summary
+from fvlm_data.errors import FvlmError
 
 app = typer.Typer(
     name="fvlm-flow",
@@ -34,11 +36,17 @@ def run(
     """Run the flow `curate` on Dask, with Prefect's temporary server (or PREFECT_API_URL's)."""
     from fvlm_data.config import load_config
 
-    with one_sentence():
+    try:
         load_config(config)  # a fault is told at once, not after the server's start
         from pipelines.curate import curate
 
         print_summary(curate(str(config), stage), as_json=as_json)
+    except FvlmError as error:
+        err.print(f"error: {error}", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped; what is settled is kept: run again to go on", markup=False)
+        sys.exit(130)
 
 
 def main() -> None:

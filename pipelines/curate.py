@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator, Sequence  # noqa: TC003 - Prefect resolves the annotations
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,6 +14,8 @@ import dask
 from distributed import KilledWorker, as_completed
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed
 
 import fvlm_data.curate
@@ -186,7 +188,7 @@ def _curate(config: Config, stages: Sequence[str]) -> Summary:
             last[stage] = now
             logger.info("%s: %d of %d", stage, done, total)
 
-    with task_runner(config.execution) as runner:
+    with _server_named(), task_runner(config.execution) as runner:
         mapper = DaskMapper(runner, connect(runner), config.execution.resources)
         summary = fvlm_data.curate.curate(config, stages, mapper=mapper, progress=progress)
     for title, counts in (
@@ -197,3 +199,15 @@ def _curate(config: Config, stages: Sequence[str]) -> Summary:
         logger.info("%s: %s", title, counts or "nothing")
     logger.info("run %s: done in %.0f s", summary.run_id, summary.seconds)
     return summary
+
+
+@contextmanager
+def _server_named() -> Iterator[None]:
+    """Give the workers the address of this flow's server.
+
+    Without one in their settings, each would start a temporary server of its own.
+    """
+    with get_client(sync_client=True) as client:
+        address = str(client.api_url)
+    with temporary_settings(updates={PREFECT_API_URL: address}):
+        yield

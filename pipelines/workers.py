@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 from typing import TYPE_CHECKING, Any
 
 from distributed import Nanny, Scheduler, SpecCluster
+from distributed.security import Security
 from prefect_dask import DaskTaskRunner
 
 from fvlm_data.errors import ConfigError, FvlmError
@@ -48,18 +50,27 @@ def local_cluster(workers: int, offered: Mapping[str, float]) -> SpecCluster:
     """A scheduler and `workers` processes of one thread each on the loopback interface.
 
     The first worker offers all resources that stages ask for, so that work for one GPU runs one
-    batch at a time. distributed's LocalCluster gives every worker the same resources.
+    batch at a time. distributed's LocalCluster gives every worker the same resources. A
+    scheduler runs whatever it is sent, so only this process, by a passing certificate, may
+    speak to it: other users of the machine may not.
     """
-    common: dict[str, Any] = {
+    security = Security.temporary()
+    place: dict[str, Any] = {
         "host": "127.0.0.1",
-        "nthreads": 1,
+        "protocol": "tls://",
+        "security": security,
         "dashboard": False,
+    }
+    common: dict[str, Any] = {
+        **place,
+        "nthreads": 1,
         "memory_limit": 0,  # a batch may need most of the memory; there are no results to spill
+        "silence_logs": logging.WARNING,
     }
     return SpecCluster(
         scheduler={
             "cls": Scheduler,
-            "options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
+            "options": {**place, "port": 0, "dashboard_address": "127.0.0.1:0"},
         },
         workers={
             number: {
@@ -68,6 +79,8 @@ def local_cluster(workers: int, offered: Mapping[str, float]) -> SpecCluster:
             }
             for number in range(workers)
         },
+        security=security,
+        silence_logs=logging.WARNING,
     )
 
 

@@ -44,7 +44,8 @@ def anatomy_text(
     normal only if one says so, else not mentioned; the setting `normal: reference` takes it for
     normal whenever the impression does not speak of it.
 
-    `implied` gives the findings that each finding implies.
+    `implied` gives the findings that each finding implies. Findings of other sections (what a
+    clinician asks for, an earlier scan) do not count.
     """
     about = [
         sentence
@@ -52,7 +53,14 @@ def anatomy_text(
         for sentence in study.sentences
         if sentence["section"] == section and anatomy in sentence["anatomies"]
     ]
-    findings = finding_set(f for f in study.findings if f["anatomy"] == anatomy)
+    read = {
+        (s["report_id"], s["sentence"]) for s in study.sentences if s["section"] in READ_SECTIONS
+    }
+    findings = finding_set(
+        finding
+        for finding in study.findings
+        if finding["anatomy"] == anatomy and (finding["report_id"], finding["sentence"]) in read
+    )
     state = _state(anatomy, about, findings, config)
     sentences = [sentence["text"] for sentence in about]
     template = config.template.format(anatomy=name)

@@ -54,6 +54,10 @@ class PairConfig(BaseModel):
 
     @model_validator(mode="after")
     def _template_names_anatomy(self) -> PairConfig:
-        if "{anatomy}" not in self.template:
-            raise ValueError("template must hold {anatomy}")
+        try:
+            named = "\x00" in self.template.format(anatomy="\x00")
+        except (ValueError, LookupError, AttributeError):
+            named = False
+        if not named:
+            raise ValueError("template must hold {anatomy} and no other braces")
         return self

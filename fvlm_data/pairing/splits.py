@@ -21,17 +21,18 @@ def assign_split(
     patient_id: str,
     fractions: SplitFractions,
     named: str | None = None,
-    known: str | None = None,
+    known: Split | None = None,
 ) -> Split:
     """The split of one patient.
 
-    `named` is what the external file says and wins; `known` is what an earlier run decided and
-    stays; a new patient falls by keyed hash of the id, so that the others do not move.
+    `named` is what the external file says and wins; `known` is what an earlier run wrote (from
+    a file that is gone, too) and stays; a new patient falls by keyed hash of the id, so that the
+    others do not move.
     """
     if named is not None:
         return Split(patient_id=patient_id, split=named, source="file")
     if known is not None:
-        return Split(patient_id=patient_id, split=known, source="hash")
+        return known
     drawn = fraction(key, "split", patient_id)
     if drawn < fractions.train:
         name = "train"
@@ -52,7 +53,7 @@ def read_split_file(path: Path, key: bytes) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(
             f"split file {path}: cannot be read ({type(error).__name__}); expected a UTF-8 CSV"
         ) from error

@@ -12,7 +12,7 @@ from fvlm_data.pairing.anatomy_text import StudyText, anatomy_text
 from fvlm_data.pairing.splits import assign_split, read_split_file
 from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
-from schemas import StudyReport, Waiting
+from schemas import Split, StudyReport, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ def split_stage(config: PairConfig) -> Stage:
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
         named = _named_splits(context, config)
         rows = context.store.read_items("splits", "patient_id", [item.id for item in items])
-        known = {row["patient_id"]: row["split"] for row in rows if row["source"] == "hash"}
+        known = {row["patient_id"]: Split(**row) for row in rows}
         for item in items:
             split = assign_split(
                 context.vault.key, item.id, config.split, named.get(item.id), known.get(item.id)
@@ -104,22 +104,27 @@ def pair_stage(config: PairConfig) -> Stage:
 def derive_waiting(context: Context) -> int:
     """Write anew which studies and reports wait for their other half; returns how many do.
 
-    A study waits for a report or, having one, for a mask of any of its volumes; a report waits
-    for its study. What waited before keeps the run that first saw it.
+    A study waits for a report until it is paired with one, then for a mask of any of its
+    volumes; a report waits for its study. What pairing has set aside does not wait. What waited
+    before keeps the run that first saw it.
     """
-    matches = _matches(context)
-    joined = {report for reports in matches.by_study.values() for report, _ in reports}
+    pairs = context.store.read("study_reports", ["study_id", "report_id"])
+    paired = set(pairs["study_id"].to_pylist())
+    joined = set(pairs["report_id"].to_pylist())
+    aside = set(
+        context.store.read("quarantine", ["item"], [("stage", "=", "pair")])["item"].to_pylist()
+    )
     volumes = context.store.read("volumes", ["study_id", "volume_id"]).to_pylist()
     masked = set(context.store.read("masks", ["volume_id"])["volume_id"].to_pylist())
     segmented = {row["study_id"] for row in volumes if row["volume_id"] in masked}
     waits: dict[tuple[str, str], str] = {}
-    for study in {row["study_id"] for row in volumes}:
-        if study not in matches.by_study:
+    for study in {row["study_id"] for row in volumes} - aside:
+        if study not in paired:
             waits["study", study] = "report"
         elif study not in segmented:
             waits["study", study] = "mask"
     for report in context.store.read("reports", ["report_id"])["report_id"].to_pylist():
-        if report not in joined and report not in matches.conflicts:
+        if report not in joined | aside:
             waits["report", report] = "study"
     before = {
         (row["owner_kind"], row["owner_id"], row["waits_for"]): row["since_run"]

@@ -45,7 +45,7 @@ POOL_RIM = 3
 """A pool: 100 even coarse voxels (about 3 ml) joined, with a rim of three (partial volume)."""
 LEAST_LUNG_ML = 20.0
 LEAST_BONE_ML = 2.0
-THIN_VOXELS = 3
+THIN_VOXELS = 2
 """How far a lung may thin out from its thick part, in coarse voxels (the bases' sickles)."""
 JOINED_SHARE = 0.15
 """A lung that is split in two has at least this share of both in each half."""

@@ -96,6 +96,9 @@ class FindingTerm(_Entry):
     )
     ct_rate: str | None = Field(default=None, description="column of CT-RATE's labels")
     implies: tuple[str, ...] = Field(default=(), description="findings that come with it")
+    lasting: bool = Field(
+        default=False, description="whether what once was still is: a removed organ, an implant"
+    )
     prompts: Prompts = Field(description="zero-shot prompts")
     synonyms: tuple[str, ...] = Field(default=(), description="phrases that name it alone")
     observations: tuple[str, ...] = Field(
@@ -111,6 +114,7 @@ class CueRule(_Entry):
     phrases: tuple[str, ...]
     at_end: bool = Field(default=False, description="only where no word of the clause follows")
     reach: int | None = Field(default=None, description="words that it reaches; none: its scope")
+    local: bool = Field(default=False, description="scope ends at the nearest comma")
     across: bool = Field(default=False, description="scope is the sentence, not the clause")
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
@@ -23,6 +23,9 @@ from fvlm_data.segment.precomputed import Candidate, Precomputed
 from fvlm_data.segment.threshold import Threshold
 from fvlm_data.segment.totalsegmentator import load_totalsegmentator
 from fvlm_data.stage import Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLASSES = {1: "lung_upper_lobe_left", 2: "lung_upper_lobe_right", 200: "liver"}
 
@@ -96,7 +99,7 @@ class TestPrecomputed(BackendSuite):
     """The mask is stored in RAS, whatever the volume's order."""
 
     @pytest.fixture(autouse=True)
-    def _place(self, tmp_path: Path, chest: VolumeImage, kit: SimpleNamespace):
+    def _place(self, tmp_path: Path, chest: VolumeImage, kit: SimpleNamespace) -> None:
         self.path = tmp_path / "mask.nii.gz"
         kit.save(self.path, *kit.turned(sides(chest), chest.affine_ras, "RAS"))
 
@@ -126,7 +129,7 @@ class TestTotalSegmentator(BackendSuite):
     """With a stand-in of the library's modules; the weights are not at hand."""
 
     @pytest.fixture(autouse=True)
-    def _library(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    def _library(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         self.calls: list[dict[str, Any]] = []
         self.weights = tmp_path / "weights"
         (self.weights / "Dataset297_Total").mkdir(parents=True)
@@ -211,7 +214,9 @@ class TestTotalSegmentator(BackendSuite):
         assert (made.class_system, made.classes) == ("totalsegmentator_task", {1: "body"})
 
 
-def test_without_the_library_there_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path):
+def test_without_the_library_there_is_one_clear_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
     monkeypatch.setitem(sys.modules, "totalsegmentator", None)
     monkeypatch.setenv("TOTALSEG_HOME_DIR", str(tmp_path))
     monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path))

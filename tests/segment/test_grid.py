@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations, product
 
 import numpy as np
@@ -62,7 +63,9 @@ def test_canonical_and_back(codes: str, angle: float):
         (lambda a: a * 0, "cannot be inverted"),
     ],
 )
-def test_another_grid_is_refused_with_numbers(change, said):
+def test_another_grid_is_refused_with_numbers(
+    change: Callable[[np.ndarray], np.ndarray], said: str
+):
     affine = np.diag([0.7, 0.7, 2.0, 1.0])
     result = reoriented(np.zeros((50, 50, 10), np.uint8), affine, (50, 50, 10), affine, 0.05)
     assert isinstance(result, np.ndarray)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,10 +12,24 @@ from fvlm_data.segment import known_anatomies, load_anatomy_classes, merge_label
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.merge import known_systems
 
-TRAINED = (
-    "adrenal_gland aorta bladder colon esophagus gallbladder heart kidney liver lung pancreas "
-    "portal_vein sacrum small_intestine spleen stomach"
-).split()
+TRAINED = [
+    "adrenal_gland",
+    "aorta",
+    "bladder",
+    "colon",
+    "esophagus",
+    "gallbladder",
+    "heart",
+    "kidney",
+    "liver",
+    "lung",
+    "pancreas",
+    "portal_vein",
+    "sacrum",
+    "small_intestine",
+    "spleen",
+    "stomach",
+]
 
 
 @pytest.mark.parametrize("system", ["totalsegmentator_v1", "totalsegmentator_v2", "phantom"])
@@ -70,7 +86,7 @@ def test_a_group_yields_to_the_anatomy_within_it():
 
 
 @given(st.permutations(TRAINED), st.integers(1, 16), st.randoms())
-def test_the_order_asked_for_changes_values_only(order: list[str], count: int, random):
+def test_the_order_asked_for_changes_values_only(order: list[str], count: int, random: Random):
     asked = order[:count]
     classes = recorded_classes("totalsegmentator_v2")
     labels = np.array([random.choice([0, *classes]) for _ in range(50)], np.uint8)

@@ -117,13 +117,14 @@ def test_threshold_finds_lungs_of_the_chest(real_data: Path):
 
 
 def test_threshold_against_totalsegmentator_on_the_same_lungs(real_data: Path):
-    """Lung bases only: the model counts vessels and partial volume, the threshold air."""
+    """Only the thin bases of the lungs, the hardest part: the model sees more of them."""
     volume = load(real_data / "example_ct_sm.nii.gz")
     labels = Threshold()(volume).labels
     model = read_nifti((real_data / "example_seg.nii.gz").read_bytes()).data
-    for side, lobes in ((LUNG_LEFT, (10, 11)), (LUNG_RIGHT, (12, 13, 14))):
+    for side, lobes, dice in ((LUNG_LEFT, (10, 11), 0.74), (LUNG_RIGHT, (12, 13, 14), 0.9)):
         ours, theirs = labels == side, np.isin(model, lobes)
-        assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > 0.8
+        assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > dice
+        assert (ours & theirs).sum() > 0.95 * ours.sum()
     gut = np.isin(model, (6, 18, 19, 20))
     assert not np.isin(labels[gut], (LUNG_LEFT, LUNG_RIGHT)).any()
 

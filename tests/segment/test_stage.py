@@ -175,7 +175,7 @@ class TestSetAside:
     """Each fault ends as one quarantine row with a sentence, and the rest of the batch goes on."""
 
     @pytest.fixture(autouse=True)
-    def _good(self, bench: Any, kit: SimpleNamespace, masks: Path):
+    def _good(self, bench: Any, kit: SimpleNamespace, masks: Path) -> None:
         self.good = bench.add_volume(image(9), kit.ras, volume_name="good")
         kit.save(masks / "good.nii.gz", organs(), kit.ras)
         self.volume = bench.add_volume(image(), kit.ras, volume_name="bad")

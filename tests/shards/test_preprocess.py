@@ -123,7 +123,7 @@ def test_axes_point_left_back_and_up_in_all_48_orders(order: Any, signs: Any):
 @given(
     spacing=st.tuples(*[st.floats(0.4, 5.0)] * 3),
     target=st.tuples(*[st.floats(0.7, 3.5)] * 3),
-    angle=st.floats(-0.5, 0.5),
+    angle=st.integers(-500, 500).map(lambda number: number / 1000),  # ITK fails on subnormals
 )
 def test_resampling_equals_simpleitk_and_a_plain_reference(spacing: Any, target: Any, angle: float):
     image, label = scene((21, 19, 13))

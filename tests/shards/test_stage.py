@@ -285,6 +285,31 @@ def test_temporary_folders_are_removed_even_when_a_batch_is_given_up(
     assert not list(folder.iterdir())
 
 
+def test_two_runs_at_once_that_cut_differently_give_each_sample_once(
+    world: Any, small: ShardConfig
+):
+    for number in range(4):
+        world.add(number)
+    stage = shard_stage(small)
+    first = pending(world.context, stage).batches
+    world.add(7)
+    second = pending(world.context, stage).batches
+    for one, two in zip(first, second, strict=True):
+        settle(world.context, stage, one)
+        settle(world.context, stage, two)
+        assert len(read_all(world)) == len(world.samples())
+    tidy_shards(world.context, keep_hours=0)
+    assert read_all(world).keys() == world.samples().keys()
+    assert len(world.samples()) == 5
+    listed = ShardDataset(world.store.url, "train").rows
+    assert set(zip(*(listed[c].to_pylist() for c in ("sample_id", "shard")), strict=True)) == set(
+        zip(
+            *(world.store.read("samples")[c].to_pylist() for c in ("sample_id", "shard")),
+            strict=True,
+        )
+    )
+
+
 def test_mixed_batches_make_a_shard_for_each_split(world: Any, small: ShardConfig):
     world.add(1)
     world.add(2, "test")

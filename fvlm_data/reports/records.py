@@ -1,0 +1,110 @@
+"""What a parsed report is made of. All offsets are characters of the report's text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SectionName = Literal[
+    "findings", "impression", "technique", "clinical_information", "comparison", "other"
+]
+Status = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family"]
+State = Literal["abnormal", "normal_stated", "not_mentioned"]
+Laterality = Literal["left", "right", "bilateral"]
+Severity = Literal["mild", "moderate", "severe"]
+
+ASSERTING_SECTIONS: frozenset[str] = frozenset({"findings", "impression", "other"})
+"""Sections whose sentences tell what this examination shows; the others ask or look back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A section header or a sub-header (`LUNGS:`), which belongs to no sentence.
+
+    `section` is the name of the section that a section header opens, none for a sub-header;
+    `anatomies` are those that a sub-header names.
+    """
+
+    start: int
+    end: int
+    section: SectionName | None
+    anatomies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The content of a section, its header left out."""
+
+    name: SectionName
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence: `text == report_text[start:end]`; `anatomies` are sorted ids."""
+
+    text: str
+    start: int
+    end: int
+    section: SectionName
+    anatomies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingMention:
+    """One mention of a finding; `sentence` is an index into `ParsedReport.sentences`."""
+
+    finding: str
+    anatomy: str
+    status: Status
+    laterality: Laterality | None
+    sentence: int
+    start: int
+    end: int
+    severity: Severity | None = None
+    size_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A sentence that calls an anatomy normal, or denies that anything is wrong with it."""
+
+    anatomy: str
+    sentence: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnatomyState:
+    """What findings and impression together say of one anatomy.
+
+    `findings` are its mentions in asserting sections, `sentences` indices of the sentences that
+    speak of it, in order.
+    """
+
+    state: State
+    findings: tuple[FindingMention, ...] = ()
+    sentences: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedReport:
+    """A report taken apart. The text itself stays with the caller."""
+
+    headers: tuple[Header, ...]
+    sections: tuple[Section, ...]
+    sentences: tuple[Sentence, ...]
+    findings: tuple[FindingMention, ...]
+    normal: tuple[Verdict, ...]
+
+    def anatomy_states(self) -> dict[str, AnatomyState]:
+        """State of every anatomy of the vocabulary, by id (fvlm_data.reports.reconcile)."""
+        from fvlm_data.reports.reconcile import anatomy_states
+
+        return anatomy_states(self)
+
+    def ct_rate_labels(self) -> dict[str, int]:
+        """CT-RATE's 18 labels by column name: 1 where stated or held possible, else 0."""
+        from fvlm_data.reports.reconcile import ct_rate_labels
+
+        return ct_rate_labels(self)

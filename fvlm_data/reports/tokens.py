@@ -1,0 +1,112 @@
+"""Tokens: words of a sentence in the vocabulary's own spelling, with their place in the text.
+
+Only words that the vocabulary uses reach spaCy; every other word is the same placeholder. So
+nothing of a report can remain in spaCy's string store, whose size stays what the vocabulary
+makes it, however many reports are read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OTHER_WORD = "_"
+NUMBER = "0"
+
+_TOKEN = re.compile(
+    r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s]|_", re.UNICODE
+)
+_HYPHENS = frozenset("-\u2010\u2011")
+_BRITISH = (("oe", "e"), ("ae", "e"), ("isation", "ization"), ("ised", "ized"), ("yse", "yze"))
+_LONGEST_WORD = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Canonical words and their offsets; a hyphen within a word (ground-glass) is no token."""
+
+    words: tuple[str, ...]
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+def split(text: str) -> list[tuple[str, int, int]]:
+    """Raw tokens of a text: lower-case word, start, end."""
+    made: list[tuple[str, int, int]] = []
+    for found in _TOKEN.finditer(text):
+        start, end = found.span()
+        word = found[0]
+        if word in _HYPHENS and 0 < start and end < len(text):
+            before, after = text[start - 1], text[end]
+            if before.isalnum() and after.isalnum():
+                continue
+        made.append((word.lower().replace("\u2019", "'"), start, end))
+    return made
+
+
+class Lexicon:
+    """The words of all phrases, and the way from a word of a report to one of them."""
+
+    def __init__(self, phrases: Iterable[str]) -> None:
+        raw = {word for phrase in phrases for word, _, _ in split(phrase)}
+        self._raw = frozenset(word for word in raw if not word[0].isdigit())
+        self.canonical = lru_cache(maxsize=100_000)(self._canonical)
+
+    def tokens(self, text: str) -> Tokens:
+        """Canonical words of a text with their offsets."""
+        pieces = split(text)
+        return Tokens(
+            tuple(self.canonical(word) for word, _, _ in pieces),
+            tuple(start for _, start, _ in pieces),
+            tuple(end for _, _, end in pieces),
+        )
+
+    def phrase(self, phrase: str) -> tuple[str, ...]:
+        """Canonical words of a phrase of the vocabulary."""
+        return tuple(self.canonical(word) for word, _, _ in split(phrase))
+
+    def _canonical(self, word: str) -> str:
+        if word[0].isdigit():
+            return NUMBER
+        if not word[0].isalpha():
+            return word if word in self._raw else OTHER_WORD
+        if len(word) > _LONGEST_WORD:
+            return OTHER_WORD
+        if word.endswith("'s"):
+            word = word if word in self._raw else word[:-2]
+        for spelling in _spellings(word):
+            for form in (*_singulars(spelling), spelling):
+                if form in self._raw:
+                    return form
+        return OTHER_WORD
+
+
+def _spellings(word: str) -> list[str]:
+    """The word, and what it is in American spelling."""
+    american = word
+    for british, plain in _BRITISH:
+        american = american.replace(british, plain)
+    if len(american) > 5:
+        american = american.replace("our", "or")
+        if american.endswith("re"):
+            american = american[:-2] + "er"
+    return [word] if american == word else [word, american]
+
+
+def _singulars(word: str) -> list[str]:
+    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
+        return []
+    forms = [word[:-1]]
+    if word.endswith("es"):
+        forms.append(word[:-2])
+    if word.endswith("ies"):
+        forms.append(word[:-3] + "y")
+    return forms

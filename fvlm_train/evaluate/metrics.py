@@ -1,0 +1,133 @@
+"""Area under the ROC curve with intervals by resampling patients.
+
+Shapes: N samples, P patients, R resamples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_train.config import EvaluateConfig
+    from fvlm_train.evaluate.scoring import Score
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingScore:
+    """One finding: AUC with its interval (None where no resample has both kinds)."""
+
+    finding: str
+    anatomy: str
+    auc: float
+    low: float | None
+    high: float | None
+    positives: int
+    negatives: int
+    positive_patients: int
+    in_macro: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MacroScore:
+    """Mean AUC over the findings with enough positive patients; None where there is none."""
+
+    auc: float | None
+    low: float | None
+    high: float | None
+    findings: int
+    min_positive_patients: int
+    patients: int
+
+
+def score_findings(
+    scores: Sequence[Score], labels: Sequence[bool | None], config: EvaluateConfig
+) -> tuple[list[FindingScore], MacroScore]:
+    """AUC of each finding, highest first, and their mean; `labels` aligns with `scores`.
+
+    Unknown labels (None) are left out; findings without a positive or a negative sample have no
+    AUC and are not listed. All findings share the resampled patients, so that the interval of
+    the mean is that of the whole table. Ties count half (Mann-Whitney).
+    """
+    patients = sorted({score.patient_id for score in scores})
+    number = {patient: place for place, patient in enumerate(patients)}
+    rng = np.random.default_rng(config.seed)
+    share = np.full(len(patients), 1 / max(len(patients), 1))
+    weights_rp = (
+        rng.multinomial(len(patients), share, size=config.bootstrap_samples)
+        if patients
+        else np.zeros((config.bootstrap_samples, 0))
+    )
+    by_finding: dict[tuple[str, str], list[tuple[float, bool, int]]] = {}
+    for score, label in zip(scores, labels, strict=True):
+        if label is not None:
+            entry = (score.score, label, number[score.patient_id])
+            by_finding.setdefault((score.finding, score.anatomy), []).append(entry)
+    table, resampled = [], []
+    for (finding, anatomy), entries in by_finding.items():
+        score_n, positive_n, patient_n = (np.array(column) for column in zip(*entries, strict=True))
+        if positive_n.all() or not positive_n.any():
+            continue
+        auc_r = weighted_auc(score_n, positive_n, weights_rp[:, patient_n])
+        row = FindingScore(
+            finding=finding,
+            anatomy=anatomy,
+            auc=float(weighted_auc(score_n, positive_n, np.ones((1, len(score_n))))[0]),
+            low=_quantile(auc_r, (1 - config.confidence) / 2),
+            high=_quantile(auc_r, (1 + config.confidence) / 2),
+            positives=int(positive_n.sum()),
+            negatives=int((~positive_n).sum()),
+            positive_patients=len(set(patient_n[positive_n].tolist())),
+            in_macro=len(set(patient_n[positive_n].tolist())) >= config.min_positive_patients,
+        )
+        table.append(row)
+        if row.in_macro:
+            resampled.append(auc_r)
+    macro = _macro(table, resampled, len(patients), config)
+    return sorted(table, key=lambda row: (-row.auc, row.finding)), macro
+
+
+def weighted_auc(score_n: Array, positive_n: Array, weights_rn: Array) -> Array:
+    """AUC (R,) under each row of sample weights; NaN where one kind has no weight."""
+    order = np.argsort(score_n, kind="stable")
+    ordered = score_n[order]
+    firsts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    weights_rn = weights_rn[:, order].astype(np.float64)
+    positive_rg = np.add.reduceat(weights_rn * positive_n[order], firsts, axis=1)
+    negative_rg = np.add.reduceat(weights_rn * ~positive_n[order], firsts, axis=1)
+    below_rg = np.cumsum(negative_rg, axis=1) - negative_rg / 2
+    pairs_r = positive_rg.sum(axis=1) * negative_rg.sum(axis=1)
+    won_r: Array = (positive_rg * below_rg).sum(axis=1)
+    return np.divide(won_r, pairs_r, out=np.full_like(won_r, np.nan), where=pairs_r > 0)
+
+
+def _macro(
+    table: Sequence[FindingScore],
+    resampled: Sequence[Array],
+    patients: int,
+    config: EvaluateConfig,
+) -> MacroScore:
+    aucs = [row.auc for row in table if row.in_macro]
+    # a resample that lost all positives of one finding averages the others
+    auc_fr = np.array(resampled) if resampled else np.full((1, 1), np.nan)
+    known_r = (~np.isnan(auc_fr)).sum(axis=0)
+    mean_r = np.nansum(auc_fr, axis=0)[known_r > 0] / known_r[known_r > 0]
+    return MacroScore(
+        auc=float(np.mean(aucs)) if aucs else None,
+        low=_quantile(mean_r, (1 - config.confidence) / 2),
+        high=_quantile(mean_r, (1 + config.confidence) / 2),
+        findings=len(aucs),
+        min_positive_patients=config.min_positive_patients,
+        patients=patients,
+    )
+
+
+def _quantile(values: Array, share: float) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, share)) if known.size else None

@@ -1,0 +1,80 @@
+"""Runs of the whole chain on phantoms, and the comparison of what two runs left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import schemas
+from fvlm_data.config import Config, load_config
+from fvlm_data.curate import curate
+from fvlm_data.shards import ShardDataset
+from fvlm_data.store import Store
+
+VOLATILE = {
+    "ledger": ("run_id",),
+    "waiting": ("since_run",),
+    "inputs": ("modified_ns",),
+}
+PLACEMENT = ("shard", "index", "offset_z")
+
+
+def chain_config(store: Path, phantom: Path, **changes: Any) -> Config:
+    """A configuration of the whole chain over a phantom folder."""
+    values: dict[str, Any] = {
+        "store": str(store),
+        "sources": [{"kind": "dicom", "path": str(phantom / "dicom"), "name": "phantom"}],
+        "reports": [
+            {"path": str(phantom / "reports_chest.csv")},
+            {"path": str(phantom / "reports_abdomen.csv")},
+        ],
+        "segment": {
+            "backend": "precomputed",
+            "precomputed": {
+                "masks": str(phantom / "masks" / "manifest.csv"),
+                "classes": str(phantom / "masks" / "classes.yaml"),
+            },
+        },
+        "shard": {"spacing_mm": [6.0, 6.0, 6.0], "dtype": "uint8", "samples_per_shard": 3},
+        "pair": {"split": {"train": 0.5, "validation": 0.0, "test": 0.5}},
+    }
+    overrides = [f"{place}={json.dumps(value)}" for place, value in changes.items()]
+    return load_config(None, overrides, values)
+
+
+def run_chain(config: Config, **options: Any) -> Any:
+    """All stages in this process."""
+    return curate(config, **options)
+
+
+def snapshot(store: Path, *, placement: bool = True) -> dict[str, list[str]]:
+    """All table rows without what may differ between runs, and the hash of every sample."""
+    opened = Store.open(store)
+    content: dict[str, list[str]] = {}
+    for name in schemas.TABLES:
+        dropped = set(VOLATILE.get(name, ()))
+        if name == "samples" and not placement:
+            dropped |= set(PLACEMENT)
+        content[name] = sorted(
+            json.dumps({k: v for k, v in row.items() if k not in dropped}, sort_keys=True)
+            for row in opened.read(name).to_pylist()
+        )
+    content["arrays"] = sample_hashes(store)
+    return content
+
+
+def sample_hashes(store: Path) -> list[str]:
+    """Hash of image and label of every sample, as the trainer reads them."""
+    from fvlm_data.hashing import array_sha256
+
+    hashes = []
+    for split in ("train", "validation", "test"):
+        if not Store.open(store).files(f"shards/{split}"):
+            continue
+        dataset = ShardDataset(str(store), split)
+        for number in range(len(dataset)):
+            sample = dataset[number]
+            digest = array_sha256(sample.image_zyx, sample.label_zyx)
+            hashes.append(f"{sample.sample_id} {digest}")
+    return sorted(hashes)

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.e2e.chain import chain_config, run_chain, snapshot
+
+from fvlm_data.store import Store
+from fvlm_data.verify import verify
+
+
+def _worked(counts: dict[str, int]) -> int:
+    return counts.get("accepted", 0) + counts.get("set_aside", 0)
+
+
+@pytest.mark.slow
+def test_a_study_that_arrives_later_is_all_that_is_done(
+    phantom: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    grown = tmp_path / "phantom"
+    shutil.copytree(phantom, grown)
+    patients = sorted((grown / "dicom").iterdir())
+    aside = tmp_path / "aside"
+    shutil.move(patients[-1], aside)
+    store = tmp_path / "store"
+    config = chain_config(store, grown)
+    run_chain(config)
+    shutil.move(aside, patients[-1])
+    summary = run_chain(config)
+
+    series = {path.parent for path in patients[-1].rglob("*") if path.is_file()}
+    assert 0 < _worked(summary.stages["ingest"]) <= len(series)
+    assert snapshot(store, placement=False) == snapshot(undisturbed, placement=False)
+    assert all(check.passed for check in verify(Store.open(store)))
+
+
+@pytest.mark.slow
+def test_a_late_report_redoes_its_study_only(
+    phantom: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    late = tmp_path / "phantom"
+    shutil.copytree(phantom, late)
+    table = late / "reports_chest.csv"
+    with table.open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.reader(handle))
+    store = tmp_path / "store"
+    _write(table, rows[:-1])
+    run_chain(chain_config(store, late))
+    _write(table, rows)
+    summary = run_chain(chain_config(store, late))
+
+    assert _worked(summary.stages["reports"]) == 1
+    assert _worked(summary.stages["pair"]) <= 1
+    assert _worked(summary.stages["ingest"]) == 0
+    assert snapshot(store, placement=False) == snapshot(undisturbed, placement=False)
+
+
+@pytest.mark.slow
+def test_shuffled_inputs_give_the_same(phantom: Path, undisturbed: Path, tmp_path: Path) -> None:
+    """Rows of report files in reverse order, files written anew in reverse order."""
+    shuffled = tmp_path / "phantom"
+    for path in sorted((p for p in phantom.rglob("*") if p.is_file()), reverse=True):
+        target = shuffled / path.relative_to(phantom)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    for name in ("reports_chest.csv", "reports_abdomen.csv"):
+        with (shuffled / name).open(encoding="utf-8", newline="") as handle:
+            head, *rows = csv.reader(handle)
+        _write(shuffled / name, [head, *reversed(rows)])
+    store = tmp_path / "store"
+    run_chain(chain_config(store, shuffled))
+    assert snapshot(store) == snapshot(undisturbed)
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        csv.writer(handle).writerows(rows)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parent))  # test modules share series.py
+
+from fvlm_data.ingest.config import IngestConfig, SourceConfig
+from fvlm_data.ingest.discover import discover
+from fvlm_data.ingest.stage import ingest_stage
+from fvlm_data.stage import Context, pending, settle
+from fvlm_data.store import Store
+from fvlm_data.vault import Vault
+
+
+@dataclass
+class Ingested:
+    """A store into which test folders are ingested, and questions to it."""
+
+    folder: Path
+    context: Context
+    config: IngestConfig = field(default_factory=IngestConfig)
+    naming: Any = "plain"
+
+    def run(self, *sources: SourceConfig) -> Counter[str]:
+        counts = discover(self.context, sources, self.naming)
+        return counts + self.settle(*sources)
+
+    def settle(self, *sources: SourceConfig) -> Counter[str]:
+        stage = ingest_stage(self.config, sources)
+        counts: Counter[str] = Counter()
+        for batch in pending(self.context, stage).batches:
+            counts += settle(self.context, stage, batch)
+        return counts
+
+    def dicom(self, folder: Path) -> Counter[str]:
+        return self.run(SourceConfig(kind="dicom", path=folder, name="hospital"))
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        rows = self.context.store.read(table).to_pylist()
+        return sorted(rows, key=lambda row: [repr(value) for value in row.values()])
+
+    def volumes(self) -> list[dict[str, Any]]:
+        return self.rows("volumes")
+
+    def volume(self) -> dict[str, Any]:
+        (row,) = self.volumes()
+        return row
+
+    def image(self, row: dict[str, Any]) -> NDArray[Any]:
+        """Voxels (i, j, k) of a volume's file."""
+        path = Path(self.context.store.location(row["path"]))
+        return np.asarray(nib.load(path).dataobj)
+
+    def reasons(self) -> dict[str, int]:
+        """Number of files set aside, by `kind:reason`."""
+        counts: Counter[str] = Counter()
+        for row in self.rows("quarantine"):
+            counts[f"{row['kind']}:{row['reason']}"] += len(row["source_files"])
+        return dict(counts)
+
+    def check_conserved(self) -> None:
+        """Every file that was ever offered stands in exactly one place."""
+        ended = Counter(token for row in self.volumes() for token in row["source_files"])
+        ended.update(token for row in self.rows("quarantine") for token in row["source_files"])
+        assert ended == Counter(row["token"] for row in self.rows("inputs"))
+
+
+def make_ingested(folder: Path) -> Ingested:
+    context = Context(Store.create(folder / "store"), Vault.open(folder / "secrets"), "run")
+    return Ingested(folder, context)
+
+
+@pytest.fixture
+def ingested(tmp_path: Path) -> Ingested:
+    return make_ingested(tmp_path)

@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fvlm_data.qc import write_qc
+from fvlm_data.qc.figures import read_figures
+from fvlm_data.qc.png import png_bytes
+from fvlm_data.qc.thumbnails import ANATOMIES, colour_of, read_thumbnails, slice_picture
+from fvlm_data.segment.library_classes import recorded_classes
+from fvlm_data.segment.merge import known_anatomies
+from fvlm_data.segment.nifti import label_map_bytes
+from fvlm_data.stage import Context
+from fvlm_data.store import Store
+from fvlm_data.vault import Vault
+from schemas import (
+    AnatomyText,
+    Input,
+    Mask,
+    Quarantined,
+    Sample,
+    StudyReport,
+    Volume,
+    VolumeCheck,
+    Waiting,
+)
+
+LIVER = 5
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(Store.create(tmp_path / "store"), Vault.open(tmp_path / "vault"), "run_7")
+
+
+def volume(number: int, store: Store) -> Volume:
+    name = f"v_{number:020x}"
+    path = f"volumes/00/{name}.nii.gz"
+    image = np.random.default_rng(number).integers(-100, 200, (16, 12, 5)).astype(np.int16)
+    store.write_bytes(path, nib.Nifti1Image(image, np.eye(4)).to_bytes())
+    return Volume(
+        volume_id=name,
+        patient_id=f"p_{number}",
+        study_id=f"st_{number // 2}",
+        series_id=f"se_{number}",
+        path=path,
+        source_files=(),
+        shape=(16, 12, 5),
+        spacing_mm=(1.0, 1.0, 1.0),
+        affine_ras=tuple(float(x) for x in np.eye(4).ravel()),
+        orientation="RAS",
+        content_sha256="",
+        hu_min=0,
+        hu_max=0,
+        rescale_decision="already_hu",
+        body_region_header=None,
+        contrast_header=None,
+        kernel=None,
+        manufacturer=None,
+        acquired_on=None,
+        age_years=None,
+        sex=None,
+    )
+
+
+def mask(of: Volume, store: Store, name: str = "liver", ml: float = 1500.0) -> Mask:
+    path = f"masks/00/{of.volume_id}.total.nii.gz"
+    labels = np.zeros(of.shape, np.uint8)
+    labels[3:9, 3:9, 1:4] = LIVER
+    store.write_bytes(path, label_map_bytes(labels, np.eye(4)))
+    values = {name: value for value, name in recorded_classes("totalsegmentator_v2").items()}
+    return Mask(
+        volume_id=of.volume_id,
+        task="total",
+        class_system="totalsegmentator_v2",
+        class_name=name,
+        class_value=values[name],
+        voxels=1,
+        volume_ml=ml,
+        bbox=(0, 0, 0, 1, 1, 1),
+        touches_border=False,
+        path=path,
+        content_sha256="",
+        backend="precomputed",
+        backend_version="1",
+    )
+
+
+@pytest.fixture
+def full(context: Context) -> Context:
+    store = context.store
+    volumes = [volume(n, store) for n in range(4)]
+    store.replace_all("volumes", volumes)
+    masks = [mask(v, store, ml=1000.0 + 100 * n) for n, v in enumerate(volumes[:3])]
+    masks.append(mask(volumes[0], store, "kidney_left", 150.0))
+    masks.append(mask(volumes[0], store, "kidney_right", 160.0))
+    store.replace_all("masks", masks)
+    store.replace_all(
+        "inputs",
+        [
+            Input(
+                kind="file",
+                token=f"f_{n}",
+                source="s",
+                item=f"se_{n // 10}" if n < 40 else None,
+                fingerprint="",
+                size_bytes=1,
+                modified_ns=0,
+            )
+            for n in range(45)
+        ],
+    )
+    store.replace_all(
+        "quarantine",
+        [
+            Quarantined(
+                kind=kind,
+                stage="ingest",
+                item=f"{reason}{n}",
+                reason=reason,
+                detail=f"{reason} number {n} <b>bold</b>",
+                source_files=("secret/path.dcm",),
+            )
+            for kind, reason, count in (
+                ("out_of_scope", "scout", 5),
+                ("fault", "gap", 2),
+                ("fault", "decode", 3),
+            )
+            for n in range(count)
+        ],
+    )
+    store.replace_all(
+        "waiting",
+        [Waiting(owner_kind="study", owner_id="st_9", waits_for="report", since_run="r")],
+    )
+    store.replace_all(
+        "study_reports",
+        [StudyReport(study_id="st_0", report_id="r_1", matched_by="study_uid", order=0)],
+    )
+    store.replace_all(
+        "anatomy_texts",
+        [
+            AnatomyText(
+                study_id=f"st_{n}",
+                anatomy="liver",
+                text="secret text",
+                state=state,
+                signature=0,
+                findings=(),
+                labels=(),
+                sources=(),
+            )
+            for n, state in enumerate(("abnormal", "not_mentioned", "not_mentioned"))
+        ],
+    )
+    store.replace_all(
+        "volume_checks",
+        [
+            VolumeCheck(
+                volume_id=v.volume_id,
+                body_region="abdomen",
+                contrast="enhanced",
+                flags=("liver_cut",),
+            )
+            for v in volumes[:3]
+        ],
+    )
+    return context
+
+
+class Strict(HTMLParser):
+    """Collects what a page would fetch, and whether all tags are closed."""
+
+    VOID = ("meta", "img", "line", "rect", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.fetched += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def page(context: Context) -> str:
+    path = write_qc(context)
+    assert path == "qc/index.html"
+    return context.store.read_bytes(path).decode()
+
+
+def test_an_empty_store_gives_a_page(context: Context):
+    text = page(context)
+    assert "Nothing was set aside" in text
+    assert "No volume is segmented yet" in text
+
+
+def test_the_page_is_whole_and_fetches_nothing(full: Context):
+    parser = Strict()
+    text = page(full)
+    parser.feed(text)
+    assert parser.open == []
+    assert len(parser.fetched) == 3
+    assert all(url.startswith("data:image/png;base64,") for url in parser.fetched)
+    assert "http" not in text.replace("http-equiv", "")
+    assert "<script" not in text
+
+
+def test_it_holds_no_text_of_reports_and_no_file_names(full: Context):
+    text = page(full)
+    assert "secret" not in text
+    assert "p_1" not in text
+    assert "<b>bold" not in text
+
+
+def test_the_same_store_gives_the_same_page(full: Context):
+    assert page(full) == page(full)
+
+
+def test_the_funnel(full: Context):
+    figures = read_figures(full.store)
+    assert dict(figures.images) == {
+        "files": 45,
+        "series": 4,
+        "volumes": 4,
+        "studies": 2,
+        "studies with a report": 1,
+        "samples": 0,
+    }
+
+
+def test_faults_come_first_then_the_most_frequent(full: Context):
+    found = [(s.kind, s.reason, s.count) for s in read_figures(full.store).set_aside]
+    assert found == [("fault", "decode", 3), ("fault", "gap", 2), ("out_of_scope", "scout", 5)]
+    text = page(full)
+    assert text.index("decode number 0") < text.index("scout number 0")
+
+
+def test_states_and_sizes(full: Context):
+    figures = read_figures(full.store)
+    assert figures.states == {"liver": {"abnormal": 1, "not_mentioned": 2}}
+    spreads = {s.anatomy: s for s in figures.spreads}
+    assert set(spreads) == {"liver", "kidney"}
+    assert spreads["liver"].percentiles_ml[2] == 1100.0
+    assert spreads["kidney"].percentiles_ml[2] == pytest.approx(310.0)
+    assert "2 (67 %)" in page(full)
+
+
+def test_samples_are_counted_by_split_and_patient(full: Context):
+    def sample(number: int) -> Sample:
+        return Sample(
+            sample_id=f"sa_{number}",
+            patient_id=f"p_{number // 2}",
+            study_id="st_0",
+            volume_id="v_0",
+            split="train",
+            shard="sh",
+            index=number,
+            offset_z=0,
+            shape_zyx=(1, 1, 1),
+            spacing_mm=(1.0, 1.0, 1.0),
+            affine_ras=(),
+            content_sha256="",
+            anatomies=(),
+            states=(),
+            signatures=(),
+            findings=(),
+            labels=(),
+            texts=(),
+            boxes=(),
+            age_years=None,
+            sex=None,
+            manufacturer=None,
+            kernel=None,
+        )
+
+    full.store.replace_all("samples", [sample(n) for n in range(3)])
+    assert read_figures(full.store).splits == (("train", 3, 2),)
+
+
+def test_a_damaged_file_costs_its_picture_only(full: Context):
+    store = full.store
+    first = store.read("volumes").to_pylist()[0]
+    store.write_bytes(first["path"], b"junk")
+    ids = [row["volume_id"] for row in store.read("volumes").to_pylist()]
+    shown = [picture.volume_id for picture in read_thumbnails(store, ids)]
+    assert len(shown) == 2
+    assert first["volume_id"] not in shown
+
+
+def test_a_picture_shows_the_right_side_on_the_left_and_the_front_on_top():
+    labels = np.zeros((60, 40), np.uint8)
+    liver = ANATOMIES.index("liver") + 1
+    labels[45:55, 30:36] = liver
+    picture = slice_picture(np.full((60, 40), -1000, np.int16), labels, aspect=1.0)
+    assert picture.shape == (160, 240, 3)
+    rows, columns = np.nonzero((picture == colour_of("liver")).all(axis=2))
+    assert columns.max() < 120
+    assert rows.max() < 80
+
+
+def test_anatomies_of_pictures_are_known_and_differ_in_colour():
+    assert set(ANATOMIES) <= set(known_anatomies())
+    assert len({colour_of(anatomy) for anatomy in ANATOMIES}) == len(ANATOMIES)
+
+
+def test_png_holds_the_pixels_in_order():
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    encoded = png_bytes(image)
+    assert encoded.startswith(b"\x89PNG\r\n\x1a\n")
+    start = encoded.index(b"IDAT") + 4
+    length = int.from_bytes(encoded[start - 8 : start - 4], "big")
+    lines = np.frombuffer(zlib.decompress(encoded[start : start + length]), np.uint8)
+    assert (lines.reshape(2, 10)[:, 0] == 0).all()
+    np.testing.assert_array_equal(lines.reshape(2, 10)[:, 1:].reshape(2, 3, 3), image)
+
+
+def test_figures_of_many_volumes_use_a_sample(full: Context, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fvlm_data.qc.figures.VOLUMES_MEASURED", 1)
+    spreads: dict[str, Any] = {s.anatomy: s for s in read_figures(full.store).spreads}
+    assert spreads["liver"].volumes == 1
