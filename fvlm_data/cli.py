@@ -87,11 +87,10 @@ def segment(
     as_json: JsonOption = False,
 ) -> None:
     """Give every volume a label map of anatomical classes."""
-    section: dict[str, Any] = {"backend": backend} if backend else {}
-    if masks is not None:
-        known = classes in ("totalsegmentator_v1", "totalsegmentator_v2")
-        named = classes if known or classes is None else str(Path(classes).resolve())
-        section["precomputed"] = {"masks": str(masks.resolve()), "classes": named}
+    known = classes in ("totalsegmentator_v1", "totalsegmentator_v2")
+    named = classes if known or classes is None else str(Path(classes).resolve())
+    given = {"backend": backend, "masks": str(masks.resolve()) if masks else None, "classes": named}
+    section = {name: value for name, value in given.items() if value is not None}
     with one_sentence():
         _run(["segment"], store, config, overrides, {"segment": section}, as_json=as_json)
 

@@ -165,9 +165,9 @@ def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
         for source in entries if isinstance(entries, list | tuple) else ():
             _change(source, ("path",), anchored)
             _change(source, ("mapping",), anchored)
-    _change(given, ("segment", "precomputed", "masks"), anchored)
-    _change(given, ("segment", "totalsegmentator", "weights"), anchored)
-    classes = ("segment", "precomputed", "classes")
+    _change(given, ("segment", "masks"), anchored)
+    _change(given, ("segment", "weights"), anchored)
+    classes = ("segment", "classes")
     _change(given, classes, lambda name: anchored(name) if _is_yaml(name) else name)
 
 

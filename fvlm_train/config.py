@@ -110,6 +110,13 @@ class TextEncoderConfig(_Section):
         description="Add BERT's token-type embeddings, as a stock BERT does; weights trained by "
         "the public code need false.",
     )
+    token_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of a training text's word pieces hidden at random in each step: a "
+        "small BERT then learns words, not whole sentences, and understands short prompts.",
+    )
     pooling: Literal["cls", "mean"] = Field(
         default="cls", description="Text feature: the first token, or the mean over the tokens."
     )

@@ -47,6 +47,7 @@ _SMALL: dict[str, Any] = {
             "vocabulary_size": 1000,
             "max_tokens": 64,
             "pooling": "mean",
+            "token_dropout": 0.3,
         },
         "projection_dim": 64,
         "pooling_dropout": 0.0,
@@ -63,7 +64,7 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {"reference": _REFERENCE, "small": _S
 
 EVALUATE_PRESETS: dict[str, dict[str, Any]] = {
     "reference": {"window_zyx": [112, 288, 352]},
-    "small": {"window_zyx": None, "batch_size": 16},
+    "small": {"window_zyx": None, "batch_size": 16, "negative": "normal"},
 }
 
 

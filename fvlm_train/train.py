@@ -172,6 +172,7 @@ def training_step(
     model = learner.model
     model.clamp_temperature()
     ids_ts, mask_ts = model.tokenizer.encode(texts)
+    mask_ts = _thinned(mask_ts, config.model.text.token_dropout)
     with torch.autocast(place.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
         features = learner.wrapped(
             batch.scaled(place.device),
@@ -298,6 +299,15 @@ def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list
                 place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
     # a rank without a text still takes part in the forward pass, on which DDP counts
     return list(numbers) or [facts[0].encoder_texts[0]], place_ba
+
+
+def _thinned(mask_ts: Tensor, share: float) -> Tensor:
+    """Attention mask with a share of its tokens hidden; the first token ([CLS]) always shows."""
+    if share == 0:
+        return mask_ts
+    shown_ts = torch.rand(mask_ts.shape) >= share
+    shown_ts[:, 0] = True
+    return mask_ts * shown_ts
 
 
 def _wrapped(model: FVLM, place: Ranks) -> nn.Module:

@@ -100,6 +100,8 @@ def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | None:
     with quiet_pydicom():
         try:
             dataset = pydicom.dcmread(file.path, force=True)
+            if "PixelData" not in dataset:  # broken off there, and elements may be lost with it
+                dataset = pydicom.dcmread(file.path, force=True, stop_before_pixels=True)
         except Exception:  # any type comes out of damaged files; the caller sets the file aside
             return None
         parsed = parse(dataset)

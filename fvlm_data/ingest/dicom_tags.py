@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import math
 import warnings
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,14 +16,28 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 
+_quiet: ContextVar[bool] = ContextVar("quiet_pydicom", default=False)
+
+
+def _is_loud(record: logging.LogRecord) -> bool:
+    return not _quiet.get()
+
+
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from complaining of odd values: its warnings quote them, names included."""
+    """Keep pydicom from complaining: its warnings and log lines quote values and file names."""
     from pydicom.config import disable_value_validation
 
-    with warnings.catch_warnings(), disable_value_validation():
-        warnings.simplefilter("ignore")
-        yield
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "pydicom":
+            logging.getLogger(name).addFilter(_is_loud)
+    token = _quiet.set(True)
+    try:
+        with warnings.catch_warnings(), disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _quiet.reset(token)
 
 
 def values(dataset: Dataset, keyword: str) -> list[Any]:

@@ -116,12 +116,18 @@ def derive_waiting(context: Context) -> int:
     )
     volumes = context.store.read("volumes", ["study_id", "volume_id"]).to_pylist()
     masked = set(context.store.read("masks", ["volume_id"])["volume_id"].to_pylist())
+    aside = {
+        row["item"]
+        for row in context.store.read("quarantine", ["stage", "item"]).to_pylist()
+        if row["stage"].startswith("segment:")
+    }
     segmented = {row["study_id"] for row in volumes if row["volume_id"] in masked}
+    hopeful = {row["study_id"] for row in volumes if row["volume_id"] not in aside}
     waits: dict[tuple[str, str], str] = {}
     for study in {row["study_id"] for row in volumes} - aside:
         if study not in paired:
             waits["study", study] = "report"
-        elif study not in segmented:
+        elif study not in segmented and study in hopeful:
             waits["study", study] = "mask"
     for report in context.store.read("reports", ["report_id"])["report_id"].to_pylist():
         if report not in joined | aside:

@@ -166,7 +166,7 @@ def build_body(patient: Patient, study: Study, gravity: int) -> Body:
     body = Body(
         sex=patient.sex,
         stature=patient.stature,
-        girth=(163.0 * breadth * gauss(base, 1.0, 0.04), 108.0 * breadth * gauss(base, 1.0, 0.06)),
+        girth=(163.0 * breadth * gauss(base, 1.0, 0.04), 120.0 * breadth * gauss(base, 1.0, 0.05)),
         wall_mm=uniform(base, 8.0, 24.0),
         organs=organs,
         tubes=tubes,

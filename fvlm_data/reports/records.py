@@ -89,13 +89,17 @@ class AnatomyState:
 
 @dataclass(frozen=True, slots=True)
 class ParsedReport:
-    """A report taken apart. The text itself stays with the caller."""
+    """A report taken apart. The text itself stays with the caller.
+
+    `uncertain_counts` is ParseConfig.uncertain_is_abnormal of the parser that made it.
+    """
 
     headers: tuple[Header, ...]
     sections: tuple[Section, ...]
     sentences: tuple[Sentence, ...]
     findings: tuple[FindingMention, ...]
     normal: tuple[Verdict, ...]
+    uncertain_counts: bool = True
 
     def anatomy_states(self) -> dict[str, AnatomyState]:
         """State of every anatomy of the vocabulary, by id (fvlm_data.reports.reconcile)."""

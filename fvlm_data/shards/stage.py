@@ -234,8 +234,12 @@ def _row(
 
 
 def _shard_id(context: Context, rows: Sequence[schemas.Sample], keys: Mapping[str, str]) -> str:
-    """Id of a shard: of the samples that it holds, and of what they were made from."""
-    parts = [part for row in rows for part in (row.sample_id, keys[row.sample_id])]
+    """Id of a shard: of the samples that it holds, what they were made from and came to.
+
+    The arrays' own hashes make sure that one id never stands for two contents, even where an
+    input was replaced between planning and running.
+    """
+    parts = [p for r in rows for p in (r.sample_id, keys[r.sample_id], r.content_sha256)]
     return keyed_id(context.vault.key, "sh", *parts)
 
 

@@ -31,10 +31,8 @@ def chain_config(store: Path, phantom: Path, **changes: Any) -> Config:
         ],
         "segment": {
             "backend": "precomputed",
-            "precomputed": {
-                "masks": str(phantom / "masks" / "manifest.csv"),
-                "classes": str(phantom / "masks" / "classes.yaml"),
-            },
+            "masks": str(phantom / "masks" / "manifest.csv"),
+            "classes": str(phantom / "masks" / "classes.yaml"),
         },
         "shard": {"spacing_mm": [6.0, 6.0, 6.0], "dtype": "uint8", "samples_per_shard": 3},
         "pair": {"split": {"train": 0.5, "validation": 0.0, "test": 0.5}},

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.e2e.chain import chain_config, run_chain, snapshot
 
 from fvlm_data.store import Store
 from fvlm_data.verify import verify
+from tests.e2e.chain import chain_config, run_chain, snapshot
 
 
 def _worked(counts: dict[str, int]) -> int:

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.e2e.chain import chain_config, run_chain, snapshot
 
 from fvlm_data.store import Store
 from fvlm_data.verify import verify
+from tests.e2e.chain import chain_config, run_chain, snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 

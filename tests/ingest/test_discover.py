@@ -25,9 +25,9 @@ def test_an_empty_or_missing_source_stops_the_run_with_one_sentence(
     ingested: Ingested, tmp_path: Path
 ):
     (tmp_path / "empty" / "below").mkdir(parents=True)
-    with pytest.raises(InputError, match="source hospital: .* holds no files"):
+    with pytest.raises(InputError, match=r"source hospital: .* holds no files"):
         ingested.dicom(tmp_path / "empty")
-    with pytest.raises(InputError, match="source hospital: .* is no folder and no file"):
+    with pytest.raises(InputError, match=r"source hospital: .* is no folder and no file"):
         ingested.dicom(tmp_path / "nowhere")
     assert ingested.rows("inputs") == []
 

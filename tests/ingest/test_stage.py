@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -216,9 +217,9 @@ def test_one_patient_keeps_the_distance_of_dates(ingested: Ingested, tmp_path: P
     assert int((second - first).astype(int)) == 10
 
 
-def test_files_are_bytes_that_hang_on_content_only(ingested: Ingested, tmp_path: Path):
-    from conftest import make_ingested
-
+def test_files_are_bytes_that_hang_on_content_only(
+    ingested: Ingested, make_ingested: Callable[[Path], Ingested], tmp_path: Path
+):
     write(Series().datasets(), tmp_path / "in")
     again = make_ingested(tmp_path / "again")
     for one in (ingested, again):

@@ -190,7 +190,8 @@ class Strict(HTMLParser):
         self.fetched += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
 
 
 def page(context: Context) -> str:

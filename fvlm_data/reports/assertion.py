@@ -1,0 +1,121 @@
+"""What a sentence asserts of a finding: medspaCy's ConText with our cues and scopes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.reports.clauses import parentheses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.engine import CueMatch
+    from fvlm_data.reports.records import Status
+
+_PRIORITY: tuple[Status, ...] = ("family", "hypothetical", "absent", "historical", "uncertain")
+"""Of several assertions on one finding the first of these holds ("no history of" is absent)."""
+
+
+@dataclass(slots=True)
+class Target:
+    """A span of tokens whose status is asked; has what medspaCy wants of a spaCy Span."""
+
+    start: int
+    end: int
+    label_: str = "TARGET"
+
+
+def relevant_cues(
+    cues: Sequence[CueMatch], words: Sequence[str], covered: Sequence[tuple[int, int]]
+) -> list[CueMatch]:
+    """Cues that count: not within a longer cue, not within a finding, at the end if they must.
+
+    This is our rule for overlaps in place of medspaCy's `prune`, which hides every overlap:
+    cues that only touch ("not" and "no longer seen") are both kept.
+    """
+    kept = []
+    for cue in cues:
+        length = cue.end - cue.start
+        if any(
+            other.start <= cue.start and cue.end <= other.end and other.end - other.start > length
+            for other in cues
+            if not other.cue.at_end or _at_end(other, words)
+        ):
+            continue
+        if any(start <= cue.start and cue.end <= end for start, end in covered):
+            continue
+        if cue.cue.at_end and not _at_end(cue, words):
+            continue
+        kept.append(cue)
+    return _one_direction(kept)
+
+
+def _at_end(cue: CueMatch, words: Sequence[str]) -> bool:
+    return all(not word[0].isalnum() and word != "_" for word in words[cue.end :])
+
+
+def _one_direction(cues: list[CueMatch]) -> list[CueMatch]:
+    """Of cues on the same words, the one that must stand at the end and does wins."""
+    ending = {(cue.start, cue.end) for cue in cues if cue.cue.at_end}
+    return [cue for cue in cues if cue.cue.at_end or (cue.start, cue.end) not in ending]
+
+
+def statuses(
+    words: Sequence[str], clauses: Sequence[int], cues: Sequence[CueMatch], targets: Sequence[Target]
+) -> list[Status]:
+    """Status of each target, in order, by medspaCy's ConText graph over clause scopes."""
+    if not cues or not targets:
+        return ["present"] * len(targets)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from medspacy.context.context_graph import ConTextGraph
+    inside = parentheses(words)
+    modifiers = [
+        _modifier(cue, _scope(cue, words, clauses, inside))
+        for cue in cues
+        if cue.cue.direction != "pseudo"
+    ]
+    graph = ConTextGraph(targets=list(targets), modifiers=modifiers)
+    graph.update_scopes()
+    graph.apply_modifiers()
+    found: dict[int, set[str]] = {}
+    for target, modifier in graph.edges:
+        found.setdefault(id(target), set()).add(modifier.category.lower())
+    return [_status(found.get(id(target), set())) for target in targets]
+
+
+def _status(categories: set[str]) -> Status:
+    return next((status for status in _PRIORITY if status in categories), "present")
+
+
+def _modifier(cue: CueMatch, scope: tuple[int, int]) -> Any:
+    from medspacy.context.context_modifier import ConTextModifier
+
+    return ConTextModifier(cue.rule, cue.start, cue.end, None, scope[0], scope[1])
+
+
+def _scope(
+    cue: CueMatch, words: Sequence[str], clauses: Sequence[int], inside: Sequence[int]
+) -> tuple[int, int]:
+    """Tokens that a cue reaches: its clause, its parenthesis, its reach."""
+    first, last = cue.start, cue.end - 1
+    low, high = first, last + 1
+    whole = cue.cue.across
+    while low > 0 and (whole or clauses[low - 1] == clauses[first]):
+        if inside[first] and inside[low - 1] != inside[first]:
+            break
+        if cue.cue.local and words[low - 1] in (",", "("):
+            break
+        low -= 1
+    while high < len(words) and (whole or clauses[high] == clauses[last]):
+        if inside[first] and inside[high] != inside[first]:
+            break
+        high += 1
+    reach = cue.cue.reach or len(words)
+    if cue.cue.direction == "forward":
+        return cue.end, min(high, cue.end + reach)
+    if cue.cue.direction == "backward":
+        return max(low, cue.start - reach), cue.start
+    return max(low, cue.start - reach), min(high, cue.end + reach)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from fvlm_data.stage import Context
+from fvlm_data.store import Store
+from fvlm_data.vault import Vault
+
+HERE = Path(__file__).parent
+
+
+def _loaded(name: str) -> ModuleType:
+    """A module beside this file, which tests also start as a process of its own."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def toy() -> ModuleType:
+    return _loaded("toy_stage")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "store")
+
+
+@pytest.fixture
+def context(store: Store, vault_folder: Path) -> Context:
+    return Context(store, Vault.open(vault_folder), "run")
