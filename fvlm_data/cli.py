@@ -199,11 +199,14 @@ def compact(
 ) -> None:
     """Join small table files and drop history older than --keep-hours."""
     import schemas
+    from fvlm_data.shards.tidy import tidy_shards
 
     with one_sentence():
-        opened = _context(store).store
+        context = _context(store)
+        tidied = tidy_shards(context, keep_hours)
+        out.print(f"shards: {tidied.groups_removed} unused groups removed", markup=False)
         for table in schemas.TABLES:
-            counts = opened.compact(table, keep_hours)
+            counts = context.store.compact(table, keep_hours)
             out.print(
                 f"{table}: {counts['before']} files, now {counts['after']}; "
                 f"{counts['removed']} old files removed",

@@ -124,7 +124,7 @@ def _discover(
 
 def _after(context: Context, stage: str) -> None:
     if stage == "shard":
-        from fvlm_data.shards.stage import tidy_shards
+        from fvlm_data.shards.tidy import tidy_shards
 
         tidy_shards(context)
 

@@ -139,10 +139,10 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
         return counts
     outcomes: list[Outcome] = []
     for outcome in stage.run(context, left):
-        for path, content in outcome.files.items():
-            context.store.write_bytes(path, content)
         for path, folder in outcome.trees.items():
             context.store.put_tree(folder, path)
+        for path, content in outcome.files.items():
+            context.store.write_bytes(path, content)
         outcomes.append(_without_files(outcome))
     if Counter(o.item for o in outcomes) != Counter(item.id for item in left):
         raise RuntimeError(f"stage {stage.name}: outcomes and items of a batch do not match")

@@ -50,6 +50,7 @@ _SMALL: dict[str, Any] = {
             "token_dropout": 0.3,
         },
         "projection_dim": 64,
+        "centre_at_start": True,
         "pooling_dropout": 0.0,
     },
     "loss": {"policy": "signature", "not_mentioned": "normal"},

@@ -32,15 +32,30 @@ CENTRES_ZYX = {"liver": (12, 18, 12), "kidney": (8, 32, 30), "lung": (17, 14, 34
 ORGAN_HU = {"liver": 55, "kidney": 35, "lung": -800}
 
 TOY_FINDINGS = (
-    ToyFinding("liver_cyst", "liver", -60, ("A cyst is seen in the liver.", "Hepatic cyst.")),
+    ToyFinding(
+        "liver_cyst",
+        "liver",
+        -60,
+        ("A cyst is seen in the liver.", "Hepatic cyst.", "Liver with a cyst."),
+    ),
     ToyFinding(
         "liver_calcification",
         "liver",
         320,
-        ("Coarse calcification in the liver.", "Hepatic calcification is noted."),
+        ("Coarse calcification in the liver.", "Hepatic calcification.", "Calcification is seen."),
     ),
-    ToyFinding("kidney_stone", "kidney", 340, ("There is a renal stone.", "Stone in the kidney.")),
-    ToyFinding("kidney_cyst", "kidney", -60, ("Simple renal cyst.", "A cyst of the kidney.")),
+    ToyFinding(
+        "kidney_stone",
+        "kidney",
+        340,
+        ("There is a renal stone.", "Stone in the kidney.", "Kidney stone."),
+    ),
+    ToyFinding(
+        "kidney_cyst",
+        "kidney",
+        -60,
+        ("Simple renal cyst.", "A cyst of the kidney.", "Cyst is seen."),
+    ),
     ToyFinding("lung_nodule", "lung", 60, ("A solid nodule in the lung.", "Pulmonary nodule.")),
 )
 

@@ -18,7 +18,7 @@ from fvlm_data.ingest.volume import Decoded, SeriesResult
 from fvlm_data.stage import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from pydicom.dataset import Dataset
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PLUGIN = "pylibjpeg"
 """One decoder for all compressed syntaxes, so that lossy ones decode alike everywhere."""
 
+RUST_PANIC = "PanicException"
 RLE = "1.2.840.10008.1.2.5"
 NATIVE = {
     # (implicit VR, little endian) of data sets without file meta information
@@ -38,6 +39,14 @@ NATIVE = {
 }
 END_OF_IMAGE = b"\xff\xd9"
 SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+
+GONE = "unreadable_file"
+DAMAGED = "unreadable_header"
+WHY = {
+    GONE: "cannot be read any more, expected those that discovery found; bring them back and "
+    "run again",
+    DAMAGED: "have a damaged header element, expected none; send them again",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +70,13 @@ def read_series(
     is left of it would be an anatomy with a hole or a missing end.
     """
     slices: list[Slice] = []
-    unreadable: list[str] = []
+    unreadable: dict[str, list[str]] = {}
     for file in files:
         found = read_slice(file, series_id, key)
-        if found is None:
-            unreadable.append(file.token)
-        else:
+        if isinstance(found, Slice):
             slices.append(found)
+        else:
+            unreadable.setdefault(found, []).append(file.token)
     slices, duplicates = _without_duplicates(slices)
     rejects = _file_rejects(unreadable, duplicates)
     volumes: list[Decoded] = []
@@ -87,27 +96,29 @@ def read_series(
         tuple(volumes),
         tuple(rejects),
         {patient: tuple(sorted(known)) for patient, known in identities.items()},
-        retry=bool(unreadable),
+        retry=GONE in unreadable,
     )
 
 
-def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | None:
-    """Read one DICOM file; None where not even its header can be read."""
+def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | str:
+    """Read one DICOM file; the reason code where not even its header can be read."""
     import pydicom
 
-    if file.path is None:
-        return None
-    with quiet_pydicom():
-        try:
+    if file.path is None or not file.path.is_file():
+        return GONE
+    try:
+        with quiet_pydicom():
             dataset = pydicom.dcmread(file.path, force=True)
             if "PixelData" not in dataset:  # broken off there, and elements may be lost with it
                 dataset = pydicom.dcmread(file.path, force=True, stop_before_pixels=True)
-        except Exception:  # any type comes out of damaged files; the caller sets the file aside
-            return None
-        parsed = parse(dataset)
-        found = header_facts.facts(dataset, patient_id(key, parsed.names, series_id), key)
-        identities = header_facts.identities(dataset)
-        image = check_header(parsed.stored) or _image(dataset, parsed)
+            parsed = parse(dataset)
+            found = header_facts.facts(dataset, patient_id(key, parsed.names, series_id), key)
+            identities = header_facts.identities(dataset)
+            image = check_header(parsed.stored) or _image(dataset, parsed)
+    except OSError:
+        return GONE
+    except Exception:  # pydicom raises any type on damaged files; the caller sets the file aside
+        return DAMAGED
     fault = image if isinstance(image, Fault) else None
     pixels = None if isinstance(image, Fault) else image
     return Slice(file.token, parsed, found, identities, pixels, fault)
@@ -147,7 +158,9 @@ def decode(dataset: Dataset) -> NDArray[Any] | Fault:
     try:
         dataset.file_meta.TransferSyntaxUID = syntax
         pixels: NDArray[Any] = pydicom.pixels.pixel_array(dataset, **options)
-    except Exception as error:  # decoders raise any type on damaged data; it becomes a reject
+    except BaseException as error:  # on damaged data the RLE decoder panics, outside Exception
+        if not isinstance(error, Exception) and type(error).__name__ != RUST_PANIC:
+            raise
         short = "less than expected" in str(error)
         reason = "truncated_pixels" if short else "undecodable_pixels"
         return Fault(
@@ -195,18 +208,11 @@ def _equal(one: NDArray[np.int16] | None, other: NDArray[np.int16] | None) -> bo
     return one is not None and other is not None and np.array_equal(one, other)
 
 
-def _file_rejects(unreadable: list[str], duplicates: list[str]) -> list[Reject]:
-    rejects: list[Reject] = []
-    if unreadable:
-        rejects.append(
-            Reject(
-                "fault",
-                "unreadable_file",
-                f"{len(unreadable)} file(s) of the series cannot be read any more, expected those "
-                "that discovery found; bring them back and run again",
-                tuple(unreadable),
-            )
-        )
+def _file_rejects(unreadable: Mapping[str, list[str]], duplicates: list[str]) -> list[Reject]:
+    rejects = [
+        Reject("fault", reason, f"{len(tokens)} file(s) of the series {WHY[reason]}", tuple(tokens))
+        for reason, tokens in sorted(unreadable.items())
+    ]
     if duplicates:
         detail = f"{len(duplicates)} file(s) hold the same slice as another file of the series"
         rejects.append(Reject("duplicate", "same_slice", detail, tuple(duplicates)))

@@ -41,10 +41,14 @@ def quiet_pydicom() -> Iterator[None]:
 
 
 def values(dataset: Dataset, keyword: str) -> list[Any]:
-    """All values of an element as a list; empty where it is absent, blank or not readable."""
+    """All values of an element as a list; empty where it is absent, blank or of a wrong form.
+
+    Raises:
+        Exception: the element is damaged; pydicom raises any type.
+    """
     try:
         value = dataset.get(keyword)
-    except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
+    except (ValueError, TypeError, OverflowError):
         return []
     if value is None:
         return []

@@ -9,8 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEVEL = 1
-"""isal level: on CT within 3 % of the size of the higher ones, in about half their time."""
+LEVEL = 2
+"""isal level: on real CT 2 % smaller than level 1 in 6 % more time; level 3 gains nothing."""
 
 GZIP_WINDOW_BITS = 31
 SCANNER_ANATOMICAL = 1

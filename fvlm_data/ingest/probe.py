@@ -153,45 +153,42 @@ def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
         return Probed(fingerprint, Aside("out_of_scope", "not_dicom", detail))
     marked = start[128:] == b"DICM"
     handle.seek(0)
-    dataset, failure = _read_header(handle)
+    series = _header(handle, size, marked=marked)
     end = handle.tell()
     handle.seek(0)
     fingerprint = _fingerprint(size, handle.read(end), _tail(handle, size))
-    if dataset is None:
-        aside = (
-            Aside(
-                "fault", "unreadable_header", f"the header cannot be read ({failure}); send again"
+    if isinstance(series, Aside):
+        return Probed(fingerprint, series)
+    names, hint = series
+    return Probed(fingerprint, None, names, hint)
+
+
+def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
+    """Names and series hint of a CT slice; `handle` is left where its pixel data begin."""
+    import pydicom
+
+    try:
+        with quiet_pydicom():
+            dataset = pydicom.dcmread(
+                handle, stop_before_pixels=True, force=True, specific_tags=list(TAGS)
             )
-            if marked
-            else Aside("out_of_scope", "not_dicom", "the file has no DICM mark and no data set")
-        )
-        return Probed(fingerprint, aside)
-    with quiet_pydicom():
-        excluded = _scope(dataset, marked=marked) or _complete(dataset, end, size)
-        if excluded:
-            return Probed(fingerprint, excluded)
-        names = parse_names(dataset)
-        hint = _series_hint(dataset) if not names.series_uid else ()
+            excluded = _scope(dataset, marked=marked) or _complete(dataset, handle.tell(), size)
+            names = parse_names(dataset)
+            hint = () if names.series_uid else _series_hint(dataset)
+    except Exception as error:  # pydicom raises any type on damaged files; each gets its row
+        if not marked:
+            return Aside("out_of_scope", "not_dicom", "no DICM mark, and no data set that reads")
+        detail = f"the header cannot be read ({type(error).__name__}): damaged; send it again"
+        return Aside("fault", "unreadable_header", detail)
+    if excluded:
+        return excluded
     if not names.series_uid and not any(hint[:TELLING_HINTS]):
         detail = (
             "no series UID, frame of reference, series number or time; expected one of them: the "
             "slice cannot be told from those of other series; export it with identifiers"
         )
-        return Probed(fingerprint, Aside("fault", "no_series_identifier", detail))
-    return Probed(fingerprint, None, names, hint)
-
-
-def _read_header(handle: BinaryIO) -> tuple[Dataset | None, str]:
-    """The header's elements that discovery needs, or None and the kind of failure."""
-    import pydicom
-
-    try:
-        with quiet_pydicom():
-            return pydicom.dcmread(
-                handle, stop_before_pixels=True, force=True, specific_tags=list(TAGS)
-            ), ""
-    except Exception as error:  # pydicom raises any type on damaged files
-        return None, type(error).__name__
+        return Aside("fault", "no_series_identifier", detail)
+    return names, hint
 
 
 def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:

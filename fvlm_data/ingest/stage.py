@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fvlm_data.hashing import content_key
@@ -105,7 +106,7 @@ def _run(
         return outcome(item.id, tokens, result, context.vault.key)
 
     for item in items:
-        yield guarded(item, lambda item=item: make(item))  # type: ignore[misc]
+        yield guarded(item, partial(make, item))
 
 
 def _mappings(

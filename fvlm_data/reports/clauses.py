@@ -105,10 +105,10 @@ def parentheses(words: Sequence[str]) -> list[int]:
     """For each token the number of the parenthesis that it stands in, 0 outside."""
     numbers, number, depth = [], 0, 0
     for word in words:
-        if word in "([" and word:
+        if word in ("(", "["):
             depth += 1
             number += depth == 1
         numbers.append(number if depth else 0)
-        if word in ")]" and depth:
+        if word in (")", "]") and depth:
             depth -= 1
     return numbers

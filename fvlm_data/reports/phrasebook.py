@@ -82,7 +82,7 @@ class Phrasebook:
     openers: frozenset[str]
     carry: frozenset[tuple[str, ...]]
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
-    """Words of a sub-header -> anatomy parts."""
+    """Words of a sub-header -> anatomy ids; a region's is the empty one."""
 
 
 @cache
@@ -104,6 +104,7 @@ def phrasebook() -> Phrasebook:
         for header in anatomy.headers
         for phrase in expand(header)
     }
+    headers |= {(phrase, "") for header in anatomy_file().region_headers for phrase in expand(header)}
     lexicon = Lexicon(
         [phrase for phrase, _ in (*targets, *cues, *headers)] + [*clause_words, "the", "and"]
     )

@@ -147,6 +147,7 @@ class _AnatomyFile(_Entry):
     anatomies: tuple[Anatomy, ...]
     groups: tuple[AnatomyGroup, ...]
     generic_parts: tuple[str, ...]
+    region_headers: tuple[str, ...]
     sides: dict[Literal["left", "right", "bilateral"], tuple[str, ...]]
 
 

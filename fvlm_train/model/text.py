@@ -5,6 +5,7 @@ Shapes: T texts, S tokens of the longest text, D width.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fvlm_train.config import TextEncoderConfig
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+BERT_WIDTH = 768
 
 
 class WordPieces:
@@ -140,6 +142,8 @@ class TextEncoder(nn.Module):
                 max_position_embeddings=config.max_tokens,
                 hidden_dropout_prob=config.dropout,
                 attention_probs_dropout_prob=config.dropout,
+                # BERT's 0.02 belongs to its width; narrower layers would hardly pass a signal
+                initializer_range=0.02 * math.sqrt(BERT_WIDTH / config.width),
             )
         shape.vocab_size = vocabulary_size
         return cls(config, BertModel(shape, add_pooling_layer=False))

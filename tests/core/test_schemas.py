@@ -36,6 +36,11 @@ REPORT = Report(
 CHECK = VolumeCheck(volume_id="v", body_region="chest", contrast="unknown", flags=("a",))
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store.create(tmp_path_factory.mktemp("schemas") / "store")
+
+
 @pytest.mark.parametrize(
     ("row", "column", "value"),
     [
@@ -59,14 +64,14 @@ CHECK = VolumeCheck(volume_id="v", body_region="chest", contrast="unknown", flag
     ],
 )
 def test_row_that_breaks_its_schema_is_not_committed(
-    store: Store, row: Any, column: str, value: Any
+    empty_store: Store, row: Any, column: str, value: Any
 ):
     name = {Finding: "findings", VolumeCheck: "volume_checks", Report: "reports"}[type(row)]
     owner = getattr(row, schemas.TABLES[name].replaced_by)
     broken = dataclasses.replace(row, **{column: value})
     with pytest.raises(SchemaError, match=rf"table {name}.*column {column}") as caught:
-        store.replace(name, [owner], [row, broken])
-    assert store.count(name) == 0
+        empty_store.replace(name, [owner], [row, broken])
+    assert empty_store.count(name) == 0
     if value is not None:
         assert str(value) not in str(caught.value).split()
 
@@ -86,9 +91,7 @@ def test_row_of_an_item_that_the_commit_does_not_replace_is_refused(store: Store
 
 
 def test_row_outside_the_replaced_partition_is_refused(store: Store):
-    row = Quarantined(
-        kind="fault", stage="pair", item="p", reason="r", detail="d", source_files=()
-    )
+    row = Quarantined(kind="fault", stage="pair", item="p", reason="r", detail="d", source_files=())
     with pytest.raises(SchemaError, match="a row's stage is none of those"):
         store.replace("quarantine", ["p"], [row], {"stage": "ingest"})
 

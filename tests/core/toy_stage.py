@@ -68,9 +68,7 @@ def settle_all(context: Context, stage: Stage) -> None:
 
 def contents(store: Store) -> dict[str, Any]:
     """All rows (less the run that wrote them) and files, in a fixed order."""
-    found: dict[str, Any] = {
-        path: store.read_bytes(path).decode() for path in store.files("toys")
-    }
+    found: dict[str, Any] = {path: store.read_bytes(path).decode() for path in store.files("toys")}
     for table in TABLES:
         rows = store.read(table).to_pylist()
         for row in rows:

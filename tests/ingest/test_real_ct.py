@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from pydicom.data import get_testdata_file
 
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 LIVER = 5
 
 
-def by_simpleitk(row: dict[str, Any], root: Path) -> sitk.Image:
+def by_simpleitk(row: dict[str, Any], root: Path) -> SimpleITK.Image:
     """The same files in the same order, read by SimpleITK."""
     names = [str(root / path.partition("/")[2]) for path in row["source_files"]]
-    return sitk.ReadImage(names)
+    return SimpleITK.ReadImage(names)
 
 
 def test_the_jpeg_2000_series_equals_simpleitk(ingested: Ingested, real_data: Path):
@@ -38,7 +38,7 @@ def test_the_jpeg_2000_series_equals_simpleitk(ingested: Ingested, real_data: Pa
     assert (row["manufacturer"], row["kernel"]) == ("Siemens", "Br38f")
     reference = by_simpleitk(row, folder)
     np.testing.assert_array_equal(
-        ingested.image(row).transpose(2, 1, 0), sitk.GetArrayFromImage(reference)
+        ingested.image(row).transpose(2, 1, 0), SimpleITK.GetArrayFromImage(reference)
     )
     affine = np.array(row["affine_ras"]).reshape(4, 4)
     for index in [(0, 0, 0), (511, 0, 0), (0, 511, 0), (300, 200, 19)]:
@@ -62,7 +62,7 @@ def test_the_liver_of_the_real_series_has_the_density_of_a_liver(
     assert 40 < np.median(density) < 160
     assert np.percentile(density, 5) > 0
     centre = nib.affines.apply_affine(ours, np.array(row["shape"]) / 2)
-    assert places[:, 0].mean() > centre[0] + 30  # RAS: the patient's right is positive... left
+    assert places[:, 0].mean() > centre[0] + 30  # on the right
 
 
 def test_a_missing_or_truncated_real_slice_is_refused(
@@ -108,7 +108,7 @@ def test_the_files_that_pydicom_brings(ingested: Ingested):
     row = ingested.volume()
     assert row["shape"] == [16, 16, 5]
     assert row["spacing_mm"] == [0.488281, 0.488281, 2.5]
-    reference = sitk.GetArrayFromImage(by_simpleitk(row, folder))
+    reference = SimpleITK.GetArrayFromImage(by_simpleitk(row, folder))
     np.testing.assert_array_equal(ingested.image(row).transpose(2, 1, 0), reference)
     reasons = ingested.reasons()
     assert reasons["out_of_scope:localizer"] == 2

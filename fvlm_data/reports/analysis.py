@@ -1,0 +1,266 @@
+"""The context-free parse of one sentence: all that can be said without the sentences around it.
+
+Equal sentences have equal analyses, so each distinct one is analysed once (parser.py). What
+needs context (an anatomy named by a sub-header or by the sentence before) is left pending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.anatomy import (
+    AnatomyMention,
+    Attachment,
+    anatomy_mentions,
+    joined,
+    longest,
+    roles,
+)
+from fvlm_data.reports.assertion import Target, relevant_cues, statuses
+from fvlm_data.reports.clauses import clause_bounds
+from fvlm_data.reports.measures import severity_of, side_of, sizes_mm
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.engine import Engine, Match
+    from fvlm_data.reports.phrasebook import Phrasebook
+    from fvlm_data.reports.records import Laterality, Severity, Status
+    from fvlm_data.reports.tokens import Tokens
+
+_HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
+_WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
+"""Anatomies that give way to a later candidate which knows the observation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A finding, an observation or a verdict in a sentence; offsets are the sentence's.
+
+    `findings` (id, anatomy, side) are those named outright or by observation and site. `sites` are what it is
+    about, none where only context can tell; `observation` are its words for that look-up.
+    """
+
+    start: int
+    end: int
+    kind: str
+    status: Status
+    findings: tuple[tuple[str, str, Laterality | None], ...]
+    sites: tuple[str, ...]
+    observation: str
+    side: Laterality | None
+    severity: Severity | None
+    size_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What one sentence says by itself."""
+
+    heads: tuple[Head, ...]
+    sites: tuple[str, ...]
+    anatomies: tuple[str, ...]
+    side: Laterality | None
+    carries: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A head before its status is known, in tokens."""
+
+    start: int
+    end: int
+    kind: str
+    terms: tuple[str, ...] = ()
+
+
+def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
+    """Analyse one sentence without its context."""
+    tokens = book.lexicon.tokens(text)
+    words = tokens.words
+    if not words:
+        return Analysis((), (), (), None, False)
+    doc = engine.doc(tokens)
+    matches = engine.targets(doc)
+    sides = _sides(matches)
+    mentions = anatomy_mentions(matches, words, sides)
+    spans = _head_spans(matches)
+    named = [(s.start, s.end) for s in spans if s.kind == "finding"]
+    cues = relevant_cues(engine.cues(doc), words, named)
+    terminators = [m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)]
+    clauses = clause_bounds(words, book, terminators, cues)
+    targets = [Target(span.start, span.end) for span in spans]
+    role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
+    sentence = _Sentence(
+        text, tokens, tuple(clauses), tuple(role), tuple(mentions), tuple(spans), tuple(sides),
+        tuple(m for m in matches if any(meaning.kind == "severity" for meaning in m.meanings)),
+    )
+    attachment = Attachment(role, clauses, mentions)
+    measured = sizes_mm(text, tokens, clauses, [(s.start, s.end) for s in spans if s.terms or s.kind == "observation"])
+    heads = tuple(
+        _head(span, status, sentence, attachment, measured, book)
+        for span, status in zip(spans, statuses(words, clauses, cues, targets), strict=True)
+    )
+    return _summed(heads, mentions, words, book)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    text: str
+    tokens: Tokens
+    clauses: tuple[int, ...]
+    roles: tuple[int, ...]
+    mentions: tuple[AnatomyMention, ...]
+    spans: tuple[_Span, ...]
+    sides: tuple[tuple[int, int, Laterality], ...]
+    severities: tuple[Match, ...]
+
+
+def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
+    """Status of the characters [start, end) of a sentence, whatever they are."""
+    tokens = book.lexicon.tokens(text)
+    inside = [
+        i for i in range(len(tokens)) if tokens.starts[i] < end and start < tokens.ends[i]
+    ]
+    if not inside:
+        return "present"
+    target = Target(inside[0], inside[-1] + 1)
+    doc = engine.doc(tokens)
+    matches = engine.targets(doc)
+    cues = relevant_cues(engine.cues(doc), tokens.words, [(target.start, target.end)])
+    terminators = [m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)]
+    clauses = clause_bounds(tokens.words, book, terminators, cues)
+    return statuses(tokens.words, clauses, cues, [target])[0]
+
+
+def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
+    kept = longest(matches, frozenset({"side"}), frozenset())
+    return sorted(
+        (m.start, m.end, meaning.value)  # type: ignore[misc]
+        for m in kept
+        for meaning in m.meanings
+        if meaning.kind == "side"
+    )
+
+
+def _head_spans(matches: Sequence[Match]) -> list[_Span]:
+    """Findings, observations and verdicts, the longest where they overlap.
+
+    Of one phrase's meanings a finding comes before an observation, that before a verdict.
+    """
+    made = []
+    for match in longest(matches, _HEADS, frozenset({"neutral"})):
+        kinds = {meaning.kind for meaning in match.meanings}
+        terms = tuple(m.value for m in match.meanings if m.kind == "finding")
+        kind = next(
+            kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds
+        )
+        made.append(_Span(match.start, match.end, kind, terms))
+    return sorted(made, key=lambda span: (span.start, span.end))
+
+
+def _head(
+    span: _Span,
+    status: Status,
+    sentence: _Sentence,
+    attachment: Attachment,
+    measured: dict[tuple[int, int], float],
+    book: Phrasebook,
+) -> Head:
+    tokens = sentence.tokens
+    steps = attachment.of(span.start, span.end)
+    words = " ".join(tokens.words[span.start : span.end])
+    if span.kind == "finding":
+        about = _about_finding(span, steps, book)
+        terms: tuple[tuple[str, str], ...] = tuple(
+            (term, book.terms[term].anatomy) for term in span.terms
+        )
+    else:
+        about = _about(steps, words if span.kind == "observation" else None, book)
+        terms = ()
+        if span.kind == "observation":
+            terms = observed(words, [site for m in about for site in m.sites], book)
+    place = (span.start, span.end)
+    said = side_of(place, sentence.sides, sentence.roles, sentence.clauses)
+    return Head(
+        start=tokens.starts[span.start],
+        end=tokens.ends[span.end - 1],
+        kind=span.kind,
+        status=status,
+        findings=tuple(
+            (term, anatomy, _side_at(about, book.terms[term].sites or (anatomy,)) or said)
+            for term, anatomy in terms
+        ),
+        sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
+        observation=words if span.kind == "observation" else "",
+        side=joined([m.side for m in about]) or said,
+        severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
+        size_mm=measured.get(place),
+    )
+
+
+def _side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality | None:
+    """Side of those mentions that are at the given sites."""
+    anatomies = {site.split(".")[0] for site in sites}
+    return joined([mention.side for mention in about if anatomies & set(mention.anatomies)])
+
+
+def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[str, str], ...]:
+    """Findings (id, anatomy) that an observation is at the given sites, parts before wholes."""
+    made: dict[str, str] = {}
+    for site in sites:
+        found = book.observed_at.get((words, site)) or (
+            book.observed_at.get((words, site.split(".")[0]), ()) if "." in site else ()
+        )
+        for term in found:
+            made[term] = book.terms[term].anatomy
+    return tuple(made.items())
+
+
+def _about(
+    steps: Sequence[tuple[AnatomyMention, ...]], words: str | None, book: Phrasebook
+) -> tuple[AnatomyMention, ...]:
+    """The first candidates, unless they are weak and later ones know the observation."""
+    if not steps:
+        return ()
+    if words is not None:
+        for step in steps:
+            if observed(words, [site for m in step for site in m.sites], book):
+                return step
+            if not all(a in _WEAK for m in step for a in m.anatomies):
+                break
+    return steps[0]
+
+
+def _about_finding(
+    span: _Span, steps: Sequence[tuple[AnatomyMention, ...]], book: Phrasebook
+) -> tuple[AnatomyMention, ...]:
+    """Mentions of the finding's own anatomy that it is attached to; they tell its side."""
+    own = {site.split(".")[0] for t in span.terms for site in (book.terms[t].sites or ())}
+    own |= {book.terms[term].anatomy for term in span.terms}
+    for step in steps[:4]:
+        kept = tuple(m for m in step if own & set(m.anatomies))
+        if kept:
+            return kept
+    return ()
+
+
+def _summed(
+    heads: tuple[Head, ...],
+    mentions: Sequence[AnatomyMention],
+    words: Sequence[str],
+    book: Phrasebook,
+) -> Analysis:
+    sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
+    named = {anatomy for head in heads for _, anatomy, _ in head.findings}
+    anatomies = {site.split(".")[0] for site in sites} | named
+    carries = any(tuple(words[: len(opener)]) == opener for opener in book.carry)
+    pending = any(head.kind == "observation" and not head.sites for head in heads)
+    return Analysis(
+        heads=heads,
+        sites=sites or tuple(sorted(named)),
+        anatomies=tuple(sorted(anatomies)),
+        side=joined([mention.side for mention in mentions]),
+        carries=carries or pending,
+    )

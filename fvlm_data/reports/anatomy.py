@@ -1,0 +1,223 @@
+"""Which anatomy a sentence speaks of, and to which of them a word in it belongs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.engine import Match
+    from fvlm_data.reports.phrasebook import Phrasebook
+    from fvlm_data.reports.records import Laterality
+
+VERB, PREPOSITION, JOINT, HEAD, ANATOMY, OF, OTHER = range(7)
+"""Roles of tokens when words are attached to anatomies."""
+
+_LISTED = 8
+"""Tokens that may stand between two anatomies of one list."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnatomyMention:
+    """Tokens [start, end) that name anatomies; `sites` are ids or parts (heart.coronary)."""
+
+    start: int
+    end: int
+    sites: tuple[str, ...]
+    side: Laterality | None
+
+    @property
+    def anatomies(self) -> tuple[str, ...]:
+        """Anatomy ids of the sites."""
+        return tuple(dict.fromkeys(site.split(".")[0] for site in self.sites))
+
+
+def longest(matches: Sequence[Match], kinds: frozenset[str], blockers: frozenset[str]) -> list[Match]:
+    """Matches of some kinds that lie in no longer match of these kinds or of a blocker."""
+    wanted = kinds | blockers
+    rivals = [m for m in matches if any(meaning.kind in wanted for meaning in m.meanings)]
+    return [
+        m
+        for m in rivals
+        if any(meaning.kind in kinds for meaning in m.meanings)
+        and not any(
+            o.start <= m.start and m.end <= o.end and o.end - o.start > m.end - m.start
+            for o in rivals
+        )
+    ]
+
+
+def anatomy_mentions(
+    matches: Sequence[Match], words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
+) -> list[AnatomyMention]:
+    """Mentions of anatomies in order, longest first where they overlap, with their side."""
+    kept = longest(matches, frozenset({"anatomy"}), frozenset({"compound"}))
+    made = []
+    for match in kept:
+        meanings = [m for m in match.meanings if m.kind == "anatomy"]
+        told = next((m.side for m in meanings if m.side), None)
+        side = told or _side_before(match, words, sides)
+        sites = tuple(sorted(m.value for m in meanings))
+        made.append(AnatomyMention(match.start, match.end, sites, side))  # type: ignore[arg-type]
+    return sorted(made, key=lambda mention: (mention.start, mention.end))
+
+
+def _side_before(
+    match: Match, words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
+) -> Laterality | None:
+    """Side stated within the mention or right before it ("left and right kidneys": both)."""
+    found: list[Laterality] = [
+        side for start, end, side in sides if match.start <= start and end <= match.end
+    ]
+    place = match.start
+    for start, end, side in sorted(sides, reverse=True):
+        between = words[end:place]
+        if end <= place and len(between) <= 2 and all(_light(word) for word in between):
+            found.append(side)
+            place = start
+    return joined(found)
+
+
+def _light(word: str) -> bool:
+    return word in ("_", "and", "or", "the", "lower", "upper", "middle", "main", "/", "0")
+
+
+def joined(sides: Sequence[Laterality | None]) -> Laterality | None:
+    """One side for several: left and right make bilateral."""
+    found = {side for side in sides if side is not None}
+    if not found:
+        return None
+    return found.pop() if len(found) == 1 else "bilateral"
+
+
+def roles(
+    words: Sequence[str],
+    book: Phrasebook,
+    mentions: Sequence[AnatomyMention],
+    heads: Sequence[tuple[int, int]],
+) -> list[int]:
+    """Role of each token; anatomies and heads (findings, verdicts) come before words."""
+    made = []
+    for word in words:
+        if word in book.predicates:
+            made.append(VERB)
+        elif word == "of":
+            made.append(OF)
+        elif word in book.prepositions:
+            made.append(PREPOSITION)
+        elif word in book.conjunctions:
+            made.append(JOINT)
+        else:
+            made.append(OTHER)
+    for mention in mentions:
+        made[mention.start : mention.end] = [ANATOMY] * (mention.end - mention.start)
+    for start, end in heads:
+        for i in range(start, end):
+            if made[i] != ANATOMY:
+                made[i] = HEAD
+    return made
+
+
+class Attachment:
+    """Finds the anatomies that a head (a finding or a verdict) of a sentence is about."""
+
+    def __init__(
+        self, role: Sequence[int], clauses: Sequence[int], mentions: Sequence[AnatomyMention]
+    ) -> None:
+        self._role = role
+        self._clauses = clauses
+        self._mentions = mentions
+
+    def of(self, start: int, end: int) -> list[tuple[AnatomyMention, ...]]:
+        """Candidate lists of anatomies for the head at tokens [start, end), best first."""
+        here = [i for i, m in enumerate(self._mentions) if self._clauses[m.start] == self._clauses[start]]
+        before = [i for i in here if self._mentions[i].end <= start]
+        after = [i for i in here if self._mentions[i].start >= end]
+        within = [i for i in here if self._overlaps(i, start, end)]
+        steps = [
+            tuple(within),
+            self._right_before(before, start),
+            self._after_preposition(after, end),
+            self._right_after(after, end),
+            self._chain(before[-1]) if before else (),
+            self._chain(after[0]) if after else (),
+        ]
+        steps += self._other_clauses(start)
+        return [tuple(self._mentions[i] for i in step) for step in steps if step]
+
+    def _overlaps(self, i: int, start: int, end: int) -> bool:
+        return self._mentions[i].start < end and start < self._mentions[i].end
+
+    def _right_before(self, before: Sequence[int], start: int) -> tuple[int, ...]:
+        """"renal and hepatic cysts": nothing but adjectives in between."""
+        if not before:
+            return ()
+        between = self._role[self._mentions[before[-1]].end : start]
+        if len(between) > 4 or any(role not in (OTHER, HEAD) for role in between):
+            return ()
+        if between and HEAD in between and OTHER in between:
+            return ()
+        return self._chain_left(before[-1])
+
+    def _after_preposition(self, after: Sequence[int], end: int) -> tuple[int, ...]:
+        """"cysts and calcifications in the liver and the spleen"."""
+        if not after:
+            return ()
+        between = self._role[end : self._mentions[after[0]].start]
+        if VERB in between or not (PREPOSITION in between or OF in between):
+            return ()
+        first = min(i for i, role in enumerate(between) if role in (PREPOSITION, OF))
+        if HEAD in between[first:] or (HEAD in between[:first] and JOINT not in between[:first]):
+            return ()
+        return self._chain_right(after[0])
+
+    def _right_after(self, after: Sequence[int], end: int) -> tuple[int, ...]:
+        """"enlarged liver and spleen"."""
+        if not after:
+            return ()
+        between = self._role[end : self._mentions[after[0]].start]
+        if len(between) > 3 or any(role not in (OTHER, HEAD) for role in between):
+            return ()
+        return self._chain_right(after[0])
+
+    def _other_clauses(self, start: int) -> list[tuple[int, ...]]:
+        """The clause before ("the liver is enlarged and shows a cyst"), then the one after."""
+        clause = self._clauses[start]
+        numbered = [(self._clauses[m.start], i) for i, m in enumerate(self._mentions)]
+        earlier = [number for number, _ in numbered if number < clause]
+        later = [number for number, _ in numbered if number > clause]
+        made = []
+        for number in [*([max(earlier)] if earlier else []), *([min(later)] if later else [])]:
+            made.append(self._chain(next(i for n, i in numbered if n == number)))
+        return made
+
+    def _chain(self, i: int) -> tuple[int, ...]:
+        return tuple(sorted({*self._chain_left(i), *self._chain_right(i)}))
+
+    def _chain_left(self, i: int) -> tuple[int, ...]:
+        chain = [i]
+        while i > 0 and self._linked(i - 1, i) and not self._has_own_head(i - 1):
+            i -= 1
+            chain.append(i)
+        return tuple(reversed(chain))
+
+    def _chain_right(self, i: int) -> tuple[int, ...]:
+        chain = [i]
+        while i + 1 < len(self._mentions) and self._linked(i, i + 1):
+            i += 1
+            chain.append(i)
+        return tuple(chain)
+
+    def _linked(self, i: int, j: int) -> bool:
+        """Whether two neighbouring mentions stand in one list."""
+        left, right = self._mentions[i], self._mentions[j]
+        if self._clauses[left.start] != self._clauses[right.start]:
+            return False
+        between = self._role[left.end : right.start]
+        return len(between) <= _LISTED and all(role in (JOINT, OF, OTHER) for role in between)
+
+    def _has_own_head(self, i: int) -> bool:
+        start = self._mentions[i].start
+        return start > 0 and self._role[start - 1] == HEAD

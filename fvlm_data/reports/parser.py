@@ -1,0 +1,284 @@
+"""The report parser: sections, sentences, findings, with context applied per report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.analysis import Analysis, Head, analyse, assert_target, observed
+from fvlm_data.reports.anatomy import joined
+from fvlm_data.reports.columns import joined_columns
+from fvlm_data.reports.config import ParseConfig
+from fvlm_data.reports.engine import Engine
+from fvlm_data.reports.phrasebook import phrasebook
+from fvlm_data.reports.records import (
+    FindingMention,
+    Header,
+    ParsedReport,
+    Sentence,
+    Verdict,
+)
+from fvlm_data.reports.sections import section_headers, sections_of, sub_headers
+from fvlm_data.reports.sentences import sentence_spans
+from fvlm_data.vocabulary import OTHER_ABNORMALITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from fvlm_data.reports.phrasebook import Phrasebook
+    from fvlm_data.reports.records import Laterality, Section, SectionName, Status
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Text between two headers, with what the headers say about it."""
+
+    start: int
+    end: int
+    section: SectionName
+    sites: tuple[str, ...]
+    side: Laterality | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What a sentence is about: its own anatomies, or those that it inherits."""
+
+    sites: tuple[str, ...]
+    anatomies: tuple[str, ...]
+    side: Laterality | None
+
+
+class ReportParser:
+    """Takes report texts apart. Build one in each process that parses; it is not pickled.
+
+    The context-free analysis of a sentence is kept for the next report that holds the same
+    sentence (at most `config.memo_sentences` of them); results do not depend on it.
+    """
+
+    def __init__(self, config: ParseConfig | None = None) -> None:
+        self._config = config or ParseConfig()
+        self._book: Phrasebook = phrasebook()
+        self._engine = Engine(self._book)
+        self._analyse = lru_cache(maxsize=self._config.memo_sentences)(
+            lambda text: analyse(text, self._book, self._engine)
+        )
+
+    def parse(self, text: str) -> ParsedReport:
+        """Take one report apart; offsets are characters of `text`."""
+        openers = section_headers(text)
+        subs = sub_headers(text, self._book, openers)
+        headers = sorted((*openers, *subs), key=lambda header: header.start)
+        sections = sections_of(text, openers)
+        sentences: list[Sentence] = []
+        findings: list[FindingMention] = []
+        normal: list[Verdict] = []
+        for block in self._blocks(text, headers, sections):
+            before: _Context | None = None
+            for start, end in sentence_spans(
+                text, block.start, block.end, self._config.max_sentence_chars
+            ):
+                analysis = self._analyse(text[start:end])
+                context = self._context(analysis, block, before)
+                index = len(sentences)
+                sentences.append(
+                    Sentence(text[start:end], start, end, block.section, context.anatomies)
+                )
+                mentions, verdicts = _placed(analysis, context, index, start, self._book)
+                findings += mentions
+                normal += verdicts
+                before = context
+        return ParsedReport(
+            headers=tuple(_plain(header) for header in headers),
+            sections=tuple(sections),
+            sentences=tuple(sentences),
+            findings=tuple(findings),
+            normal=tuple(normal),
+            uncertain_counts=self._config.uncertain_is_abnormal,
+        )
+
+    def parse_many(self, texts: Iterable[str]) -> Iterator[ParsedReport]:
+        """Take many reports apart, in their order, one at a time."""
+        for text in texts:
+            yield self.parse(text)
+
+    def parse_columns(self, columns: Mapping[str, str]) -> tuple[str, ParsedReport]:
+        """Join a report that comes in columns (section name -> text), then take it apart.
+
+        Returns the text, with a header line before each section, and its parse. The order of
+        the columns does not matter.
+        """
+        text = joined_columns(columns)
+        return text, self.parse(text)
+
+    def assertion(self, sentence: str, target: str) -> Status:
+        """What a sentence asserts of the first occurrence of `target` in it.
+
+        Raises:
+            ValueError: the target does not stand in the sentence.
+        """
+        place = sentence.lower().find(target.lower())
+        if place < 0 or not target.strip():
+            raise ValueError("the target does not stand in the sentence; give words of it")
+        stop = place + len(target)
+        spans = sentence_spans(sentence, 0, len(sentence), self._config.max_sentence_chars)
+        for start, end in spans:
+            if start <= place < end:
+                return assert_target(
+                    sentence[start : max(end, stop)],
+                    place - start,
+                    stop - start,
+                    self._book,
+                    self._engine,
+                )
+        return "present"
+
+    def _blocks(
+        self, text: str, headers: list[Header], sections: list[Section]
+    ) -> Iterator[_Block]:
+        """Stretches of text between headers, in order."""
+        section: SectionName = sections[0].name if sections else "findings"
+        if headers and headers[0].section is not None and not text[: headers[0].start].strip():
+            section = headers[0].section
+        sites: tuple[str, ...] = ()
+        side: Laterality | None = None
+        start = 0
+        for header in (*headers, None):
+            end = header.start if header else len(text)
+            if text[start:end].strip():
+                yield _Block(start, end, section, sites, side)
+            if header is None:
+                return
+            if header.section is not None:
+                section, sites, side = header.section, (), None
+            else:
+                sites = header.anatomies
+                side = self._analyse(text[header.start : header.end]).side
+            start = header.end
+
+    def _context(
+        self, analysis: Analysis, block: _Block, before: _Context | None
+    ) -> _Context:
+        if analysis.anatomies:
+            return _Context(analysis.sites, analysis.anatomies, analysis.side or block.side)
+        if block.sites:
+            return _Context(block.sites, _ids(block.sites), analysis.side or block.side)
+        if before is not None and analysis.carries and self._config.carry_over:
+            return _Context(before.sites, _ids(before.sites), analysis.side or before.side)
+        return _Context((), (), analysis.side)
+
+
+def _ids(sites: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({site.split(".")[0] for site in sites}))
+
+
+def _plain(header: Header) -> Header:
+    return Header(header.start, header.end, header.section, _ids(header.anatomies))
+
+
+def _placed(
+    analysis: Analysis, context: _Context, index: int, offset: int, book: Phrasebook
+) -> tuple[list[FindingMention], list[Verdict]]:
+    """Mentions and verdicts of a sentence in its report."""
+    heads = [_in_context(head, context, book) for head in analysis.heads]
+    mentions = [
+        FindingMention(
+            finding=finding,
+            anatomy=anatomy,
+            status=_lasting(head.status, finding, book),
+            laterality=side if _has_sides(finding, anatomy, book) else None,
+            sentence=index,
+            start=offset + head.start,
+            end=offset + head.end,
+            severity=head.severity,
+            size_mm=head.size_mm,
+        )
+        for head in heads
+        for finding, anatomy, side in head.findings
+    ]
+    mentions += _others(heads, mentions, index, offset, book)
+    verdicts = {
+        Verdict(anatomy, index)
+        for head in heads
+        if (head.kind == "normal" and head.status == "present")
+        or (head.kind != "normal" and not head.findings and head.status == "absent")
+        for anatomy in _ids(head.sites)
+    }
+    order = sorted(mentions, key=lambda m: (m.start, m.end, m.finding, m.anatomy))
+    return order, sorted(verdicts, key=lambda verdict: verdict.anatomy)
+
+
+def _in_context(head: Head, context: _Context, book: Phrasebook) -> Head:
+    """A head that names no site itself is about what its sentence is about."""
+    if head.sites or head.kind == "finding":
+        if head.kind == "finding" and context.side:
+            return _with(head, head.sites, tuple((f, a, s or _told(a, context)) for f, a, s in head.findings))
+        return head
+    findings = observed(head.observation, context.sites, book) if head.observation else ()
+    side = head.side or context.side
+    return _with(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
+
+
+def _told(anatomy: str, context: _Context) -> Laterality | None:
+    """Side that the context tells of an anatomy."""
+    return context.side if anatomy in context.anatomies and len(context.anatomies) == 1 else None
+
+
+def _with(
+    head: Head,
+    sites: tuple[str, ...],
+    findings: tuple[tuple[str, str, Laterality | None], ...],
+) -> Head:
+    return Head(
+        head.start, head.end, head.kind, head.status, findings, sites, head.observation,
+        joined([head.side]), head.severity, head.size_mm,
+    )
+
+
+def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
+    """A removed organ stays removed: "status post splenectomy" is present."""
+    return "present" if status == "historical" and book.terms[finding].lasting else status
+
+
+def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
+    sites = (anatomy, *(site.split(".")[0] for site in book.terms[finding].sites))
+    return any(site in book.paired for site in sites)
+
+
+def _others(
+    heads: list[Head], mentions: list[FindingMention], index: int, offset: int, book: Phrasebook
+) -> list[FindingMention]:
+    """What is abnormal and covered by no finding: one mention an anatomy.
+
+    Not where the sentence says of the anatomy that it is normal, or names a finding there.
+    """
+    covered = {m.anatomy for m in mentions if m.status in ("present", "uncertain")}
+    covered |= {
+        anatomy
+        for head in heads
+        if head.kind == "normal" and head.status == "present"
+        for anatomy in _ids(head.sites)
+    }
+    made: dict[str, FindingMention] = {}
+    for head in heads:
+        if head.kind == "normal":
+            status: Status | None = "present" if head.status == "absent" else None
+        else:
+            status = head.status if head.status in ("present", "uncertain") else None
+        if status is None or head.findings:
+            continue
+        for anatomy in _ids(head.sites):
+            if anatomy not in covered and anatomy not in made:
+                made[anatomy] = FindingMention(
+                    OTHER_ABNORMALITY,
+                    anatomy,
+                    status,
+                    head.side if anatomy in book.paired else None,
+                    index,
+                    offset + head.start,
+                    offset + head.end,
+                    head.severity,
+                    head.size_mm,
+                )
+    return list(made.values())

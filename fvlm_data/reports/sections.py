@@ -1,0 +1,169 @@
+"""Sections and sub-headers of a report, with their places in the text."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.records import Header, Section
+from fvlm_data.vocabulary import load_sections
+from fvlm_data.vocabulary.phrases import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.phrasebook import Phrasebook
+    from fvlm_data.reports.records import SectionName
+
+_MARKUP = r"(?:[ \t#*>\u2022_-]{0,12}(?:</?\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}(?:\d{1,2}[.)][ \t]{0,4})?[*_]{0,3})"
+_LINE_START = re.compile(rf"(?:^|(?<=\n)){_MARKUP}")
+_SENTENCE_START = re.compile(r"(?:(?<=[.;:!?>)\]])[ \t\r\n]{0,8}|(?<=[ \t\n]))(?=[A-Z])")
+_SUB = re.compile(
+    r"(?:^|(?<=\n)|(?<=[.;!?:>)])[ \t]|(?<=[.;!?>]))[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
+    r"(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}"
+)
+_TITLES = {"dr", "prof", "mr", "mrs", "ms"}
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
+    """One pattern for all header phrases, and the section of each phrase."""
+    names: dict[str, SectionName] = {}
+    for section, phrases in sorted(load_sections().items()):
+        for phrase in phrases:
+            names.update(dict.fromkeys(expand(phrase), section))
+    ordered = sorted(names, key=lambda phrase: (-len(phrase), phrase))
+    joined = "|".join(re.escape(phrase).replace(r"\ ", r"[ \t/&-]{1,3}") for phrase in ordered)
+    pattern = re.compile(
+        rf"(?P<name>{joined})(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?(?P<sep>[*_]{{0,3}}[ \t]{{0,3}}"
+        r"(?:</\w{1,10}>[ \t]{0,3})?(?:[:\uff1a]|[-\u2013\u2014](?=\s)|(?=\r?\n|\Z)|(?=[ \t]+\S))[*_]{0,3})",
+        re.IGNORECASE,
+    )
+    return pattern, names
+
+
+def section_headers(text: str) -> list[Header]:
+    """Headers that open a section, in order."""
+    pattern, names = _patterns()
+    made: list[Header] = []
+    taken = -1
+    starts = {found.end(): True for found in _LINE_START.finditer(text)}
+    for found in _SENTENCE_START.finditer(text):
+        starts.setdefault(found.end(), False)
+    for start in sorted(starts):
+        if start < taken:
+            continue
+        found_header = pattern.match(text, start)
+        if found_header and _opens(found_header, text, at_line=starts[start]):
+            name = " ".join(re.split(r"[\s/&-]+", found_header["name"].lower()))
+            section = names.get(name) or names.get(found_header["name"].lower())
+            made.append(Header(start, found_header.end(), section or "other"))
+            taken = found_header.end()
+    return made
+
+
+def _opens(found: re.Match[str], text: str, *, at_line: bool) -> bool:
+    """Whether header words are used as a header here, and not as words of a sentence."""
+    name, separator = found["name"], found["sep"].strip(" \t*_")
+    separator = re.sub(r"^</\w{1,10}>", "", separator).strip()
+    capitals = name.isupper() and len(name) >= 4
+    if separator[:1] in (":", "\uff1a"):
+        return at_line or capitals or name[0].isupper()
+    if separator:
+        return at_line and (capitals or name[0].isupper())
+    line_ends = not text[found.end() : found.end() + 80].split("\n", 1)[0].strip()
+    if line_ends:
+        return at_line and name[0].isupper()
+    following = text[found.end() : found.end() + 40].split()
+    return capitals and bool(following) and not (following[0].isupper() and len(following[0]) > 2)
+
+
+def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[Header]:
+    """Sub-headers: lines or sentence openings that only name anatomies ("Liver and biliary:")."""
+    blocked = [(header.start, header.end) for header in taken]
+    openings = {header.end for header in taken}
+    made = []
+    candidates = [*_SUB.finditer(text)]
+    candidates += [found for end in sorted(openings) if (found := _after(text, end))]
+    for found in candidates:
+        start, end = found.start("name"), found.end()
+        if any(s < end and start < e for s, e in blocked):
+            continue
+        if not found[0].rstrip("*_").endswith(":") and not _stands_alone(text, start, end):
+            continue
+        anatomies = named_anatomies(found["name"], book)
+        if anatomies is not None:
+            made.append(Header(start, end, None, anatomies))
+            blocked.append((start, end))
+    return sorted(made, key=lambda header: header.start)
+
+
+_SUB_AFTER = re.compile(r"\s{0,8}(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[ \t]{0,3}:")
+
+
+def _after(text: str, end: int) -> re.Match[str] | None:
+    return _SUB_AFTER.match(text, end)
+
+
+def _stands_alone(text: str, start: int, end: int) -> bool:
+    line_start = text.rfind("\n", 0, start) + 1
+    before = text[line_start:start].strip(" \t*_#\u2022-")
+    return text[start].isupper() and not re.sub(r"^\d{1,2}[.)]", "", before)
+
+
+def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
+    """Sites that a sub-header names; none at all where it holds any other word."""
+    words = book.lexicon.phrase(name)
+    made: list[str] = []
+    known = False
+    i = 0
+    while i < len(words):
+        length, sites = _longest_at(words, i, book)
+        if length:
+            made += sites
+            known = True
+            i += length
+        elif words[i] in (",", "/", "&", "and", "(", ")", "the", "of", "-", "both"):
+            i += 1
+        else:
+            return None
+    return tuple(dict.fromkeys(site for site in made if site)) if known else None
+
+
+def _longest_at(
+    words: tuple[str, ...], i: int, book: Phrasebook
+) -> tuple[int, tuple[str, ...]]:
+    for length in range(min(7, len(words) - i), 0, -1):
+        piece = words[i : i + length]
+        sites = list(book.headers.get(piece, ()))
+        sites += [m.value for m in book.targets.get(piece, ()) if m.kind == "anatomy"]
+        if sites:
+            return length, tuple(sites)
+        if any(m.kind in ("side", "generic") for m in book.targets.get(piece, ())):
+            return length, ("",)
+    return 0, ()
+
+
+def sections_of(text: str, headers: Sequence[Header]) -> list[Section]:
+    """Contents between section headers, blanks trimmed; text before the first is a section too.
+
+    Text before the first header is `findings` where no header opens findings, else `other`.
+    """
+    opening: SectionName = (
+        "other" if any(header.section == "findings" for header in headers) else "findings"
+    )
+    bounds: list[tuple[SectionName, int, int]] = []
+    first = headers[0].start if headers else len(text)
+    if text[:first].strip():
+        bounds.append((opening, 0, first))
+    for i, header in enumerate(headers):
+        end = headers[i + 1].start if i + 1 < len(headers) else len(text)
+        bounds.append((header.section or "other", header.end, end))
+    made = []
+    for name, start, end in bounds:
+        content = text[start:end]
+        trimmed = content.strip()
+        begin = start + len(content) - len(content.lstrip()) if trimmed else start
+        made.append(Section(name, begin, begin + len(trimmed)))
+    return made

@@ -1,0 +1,105 @@
+"""Sentences of a stretch of report text, as offsets that cover every non-blank character."""
+
+from __future__ import annotations
+
+import re
+
+_ABBREVIATIONS = frozenset(
+    "dr prof mr mrs ms st vs fig no nr approx ca resp max min incl inc e.g i.e eg ie cf al etc "
+    "bzw z.b d.h ser im img vol sup inf ant post lat med tel rev jr sr dept".split()
+)
+_END = re.compile(
+    r"[.!?]+[)\"'\u201d\u2019\]]*(?=\s|\Z)"
+    r"|(?<=[a-z)\d])\.(?=[A-Z][a-z])"
+    r"|(?<=[a-z)])[!?](?=[A-Z])"
+    r"|\r?\n"
+    r"|<(?:br|/p|/li|/div|/tr)\s{0,4}/?>",
+    re.IGNORECASE | re.UNICODE,
+)
+_ITEM = re.compile(r"\s*(?:[-*\u2022\u00b7>]\s|\d{1,2}[.)]\s|[a-z][)]\s|\(\d{1,2}\)\s)")
+_JOINS = re.compile(
+    r"(?:,|\b(?:the|a|an|of|in|and|or|with|without|no|to|at|on|is|are|was|were|for|by|from|both|"
+    r"right|left|upper|lower|middle|measuring|approximately))\s*\Z",
+    re.IGNORECASE,
+)
+_ONLY_NUMBER = re.compile(r"\s*[-*\u2022(]?\s*(?:\d{1,2}|[A-Za-z])\Z")
+_WORD_BEFORE = re.compile(r"([A-Za-z](?:[A-Za-z.]{0,12}[A-Za-z])?)\Z")
+
+
+def sentence_spans(text: str, start: int, end: int, max_chars: int) -> list[tuple[int, int]]:
+    """Sentences in text[start:end] as (start, end), blanks trimmed, none empty.
+
+    A sentence longer than `max_chars` is cut at a blank (or anywhere, if there is none).
+    """
+    spans: list[tuple[int, int]] = []
+    begin = start
+    for found in _END.finditer(text, start, end):
+        if found.start() < begin:
+            continue
+        if _ends(text, begin, found, end):
+            _add(text, begin, found.end(), max_chars, spans)
+            begin = found.end()
+    _add(text, begin, end, max_chars, spans)
+    return spans
+
+
+def _ends(text: str, begin: int, found: re.Match[str], end: int) -> bool:
+    mark = found[0]
+    if mark[0] == "<":
+        return True
+    if mark in ("\n", "\r\n"):
+        return _line_ends(text, begin, found.start(), found.end(), end)
+    if mark[0] != ".":
+        return True
+    before = text[max(begin, found.start() - 16) : found.start()]
+    if _ONLY_NUMBER.match(text[begin : found.start()][-8:]) and found.start() - begin <= 6:
+        return False
+    word = _WORD_BEFORE.search(before)
+    after = text[found.end() : min(end, found.end() + 24)].lstrip()
+    if word and word[1].lower() in _ABBREVIATIONS:
+        return not after or (word[1].lower() in ("no", "etc", "im", "post") and after[0].isupper())
+    if word and len(word[1]) == 1 and word[1].isupper() and after[:1].isupper():
+        return False
+    return not (after[:1].islower() and word is None)
+
+
+def _line_ends(text: str, begin: int, stop: int, resume: int, end: int) -> bool:
+    """Whether a line break ends a sentence, or the sentence goes on in the next line."""
+    line = text[max(begin, stop - 200) : stop].rstrip()
+    following = text[resume : min(end, resume + 40)]
+    if not line or not following.strip():
+        return True
+    if following.lstrip(" \t").startswith(("\n", "\r")) or _ITEM.match(following):
+        return True
+    if line[-1] in ".!?:;":
+        return True
+    first = following.lstrip()[0]
+    if first.islower() or first in ",;)(" or _JOINS.search(line):
+        return False
+    if first.isdigit():
+        return False
+    return True
+
+
+def _add(text: str, begin: int, end: int, max_chars: int, spans: list[tuple[int, int]]) -> None:
+    while begin < end:
+        while begin < end and text[begin].isspace():
+            begin += 1
+        stop = end
+        while stop > begin and text[stop - 1].isspace():
+            stop -= 1
+        if begin >= stop:
+            return
+        if stop - begin <= max_chars:
+            spans.append((begin, stop))
+            return
+        cut = begin + max_chars
+        for place in range(cut, begin + max_chars // 2, -1):
+            if text[place - 1].isspace():
+                cut = place
+                break
+        last = cut
+        while last > begin and text[last - 1].isspace():
+            last -= 1
+        spans.append((begin, last))
+        begin = cut

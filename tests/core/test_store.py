@@ -1,0 +1,439 @@
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake.exceptions import CommitFailedError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
+
+import fvlm_data.store
+import schemas
+from fvlm_data.errors import StoreError
+from fvlm_data.store import ITEMS_A_PREDICATE, MARK, Store
+from schemas import Input, Quarantined, Split
+
+HERE = Path(__file__).parent
+
+
+def split(patient: str, name: str = "train") -> Split:
+    return Split(patient_id=patient, split=name, source="hash")
+
+
+def patients(store: Store) -> dict[str, str]:
+    rows = store.read("splits").to_pylist()
+    assert len(rows) == len({row["patient_id"] for row in rows})
+    return {row["patient_id"]: row["split"] for row in rows}
+
+
+def started(store: str, name: str, mode: str, count: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "write_rows.py"), store, name, mode, str(count)],
+        stderr=subprocess.PIPE,
+    )
+
+
+def ended_well(*processes: subprocess.Popen[bytes]) -> None:
+    for process in processes:
+        _, told = process.communicate(timeout=120)
+        assert process.returncode == 0, told.decode()
+
+
+class StoreSuite:
+    """What every store does, wherever it lies; a subclass gives the place."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        raise AssertionError("a subclass names the place")
+
+    @pytest.fixture
+    def store(self, url: str) -> Store:
+        return Store.create(url)
+
+    def spoil_mark(self, store: Store, content: bytes) -> None:
+        store.write_bytes(MARK, content)
+
+    def test_new_store_has_all_tables_empty(self, store: Store):
+        assert {store.count(table) for table in schemas.TABLES} == {0}
+        for name, table in schemas.TABLES.items():
+            assert store.read(name).column_names == list(table.columns)
+
+    def test_opening_again_finds_the_same_store(self, store: Store, url: str):
+        store.replace("splits", ["p"], [split("p")])
+        for again in (Store.open(url), Store.create(url)):
+            assert again.store_id == store.store_id
+            assert patients(again) == {"p": "train"}
+
+    def test_no_store_there(self, url: str):
+        with pytest.raises(StoreError, match=r"no store found there.*ingest SOURCE") as caught:
+            Store.open(f"{url}/other")
+        assert "\n" not in str(caught.value)
+
+    def test_place_that_holds_other_things_is_refused(self, store: Store, url: str):
+        store.write_bytes("other/thesis.txt", b"x")
+        with pytest.raises(StoreError, match="holds other files; expected an empty or new folder"):
+            Store.create(f"{url}/other")
+
+    def test_store_of_another_version_is_refused(self, store: Store, url: str):
+        self.spoil_mark(store, json.dumps({"version": 99, "store_id": "x"}).encode())
+        with pytest.raises(StoreError, match="version 99 found, this program expects 1"):
+            Store.open(url)
+
+    @pytest.mark.parametrize("content", [b"", b"[1]", b'{"version": 1}', b"\xff\xfe"])
+    def test_damaged_mark_is_told(self, store: Store, url: str, content: bytes):
+        self.spoil_mark(store, content)
+        with pytest.raises(StoreError, match=rf"{MARK} cannot be read"):
+            Store.open(url)
+
+    def test_replace_changes_the_rows_of_its_items_only(self, store: Store):
+        store.replace("splits", ["a", "b"], [split("a"), split("b")])
+        store.replace("splits", ["b", "c"], [split("c", "test")])
+        assert patients(store) == {"a": "train", "c": "test"}
+
+    def test_replace_of_no_items_changes_nothing(self, store: Store):
+        store.replace("splits", ["a"], [split("a")])
+        store.replace("splits", [], [])
+        assert patients(store) == {"a": "train"}
+
+    def test_replace_keeps_the_rows_of_other_partitions(self, store: Store):
+        for stage in ("ingest", "pair"):
+            row = Quarantined(
+                kind="fault", stage=stage, item="x", reason="r", detail="d", source_files=()
+            )
+            store.replace("quarantine", ["x"], [row], {"stage": stage})
+        store.replace("quarantine", ["x"], [], {"stage": "pair"})
+        assert store.read("quarantine", ["stage"]).to_pylist() == [{"stage": "ingest"}]
+
+    def test_replace_all_leaves_nothing_of_before(self, store: Store):
+        store.replace("splits", ["a"], [split("a")])
+        store.replace_all("splits", [split("b")])
+        assert patients(store) == {"b": "train"}
+        store.replace_all("splits", [])
+        assert patients(store) == {}
+
+    def test_read_selects_columns_and_rows(self, store: Store):
+        store.replace("splits", ["a", "b"], [split("a"), split("b", "test")])
+        rows = store.read("splits", ["patient_id"], [("split", "=", "test")]).to_pylist()
+        assert rows == [{"patient_id": "b"}]
+        assert store.read_items("splits", "patient_id", []) == []
+        assert len(store.read_items("splits", "patient_id", ["a", "a", "zz"])) == 1
+
+    def test_missing_table_is_told(self, store: Store):
+        store.remove("tables/splits")
+        for read in (store.read, store.count):
+            with pytest.raises(StoreError, match="table splits is missing; the store is damaged"):
+                read("splits")
+
+    def test_table_with_a_lost_file_is_told(self, store: Store):
+        store.replace("splits", ["a"], [split("a")])
+        for path in store.files("tables/splits"):
+            if path.endswith(".parquet"):
+                store.remove(path)
+        with pytest.raises(StoreError, match=r"table splits cannot be read"):
+            store.read("splits")
+
+    def test_files_come_back_and_can_be_replaced(self, store: Store):
+        store.write_bytes("volumes/ab/v.nii.gz", b"one")
+        store.write_bytes("volumes/ab/v.nii.gz", b"two")
+        assert store.read_bytes("volumes/ab/v.nii.gz") == b"two"
+        assert store.files("volumes") == ["volumes/ab/v.nii.gz"]
+        assert store.exists("volumes/ab/v.nii.gz")
+        store.remove("volumes")
+        store.remove("volumes")
+        assert store.files("volumes") == []
+        with pytest.raises(StoreError, match=r"file volumes/ab/v.nii.gz cannot be read"):
+            store.read_bytes("volumes/ab/v.nii.gz")
+
+    def test_files_of_other_writers_are_seen(self, store: Store, url: str):
+        assert store.files("volumes") == []
+        assert not store.exists("volumes/a")
+        Store.open(url).write_bytes("volumes/a", b"x")
+        assert store.exists("volumes/a")
+        assert store.files("volumes") == ["volumes/a"]
+
+    def test_tree_is_put_once_and_the_second_time_left_alone(self, store: Store, tmp_path: Path):
+        tree = tmp_path / "tree"
+        (tree / "c" / "0").mkdir(parents=True)
+        (tree / "zarr.json").write_bytes(b"{}")
+        (tree / "c" / "0" / "0").write_bytes(b"chunk")
+        for _ in range(2):
+            store.put_tree(tree, "shards/train/sh_1.zarr")
+            assert store.files("shards") == [
+                "shards/train/sh_1.zarr/c/0/0",
+                "shards/train/sh_1.zarr/zarr.json",
+            ]
+        assert store.read_bytes("shards/train/sh_1.zarr/c/0/0") == b"chunk"
+
+    def test_two_processes_that_make_a_store_at_once_share_it(self, url: str):
+        ended_well(started(url, "a", "own", 4), started(url, "b", "own", 4))
+        assert patients(Store.open(url)) == {f"{n}{i}": "train" for n in "ab" for i in range(4)}
+
+    def test_two_processes_that_replace_the_same_item_leave_it_once(self, store: Store):
+        ended_well(started(store.url, "a", "shared", 5), started(store.url, "b", "shared", 5))
+        assert patients(store) == {"shared": "train"}
+        assert store.read_bytes("files/shared.txt") == b"x" * 100_000
+        assert len(store.files("files")) == 1
+
+    def test_compaction_keeps_rows_and_drops_old_files(self, store: Store):
+        for number in range(5):
+            store.replace("splits", [f"p{number}"], [split(f"p{number}")])
+        before = patients(store)
+        counts = store.compact("splits", keep_hours=0)
+        assert counts["before"] == 5
+        assert counts["after"] == 1
+        assert patients(store) == before
+        parquet = [p for p in store.files("tables/splits") if p.endswith(".parquet")]
+        assert len([p for p in parquet if "_delta_log" not in p]) == 1
+
+    def test_table_write_on_a_full_disk_is_one_sentence(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        def full(*args: Any, **options: Any) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(fvlm_data.store, "write_deltalake", full)
+        with pytest.raises(
+            StoreError,
+            match=r"^store .*: table splits cannot be written: No space left on device; free "
+            r"space or mend the place, then run again: finished work is kept$",
+        ):
+            store.replace("splits", ["a"], [split("a")])
+        assert patients(store) == {}
+
+
+class TestLocalStore(StoreSuite):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return str(tmp_path / "a folder" / "störe")
+
+    def test_write_that_breaks_half_way_leaves_the_file_as_it_was(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        def full(descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        store.write_bytes("volumes/kept", b"before")
+        monkeypatch.setattr(os, "fsync", full)
+        for path in ("volumes/kept", "volumes/new"):
+            with pytest.raises(StoreError, match=f"{path} cannot be written: No space left"):
+                store.write_bytes(path, b"after")
+        assert store.files("volumes") == ["volumes/kept"]
+        assert store.read_bytes("volumes/kept") == b"before"
+
+    def test_tree_that_breaks_half_way_leaves_nothing(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        tree = tmp_path / "tree"
+        tree.mkdir()
+        for name in "abc":
+            (tree / name).write_bytes(b"x")
+        copied = 0
+
+        def copy(source: str, target: str, **options: Any) -> str:
+            nonlocal copied
+            copied += 1
+            if copied == 2:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return shutil.copyfile(source, target)
+
+        original = shutil.copytree
+        monkeypatch.setattr(shutil, "copytree", lambda a, b: original(a, b, copy_function=copy))
+        with pytest.raises(StoreError, match=r"shards/t.zarr cannot be written"):
+            store.put_tree(tree, "shards/t.zarr")
+        assert store.files("shards") == []
+        assert not store.exists("shards/t.zarr")
+
+    def test_tree_that_another_run_puts_at_the_same_moment_is_no_error(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        tree = tmp_path / "tree"
+        tree.mkdir()
+        (tree / "a").write_bytes(b"x")
+        original = shutil.copytree
+
+        def raced(source: Path, draft: Path) -> None:
+            original(source, draft)
+            original(source, Path(store.location("shards/t.zarr")))
+
+        monkeypatch.setattr(shutil, "copytree", raced)
+        store.put_tree(tree, "shards/t.zarr")
+        assert store.files("shards") == ["shards/t.zarr/a"]
+
+    def test_run_killed_while_it_makes_the_store_is_no_obstacle(self, url: str):
+        place = Path(url)
+        (place / "tables" / "splits").mkdir(parents=True)
+        (place / f".{MARK}.1234abcd").write_bytes(b"{")
+        assert patients(Store.create(url)) == {}
+
+    def test_file_in_place_of_the_store(self, tmp_path: Path):
+        file = tmp_path / "file"
+        file.write_bytes(b"x")
+        with pytest.raises(StoreError, match=r"store .*file"):
+            Store.create(file)
+        with pytest.raises(StoreError, match=r"store .*file"):
+            Store.open(file)
+
+    def test_place_that_may_not_be_written(self, url: str, monkeypatch: pytest.MonkeyPatch):
+        def refused(self: Path, *args: Any, **options: Any) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(Path, "write_text", refused)
+        with pytest.raises(StoreError, match=r"cannot be made \(PermissionError\); expected a"):
+            Store.create(url)
+
+    def test_url_of_a_missing_kind_is_told(self):
+        with pytest.raises((StoreError, ValueError), match="nosuch"):
+            Store.open("nosuch://bucket/store")
+
+    def test_file_limit_in_the_middle_of_a_commit(self, store: Store):
+        """The limit stops the writer as a full disk does; Delta's own error, not a stand-in."""
+        script = (
+            "import resource, signal, sys\n"
+            "from fvlm_data.store import Store\n"
+            "from schemas import Split\n"
+            "store = Store.open(sys.argv[1])\n"
+            "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))\n"
+            "store.replace('splits', ['b'], "
+            "[Split(patient_id='b', split='train', source='hash')])\n"
+        )
+        store.replace("splits", ["a"], [split("a")])
+        ended = subprocess.run(
+            [sys.executable, "-c", script, store.url], capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 1
+        assert "StoreError: store" in ended.stderr
+        assert "table splits cannot be written" in ended.stderr
+        assert patients(store) == {"a": "train"}
+
+    def test_conflict_is_tried_again(self, store: Store, monkeypatch: pytest.MonkeyPatch):
+        original = fvlm_data.store.write_deltalake
+        tries = 0
+
+        def contended(*args: Any, **options: Any) -> None:
+            nonlocal tries
+            tries += 1
+            if tries < 3:
+                raise CommitFailedError("another writer was first")
+            original(*args, **options)
+
+        monkeypatch.setattr(fvlm_data.store, "write_deltalake", contended)
+        store.replace("splits", ["a"], [split("a")])
+        assert patients(store) == {"a": "train"}
+
+    def test_endless_conflict_ends_in_one_sentence(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        def contended(*args: Any, **options: Any) -> None:
+            raise CommitFailedError("another writer was first")
+
+        monkeypatch.setattr(fvlm_data.store, "write_deltalake", contended)
+        monkeypatch.setattr(fvlm_data.store.time, "sleep", lambda seconds: None)
+        with pytest.raises(StoreError, match="too many writers at once, run again"):
+            store.replace("splits", ["a"], [split("a")])
+
+    def test_more_items_than_one_predicate_takes(self, store: Store):
+        names = [f"p{number:05}" for number in range(ITEMS_A_PREDICATE + 5)]
+        store.replace("splits", names, [split(name) for name in names])
+        store.replace("splits", names, [split(name, "test") for name in names[1:]])
+        assert patients(store) == dict.fromkeys(names[1:], "test")
+        assert len(store.read_items("splits", "patient_id", names)) == len(names) - 1
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3FileSystem]:
+    """An S3-protocol server on the loopback interface, with an empty store to copy."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ALLOW_HTTP", "true")
+        S3FileSystem.clear_instance_cache()
+        filesystem = S3FileSystem(use_listings_cache=False)
+        filesystem.mkdir("empty")
+        Store.create("s3://empty/store")
+        yield filesystem
+    server.stop()
+
+
+class TestS3Store(StoreSuite):
+    numbers = count()
+
+    @pytest.fixture
+    def url(self, s3: S3FileSystem) -> str:
+        bucket = f"bucket-{next(self.numbers)}"
+        s3.mkdir(bucket)
+        return f"s3://{bucket}/deep/store"
+
+    @pytest.fixture
+    def store(self, s3: S3FileSystem, url: str) -> Store:
+        for found in s3.find("empty/store"):
+            s3.copy(found, found.replace("empty/store", url.removeprefix("s3://"), 1))
+        return Store.open(url)
+
+    def test_location_is_a_url(self, store: Store, url: str):
+        assert store.local_root is None
+        assert store.location("shards/a") == f"{url}/shards/a"
+
+    def test_write_to_a_bucket_that_is_gone(self, s3: S3FileSystem, store: Store):
+        s3.rm(store.url.split("/")[2], recursive=True)
+        with pytest.raises(StoreError, match=r"^store s3://.* cannot be written: .*kept$"):
+            store.write_bytes("a", b"x")
+        with pytest.raises(StoreError, match=r"table splits (cannot be written|is missing)"):
+            store.replace("splits", ["a"], [split("a")])
+
+    @pytest.mark.slow
+    def test_server_that_does_not_answer(self, url: str, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        S3FileSystem.clear_instance_cache()
+        for begin in (Store.open, Store.create):
+            with pytest.raises(StoreError, match=r"store s3://.*cannot be (read|made) \("):
+                begin(url)
+        S3FileSystem.clear_instance_cache()
+
+
+@given(
+    name=st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20)
+)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_file_name_can_name_an_item(store: Store, name: str):
+    """Quotes, backslashes and percent signs reach the table's predicate as they are."""
+    rows = [
+        Input(
+            kind="file",
+            token=token,
+            source="s",
+            item=None,
+            fingerprint="f",
+            size_bytes=0,
+            modified_ns=0,
+        )
+        for token in (name, f"{name}'", "other")
+    ]
+    store.replace_all("inputs", rows)
+    store.replace("inputs", [name], [])
+    assert sorted(store.read("inputs")["token"].to_pylist()) == sorted([f"{name}'", "other"])
+    assert store.read_items("inputs", "token", [name]) == []
