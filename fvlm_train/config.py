@@ -50,6 +50,9 @@ class ImageEncoderConfig(_Section):
     stem_width: int = Field(
         default=16, ge=4, description="Channels of the first convolution (conv stem)."
     )
+    stem_windows: int = Field(
+        default=8, ge=1, description="Narrow intensity windows that the conv stem sees as channels."
+    )
     levels: tuple[int, ...] | None = Field(
         default=None,
         description="Blocks (counted from 0) whose outputs join the final norm as keys of the "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.config import IngestConfig
 
 PLUGIN = "pylibjpeg"
-"""One decoder for all compressed syntaxes, so that lossy ones decode alike everywhere."""
+"""One decoder for all JPEG syntaxes, so that lossy ones decode alike everywhere."""
 
-RUST_PANIC = "PanicException"
+RLE_PLUGIN = "pydicom"
+"""pylibjpeg's RLE decoder is Rust and panics on damaged data, past `except Exception`."""
+
 RLE = "1.2.840.10008.1.2.5"
 NATIVE = {
     # (implicit VR, little endian) of data sets without file meta information
@@ -111,7 +114,7 @@ def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | str:
             dataset = pydicom.dcmread(file.path, force=True)
             if "PixelData" not in dataset:  # broken off there, and elements may be lost with it
                 dataset = pydicom.dcmread(file.path, force=True, stop_before_pixels=True)
-            parsed = parse(dataset)
+            parsed = _named_by_folder(parse(dataset), file.relative)
             found = header_facts.facts(dataset, patient_id(key, parsed.names, series_id), key)
             identities = header_facts.identities(dataset)
             image = check_header(parsed.stored) or _image(dataset, parsed)
@@ -122,6 +125,17 @@ def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | str:
     fault = image if isinstance(image, Fault) else None
     pixels = None if isinstance(image, Fault) else image
     return Slice(file.token, parsed, found, identities, pixels, fault)
+
+
+def _named_by_folder(header: SliceHeader, relative: str) -> SliceHeader:
+    """A slice whose header names neither series nor study is named after its folder.
+
+    Masks and reports then find its series by that name (link volume_name).
+    """
+    folder = PurePosixPath(relative).parent.name
+    if header.names.series_uid or header.names.study_uid or not folder:
+        return header
+    return replace(header, names=replace(header.names, volume_name=folder))
 
 
 def _image(dataset: Dataset, header: SliceHeader) -> NDArray[np.int16] | Fault:
@@ -154,13 +168,11 @@ def decode(dataset: Dataset) -> NDArray[Any] | Fault:
         )
     options: dict[str, Any] = {"raw": True, "correct_unused_bits": False}
     if syntax.is_encapsulated:
-        options["decoding_plugin"] = PLUGIN
+        options["decoding_plugin"] = RLE_PLUGIN if syntax == RLE else PLUGIN
     try:
         dataset.file_meta.TransferSyntaxUID = syntax
         pixels: NDArray[Any] = pydicom.pixels.pixel_array(dataset, **options)
-    except BaseException as error:  # on damaged data the RLE decoder panics, outside Exception
-        if not isinstance(error, Exception) and type(error).__name__ != RUST_PANIC:
-            raise
+    except Exception as error:  # decoders raise any type on damaged data; it becomes a reject
         short = "less than expected" in str(error)
         reason = "truncated_pixels" if short else "undecodable_pixels"
         return Fault(

@@ -88,16 +88,29 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
     spans = _head_spans(matches)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
-    terminators = [m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)]
+    terminators = [
+        m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)
+    ]
     clauses = clause_bounds(words, book, terminators, cues)
     targets = [Target(span.start, span.end) for span in spans]
     role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
-        text, tokens, tuple(clauses), tuple(role), tuple(mentions), tuple(spans), tuple(sides),
+        text,
+        tokens,
+        tuple(clauses),
+        tuple(role),
+        tuple(mentions),
+        tuple(spans),
+        tuple(sides),
         tuple(m for m in matches if any(meaning.kind == "severity" for meaning in m.meanings)),
     )
     attachment = Attachment(role, clauses, mentions)
-    measured = sizes_mm(text, tokens, clauses, [(s.start, s.end) for s in spans if s.terms or s.kind == "observation"])
+    measured = sizes_mm(
+        text,
+        tokens,
+        clauses,
+        [(s.start, s.end) for s in spans if s.terms or s.kind == "observation"],
+    )
     heads = tuple(
         _head(span, status, sentence, attachment, measured, book)
         for span, status in zip(spans, statuses(words, clauses, cues, targets), strict=True)
@@ -120,16 +133,16 @@ class _Sentence:
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
     """Status of the characters [start, end) of a sentence, whatever they are."""
     tokens = book.lexicon.tokens(text)
-    inside = [
-        i for i in range(len(tokens)) if tokens.starts[i] < end and start < tokens.ends[i]
-    ]
+    inside = [i for i in range(len(tokens)) if tokens.starts[i] < end and start < tokens.ends[i]]
     if not inside:
         return "present"
     target = Target(inside[0], inside[-1] + 1)
     doc = engine.doc(tokens)
     matches = engine.targets(doc)
     cues = relevant_cues(engine.cues(doc), tokens.words, [(target.start, target.end)])
-    terminators = [m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)]
+    terminators = [
+        m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)
+    ]
     clauses = clause_bounds(tokens.words, book, terminators, cues)
     return statuses(tokens.words, clauses, cues, [target])[0]
 
@@ -256,11 +269,10 @@ def _summed(
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
     anatomies = {site.split(".")[0] for site in sites} | named
     carries = any(tuple(words[: len(opener)]) == opener for opener in book.carry)
-    pending = any(head.kind == "observation" and not head.sites for head in heads)
     return Analysis(
         heads=heads,
         sites=sites or tuple(sorted(named)),
         anatomies=tuple(sorted(anatomies)),
         side=joined([mention.side for mention in mentions]),
-        carries=carries or pending,
+        carries=carries,
     )

@@ -34,7 +34,9 @@ class AnatomyMention:
         return tuple(dict.fromkeys(site.split(".")[0] for site in self.sites))
 
 
-def longest(matches: Sequence[Match], kinds: frozenset[str], blockers: frozenset[str]) -> list[Match]:
+def longest(
+    matches: Sequence[Match], kinds: frozenset[str], blockers: frozenset[str]
+) -> list[Match]:
     """Matches of some kinds that lie in no longer match of these kinds or of a blocker."""
     wanted = kinds | blockers
     rivals = [m for m in matches if any(meaning.kind in wanted for meaning in m.meanings)]
@@ -132,7 +134,11 @@ class Attachment:
 
     def of(self, start: int, end: int) -> list[tuple[AnatomyMention, ...]]:
         """Candidate lists of anatomies for the head at tokens [start, end), best first."""
-        here = [i for i, m in enumerate(self._mentions) if self._clauses[m.start] == self._clauses[start]]
+        here = [
+            i
+            for i, m in enumerate(self._mentions)
+            if self._clauses[m.start] == self._clauses[start]
+        ]
         before = [i for i in here if self._mentions[i].end <= start]
         after = [i for i in here if self._mentions[i].start >= end]
         within = [i for i in here if self._overlaps(i, start, end)]
@@ -151,7 +157,7 @@ class Attachment:
         return self._mentions[i].start < end and start < self._mentions[i].end
 
     def _right_before(self, before: Sequence[int], start: int) -> tuple[int, ...]:
-        """"renal and hepatic cysts": nothing but adjectives in between."""
+        """ "renal and hepatic cysts": nothing but adjectives in between."""
         if not before:
             return ()
         between = self._role[self._mentions[before[-1]].end : start]
@@ -162,7 +168,7 @@ class Attachment:
         return self._chain_left(before[-1])
 
     def _after_preposition(self, after: Sequence[int], end: int) -> tuple[int, ...]:
-        """"cysts and calcifications in the liver and the spleen"."""
+        """ "cysts and calcifications in the liver and the spleen"."""
         if not after:
             return ()
         between = self._role[end : self._mentions[after[0]].start]
@@ -174,7 +180,7 @@ class Attachment:
         return self._chain_right(after[0])
 
     def _right_after(self, after: Sequence[int], end: int) -> tuple[int, ...]:
-        """"enlarged liver and spleen"."""
+        """ "enlarged liver and spleen"."""
         if not after:
             return ()
         between = self._role[end : self._mentions[after[0]].start]

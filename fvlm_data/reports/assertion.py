@@ -63,7 +63,10 @@ def _one_direction(cues: list[CueMatch]) -> list[CueMatch]:
 
 
 def statuses(
-    words: Sequence[str], clauses: Sequence[int], cues: Sequence[CueMatch], targets: Sequence[Target]
+    words: Sequence[str],
+    clauses: Sequence[int],
+    cues: Sequence[CueMatch],
+    targets: Sequence[Target],
 ) -> list[Status]:
     """Status of each target, in order, by medspaCy's ConText graph over clause scopes."""
     if not cues or not targets:

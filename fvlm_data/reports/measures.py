@@ -35,7 +35,11 @@ def largest_mm(text: str) -> list[tuple[int, int, float]]:
             continue
         value = max(
             float(number.replace(",", ".")) * _mm(unit or units[0])
-            for number, unit in ((groups[0], groups[1]), (groups[2], groups[3]), (groups[4], groups[5]))
+            for number, unit in (
+                (groups[0], groups[1]),
+                (groups[2], groups[3]),
+                (groups[4], groups[5]),
+            )
             if number
         )
         if 0 < value <= _LARGEST_MM:

@@ -82,10 +82,9 @@ class ReportParser:
                 analysis = self._analyse(text[start:end])
                 context = self._context(analysis, block, before)
                 index = len(sentences)
-                sentences.append(
-                    Sentence(text[start:end], start, end, block.section, context.anatomies)
-                )
                 mentions, verdicts = _placed(analysis, context, index, start, self._book)
+                about = sorted({*context.anatomies, *(mention.anatomy for mention in mentions)})
+                sentences.append(Sentence(text[start:end], start, end, block.section, tuple(about)))
                 findings += mentions
                 normal += verdicts
                 before = context
@@ -157,16 +156,20 @@ class ReportParser:
                 side = self._analyse(text[header.start : header.end]).side
             start = header.end
 
-    def _context(
-        self, analysis: Analysis, block: _Block, before: _Context | None
-    ) -> _Context:
+    def _context(self, analysis: Analysis, block: _Block, before: _Context | None) -> _Context:
         if analysis.anatomies:
             return _Context(analysis.sites, analysis.anatomies, analysis.side or block.side)
         if block.sites:
             return _Context(block.sites, _ids(block.sites), analysis.side or block.side)
-        if before is not None and analysis.carries and self._config.carry_over:
+        if before is not None and self._config.carry_over and self._carries(analysis, before):
             return _Context(before.sites, _ids(before.sites), analysis.side or before.side)
         return _Context((), (), analysis.side)
+
+    def _carries(self, analysis: Analysis, before: _Context) -> bool:
+        """Whether a sentence goes on about what the one before was about."""
+        return analysis.carries or any(
+            observed(head.observation, before.sites, self._book) for head in analysis.heads
+        )
 
 
 def _ids(sites: tuple[str, ...]) -> tuple[str, ...]:
@@ -213,7 +216,9 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> Head:
     """A head that names no site itself is about what its sentence is about."""
     if head.sites or head.kind == "finding":
         if head.kind == "finding" and context.side:
-            return _with(head, head.sites, tuple((f, a, s or _told(a, context)) for f, a, s in head.findings))
+            return _with(
+                head, head.sites, tuple((f, a, s or _told(a, context)) for f, a, s in head.findings)
+            )
         return head
     findings = observed(head.observation, context.sites, book) if head.observation else ()
     side = head.side or context.side
@@ -231,8 +236,16 @@ def _with(
     findings: tuple[tuple[str, str, Laterality | None], ...],
 ) -> Head:
     return Head(
-        head.start, head.end, head.kind, head.status, findings, sites, head.observation,
-        joined([head.side]), head.severity, head.size_mm,
+        head.start,
+        head.end,
+        head.kind,
+        head.status,
+        findings,
+        sites,
+        head.observation,
+        joined([head.side]),
+        head.severity,
+        head.size_mm,
     )
 
 

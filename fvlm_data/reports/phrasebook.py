@@ -104,7 +104,9 @@ def phrasebook() -> Phrasebook:
         for header in anatomy.headers
         for phrase in expand(header)
     }
-    headers |= {(phrase, "") for header in anatomy_file().region_headers for phrase in expand(header)}
+    headers |= {
+        (phrase, "") for header in anatomy_file().region_headers for phrase in expand(header)
+    }
     lexicon = Lexicon(
         [phrase for phrase, _ in (*targets, *cues, *headers)] + [*clause_words, "the", "and"]
     )

@@ -8,30 +8,58 @@ of its own.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fvlm_data.reports.records import ASSERTING_SECTIONS, AnatomyState
 from fvlm_data.vocabulary import load_anatomies, load_findings
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fvlm_data.reports.records import FindingMention, ParsedReport, State
+
+Assessment = Literal["abnormal", "normal", "neutral"]
+"""What one sentence says of one anatomy."""
+
+
+def assessments(parsed: ParsedReport) -> list[dict[str, Assessment]]:
+    """For each sentence what it says of each anatomy that it speaks of, by id, sorted.
+
+    Abnormal where a finding is present (or held possible, as configured), normal where the
+    sentence says so or denies a finding, else neutral ("the liver was biopsied").
+    """
+    said: list[dict[str, Assessment]] = [
+        dict.fromkeys(sentence.anatomies, "neutral") for sentence in parsed.sentences
+    ]
+    for verdict in parsed.normal:
+        said[verdict.sentence][verdict.anatomy] = "normal"
+    for mention in parsed.findings:
+        if mention.status == "absent":
+            said[mention.sentence][mention.anatomy] = "normal"
+    for mention in parsed.findings:
+        if _holds(mention, parsed.uncertain_counts):
+            said[mention.sentence][mention.anatomy] = "abnormal"
+    return [dict(sorted(one.items())) for one in said]
 
 
 def anatomy_states(parsed: ParsedReport) -> dict[str, AnatomyState]:
-    """State of every anatomy of the vocabulary, by id."""
-    asserting = _asserting(parsed)
+    """State of every anatomy of the vocabulary, by id.
+
+    Abnormal if any sentence of an asserting section calls it so, normal only if one says so.
+    """
     mentions: dict[str, list[FindingMention]] = {}
+    asserting = _asserting(parsed)
     for mention in parsed.findings:
         if mention.sentence in asserting:
             mentions.setdefault(mention.anatomy, []).append(mention)
-    normal = {verdict.anatomy for verdict in parsed.normal if verdict.sentence in asserting}
-    spoken: dict[str, list[int]] = {}
-    for index in sorted(asserting):
-        for anatomy in parsed.sentences[index].anatomies:
-            spoken.setdefault(anatomy, []).append(index)
+    spoken: dict[str, dict[int, Assessment]] = {}
+    for index, said in enumerate(assessments(parsed)):
+        if index in asserting:
+            for anatomy, assessment in said.items():
+                spoken.setdefault(anatomy, {})[index] = assessment
     return {
         anatomy.id: AnatomyState(
-            _state(mentions.get(anatomy.id, []), anatomy.id in normal, parsed.uncertain_counts),
+            _state(spoken.get(anatomy.id, {}).values()),
             tuple(mentions.get(anatomy.id, ())),
             tuple(spoken.get(anatomy.id, ())),
         )
@@ -72,8 +100,7 @@ def _holds(mention: FindingMention, uncertain_counts: bool) -> bool:
     return mention.status == "present" or (uncertain_counts and mention.status == "uncertain")
 
 
-def _state(mentions: list[FindingMention], said_normal: bool, uncertain_counts: bool) -> State:
-    if any(_holds(mention, uncertain_counts) for mention in mentions):
+def _state(said: Collection[Assessment]) -> State:
+    if "abnormal" in said:
         return "abnormal"
-    denied = bool(mentions) and all(mention.status == "absent" for mention in mentions)
-    return "normal_stated" if said_normal or denied else "not_mentioned"
+    return "normal_stated" if "normal" in said else "not_mentioned"

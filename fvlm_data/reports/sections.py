@@ -32,15 +32,23 @@ def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
     names: dict[str, SectionName] = {}
     for section, phrases in sorted(load_sections().items()):
         for phrase in phrases:
-            names.update(dict.fromkeys(expand(phrase), section))
+            names.update(dict.fromkeys(map(_plain, expand(phrase)), section))
     ordered = sorted(names, key=lambda phrase: (-len(phrase), phrase))
-    joined = "|".join(re.escape(phrase).replace(r"\ ", r"[ \t/&-]{1,3}") for phrase in ordered)
+    joined = "|".join(re.escape(phrase).replace(r"\ ", r"s?[ \t/&-]{1,3}") for phrase in ordered)
     pattern = re.compile(
-        rf"(?P<name>{joined})(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?(?P<sep>[*_]{{0,3}}[ \t]{{0,3}}"
+        rf"(?P<name>(?:{joined})s?)(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?(?P<sep>[*_]{{0,3}}[ \t]{{0,3}}"
         r"(?:</\w{1,10}>[ \t]{0,3})?(?:[:\uff1a]|[-\u2013\u2014](?=\s)|(?=\r?\n|\Z)|(?=[ \t]+\S))[*_]{0,3})",
         re.IGNORECASE,
     )
     return pattern, names
+
+
+def _plain(name: str) -> str:
+    """A header without plurals, blanks joined: the form by which it is looked up."""
+    words = re.split(r"[\s/&-]+", name.lower())
+    return " ".join(
+        word[:-1] if word.endswith("s") and len(word) > 3 else word for word in words if word
+    )
 
 
 def section_headers(text: str) -> list[Header]:
@@ -56,9 +64,7 @@ def section_headers(text: str) -> list[Header]:
             continue
         found_header = pattern.match(text, start)
         if found_header and _opens(found_header, text, at_line=starts[start]):
-            name = " ".join(re.split(r"[\s/&-]+", found_header["name"].lower()))
-            section = names.get(name) or names.get(found_header["name"].lower())
-            made.append(Header(start, found_header.end(), section or "other"))
+            made.append(Header(start, found_header.end(), names[_plain(found_header["name"])]))
             taken = found_header.end()
     return made
 
@@ -131,9 +137,7 @@ def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(site for site in made if site)) if known else None
 
 
-def _longest_at(
-    words: tuple[str, ...], i: int, book: Phrasebook
-) -> tuple[int, tuple[str, ...]]:
+def _longest_at(words: tuple[str, ...], i: int, book: Phrasebook) -> tuple[int, tuple[str, ...]]:
     for length in range(min(7, len(words) - i), 0, -1):
         piece = words[i : i + length]
         sites = list(book.headers.get(piece, ()))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.hashing import content_key
 from fvlm_data.identity import file_token, keyed_id, link_key
 from fvlm_data.linking import read_joins
+from fvlm_data.reports.reconcile import assessments
 from fvlm_data.reports.scrub import scrub
 from fvlm_data.reports.sources import read_reports
 from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
@@ -32,7 +33,7 @@ DISCOVERY = "discover_reports"
 
 @dataclass(frozen=True, slots=True)
 class _Offered:
-    """One row of a report file under its ids; `token` is None-like only for duplicates."""
+    """One row of a report file under its ids; tokens of duplicates count on from `.1`."""
 
     report_id: str
     token: str
@@ -157,10 +158,12 @@ def _rows(report_id: str, text: str, parsed: ParsedReport, source: str) -> dict[
             end=sentence.end,
             section=sentence.section,
             text=sentence.text,
-            anatomies=sentence.anatomies,
-            assessments=sentence.assessments,
+            anatomies=tuple(said),
+            assessments=tuple(said.values()),
         )
-        for number, sentence in enumerate(parsed.sentences)
+        for number, (sentence, said) in enumerate(
+            zip(parsed.sentences, assessments(parsed), strict=True)
+        )
     ]
     findings = {
         (m.sentence, m.start, m.end, m.finding, m.anatomy): Finding(

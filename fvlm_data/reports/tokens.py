@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 OTHER_WORD = "_"
 NUMBER = "0"
 
-_TOKEN = re.compile(
-    r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s]|_", re.UNICODE
-)
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s]|_", re.UNICODE)
 _HYPHENS = frozenset("-\u2010\u2011")
 _BRITISH = (("oe", "e"), ("ae", "e"), ("isation", "ization"), ("ised", "ized"), ("yse", "yze"))
 _LONGEST_WORD = 40

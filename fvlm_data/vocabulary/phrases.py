@@ -19,7 +19,9 @@ from fvlm_data.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PIECE = re.compile(r"\(\s(?P<literal>[^\s()]+)\s\)|\((?P<choice>[^()]+)\)(?P<o1>\??)|(?P<word>\S+)")
+_PIECE = re.compile(
+    r"\(\s(?P<literal>[^\s()]+)\s\)|\((?P<choice>[^()]+)\)(?P<o1>\??)|(?P<word>\S+)"
+)
 _MACRO = re.compile(r"\{(\w+)\}")
 
 MAX_EXPANSIONS = 4000

@@ -43,13 +43,20 @@ class PatchEmbedding(nn.Module):
 class ConvStem(nn.Module):
     """Strided convolutions down to the patch grid, each halving the axes that are still finer."""
 
-    def __init__(self, width: int, patch_zyx: SizeZYX, stem_width: int) -> None:
-        """Channels start at `stem_width` and double with every halving, `width` at most."""
+    def __init__(self, width: int, patch_zyx: SizeZYX, stem_width: int, windows: int) -> None:
+        """Channels start at `stem_width` and double with every halving, `width` at most.
+
+        The image enters as `windows` channels, each a narrow intensity window of its own: a
+        lesion's contrast is a few per cent of the whole range, and would be found late.
+        """
         super().__init__()
+        centres = (torch.arange(windows) + 0.5) / windows
+        self.register_buffer("centres", centres.reshape(1, windows, 1, 1, 1), persistent=False)
+        self.steepness = float(windows)
         halvings = [size.bit_length() - 1 for size in patch_zyx]
         steps = max(1, *halvings)
         layers: list[nn.Module] = []
-        channels = 1
+        channels = windows
         for step in range(steps):
             # the axis with the fewest halvings starts last: voxels become even before they blur
             z, y, x = (2 if step >= steps - halving else 1 for halving in halvings)
@@ -65,7 +72,8 @@ class ConvStem(nn.Module):
 
     def forward(self, image_bzyx: Tensor) -> Tensor:
         """(B, z, y, x) -> (B, N, D)."""
-        features: Tensor = self.layers(image_bzyx[:, None])
+        windowed = F.hardtanh((image_bzyx[:, None] - self.centres) * self.steepness)
+        features: Tensor = self.layers(windowed)
         return features.flatten(2).transpose(1, 2)
 
 
@@ -130,7 +138,7 @@ class ImageEncoder(nn.Module):
         self.embedding = (
             PatchEmbedding(config.width, config.patch_zyx)
             if config.stem == "patch"
-            else ConvStem(config.width, config.patch_zyx, config.stem_width)
+            else ConvStem(config.width, config.patch_zyx, config.stem_width, config.stem_windows)
         )
         self.positions = nn.Parameter(torch.empty(1, math.prod(self.grid_zyx), config.width))
         nn.init.trunc_normal_(self.positions, std=0.02)
