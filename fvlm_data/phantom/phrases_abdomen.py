@@ -333,29 +333,31 @@ NORMAL_ABDOMEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "Bilateral adrenal glands were normal and no space-occupying lesion was detected.",
             "The adrenal glands are unremarkable.",
             "Adrenal glands: normal.",
-            "No adrenal nodule is seen.",
+            "No adrenal nodule is seen.|adrenal_nodule",
         ),
         "bladder": (
             "The urinary bladder is unremarkable.",
             "The bladder is normal in contour and wall thickness.",
-            "No stone or wall thickening is seen in the bladder.",
+            "No stone or wall thickening is seen in the bladder."
+            "|bladder_stone,bladder_wall_thickening",
         ),
         "colon": (
             "The colon is normal in caliber.",
-            "No colonic wall thickening or dilatation.",
+            "No colonic wall thickening or dilatation.|colonic_wall_thickening,colonic_dilatation",
             "Colon segments are of normal calibration and wall thickness.",
             "The colon is unremarkable.",
         ),
         "gallbladder": (
-            "The gallbladder is normal, without calculi.",
+            "The gallbladder is normal, without calculi.|gallstone",
             "The gallbladder is unremarkable.",
-            "No stone was detected in the gallbladder, and its wall is thin.",
+            "No stone was detected in the gallbladder, and its wall is thin.|gallstone",
             "Gallbladder: normal.",
         ),
         "kidney": (
-            "Both kidneys are normal in size, without stone or hydronephrosis.",
+            "Both kidneys are normal in size, without stone or hydronephrosis."
+            "|kidney_stone,hydronephrosis",
             "The kidneys are unremarkable.",
-            "No hydronephrosis or nephrolithiasis.",
+            "No hydronephrosis or nephrolithiasis.|hydronephrosis,kidney_stone",
             "Both kidneys have normal location, size and contours.",
         ),
         "liver": (
@@ -367,22 +369,24 @@ NORMAL_ABDOMEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "pancreas": (
             "The pancreas is unremarkable.",
-            "Pancreas size and contours are normal; the duct is not dilated.",
-            "No pancreatic mass or ductal dilatation.",
+            "Pancreas size and contours are normal; the duct is not dilated."
+            "|pancreatic_duct_dilatation",
+            "No pancreatic mass or ductal dilatation.|pancreatic_duct_dilatation",
         ),
         "portal_vein": (
             "The portal vein is patent and of normal caliber.",
             "Portal vein calibration is normal.",
-            "No portal vein thrombosis.",
+            "No portal vein thrombosis.|portal_vein_thrombosis",
         ),
         "sacrum": (
             "The sacrum is intact.",
-            "No lytic or sclerotic lesion of the sacrum.",
+            "No lytic or sclerotic lesion of the sacrum.|sacral_lytic_lesion,sacral_sclerotic_lesion",
             "The sacrum is unremarkable.",
         ),
         "small_intestine": (
             "Small bowel loops are of normal caliber.",
-            "No small bowel dilatation or wall thickening is observed.",
+            "No small bowel dilatation or wall thickening is observed."
+            "|small_bowel_dilatation,small_bowel_wall_thickening",
             "The small bowel is unremarkable.",
         ),
         "spleen": (
@@ -393,7 +397,7 @@ NORMAL_ABDOMEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "stomach": (
             "The stomach is unremarkable.",
-            "No gastric wall thickening is seen.",
+            "No gastric wall thickening is seen.|gastric_wall_thickening",
             "The stomach is normally filled, with normal wall thickness.",
         ),
     }

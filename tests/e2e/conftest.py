@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fvlm_data.phantom import generate
 from tests.e2e.chain import chain_config, run_chain
 
 if TYPE_CHECKING:
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five synthetic patients."""
+    from fvlm_data.phantom import generate
+
     folder = tmp_path_factory.mktemp("phantom")
     generate(folder, patients=5, seed=11)
     return folder
