@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from fvlm_data.config import Config
 
+TEXT_TABLES = frozenset({"reports", "sentences", "anatomy_texts", "samples"})
+"""Tables with report text: a report is scrubbed again when its patient's header arrives, and what
+it was before must not live on in the tables' history."""
+
 Batch = list[tuple[str, str]]
 """(item id, key) of each item: all that travels to a worker."""
 
@@ -101,6 +105,9 @@ def _run_stage(
         counts.update(done)
         elsewhere = counts["already settled"] - work.settled
         report(name, counts["accepted"] + counts["set_aside"] + elsewhere, total)
+    if work.replaced or work.obsolete:
+        for table in sorted(TEXT_TABLES.intersection(stage.tables)):
+            context.store.forget(table)
     add_counts(summary, name, counts)
 
 

@@ -97,11 +97,15 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a stage has to do: batches to settle, and items whose rows must leave."""
+    """What a stage has to do: batches to settle, and items whose rows must leave.
+
+    `settled` items need nothing; `replaced` of those in batches were settled under another key.
+    """
 
     batches: tuple[tuple[Item, ...], ...]
     obsolete: tuple[str, ...]
     settled: int
+    replaced: int
 
 
 def pending(context: Context, stage: Stage) -> Work:
@@ -118,7 +122,12 @@ def pending(context: Context, stage: Stage) -> Work:
     else:
         size = stage.batch_size
         batches = [todo[start : start + size] for start in range(0, len(todo), size)]
-    return Work(tuple(tuple(batch) for batch in batches), tuple(obsolete), len(planned) - len(todo))
+    return Work(
+        tuple(tuple(batch) for batch in batches),
+        tuple(obsolete),
+        len(planned) - len(todo),
+        sum(item.id in ledger for item in todo),
+    )
 
 
 def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str]:

@@ -205,6 +205,15 @@ class Store:
         after = len(self._table(table).file_uris())
         return {"before": before, "after": after, "removed": len(removed)}
 
+    def forget(self, table: str) -> None:
+        """Erase superseded rows of a table from its history, so that no file holds them.
+
+        Only files that the log has dropped are removed, never those of a writer at work.
+        """
+        self._table(table).vacuum(
+            retention_hours=0, enforce_retention_duration=False, dry_run=False
+        )
+
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write one file, seen whole or not at all.
 
@@ -387,6 +396,7 @@ def _make_table(url: str, table: schemas.Table) -> None:
             name=table.name,
             description=table.description,
             partition_by=list(table.partition_by) or None,
+            configuration={"delta.dataSkippingStatsColumns": _columns_with_statistics(table)},
         )
     except DeltaError:
         if not DeltaTable.is_deltatable(url):  # else another run made it at the same moment
@@ -401,6 +411,15 @@ def _check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[st
             raise schemas.SchemaError(
                 f"table {table}: a row's {column} is none of those that the commit replaces"
             )
+
+
+def _columns_with_statistics(table: schemas.Table) -> str:
+    """Columns whose least and greatest values may stand in the log, which is never erased.
+
+    Ids and codes only: those of free text would keep sentences of superseded reports.
+    """
+    kept = {*table.primary_key, table.replaced_by} - {"detail", *table.partition_by}
+    return ",".join(name for name in table.columns if name in kept)
 
 
 def _predicate(column: str, items: Sequence[str], also: Mapping[str, str]) -> str:

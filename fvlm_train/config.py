@@ -148,11 +148,6 @@ class ModelConfig(_Section):
         default=0.001, gt=0, description="Lower clamp of the temperature."
     )
     temperature_max: float = Field(default=0.5, gt=0, description="Upper clamp of the temperature.")
-    centre_at_start: bool = Field(
-        default=False,
-        description="Set the projections' biases from the first batch so that features start "
-        "spread around 0; a model that starts at random then leaves chance much earlier.",
-    )
     init_mae: Path | None = Field(
         default=None, description="Local MAE ViT-B checkpoint to start from."
     )

@@ -19,44 +19,38 @@ SHAPE_ZYX = (24, 48, 48)
 
 
 @dataclass(frozen=True, slots=True)
-class ToyFinding:
-    """A finding that a toy organ may have: its density, and how reports put it."""
+class ToyPrompts:
+    """The two prompts of a toy finding."""
 
-    finding: str
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToyFinding:
+    """A finding that a toy organ may have, its density, and its name in reports."""
+
+    id: str
     anatomy: str
     lesion_hu: int
-    phrases: tuple[str, ...]
+    name: str
+
+    @property
+    def prompts(self) -> ToyPrompts:
+        """As the vocabulary has them."""
+        return ToyPrompts(f"{self.name.capitalize()}.", f"Not {self.name}.")
 
 
 CENTRES_ZYX = {"liver": (12, 18, 12), "kidney": (8, 32, 30), "lung": (17, 14, 34)}
 ORGAN_HU = {"liver": 55, "kidney": 35, "lung": -800}
+PHRASES = ("There is a {}.", "A {} is seen.", "{} of a few millimetres.", "Finding: {}.")
 
 TOY_FINDINGS = (
-    ToyFinding(
-        "liver_cyst",
-        "liver",
-        -60,
-        ("A cyst is seen in the liver.", "Hepatic cyst.", "Liver with a cyst."),
-    ),
-    ToyFinding(
-        "liver_calcification",
-        "liver",
-        320,
-        ("Coarse calcification in the liver.", "Hepatic calcification.", "Calcification is seen."),
-    ),
-    ToyFinding(
-        "kidney_stone",
-        "kidney",
-        340,
-        ("There is a renal stone.", "Stone in the kidney.", "Kidney stone."),
-    ),
-    ToyFinding(
-        "kidney_cyst",
-        "kidney",
-        -60,
-        ("Simple renal cyst.", "A cyst of the kidney.", "Cyst is seen."),
-    ),
-    ToyFinding("lung_nodule", "lung", 60, ("A solid nodule in the lung.", "Pulmonary nodule.")),
+    ToyFinding("liver_cyst", "liver", -60, "hepatic cyst"),
+    ToyFinding("liver_calcification", "liver", 320, "liver calcification"),
+    ToyFinding("kidney_stone", "kidney", 340, "renal stone"),
+    ToyFinding("kidney_cyst", "kidney", -60, "kidney cyst"),
+    ToyFinding("lung_nodule", "lung", 60, "lung nodule"),
 )
 
 
@@ -146,10 +140,10 @@ def _drawn(anatomy: str, rng: np.random.Generator, prevalence: float) -> ToyFind
 def _said(anatomy: str, chosen: ToyFinding | None, rng: np.random.Generator) -> tuple[Any, ...]:
     """State, signature, finding set, labels, text."""
     if chosen:
-        code = 1 + [f.finding for f in TOY_FINDINGS].index(chosen.finding)
-        text = str(rng.choice(chosen.phrases))
-        found = frozenset({chosen.finding})
-        return "abnormal", code, frozenset({f"{chosen.finding}|present|"}), found, text
+        code = 1 + [f.id for f in TOY_FINDINGS].index(chosen.id)
+        text = str(rng.choice(PHRASES)).format(chosen.name)
+        found = frozenset({chosen.id})
+        return "abnormal", code, frozenset({f"{chosen.id}|present|"}), found, text
     template = f"{anatomy} shows no significant abnormalities."
     if rng.random() < 0.5:
         return "not_mentioned", 0, frozenset(), frozenset(), template

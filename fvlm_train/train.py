@@ -86,7 +86,7 @@ def train(
         started_s = time.monotonic()
         run.mkdir(parents=True, exist_ok=True)
         batches = TrainingBatches(source, config, place.rank, place.world)
-        learner = _start(config, source, batches, run, place)
+        learner = _start(config, source, run, place)
         log = StepLog(run, learner.step) if place.first else None
         last, silent = None, 0
         for step in _steps(config, learner, batches, place):
@@ -260,9 +260,7 @@ def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Ada
     )
 
 
-def _start(
-    config: TrainConfig, source: SampleSource, batches: TrainingBatches, run: Path, place: Ranks
-) -> _Learner:
+def _start(config: TrainConfig, source: SampleSource, run: Path, place: Ranks) -> _Learner:
     """From the run's checkpoint, else from the seed."""
     checkpoint = load_checkpoint(run)
     if checkpoint is not None:
@@ -274,8 +272,6 @@ def _start(
     torch.manual_seed(config.seed)
     model = FVLM.for_training(config.model, config.anatomies, _training_texts(config, source))
     model = model.to(place.device).train()
-    if config.model.centre_at_start:
-        _centre(model, batches[0], place)
     return _Learner(model, _wrapped(model, place), make_optimiser(model, config.optimiser), 0)
 
 
@@ -303,18 +299,6 @@ def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list
                 place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
     # a rank without a text still takes part in the forward pass, on which DDP counts
     return list(numbers) or [facts[0].encoder_texts[0]], place_ba
-
-
-def _centre(model: FVLM, batch: Batch, place: Ranks) -> None:
-    """Centre on the first batch; under DDP all ranks then take the first rank's weights."""
-    texts = sorted({text for sample in batch.facts for text in sample.encoder_texts})
-    ids_ts, mask_ts = model.tokenizer.encode(texts)
-    model.centre(
-        batch.scaled(place.device),
-        batch.tokens_ban.to(place.device),
-        ids_ts.to(place.device),
-        mask_ts.to(place.device),
-    )
 
 
 def _thinned(mask_ts: Tensor, share: float) -> Tensor:

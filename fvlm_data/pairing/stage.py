@@ -105,24 +105,19 @@ def derive_waiting(context: Context) -> int:
     """Write anew which studies and reports wait for their other half; returns how many do.
 
     A study waits for a report until it is paired with one, then for a mask of any of its
-    volumes; a report waits for its study. What pairing has set aside does not wait. What waited
-    before keeps the run that first saw it.
+    volumes, unless all of them are set aside; a report waits for its study. What pairing has
+    set aside does not wait. What waited before keeps the run that first saw it.
     """
     pairs = context.store.read("study_reports", ["study_id", "report_id"])
     paired = set(pairs["study_id"].to_pylist())
     joined = set(pairs["report_id"].to_pylist())
-    aside = set(
-        context.store.read("quarantine", ["item"], [("stage", "=", "pair")])["item"].to_pylist()
-    )
+    faults = context.store.read("quarantine", ["stage", "item"]).to_pylist()
+    aside = {row["item"] for row in faults if row["stage"] == "pair"}
+    unmasked = {row["item"] for row in faults if row["stage"].startswith("segment:")}
     volumes = context.store.read("volumes", ["study_id", "volume_id"]).to_pylist()
     masked = set(context.store.read("masks", ["volume_id"])["volume_id"].to_pylist())
-    aside = {
-        row["item"]
-        for row in context.store.read("quarantine", ["stage", "item"]).to_pylist()
-        if row["stage"].startswith("segment:")
-    }
     segmented = {row["study_id"] for row in volumes if row["volume_id"] in masked}
-    hopeful = {row["study_id"] for row in volumes if row["volume_id"] not in aside}
+    hopeful = {row["study_id"] for row in volumes if row["volume_id"] not in unmasked}
     waits: dict[tuple[str, str], str] = {}
     for study in {row["study_id"] for row in volumes} - aside:
         if study not in paired:

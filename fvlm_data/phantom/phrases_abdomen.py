@@ -16,7 +16,7 @@ _UPPER: dict[str, Wording] = {
         (
             "A nodule of {size} is observed in {organ}.",
             "There is a {size} {side} adrenal nodule.",
-            "{Organ}: nodular lesion measuring {size}.",
+            "{Bare}: nodular lesion measuring {size}.",
             "A nodular thickening of {size} is seen in the corpus of {organ}.",
         ),
     ),
@@ -25,7 +25,7 @@ _UPPER: dict[str, Wording] = {
         (
             "There is diffuse thickening of {organ}, suggestive of hyperplasia.",
             "Hyperplasia is observed in {organ}.",
-            "{Organ} diffusely thickened, with limbs of up to {size}.",
+            "{Bare} diffusely thickened, with limbs of up to {size}.",
             "Diffuse adrenal hyperplasia is present on the {side}.",
         ),
     ),
@@ -34,7 +34,7 @@ _UPPER: dict[str, Wording] = {
         (
             "A {size} calcification is seen in {organ}.",
             "Coarse calcification is observed in {organ}.",
-            "{Organ}: punctate calcification.",
+            "{Bare}: punctate calcification.",
         ),
     ),
     "gallstone": Wording(
@@ -254,7 +254,7 @@ _LOWER: dict[str, Wording] = {
         (
             "A cortical cyst of {size} is observed in {organ}.",
             "There is a {size} simple cyst in {organ}.",
-            "{Organ}: cyst measuring {size}.",
+            "{Bare}: cyst measuring {size}.",
             "Cortical cysts are seen in {organ}, the largest {size}.",
         ),
     ),
@@ -263,7 +263,7 @@ _LOWER: dict[str, Wording] = {
         (
             "A calculus of {size} is observed in {organ}.",
             "There is a nonobstructing {size} stone in {organ}.",
-            "{Organ}: nephrolithiasis, {size}.",
+            "{Bare}: nephrolithiasis, {size}.",
             "Millimetric stones are seen in the collecting system of {organ}.",
         ),
     ),

@@ -1,7 +1,7 @@
 """How a report tells the findings of the chest, and their absence.
 
 Slots: {size} with its unit, {side} (left, right, bilateral), {organ} (the left lung, both lungs),
-{grade} (mild, moderate, severe). A noun takes no article; a sentence stands alone. In the normal
+{grade} (mild, moderate, severe), {Bare} ({organ} without its article). A noun takes no article; a sentence stands alone. In the normal
 sentences the findings that they deny follow a bar.
 """
 
@@ -118,7 +118,7 @@ CHEST: Mapping[str, Wording] = MappingProxyType(
             (
                 "A nodule measuring {size} is observed in {organ}.",
                 "There is a solid pulmonary nodule of {size} in {organ}.",
-                "{Organ}: noncalcified nodule, {size}.",
+                "{Bare}: noncalcified nodule, {size}.",
                 "Nodular density with a diameter of {size} is seen in {organ}.",
                 "Millimetric nodules, the largest {size}, are observed in {organ}.",
             ),
@@ -129,7 +129,7 @@ CHEST: Mapping[str, Wording] = MappingProxyType(
                 "An area of consolidation with air bronchograms is observed in {organ}.",
                 "There is airspace consolidation in {organ}, spanning {size}.",
                 "Consolidative changes are present in {organ}.",
-                "{Organ}: dense consolidation with air bronchogram signs.",
+                "{Bare}: dense consolidation with air bronchogram signs.",
             ),
         ),
         "lung_opacity": Wording(

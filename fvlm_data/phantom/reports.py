@@ -99,6 +99,7 @@ class Report:
     mentions: dict[str, Mention] = field(default_factory=dict)
     stated_normal: set[str] = field(default_factory=set)
     names_patient: bool = False
+    headed: bool = False
 
     def state(self, anatomy: str) -> str:
         """Return abnormal, normal_stated or not_mentioned.
@@ -119,14 +120,14 @@ def compose(patient: Patient, study: Study) -> Report:
     rng = stream(patient.seed, patient.index, 15, study.order)
     report = Report()
     chest = study.protocol == "chest"
-    headed = not chest and chance(rng, 0.5)
+    report.headed = not chest and chance(rng, 0.5)
     report.findings = {name: [] for name in (_CHEST_ORGANS if chest else _ABDOMEN_ORDER)}
     _open(rng, report, patient, study)
     told = _told(rng, study)
-    _tell_present(rng, report, told, headed=headed)
+    _tell_present(rng, report, told)
     seen = [name for name in ANATOMIES if name in study.imaged or not study.has_images]
     _tell_absent(rng, report, seen, study)
-    if not headed:
+    if not report.headed:
         _group_normals(rng, report)
     pool = OTHER_CHEST if chest else OTHER_ABDOMEN
     report.other = shuffled(rng, pool)[: int(uniform(rng, 1.0, 4.0))]
@@ -176,11 +177,7 @@ def _told(rng: np.random.Generator, study: Study) -> list[tuple[Present, str, bo
 
 
 def _tell_present(
-    rng: np.random.Generator,
-    report: Report,
-    told: list[tuple[Present, str, bool]],
-    *,
-    headed: bool,
+    rng: np.random.Generator, report: Report, told: list[tuple[Present, str, bool]]
 ) -> None:
     waiting: Present | None = None
     for present, section, hedged in told:
@@ -191,7 +188,7 @@ def _tell_present(
         if section != "impression":
             joins = not hedged and not wording.is_history(name) and chance(rng, 0.4)
             same = waiting is not None and waiting.kind.anatomy == present.kind.anatomy
-            if waiting is not None and joins and (same or not headed):
+            if waiting is not None and joins and (same or not report.headed):
                 _join(rng, report, waiting, present)
                 waiting = None
             else:
@@ -297,19 +294,19 @@ def chest_row(report: Report, rng: np.random.Generator) -> dict[str, str]:
     }
 
 
-def abdomen_text(report: Report, rng: np.random.Generator, *, headed: bool) -> str:
-    """Return a report as one text with headers, with a sub-header an organ if `headed`."""
+def abdomen_text(report: Report, rng: np.random.Generator) -> str:
+    """Return a report as one text with headers, with a sub-header an organ if it is `headed`."""
     clinical = pick(rng, ("CLINICAL INFORMATION", "INDICATION", "Clinical history"))
     summary = pick(rng, ("IMPRESSION", "IMPRESSION", "CONCLUSION", "Impression"))
     findings = []
     for name, lines in report.findings.items():
         text = " ".join(lines)
-        if text and headed:
+        if text and report.headed:
             findings.append(f"{pick(rng, _TITLES[name])}: {text}")
         elif text:
             findings.append(text)
-    findings.append(("OTHER: " if headed else "") + " ".join(report.other))
-    body = ("\n" if headed else " ").join(findings)
+    findings.append(("OTHER: " if report.headed else "") + " ".join(report.other))
+    body = ("\n" if report.headed else " ").join(findings)
     numbered = [f"{number}. {line}" for number, line in enumerate(report.impression, start=1)]
     impression = "\n".join(numbered if len(numbered) > 1 else report.impression)
     return (

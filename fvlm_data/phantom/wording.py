@@ -53,6 +53,15 @@ _PAIRS = (
 )
 
 
+_GRADED = frozenset(
+    "arterial_wall_calcification cardiomegaly pericardial_effusion emphysema pleural_effusion "
+    "coronary_artery_wall_calcification pneumothorax hepatic_steatosis hepatomegaly splenomegaly "
+    "hydronephrosis pancreatic_atrophy gastric_distention atelectasis "
+    "esophageal_wall_thickening hiatal_hernia".split()
+)
+"""Findings whose headline may carry a grade."""
+
+
 def sentence(rng: np.random.Generator, present: Present) -> str:
     """Return a sentence that describes a present finding."""
     return _fill(rng, pick(rng, _sayable(WORDINGS[present.kind.finding].told, present)), present)
@@ -67,7 +76,7 @@ def headline(rng: np.random.Generator, present: Present) -> str:
     """Return a line for the impression."""
     text = noun(rng, present)
     if not is_history(present.kind.finding):
-        if chance(rng, 0.25) and present.grade not in text:
+        if chance(rng, 0.25) and present.kind.finding in _GRADED:
             text = f"{present.grade} {text}"
         elif present.size_mm is not None and chance(rng, 0.25):
             text = f"{text}, {_size(rng, present.size_mm)}"
@@ -136,6 +145,7 @@ def _fill(rng: np.random.Generator, text: str, present: Present) -> str:
         Side=_capital(side),
         organ=organ,
         Organ=_capital(organ),
+        Bare=_capital(organ.removeprefix("the ")),
         hemithorax=hemithorax,
         size=size,
         grade=present.grade,
@@ -144,7 +154,7 @@ def _fill(rng: np.random.Generator, text: str, present: Present) -> str:
     if side == "bilateral":
         filled = re.sub(r"the bilateral pleural space", "both pleural spaces", filled)
         filled = re.sub(r"on the bilateral( side)?", "on both sides", filled)
-    return filled
+    return re.sub(r"\b([Aa]) (?=(?:8\d?|11|18)\b)", r"\1n ", filled)
 
 
 def _capital(text: str) -> str:

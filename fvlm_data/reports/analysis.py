@@ -52,6 +52,8 @@ class Head:
     side: Laterality | None
     severity: Severity | None
     size_mm: float | None
+    abnormal: bool
+    """Whether it is an abnormality even where no finding covers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class _Span:
     end: int
     kind: str
     terms: tuple[str, ...] = ()
+    abnormal: bool = False
 
 
 def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
@@ -169,7 +172,7 @@ def _head_spans(matches: Sequence[Match]) -> list[_Span]:
         kind = next(
             kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds
         )
-        made.append(_Span(match.start, match.end, kind, terms))
+        made.append(_Span(match.start, match.end, kind, terms, "abnormal" in kinds))
     return sorted(made, key=lambda span: (span.start, span.end))
 
 
@@ -188,7 +191,7 @@ def _head(
         about = _about_finding(span, steps, book)
         terms: tuple[tuple[str, str], ...] = tuple(
             (term, book.terms[term].anatomy) for term in span.terms
-        )
+        ) + _shared(span, sentence, attachment, book)
     else:
         about = _about(steps, words if span.kind == "observation" else None, book)
         terms = ()
@@ -210,7 +213,20 @@ def _head(
         side=joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
         size_mm=measured.get(place),
+        abnormal=span.abnormal,
     )
+
+
+def _shared(
+    span: _Span, sentence: _Sentence, attachment: Attachment, book: Phrasebook
+) -> tuple[tuple[str, str], ...]:
+    """"pericardial, pleural effusion": what the anatomies listed before a finding share with it."""
+    first = next((m for m in sentence.mentions if m.start == span.start and m.end < span.end), None)
+    if first is None:
+        return ()
+    tail = " ".join(sentence.tokens.words[first.end : span.end])
+    listed = attachment.listed_before(first)
+    return observed(tail, [site for mention in listed for site in mention.sites], book)
 
 
 def _side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality | None:

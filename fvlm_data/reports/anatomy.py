@@ -153,6 +153,11 @@ class Attachment:
         steps += self._other_clauses(start)
         return [tuple(self._mentions[i] for i in step) for step in steps if step]
 
+    def listed_before(self, mention: AnatomyMention) -> tuple[AnatomyMention, ...]:
+        """The other mentions of the list that a mention ends."""
+        i = self._mentions.index(mention)
+        return tuple(self._mentions[j] for j in self._chain_left(i) if j != i)
+
     def _overlaps(self, i: int, start: int, end: int) -> bool:
         return self._mentions[i].start < end and start < self._mentions[i].end
 

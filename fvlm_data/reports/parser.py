@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.analysis import Analysis, Head, analyse, assert_target, observed
-from fvlm_data.reports.anatomy import joined
 from fvlm_data.reports.columns import joined_columns
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.engine import Engine
@@ -205,7 +204,7 @@ def _placed(
         Verdict(anatomy, index)
         for head in heads
         if (head.kind == "normal" and head.status == "present")
-        or (head.kind != "normal" and not head.findings and head.status == "absent")
+        or (head.abnormal and not head.findings and head.status == "absent")
         for anatomy in _ids(head.sites)
     }
     order = sorted(mentions, key=lambda m: (m.start, m.end, m.finding, m.anatomy))
@@ -235,18 +234,7 @@ def _with(
     sites: tuple[str, ...],
     findings: tuple[tuple[str, str, Laterality | None], ...],
 ) -> Head:
-    return Head(
-        head.start,
-        head.end,
-        head.kind,
-        head.status,
-        findings,
-        sites,
-        head.observation,
-        joined([head.side]),
-        head.severity,
-        head.size_mm,
-    )
+    return replace(head, sites=sites, findings=findings)
 
 
 def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
@@ -278,7 +266,8 @@ def _others(
         if head.kind == "normal":
             status: Status | None = "present" if head.status == "absent" else None
         else:
-            status = head.status if head.status in ("present", "uncertain") else None
+            asserted = head.abnormal and head.status in ("present", "uncertain")
+            status = head.status if asserted else None
         if status is None or head.findings:
             continue
         for anatomy in _ids(head.sites):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OTHER_WORD = "_"
+OTHER_MARK = "."
 NUMBER = "0"
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s]|_", re.UNICODE)
@@ -75,7 +76,7 @@ class Lexicon:
         if word[0].isdigit():
             return NUMBER
         if not word[0].isalpha():
-            return word if word in self._raw else OTHER_WORD
+            return word if word in self._raw else OTHER_MARK
         if len(word) > _LONGEST_WORD:
             return OTHER_WORD
         if word.endswith("'s"):

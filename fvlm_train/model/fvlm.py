@@ -117,22 +117,6 @@ class FVLM(nn.Module):
         """Keep the temperature in its bounds; called before each training step."""
         self.temperature.clamp_(self.config.temperature_min, self.config.temperature_max)
 
-    @torch.no_grad()
-    def centre(
-        self, image_bzyx: Tensor, tokens_ban: Tensor, ids_ts: Tensor, mask_ts: Tensor
-    ) -> None:
-        """Start the projections' biases so that the mean feature of these samples projects to 0.
-
-        At random, all samples project to nearly one direction, and the loss stays at chance
-        for long before it finds what little differs. Arguments as of `forward`.
-        """
-        training = self.training
-        self.eval()
-        self.pooling.centre(self.image_encoder(image_bzyx), tokens_ban)
-        mean_d = self.text_encoder(ids_ts, mask_ts).mean(dim=0)
-        self.text_projection.bias.copy_(-self.text_projection.weight @ mean_d)
-        self.train(training)
-
     def load_reference(self, state_dict: Mapping[str, Tensor]) -> list[str]:
         """Take the weights of the public reference code; returns its unused keys.
 

@@ -32,33 +32,19 @@ class AnatomyPooling(nn.Module):
 
         An anatomy without a token gives zeros.
         """
-        projected = torch.einsum(
-            "bad,aed->bae", self.pooled(levels_blnd, tokens_ban), self.projection_weight
-        )
-        features_bae = F.normalize((projected + self.projection_bias).float(), dim=-1)
-        return features_bae * tokens_ban.any(dim=2)[..., None]
-
-    def pooled(self, levels_blnd: Tensor, tokens_ban: Tensor) -> Tensor:
-        """Attention outputs (B, A, D), before projection; of no meaning for absent anatomies."""
         batch, levels, tokens, width = levels_blnd.shape
         anatomies = tokens_ban.shape[1]
         keys_bkd = levels_blnd.reshape(batch, levels * tokens, width)
-        # a query with no key would be NaN, also in the gradient: let it see all, drop it later
-        open_ban = tokens_ban | ~tokens_ban.any(dim=2, keepdim=True)
-        closed_bak = ~open_ban.repeat(1, 1, levels)
-        pooled_bad: Tensor = self.attention(
+        present_ba1 = tokens_ban.any(dim=2, keepdim=True)
+        # a query with no key would be NaN, also in the gradient: let it see all, drop it below
+        closed_bak = ~(tokens_ban | ~present_ba1).repeat(1, 1, levels)
+        pooled_bad, _ = self.attention(
             self.queries.expand(batch, anatomies, width),
             keys_bkd,
             keys_bkd,
             attn_mask=closed_bak.repeat_interleave(self.heads, dim=0),
             need_weights=False,
-        )[0]
-        return pooled_bad
-
-    @torch.no_grad()
-    def centre(self, levels_blnd: Tensor, tokens_ban: Tensor) -> None:
-        """Set the projections' biases so that the mean feature of each anatomy projects to 0."""
-        present_ba1 = tokens_ban.any(dim=2)[..., None].float()
-        total_ad = (self.pooled(levels_blnd, tokens_ban) * present_ba1).sum(dim=0)
-        mean_ad = total_ad / present_ba1.sum(dim=0).clamp(min=1)
-        self.projection_bias.copy_(-torch.einsum("ad,aed->ae", mean_ad, self.projection_weight))
+        )
+        projected = torch.einsum("bad,aed->bae", pooled_bad, self.projection_weight)
+        features_bae = F.normalize((projected + self.projection_bias).float(), dim=-1)
+        return features_bae * present_ba1

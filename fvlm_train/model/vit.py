@@ -51,6 +51,7 @@ class ConvStem(nn.Module):
         """
         super().__init__()
         centres = (torch.arange(windows) + 0.5) / windows
+        self.centres: Tensor
         self.register_buffer("centres", centres.reshape(1, windows, 1, 1, 1), persistent=False)
         self.steepness = float(windows)
         halvings = [size.bit_length() - 1 for size in patch_zyx]

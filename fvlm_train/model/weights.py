@@ -98,6 +98,10 @@ def from_reference(
     for part in ("weight", "bias"):
         keys = [f"vision_projs.{anatomy}.{part}" for anatomy in range(anatomies)]
         if all(key in state_dict for key in keys):
+            if len({state_dict[key].shape for key in keys}) > 1:
+                raise ConfigError(
+                    f"The reference checkpoint's {keys[0]} and others differ in shape."
+                )
             mapped[f"pooling.projection_{part}"] = torch.stack([state_dict[k] for k in keys])
             used.update(keys)
     return mapped, sorted(set(state_dict) - used)

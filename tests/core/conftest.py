@@ -38,3 +38,14 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def context(store: Store, vault_folder: Path) -> Context:
     return Context(store, Vault.open(vault_folder), "run")
+
+
+@pytest.fixture(scope="session")
+def hand() -> ModuleType:
+    return _loaded("hand_store")
+
+
+@pytest.fixture
+def filled(hand: ModuleType, context: Context) -> Context:
+    hand.fill(context)
+    return context

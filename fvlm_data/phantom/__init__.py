@@ -1,0 +1,8 @@
+"""Synthetic patients as a yardstick: DICOM series, masks, reports and the truth about them."""
+
+from __future__ import annotations
+
+from fvlm_data.phantom.draws import VERSION
+from fvlm_data.phantom.generate import PhantomSummary, generate
+
+__all__ = ["VERSION", "PhantomSummary", "generate"]

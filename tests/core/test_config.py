@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from fvlm_data.config import PRESETS, Config, load_config, read_preset
+from fvlm_data.errors import ConfigError
+
+PINNED = Path(__file__).parent / "config_keys.txt"
+
+
+def fields(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of a model and of those below it, as (place, field)."""
+    for name, field in model.model_fields.items():
+        here = f"{place}{name}"
+        yield here, field
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                many = kind is not field.annotation
+                yield from fields(kind, f"{here}[]." if many else f"{here}.")
+
+
+def written(tmp_path: Path, values: Any) -> Path:
+    file = tmp_path / "conf" / "config.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(values if isinstance(values, str) else yaml.safe_dump(values))
+    return file
+
+
+def test_keys_are_pinned():
+    """A key that goes or changes its name breaks the users' files: say so in the change note."""
+    found = "".join(f"{place}\n" for place, _ in fields(Config))
+    assert found == PINNED.read_text(encoding="ascii")
+
+
+@pytest.mark.parametrize(("place", "field"), list(fields(Config)), ids=lambda v: str(v)[:40])
+def test_every_key_has_a_description(place: str, field: Any):
+    assert field.description, place
+    assert len(field.description) > 5
+
+
+def test_every_section_is_closed_and_frozen():
+    seen: set[type[BaseModel]] = {Config}
+    for _, field in fields(Config):
+        kinds = (field.annotation, *get_args(field.annotation))
+        seen |= {k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)}
+    for model in seen:
+        assert model.model_config.get("extra") == "forbid", model
+        assert model.model_config.get("frozen"), model
+
+
+def test_later_places_win(tmp_path: Path):
+    shard = read_preset("abdomen")["shard"]
+    assert load_config(None, (), {"store": "s", "preset": "abdomen"}).shard.spacing_mm == tuple(
+        shard["spacing_mm"]
+    )
+    file = written(
+        tmp_path,
+        {"preset": "abdomen", "store": "s", "shard": {"hu_window": [0, 1], "slab_z": 2}},
+    )
+    resolved = load_config(file, ["shard.slab_z=4"], {"shard": {"slab_z": 3, "margin_slices": 9}})
+    assert resolved.shard.anatomies == tuple(shard["anatomies"])
+    assert resolved.shard.hu_window == (0, 1)
+    assert resolved.shard.margin_slices == 9
+    assert resolved.shard.slab_z == 4
+
+
+def test_preset_of_the_command_line_stays_below_the_file(tmp_path: Path):
+    file = written(tmp_path, {"store": "s", "shard": {"hu_window": [0, 1]}})
+    resolved = load_config(file, ["preset=chest"])
+    assert resolved.shard.hu_window == (0, 1)
+    assert resolved.shard.anatomies == tuple(read_preset("chest")["shard"]["anatomies"])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_resolve(name: str):
+    assert load_config(None, (), {"store": "s", "preset": name}).preset == name
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"stroe": "x"}, "stroe is not a known key; see docs/configuration.md"),
+        ({"shard": {"slab": 1}}, "shard.slab is not a known key"),
+        ({"sources": [{"kind": "dicom", "path": "x", "pth": "y"}]}, "sources.0.pth is not a known"),
+        ({"shard": {"slab_z": 0}}, "shard.slab_z: Input should be greater than or equal to 1"),
+        ({"shard": {"slab_z": "SECRET"}}, "shard.slab_z: Input should be a valid integer"),
+        ({"shard": "SECRET"}, "shard: Input should be a valid dictionary"),
+        ({"sources": "SECRET"}, "sources: Input should be a valid tuple"),
+        ({"sources": 5}, "sources: Input should be a valid tuple"),
+        ({"sources": [{"kind": "SECRET", "path": "x"}]}, "sources.0.kind: Input should be 'dicom'"),
+        ({"sources": [{"kind": "dicom"}]}, "sources.0.path is missing"),
+        ({"identity": {"vault": ["SECRET"]}}, "identity.vault: "),
+        ({"pair": {"split": {"train": 0.5}}}, "pair.split: train, validation and test sum to 0.7"),
+        ({"pair": {"template": "SECRET"}}, "pair: template must hold {anatomy}"),
+        ({"execution": {"workers": 0}}, "execution.workers: Input should be greater than"),
+        ({"shard": {"hu_window": [5, 5]}}, "shard: hu_window"),
+    ],
+)
+def test_fault_is_one_sentence_with_its_place(tmp_path: Path, values: Any, told: str):
+    file = written(tmp_path, {"store": "s", **values})
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"configuration {file}: {told}")
+    assert "\n" not in sentence
+    assert "SECRET" not in sentence
+
+
+def test_store_is_needed():
+    with pytest.raises(ConfigError, match="configuration: store is missing"):
+        load_config()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("store: [", "no valid YAML in line 1"),
+        ("a: b: SECRET", "no valid YAML in line 1"),
+        ("- store", "expected a mapping of sections"),
+        ("store", "expected a mapping of sections"),
+        ("store: 2020-13-45", r"cannot be read \(ValueError\)"),
+        ("", "store is missing"),
+    ],
+)
+def test_file_that_is_no_configuration(tmp_path: Path, text: str, told: str):
+    with pytest.raises(ConfigError, match=told) as caught:
+        load_config(written(tmp_path, text))
+    assert "SECRET" not in str(caught.value)
+
+
+def test_file_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"cannot be read \(FileNotFoundError\)"):
+        load_config(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match=r"cannot be read \(IsADirectoryError\)"):
+        load_config(tmp_path)
+    file = written(tmp_path, "")
+    file.write_bytes(b"store: M\xfcller")
+    with pytest.raises(ConfigError, match=r"cannot be read \(UnicodeDecodeError\)"):
+        load_config(file)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("shard.slab_z", r"--set shard.slab_z: expected section.key=value"),
+        ("=SECRET", "--set : expected section.key=value"),
+        ("shard..slab_z=SECRET", "--set shard..slab_z: expected section.key=value"),
+        ("shard.slab_z=[SECRET", "--set shard.slab_z: the value is no valid YAML"),
+        ("shard.nothing=SECRET", "shard.nothing is not a known key"),
+        ("shard.slab_z=SECRET", "shard.slab_z: Input should be a valid integer"),
+        ("preset=chset", "preset: 'chset' found, expected one of ct_rate, chest"),
+        ("preset=[chest]", "expected one of ct_rate, chest"),
+    ],
+)
+def test_bad_override(override: str, told: str):
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [override], {"store": "s"})
+    assert told in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_two_sources_of_one_name_are_refused_and_of_two_names_are_not(tmp_path: Path):
+    one, other = ({"kind": "dicom", "path": str(tmp_path / name)} for name in ("a", "b"))
+    values = {"store": "s", "sources": [one, other]}
+    assert [source.label for source in load_config(None, (), values).sources] == ["a", "b"]
+    values["sources"] = [one, {**other, "name": "a"}]
+    with pytest.raises(ConfigError, match="two sources are named a: give one of them another"):
+        load_config(None, (), values)
+
+
+PATHS: dict[str, Any] = {
+    "store": "store",
+    "sources": [{"kind": "nifti", "path": "scans", "mapping": "map.csv"}],
+    "reports": [{"path": "reports.csv"}],
+    "identity": {"vault": "vault"},
+    "segment": {
+        "backend": "precomputed",
+        "masks": "masks",
+        "classes": "classes.yaml",
+        "weights": "weights",
+    },
+    "pair": {"split_file": "splits.csv"},
+}
+
+
+def paths_of(config: Config) -> list[str]:
+    source = config.sources[0]
+    found = [config.store, source.path, source.mapping, config.reports[0].path]
+    found += [config.identity.vault, config.segment.masks, config.segment.classes]
+    found += [config.segment.weights, config.pair.split_file]
+    return [str(path) for path in found]
+
+
+NAMES = [
+    "store",
+    "scans",
+    "map.csv",
+    "reports.csv",
+    "vault",
+    "masks",
+    "classes.yaml",
+    "weights",
+    "splits.csv",
+]
+
+
+def test_relative_paths_of_a_file_start_at_the_file(tmp_path: Path):
+    file = written(tmp_path, PATHS)
+    assert paths_of(load_config(file)) == [str(file.parent / name) for name in NAMES]
+
+
+def test_relative_paths_of_the_command_line_start_at_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    file = written(tmp_path, {})
+    assert paths_of(load_config(file, (), PATHS)) == [str(tmp_path / name) for name in NAMES]
+    resolved = load_config(file, ["store=here", "pair.split_file=s.csv"])
+    assert resolved.store == str(tmp_path / "here")
+    assert resolved.pair.split_file == tmp_path / "s.csv"
+    assert PATHS["identity"] == {"vault": "vault"}
+
+
+def test_every_path_in_the_configuration_is_made_absolute():
+    """A new key that holds a path must be named where paths are made absolute, and here."""
+    kinds = [(place, str(field.annotation)) for place, field in fields(Config)]
+    held = {place for place, kind in kinds if "Path" in kind}
+    assert held == {
+        "sources[].path",
+        "sources[].mapping",
+        "reports[].path",
+        "identity.vault",
+        "segment.masks",
+        "segment.weights",
+        "pair.split_file",
+    }
+
+
+def test_urls_and_absolute_paths_stay_as_they_are(tmp_path: Path):
+    file = written(tmp_path, {"store": "s3://bucket/store", "pair": {"split_file": "/a/s.csv"}})
+    resolved = load_config(file)
+    assert resolved.store == "s3://bucket/store"
+    assert str(resolved.pair.split_file) == "/a/s.csv"
+
+
+def test_resolved_configuration_comes_back_from_yaml(tmp_path: Path):
+    resolved = load_config(written(tmp_path, PATHS), ["preset=whole_body"])
+    stored = yaml.safe_dump(resolved.model_dump(mode="json"))
+    assert load_config(None, (), yaml.safe_load(stored)) == resolved

@@ -1,0 +1,179 @@
+"""Which part may import which: read from the source, and checked in a fresh interpreter."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("schemas", "fvlm_data", "fvlm_train", "pipelines")
+MAY_IMPORT = {
+    "schemas": set(),
+    "fvlm_data": {"schemas"},
+    "fvlm_train": {"fvlm_data", "schemas"},
+    "pipelines": {"fvlm_data", "schemas"},
+}
+STAGES = ("ingest", "segment", "reports", "pairing", "shards", "qc", "phantom")
+BETWEEN_STAGES = {
+    ("pairing", "fvlm_data.reports"),
+    ("shards", "fvlm_data.segment.merge"),
+}
+"""What a stage may import of another, by name (DESIGN: pairing and shards)."""
+
+HEAVY = ("torch", "prefect", "medspacy", "spacy", "distributed", "transformers", "SimpleITK")
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(module: str) -> Iterator[str]:
+    """Our modules that `module` imports, within functions and for types too."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            base = node.module or ""
+            names = [
+                f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base
+                for alias in node.names
+            ]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in PACKAGES)
+
+
+ARROWS = {(module, other) for module in MODULES for other in imported(module) if other != module}
+
+
+def part(module: str) -> str:
+    """The folder of fvlm_data or fvlm_train that holds a module, else the module itself."""
+    parts = module.split(".")
+    folder = ROOT / parts[0] / parts[1] if len(parts) > 1 else ROOT
+    return ".".join(parts[:2]) if folder.is_dir() else module
+
+
+def test_there_is_something_to_check():
+    assert len(MODULES) > 60
+    assert len(ARROWS) > 150
+    assert ("fvlm_data.stage", "schemas") in ARROWS
+
+
+def test_packages_import_one_way():
+    wrong = sorted(
+        (module, other)
+        for module, other in ARROWS
+        if module.split(".")[0] != other.split(".")[0]
+        and other.split(".")[0] not in MAY_IMPORT[module.split(".")[0]]
+    )
+    assert wrong == []
+
+
+def test_stages_do_not_import_each_other():
+    wrong = set()
+    for module, other in ARROWS:
+        ours, theirs = (name.split(".")[1:2] for name in (module, other))
+        both = ours and theirs and ours[0] in STAGES and theirs[0] in STAGES
+        if both and module.startswith("fvlm_data.") and ours != theirs:
+            allowed = any(
+                ours[0] == stage and (other == name or other.startswith(f"{name}."))
+                for stage, name in BETWEEN_STAGES
+            )
+            if not allowed:
+                wrong.add((module, other))
+    assert sorted(wrong) == []
+
+
+def test_stages_do_not_know_what_runs_them():
+    above = {"cli", "curate", "stages", "runs", "config", "console", "verify", "explain"}
+    wrong = sorted(
+        (module, other)
+        for module, other in ARROWS
+        if module.split(".")[1:2] and module.split(".")[1] in STAGES
+        if other.startswith("fvlm_data.") and other.split(".")[1] in above
+    )
+    assert wrong == []
+
+
+@pytest.mark.parametrize("of_parts", [False, True], ids=["modules", "folders"])
+def test_no_two_parts_import_each_other(of_parts: bool):
+    arrows = {(part(a), part(b)) for a, b in ARROWS} if of_parts else ARROWS
+    both = sorted((a, b) for a, b in arrows if a < b and (b, a) in arrows and not_own(a, b))
+    assert both == []
+
+
+def not_own(one: str, other: str) -> bool:
+    """A package's __init__ re-exports its modules: that is no arrow between parts."""
+    return not (other.startswith(f"{one}.") or one.startswith(f"{other}."))
+
+
+def test_folders_import_in_no_circle():
+    following: dict[str, set[str]] = defaultdict(set)
+    for a, b in ARROWS:
+        if part(a) != part(b) and not_own(part(a), part(b)):
+            following[part(a)].add(part(b))
+    done: set[str] = set()
+
+    def walk(here: str, trail: tuple[str, ...]) -> None:
+        assert here not in trail, f"circle: {' -> '.join((*trail[trail.index(here) :], here))}"
+        if here in done:
+            return
+        for following_part in sorted(following[here]):
+            walk(following_part, (*trail, here))
+        done.add(here)
+
+    for start in sorted(following):
+        walk(start, ())
+
+
+def loaded(statement: str) -> tuple[set[str], float]:
+    """Modules that `statement` loads in a fresh interpreter, and its time in s."""
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", statement],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [
+        line.removeprefix("import time:").split("|")
+        for line in ended.stderr.splitlines()
+        if line.startswith("import time:") and "self [us]" not in line
+    ]
+    return {name.strip() for _, _, name in lines}, sum(int(own) for own, _, _ in lines) / 1e6
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["fvlm_data", "fvlm_data.cli", "fvlm_data.config", "fvlm_data.stages", "fvlm_train"]
+    + [f"fvlm_data.{stage}" for stage in (*STAGES, "vocabulary")],
+)
+def test_import_is_light(module: str):
+    names, seconds = loaded(f"import {module}")
+    assert {name.split(".")[0] for name in names} & set(HEAVY) == set()
+    if module == "fvlm_data":
+        assert "numpy" not in names
+        assert seconds < 0.5
+
+
+@pytest.mark.parametrize(
+    "module", [f"fvlm_data.{stage}.stage" for stage in ("ingest", "segment", "reports", "shards")]
+)
+def test_stage_adapters_load_neither_torch_nor_prefect_nor_medspacy(module: str):
+    names, _ = loaded(f"import {module}")
+    assert {name.split(".")[0] for name in names} & {"torch", "prefect", "medspacy"} == set()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fvlm_data.pairing.signature import finding_set, signature
+from schemas.findings import LATERALITIES, STATUSES
+
+
+def mention(finding: str, status: str = "present", laterality: str | None = None) -> dict[str, Any]:
+    return {"finding": finding, "status": status, "laterality": laterality}
+
+
+MENTIONS = st.lists(
+    st.builds(
+        mention,
+        st.sampled_from(["cyst", "mass", "stone"]),
+        st.sampled_from(STATUSES),
+        st.sampled_from([None, *LATERALITIES]),
+    ),
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("mentions", "expected"),
+    [
+        ([], ()),
+        ([mention("cyst", "absent"), mention("mass", "hypothetical")], ()),
+        ([mention("cyst"), mention("cyst")], ("cyst|present|",)),
+        ([mention("cyst", "uncertain"), mention("cyst")], ("cyst|present|",)),
+        ([mention("cyst", "historical"), mention("cyst", "uncertain")], ("cyst|uncertain|",)),
+        ([mention("cyst", "family")], ()),
+        ([mention("cyst"), mention("cyst", laterality="left")], ("cyst|present|left",)),
+        (
+            [mention("cyst", laterality="right"), mention("cyst", laterality="left")],
+            ("cyst|present|left", "cyst|present|right"),
+        ),
+        ([mention("mass"), mention("cyst")], ("cyst|present|", "mass|present|")),
+    ],
+)
+def test_finding_set(mentions: list[dict[str, Any]], expected: tuple[str, ...]):
+    assert finding_set(mentions) == expected
+
+
+@given(MENTIONS, st.randoms())
+def test_order_and_repetition_change_nothing(mentions: list[Any], order: random.Random):
+    shuffled = [*mentions, *mentions]
+    order.shuffle(shuffled)
+    assert finding_set(shuffled) == finding_set(mentions)
+    members = list(finding_set(mentions))
+    order.shuffle(members)
+    assert signature(members) == signature(finding_set(mentions))
+
+
+@given(MENTIONS, MENTIONS)
+def test_signatures_agree_exactly_where_sets_do(one: list[Any], other: list[Any]):
+    sets = finding_set(one), finding_set(other)
+    assert (signature(sets[0]) == signature(sets[1])) == (sets[0] == sets[1])
+
+
+@given(MENTIONS)
+def test_signature_fits_a_signed_column_and_is_zero_for_nothing_only(mentions: list[Any]):
+    members = finding_set(mentions)
+    assert -(2**63) <= signature(members) < 2**63
+    assert (signature(members) == 0) == (not members)
+
+
+def test_signature_is_pinned():
+    """Stored signatures must agree with those of later versions."""
+    assert signature(["mass|present|", "cyst|present|left"]) == 5815994649940979290

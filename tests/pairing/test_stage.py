@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from fvlm_data.identity import link_key
+from fvlm_data.pairing.config import PairConfig, SplitFractions
+from fvlm_data.pairing.stage import derive_waiting, pair_stage, split_stage
+from fvlm_data.stage import Context, Stage, pending, retire, settle
+from fvlm_data.vocabulary import load_anatomies
+from schemas import LedgerRow, Quarantined
+
+
+def run(context: Context, stage: Stage) -> int:
+    """Settle what is to do; returns how many items that were."""
+    work = pending(context, stage)
+    retire(context, stage, work.obsolete)
+    for batch in work.batches:
+        settle(context, stage, batch)
+    return sum(len(batch) for batch in work.batches)
+
+
+def rows(context: Context, table: str, *columns: str) -> set[Any]:
+    found = context.store.read(table, columns).to_pylist()
+    return {tuple(row[column] for column in columns) for row in found}
+
+
+def add_report(hand: ModuleType, context: Context, number: int, links: list[Any], **more: Any):
+    report = f"r_{number}"
+    context.store.replace("reports", [report], [hand.report(number, **more)])
+    said = hand.sentence(0, "findings", "Liver cyst.", report_id=report, liver="abnormal")
+    context.store.replace("sentences", [report], [said])
+    context.store.replace("findings", [report], [hand.finding(0, "cyst", report_id=report)])
+    context.store.replace("links", [report], [hand.link("report", report, *one) for one in links])
+    settled = LedgerRow(stage="reports", item=report, key="k", outcome="accepted", run_id="run")
+    context.store.replace("ledger", [report], [settled], {"stage": "reports"})
+
+
+@pytest.fixture
+def two_studies(hand: ModuleType, context: Context) -> Context:
+    context.store.replace_all(
+        "volumes",
+        [hand.volume(1, "st_1"), hand.volume(2, "st_1"), hand.volume(3, "st_2", "p_2")],
+    )
+    context.store.replace_all(
+        "links",
+        [
+            hand.link("study", "st_1", "study_uid", "uid1", "se_1"),
+            hand.link("study", "st_2", "study_uid", "uid2", "se_3"),
+            hand.link("series", "se_2", "volume_name", "a_2"),
+            hand.link("study", "st_1", "accession", "acc", "se_1"),
+            hand.link("study", "st_2", "accession", "acc", "se_3"),
+        ],
+    )
+    return context
+
+
+def test_study_and_report_meet(hand: ModuleType, two_studies: Context):
+    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    run(two_studies, pair_stage(PairConfig()))
+    assert rows(two_studies, "study_reports", "study_id", "report_id", "matched_by") == {
+        ("st_1", "r_1", "study_uid")
+    }
+    texts = {row["anatomy"]: row for row in two_studies.store.read("anatomy_texts").to_pylist()}
+    assert texts.keys() == {anatomy.id for anatomy in load_anatomies()}
+    assert texts["liver"]["state"] == "abnormal"
+    assert texts["liver"]["text"] == "Liver cyst."
+    assert texts["spleen"]["state"] == "not_mentioned"
+
+
+def test_report_of_two_studies_and_study_of_two_reports(hand: ModuleType, two_studies: Context):
+    add_report(hand, two_studies, 1, [("accession", "acc")])
+    add_report(hand, two_studies, 2, [("volume_name", "a_2")])
+    run(two_studies, pair_stage(PairConfig()))
+    assert rows(two_studies, "study_reports", "study_id", "report_id") == {
+        ("st_1", "r_1"),
+        ("st_1", "r_2"),
+        ("st_2", "r_1"),
+    }
+
+
+def test_addendum_comes_last(hand: ModuleType, two_studies: Context):
+    add_report(hand, two_studies, 1, [("study_uid", "uid1")], text="ADDENDUM: none.")
+    add_report(hand, two_studies, 2, [("study_uid", "uid1")])
+    run(two_studies, pair_stage(PairConfig()))
+    assert rows(two_studies, "study_reports", "report_id", "order") == {("r_2", 0), ("r_1", 1)}
+
+
+def test_second_run_has_nothing_to_do_and_a_late_report_only_its_study(
+    hand: ModuleType, two_studies: Context
+):
+    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    stage = pair_stage(PairConfig())
+    assert run(two_studies, stage) == 1
+    assert run(two_studies, stage) == 0
+    add_report(hand, two_studies, 2, [("study_uid", "uid2")])
+    assert [item.id for batch in pending(two_studies, stage).batches for item in batch] == ["st_2"]
+    run(two_studies, stage)
+    add_report(hand, two_studies, 3, [("study_uid", "uid1")])
+    assert [item.id for batch in pending(two_studies, stage).batches for item in batch] == ["st_1"]
+
+
+def test_new_setting_does_all_studies_again_but_split_settings_none(
+    hand: ModuleType, two_studies: Context
+):
+    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    run(two_studies, pair_stage(PairConfig()))
+    other = PairConfig(split=SplitFractions(train=1.0, validation=0.0, test=0.0))
+    assert run(two_studies, pair_stage(other)) == 0
+    assert run(two_studies, pair_stage(PairConfig(normal="reference"))) == 1
+
+
+def test_report_in_conflict_is_set_aside_until_it_is_mended(hand: ModuleType, two_studies: Context):
+    add_report(hand, two_studies, 1, [("study_uid", "uid2"), ("volume_name", "a_2")])
+    stage = pair_stage(PairConfig())
+    run(two_studies, stage)
+    aside = two_studies.store.read("quarantine").to_pylist()
+    assert [(row["item"], row["reason"]) for row in aside] == [("r_1", "conflicting_links")]
+    assert "its study_uid and its volume_name name different studies" in aside[0]["detail"]
+    assert two_studies.store.count("study_reports") == 0
+    derive_waiting(two_studies)
+    assert ("report", "r_1") not in rows(two_studies, "waiting", "owner_kind", "owner_id")
+    add_report(hand, two_studies, 1, [("volume_name", "a_2")])
+    run(two_studies, stage)
+    assert two_studies.store.count("quarantine") == 0
+    assert rows(two_studies, "study_reports", "study_id", "report_id") == {("st_1", "r_1")}
+
+
+def test_report_that_leaves_takes_its_texts_along(hand: ModuleType, two_studies: Context):
+    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    stage = pair_stage(PairConfig())
+    run(two_studies, stage)
+    for table in ("reports", "sentences", "findings", "links"):
+        two_studies.store.replace(table, ["r_1"], [])
+    run(two_studies, stage)
+    assert two_studies.store.count("anatomy_texts") == 0
+    assert two_studies.store.count("study_reports") == 0
+
+
+def test_waiting_follows_the_tables(hand: ModuleType, two_studies: Context):
+    def waits() -> set[Any]:
+        return rows(two_studies, "waiting", "owner_kind", "owner_id", "waits_for", "since_run")
+
+    derive_waiting(two_studies)
+    assert waits() == {("study", "st_1", "report", "run"), ("study", "st_2", "report", "run")}
+    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    add_report(hand, two_studies, 2, [("study_uid", "elsewhere")])
+    run(two_studies, pair_stage(PairConfig()))
+    later = Context(two_studies.store, two_studies.vault, "later")
+    assert derive_waiting(later) == 3
+    assert waits() == {
+        ("study", "st_1", "mask", "later"),
+        ("study", "st_2", "report", "run"),
+        ("report", "r_2", "study", "later"),
+    }
+    two_studies.store.replace_all("masks", [hand.mask("v_2", "masks/x")])
+    derive_waiting(later)
+    assert waits() == {("study", "st_2", "report", "run"), ("report", "r_2", "study", "later")}
+
+
+def test_study_whose_volumes_are_all_set_aside_waits_for_no_mask(
+    hand: ModuleType, two_studies: Context
+):
+    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    run(two_studies, pair_stage(PairConfig()))
+    for number, left in ((1, True), (2, False)):
+        fault = Quarantined(
+            kind="fault",
+            stage="segment:total",
+            item=f"v_{number}",
+            reason="r",
+            detail="d",
+            source_files=(),
+        )
+        two_studies.store.replace("quarantine", [fault.item], [fault], {"stage": fault.stage})
+        derive_waiting(two_studies)
+        waiting = rows(two_studies, "waiting", "owner_id", "waits_for")
+        assert (("st_1", "mask") in waiting) == left
+
+
+def test_waiting_is_not_written_anew_where_nothing_changed(two_studies: Context):
+    derive_waiting(two_studies)
+    before = two_studies.store.files("tables/waiting")
+    derive_waiting(Context(two_studies.store, two_studies.vault, "later"))
+    assert two_studies.store.files("tables/waiting") == before
+
+
+def test_splits_stay_under_growth_and_new_shares(hand: ModuleType, context: Context):
+    volumes = [hand.volume(n, f"st_{n}", f"p_{n}") for n in range(60)]
+    context.store.replace_all("volumes", volumes[:30])
+    run(context, split_stage(PairConfig()))
+    before = rows(context, "splits", "patient_id", "split")
+    assert len(before) == 30
+    context.store.replace_all("volumes", volumes)
+    assert run(context, split_stage(PairConfig())) == 30
+    everybody = PairConfig(split=SplitFractions(train=0.0, validation=0.0, test=1.0))
+    run(context, split_stage(everybody))
+    after = rows(context, "splits", "patient_id", "split")
+    assert before <= after
+    assert len(after) == 60
+
+
+def test_growth_in_steps_gives_the_splits_of_one_go(hand: ModuleType, context: Context):
+    volumes = [hand.volume(n, f"st_{n}", f"p_{n}") for n in range(40)]
+    context.store.replace_all("volumes", volumes)
+    run(context, split_stage(PairConfig()))
+    at_once = rows(context, "splits", "patient_id", "split", "source")
+    for table in ("splits", "ledger"):
+        context.store.replace_all(table, [])
+    for size in (40, 7, 23, 40):
+        context.store.replace_all("volumes", volumes[-size:])
+        run(context, split_stage(PairConfig()))
+    assert rows(context, "splits", "patient_id", "split", "source") == at_once
+
+
+def test_external_split_file_wins_and_holds_when_it_is_gone(
+    hand: ModuleType, context: Context, tmp_path: Path
+):
+    context.store.replace_all("volumes", [hand.volume(n, f"st_{n}", f"p_{n}") for n in range(20)])
+    links = [
+        hand.link(
+            "patient",
+            f"p_{n}",
+            "patient_id",
+            link_key("patient_id", f"MRN{n}", key=context.vault.key),
+        )
+        for n in range(20)
+    ]
+    context.store.replace_all("links", links)
+    run(context, split_stage(PairConfig()))
+    file = tmp_path / "splits.csv"
+    file.write_text("patient_id,split\n" + "".join(f"mrn{n},test\n" for n in range(10)))
+    named = PairConfig(split_file=file)
+    assert run(context, split_stage(named)) == 10
+    wanted = {(f"p_{n}", "test", "file") for n in range(10)}
+    assert wanted <= rows(context, "splits", "patient_id", "split", "source")
+    run(context, split_stage(PairConfig()))
+    assert wanted <= rows(context, "splits", "patient_id", "split", "source")

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fvlm_data.errors import ConfigError
+from fvlm_train.config import ImageEncoderConfig, ModelConfig, TextEncoderConfig
+from fvlm_train.model import FVLM, ImageEncoder, TextEncoder, WordPieces
+from fvlm_train.model.pooling import AnatomyPooling
+from fvlm_train.model.vit import PatchEmbedding
+
+TEXTS = ["Gallstone in the gallbladder.", "No gallstone.", "The liver is normal."]
+ANATOMIES = ["lung", "heart", "esophagus", "aorta"]
+
+
+def small(**image: Any) -> ModelConfig:
+    return ModelConfig(
+        image=ImageEncoderConfig(
+            **{"width": 8, "depth": 12, "heads": 2, "patch_zyx": (4, 4, 8),
+               "window_zyx": (8, 16, 24)} | image
+        ),
+        text=TextEncoderConfig(
+            kind="fresh", width=8, depth=2, heads=2, max_tokens=16,
+            add_token_type_embeddings=False,
+        ),
+        projection_dim=6,
+    )  # fmt: skip
+
+
+def model(config: ModelConfig | None = None) -> FVLM:
+    torch.manual_seed(0)
+    return FVLM.for_training(config or small(), ANATOMIES, TEXTS).eval()
+
+
+def reference_state(ours: FVLM, seed: int = 1) -> dict[str, Tensor]:
+    """Random weights under the names and shapes of the public reference code."""
+    torch.manual_seed(seed)
+    image, text = ours.config.image, ours.config.text
+    width, hidden, projected = image.width, 4 * image.width, ours.config.projection_dim
+    z, y, x = image.grid_zyx
+    shapes: dict[str, tuple[int, ...]] = {
+        "visual_encoder.patch_embedding.patch_embeddings.weight": (width, 1, *image.patch_zyx),
+        "visual_encoder.patch_embedding.patch_embeddings.bias": (width,),
+        "visual_encoder.patch_embedding.position_embeddings": (1, z * y * x, width),
+        "query_tokens": (len(ANATOMIES), width),
+        "attention.in_proj_weight": (3 * width, width),
+        "attention.in_proj_bias": (3 * width,),
+        "attention.out_proj.weight": (width, width),
+        "attention.out_proj.bias": (width,),
+        "text_proj.weight": (projected, text.width),
+        "text_proj.bias": (projected,),
+        "temp": (),
+        "text_encoder.embeddings.position_ids": (1, text.max_tokens),
+        "text_encoder.cls.predictions.bias": (ours.tokenizer.size,),
+        "text_encoder.cls.predictions.decoder.weight": (ours.tokenizer.size, text.width),
+    }
+    for part in ("weight", "bias"):
+        shapes[f"visual_encoder.norm.{part}"] = (width,)
+    for block in range(image.depth):
+        start = f"visual_encoder.blocks.{block}."
+        for name, out, into in (
+            ("mlp.linear1", hidden, width),
+            ("mlp.linear2", width, hidden),
+            ("attn.qkv", 3 * width, width),
+            ("attn.out_proj", width, width),
+        ):
+            shapes[f"{start}{name}.weight"] = (out, into)
+            shapes[f"{start}{name}.bias"] = (out,)
+        for name in ("norm1", "norm2"):
+            shapes[f"{start}{name}.weight"] = (width,)
+            shapes[f"{start}{name}.bias"] = (width,)
+    for number in range(len(ANATOMIES)):
+        shapes[f"vision_projs.{number}.weight"] = (projected, width)
+        shapes[f"vision_projs.{number}.bias"] = (projected,)
+    for name, weight in ours.text_encoder.bert.state_dict().items():
+        if "token_type" not in name and "position_ids" not in name:
+            shapes[f"text_encoder.{name}"] = tuple(weight.shape)
+    return {name: 0.3 * torch.randn(shape) for name, shape in shapes.items()}
+
+
+def reference_image_features(state: dict[str, Tensor], image_zyx: Tensor, tokens: Tensor) -> Tensor:
+    """The public code's image path for one window and anatomy 1, written out from its facts."""
+
+    def norm(x: Tensor, name: str) -> Tensor:
+        name = f"visual_encoder.{name}"
+        return functional.layer_norm(
+            x, x.shape[-1:], state[f"{name}.weight"], state[f"{name}.bias"], 1e-5
+        )
+
+    def linear(x: Tensor, name: str) -> Tensor:
+        return functional.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
+
+    patch = "visual_encoder.patch_embedding.patch_embeddings"
+    weight = state[f"{patch}.weight"]
+    x = functional.conv3d(
+        image_zyx[None, None], weight, state[f"{patch}.bias"], stride=weight.shape[2:]
+    )
+    x = x.flatten(2).transpose(1, 2)[0]
+    x = x + state["visual_encoder.patch_embedding.position_embeddings"][0]
+    levels, heads = [], 2
+    for block in range(12):
+        start = f"visual_encoder.blocks.{block}."
+        q, k, v = linear(norm(x, f"blocks.{block}.norm1"), start + "attn.qkv").chunk(3, dim=-1)
+        mixed = []
+        for head in range(heads):
+            part = slice(head * 4, head * 4 + 4)
+            weights = (q[:, part] @ k[:, part].T * 4**-0.5).softmax(-1)
+            mixed.append(weights @ v[:, part])
+        x = x + linear(torch.cat(mixed, -1), start + "attn.out_proj")
+        hidden = linear(norm(x, f"blocks.{block}.norm2"), start + "mlp.linear1")
+        x = x + linear(functional.gelu(hidden), start + "mlp.linear2")
+        if block in (3, 6, 9):
+            levels.append(x[tokens])
+    keys = torch.cat([*levels, norm(x, "norm")[tokens]])
+    attention = torch.nn.MultiheadAttention(8, 4, batch_first=True)
+    attention.load_state_dict(
+        {
+            name.removeprefix("attention."): w
+            for name, w in state.items()
+            if "attention." in name[:10]
+        }
+    )
+    pooled = attention(state["query_tokens"][1][None], keys, keys)[0]
+    return functional.normalize(linear(pooled, "vision_projs.1"), dim=-1)[0]
+
+
+def test_reference_weights_compute_what_the_reference_computes() -> None:
+    ours = model()
+    state = reference_state(ours)
+    unused = ours.load_reference(state)
+    assert unused == [
+        "text_encoder.cls.predictions.bias",
+        "text_encoder.cls.predictions.decoder.weight",
+        "text_encoder.embeddings.position_ids",
+    ]
+    image = torch.rand(1, 8, 16, 24)
+    tokens = torch.zeros(1, 4, 24, dtype=torch.bool)
+    tokens[0, 1, [3, 4, 17]] = True
+    with torch.no_grad():
+        feature = ours.encode_images(image, tokens)[0, 1]
+        expected = reference_image_features(state, image[0], tokens[0, 1])
+    torch.testing.assert_close(feature, expected, atol=2e-5, rtol=1e-4)
+    assert ours.temperature.item() == state["temp"].item()
+
+
+def test_reference_weights_come_without_token_types() -> None:
+    config = small()
+    text = config.text.model_copy(update={"add_token_type_embeddings": True})
+    stock = model(config.model_copy(update={"text": text}))
+    types = stock.text_encoder.bert.embeddings.token_type_embeddings.weight
+    assert types.abs().sum() > 0
+    stock.load_reference(reference_state(stock))
+    assert types.abs().sum() == 0
+
+
+def test_weights_of_another_shape_are_named() -> None:
+    ours = model()
+    state = reference_state(ours)
+    state["vision_projs.2.weight"] = torch.zeros(6, 9)
+    with pytest.raises(ConfigError, match="differ in shape"):
+        ours.load_reference(state)
+    state = reference_state(ours)
+    state["text_proj.weight"] = torch.zeros(7, 8)
+    with pytest.raises(ConfigError, match=r"text_projection\.weight the shape \(7, 8\)"):
+        ours.load_reference(state)
+    state = reference_state(ours)
+    del state["visual_encoder.blocks.5.norm1.bias"]
+    with pytest.raises(ConfigError, match=r"no weight for image_encoder\.blocks\.5\.norm1\.bias"):
+        ours.load_reference(state)
+
+
+def test_mae_start_sets_blocks_and_positions_only() -> None:
+    ours = model()
+    before = {name: weight.clone() for name, weight in ours.state_dict().items()}
+    torch.manual_seed(3)
+    state: dict[str, Tensor] = {"pos_embed": torch.randn(1, 197, 8), "cls_token": torch.zeros(1)}
+    names = {"attn.qkv": (24, 8), "attn.proj": (8, 8), "mlp.fc1": (32, 8), "mlp.fc2": (8, 32)}
+    for block in range(12):
+        for name, shape in names.items():
+            state[f"blocks.{block}.{name}.weight"] = torch.randn(shape)
+            state[f"blocks.{block}.{name}.bias"] = torch.randn(shape[0])
+        for name in ("norm1", "norm2"):
+            for part in ("weight", "bias"):
+                state[f"blocks.{block}.{name}.{part}"] = torch.randn(8)
+    for part in ("weight", "bias"):
+        state[f"norm.{part}"] = torch.randn(8)
+    ours.load_mae(state)
+    after = ours.state_dict()
+    changed = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {"image_encoder"}
+    assert torch.equal(
+        after["image_encoder.embedding.weight"], before["image_encoder.embedding.weight"]
+    )
+    assert torch.equal(
+        after["image_encoder.blocks.3.mlp.3.weight"], state["blocks.3.mlp.fc2.weight"]
+    )
+    positions = after["image_encoder.positions"].reshape(2, 4, 3, 8)
+    assert torch.equal(positions[0], positions[1])
+    plane = functional.interpolate(
+        state["pos_embed"][:, 1:].reshape(1, 14, 14, 8).permute(0, 3, 1, 2), (4, 3), mode="bilinear"
+    )
+    torch.testing.assert_close(positions[0], plane[0].permute(1, 2, 0))
+
+
+def test_patch_embedding_is_a_strided_convolution() -> None:
+    layer = PatchEmbedding(5, (2, 4, 3))
+    image = torch.rand(2, 4, 8, 6)
+    expected = functional.conv3d(image[:, None], layer.weight, layer.bias, stride=(2, 4, 3))
+    torch.testing.assert_close(layer(image), expected.flatten(2).transpose(1, 2))
+
+
+def test_other_grids_interpolate_positions() -> None:
+    encoder = model().image_encoder
+    assert encoder.positions_for((2, 4, 3)) is encoder.positions
+    flat = torch.arange(2.0).repeat_interleave(12)[None, :, None].expand(1, 24, 8)
+    encoder.positions.data.copy_(flat)
+    finer = encoder.positions_for((4, 4, 3))[0, ::12, 0]
+    torch.testing.assert_close(finer, torch.tensor([0, 0.25, 0.75, 1]))
+    assert encoder(torch.rand(1, 16, 8, 8)).shape == (1, 4, 8, 8)
+
+
+def test_window_that_the_patch_does_not_divide_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no multiple of the patch \(4, 4, 8\)"):
+        model().image_encoder(torch.rand(1, 8, 18, 24))
+
+
+@pytest.mark.parametrize("patch", [(8, 8, 8), (2, 4, 8), (1, 2, 4)])
+def test_conv_stem_keeps_the_grid_of_the_patch(patch: tuple[int, int, int]) -> None:
+    config = ImageEncoderConfig(
+        width=8, depth=1, heads=2, patch_zyx=patch, window_zyx=(8, 8, 16), stem="conv",
+        stem_width=4,
+    )  # fmt: skip
+    levels = ImageEncoder(config)(torch.rand(2, 8, 8, 16))
+    tokens = (8 // patch[0]) * (8 // patch[1]) * (16 // patch[2])
+    assert levels.shape == (2, 2, tokens, 8)
+
+
+def test_pooling_sees_its_tokens_only_and_keeps_absent_anatomies_at_zero() -> None:
+    torch.manual_seed(0)
+    pooling = AnatomyPooling(3, 8, 4, 5, 0.1).eval()
+    levels = torch.randn(2, 4, 6, 8)
+    tokens = torch.zeros(2, 3, 6, dtype=torch.bool)
+    tokens[0, 0, :2] = tokens[0, 1, 1:4] = tokens[1, 0, 5] = True
+    features = pooling(levels, tokens)
+    disturbed = levels.clone()
+    disturbed[0, :, 4:] += 100
+    torch.testing.assert_close(pooling(disturbed, tokens)[0], features[0])
+    assert not features[0, 2].any()
+    assert not features[1, 1:].any()
+    torch.testing.assert_close(features[0, :2].norm(dim=-1), torch.ones(2))
+    features.sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in pooling.parameters() if p.grad is not None)
+
+
+def test_queries_that_start_at_zero_average() -> None:
+    pooling = AnatomyPooling(1, 8, 4, 5, 0.0).eval()
+    levels = torch.randn(1, 2, 3, 8)
+    tokens = torch.tensor([[[True, False, True]]])
+    mean = levels[:, :, [0, 2]].mean(dim=(1, 2), keepdim=True).reshape(1, 1, 1, 8)
+    torch.testing.assert_close(
+        pooling(levels, tokens), pooling(mean, torch.ones(1, 1, 1, dtype=torch.bool))
+    )
+
+
+def test_equal_texts_give_an_equal_tokenizer() -> None:
+    words = [f"{a}{b}{c}" for a in "abcdef" for b in "ghijk" for c in "lmnop"]
+    texts = [" ".join(words[n : n + 7]) for n in range(len(words) - 7)]
+    trained = [WordPieces.train(order, 120, 16).to_json() for order in (texts, texts[::-1], texts)]
+    assert trained[0] == trained[1] == trained[2]
+
+
+def test_tokenizer_survives_saving_and_cuts_long_texts() -> None:
+    pieces = WordPieces.train(TEXTS, 200, 8)
+    again = WordPieces.from_json(pieces.to_json(), 8)
+    texts = ["Gallstone.", "The liver is normal. " * 5]
+    ids, mask = pieces.encode(texts)
+    assert torch.equal(ids, again.encode(texts)[0])
+    assert ids.shape == (2, 8)
+    assert mask.sum(1).tolist() == [4, 8]
+
+
+def test_padding_does_not_change_a_text() -> None:
+    ours = model()
+    with torch.no_grad():
+        alone = ours.encode_texts(TEXTS[1:2])
+        beside = ours.encode_texts(TEXTS)[1:2]
+    torch.testing.assert_close(alone, beside)
+
+
+def test_text_encoder_from_a_folder_with_and_without_token_types(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = TextEncoderConfig(kind="fresh", width=8, depth=1, heads=2, max_tokens=16)
+    pieces = WordPieces.train(TEXTS, 100, 16)
+    bert = TextEncoder.build(config, pieces.size)
+    bert.bert.save_pretrained(tmp_path)
+    vocabulary = sorted((number, piece) for piece, number in pieces._tokenizer.get_vocab().items())
+    (tmp_path / "vocab.txt").write_text("\n".join(piece for _, piece in vocabulary) + "\n")
+    features = {}
+    for switch in (True, False):
+        text = TextEncoderConfig(
+            kind="folder", folder=tmp_path, max_tokens=16, add_token_type_embeddings=switch
+        )
+        loaded = FVLM.for_training(small().model_copy(update={"text": text}), ANATOMIES, [])
+        features[switch] = loaded.eval().text_encoder(*loaded.tokenizer.encode(TEXTS))
+    torch.testing.assert_close(features[True], bert.eval()(*pieces.encode(TEXTS)))
+    assert not torch.allclose(features[True], features[False])
+
+
+def test_a_folder_without_a_bert_is_named(tmp_path: Path) -> None:
+    text = TextEncoderConfig(kind="folder", folder=tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"neither tokenizer\.json nor vocab\.txt"):
+        FVLM.for_training(small().model_copy(update={"text": text}), ANATOMIES, [])
