@@ -21,11 +21,12 @@ and `evaluate` belong to fvlm-train and are described in training.md.
 
 def configuration_markdown() -> str:
     """The page: one table a section, each field with its default and meaning."""
-    parts = [HEAD, f"Presets: {', '.join(PRESETS)}.\n", *_section("", Config)]
+    parts = [HEAD, f"Presets: {', '.join(PRESETS)}.\n", *section_tables("", Config)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _section(place: str, model: type[BaseModel]) -> list[str]:
+def section_tables(place: str, model: type[BaseModel]) -> list[str]:
+    """Markdown lines: a table for `model`, then one for each model in its fields."""
     nested: list[str] = []
     lines = [f"## {place or 'Top level'}\n", f"{_first_line(model)}\n"]
     lines += ["| key | default | meaning |", "|---|---|---|"]
@@ -33,7 +34,7 @@ def _section(place: str, model: type[BaseModel]) -> list[str]:
         inner = _model_of(field.annotation)
         where = f"{place}.{name}" if place else name
         if inner is not None:
-            nested += _section(where, inner)
+            nested += section_tables(where, inner)
         shown = "required" if field.is_required() else _shown(field.get_default())
         lines.append(f"| `{name}` | {shown} | {field.description or ''} |")
     return [*lines, "", *nested]

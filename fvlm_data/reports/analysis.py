@@ -88,7 +88,7 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
     matches = engine.targets(doc)
     sides = _sides(matches)
     mentions = anatomy_mentions(matches, words, sides)
-    spans = _head_spans(matches)
+    spans = _without_false_absences(_head_spans(matches), words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
     terminators = [
@@ -174,6 +174,41 @@ def _head_spans(matches: Sequence[Match]) -> list[_Span]:
         )
         made.append(_Span(match.start, match.end, kind, terms, "abnormal" in kinds))
     return sorted(made, key=lambda span: (span.start, span.end))
+
+
+def _without_false_absences(
+    spans: Sequence[_Span], words: Sequence[str], book: Phrasebook
+) -> list[_Span]:
+    """Leave out "no gallbladder" of "no gallbladder calculus", "spleen is not seen" of "cysts of
+    the spleen": an organ is said to be gone only where it stands alone.
+    """
+    return [
+        span
+        for span in spans
+        if not {"no", "not"} & set(words[span.start : span.end])
+        or not all(book.terms[term].lasting for term in span.terms)
+        or not (_follows_word(span, spans, words, book) or _precedes_word(span, words, book))
+    ]
+
+
+def _follows_word(
+    span: _Span, spans: Sequence[_Span], words: Sequence[str], book: Phrasebook
+) -> bool:
+    """Whether an organ belongs to something before it."""
+    before = words[span.start - 2 : span.start] if span.start > 1 else words[: span.start]
+    return (
+        any(word in book.prepositions or word in ("either", "_") for word in before)
+        or any(other.end <= span.start for other in spans)
+        or any(other.start <= span.start < other.end for other in spans if other is not span)
+    )
+
+
+def _precedes_word(span: _Span, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether "no gallbladder" goes on with what the gallbladder has not."""
+    if words[span.start] != "no" or span.end == len(words):
+        return False
+    following = words[span.end]
+    return (following[0].isalpha() or following == "_") and following not in book.predicates
 
 
 def _head(

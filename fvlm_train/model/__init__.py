@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fvlm_train.model.fvlm import FVLM, Features
-from fvlm_train.model.text import TextEncoder, WordPieces
+from fvlm_train.model.text import TextEncoder
 from fvlm_train.model.vit import ImageEncoder
+from fvlm_train.model.wordpieces import WordPieces
 
 __all__ = ["FVLM", "Features", "ImageEncoder", "TextEncoder", "WordPieces"]

@@ -16,9 +16,10 @@ from torch.nn import functional as F  # noqa: N812 - the name that every reader 
 
 from fvlm_data.errors import ConfigError
 from fvlm_train.model.pooling import AnatomyPooling
-from fvlm_train.model.text import TextEncoder, WordPieces
+from fvlm_train.model.text import TextEncoder
 from fvlm_train.model.vit import ImageEncoder
 from fvlm_train.model.weights import from_mae, from_reference, read_checkpoint
+from fvlm_train.model.wordpieces import WordPieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

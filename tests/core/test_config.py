@@ -197,17 +197,8 @@ def paths_of(config: Config) -> list[str]:
     return [str(path) for path in found]
 
 
-NAMES = [
-    "store",
-    "scans",
-    "map.csv",
-    "reports.csv",
-    "vault",
-    "masks",
-    "classes.yaml",
-    "weights",
-    "splits.csv",
-]
+NAMES = ["store", "scans", "map.csv", "reports.csv", "vault"]
+NAMES += ["masks", "classes.yaml", "weights", "splits.csv"]
 
 
 def test_relative_paths_of_a_file_start_at_the_file(tmp_path: Path):

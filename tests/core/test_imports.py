@@ -23,8 +23,13 @@ STAGES = ("ingest", "segment", "reports", "pairing", "shards", "qc", "phantom")
 BETWEEN_STAGES = {
     ("pairing", "fvlm_data.reports"),
     ("shards", "fvlm_data.segment.merge"),
+    ("shards", "fvlm_data.segment.nifti"),
+    ("qc", "fvlm_data.segment.grid"),
+    ("qc", "fvlm_data.segment.merge"),
+    ("qc", "fvlm_data.segment.nifti"),
 }
-"""What a stage may import of another, by name (DESIGN: pairing and shards)."""
+"""What a stage may import of another, by name: those who read label maps need the reader, and
+the look-up of classes in anatomies."""
 
 HEAVY = ("torch", "prefect", "medspacy", "spacy", "distributed", "transformers", "SimpleITK")
 

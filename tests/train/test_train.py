@@ -42,7 +42,7 @@ def test_repeats_bit_by_bit(tiny: Any, tmp_path: Path) -> None:
     assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -53,9 +53,9 @@ def test_killed_and_resumed_equals_undisturbed(tiny: Any, tmp_path: Path, killed
 
     def kill(step: Step, steps: int) -> None:
         if step.step == killed_at:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(config, source, tmp_path / "parts", kill)
     summary = train(config, source, tmp_path / "parts")
     assert summary.steps == 6

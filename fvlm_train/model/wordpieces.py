@@ -1,0 +1,185 @@
+"""WordPiece tokenization: pieces learnt from texts, the same in every run.
+
+Source of the algorithm: WordPiece as byte-pair merging of the most frequent pair (Sennrich et
+al., arXiv 1508.07909), pieces inside a word marked by ##.
+
+Shapes: T texts, S tokens of the longest text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fvlm_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MIN_PAIR_COUNT = 2
+
+
+class WordPieces:
+    """A WordPiece tokenizer: texts to padded token ids."""
+
+    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
+        """`tokenizer` is a `tokenizers.Tokenizer`; longer texts are cut at `max_tokens`."""
+        self._tokenizer = tokenizer
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.enable_padding(pad_id=self.pad_id, pad_token="[PAD]")
+
+    @classmethod
+    def train(cls, texts: Sequence[str], size: int, max_tokens: int) -> WordPieces:
+        """Learn `size` word pieces at most from `texts`.
+
+        The library's own trainer breaks ties by hash order and gives other pieces in each
+        process; this one breaks them by spelling, so that equal texts give equal weights.
+        """
+        pieces = learnt_pieces(_word_counts(texts), size - len(SPECIAL_TOKENS))
+        vocabulary = {piece: number for number, piece in enumerate((*SPECIAL_TOKENS, *pieces))}
+        return cls.from_vocabulary(vocabulary, max_tokens, lowercase=True)
+
+    @classmethod
+    def from_vocabulary(
+        cls, vocabulary: dict[str, int], max_tokens: int, *, lowercase: bool
+    ) -> WordPieces:
+        """BERT's tokenizer over a given vocabulary, piece -> id."""
+        from tokenizers import Tokenizer, models, processors
+
+        model = models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)
+        tokenizer = _with_bert_rules(Tokenizer(model), lowercase=lowercase)
+        tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in vocabulary])
+        tokenizer.post_processor = processors.BertProcessing(
+            ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+        )
+        return cls(tokenizer, max_tokens)
+
+    @classmethod
+    def from_folder(cls, folder: Path, max_tokens: int) -> WordPieces:
+        """The tokenizer saved beside a BERT: `tokenizer.json`, else `vocab.txt`.
+
+        Raises:
+            ConfigError: the folder holds neither.
+        """
+        from tokenizers import Tokenizer
+
+        if (folder / "tokenizer.json").is_file():
+            return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), max_tokens)
+        if (folder / "vocab.txt").is_file():
+            pieces = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+            vocabulary = {piece: number for number, piece in enumerate(pieces)}
+            return cls.from_vocabulary(vocabulary, max_tokens, lowercase=True)
+        raise ConfigError(
+            f"text encoder {folder}: neither tokenizer.json nor vocab.txt found there; "
+            "give the local folder of a saved BERT"
+        )
+
+    @classmethod
+    def from_json(cls, text: str, max_tokens: int) -> WordPieces:
+        """The tokenizer that `to_json` gave."""
+        from tokenizers import Tokenizer
+
+        return cls(Tokenizer.from_str(text), max_tokens)
+
+    def to_json(self) -> str:
+        """All of the tokenizer, in the library's JSON."""
+        return str(self._tokenizer.to_str())
+
+    @property
+    def size(self) -> int:
+        """Number of pieces."""
+        return int(self._tokenizer.get_vocab_size())
+
+    @property
+    def pad_id(self) -> int:
+        """Id of the padding piece."""
+        return int(self._tokenizer.token_to_id("[PAD]") or 0)
+
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Ids and attention mask, int64 (T, S), padded to the longest text of the call."""
+        encoded = self._tokenizer.encode_batch(list(texts))
+        ids_ts = torch.tensor([one.ids for one in encoded], dtype=torch.int64)
+        mask_ts = torch.tensor([one.attention_mask for one in encoded], dtype=torch.int64)
+        return ids_ts, mask_ts
+
+
+def learnt_pieces(word_counts: Mapping[str, int], size: int) -> list[str]:
+    """Pieces, sorted: all characters, then merges of the most frequent pair, `size` at most.
+
+    A pair must occur twice. Equal counts are decided by spelling.
+    """
+    words = sorted(word_counts)
+    split = [[word[0], *(f"##{letter}" for letter in word[1:])] for word in words]
+    pieces = {piece for parts in split for piece in parts}
+    counts: Counter[tuple[str, str]] = Counter()
+    where: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+    for number, parts in enumerate(split):
+        _count(parts, word_counts[words[number]], number, counts, where)
+    while len(pieces) < size and counts:
+        pair = min(counts, key=lambda one: (-counts[one], one))
+        if counts[pair] < MIN_PAIR_COUNT:
+            break
+        pieces.add(_joined(pair))
+        for number in sorted(where[pair]):
+            count = word_counts[words[number]]
+            _count(split[number], -count, number, counts, where)
+            split[number] = _merged(split[number], pair)
+            _count(split[number], count, number, counts, where)
+    return sorted(pieces)
+
+
+def _count(
+    parts: list[str],
+    count: int,
+    number: int,
+    counts: Counter[tuple[str, str]],
+    where: defaultdict[tuple[str, str], set[int]],
+) -> None:
+    """Add a word's pairs, or take them off with a negative count."""
+    for pair in zip(parts, parts[1:], strict=False):
+        counts[pair] += count
+        if count > 0:
+            where[pair].add(number)
+        elif not counts[pair]:
+            del counts[pair]
+            where[pair].discard(number)
+
+
+def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for part in parts:
+        if merged and (merged[-1], part) == pair:
+            merged[-1] = _joined(pair)
+        else:
+            merged.append(part)
+    return merged
+
+
+def _joined(pair: tuple[str, str]) -> str:
+    return pair[0] + pair[1].removeprefix("##")
+
+
+def _word_counts(texts: Sequence[str]) -> Counter[str]:
+    from tokenizers import normalizers, pre_tokenizers
+
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        plain = normalizer.normalize_str(text)
+        counts.update(word for word, _ in splitter.pre_tokenize_str(plain))
+    return counts
+
+
+def _with_bert_rules(tokenizer: Any, *, lowercase: bool) -> Any:
+    from tokenizers import decoders, normalizers, pre_tokenizers
+
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
