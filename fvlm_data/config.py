@@ -80,7 +80,8 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _source_names_differ(self) -> Config:
-        names = [source.label for source in (*self.sources, *self.reports)]
+        names = [source.label for source in self.sources]
+        names += [source.label for source in self.reports]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two sources are named {twice[0]}: give one of them another `name`")
@@ -200,8 +201,10 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in over.items():
         before = merged.get(name)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        merged[name] = _merged(before, value) if both else value
+        if isinstance(before, dict) and isinstance(value, dict):
+            merged[name] = _merged(before, value)
+        else:
+            merged[name] = value
     return merged
 
 

@@ -37,22 +37,16 @@ class Mapper(Protocol):
         """Yield the counts of each batch as it is done."""
 
 
-class Progress(Protocol):
-    """Told how far a stage is."""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` items of `stage` are settled; 0 in all: their number is not known."""
-
-
 def curate(
     config: Config,
     stages: Sequence[str] = STAGES,
     mapper: Mapper | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Summary:
     """Run `stages` in order and return the summary.
 
     Without a `mapper`, batches run in this process, or in `execution.workers` processes.
+    `progress` is told stage, settled items and their number (0: not known).
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.
@@ -172,17 +166,23 @@ class _PoolMapper:
         if len(batches) < 2:
             yield from _map_here(store, run_id, stage, batches)
             return
+        try:
+            yield from self._mapped(store, run_id, stage, batches)
+        except BrokenProcessPool as error:
+            raise FvlmError(
+                f"stage {stage}: a worker process died, most often for want of memory; run "
+                "again (finished work is kept) with fewer execution.workers"
+            ) from error
+
+    def _mapped(
+        self, store: str, run_id: str, stage: str, batches: Sequence[Batch]
+    ) -> Iterator[dict[str, int]]:
         spawn: Any = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(self._workers, len(batches)), mp_context=spawn) as pool:
             futures = [pool.submit(settle_batch, store, run_id, stage, b) for b in batches]
             try:
                 for future in as_completed(futures):
                     yield future.result()
-            except BrokenProcessPool as error:
-                raise FvlmError(
-                    f"stage {stage}: a worker process died, most often for want of memory; run "
-                    "again (finished work is kept) with fewer execution.workers"
-                ) from error
             finally:
                 for future in futures:
                     future.cancel()

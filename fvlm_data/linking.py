@@ -70,9 +70,9 @@ def _joined(names: Iterable[tuple[str, str]], owners: Mapping[tuple[str, str], s
     for kind, value in names:
         by_kind[kind] |= owners.get((kind, value), set())
     found = [(kind, by_kind[kind]) for kind in JOINING_KINDS if by_kind[kind]]
-    for position, (kind, studies) in enumerate(found):
+    for position, (kind, those) in enumerate(found):
         for other, others in found[position + 1 :]:
-            if not studies & others:
+            if not those & others:
                 return Joined({}, (kind, other))
     studies: dict[str, str] = {}
     for kind, those in found:

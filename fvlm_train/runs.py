@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import torch
 
@@ -129,29 +129,42 @@ def check_resumable(run: Path, checkpoint: Checkpoint, config: TrainConfig) -> N
 
 
 class StepLog:
-    """RUN/log.jsonl, cut back to the checkpoint when a run is resumed."""
+    """RUN/log.jsonl, a context manager; cut back to the checkpoint when a run is resumed."""
 
-    def __init__(self, run: Path, resumed_step: int) -> None:
-        """Lines after `resumed_step` belong to steps that will be made again."""
-        path = run / LOG
-        kept = []
-        if resumed_step and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                if line.endswith("}") and json.loads(line)["step"] <= resumed_step:
-                    kept.append(line + "\n")
-        temporary = path.with_suffix(".partial")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(path)
-        self._file = path.open("a", encoding="utf-8")
+    def __init__(self, run: Path, resumed_step: int, *, writes: bool = True) -> None:
+        """Lines after `resumed_step` belong to steps that will be made again; dropped.
+
+        Only the first rank `writes`.
+        """
+        self._path = run / LOG
+        self._resumed_step = resumed_step
+        self._writes = writes
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        """Open the file."""
+        if self._writes:
+            kept = []
+            if self._resumed_step and self._path.is_file():
+                lines = self._path.read_text(encoding="utf-8").splitlines()
+                whole = (line for line in lines if line.endswith("}"))
+                kept = [n for n in whole if json.loads(n)["step"] <= self._resumed_step]
+            temporary = self._path.with_suffix(".partial")
+            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            temporary.replace(self._path)
+            self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one step."""
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        if self._file:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -87,18 +87,18 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
         batches = TrainingBatches(source, config, place.rank, place.world)
         learner = _start(config, source, run, place)
-        log = StepLog(run, learner.step) if place.first else None
         last, silent = None, 0
-        for step in _steps(config, learner, batches, place):
-            last, silent = step, silent + (step.loss is None)
-            if log:
+        with StepLog(run, learner.step, writes=place.first) as log:
+            for step in _steps(config, learner, batches, place):
+                last, silent = step, silent + (step.loss is None)
                 log.write(asdict(step))
-                report(step, len(batches))
-            ended = step.step == len(batches) or _out_of_time(config, started_s, place)
-            if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
-                _save(run, config, learner)
-            if ended:
-                break
+                if place.first:
+                    report(step, len(batches))
+                ended = step.step == len(batches) or _out_of_time(config, started_s, place)
+                if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
+                    _save(run, config, learner)
+                if ended:
+                    break
         summary = TrainSummary(
             steps=learner.step,
             planned_steps=len(batches),
@@ -108,8 +108,7 @@ def train(
             parameters=sum(weight.numel() for weight in learner.model.parameters()),
             time_s=round(time.monotonic() - started_s, 3),
         )
-        if log:
-            log.close()
+        if place.first:
             write_json(run / SUMMARY, asdict(summary))
         return summary
 

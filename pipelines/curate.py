@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dask
 from distributed import KilledWorker, as_completed
+from distributed.scheduler import NoValidWorkerError
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -151,11 +152,11 @@ class DaskMapper:
 def _counts(future: Any, stage: str) -> dict[str, int]:
     try:
         counts: dict[str, int] = future.result()
-    except KilledWorker:
+    except (KilledWorker, NoValidWorkerError) as error:
         raise UnforeseenError(
-            f"stage {stage}: several Dask workers died at one batch, most often for want of "
-            "memory; give execution.workers a smaller number or the workers more memory, and "
-            "run again: what is settled stays settled"
+            f"stage {stage}: Dask has no worker left for a batch ({type(error).__name__}), most "
+            "often because workers died for want of memory; give execution.workers a smaller "
+            "number or the workers more memory, and run again: what is settled stays settled"
         ) from None
     return counts
 

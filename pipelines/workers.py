@@ -7,6 +7,7 @@ import hmac
 import logging
 from typing import TYPE_CHECKING, Any
 
+import dask
 from distributed import Nanny, Scheduler, SpecCluster
 from distributed.security import Security
 from prefect_dask import DaskTaskRunner
@@ -26,6 +27,7 @@ SAME_VERSIONS = (
 """Packages of which a worker must have the client's version: it runs Prefect's task engine."""
 
 WORKERS_WITHIN_S = 60
+WITHOUT_WORKER_S = 300
 
 
 class WorkerError(FvlmError):
@@ -67,21 +69,23 @@ def local_cluster(workers: int, offered: Mapping[str, float]) -> SpecCluster:
         "memory_limit": 0,  # a batch may need most of the memory; there are no results to spill
         "silence_logs": logging.WARNING,
     }
-    return SpecCluster(
-        scheduler={
-            "cls": Scheduler,
-            "options": {**place, "port": 0, "dashboard_address": "127.0.0.1:0"},
-        },
-        workers={
-            number: {
-                "cls": Nanny,
-                "options": {**common, "resources": dict(offered) if number == 0 else {}},
-            }
-            for number in range(workers)
-        },
-        security=security,
-        silence_logs=logging.WARNING,
-    )
+    # A batch that no worker left can take fails after a while; by default it waits for ever.
+    with dask.config.set({"distributed.scheduler.no-workers-timeout": f"{WITHOUT_WORKER_S} s"}):
+        return SpecCluster(
+            scheduler={
+                "cls": Scheduler,
+                "options": {**place, "port": 0, "dashboard_address": "127.0.0.1:0"},
+            },
+            workers={
+                number: {
+                    "cls": Nanny,
+                    "options": {**common, "resources": dict(offered) if number == 0 else {}},
+                }
+                for number in range(workers)
+            },
+            security=security,
+            silence_logs=logging.WARNING,
+        )
 
 
 def connect(runner: DaskTaskRunner) -> Client:

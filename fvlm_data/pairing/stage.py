@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
@@ -96,7 +97,7 @@ def pair_stage(config: PairConfig) -> Stage:
                 [row for report, _ in matched for row in sentences[report]],
                 [row for report, _ in matched for row in findings[report]],
             )
-            yield guarded(item, lambda i=item, m=matched, t=text: _pair(i.id, m, t, config))
+            yield guarded(item, partial(_pair, item.id, matched, text, config))
 
     return Stage("pair", ("study_reports", "anatomy_texts"), plan, run, BATCH_SIZE)
 

@@ -118,6 +118,10 @@ _PHASES: dict[str, tuple[float, float, float]] = {
 }
 """Mean HU without contrast, in the arterial and in the portal phase."""
 
+_FILLING = (("bladder", 0.65, 1.3), ("gallbladder", 0.7, 1.25))
+_TUBE_FILLING = (("stomach", 0.7, 1.45), ("colon", 0.85, 1.25), ("small_bowel", 0.85, 1.2))
+"""Hollow organs are fuller or emptier at each scan: lowest and highest factor of their width."""
+
 _SPREAD = {"liver": 7, "aorta": 10, "heart": 8, "kidney": 8, "portal": 9, "spleen": 7}
 
 
@@ -159,10 +163,14 @@ def build_body(patient: Patient, study: Study, gravity: int) -> Body:
         name: _vessel(base, now, breadth, patient.stature, *row) for name, row in _TUBES.items()
     }
     tubes["small_bowel"] = _small_bowel(base, breadth, patient.stature)
-    fill = uniform(now, 0.75, 1.25)
-    organs["bladder"] = _scaled(organs["bladder"], fill)
-    organs["gallbladder"] = _scaled(organs["gallbladder"], uniform(now, 0.8, 1.15))
-    tubes["stomach"] = tubes["stomach"].scaled([uniform(now, 0.75, 1.2)] * 6)
+    for name, low, high in _FILLING:
+        organs[name] = _scaled(organs[name], uniform(now, low, high))
+    organs["spleen"] = _scaled(organs["spleen"], gauss(base, 1.0, 0.09))
+    for name, low, high in _TUBE_FILLING:
+        factor = uniform(now, low, high)
+        tubes[name] = tubes[name].scaled([factor] * len(tubes[name].points))
+    thick = gauss(base, 1.0, 0.09)
+    tubes["pancreas"] = tubes["pancreas"].scaled([thick] * 6)
     body = Body(
         sex=patient.sex,
         stature=patient.stature,
@@ -276,7 +284,7 @@ def _changed(body: Body, findings: Mapping[str, Present], rng: np.random.Generat
     organs, tubes, hu = dict(body.organs), dict(body.tubes), dict(body.hu)
     bent = uniform(rng, 0.0, 1.0)
     if "cardiomegaly" in findings:
-        organs["heart"] = _scaled(organs["heart"], 1.1 + 0.22 * findings["cardiomegaly"].severity)
+        organs["heart"] = _scaled(organs["heart"], 1.06 + 0.2 * findings["cardiomegaly"].severity)
     if "hepatic_steatosis" in findings:
         hu["liver"] -= 13.0 + 30.0 * findings["hepatic_steatosis"].severity
     if "hepatomegaly" in findings:
@@ -288,7 +296,7 @@ def _changed(body: Body, findings: Mapping[str, Present], rng: np.random.Generat
         organs["liver_left"] = _scaled(organs["liver_left"], 1.05 + 0.2 * worse)
     if "splenomegaly" in findings:
         tall = findings["splenomegaly"].size_mm or 130.0
-        organs["spleen"] = _with_height(organs["spleen"], 0.88 * tall, 0.4).moved(z=-6.0)
+        organs["spleen"] = _with_height(organs["spleen"], 0.88 * tall, 0.3).moved(z=-6.0)
     if "gallbladder_distention" in findings:
         short = (findings["gallbladder_distention"].size_mm or 42.0) / 2.0
         organs["gallbladder"] = _scaled(
@@ -328,7 +336,7 @@ def _change_kidneys(organs: dict[str, Ellipsoid], findings: Mapping[str, Present
 
 def _change_tubes(tubes: dict[str, Tube], findings: Mapping[str, Present], bent: float) -> None:
     if "pancreatic_atrophy" in findings:
-        thin = 0.8 - 0.25 * findings["pancreatic_atrophy"].severity
+        thin = 0.88 - 0.22 * findings["pancreatic_atrophy"].severity
         tubes["pancreas"] = tubes["pancreas"].scaled([thin] * 6)
     if "portal_vein_dilatation" in findings:
         wide = (findings["portal_vein_dilatation"].size_mm or 16.0) / 2.0 / 6.6
@@ -347,7 +355,7 @@ def _change_tubes(tubes: dict[str, Tube], findings: Mapping[str, Present], bent:
         loops = tubes["small_bowel"]
         start = int(bent * 6)
         radii = [
-            wide if start <= index < start + 10 else radius
+            wide if start <= index < start + 7 else radius
             for index, radius in enumerate(loops.radii)
         ]
         tubes["small_bowel"] = Tube(loops.points, tuple(radii))

@@ -372,7 +372,7 @@ _PAINTERS: Mapping[str, Painter] = {
     "pancreatic_cyst": _pancreatic_cyst,
     "pancreatic_duct_dilatation": _pancreatic_duct,
     "portal_vein_thrombosis": _portal_thrombosis,
-    "sacral_sclerotic_lesion": _in_organ("sacrum", "sacrum", (480.0, 850.0)),
+    "sacral_sclerotic_lesion": _in_organ("sacrum", "sacrum", (380.0, 650.0)),
     "sacral_lytic_lesion": _in_organ("sacrum", "sacrum", (20.0, 70.0)),
     "spleen_cyst": _in_organ("spleen", "spleen", (0.0, 18.0)),
     "splenic_calcification": _in_organ("spleen", "spleen", (250.0, 700.0), count=2.4),

@@ -58,13 +58,13 @@ def _paint_colon(
     start = int(uniform(rng, 0.0, pieces - 3.0))
     radii = list(tube.radii)
     if dilatation:
-        for index in range(first, first + 4):
+        for index in range(first, first + 3):
             radii[index] = (dilatation.size_mm or 60.0) / 2.0 * (1.0 if index > 2 else 1.1)
     for index in range(pieces):
         piece = Tube(tube.points[index : index + 2], tuple(radii[index : index + 2]))
         thick, swollen = gauss(rng, 2.8, 0.3), 0.0
         content = uniform(rng, -60.0, 45.0)
-        if chance(rng, 0.3) or (dilatation and first <= index < first + 4):
+        if chance(rng, 0.4) or (dilatation and first <= index < first + 3):
             content = -850.0
         if thickening and start <= index < start + 3:
             thick, swollen = thickening.size_mm or 9.0, 2.5
@@ -78,7 +78,7 @@ def paint_pelvis(
 ) -> None:
     """Paint urinary bladder and sacrum."""
     thickening = found.get("bladder_wall_thickening")
-    thick = thickening.size_mm or 7.0 if thickening else uniform(rng, 2.2, 3.6)
+    thick = thickening.size_mm or 7.0 if thickening else uniform(rng, 2.2, 4.6)
     bladder, value = body.organs["bladder"], VALUE["urinary_bladder"]
     scene.ellipsoid(bladder.grown(0.4 * thick if thickening else 0.0), body.hu["wall"], value)
     scene.ellipsoid(bladder.grown(-0.6 * thick), body.hu["urine"], over=(value,))
@@ -248,7 +248,7 @@ def adrenal_limbs(body: Body, rng: np.random.Generator, side: str) -> tuple[Tube
     sign = 1.0 if side == "left" else -1.0
     x = sign * (31.0 + gauss(rng, 0.0, 2.5))
     y, z = 26.0 + gauss(rng, 0.0, 2.5), (282.0 + gauss(rng, 0.0, 4.0)) * body.stature
-    radius = gauss(rng, 3.3, 0.35)
+    radius = gauss(rng, 3.5, 0.5)
     outer, inner = (x + sign * 7.0, y + 15.0, z - 14.0), (x - sign * 3.0, y + 16.0, z - 14.0)
     return (
         Tube(((x, y, z), outer), (radius, radius * 0.8)),

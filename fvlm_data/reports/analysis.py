@@ -38,8 +38,9 @@ _WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
 class Head:
     """A finding, an observation or a verdict in a sentence; offsets are the sentence's.
 
-    `findings` (id, anatomy, side) are those named outright or by observation and site. `sites` are what it is
-    about, none where only context can tell; `observation` are its words for that look-up.
+    `findings` (id, anatomy, side) are those named outright or by observation and site. `sites`
+    are what it is about, none where only context can tell; `observation` are its words for that
+    look-up.
     """
 
     start: int
@@ -179,8 +180,9 @@ def _head_spans(matches: Sequence[Match]) -> list[_Span]:
 def _without_false_absences(
     spans: Sequence[_Span], words: Sequence[str], book: Phrasebook
 ) -> list[_Span]:
-    """Leave out "no gallbladder" of "no gallbladder calculus", "spleen is not seen" of "cysts of
-    the spleen": an organ is said to be gone only where it stands alone.
+    """Leave out what only looks like a missing organ ("no gallbladder" of "no gallbladder calculus").
+
+    An organ is said to be gone only where it stands alone.
     """
     return [
         span
@@ -255,7 +257,7 @@ def _head(
 def _shared(
     span: _Span, sentence: _Sentence, attachment: Attachment, book: Phrasebook
 ) -> tuple[tuple[str, str], ...]:
-    """"pericardial, pleural effusion": what the anatomies listed before a finding share with it."""
+    """What anatomies listed before a finding share with it ("pericardial, pleural effusion")."""
     first = next((m for m in sentence.mentions if m.start == span.start and m.end < span.end), None)
     if first is None:
         return ()

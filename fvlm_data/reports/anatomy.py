@@ -128,6 +128,7 @@ class Attachment:
     def __init__(
         self, role: Sequence[int], clauses: Sequence[int], mentions: Sequence[AnatomyMention]
     ) -> None:
+        """Take the roles and clause numbers of tokens, and the mentions in order."""
         self._role = role
         self._clauses = clauses
         self._mentions = mentions
@@ -156,13 +157,13 @@ class Attachment:
     def listed_before(self, mention: AnatomyMention) -> tuple[AnatomyMention, ...]:
         """The other mentions of the list that a mention ends."""
         i = self._mentions.index(mention)
-        return tuple(self._mentions[j] for j in self._chain_left(i) if j != i)
+        return tuple(self._mentions[j] for j in self._adjectives(i) if j != i)
 
     def _overlaps(self, i: int, start: int, end: int) -> bool:
         return self._mentions[i].start < end and start < self._mentions[i].end
 
     def _right_before(self, before: Sequence[int], start: int) -> tuple[int, ...]:
-        """ "renal and hepatic cysts": nothing but adjectives in between."""
+        """Nothing but adjectives in between: "renal and hepatic cysts"."""
         if not before:
             return ()
         between = self._role[self._mentions[before[-1]].end : start]
@@ -170,10 +171,23 @@ class Attachment:
             return ()
         if between and HEAD in between and OTHER in between:
             return ()
-        return self._chain_left(before[-1])
+        return self._adjectives(before[-1])
+
+    def _adjectives(self, i: int) -> tuple[int, ...]:
+        """The list that ends at a mention, less what belongs to something before it."""
+        chain = self._chain_left(i)
+        governed = [place for place, j in enumerate(chain[:-1]) if self._is_governed(j)]
+        return chain[governed[-1] + 1 :] if governed else chain
+
+    def _is_governed(self, i: int) -> bool:
+        """Whether a mention follows a preposition: it belongs to what stands before that."""
+        place = self._mentions[i].start - 1
+        while place >= 0 and self._role[place] == OTHER:
+            place -= 1
+        return place >= 0 and self._role[place] in (OF, PREPOSITION)
 
     def _after_preposition(self, after: Sequence[int], end: int) -> tuple[int, ...]:
-        """ "cysts and calcifications in the liver and the spleen"."""
+        """As in "cysts and calcifications in the liver and the spleen"."""
         if not after:
             return ()
         between = self._role[end : self._mentions[after[0]].start]
@@ -185,7 +199,7 @@ class Attachment:
         return self._chain_right(after[0])
 
     def _right_after(self, after: Sequence[int], end: int) -> tuple[int, ...]:
-        """ "enlarged liver and spleen"."""
+        """As in "enlarged liver and spleen"."""
         if not after:
             return ()
         between = self._role[end : self._mentions[after[0]].start]
@@ -216,7 +230,9 @@ class Attachment:
 
     def _chain_right(self, i: int) -> tuple[int, ...]:
         chain = [i]
-        while i + 1 < len(self._mentions) and self._linked(i, i + 1):
+        while (
+            i + 1 < len(self._mentions) and self._linked(i, i + 1) and not self._is_adjective(i + 1)
+        ):
             i += 1
             chain.append(i)
         return tuple(chain)
@@ -228,6 +244,11 @@ class Attachment:
             return False
         between = self._role[left.end : right.start]
         return len(between) <= _LISTED and all(role in (JOINT, OF, OTHER) for role in between)
+
+    def _is_adjective(self, i: int) -> bool:
+        """Whether a mention belongs to the head right behind it ("and splenic calcification")."""
+        end = self._mentions[i].end
+        return end < len(self._role) and self._role[end] == HEAD
 
     def _has_own_head(self, i: int) -> bool:
         start = self._mentions[i].start

@@ -105,15 +105,16 @@ def _scope(
     """Tokens that a cue reaches: its clause, its parenthesis, its reach."""
     first, last = cue.start, cue.end - 1
     low, high = first, last + 1
+    enclosed = inside[first] if words[first] != "(" else 0
     whole = cue.cue.across
     while low > 0 and (whole or clauses[low - 1] == clauses[first]):
-        if inside[first] and inside[low - 1] != inside[first]:
+        if enclosed and inside[low - 1] != enclosed:
             break
         if cue.cue.local and words[low - 1] in (",", "("):
             break
         low -= 1
     while high < len(words) and (whole or clauses[high] == clauses[last]):
-        if inside[first] and inside[high] != inside[first]:
+        if enclosed and inside[high] != enclosed:
             break
         high += 1
     reach = cue.cue.reach or len(words)

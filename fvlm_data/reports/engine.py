@@ -38,6 +38,7 @@ class Engine:
     """medspaCy's target matcher and its matcher of ConText cues, over canonical words."""
 
     def __init__(self, book: Phrasebook) -> None:
+        """Build the matchers: a second or two, most of it the import of spaCy."""
         silence_loguru()
         with warnings.catch_warnings():
             # Importing medspacy switches all warnings off for the whole process.

@@ -57,6 +57,11 @@ class ReportParser:
     """
 
     def __init__(self, config: ParseConfig | None = None) -> None:
+        """Build the engine for the default vocabulary.
+
+        Raises:
+            ConfigError: the vocabulary is at fault.
+        """
         self._config = config or ParseConfig()
         self._book: Phrasebook = phrasebook()
         self._engine = Engine(self._book)

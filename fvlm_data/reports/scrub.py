@@ -22,6 +22,7 @@ _MONTHS = (
     ("sep", "september"), ("oct", "october"), ("nov", "november"), ("dec", "december"),
 )  # fmt: skip
 _MONTH = "(?:" + "|".join(rf"{short}(?:{full[3:]}|t)?" for short, full in _MONTHS) + r")\.?"
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _PLACEHOLDER = re.compile(r"(\[(?:NAME|ID|DATE|PHONE|MAIL)\])")
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -45,9 +46,18 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         NAME,
     ),
     (re.compile(r"\b(?:19|20)\d{2}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b"), DATE),
-    (re.compile(r"\b(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)?\d{2}\b"), DATE),
-    (re.compile(rf"\b(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th|\.)?[ -](?:of )?{_MONTH},?[ -](?:19|20)?\d{{2}}\b", re.IGNORECASE), DATE),
-    (re.compile(rf"\b{_MONTH} (?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,? (?:19|20)\d{{2}}\b", re.IGNORECASE), DATE),
+    (re.compile(rf"\b{_DAY}[-/.]{_DAY}[-/.](?:19|20)?\d{{2}}\b"), DATE),
+    (
+        re.compile(
+            rf"\b{_DAY}(?:st|nd|rd|th|\.)?[ -](?:of )?{_MONTH},?[ -](?:19|20)?\d{{2}}\b",
+            re.IGNORECASE,
+        ),
+        DATE,
+    ),
+    (
+        re.compile(rf"\b{_MONTH} {_DAY}(?:st|nd|rd|th)?,? (?:19|20)\d{{2}}\b", re.IGNORECASE),
+        DATE,
+    ),
     (re.compile(r"(?<![\w.])\+\d{1,3}[ \d()/-]{6,18}\d\b"), PHONE),
     (re.compile(r"(?<![\w.])\(?\d{3,5}\)?[ /-]\d{3,4}[ -]\d{2,4}(?:[ -]\d{2,4})?\b"), PHONE),
     (re.compile(r"(?<![\d.,])\d{7,}(?![\d])"), ID),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from functools import cache
 from typing import TYPE_CHECKING
@@ -16,14 +17,17 @@ if TYPE_CHECKING:
     from fvlm_data.reports.phrasebook import Phrasebook
     from fvlm_data.reports.records import SectionName
 
-_MARKUP = r"(?:[ \t#*>\u2022_-]{0,12}(?:</?\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}(?:\d{1,2}[.)][ \t]{0,4})?[*_]{0,3})"
+_MARKUP = (
+    r"(?:[ \t#*>\u2022_-]{0,12}(?:</?\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}"
+    r"(?:\d{1,2}[.)][ \t]{0,4})?[*_]{0,3})"
+)
 _LINE_START = re.compile(rf"(?:^|(?<=\n)){_MARKUP}")
 _SENTENCE_START = re.compile(r"(?:(?<=[.;:!?>)\]])[ \t\r\n]{0,8}|(?<=[ \t\n]))(?=[A-Z])")
 _SUB = re.compile(
-    r"(?:^|(?<=\n)|(?<=[.;!?:>)])[ \t]|(?<=[.;!?>]))[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
+    r"(?:^|(?<=\n)|(?<=[.;!?:>)])[ \t]|(?<=[.;!?>]))[ \t*\u2022-]{0,6}"
+    r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     r"(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}"
 )
-_TITLES = {"dr", "prof", "mr", "mrs", "ms"}
 
 
 @cache
@@ -36,8 +40,10 @@ def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
     ordered = sorted(names, key=lambda phrase: (-len(phrase), phrase))
     joined = "|".join(re.escape(phrase).replace(r"\ ", r"s?[ \t/&-]{1,3}") for phrase in ordered)
     pattern = re.compile(
-        rf"(?P<name>(?:{joined})s?)(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?(?P<sep>[*_]{{0,3}}[ \t]{{0,3}}"
-        r"(?:</\w{1,10}>[ \t]{0,3})?(?:[:\uff1a]|[-\u2013\u2014](?=\s)|(?=\r?\n|\Z)|(?=[ \t]+\S))[*_]{0,3})",
+        rf"(?P<name>(?:{joined})s?)(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?"
+        r"(?P<sep>[*_]{0,3}[ \t]{0,3}(?:</\w{1,10}>[ \t]{0,3})?"
+        r"(?:[:\uff1a]|[-\u2013\u2014](?=\s)|(?=\r?\n|\Z)|(?=[ \t]+\S))[*_]{0,3}"
+        r"(?:[ \t]{0,3}</\w{1,10}>){0,3})",
         re.IGNORECASE,
     )
     return pattern, names
@@ -56,23 +62,32 @@ def section_headers(text: str) -> list[Header]:
     pattern, names = _patterns()
     made: list[Header] = []
     taken = -1
-    starts = {found.end(): True for found in _LINE_START.finditer(text)}
+    starts = {found.end(): found.start() for found in _LINE_START.finditer(text)}
+    lines = frozenset(starts)
     for found in _SENTENCE_START.finditer(text):
-        starts.setdefault(found.end(), False)
+        starts.setdefault(found.end(), found.end())
     for start in sorted(starts):
         if start < taken:
             continue
         found_header = pattern.match(text, start)
-        if found_header and _opens(found_header, text, at_line=starts[start]):
-            made.append(Header(start, found_header.end(), names[_plain(found_header["name"])]))
+        if found_header and _opens(found_header, text, at_line=start in lines):
+            begin = _unblank(text, starts[start], start)
+            made.append(Header(begin, found_header.end(), names[_plain(found_header["name"])]))
             taken = found_header.end()
     return made
+
+
+def _unblank(text: str, start: int, end: int) -> int:
+    """First non-blank place from `start` on, at most `end`."""
+    while start < end and text[start].isspace():
+        start += 1
+    return start
 
 
 def _opens(found: re.Match[str], text: str, *, at_line: bool) -> bool:
     """Whether header words are used as a header here, and not as words of a sentence."""
     name, separator = found["name"], found["sep"].strip(" \t*_")
-    separator = re.sub(r"^</\w{1,10}>", "", separator).strip()
+    separator = re.sub(r"</\w{1,10}>", "", separator).strip(" \t*_")
     capitals = name.isupper() and len(name) >= 4
     if separator[:1] in (":", "\uff1a"):
         return at_line or capitals or name[0].isupper()
@@ -86,33 +101,32 @@ def _opens(found: re.Match[str], text: str, *, at_line: bool) -> bool:
 
 
 def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[Header]:
-    """Sub-headers: lines or sentence openings that only name anatomies ("Liver and biliary:")."""
-    blocked = [(header.start, header.end) for header in taken]
-    openings = {header.end for header in taken}
-    made = []
+    """Sub-headers: lines or sentence openings that only name anatomies ("Liver and biliary:").
+
+    `taken` are the section headers, in order.
+    """
     candidates = [*_SUB.finditer(text)]
-    candidates += [found for end in sorted(openings) if (found := _after(text, end))]
-    for found in candidates:
-        start, end = found.start("name"), found.end()
-        if any(s < end and start < e for s, e in blocked):
+    candidates += [found for header in taken if (found := _SUB_AFTER.match(text, header.end))]
+    starts = [header.start for header in taken]
+    made: list[Header] = []
+    for found in sorted(candidates, key=lambda found: (found.start("name"), found.end())):
+        start, end = _unblank(text, found.start(), found.start("name")), found.end()
+        before = bisect.bisect_left(starts, end) - 1
+        free = before < 0 or taken[before].end <= start
+        if not free or (made and start < made[-1].end):
             continue
-        if not found[0].rstrip("*_").endswith(":") and not _stands_alone(text, start, end):
+        if not found[0].rstrip("*_").endswith(":") and not _stands_alone(text, found.start("name")):
             continue
         anatomies = named_anatomies(found["name"], book)
         if anatomies is not None:
             made.append(Header(start, end, None, anatomies))
-            blocked.append((start, end))
-    return sorted(made, key=lambda header: header.start)
+    return made
 
 
 _SUB_AFTER = re.compile(r"\s{0,8}(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[ \t]{0,3}:")
 
 
-def _after(text: str, end: int) -> re.Match[str] | None:
-    return _SUB_AFTER.match(text, end)
-
-
-def _stands_alone(text: str, start: int, end: int) -> bool:
+def _stands_alone(text: str, start: int) -> bool:
     line_start = text.rfind("\n", 0, start) + 1
     before = text[line_start:start].strip(" \t*_#\u2022-")
     return text[start].isupper() and not re.sub(r"^\d{1,2}[.)]", "", before)

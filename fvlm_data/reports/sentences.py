@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-_ABBREVIATIONS = frozenset(
-    "dr prof mr mrs ms st vs fig no nr approx ca resp max min incl inc e.g i.e eg ie cf al etc "
-    "bzw z.b d.h ser im img vol sup inf ant post lat med tel rev jr sr dept".split()
-)
+_ABBREVIATIONS = frozenset({
+    "dr", "prof", "mr", "mrs", "ms", "st", "vs", "fig", "no", "nr", "approx", "ca", "resp", "max",
+    "min", "incl", "inc", "e.g", "i.e", "eg", "ie", "cf", "al", "etc", "bzw", "z.b", "d.h", "ser",
+    "im", "img", "vol", "sup", "inf", "ant", "post", "lat", "med", "tel", "rev", "jr", "sr", "dept",
+})  # fmt: skip
 _END = re.compile(
     r"[.!?]+[)\"'\u201d\u2019\]]*(?=\s|\Z)"
     r"|(?<=[a-z)\d])\.(?=[A-Z][a-z])"
@@ -52,7 +53,7 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int) -> bool:
     if mark[0] != ".":
         return True
     before = text[max(begin, found.start() - 16) : found.start()]
-    if _ONLY_NUMBER.match(text[begin : found.start()][-8:]) and found.start() - begin <= 6:
+    if found.start() - begin <= 6 and _ONLY_NUMBER.match(text[begin : found.start()]):
         return False
     word = _WORD_BEFORE.search(before)
     after = text[found.end() : min(end, found.end() + 24)].lstrip()
@@ -76,9 +77,7 @@ def _line_ends(text: str, begin: int, stop: int, resume: int, end: int) -> bool:
     first = following.lstrip()[0]
     if first.islower() or first in ",;)(" or _JOINS.search(line):
         return False
-    if first.isdigit():
-        return False
-    return True
+    return not first.isdigit()
 
 
 def _add(text: str, begin: int, end: int, max_chars: int, spans: list[tuple[int, int]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
@@ -102,13 +103,10 @@ def reports_stage(config: ParseConfig) -> Stage:
             for row in context.store.read_items("inputs", "item", ids, ["item", "source"])
         }
         for item in items:
+            source = files.get(item.id, "")
             identities = known.get(item.id, ())
-            yield guarded(
-                item,
-                lambda i=item.id, k=identities: _parse(
-                    parser, i, originals.get(i), k, files.get(i, "")
-                ),
-            )
+            make = partial(_parse, parser, item.id, originals.get(item.id), identities, source)
+            yield guarded(item, make)
 
     return Stage(
         "reports", ("reports", "sentences", "findings"), plan, run, BATCH_SIZE, derived=False
@@ -242,8 +240,8 @@ def _fault(offered: _Offered) -> Quarantined | None:
             "fault",
             "no_link",
             (
-                f"row {offered.row.row} names no study; expected a study UID, an accession number or "
-                "a volume name; mend the file"
+                f"row {offered.row.row} names no study; expected a study UID, an accession "
+                "number or a volume name; mend the file"
             ),
         )
     elif not offered.token.endswith(".0"):

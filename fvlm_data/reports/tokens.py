@@ -34,6 +34,7 @@ class Tokens:
     ends: tuple[int, ...]
 
     def __len__(self) -> int:
+        """Number of tokens."""
         return len(self.words)
 
 
@@ -43,7 +44,7 @@ def split(text: str) -> list[tuple[str, int, int]]:
     for found in _TOKEN.finditer(text):
         start, end = found.span()
         word = found[0]
-        if word in _HYPHENS and 0 < start and end < len(text):
+        if word in _HYPHENS and start > 0 and end < len(text):
             before, after = text[start - 1], text[end]
             if before.isalnum() and after.isalnum():
                 continue
@@ -55,6 +56,7 @@ class Lexicon:
     """The words of all phrases, and the way from a word of a report to one of them."""
 
     def __init__(self, phrases: Iterable[str]) -> None:
+        """Take the words of the given phrases, which name no macro."""
         raw = {word for phrase in phrases for word, _, _ in split(phrase)}
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)

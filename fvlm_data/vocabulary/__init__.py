@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from importlib import resources
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -216,8 +216,8 @@ def load_sections() -> dict[SectionName, tuple[str, ...]]:
         comparison: tuple[str, ...]
         other: tuple[str, ...]
 
-    file: dict[SectionName, tuple[str, ...]] = _validated("sections.yaml", _Sections).model_dump()
-    return file
+    file = _validated("sections.yaml", _Sections)
+    return {name: getattr(file, name) for name in get_args(SectionName)}
 
 
 @functools.cache

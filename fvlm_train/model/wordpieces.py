@@ -9,6 +9,7 @@ Shapes: T texts, S tokens of the longest text.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -141,7 +142,7 @@ def _count(
     where: defaultdict[tuple[str, str], set[int]],
 ) -> None:
     """Add a word's pairs, or take them off with a negative count."""
-    for pair in zip(parts, parts[1:], strict=False):
+    for pair in pairwise(parts):
         counts[pair] += count
         if count > 0:
             where[pair].add(number)

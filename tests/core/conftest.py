@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -30,9 +31,17 @@ def toy() -> ModuleType:
     return _loaded("toy_stage")
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store to copy: that takes a tenth of the time of making one."""
+    folder = tmp_path_factory.mktemp("empty") / "store"
+    Store.create(folder)
+    return folder
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.create(tmp_path / "store")
+def store(tmp_path: Path, empty_store: Path) -> Store:
+    return Store.open(shutil.copytree(empty_store, tmp_path / "store"))
 
 
 @pytest.fixture

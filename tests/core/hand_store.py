@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from fvlm_data.stage import Context
 from schemas import (
+    TABLES,
     AnatomyText,
     Finding,
     Input,
@@ -207,11 +211,9 @@ def fill(context: Context) -> None:
     }
     for table, made in rows.items():
         store.replace_all(table, made)
-    for path in (
-        "volumes/01/v_1.nii.gz",
-        "volumes/02/v_2.nii.gz",
-        "masks/01/v_1.total.nii.gz",
-        "shards/train/sh_1.parquet",
-    ):
+    for path in ("volumes/01/v_1.nii.gz", "volumes/02/v_2.nii.gz", "masks/01/v_1.total.nii.gz"):
         store.write_bytes(path, b"x")
+    index = io.BytesIO()
+    pq.write_table(TABLES["samples"].to_arrow([sample()]), index)
+    store.write_bytes("shards/train/sh_1.parquet", index.getvalue())
     context.vault.remember_files({"f_1": "scans/Doe/1.dcm"})

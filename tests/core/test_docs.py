@@ -17,4 +17,6 @@ def test_configuration_page_is_up_to_date() -> None:
 
 def test_training_page_is_up_to_date() -> None:
     written = (DOCS / "training.md").read_text(encoding="utf-8")
-    assert written == training_markdown(), "run: python -m fvlm_train.config_docs > docs/training.md"
+    assert written == training_markdown(), (
+        "run: python -m fvlm_train.config_docs > docs/training.md"
+    )

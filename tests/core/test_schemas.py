@@ -36,11 +36,6 @@ REPORT = Report(
 CHECK = VolumeCheck(volume_id="v", body_region="chest", contrast="unknown", flags=("a",))
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return Store.create(tmp_path_factory.mktemp("schemas") / "store")
-
-
 @pytest.mark.parametrize(
     ("row", "column", "value"),
     [
@@ -64,14 +59,14 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     ],
 )
 def test_row_that_breaks_its_schema_is_not_committed(
-    empty_store: Store, row: Any, column: str, value: Any
+    store: Store, row: Any, column: str, value: Any
 ):
     name = {Finding: "findings", VolumeCheck: "volume_checks", Report: "reports"}[type(row)]
     owner = getattr(row, schemas.TABLES[name].replaced_by)
     broken = dataclasses.replace(row, **{column: value})
     with pytest.raises(SchemaError, match=rf"table {name}.*column {column}") as caught:
-        empty_store.replace(name, [owner], [row, broken])
-    assert empty_store.count(name) == 0
+        store.replace(name, [owner], [row, broken])
+    assert store.count(name) == 0
     if value is not None:
         assert str(value) not in str(caught.value).split()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +24,15 @@ def hand() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store to copy: that takes a tenth of the time of making one."""
+    folder = tmp_path_factory.mktemp("empty") / "store"
+    Store.create(folder)
+    return folder
+
+
 @pytest.fixture
-def context(tmp_path: Path, vault_folder: Path) -> Context:
-    return Context(Store.create(tmp_path / "store"), Vault.open(vault_folder), "run")
+def context(tmp_path: Path, vault_folder: Path, empty_store: Path) -> Context:
+    store = Store.open(shutil.copytree(empty_store, tmp_path / "store"))
+    return Context(store, Vault.open(vault_folder), "run")

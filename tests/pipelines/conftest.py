@@ -12,7 +12,8 @@ import yaml
 
 SCANS = 4
 SECRET_FOLDER = "Doe_John_19500101"
-"""Folder of the images: an identity that must reach no log."""
+SECRET_FINDING = "a zebra-striped nodule"
+"""Folder of the images and words of a report: neither may reach Prefect."""
 
 AUDIT = """
 import os, sys
@@ -82,12 +83,19 @@ def configuration(tmp_path: Path) -> Path:
         image_ijk += generator.integers(-20, 20, image_ijk.shape).astype(np.int16)
         affine_ras = np.diag([-6.0, -6.0, 8.0, 1.0])
         nib.save(nib.Nifti1Image(image_ijk, affine_ras), images / f"scan_{number}.nii.gz")
+    texts = "".join(
+        f'scan_{number}.nii.gz,"Both lungs are clear. There is {SECRET_FINDING} of {number + 2} mm '
+        f'in the left lung.","No acute finding."\n'
+        for number in range(SCANS)
+    )
+    (tmp_path / "reports.csv").write_text("volume_name,findings,impression\n" + texts)
     path = tmp_path / "curate.yaml"
     path.write_text(
         yaml.safe_dump(
             {
                 "store": "./store",
                 "sources": [{"kind": "nifti", "path": SECRET_FOLDER, "name": "chests"}],
+                "reports": [{"path": "reports.csv"}],
                 "segment": {"backend": "threshold", "batch_size": 1},
                 "qc": {"enabled": False},
                 "execution": {"workers": 2, "resources": {"segment": {"GPU": 1}}},

@@ -1,0 +1,33 @@
+# One image for every service of docker-compose.yml, so that their versions cannot differ.
+FROM python:3.11-slim
+
+# pip reads these from its environment: where packages, and torch without CUDA, come from.
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+
+ENV DO_NOT_TRACK=1 \
+    FVLM_VAULT=/vault \
+    PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY=false \
+    PREFECT_SERVER_ANALYTICS_ENABLED=false \
+    PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT=false \
+    PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS=false \
+    PYTHONDONTWRITEBYTECODE=1
+
+WORKDIR /build
+COPY constraints.txt pyproject.toml README.md ./
+COPY schemas ./schemas
+COPY fvlm_data ./fvlm_data
+COPY fvlm_train ./fvlm_train
+COPY pipelines ./pipelines
+RUN pip install --no-cache-dir --constraint constraints.txt . \
+    && rm -rf /build
+
+# Named volumes take over the owner of these folders; the vault is its owner's alone.
+RUN useradd --create-home --uid 1000 fvlm \
+    && mkdir -p /app /data /store /vault \
+    && chown fvlm:fvlm /app /store /vault \
+    && chmod 700 /vault
+WORKDIR /app
+COPY prefect.yaml ./
+USER fvlm
+CMD ["fvlm-data", "--help"]

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import schemas
+from fvlm_data.config import load_config
+from fvlm_data.curate import curate
+from fvlm_data.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .conftest import Shell
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 150
+OF_A_RUN = {"ledger": "run_id", "waiting": "since_run"}
+SECRETS = (b"Doe_John", b"zebra")
+
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(420)]
+
+
+def rows(store: Path) -> dict[str, list[str]]:
+    """All rows of all tables, less what names the run."""
+    opened = Store.open(store)
+    return {
+        table: sorted(
+            json.dumps({k: v for k, v in row.items() if k != OF_A_RUN.get(table)}, default=str)
+            for row in opened.read(table).to_pylist()
+        )
+        for table in schemas.TABLES
+    }
+
+
+def rows_in_this_process(configuration: Path, stages: Sequence[str] | None = None) -> Any:
+    alone = configuration.parent / "alone"
+    config = load_config(configuration, values={"store": str(alone), "execution": {"workers": 1}})
+    curate(config, stages) if stages else curate(config)
+    return rows(alone)
+
+
+def assert_prefect_keeps_no_secret(home: Path) -> None:
+    kept = [file for file in home.rglob("*") if file.is_file()]
+    assert kept
+    for file in kept:
+        content = file.read_bytes()
+        assert not [secret for secret in SECRETS if secret in content], file
+
+
+def test_the_flow_settles_what_one_process_does(configuration: Path, shell: Shell) -> None:
+    stages = ["ingest", "segment"]
+    options = [part for stage in stages for part in ("--stage", stage)]
+    done = subprocess.run(
+        ["fvlm-flow", "run", configuration.name, "--json", *options],
+        cwd=configuration.parent,
+        env=shell.environment,
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    summary = json.loads(done.stdout[done.stdout.index(b"{") :])
+    assert summary["stages"]["segment"]["accepted"] == 4
+
+    assert rows(configuration.parent / "store") == rows_in_this_process(configuration, stages)
+    assert shell.off_loopback() == ""
+    assert not [secret for secret in SECRETS if secret in done.stderr]
+    assert_prefect_keeps_no_secret(Path(shell.environment["PREFECT_HOME"]))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def started(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[Path]:
+    """Run a service while the block runs, then kill it with all that it started."""
+    log = folder / f"{command[1]}.log"
+    with log.open("wb") as handle:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=handle,
+            stderr=handle,
+            start_new_session=True,
+        )
+        try:
+            yield log
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(address: str, wanted: str) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                if wanted in answer.read().decode():
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            pass  # not up yet
+        time.sleep(0.5)
+    pytest.fail(f"{address} did not answer {wanted!r} within {PATIENCE_S} s")
+
+
+def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
+    configuration: Path, shell: Shell
+) -> None:
+    folder = configuration.parent / "mine"
+    folder.mkdir()
+    (folder / "schemas.py").write_text("raise SystemExit('the wrong module ran')\n")
+    (folder / "pipelines").mkdir()
+    (folder / "pipelines" / "__init__.py").write_text("raise SystemExit('the wrong one')\n")
+    port = free_port()
+    api = f"http://127.0.0.1:{port}/api"
+    environment = {
+        **shell.environment,
+        "DO_NOT_TRACK": "1",
+        "PREFECT_API_URL": api,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+
+    def prefect(*arguments: str, cwd: Path) -> str:
+        done = subprocess.run(
+            ["prefect", "--no-prompt", *arguments],
+            cwd=cwd,
+            env={**environment, "PWD": str(cwd)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    server = ["prefect", "server", "start", "--port", str(port)]
+    worker = ["prefect", "worker", "start", "--pool", "curate", "--type", "process"]
+    with started(server, configuration.parent, environment):
+        wait_for(f"{api}/health", "true")
+        with started(worker, folder, environment) as log:
+            wait_for(f"{api}/work_pools/curate", "curate")
+            prefect("deploy", "--all", cwd=ROOT)
+            told = prefect(
+                "deployment", "run", "curate/curate", "-p", f"config={configuration}", "--watch",
+                cwd=folder,
+            )  # fmt: skip
+            assert "Completed" in told, log.read_text()
+    assert rows(configuration.parent / "store") == rows_in_this_process(configuration)
+    assert shell.off_loopback() == ""
+    assert not [secret for secret in SECRETS if secret in log.read_bytes()]
+    assert_prefect_keeps_no_secret(Path(environment["PREFECT_HOME"]))

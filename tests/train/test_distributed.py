@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from fvlm_data.errors import ConfigError
+from fvlm_train.runs import load_checkpoint
+from fvlm_train.testing import toy_source
+from fvlm_train.train import check, train
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from fvlm_train.config import parse_train_config
+from fvlm_train.testing import toy_source
+from fvlm_train.train import train
+train(parse_train_config(json.loads(sys.argv[1])), toy_source(20, 0), Path(sys.argv[2]))
+"""
+
+
+def test_a_batch_that_ranks_cannot_share_is_refused(tiny: Any) -> None:
+    with pytest.raises(ConfigError, match="batch_size 8 cannot be shared by 3 ranks"):
+        check(tiny(), toy_source(20, 0), world=3)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tiny: Any, tmp_path: Path) -> None:
+    """Features are gathered with their gradient: the split of a batch does not show."""
+    image = {"dropout": 0.0}
+    text = {"dropout": 0.0}
+    config = tiny(model={"image": image, "text": text, "pooling_dropout": 0.0}, steps=4)
+    train(config, toy_source(20, 0), tmp_path / "one")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    arguments = [config.model_dump_json(), str(tmp_path / "two")]
+    repository = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         str(script), *arguments],
+        check=True, env=os.environ | {"PYTHONPATH": str(repository), "OMP_NUM_THREADS": "1"},
+        capture_output=True, timeout=300,
+    )  # fmt: skip
+    one, two = load_checkpoint(tmp_path / "one"), load_checkpoint(tmp_path / "two")
+    assert one is not None
+    assert two is not None
+    lines = [
+        [
+            json.loads(line)["loss"]
+            for line in (tmp_path / run / "log.jsonl").read_text().splitlines()
+        ]
+        for run in ("one", "two")
+    ]
+    assert lines[0] == pytest.approx(lines[1], rel=1e-4)
+    for name, weight in one.model.items():
+        torch.testing.assert_close(two.model[name], weight, atol=2e-3, rtol=1e-2)
