@@ -8,11 +8,10 @@ import random
 import secrets
 import shutil
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
@@ -21,6 +20,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 import schemas
 from fvlm_data.errors import StoreError
+from fvlm_data.store_place import MARK as MARK
+from fvlm_data.store_place import make, resolve, table_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 COMMIT_ATTEMPTS = 30
 ITEMS_A_PREDICATE = 2000
 TARGET_FILE_BYTES = 128 * 1024 * 1024
-MARK = "store.json"
 
 
 class Store:
@@ -53,10 +53,10 @@ class Store:
             StoreError: the place cannot be written, holds other things, or was made by another
                 version of the tables.
         """
-        text, filesystem, root = _resolve(url)
+        text, filesystem, root = resolve(url)
         try:
             if not filesystem.exists(f"{root}/{MARK}"):
-                _make(text, filesystem, root)
+                make(text, filesystem, root)
         except StoreError:
             raise
         except Exception as error:  # object storage raises classes of its own
@@ -73,7 +73,7 @@ class Store:
         Raises:
             StoreError: there is no store, it cannot be read, or its version differs.
         """
-        text, filesystem, root = _resolve(url)
+        text, filesystem, root = resolve(url)
         try:
             mark = dict(json.loads(filesystem.cat_file(f"{root}/{MARK}")))
             store_id = str(mark["store_id"])
@@ -310,7 +310,7 @@ class Store:
 
     def _table(self, table: str) -> DeltaTable:
         try:
-            return DeltaTable(_table_url(self.url, self._fs, self._root, table))
+            return DeltaTable(table_url(self.url, self._fs, self._root, table))
         except TableNotFoundError as error:
             raise StoreError(
                 f"store {self.url}: table {table} is missing; the store is damaged"
@@ -340,69 +340,6 @@ class Store:
         )
 
 
-def _resolve(url: str | Path) -> tuple[str, Any, str]:
-    text = str(url)
-    if "://" not in text or text.startswith("file://"):
-        folder = Path(text.removeprefix("file://")).expanduser().resolve()
-        return str(folder), LocalFileSystem(), str(folder)
-    try:
-        # other processes write too: a cached listing would hide their files
-        filesystem, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
-    except ImportError as error:
-        raise StoreError(
-            f"store {text}: this kind of URL needs a package that is not installed "
-            f"({error.name}); for s3:// install fvlm[s3]"
-        ) from error
-    return text.rstrip("/"), filesystem, str(root).rstrip("/")
-
-
-def _table_url(url: str, filesystem: Any, root: str, table: str) -> str:
-    base = root if isinstance(filesystem, LocalFileSystem) else url
-    return f"{base}/tables/{table}"
-
-
-def _make(url: str, filesystem: Any, root: str) -> None:
-    if filesystem.exists(root) and filesystem.ls(root, detail=False):
-        names = [Path(name).name for name in filesystem.ls(root, detail=False)]
-        # a run that was killed here, or makes the store at this moment, leaves these
-        if not all(name in ("tables", MARK) or name.startswith(f".{MARK}.") for name in names):
-            raise StoreError(
-                f"store {url}: the place holds other files; expected an empty or new folder"
-            )
-    filesystem.makedirs(root, exist_ok=True)
-    for table in schemas.TABLES.values():
-        _make_table(_table_url(url, filesystem, root, table.name), table)
-    mark = json.dumps({"version": schemas.VERSION, "store_id": secrets.token_hex(8)})
-    draft = f"{root}/.{MARK}.{secrets.token_hex(4)}"
-    if isinstance(filesystem, LocalFileSystem):
-        Path(draft).write_text(mark, encoding="ascii")
-        try:
-            Path(root, MARK).hardlink_to(draft)
-        except FileExistsError:
-            pass  # another run made the store at the same moment: its mark stands
-        finally:
-            Path(draft).unlink()
-    else:
-        with suppress(FileExistsError):
-            filesystem.pipe_file(f"{root}/{MARK}", mark.encode(), mode="create")
-
-
-def _make_table(url: str, table: schemas.Table) -> None:
-    try:
-        DeltaTable.create(
-            url,
-            schema=table.schema,
-            mode="ignore",
-            name=table.name,
-            description=table.description,
-            partition_by=list(table.partition_by) or None,
-            configuration={"delta.dataSkippingStatsColumns": _columns_with_statistics(table)},
-        )
-    except DeltaError:
-        if not DeltaTable.is_deltatable(url):  # else another run made it at the same moment
-            raise
-
-
 def _check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str]]) -> None:
     """Refuse rows that a replacement of other items would leave behind or add twice."""
     for column, values in expected.items():
@@ -411,15 +348,6 @@ def _check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[st
             raise schemas.SchemaError(
                 f"table {table}: a row's {column} is none of those that the commit replaces"
             )
-
-
-def _columns_with_statistics(table: schemas.Table) -> str:
-    """Columns whose least and greatest values may stand in the log, which is never erased.
-
-    Ids and codes only: those of free text would keep sentences of superseded reports.
-    """
-    kept = {*table.primary_key, table.replaced_by} - {"detail", *table.partition_by}
-    return ",".join(name for name in table.columns if name in kept)
 
 
 def _predicate(column: str, items: Sequence[str], also: Mapping[str, str]) -> str:

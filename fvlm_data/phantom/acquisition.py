@@ -162,9 +162,7 @@ def _reconstruction(
     padding = None
     if chance(rng, 0.09):
         padding = -2000 if signed else 0
-    syntax = weighted(
-        rng, ((EXPLICIT, 0.74), (IMPLICIT, 0.12), (RLE, 0.08), (DEFLATED, 0.06))
-    )
+    syntax = weighted(rng, ((EXPLICIT, 0.74), (IMPLICIT, 0.12), (RLE, 0.08), (DEFLATED, 0.06)))
     grain = uniform(rng, 0.0, 0.25) if sharp else uniform(rng, 0.45, 0.85)
     return SeriesPlan(
         series_uid=uid("series", seed, study.patient, study.order, number),

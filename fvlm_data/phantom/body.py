@@ -55,11 +55,25 @@ _TUBES: dict[str, tuple[tuple[Point, ...], tuple[float, ...]]] = {
         (6.5, 6.5, 7, 7, 7, 7.5),
     ),
     "stomach": (
-        ((66, 6, 306), (76, -26, 283), (62, -56, 254), (30, -64, 236), (-2, -58, 232), (-22, -46, 238)),
+        (
+            (66, 6, 306),
+            (76, -26, 283),
+            (62, -56, 254),
+            (30, -64, 236),
+            (-2, -58, 232),
+            (-22, -46, 238),
+        ),
         (29, 28, 24, 19, 14, 9),
     ),
     "pancreas": (
-        ((-30, -10, 222), (-24, -16, 236), (0, -24, 244), (28, -14, 250), (58, 6, 257), (78, 20, 262)),
+        (
+            (-30, -10, 222),
+            (-24, -16, 236),
+            (0, -24, 244),
+            (28, -14, 250),
+            (58, 6, 257),
+            (78, 20, 262),
+        ),
         (12, 12, 9, 9.5, 9, 8),
     ),
     "portal": (
@@ -251,9 +265,7 @@ def _small_bowel(base: np.random.Generator, breadth: float, stature: float) -> T
     return Tube(tuple(points), tuple(uniform(base, 8.5, 12.5) for _ in points))
 
 
-def _densities(
-    base: np.random.Generator, now: np.random.Generator, phase: str
-) -> dict[str, float]:
+def _densities(base: np.random.Generator, now: np.random.Generator, phase: str) -> dict[str, float]:
     column = ("none", "arterial", "portal").index(phase)
     strength = 1.0 if column == 0 else gauss(now, 1.0, 0.16)
     densities = {}

@@ -142,9 +142,7 @@ def _make_all(
     made: dict[int, Made] = {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, patients), mp_context=context) as pool:
-        waiting = {
-            pool.submit(make_patient, out, seed, index): index for index in range(patients)
-        }
+        waiting = {pool.submit(make_patient, out, seed, index): index for index in range(patients)}
         for done in as_completed(waiting):
             made[waiting[done]] = done.result()
             if progress is not None:

@@ -35,6 +35,7 @@ class Brush:
     def __init__(
         self, scene: Scene, body: Body, seed: int, patient: int, places: dict[str, list[Point]]
     ) -> None:
+        """Hold the scene; `places` is filled, or used where it is filled already."""
         self.scene, self.body = scene, body
         self._seed, self._patient, self._places = seed, patient, places
         self.rng = stream(seed, patient, 7)

@@ -239,7 +239,7 @@ def _paint_adrenals(
         for limb in adrenal_limbs(body, rng, side):
             if hyperplasia and side in hyperplasia.sides:
                 radius = (hyperplasia.size_mm or 10.0) / 2.0
-                limb = Tube(limb.points, (radius, 0.85 * radius))  # noqa: PLW2901
+                limb = Tube(limb.points, (radius, 0.85 * radius))
             scene.tube(limb, body.hu["adrenal"], VALUE[f"adrenal_gland_{side}"])
 
 
@@ -256,9 +256,7 @@ def adrenal_limbs(body: Body, rng: np.random.Generator, side: str) -> tuple[Tube
     )
 
 
-def paint_vessels(
-    scene: Scene, body: Body, found: Mapping[str, Present], aorta: Tube
-) -> None:
+def paint_vessels(scene: Scene, body: Body, found: Mapping[str, Present], aorta: Tube) -> None:
     """Paint the portal and splenic vein and the aorta (given: an aneurysm has widened it)."""
     value, hu = VALUE["portal_vein_and_splenic_vein"], body.hu["portal"]
     for name in ("splenic_vein", "portal_left", "portal"):

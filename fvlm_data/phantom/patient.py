@@ -14,14 +14,73 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-_FAMILY = (
-    "Alder Birch Calloway Dunmore Eskildsen Farnworth Galbraith Hollis Ivarsson Jessup Kestrel "
-    "Lindqvist Marlowe Norrington Okonjo Pemberton Quillfeather Rosewood Satterlee Thackeray "
-    "Umarov Vandermeer Winterbourne Yarrow Zellweger Aydemir Bozkurt Çelikkol Demirtaş Karabulut "
-    "Özyürek Şahinbaş Yıldıran"
-).split()
-_GIVEN_F = "Ada Beatrix Clara Delia Elif Freya Greta Hazel Ines Juna Leyla Mira Nora Selin".split()
-_GIVEN_M = "Aldo Bruno Cyril Doruk Emre Felix Gustav Hugo Ivo Jonas Kerem Levent Milo Otis".split()
+_FAMILY = [
+    "Alder",
+    "Birch",
+    "Calloway",
+    "Dunmore",
+    "Eskildsen",
+    "Farnworth",
+    "Galbraith",
+    "Hollis",
+    "Ivarsson",
+    "Jessup",
+    "Kestrel",
+    "Lindqvist",
+    "Marlowe",
+    "Norrington",
+    "Okonjo",
+    "Pemberton",
+    "Quillfeather",
+    "Rosewood",
+    "Satterlee",
+    "Thackeray",
+    "Umarov",
+    "Vandermeer",
+    "Winterbourne",
+    "Yarrow",
+    "Zellweger",
+    "Aydemir",
+    "Bozkurt",
+    "Çelikkol",
+    "Demirtaş",
+    "Karabulut",
+    "Özyürek",
+    "Şahinbaş",
+    "Yildiran",
+]
+_GIVEN_F = [
+    "Ada",
+    "Beatrix",
+    "Clara",
+    "Delia",
+    "Elif",
+    "Freya",
+    "Greta",
+    "Hazel",
+    "Ines",
+    "Juna",
+    "Leyla",
+    "Mira",
+    "Nora",
+    "Selin",
+]
+_GIVEN_M = [
+    "Aldo",
+    "Bruno",
+    "Cyril",
+    "Doruk",
+    "Emre",
+    "Felix",
+    "Gustav",
+    "Hugo",
+    "Ivo",
+    "Jonas",
+    "Kerem",
+    "Levent",
+    "Milo",
+    "Otis",
+]
 
 _BODY_MM = {
     "adrenal_gland": (262.0, 292.0),

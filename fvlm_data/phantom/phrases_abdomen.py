@@ -380,7 +380,8 @@ NORMAL_ABDOMEN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "sacrum": (
             "The sacrum is intact.",
-            "No lytic or sclerotic lesion of the sacrum.|sacral_lytic_lesion,sacral_sclerotic_lesion",
+            "No lytic or sclerotic lesion of the sacrum."
+            "|sacral_lytic_lesion,sacral_sclerotic_lesion",
             "The sacrum is unremarkable.",
         ),
         "small_intestine": (

@@ -1,8 +1,8 @@
 """How a report tells the findings of the chest, and their absence.
 
 Slots: {size} with its unit, {side} (left, right, bilateral), {organ} (the left lung, both lungs),
-{grade} (mild, moderate, severe), {Bare} ({organ} without its article). A noun takes no article; a sentence stands alone. In the normal
-sentences the findings that they deny follow a bar.
+{grade} (mild, moderate, severe), {Bare} ({organ} without its article). A noun takes no article; a
+sentence stands alone. In the normal sentences the findings that they deny follow a bar.
 """
 
 from __future__ import annotations
@@ -124,7 +124,11 @@ CHEST: Mapping[str, Wording] = MappingProxyType(
             ),
         ),
         "consolidation": Wording(
-            ("consolidation in {organ}", "{side} pulmonary consolidation", "airspace consolidation"),
+            (
+                "consolidation in {organ}",
+                "{side} pulmonary consolidation",
+                "airspace consolidation",
+            ),
             (
                 "An area of consolidation with air bronchograms is observed in {organ}.",
                 "There is airspace consolidation in {organ}, spanning {size}.",
@@ -151,7 +155,11 @@ CHEST: Mapping[str, Wording] = MappingProxyType(
             ),
         ),
         "atelectasis": Wording(
-            ("atelectasis in {organ}", "{side} basal atelectasis", "{side} subsegmental atelectasis"),
+            (
+                "atelectasis in {organ}",
+                "{side} basal atelectasis",
+                "{side} subsegmental atelectasis",
+            ),
             (
                 "Linear atelectasis is observed in the lower lobe of {organ}.",
                 "There is subsegmental atelectasis at the base of {organ}.",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fvlm_data.phantom.patient import Patient, Study
     from fvlm_data.phantom.scene import Floats, Point
 
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """One series: HU (int16) and labels (uint8), both (z, y, x), ascending patient coordinates."""
@@ -70,9 +71,7 @@ def render(
     trim_outside(scene, body)
     _stipple(scene, draws[1])
     hu = scene.hu_zyx + _noise(plan, scene, patient, study)
-    return Rendered(
-        np.rint(np.clip(hu, -1024.0, 3071.0)).astype(np.int16), scene.label_zyx
-    )
+    return Rendered(np.rint(np.clip(hu, -1024.0, 3071.0)).astype(np.int16), scene.label_zyx)
 
 
 def _with_aorta(body: Body, aorta: Tube) -> Body:

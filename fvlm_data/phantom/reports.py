@@ -107,9 +107,7 @@ class Report:
         A supposed finding makes an anatomy abnormal, as does an organ told to be removed; an
         anatomy of which only findings are denied counts as stated normal.
         """
-        told = [
-            mention for name, mention in self.mentions.items() if KIND[name].anatomy == anatomy
-        ]
+        told = [mention for name, mention in self.mentions.items() if KIND[name].anatomy == anatomy]
         if any(not mention.negated for mention in told):
             return "abnormal"
         return "normal_stated" if told or anatomy in self.stated_normal else "not_mentioned"
@@ -211,9 +209,7 @@ def _join(rng: np.random.Generator, report: Report, first: Present, second: Pres
     report.mentions[second.kind.finding].sentence = text
 
 
-def _tell_absent(
-    rng: np.random.Generator, report: Report, seen: list[str], study: Study
-) -> None:
+def _tell_absent(rng: np.random.Generator, report: Report, seen: list[str], study: Study) -> None:
     for anatomy in seen:
         lines = report.findings.setdefault(anatomy, [])
         absent = [

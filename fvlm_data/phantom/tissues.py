@@ -46,7 +46,7 @@ def paint_trunk(scene: Scene, body: Body, rng: np.random.Generator) -> None:
 
 
 def _narrowing(height: Floats) -> Floats:
-    """Return the relative width of the trunk at a height (mm, stature 1): hips, waist, shoulders."""
+    """Return the relative width of the trunk at a height (mm, stature 1)."""
     bend = (height - 190.0) / 190.0
     waist = 0.93 + 0.07 * np.minimum(bend * bend, 1.0)
     top = np.clip((height - 430.0) / 110.0, 0.0, 1.0)

@@ -54,10 +54,24 @@ _PAIRS = (
 
 
 _GRADED = frozenset(
-    "arterial_wall_calcification cardiomegaly pericardial_effusion emphysema pleural_effusion "
-    "coronary_artery_wall_calcification pneumothorax hepatic_steatosis hepatomegaly splenomegaly "
-    "hydronephrosis pancreatic_atrophy gastric_distention atelectasis "
-    "esophageal_wall_thickening hiatal_hernia".split()
+    [
+        "arterial_wall_calcification",
+        "cardiomegaly",
+        "pericardial_effusion",
+        "emphysema",
+        "pleural_effusion",
+        "coronary_artery_wall_calcification",
+        "pneumothorax",
+        "hepatic_steatosis",
+        "hepatomegaly",
+        "splenomegaly",
+        "hydronephrosis",
+        "pancreatic_atrophy",
+        "gastric_distention",
+        "atelectasis",
+        "esophageal_wall_thickening",
+        "hiatal_hernia",
+    ]
 )
 """Findings whose headline may carry a grade."""
 

@@ -77,6 +77,7 @@ class _Span:
     kind: str
     terms: tuple[str, ...] = ()
     abnormal: bool = False
+    observation: bool = False
 
 
 def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
@@ -173,16 +174,19 @@ def _head_spans(matches: Sequence[Match]) -> list[_Span]:
         kind = next(
             kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds
         )
-        made.append(_Span(match.start, match.end, kind, terms, "abnormal" in kinds))
+        made.append(
+            _Span(match.start, match.end, kind, terms, "abnormal" in kinds, "observation" in kinds)
+        )
     return sorted(made, key=lambda span: (span.start, span.end))
 
 
 def _without_false_absences(
     spans: Sequence[_Span], words: Sequence[str], book: Phrasebook
 ) -> list[_Span]:
-    """Leave out what only looks like a missing organ ("no gallbladder" of "no gallbladder calculus").
+    """Leave out what only looks like a missing organ.
 
-    An organ is said to be gone only where it stands alone.
+    An organ is said to be gone where it stands alone: not in "no gallbladder calculus", nor in
+    "cysts of the spleen were not seen".
     """
     return [
         span
@@ -224,16 +228,9 @@ def _head(
     tokens = sentence.tokens
     steps = attachment.of(span.start, span.end)
     words = " ".join(tokens.words[span.start : span.end])
+    about, terms = _meant(span, words, steps, book)
     if span.kind == "finding":
-        about = _about_finding(span, steps, book)
-        terms: tuple[tuple[str, str], ...] = tuple(
-            (term, book.terms[term].anatomy) for term in span.terms
-        ) + _shared(span, sentence, attachment, book)
-    else:
-        about = _about(steps, words if span.kind == "observation" else None, book)
-        terms = ()
-        if span.kind == "observation":
-            terms = observed(words, [site for m in about for site in m.sites], book)
+        terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
     said = side_of(place, sentence.sides, sentence.roles, sentence.clauses)
     return Head(
@@ -251,6 +248,26 @@ def _head(
         severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
         size_mm=measured.get(place),
         abnormal=span.abnormal,
+    )
+
+
+def _meant(
+    span: _Span, words: str, steps: Sequence[tuple[AnatomyMention, ...]], book: Phrasebook
+) -> tuple[tuple[AnatomyMention, ...], tuple[tuple[str, str], ...]]:
+    """Mentions that a head is about, and findings (id, anatomy) that it is there.
+
+    A phrase that names a finding by itself and another one by its site ("lymphoma", of the
+    spleen) is the latter where it can be.
+    """
+    if span.observation:
+        about = _about(steps, words, book)
+        terms = observed(words, [site for m in about for site in m.sites], book)
+        if terms or span.kind == "observation":
+            return about, terms
+    if span.kind != "finding":
+        return _about(steps, None, book), ()
+    return _about_finding(span, steps, book), tuple(
+        (term, book.terms[term].anatomy) for term in span.terms
     )
 
 

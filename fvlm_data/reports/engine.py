@@ -49,9 +49,11 @@ class Engine:
             from medspacy.target_matcher import TargetMatcher, TargetRule
             from spacy.tokens import Doc
         silence_loguru()
-        nlp = spacy.blank("en")
-        nlp.tokenizer = lambda text: Doc(nlp.vocab, words=text.split(" "))
-        self._doc = lambda words: Doc(nlp.vocab, words=list(words))
+        nlp: Any = spacy.blank("en")
+        new_doc: Any = Doc
+        cue_rule: Any = ConTextRule
+        nlp.tokenizer = lambda text: new_doc(nlp.vocab, words=text.split(" "))
+        self._doc = lambda words: new_doc(nlp.vocab, words=list(words))
         self._targets = TargetMatcher(
             nlp, result_type=None, phrase_matcher_attr="ORTH", prune=False
         )
@@ -65,7 +67,7 @@ class Engine:
         self._cues = MedspacyMatcher(nlp, phrase_matcher_attr="ORTH", prune=False)
         self._cues.add(
             [
-                ConTextRule(
+                cue_rule(
                     " ".join(words),
                     cue.category.upper(),
                     direction=_DIRECTIONS[cue.direction],
@@ -74,7 +76,7 @@ class Engine:
                 for words, cues in book.cues.items()
                 for cue in cues
             ]
-            + [ConTextRule("none", "NONE", pattern=_NEVER, direction="PSEUDO")]
+            + [cue_rule("none", "NONE", pattern=_NEVER, direction="PSEUDO")]
         )
         self._strings = nlp.vocab.strings
 

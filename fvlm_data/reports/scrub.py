@@ -41,7 +41,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(
             r"\b(?:electronically signed by|signed by|dictated by|reported by|referred by|"
             r"radiologist|referring physician|patient name|name)\s?:?[ \t]+"
-            r"((?:[A-Z][\w'\u2019-]+[, \t]{1,2}){1,3}[A-Z][\w'\u2019.-]+)"
+            r"((?:(?:[A-Z]\.|[A-Z][\w'\u2019-]+),?[ \t]{1,2}){1,3}[A-Z][\w'\u2019-]+)"
         ),
         NAME,
     ),

@@ -115,7 +115,7 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
         free = before < 0 or taken[before].end <= start
         if not free or (made and start < made[-1].end):
             continue
-        if not found[0].rstrip("*_").endswith(":") and not _stands_alone(text, found.start("name")):
+        if not found[0].rstrip("*_").endswith(":") and not _stands_alone(text, found):
             continue
         anatomies = named_anatomies(found["name"], book)
         if anatomies is not None:
@@ -126,10 +126,13 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
 _SUB_AFTER = re.compile(r"\s{0,8}(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[ \t]{0,3}:")
 
 
-def _stands_alone(text: str, start: int) -> bool:
+def _stands_alone(text: str, found: re.Match[str]) -> bool:
+    """Whether a title without a colon has its line for itself, and is no part of a list."""
+    start = found.start("name")
     line_start = text.rfind("\n", 0, start) + 1
     before = text[line_start:start].strip(" \t*_#\u2022-")
-    return text[start].isupper() and not re.sub(r"^\d{1,2}[.)]", "", before)
+    complete = not re.search(r"(?:[,&/(-]|\b(?:and|of|the))\s*\Z", found["name"])
+    return complete and text[start].isupper() and not re.sub(r"^\d{1,2}[.)]", "", before)
 
 
 def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:

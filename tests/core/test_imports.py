@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from collections import defaultdict
@@ -146,10 +147,9 @@ def test_folders_import_in_no_circle():
         walk(start, ())
 
 
-def loaded(statement: str) -> tuple[set[str], float]:
-    """Modules that `statement` loads in a fresh interpreter, and its time in s."""
+def test_import_of_the_library_is_light():
     ended = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", statement],
+        [sys.executable, "-X", "importtime", "-c", "import fvlm_data"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -160,25 +160,28 @@ def loaded(statement: str) -> tuple[set[str], float]:
         for line in ended.stderr.splitlines()
         if line.startswith("import time:") and "self [us]" not in line
     ]
-    return {name.strip() for _, _, name in lines}, sum(int(own) for own, _, _ in lines) / 1e6
+    assert {name.strip().split(".")[0] for _, _, name in lines} & {*HEAVY, "numpy"} == set()
+    assert sum(int(own) for own, _, _ in lines) < 500_000
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["fvlm_data", "fvlm_data.cli", "fvlm_data.config", "fvlm_data.stages", "fvlm_train"]
-    + [f"fvlm_data.{stage}" for stage in (*STAGES, "vocabulary")],
-)
-def test_import_is_light(module: str):
-    names, seconds = loaded(f"import {module}")
-    assert {name.split(".")[0] for name in names} & set(HEAVY) == set()
-    if module == "fvlm_data":
-        assert "numpy" not in names
-        assert seconds < 0.5
-
-
-@pytest.mark.parametrize(
-    "module", [f"fvlm_data.{stage}.stage" for stage in ("ingest", "segment", "reports", "shards")]
-)
-def test_stage_adapters_load_neither_torch_nor_prefect_nor_medspacy(module: str):
-    names, _ = loaded(f"import {module}")
-    assert {name.split(".")[0] for name in names} & {"torch", "prefect", "medspacy"} == set()
+def test_import_of_each_part_is_light():
+    """One interpreter imports one after the other and tells what each brings in."""
+    parts = [f"fvlm_data.{stage}" for stage in (*STAGES, "vocabulary")]
+    adapters = [f"fvlm_data.{stage}.stage" for stage in ("ingest", "reports", "pairing", "shards")]
+    script = (
+        "import importlib, json, sys\n"
+        "found = {}\n"
+        "for name in sys.argv[2:]:\n"
+        "    importlib.import_module(name)\n"
+        "    found[name] = sorted(set(sys.argv[1].split()) & sys.modules.keys())\n"
+        "print(json.dumps(found))\n"
+    )
+    names = ["fvlm_data.cli", "fvlm_data.config", "fvlm_data.stages", *parts, *adapters]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "torch prefect medspacy spacy distributed", *names],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout) == {name: [] for name in names}

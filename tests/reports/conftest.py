@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from fvlm_data.reports import ReportParser
 
 

@@ -22,7 +22,9 @@ def test_there_are_enough_sentences():
     assert len({text for text, *_ in CASES}) == len(CASES)
 
 
-@pytest.mark.parametrize(("text", "anatomies", "findings"), CASES, ids=[case[0][:40] for case in CASES])
+@pytest.mark.parametrize(
+    ("text", "anatomies", "findings"), CASES, ids=[case[0][:40] for case in CASES]
+)
 def test_sentence(parser: ReportParser, text: str, anatomies: str, findings: str):
     parsed = parser.parse(text)
 

@@ -1,0 +1,105 @@
+"""Where a store lies, and how an empty one is made."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+from fsspec.implementations.local import LocalFileSystem
+
+import schemas
+from fvlm_data.errors import StoreError
+
+MARK = "store.json"
+"""The file that makes a folder a store: its version and id."""
+
+
+def resolve(url: str | Path) -> tuple[str, Any, str]:
+    """URL or absolute folder, filesystem, and path in that filesystem of a store.
+
+    Raises:
+        StoreError: the URL is of a kind that needs a package which is not installed.
+    """
+    text = str(url)
+    if "://" not in text or text.startswith("file://"):
+        folder = Path(text.removeprefix("file://")).expanduser().resolve()
+        return str(folder), LocalFileSystem(), str(folder)
+    try:
+        # other processes write too: a cached listing would hide their files
+        filesystem, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
+    except ImportError as error:
+        raise StoreError(
+            f"store {text}: this kind of URL needs a package that is not installed "
+            f"({error.name}); for s3:// install fvlm[s3]"
+        ) from error
+    return text.rstrip("/"), filesystem, str(root).rstrip("/")
+
+
+def table_url(url: str, filesystem: Any, root: str, table: str) -> str:
+    """Where a table of a store lies, as Delta Lake takes it."""
+    base = root if isinstance(filesystem, LocalFileSystem) else url
+    return f"{base}/tables/{table}"
+
+
+def make(url: str, filesystem: Any, root: str) -> None:
+    """Make an empty store; the mark comes last, so that a killed run is taken up by the next.
+
+    Two processes that make it at once end with one mark.
+
+    Raises:
+        StoreError: the place holds other things.
+    """
+    if filesystem.exists(root) and filesystem.ls(root, detail=False):
+        names = [Path(name).name for name in filesystem.ls(root, detail=False)]
+        # a run that was killed here, or makes the store at this moment, leaves these
+        if not all(name in ("tables", MARK) or name.startswith(f".{MARK}.") for name in names):
+            raise StoreError(
+                f"store {url}: the place holds other files; expected an empty or new folder"
+            )
+    filesystem.makedirs(root, exist_ok=True)
+    for table in schemas.TABLES.values():
+        _make_table(table_url(url, filesystem, root, table.name), table)
+    mark = json.dumps({"version": schemas.VERSION, "store_id": secrets.token_hex(8)})
+    draft = f"{root}/.{MARK}.{secrets.token_hex(4)}"
+    if isinstance(filesystem, LocalFileSystem):
+        Path(draft).write_text(mark, encoding="ascii")
+        try:
+            Path(root, MARK).hardlink_to(draft)
+        except FileExistsError:
+            pass  # another run made the store at the same moment: its mark stands
+        finally:
+            Path(draft).unlink()
+    else:
+        with suppress(FileExistsError):
+            filesystem.pipe_file(f"{root}/{MARK}", mark.encode(), mode="create")
+
+
+def _make_table(url: str, table: schemas.Table) -> None:
+    try:
+        DeltaTable.create(
+            url,
+            schema=table.schema,
+            mode="ignore",
+            name=table.name,
+            description=table.description,
+            partition_by=list(table.partition_by) or None,
+            configuration={"delta.dataSkippingStatsColumns": _columns_with_statistics(table)},
+        )
+    except DeltaError:
+        if not DeltaTable.is_deltatable(url):  # else another run made it at the same moment
+            raise
+
+
+def _columns_with_statistics(table: schemas.Table) -> str:
+    """Columns whose least and greatest values may stand in the log, which is never erased.
+
+    Ids and codes only: those of free text would keep sentences of superseded reports.
+    """
+    kept = {*table.primary_key, table.replaced_by} - {"detail", *table.partition_by}
+    return ",".join(name for name in table.columns if name in kept)

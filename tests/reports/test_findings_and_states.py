@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fvlm_data.reports import ParseConfig, ReportParser
+from fvlm_data.reports.measures import largest_mm
+from fvlm_data.reports.reconcile import assessments
+from fvlm_data.vocabulary import OTHER_ABNORMALITY
+
+if TYPE_CHECKING:
+    from fvlm_data.reports import ParsedReport
+
+
+def state(parsed: ParsedReport, anatomy: str) -> str:
+    return parsed.anatomy_states()[anatomy].state
+
+
+@pytest.mark.parametrize(
+    ("text", "size_mm"),
+    [
+        ("a 5 mm nodule", 5.0),
+        ("5mm", 5.0),
+        ("a 12-mm cyst", 12.0),
+        ("1.5 cm", 15.0),
+        ("2,5 cm", 25.0),
+        ("12 x 14 mm", 14.0),
+        ("1.2 x 0.8 x 2.1 cm", 21.0),
+        ("3 cm x 9 mm", 30.0),
+        ("20\u00d715\u00d711 mm", 20.0),
+        ("8 millimeters", 8.0),
+    ],
+)
+def test_sizes(text: str, size_mm: float):
+    assert [size for *_, size in largest_mm(text)] == [size_mm]
+
+
+@pytest.mark.parametrize("text", ["series 3 image 45", "segment 6", "120 HU", "", "99999 mm"])
+def test_no_sizes(text: str):
+    assert largest_mm(text) == []
+
+
+def test_each_size_goes_to_its_finding(parser: ReportParser):
+    parsed = parser.parse("12 mm cyst in the liver and a 5 mm stone in the left kidney.")
+    assert {m.finding: m.size_mm for m in parsed.findings} == {
+        "liver_cyst": 12.0,
+        "kidney_stone": 5.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("Mild cardiomegaly.", "mild"),
+        ("There is a moderate pericardial effusion.", "moderate"),
+        ("Severely enlarged heart.", "severe"),
+        ("Minimal pleural effusion.", "mild"),
+        ("The pleural effusion is massive.", "severe"),
+        ("Splenomegaly.", None),
+    ],
+)
+def test_severity(parser: ReportParser, text: str, severity: str | None):
+    assert {m.severity for m in parser.parse(text).findings} == {severity}
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [
+        ("Pleural effusion on the left.", "left"),
+        ("Right-sided pleural effusion.", "right"),
+        ("Bilateral pleural effusions.", "bilateral"),
+        ("Pleural effusions in both hemithoraces.", "bilateral"),
+        ("Cysts in the right and left kidneys.", "bilateral"),
+        ("Cysts in the kidneys.", None),
+        ("Cyst in the left liver lobe.", None),
+    ],
+)
+def test_sides(parser: ReportParser, text: str, side: str | None):
+    assert {m.laterality for m in parser.parse(text).findings} == {side}
+
+
+def test_observations_take_their_organ(parser: ReportParser):
+    parsed = parser.parse("Cysts in the liver, the spleen and the left kidney.")
+    assert {m.finding for m in parsed.findings} == {"liver_cyst", "spleen_cyst", "kidney_cyst"}
+
+
+def test_finding_only_in_findings_makes_abnormal(parser: ReportParser):
+    parsed = parser.parse(
+        "FINDINGS: Calcific plaques are observed in the aortic arch.\n"
+        "IMPRESSION: The aorta shows no significant abnormalities."
+    )
+    assert state(parsed, "aorta") == "abnormal"
+
+
+def test_normal_must_be_said(parser: ReportParser):
+    parsed = parser.parse("The liver is unremarkable. No splenomegaly. Cyst in the left kidney.")
+    assert state(parsed, "liver") == "normal_stated"
+    assert state(parsed, "spleen") == "normal_stated"
+    assert state(parsed, "kidney") == "abnormal"
+    assert state(parsed, "pancreas") == "not_mentioned"
+
+
+def test_naming_an_anatomy_is_no_verdict(parser: ReportParser):
+    parsed = parser.parse("The liver measures 15 cm.")
+    assert state(parsed, "liver") == "not_mentioned"
+    assert parsed.anatomy_states()["liver"].sentences == (0,)
+
+
+def test_uncovered_abnormality_makes_abnormal(parser: ReportParser):
+    parsed = parser.parse("There is a hematoma in the spleen.")
+    found = parsed.anatomy_states()["spleen"]
+    assert found.state == "abnormal"
+    assert [m.finding for m in found.findings] == [OTHER_ABNORMALITY]
+
+
+def test_clinical_question_is_no_finding_of_the_scan(parser: ReportParser):
+    parsed = parser.parse("INDICATION: Pneumonia, emphysema.\nFINDINGS: The lungs are clear.")
+    assert state(parsed, "lung") == "normal_stated"
+    assert not any(parsed.ct_rate_labels().values())
+
+
+def test_uncertain_counts_as_configured(parser: ReportParser):
+    text = "Possible hiatal hernia."
+    strict = ReportParser(ParseConfig(uncertain_is_abnormal=False))
+    assert state(parser.parse(text), "esophagus") == "abnormal"
+    assert state(strict.parse(text), "esophagus") == "not_mentioned"
+    assert strict.parse(text).ct_rate_labels()["Hiatal hernia"] == 0
+
+
+def test_assessments_name_the_anatomies_of_each_sentence(parser: ReportParser):
+    parsed = parser.parse("No splenomegaly. Cyst in the liver. The pancreas was biopsied.")
+    assert assessments(parsed) == [
+        {"spleen": "normal"},
+        {"liver": "abnormal"},
+        {"pancreas": "neutral"},
+    ]
+    for sentence, said in zip(parsed.sentences, assessments(parsed), strict=True):
+        assert tuple(said) == sentence.anatomies
+
+
+def test_eighteen_labels(parser: ReportParser):
+    labels = parser.parse("Cardiomegaly. Emphysema. No pleural effusion.").ct_rate_labels()
+    assert len(labels) == 18
+    assert {name for name, value in labels.items() if value} == {"Cardiomegaly", "Emphysema"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "target", "status"),
+    [
+        ("Xyzoma was not detected.", "Xyzoma", "absent"),
+        ("No foo, bar or baz.", "baz", "absent"),
+        ("Foo cannot be excluded.", "foo", "uncertain"),
+        ("Foo?", "foo", "uncertain"),
+        ("Foo: no", "Foo", "absent"),
+        ("Foo has disappeared.", "foo", "absent"),
+        ("Mother had foo.", "foo", "family"),
+        ("If symptoms of foo occur, return.", "foo", "hypothetical"),
+        ("Status post foo.", "foo", "historical"),
+        ("There is foo but no bar.", "foo", "present"),
+        ("There is foo but no bar.", "bar", "absent"),
+        ("No abnormality except foo.", "foo", "present"),
+        ("There is no change in the foo.", "foo", "present"),
+        ("Foo without bar.", "foo", "present"),
+        ("Foo without bar.", "bar", "absent"),
+        ("Foo is not without bar.", "bar", "present"),
+    ],
+)
+def test_assertion_of_any_words(parser: ReportParser, sentence: str, target: str, status: str):
+    assert parser.assertion(sentence, target) == status
+
+
+def test_assertion_needs_the_target(parser: ReportParser):
+    with pytest.raises(ValueError, match="does not stand in the sentence"):
+        parser.assertion("No effusion.", "nodule")

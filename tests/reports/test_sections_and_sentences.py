@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fvlm_data.errors import InputError
+
+if TYPE_CHECKING:
+    from fvlm_data.reports import ParsedReport, ReportParser
+
+
+def contents(text: str, parsed: ParsedReport) -> list[tuple[str, str]]:
+    return [(section.name, text[section.start : section.end]) for section in parsed.sections]
+
+
+def said(parsed: ParsedReport) -> list[tuple[str, tuple[str, ...]]]:
+    return [(sentence.text, sentence.anatomies) for sentence in parsed.sentences]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FINDINGS:\nThe lungs are clear.\nIMPRESSION:\nNormal.",
+        "FINDINGS\nThe lungs are clear.\n\nIMPRESSION\nNormal.",
+        "Findings: The lungs are clear. Impression: Normal.",
+        "findings:\r\nThe lungs are clear.\r\nimpression:\r\nNormal.",
+        "FINDINGS The lungs are clear. IMPRESSION Normal.",
+        "1. Findings:\nThe lungs are clear.\n2. Impression:\nNormal.",
+        "**Findings:** The lungs are clear.\n\n**Impression:** Normal.",
+        "<b>Findings:</b> The lungs are clear.\n<b>Impression:</b> Normal.",
+        "Findings - The lungs are clear.\nConclusion - Normal.",
+        "CT FINDINGS: The lungs are clear.\nOPINION: Normal.",
+    ],
+)
+def test_headers_in_many_forms(parser: ReportParser, text: str):
+    assert contents(text, parser.parse(text)) == [
+        ("findings", "The lungs are clear."),
+        ("impression", "Normal."),
+    ]
+
+
+def test_every_section(parser: ReportParser):
+    text = (
+        "CLINICAL HISTORY: Cough.\nTECHNIQUE: Axial CT.\nCOMPARISON: None.\n"
+        "FINDINGS: Clear.\nIMPRESSION: Normal.\nADDENDUM: Seen again."
+    )
+    names = [section.name for section in parser.parse(text).sections]
+    assert names == [
+        "clinical_information", "technique", "comparison", "findings", "impression", "other",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The following findings were discussed. The impression is good.",
+        "In comparison with the earlier study the nodule has grown.",
+        "Findings are consistent with pneumonia.",
+        "Contrast enhancement of the liver is normal.",
+    ],
+)
+def test_words_of_headers_in_a_sentence_open_no_section(parser: ReportParser, text: str):
+    parsed = parser.parse(text)
+    assert [section.name for section in parsed.sections] == ["findings"]
+    assert not parsed.headers
+
+
+def test_text_before_the_findings_is_other(parser: ReportParser):
+    text = "CT of the chest\nFINDINGS: Clear."
+    assert contents(text, parser.parse(text)) == [
+        ("other", "CT of the chest"),
+        ("findings", "Clear."),
+    ]
+
+
+def test_sub_headers_tell_the_anatomy_of_what_follows(parser: ReportParser):
+    text = (
+        "FINDINGS:\nLUNGS AND AIRWAYS: Clear. No nodule.\nLiver and biliary: Enlarged.\n"
+        "UPPER ABDOMEN: Unremarkable.\nSpleen: Normal. The aorta is ectatic."
+    )
+    assert said(parser.parse(text)) == [
+        ("Clear.", ("lung",)),
+        ("No nodule.", ("lung",)),
+        ("Enlarged.", ("liver",)),
+        ("Unremarkable.", ()),
+        ("Normal.", ("spleen",)),
+        ("The aorta is ectatic.", ("aorta",)),
+    ]
+
+
+def test_side_of_a_sub_header(parser: ReportParser):
+    parsed = parser.parse("RIGHT KIDNEY: Cyst of 3 cm.\nLEFT KIDNEY: 4 mm stone.")
+    assert [(m.finding, m.laterality, m.size_mm) for m in parsed.findings] == [
+        ("kidney_cyst", "right", 30.0),
+        ("kidney_stone", "left", 4.0),
+    ]
+
+
+def test_a_section_ends_a_sub_header(parser: ReportParser):
+    parsed = parser.parse("FINDINGS:\nLIVER: Normal.\nIMPRESSION:\nNormal examination.")
+    assert said(parsed)[-1] == ("Normal examination.", ())
+
+
+def test_sentence_before_lends_its_anatomy(parser: ReportParser):
+    parsed = parser.parse(
+        "There is a cyst in the right kidney. It measures 4 mm. The spleen is normal. "
+        "Follow-up is recommended."
+    )
+    assert said(parsed) == [
+        ("There is a cyst in the right kidney.", ("kidney",)),
+        ("It measures 4 mm.", ("kidney",)),
+        ("The spleen is normal.", ("spleen",)),
+        ("Follow-up is recommended.", ()),
+    ]
+
+
+def test_nothing_is_lent_over_a_header(parser: ReportParser):
+    parsed = parser.parse("FINDINGS: Cyst in the liver.\nIMPRESSION: It is benign.")
+    assert said(parsed)[-1][1] == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("Nodule of 1.5 cm. No effusion.", ["Nodule of 1.5 cm.", "No effusion."]),
+        ("Clear lungs.The heart is normal.", ["Clear lungs.", "The heart is normal."]),
+        ("1. Nodule. 2. Cyst.", ["1. Nodule.", "2. Cyst."]),
+        ("- Nodule\n- Cyst", ["- Nodule", "- Cyst"]),
+        ("The lungs are\nclear.", ["The lungs are\nclear."]),
+        ("No nodule\nNo effusion", ["No nodule", "No effusion"]),
+        ("Approx. 5 mm nodule.", ["Approx. 5 mm nodule."]),
+        ("Seen by Dr. Smith today.", ["Seen by Dr. Smith today."]),
+        ("Pneumonia? Effusion?", ["Pneumonia?", "Effusion?"]),
+        ("Nodule, ca. 3 mm, vs. scar.", ["Nodule, ca. 3 mm, vs. scar."]),
+        ("Clear lungs<br>Normal heart", ["Clear lungs<br>", "Normal heart"]),
+        ("Liver, spleen,\nPancreas are normal.", ["Liver, spleen,\nPancreas are normal."]),
+        ("no nodule. no effusion.", ["no nodule.", "no effusion."]),
+        ("Size 3 x 4 mm. (Series 3.) Stable!", ["Size 3 x 4 mm.", "(Series 3.)", "Stable!"]),
+    ],
+)
+def test_sentence_boundaries(parser: ReportParser, text: str, sentences: list[str]):
+    assert [sentence.text for sentence in parser.parse(text).sentences] == sentences
+
+
+def test_columns_in_any_order_make_one_text(parser: ReportParser):
+    columns = {
+        "Impressions_EN": "Hiatal hernia.",
+        "ClinicalInformation_EN": "Pneumonia?",
+        "Findings_EN": "The lungs are clear.",
+        "Technique_EN": "",
+    }
+    text, parsed = parser.parse_columns(columns)
+    again, _ = parser.parse_columns(dict(reversed(columns.items())))
+
+    assert text == again
+    assert contents(text, parsed) == [
+        ("clinical_information", "Pneumonia?"),
+        ("findings", "The lungs are clear."),
+        ("impression", "Hiatal hernia."),
+    ]
+    assert sum(parsed.ct_rate_labels().values()) == 1
+
+
+def test_unknown_column_is_named(parser: ReportParser):
+    with pytest.raises(InputError, match="'Remarks'"):
+        parser.parse_columns({"Remarks": "none"})
