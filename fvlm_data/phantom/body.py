@@ -136,6 +136,11 @@ _FILLING = (("bladder", 0.65, 1.3), ("gallbladder", 0.7, 1.25))
 _TUBE_FILLING = (("stomach", 0.7, 1.45), ("colon", 0.85, 1.25), ("small_bowel", 0.85, 1.2))
 """Hollow organs are fuller or emptier at each scan: lowest and highest factor of their width."""
 
+_LARGEST = (("spleen", 2, 51.0), ("gallbladder", 1, 16.5), ("liver", 2, 77.0))
+_SMALLEST_KIDNEY = 42.0
+_WIDEST = {"aorta": 18.5, "portal": 6.9, "stomach": 39.0, "small_bowel": 13.0, "colon": 29.0}
+"""Limits of healthy organs: half an axis (x, y, z by number) or a radius in mm."""
+
 _SPREAD = {"liver": 7, "aorta": 10, "heart": 8, "kidney": 8, "portal": 9, "spleen": 7}
 
 
@@ -185,6 +190,7 @@ def build_body(patient: Patient, study: Study, gravity: int) -> Body:
         tubes[name] = tubes[name].scaled([factor] * len(tubes[name].points))
     thick = gauss(base, 1.0, 0.09)
     tubes["pancreas"] = tubes["pancreas"].scaled([thick] * 6)
+    _cap(organs, tubes)
     body = Body(
         sex=patient.sex,
         stature=patient.stature,
@@ -196,6 +202,19 @@ def build_body(patient: Patient, study: Study, gravity: int) -> Body:
         gravity=gravity,
     )
     return _changed(body, study.findings, stream(patient.seed, patient.index, 6))
+
+
+def _cap(organs: dict[str, Ellipsoid], tubes: dict[str, Tube]) -> None:
+    """Keep healthy organs below the sizes that count as findings."""
+    for name, axis, limit in _LARGEST:
+        half = organs[name].semi[axis]
+        organs[name] = _scaled(organs[name], min(1.0, limit / half))
+    for side in ("left", "right"):
+        kidney = organs[f"kidney_{side}"]
+        organs[f"kidney_{side}"] = _scaled(kidney, max(1.0, _SMALLEST_KIDNEY / kidney.semi[2]))
+    for name, limit in _WIDEST.items():
+        tube = tubes[name]
+        tubes[name] = Tube(tube.points, tuple(min(radius, limit) for radius in tube.radii))
 
 
 def _organ(

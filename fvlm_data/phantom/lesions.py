@@ -315,10 +315,10 @@ def _pleural(brush: Brush, present: Present, hu: float, *, top: bool) -> None:
     for side in present.sides:
         shape = brush.body.organs[f"lung_{side}"]
         region = brush.scene.around(shape)
-        _, y, z = brush.scene.axes(region)
-        back = shape.center[1] * gravity + shape.semi[1]
-        tilt = 0.13 * (z - shape.center[2] + 0.5 * shape.semi[2]) * (-1.0 if top else 1.0)
-        share = brush.scene.cover(back - depth + tilt - gravity * y)
+        sign = -1.0 if top else 1.0
+        pressed = shape.moved(y=-0.75 * gravity * depth, z=0.5 * sign * depth)
+        inside = brush.scene.cover(ellipsoid_distance(pressed, *brush.scene.axes(region)))
+        share = 1.0 - inside
         only = brush.scene.labelled(region, LUNG_VALUES)
         brush.scene.blend(region, np.broadcast_to(share, brush.scene.hu_zyx[region].shape), hu, 0,
                           only)  # fmt: skip

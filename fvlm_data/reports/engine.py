@@ -53,7 +53,7 @@ class Engine:
         new_doc: Any = Doc
         cue_rule: Any = ConTextRule
         nlp.tokenizer = lambda text: new_doc(nlp.vocab, words=text.split(" "))
-        self._doc = lambda words: new_doc(nlp.vocab, words=list(words))
+        self._doc: Any = lambda words: new_doc(nlp.vocab, words=list(words))
         self._targets = TargetMatcher(
             nlp, result_type=None, phrase_matcher_attr="ORTH", prune=False
         )

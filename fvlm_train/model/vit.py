@@ -41,20 +41,22 @@ class PatchEmbedding(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Strided convolutions down to the patch grid, each halving the axes that are still finer."""
+    """Intensity windows, then strided convolutions down to the patch grid.
+
+    The image enters as `windows` channels, each a narrow intensity window of its own: a
+    lesion's contrast is a few per cent of the whole range and would be found late. The first
+    halving averages the windows, a soft histogram of each cell that needs no gradient.
+    """
 
     def __init__(self, width: int, patch_zyx: SizeZYX, stem_width: int, windows: int) -> None:
-        """Channels start at `stem_width` and double with every halving, `width` at most.
-
-        The image enters as `windows` channels, each a narrow intensity window of its own: a
-        lesion's contrast is a few per cent of the whole range, and would be found late.
-        """
+        """Channels start at `stem_width` and double with every halving, `width` at most."""
         super().__init__()
         centres = (torch.arange(windows) + 0.5) / windows
         self.centres: Tensor
         self.register_buffer("centres", centres.reshape(1, windows, 1, 1, 1), persistent=False)
         self.steepness = float(windows)
-        halvings = [size.bit_length() - 1 for size in patch_zyx]
+        self.cell_zyx = tuple(min(size, 2) for size in patch_zyx)
+        halvings = [size.bit_length() - 2 for size in patch_zyx]
         steps = max(1, *halvings)
         layers: list[nn.Module] = []
         channels = windows
@@ -74,7 +76,7 @@ class ConvStem(nn.Module):
     def forward(self, image_bzyx: Tensor) -> Tensor:
         """(B, z, y, x) -> (B, N, D)."""
         windowed = F.hardtanh((image_bzyx[:, None] - self.centres) * self.steepness)
-        features: Tensor = self.layers(windowed)
+        features: Tensor = self.layers(F.avg_pool3d(windowed, self.cell_zyx))
         return features.flatten(2).transpose(1, 2)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import schemas
 from fvlm_data.store import Store
-from schemas import Finding, Quarantined, Report, SchemaError, Split, VolumeCheck
+from schemas import Finding, Quarantined, Report, SchemaError, Sentence, Split, VolumeCheck
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,3 +133,22 @@ def test_documentation_of_the_tables_is_up_to_date():
     ).stdout
     stands = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     assert made == stands, "run: python -m schemas.docs > docs/tables.md"
+
+
+def test_report_text_stays_out_of_the_log(store: Store):
+    """The log is never erased; a text that is scrubbed again must not live on in it."""
+    said = Sentence(
+        report_id="r",
+        sentence=0,
+        start=0,
+        end=7,
+        section="findings",
+        text="PLANTED",
+        anatomies=("PLANTED",),
+        assessments=("normal",),
+    )
+    store.replace("reports", ["r"], [dataclasses.replace(REPORT, text="PLANTED")])
+    store.replace("sentences", ["r"], [said])
+    logs = [path for path in store.files("tables") if "/_delta_log/" in path]
+    assert len(logs) > len(schemas.TABLES)
+    assert not [path for path in logs if b"PLANTED" in store.read_bytes(path)]

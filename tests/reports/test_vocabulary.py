@@ -12,23 +12,9 @@ from fvlm_data.vocabulary import load_anatomies, load_findings
 from fvlm_data.vocabulary.phrases import expand
 
 TRAINED = [
-    "adrenal_gland",
-    "aorta",
-    "bladder",
-    "colon",
-    "esophagus",
-    "gallbladder",
-    "heart",
-    "kidney",
-    "liver",
-    "lung",
-    "pancreas",
-    "portal_vein",
-    "sacrum",
-    "small_intestine",
-    "spleen",
-    "stomach",
-]
+    "adrenal_gland", "aorta", "bladder", "colon", "esophagus", "gallbladder", "heart", "kidney",
+    "liver", "lung", "pancreas", "portal_vein", "sacrum", "small_intestine", "spleen", "stomach",
+]  # fmt: skip
 
 
 def test_sixteen_trained_anatomies():
