@@ -320,8 +320,7 @@ def _pleural(brush: Brush, present: Present, hu: float, *, top: bool) -> None:
         inside = brush.scene.cover(ellipsoid_distance(pressed, *brush.scene.axes(region)))
         share = 1.0 - inside
         only = brush.scene.labelled(region, LUNG_VALUES)
-        brush.scene.blend(region, np.broadcast_to(share, brush.scene.hu_zyx[region].shape), hu, 0,
-                          only)  # fmt: skip
+        brush.scene.blend(region, share, hu, 0, only)
 
 
 def _pancreatic_cyst(brush: Brush, present: Present) -> None:

@@ -188,6 +188,8 @@ _UPPER: dict[str, Wording] = {
             "The patient is status post splenectomy.",
             "The spleen is surgically absent.",
             "The spleen was not observed (splenectomized).",
+            "Postsplenectomy status.",
+            "There is evidence of prior splenectomy.",
         ),
     ),
     "gastric_distention": Wording(
@@ -289,6 +291,7 @@ _LOWER: dict[str, Wording] = {
             "The patient is status post {side} nephrectomy.",
             "{Organ} was not observed (nephrectomized).",
             "{Organ} is surgically absent.",
+            "Postsurgical changes of {side} nephrectomy.",
         ),
     ),
     "sacral_sclerotic_lesion": Wording(

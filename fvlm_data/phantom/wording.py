@@ -45,6 +45,8 @@ _DENIALS = (
     "{Noun} was not observed.",
 )
 
+_NOTES = ("{Noun} noted.", "{Noun}.", "Note is made of {noun}.", "Also noted: {noun}.")
+
 _PAIRS = (
     "{First} and {second} are observed.",
     "There is {first} as well as {second}.",
@@ -78,6 +80,8 @@ _GRADED = frozenset(
 
 def sentence(rng: np.random.Generator, present: Present) -> str:
     """Return a sentence that describes a present finding."""
+    if not is_history(present.kind.finding) and chance(rng, 0.15):
+        return _slotted(pick(rng, _NOTES), noun(rng, present))
     return _fill(rng, pick(rng, _sayable(WORDINGS[present.kind.finding].told, present)), present)
 
 

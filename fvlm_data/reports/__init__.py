@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.config import ParseConfig
+from fvlm_data.reports.parsed import ParsedReport
 from fvlm_data.reports.records import (
     AnatomyState,
     FindingMention,
     Header,
-    ParsedReport,
     Section,
     Sentence,
 )

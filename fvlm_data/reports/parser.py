@@ -10,11 +10,11 @@ from fvlm_data.reports.analysis import Analysis, Head, analyse, assert_target, o
 from fvlm_data.reports.columns import joined_columns
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.engine import Engine
+from fvlm_data.reports.parsed import ParsedReport
 from fvlm_data.reports.phrasebook import phrasebook
 from fvlm_data.reports.records import (
     FindingMention,
     Header,
-    ParsedReport,
     Sentence,
     Verdict,
 )

@@ -8,7 +8,7 @@ of its own.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from fvlm_data.reports.records import ASSERTING_SECTIONS, AnatomyState
 from fvlm_data.vocabulary import load_anatomies, load_findings
@@ -16,13 +16,13 @@ from fvlm_data.vocabulary import load_anatomies, load_findings
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from fvlm_data.reports.records import FindingMention, ParsedReport, State
+    from fvlm_data.reports.records import FindingMention, Sentence, State, Verdict
 
 Assessment = Literal["abnormal", "normal", "neutral"]
 """What one sentence says of one anatomy."""
 
 
-def assessments(parsed: ParsedReport) -> list[dict[str, Assessment]]:
+def assessments(parsed: Assertions) -> list[dict[str, Assessment]]:
     """For each sentence what it says of each anatomy that it speaks of, by id, sorted.
 
     Abnormal where a finding is present (or held possible, as configured), normal where the
@@ -42,7 +42,27 @@ def assessments(parsed: ParsedReport) -> list[dict[str, Assessment]]:
     return [dict(sorted(one.items())) for one in said]
 
 
-def anatomy_states(parsed: ParsedReport) -> dict[str, AnatomyState]:
+class Assertions(Protocol):
+    """What reconciling reads of a parsed report (fvlm_data.reports.parsed.ParsedReport)."""
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """All sentences, in order."""
+
+    @property
+    def findings(self) -> tuple[FindingMention, ...]:
+        """All mentions."""
+
+    @property
+    def normal(self) -> tuple[Verdict, ...]:
+        """Sentences that call an anatomy normal."""
+
+    @property
+    def uncertain_counts(self) -> bool:
+        """Whether what is held possible makes an anatomy abnormal."""
+
+
+def anatomy_states(parsed: Assertions) -> dict[str, AnatomyState]:
     """State of every anatomy of the vocabulary, by id.
 
     Abnormal if any sentence of an asserting section calls it so, normal only if one says so.
@@ -67,7 +87,7 @@ def anatomy_states(parsed: ParsedReport) -> dict[str, AnatomyState]:
     }
 
 
-def ct_rate_labels(parsed: ParsedReport) -> dict[str, int]:
+def ct_rate_labels(parsed: Assertions) -> dict[str, int]:
     """CT-RATE's 18 labels by column name: 1 where stated or held possible, else 0."""
     asserting = _asserting(parsed)
     found: set[str] = set()
@@ -92,7 +112,7 @@ def implied() -> dict[str, frozenset[str]]:
     return made
 
 
-def _asserting(parsed: ParsedReport) -> set[int]:
+def _asserting(parsed: Assertions) -> set[int]:
     return {i for i, s in enumerate(parsed.sentences) if s.section in ASSERTING_SECTIONS}
 
 

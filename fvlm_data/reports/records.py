@@ -85,30 +85,3 @@ class AnatomyState:
     state: State
     findings: tuple[FindingMention, ...] = ()
     sentences: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedReport:
-    """A report taken apart. The text itself stays with the caller.
-
-    `uncertain_counts` is ParseConfig.uncertain_is_abnormal of the parser that made it.
-    """
-
-    headers: tuple[Header, ...]
-    sections: tuple[Section, ...]
-    sentences: tuple[Sentence, ...]
-    findings: tuple[FindingMention, ...]
-    normal: tuple[Verdict, ...]
-    uncertain_counts: bool = True
-
-    def anatomy_states(self) -> dict[str, AnatomyState]:
-        """State of every anatomy of the vocabulary, by id (fvlm_data.reports.reconcile)."""
-        from fvlm_data.reports.reconcile import anatomy_states
-
-        return anatomy_states(self)
-
-    def ct_rate_labels(self) -> dict[str, int]:
-        """CT-RATE's 18 labels by column name: 1 where stated or held possible, else 0."""
-        from fvlm_data.reports.reconcile import ct_rate_labels
-
-        return ct_rate_labels(self)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fvlm_data.reports.config import ParseConfig
+    from fvlm_data.reports.parsed import ParsedReport
     from fvlm_data.reports.parser import ReportParser
-    from fvlm_data.reports.records import ParsedReport
     from fvlm_data.reports.source_config import ReportSourceConfig
     from fvlm_data.reports.sources import ReportRow
     from fvlm_data.stage import Context

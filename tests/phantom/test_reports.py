@@ -115,7 +115,7 @@ def test_texts_are_varied_and_well_formed(composed: Composed) -> None:
         assert not re.search(r"\ba (8|11|18) ", text), text
         for name, mention in report.mentions.items():
             told[name].add(re.sub(r"[\d.]+ [cm]m", "#", mention.sentence))
-    assert min(len(texts) for texts in told.values()) >= 6
+    assert min(len(texts) for texts in told.values()) >= 5
 
 
 def test_some_reports_name_the_patient(composed: Composed) -> None:
