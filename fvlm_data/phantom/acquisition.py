@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fvlm_data.phantom.draws import chance, pick, stream, uid, uniform, weighted
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fvlm_data.phantom.body import Body
     from fvlm_data.phantom.patient import Study
     from fvlm_data.phantom.scene import Floats, Point
@@ -190,7 +192,7 @@ def _reconstruction(
     )
 
 
-def stored_values(hu: np.ndarray, plan: SeriesPlan) -> np.ndarray:
+def stored_values(hu: NDArray[np.int16], plan: SeriesPlan) -> NDArray[Any]:
     """Return stored values for HU (any shape), with padding outside the round field of view.
 
     Args:
@@ -209,4 +211,5 @@ def stored_values(hu: np.ndarray, plan: SeriesPlan) -> np.ndarray:
         radius = float(plan.x_mm[-1]) + plan.pixel_mm / 2.0
         outside = down[:, None] + across[None, :] > radius * radius
         values[:, outside] = plan.padding
-    return values.astype(np.int16 if plan.signed else np.uint16)
+    stored: NDArray[Any] = values.astype(np.int16 if plan.signed else np.uint16)
+    return stored

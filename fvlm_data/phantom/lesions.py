@@ -68,7 +68,7 @@ class Brush:
         ball = Ellipsoid(point, (radius_mm, radius_mm, radius_mm))
         region = self.scene.around(ball)
         inside = ellipsoid_distance(ball, *self.scene.axes(region)) < self.scene.blur_mm / 2
-        wanted = self.scene.labelled(region, values)
+        wanted = np.isin(self.scene.label_zyx[region], values)
         whole = 4.19 * (radius_mm + self.scene.blur_mm / 2) ** 3 / 1000.0
         return float(np.count_nonzero(inside & wanted)) * self.scene.voxel_ml / whole
 
@@ -169,7 +169,9 @@ def _dissection(brush: Brush, present: Present) -> None:
     for index in range(len(flap.points) - 1):
         (x0, y0, _), (x1, y1, _) = flap.points[index : index + 2]
         ends = flap.points[index : index + 2]
-        region, distance = brush.scene.piece(*ends, *flap.radii[index : index + 2])
+        region, distance = brush.scene.piece(
+            ends[0], ends[1], flap.radii[index], flap.radii[index + 1]
+        )
         x, y, _ = brush.scene.axes(region)
         plane = (x - 0.5 * (x0 + x1)) + lean * (y - 0.5 * (y0 + y1))
         only = brush.scene.labelled(region, (value,))

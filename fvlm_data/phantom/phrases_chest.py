@@ -1,8 +1,8 @@
-"""How a report tells the findings of the chest, and their absence.
+"""How a report tells the findings of the chest.
 
 Slots: {size} with its unit, {side} (left, right, bilateral), {organ} (the left lung, both lungs),
 {grade} (mild, moderate, severe), {Bare} ({organ} without its article). A noun takes no article; a
-sentence stands alone. In the normal sentences the findings that they deny follow a bar.
+sentence stands alone.
 """
 
 from __future__ import annotations
@@ -186,52 +186,4 @@ CHEST: Mapping[str, Wording] = MappingProxyType(
             ),
         ),
     }
-)
-
-NORMAL_CHEST: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "aorta": (
-            "Calibration of the aorta is natural.",
-            "The aorta is normal in caliber.",
-            "No aortic aneurysm is seen.|aortic_aneurysm",
-            "The diameter of the thoracic aorta is within normal limits.",
-            "The aorta is unremarkable.",
-        ),
-        "heart": (
-            "Heart contour, size is normal.",
-            "The heart is normal in size.",
-            "Heart size is within normal limits. No pericardial effusion.|pericardial_effusion",
-            "Pericardial effusion-thickening was not observed, and the heart is of normal size."
-            "|pericardial_effusion",
-            "The heart and pericardium are unremarkable.",
-        ),
-        "esophagus": (
-            "No pathological increase in wall thickness is observed in the esophagus."
-            "|esophageal_wall_thickening",
-            "Thoracic esophagus calibration was normal and no significant wall thickening was "
-            "detected.|esophageal_wall_thickening",
-            "The esophagus is unremarkable.",
-            "Esophagus: normal course and caliber.",
-        ),
-        "lung": (
-            "Aeration of both lung parenchyma is normal.",
-            "The lungs are clear.",
-            "Both lungs are clear, without nodule or infiltration.|lung_nodule",
-            "No mass, nodule or infiltration was detected in both lungs.|lung_nodule",
-            "The lung parenchyma is unremarkable.",
-        ),
-    }
-)
-
-OTHER_CHEST: tuple[str, ...] = (
-    "Trachea, both main bronchi are open.",
-    "Mediastinal structures cannot be evaluated optimally in non-contrast examination.",
-    "No enlarged lymph nodes in prevascular, pre-paratracheal, subcarinal or bilateral hilar "
-    "regions were observed.",
-    "No lytic-destructive lesion was detected in bone structures.",
-    "Vertebral corpus heights are preserved.",
-    "The thyroid gland is unremarkable.",
-    "Degenerative changes are observed in the thoracic spine.",
-    "The chest wall is unremarkable.",
-    "No axillary lymphadenopathy.",
 )

@@ -130,4 +130,5 @@ def _noise(plan: SeriesPlan, scene: Scene, patient: Patient, study: Study) -> Fl
     x, y, _ = scene.axes((slice(None), slice(None), slice(None)))
     middle = np.clip(1.25 - (x * x + y * y) / 40000.0, 0.6, 1.25)
     quiet = np.where(scene.hu_zyx < -700.0, 0.7, 1.0)
-    return grain * plan.noise_hu * middle * quiet
+    noise: Floats = grain * plan.noise_hu * middle * quiet
+    return noise

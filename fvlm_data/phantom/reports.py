@@ -9,8 +9,7 @@ from fvlm_data.phantom import wording
 from fvlm_data.phantom.catalogue import ANATOMIES, KIND, findings_of
 from fvlm_data.phantom.draws import chance, pick, shuffled, stream, uniform, weighted
 from fvlm_data.phantom.patient import Present
-from fvlm_data.phantom.phrases_abdomen import OTHER_ABDOMEN
-from fvlm_data.phantom.phrases_chest import OTHER_CHEST
+from fvlm_data.phantom.phrases_normal import OTHER_ABDOMEN, OTHER_CHEST
 
 if TYPE_CHECKING:
     import numpy as np

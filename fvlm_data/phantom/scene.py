@@ -227,7 +227,7 @@ class Scene:
         if values is None:
             return None
         here = self.label_zyx[region]
-        mask = here == values[0]
+        mask: Bools = here == values[0]
         for value in values[1:]:
             mask |= here == value
         return mask
@@ -246,4 +246,5 @@ def ellipsoid_distance(shape: Ellipsoid, x: Floats, y: Floats, z: Floats) -> Flo
         radius = radius * (1.0 - (p * u * v + q * v * w + r * u * w) / (safe * safe))
     a, b, c = shape.semi
     mean = 3.0 / (1.0 / a + 1.0 / b + 1.0 / c)
-    return (radius - 1.0) * mean
+    distance: Floats = (radius - 1.0) * mean
+    return distance

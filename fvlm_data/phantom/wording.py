@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.phantom.catalogue import KIND
 from fvlm_data.phantom.draws import chance, pick
-from fvlm_data.phantom.phrases_abdomen import ABDOMEN, NORMAL_ABDOMEN
-from fvlm_data.phantom.phrases_chest import CHEST, NORMAL_CHEST, Wording
+from fvlm_data.phantom.phrases_abdomen import ABDOMEN
+from fvlm_data.phantom.phrases_chest import CHEST, Wording
+from fvlm_data.phantom.phrases_normal import NORMAL_ABDOMEN, NORMAL_CHEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -67,8 +67,8 @@ def organ(rendered: Rendered, anatomy: str) -> np.ndarray:
 
 def test_every_finding_is_expected_to_do_something() -> None:
     others = {
-        "colonic_diverticulosis", "colonic_wall_thickening", "pericardial_effusion", "small_bowel_wall_thickening",
-        "gastric_wall_thickening",
+        "colonic_diverticulosis", "colonic_wall_thickening", "pericardial_effusion",
+        "small_bowel_wall_thickening", "gastric_wall_thickening",
     }  # fmt: skip
     assert LARGER | SMALLER | DENSER | LIGHTER | others == {kind.finding for kind in KINDS}
 
