@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fvlm_data.config import Config
+from fvlm_data.errors import StoreError
+from fvlm_data.identity import keyed_id
 from fvlm_data.stage import Context
 from fvlm_data.store import Store
 from fvlm_data.vault import Vault, default_vault_folder
@@ -19,6 +21,7 @@ from fvlm_data.vault import Vault, default_vault_folder
 if TYPE_CHECKING:
     from collections import Counter
 
+VAULT_MARK = "vault.mark"
 RECORDED = ("fvlm", "deltalake", "medspacy", "numpy", "pydicom", "SimpleITK", "spacy", "zarr")
 
 
@@ -37,10 +40,29 @@ class Summary:
 
 
 def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
-    """Open (or make) the store and vault of a configuration under a run id."""
+    """Open (or make) the store and vault of a configuration under a run id.
+
+    Raises:
+        StoreError: either cannot be opened, or the vault is not that of the store.
+    """
     store = Store.create(config.store) if create else Store.open(config.store)
     folder = config.identity.vault or default_vault_folder(store.store_id)
-    return Context(store, Vault.open(folder), run_id or new_run_id())
+    vault = Vault.open(folder)
+    _check_vault(store, vault)
+    return Context(store, vault, run_id or new_run_id())
+
+
+def _check_vault(store: Store, vault: Vault) -> None:
+    """Refuse a vault with another key: it would give everything a second, unrelated id."""
+    mark = keyed_id(vault.key, "sh", "mark of the vault", store.store_id)
+    if not store.exists(VAULT_MARK):
+        store.write_bytes(VAULT_MARK, mark.encode())
+    elif store.read_bytes(VAULT_MARK).decode() != mark:
+        raise StoreError(
+            f"vault {vault.folder}: its key is not the one that made the ids of store "
+            f"{store.url}; name the right vault by identity.vault or FVLM_VAULT, or restore it "
+            "from a backup"
+        )
 
 
 def new_run_id() -> str:
