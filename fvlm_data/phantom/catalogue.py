@@ -152,7 +152,7 @@ KINDS: tuple[FindingKind, ...] = (
         None,
         excludes=("splenomegaly", "spleen_cyst", "splenic_calcification"),
     ),
-    _kind("gastric_distention", "stomach", 0.10, (80, 110), "transient", groups=_ACUTE),
+    _kind("gastric_distention", "stomach", 0.10, (76, 96), "transient", groups=_ACUTE),
     _kind("gastric_wall_thickening", "stomach", 0.11, (9, 18)),
 )
 

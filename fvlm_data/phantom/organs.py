@@ -8,14 +8,15 @@ import numpy as np
 
 from fvlm_data.phantom.catalogue import VALUE
 from fvlm_data.phantom.draws import chance, gauss, uniform
-from fvlm_data.phantom.scene import Ellipsoid, Tube, ellipsoid_distance
+from fvlm_data.phantom.scene import Ellipsoid, Tube
+from fvlm_data.phantom.tissues import trunk_distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fvlm_data.phantom.body import Body
     from fvlm_data.phantom.patient import Present
-    from fvlm_data.phantom.scene import Scene
+    from fvlm_data.phantom.scene import Floats, Scene
 
 
 def paint_bowel(
@@ -266,10 +267,15 @@ def paint_vessels(scene: Scene, body: Body, found: Mapping[str, Present], aorta:
     scene.tube(aorta.grown(-wall), body.hu["aorta"], over=(VALUE["aorta"],))
 
 
-def trim_outside(scene: Scene, body: Body) -> None:
-    """Remove labels that deformed organs carry outside the trunk's muscle wall."""
-    half_x, half_y = body.girth
-    trunk = Ellipsoid((0.0, 0.0, 0.0), (half_x - 3.0, half_y - 3.0, 1e6))
-    x, y, z = scene.axes((slice(None), slice(None), slice(None)))
-    outside = ellipsoid_distance(trunk, x, y, 0.0 * z) > 0
-    scene.label_zyx[np.broadcast_to(outside, scene.label_zyx.shape)] = 0
+def trim_outside(scene: Scene, body: Body, before_zyx: Floats) -> None:
+    """Undo what large or deformed organs painted outside the muscle wall.
+
+    Args:
+        scene: with all organs.
+        body: whose wall it is.
+        before_zyx: HU before any organ was painted, (z, y, x).
+    """
+    beyond = trunk_distance(scene, body) + body.wall_mm + 2.0
+    share = scene.cover(beyond)
+    scene.hu_zyx[:] = before_zyx + share * (scene.hu_zyx - before_zyx)
+    scene.label_zyx[beyond > 0] = 0

@@ -19,14 +19,8 @@ LUNG_VALUES = tuple(value for name, value in VALUE.items() if name.startswith("l
 
 def paint_trunk(scene: Scene, body: Body, rng: np.random.Generator) -> None:
     """Paint skin, subcutaneous fat, the muscle wall, visceral fat and the rib cage."""
-    x, y, z = scene.axes((slice(None), slice(None), slice(None)))
-    half_x, half_y = body.girth
-    waist = _narrowing(z / body.stature)
-    wide = half_x * waist
-    deep = half_y * (0.55 + 0.45 * waist)
-    radius = np.sqrt((x / wide) ** 2 + (y / deep) ** 2)
-    mean = 2.0 / (1.0 / half_x + 1.0 / half_y)
-    depth = (radius - 1.0) * mean
+    half_y = body.girth[1]
+    depth = trunk_distance(scene, body)
     everything = (slice(None), slice(None), slice(None))
     fat = body.hu["fat"]
     scene.blend(everything, scene.cover(depth), fat)
@@ -43,6 +37,17 @@ def paint_trunk(scene: Scene, body: Body, rng: np.random.Generator) -> None:
             scene.ellipsoid(breast, fat + 8.0, over=(0,))
             scene.ellipsoid(breast.grown(-0.55 * size), uniform(rng, -40.0, 20.0), over=(0,))
     paint_table(scene, body, deep_mm=half_y)
+
+
+def trunk_distance(scene: Scene, body: Body) -> Floats:
+    """Return an approximate signed distance (mm, (z, y, x)) to the skin, negative inside."""
+    x, y, z = scene.axes((slice(None), slice(None), slice(None)))
+    half_x, half_y = body.girth
+    waist = _narrowing(z / body.stature)
+    across, down = x / (half_x * waist), y / (half_y * (0.55 + 0.45 * waist))
+    radius = np.sqrt(across * across + down * down)
+    distance: Floats = (radius - 1.0) * (2.0 / (1.0 / half_x + 1.0 / half_y))
+    return distance
 
 
 def _narrowing(height: Floats) -> Floats:
