@@ -42,16 +42,17 @@ class ImageEncoderConfig(_Section):
         default=(112, 256, 352),
         description="Window that the learned positions cover, voxels (z, y, x); multiple of patch.",
     )
-    stem: Literal["patch", "conv"] = Field(
+    stem: Literal["patch", "histogram"] = Field(
         default="patch",
-        description="Patch embedding: 'patch' one linear map of a patch (public recipe); 'conv' "
-        "strided convolutions down to the same grid, which small data sets learn faster.",
-    )
-    stem_width: int = Field(
-        default=16, ge=4, description="Channels of the first convolution (conv stem)."
+        description="Patch embedding: 'patch' one linear map of the voxels (public recipe); "
+        "'histogram' one linear map of soft intensity histograms, which small data sets learn "
+        "from much sooner.",
     )
     stem_windows: int = Field(
-        default=8, ge=1, description="Narrow intensity windows that the conv stem sees as channels."
+        default=8, ge=1, description="Intensity windows of the histogram stem, evenly spread."
+    )
+    stem_cells: int = Field(
+        default=2, ge=1, description="Cells of a patch along each axis, of the histogram stem."
     )
     levels: tuple[int, ...] | None = Field(
         default=None,
@@ -82,9 +83,11 @@ class ImageEncoderConfig(_Section):
             raise ValueError(
                 f"levels {list(self.levels or ())} lie outside the {self.depth} blocks"
             )
-        if self.stem == "conv" and any(size & (size - 1) for size in self.patch_zyx):
+        if self.stem == "histogram" and any(
+            size % max(size // self.stem_cells, 1) for size in self.patch_zyx
+        ):
             raise ValueError(
-                f"stem 'conv' halves the grid: patch_zyx {self.patch_zyx} must be powers of 2"
+                f"patch_zyx {list(self.patch_zyx)} does not split into {self.stem_cells} even cells"
             )
         return self
 

@@ -68,9 +68,9 @@ class Batch:
 
     def scaled(self, device: torch.device) -> Tensor:
         """Images (B, z, y, x) in [0, 1] on `device`; the stored type travels."""
-        image = self.image_bzyx.to(device).float()
         scale, offset = self.scale_b.to(device), self.offset_b.to(device)
-        return (image * scale[:, None, None, None] + offset[:, None, None, None]).clamp_(0, 1)
+        image = self.image_bzyx.to(device=device, dtype=torch.float32, copy=True)
+        return image.mul_(scale[:, None, None, None]).add_(offset[:, None, None, None]).clamp_(0, 1)
 
 
 class CachedSource:

@@ -8,6 +8,7 @@ Shapes: T texts, S tokens of the longest text.
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -114,41 +115,46 @@ def learnt_pieces(word_counts: Mapping[str, int], size: int) -> list[str]:
 
     A pair must occur twice. Equal counts are decided by spelling.
     """
-    words = sorted(word_counts)
-    split = [[word[0], *(f"##{letter}" for letter in word[1:])] for word in words]
-    pieces = {piece for parts in split for piece in parts}
-    counts: Counter[tuple[str, str]] = Counter()
-    where: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
-    for number, parts in enumerate(split):
-        _count(parts, word_counts[words[number]], number, counts, where)
-    while len(pieces) < size and counts:
-        pair = min(counts, key=lambda one: (-counts[one], one))
-        if counts[pair] < MIN_PAIR_COUNT:
-            break
+    pairs = _Pairs()
+    split = {word: [word[0], *(f"##{letter}" for letter in word[1:])] for word in word_counts}
+    pieces = {piece for parts in split.values() for piece in parts}
+    for word, parts in split.items():
+        pairs.add(word, parts, word_counts[word])
+    while len(pieces) < size and (pair := pairs.most_frequent()):
         pieces.add(_joined(pair))
-        for number in sorted(where[pair]):
-            count = word_counts[words[number]]
-            _count(split[number], -count, number, counts, where)
-            split[number] = _merged(split[number], pair)
-            _count(split[number], count, number, counts, where)
+        for word in sorted(pairs.where[pair]):
+            pairs.add(word, split[word], -word_counts[word])
+            split[word] = _merged(split[word], pair)
+            pairs.add(word, split[word], word_counts[word])
     return sorted(pieces)
 
 
-def _count(
-    parts: list[str],
-    count: int,
-    number: int,
-    counts: Counter[tuple[str, str]],
-    where: defaultdict[tuple[str, str], set[int]],
-) -> None:
-    """Add a word's pairs, or take them off with a negative count."""
-    for pair in pairwise(parts):
-        counts[pair] += count
-        if count > 0:
-            where[pair].add(number)
-        elif not counts[pair]:
-            del counts[pair]
-            where[pair].discard(number)
+class _Pairs:
+    """Neighbouring pieces with their counts, and the words that hold them."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.where: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._heap: list[tuple[int, tuple[str, str]]] = []
+
+    def add(self, word: str, parts: list[str], count: int) -> None:
+        """Count a word's pairs; a negative count takes them off."""
+        for pair in pairwise(parts):
+            self.counts[pair] += count
+            if count > 0:
+                self.where[pair].add(word)
+            else:
+                self.where[pair].discard(word)
+            heapq.heappush(self._heap, (-self.counts[pair], pair))
+
+    def most_frequent(self) -> tuple[str, str] | None:
+        """The pair that occurs most often, the first by spelling among equals."""
+        while self._heap:
+            negative, pair = heapq.heappop(self._heap)
+            # counts that changed since were pushed anew
+            if self.counts[pair] == -negative and -negative >= MIN_PAIR_COUNT:
+                return pair
+        return None
 
 
 def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:

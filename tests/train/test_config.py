@@ -64,8 +64,8 @@ def test_levels_spread_in_proportion(depth: int, levels: tuple[int, ...]) -> Non
         ({"model": {"temperature_init": 0.7}}, r"temperature_init 0\.7 lies outside"),
         ({"model": {"image": {"levels": [12]}}}, r"levels \[12\] lie outside the 12 blocks"),
         (
-            {"model": {"image": {"stem": "conv", "patch_zyx": [16, 16, 11]}}},
-            "must be powers of 2",
+            {"model": {"image": {"stem": "histogram", "stem_cells": 3}}},
+            r"patch_zyx \[16, 16, 32\] does not split into 3 even cells",
         ),
         ({"batch_size": 1}, r"train\.batch_size: Input should be greater than or equal to 2"),
     ],

@@ -3,11 +3,15 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,7 +19,7 @@ from fvlm_data.errors import ConfigError
 from fvlm_train.config import ImageEncoderConfig, ModelConfig, TextEncoderConfig
 from fvlm_train.model import FVLM, ImageEncoder, TextEncoder, WordPieces
 from fvlm_train.model.pooling import AnatomyPooling
-from fvlm_train.model.vit import PatchEmbedding
+from fvlm_train.model.vit import HistogramStem, PatchEmbedding
 from fvlm_train.model.wordpieces import learnt_pieces
 
 TEXTS = ["Gallstone in the gallbladder.", "No gallstone.", "The liver is normal."]
@@ -234,14 +238,28 @@ def test_window_that_the_patch_does_not_divide_is_refused() -> None:
 
 
 @pytest.mark.parametrize("patch", [(8, 8, 8), (2, 4, 8), (1, 2, 4)])
-def test_conv_stem_keeps_the_grid_of_the_patch(patch: tuple[int, int, int]) -> None:
+def test_histogram_stem_keeps_the_grid_of_the_patch(patch: tuple[int, int, int]) -> None:
     config = ImageEncoderConfig(
-        width=8, depth=1, heads=2, patch_zyx=patch, window_zyx=(8, 8, 16), stem="conv",
-        stem_width=4,
+        width=8, depth=1, heads=2, patch_zyx=patch, window_zyx=(8, 8, 16), stem="histogram",
+        stem_cells=4,
     )  # fmt: skip
-    levels = ImageEncoder(config)(torch.rand(2, 8, 8, 16))
+    encoder = ImageEncoder(config)
+    image = torch.rand(2, 8, 8, 16)
     tokens = (8 // patch[0]) * (8 // patch[1]) * (16 // patch[2])
-    assert levels.shape == (2, 2, tokens, 8)
+    assert encoder(image).shape == (2, 2, tokens, 8)
+    embedded = encoder.embedding(image)
+    image[1, -1, -1, -1] += 1
+    changed = (encoder.embedding(image) != embedded).any(dim=2)
+    assert changed.nonzero().tolist() == [[1, tokens - 1]]
+
+
+def test_soft_histogram_by_hand() -> None:
+    stem = HistogramStem(width=4, patch_zyx=(2, 2, 2), windows=2, cells=1)
+    image = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]).reshape(1, 2, 2, 2)
+    low = [-0.5, 0, 0.5, 1, 1, 1, 1, 1]
+    high = [-1, -1, -0.5, 0, 0.5, 0.5, 0.5, 0.5]
+    expected = torch.tensor([sum(low) / 8, sum(high) / 8])
+    torch.testing.assert_close(stem.soft_histogram(image).flatten(), expected)
 
 
 def test_pooling_sees_its_tokens_only_and_keeps_absent_anatomies_at_zero() -> None:
@@ -291,6 +309,39 @@ def test_pieces_by_hand() -> None:
     # what occurs once is not merged
     assert learnt_pieces({"abc": 1}, 100) == ["##b", "##c", "a"]
     assert learnt_pieces({}, 100) == []
+
+
+def plain_pieces(word_counts: dict[str, int], size: int) -> list[str]:
+    split = {word: [word[0], *(f"##{c}" for c in word[1:])] for word in word_counts}
+    pieces = {piece for parts in split.values() for piece in parts}
+    while len(pieces) < size:
+        counts: Counter[tuple[str, str]] = Counter()
+        for word, parts in split.items():
+            for pair in pairwise(parts):
+                counts[pair] += word_counts[word]
+        best = min(counts, key=lambda pair: (-counts[pair], pair), default=None)
+        if best is None or counts[best] < 2:
+            break
+        joined = best[0] + best[1][2:]
+        pieces.add(joined)
+        for word, parts in split.items():
+            merged: list[str] = []
+            for part in parts:
+                if merged and (merged[-1], part) == best:
+                    merged[-1] = joined
+                else:
+                    merged.append(part)
+            split[word] = merged
+    return sorted(pieces)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=7), st.integers(1, 4), max_size=30),
+    st.integers(3, 60),
+)
+def test_pieces_equal_a_plain_loop(word_counts: dict[str, int], size: int) -> None:
+    assert learnt_pieces(word_counts, size) == plain_pieces(word_counts, size)
 
 
 def test_tokenizer_survives_saving_and_cuts_long_texts() -> None:

@@ -237,10 +237,9 @@ def test_a_small_model_learns_to_name_lesions(tiny: Any, tmp_path: Path) -> None
             "preset": "small",
             "anatomies": ["liver", "kidney", "lung"],
             "threads": 1,
-            "steps": 150,
+            "steps": 200,
             "model": {
-                "image": {"window_zyx": [24, 48, 48], "width": 48, "depth": 2},
-                "text": {"width": 48},
+                "image": {"window_zyx": [24, 48, 48], "patch_zyx": [8, 8, 8], "stem_cells": 2},
             },
         }
     )
