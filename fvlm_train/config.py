@@ -327,6 +327,12 @@ class EvaluateConfig(_Section):
         description="What a finding is compared with: its negative prompt ('Not X.'), or the "
         "normal sentence of its anatomy.",
     )
+    absent_anatomy: Literal["excluded", "zero"] = Field(
+        default="excluded",
+        description="Samples whose mask does not show a finding's anatomy: 'excluded' leaves them "
+        "out of its AUC, 'zero' counts them with score 0 as the public code does, which "
+        "flatters findings of anatomies that many scans do not reach.",
+    )
     min_positive_patients: int = Field(
         default=10,
         ge=1,

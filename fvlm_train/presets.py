@@ -66,7 +66,7 @@ _SMALL: dict[str, Any] = {
 TRAIN_PRESETS: dict[str, dict[str, Any]] = {"reference": _REFERENCE, "small": _SMALL}
 
 EVALUATE_PRESETS: dict[str, dict[str, Any]] = {
-    "reference": {"window_zyx": [112, 288, 352]},
+    "reference": {"window_zyx": [112, 288, 352], "absent_anatomy": "zero"},
     "small": {"window_zyx": None, "batch_size": 16},
 }
 

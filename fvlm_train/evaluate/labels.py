@@ -42,8 +42,9 @@ class LabelTable:
 def read_labels(path: Path, store_url: str, vault_folder: Path | None = None) -> LabelTable:
     """Labels of a long Parquet or CSV file: study_uid or accession (with issuer), finding, present.
 
-    `present` is true/false or 1/0; empty or negative means unknown. Studies that the store does
-    not hold are counted, not used.
+    `present` is true/false or 1/0; empty or negative means unknown, and so does a column `imaged`
+    that is false: the scan does not show the anatomy. Studies that the store does not hold are
+    counted, not used.
 
     Raises:
         InputError: the file cannot be read, a column is missing, a value is no label, two rows
@@ -63,7 +64,9 @@ def read_labels(path: Path, store_url: str, vault_folder: Path | None = None) ->
     present: dict[tuple[str, str], bool] = {}
     without_study = unknown = 0
     for line, row in enumerate(rows.to_pylist(), start=1):
-        label = _label(row["present"], path, line)
+        label = _label("present", row["present"], path, line)
+        if not _label("imaged", row.get("imaged", True), path, line):
+            label = None
         value = row[kind]
         if label is None or value is None or not str(value).strip():
             unknown += 1
@@ -95,7 +98,7 @@ def _read(path: Path) -> pa.Table:
         ) from error
 
 
-def _label(value: Any, path: Path, line: int) -> bool | None:
+def _label(column: str, value: Any, path: Path, line: int) -> bool | None:
     if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, str):
@@ -103,7 +106,8 @@ def _label(value: Any, path: Path, line: int) -> bool | None:
     if isinstance(value, bool | int | float) and value in (-1, 0, 1):
         return None if value < 0 else bool(value)
     raise InputError(
-        f"labels {path.name}: row {line}, column present: expected 1, 0, -1 or empty, found another"
+        f"labels {path.name}: row {line}, column {column}: expected 1, 0, -1 or empty, "
+        "found another"
     )
 
 

@@ -77,6 +77,11 @@ def zero_shot(
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     scores = score_samples(model, source, findings, train, config, progress)
     known = labels.of(scores) if labels else [score.stated for score in scores]
+    if config.absent_anatomy == "excluded":
+        known = [
+            label if score.anatomy_present else None
+            for label, score in zip(known, scores, strict=True)
+        ]
     table, macro = score_findings(scores, known, config)
     counts = None
     if labels:

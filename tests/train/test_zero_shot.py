@@ -165,12 +165,51 @@ def test_labels_file_finds_its_studies(
     assert (labels.rows, labels.rows_without_study, labels.rows_unknown) == (5, 1, 2)
 
 
+def test_labels_of_what_the_scan_does_not_show_are_unknown(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "study_uid,finding,present,imaged\n1.2.0,a,0,true\n1.2.1,a,0,false\n1.2.2,a,1,\n"
+    )
+    labels = read_labels(path, store.url)
+    assert labels.present == {("study_9_0000", "a"): False}
+    assert labels.rows_unknown == 2
+
+
+@pytest.mark.parametrize(("absent", "negatives"), [("excluded", 3), ("zero", 4)])
+def test_samples_without_the_anatomy_count_only_by_choice(
+    run: Path, absent: str, negatives: int
+) -> None:
+    samples = [toy_sample(number, 5) for number in range(6)]
+    nodule = ("liver", "kidney", "lung")
+    samples = [
+        replace(
+            sample,
+            anatomies=nodule,
+            labels=(frozenset(), frozenset(), frozenset({"lung_nodule"} if n < 2 else ())),
+            label_zyx=np.where(sample.label_zyx == 3, 0, sample.label_zyx)
+            if n == 5
+            else sample.label_zyx,
+        )
+        for n, sample in enumerate(samples)
+    ]
+    result, scores = zero_shot(
+        run, MemorySource(samples), TOY_FINDINGS, EvaluateConfig(absent_anatomy=absent)
+    )
+    assert {(row.finding, row.positives, row.negatives) for row in result.table} == {
+        ("lung_nodule", 2, negatives)
+    }
+    last = scores.to_pylist()[-1]
+    assert (last["anatomy_present"], last["score"]) == (False, 0.0)
+    assert last["label"] is (None if absent == "excluded" else False)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("study,finding,present\n1,a,1", "no column study_uid or accession; found study, finding"),
         ("study_uid,finding\n1.2.0,a", "no column present"),
         ("study_uid,finding,present\n1.2.0,a,maybe", "row 1, column present: expected 1, 0"),
+        ("study_uid,finding,present,imaged\n1.2.0,a,1,so", "row 1, column imaged: expected 1"),
         ("study_uid,finding,present\n1.2.0,a,1\n1.2.0,a,0", "row 2 contradicts an earlier row"),
         ("study_uid,finding,present\n1,2,3,4,5", "cannot be read"),
     ],
