@@ -291,8 +291,8 @@ def _config(
     if store is not None:
         if path is None:
             base = _last_configuration(store)
-        base["store"] = store
-    return load_config(path, overrides or (), {**base, **_listed_values(base, values)})
+        values = {**_listed_values(base, values), "store": store}
+    return load_config(path, overrides or (), values, base)
 
 
 def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -92,9 +92,11 @@ def load_config(
     path: Path | None = None,
     overrides: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
+    last: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Resolve the configuration: preset, then the file, then `values`, then `--set`.
+    """Resolve the configuration: `last`, the preset, the file, `values`, then `--set`.
 
+    `last` is what an earlier run of the store resolved: all else lies over it.
     `overrides` are `section.key=value` with a YAML value. Relative paths of a file are taken
     from the file's folder, those of `values` and `overrides` from the working folder.
 
@@ -113,6 +115,7 @@ def load_config(
     preset = merged.get("preset")
     if preset is not None:
         merged = _merged(read_preset(preset), merged)
+    merged = _merged(last or {}, merged)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:

@@ -77,6 +77,15 @@ def test_preset_of_the_command_line_stays_below_the_file(tmp_path: Path):
     assert resolved.shard.anatomies == tuple(read_preset("chest")["shard"]["anatomies"])
 
 
+def test_everything_lies_over_the_last_run(tmp_path: Path):
+    """A resolved configuration holds every key: a preset given now must not hide below it."""
+    last = load_config(None, ["shard.slab_z=4"], {"store": "s", "preset": "abdomen"})
+    resolved = load_config(None, ["preset=chest"], {"store": "s"}, last.model_dump(mode="json"))
+    assert resolved.preset == "chest"
+    assert resolved.shard.anatomies == tuple(read_preset("chest")["shard"]["anatomies"])
+    assert resolved.shard.slab_z == 4
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_resolve(name: str):
     assert load_config(None, (), {"store": "s", "preset": name}).preset == name
