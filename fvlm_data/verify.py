@@ -6,10 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.compute as pc
+
 import schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from fvlm_data.store import Store
 
@@ -26,69 +28,83 @@ class Check:
 
 def verify(store: Store) -> list[Check]:
     """Count every input file, series, study and report, and look for what contradicts itself."""
-    tables = {name: store.read(name).to_pylist() for name in schemas.TABLES}
+    volumes = _column(store, "volumes", "volume_id")
     return [
-        _files(tables),
-        _series(tables),
-        _studies(tables),
-        _reports(tables),
-        *_unique(tables),
-        _orphans("masks of volumes", tables["masks"], "volume_id", _ids(tables, "volumes")),
-        _orphans("samples of volumes", tables["samples"], "volume_id", _ids(tables, "volumes")),
-        _orphans("sentences of reports", tables["sentences"], "report_id", _ids(tables, "reports")),
-        _leaks(tables),
-        _present(store, tables),
+        _files(store),
+        _series(store),
+        _studies(store),
+        _reports(store),
+        *(_unique(store, name) for name in schemas.TABLES),
+        _orphans("masks of volumes", _column(store, "masks", "volume_id"), volumes),
+        _orphans("samples of volumes", _column(store, "samples", "volume_id"), volumes),
+        _orphans(
+            "sentences of reports",
+            _column(store, "sentences", "report_id"),
+            _column(store, "reports", "report_id"),
+        ),
+        _leaks(store),
+        _present(store),
     ]
 
 
-def _files(tables: dict[str, list[dict[str, Any]]]) -> Check:
+def _column(
+    store: Store, table: str, column: str, where: Sequence[tuple[str, str, Any]] = ()
+) -> list[Any]:
+    values: list[Any] = store.read(table, [column], where)[column].to_pylist()
+    return values
+
+
+def _set_aside(store: Store, *stages: str) -> list[dict[str, Any]]:
+    columns = ["item", "reason", "source_files"]
+    rows: list[dict[str, Any]] = store.read(
+        "quarantine", columns, [("stage", "in", list(stages))]
+    ).to_pylist()
+    return rows
+
+
+def _waiting(store: Store, kind: str) -> list[str]:
+    return _column(store, "waiting", "owner_id", [("owner_kind", "=", kind)])
+
+
+def _files(store: Store) -> Check:
     """Every offered file is the source of one volume, or set aside, once."""
-    offered = {row["token"] for row in tables["inputs"] if row["kind"] == "file"}
-    accepted = [token for row in tables["volumes"] for token in row["source_files"]]
+    offered = _column(store, "inputs", "token", [("kind", "=", "file")])
+    accepted = [token for files in _column(store, "volumes", "source_files") for token in files]
     aside = [
-        token
-        for row in tables["quarantine"]
-        if row["stage"] in ("discover", "ingest")
-        for token in row["source_files"]
+        token for row in _set_aside(store, "discover", "ingest") for token in row["source_files"]
     ]
-    return _partition("files", offered, accepted, aside, [])
+    return _partition("files", set(offered), accepted, aside, [])
 
 
-def _series(tables: dict[str, list[dict[str, Any]]]) -> Check:
-    offered = {r["item"] for r in tables["inputs"] if r["kind"] == "file" and r["item"]}
-    accepted = {row["series_id"] for row in tables["volumes"]}
-    aside = {row["item"] for row in tables["quarantine"] if row["stage"] == "ingest"} - accepted
+def _series(store: Store) -> Check:
+    offered = set(_column(store, "inputs", "item", [("kind", "=", "file")])) - {None}
+    accepted = set(_column(store, "volumes", "series_id"))
+    aside = {row["item"] for row in _set_aside(store, "ingest")} - accepted
     return _partition("series", offered, accepted, aside, [])
 
 
-def _studies(tables: dict[str, list[dict[str, Any]]]) -> Check:
-    offered = {row["study_id"] for row in tables["volumes"]}
-    waiting = {row["owner_id"] for row in tables["waiting"] if row["owner_kind"] == "study"}
-    accepted = {row["study_id"] for row in tables["study_reports"]} - waiting
-    aside = {row["item"] for row in tables["quarantine"] if row["stage"] == "pair"} & offered
+def _studies(store: Store) -> Check:
+    offered = set(_column(store, "volumes", "study_id"))
+    waiting = set(_waiting(store, "study"))
+    accepted = set(_column(store, "study_reports", "study_id")) - waiting
+    aside = {row["item"] for row in _set_aside(store, "pair")} & offered
     return _partition("studies", offered, accepted, aside, waiting)
 
 
-def _reports(tables: dict[str, list[dict[str, Any]]]) -> Check:
+def _reports(store: Store) -> Check:
     """Every offered report row is joined to a study, waits for one, or is set aside."""
-    offered = {row["token"] for row in tables["inputs"] if row["kind"] == "report"}
-    tokens = {
-        r["item"]: r["token"] for r in tables["inputs"] if r["kind"] == "report" and r["item"]
+    rows = store.read("inputs", ["item", "token"], [("kind", "=", "report")]).to_pylist()
+    tokens = {row["item"]: row["token"] for row in rows if row["item"]}
+    aside = {row["item"] for row in _set_aside(store, "discover_reports", "reports")} | {
+        row["item"] for row in _set_aside(store, "pair") if row["reason"] == "conflicting_links"
     }
-    aside_items = {
-        row["item"]
-        for row in tables["quarantine"]
-        if row["stage"] in ("discover_reports", "reports")
-        or (row["stage"] == "pair" and row["reason"] == "conflicting_links")
-    }
-    joined = {row["report_id"] for row in tables["study_reports"]}
-    waiting = {row["owner_id"] for row in tables["waiting"] if row["owner_kind"] == "report"}
+    joined = set(_column(store, "study_reports", "report_id"))
     return _partition(
         "reports",
-        offered,
+        {row["token"] for row in rows},
         [tokens.get(item, item) for item in joined],
-        [tokens.get(item, item) for item in aside_items],
-        [tokens.get(item, item) for item in waiting],
+        [tokens.get(item, item) for item in aside],
+        [tokens.get(item, item) for item in _waiting(store, "report")],
     )
 
 
@@ -111,31 +127,25 @@ def _partition(
     return Check(f"every one of the {name} is in exactly one place", not wrong, counted, wrong[:5])
 
 
-def _unique(tables: dict[str, list[dict[str, Any]]]) -> list[Check]:
-    checks = []
-    for name, table in schemas.TABLES.items():
-        keys = Counter(tuple(row[column] for column in table.primary_key) for row in tables[name])
-        twice = [" ".join(map(str, key)) for key, number in keys.items() if number > 1]
-        checks.append(
-            Check(
-                f"table {name} has one row a primary key",
-                not twice,
-                f"{len(tables[name])} rows",
-                tuple(twice[:5]),
-            )
-        )
-    return checks
+def _unique(store: Store, name: str) -> Check:
+    keys = list(schemas.TABLES[name].primary_key)
+    rows = store.read(name, keys)
+    numbers = rows.group_by(keys).aggregate([([], "count_all")])
+    twice = numbers.filter(pc.greater(numbers["count_all"], 1)).select(keys).to_pylist()
+    examples = sorted(" ".join(map(str, row.values())) for row in twice)
+    counted = f"{rows.num_rows} rows"
+    return Check(f"table {name} has one row a primary key", not twice, counted, tuple(examples[:5]))
 
 
-def _orphans(name: str, rows: list[dict[str, Any]], column: str, known: set[str]) -> Check:
-    orphans = sorted({row[column] for row in rows} - known)
-    return Check(f"{name} exist", not orphans, f"{len(rows)} rows", tuple(orphans[:5]))
+def _orphans(name: str, references: list[str], known: Collection[str]) -> Check:
+    orphans = sorted(set(references) - set(known))
+    return Check(f"{name} exist", not orphans, f"{len(references)} rows", tuple(orphans[:5]))
 
 
-def _leaks(tables: dict[str, list[dict[str, Any]]]) -> Check:
+def _leaks(store: Store) -> Check:
     """No patient is in two splits."""
     splits: dict[str, set[str]] = {}
-    for row in tables["samples"]:
+    for row in store.read("samples", ["patient_id", "split"]).to_pylist():
         splits.setdefault(row["patient_id"], set()).add(row["split"])
     torn = sorted(patient for patient, names in splits.items() if len(names) > 1)
     return Check(
@@ -143,17 +153,12 @@ def _leaks(tables: dict[str, list[dict[str, Any]]]) -> Check:
     )
 
 
-def _present(store: Store, tables: dict[str, list[dict[str, Any]]]) -> Check:
-    wanted = {row["path"] for row in (*tables["volumes"], *tables["masks"])}
-    for row in tables["samples"]:
+def _present(store: Store) -> Check:
+    wanted = {*_column(store, "volumes", "path"), *_column(store, "masks", "path")}
+    for row in store.read("samples", ["split", "shard"]).to_pylist():
         wanted.add(f"shards/{row['split']}/{row['shard']}.parquet")
     there = {path for folder in ("volumes", "masks", "shards") for path in store.files(folder)}
     missing = sorted(wanted - there)
     return Check(
         "every named file is there", not missing, f"{len(wanted)} files", tuple(missing[:5])
     )
-
-
-def _ids(tables: dict[str, list[dict[str, Any]]], name: str) -> set[str]:
-    column = schemas.TABLES[name].primary_key[0]
-    return {row[column] for row in tables[name]}
