@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 150
 OF_A_RUN = {"ledger": "run_id", "waiting": "since_run"}
+PLACES_OF_POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
 SECRETS = (b"Doe_John", b"zebra")
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(420)]
@@ -101,7 +104,7 @@ def free_port() -> int:
 @contextmanager
 def started(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[Path]:
     """Run a service while the block runs, then kill it with all that it started."""
-    log = folder / f"{command[1]}.log"
+    log = folder / f"{len(list(folder.glob('*.log')))}.log"
     with log.open("wb") as handle:
         process = subprocess.Popen(
             command,
@@ -118,6 +121,16 @@ def started(command: Sequence[str], folder: Path, environment: dict[str, str]) -
             process.wait()
 
 
+def wait_for_port(port: int) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    pytest.fail(f"nothing answered on port {port} within {PATIENCE_S} s")
+
+
 def wait_for(address: str, wanted: str) -> None:
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
@@ -131,8 +144,36 @@ def wait_for(address: str, wanted: str) -> None:
     pytest.fail(f"{address} did not answer {wanted!r} within {PATIENCE_S} s")
 
 
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A PostgreSQL of our own on loopback; yields the URL that Prefect's server takes."""
+    program = shutil.which("initdb", path=os.pathsep.join([*PLACES_OF_POSTGRES, os.defpath]))
+    if program is None:
+        pytest.skip("Debian package postgresql is not installed")
+    # PostgreSQL refuses to run as root
+    user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as place:
+        if user:
+            shutil.chown(place, "nobody")
+        data = f"{place}/data"
+        subprocess.run(
+            [*user, program, "-D", data, "-U", "prefect", "--auth=trust", "--no-sync"],
+            cwd=place,
+            check=True,
+            capture_output=True,
+        )
+        server = str(Path(program).with_name("postgres"))
+        options = ["-p", str(port), "-k", place, "-c", "listen_addresses=127.0.0.1"]
+        command = [*user, server, "-D", data, *options]
+        with started(command, folder, {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}):
+            wait_for_port(port)
+            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+
+
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)])
 def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
-    configuration: Path, shell: Shell
+    configuration: Path, shell: Shell, database: str
 ) -> None:
     folder = configuration.parent / "mine"
     folder.mkdir()
@@ -163,16 +204,20 @@ def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
 
     server = ["prefect", "server", "start", "--port", str(port)]
     worker = ["prefect", "worker", "start", "--pool", "curate", "--type", "process"]
-    with started(server, configuration.parent, environment):
+    with ExitStack() as services:
+        if database == "postgresql":
+            url = services.enter_context(postgres(configuration.parent))
+            environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = url
+        services.enter_context(started(server, configuration.parent, environment))
         wait_for(f"{api}/health", "true")
-        with started(worker, folder, environment) as log:
-            wait_for(f"{api}/work_pools/curate", "curate")
-            prefect("deploy", "--all", cwd=ROOT)
-            told = prefect(
-                "deployment", "run", "curate/curate", "-p", f"config={configuration}", "--watch",
-                cwd=folder,
-            )  # fmt: skip
-            assert "Completed" in told, log.read_text()
+        log = services.enter_context(started(worker, folder, environment))
+        wait_for(f"{api}/work_pools/curate", "curate")
+        prefect("deploy", "--all", cwd=ROOT)
+        told = prefect(
+            "deployment", "run", "curate/curate", "-p", f"config={configuration}", "--watch",
+            cwd=folder,
+        )  # fmt: skip
+        assert "Completed" in told, log.read_text()
     assert_same(rows(configuration.parent / "store"), rows_in_this_process(configuration))
     assert shell.off_loopback() == ""
     assert not [secret for secret in SECRETS if secret in log.read_bytes()]
