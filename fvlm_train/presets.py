@@ -30,15 +30,15 @@ _SMALL: dict[str, Any] = {
     "model": {
         "image": {
             "width": 64,
-            "depth": 2,
+            "depth": 1,
             "heads": 4,
             "mlp_ratio": 2.0,
             "dropout": 0.0,
-            "patch_zyx": [8, 16, 16],
+            "patch_zyx": [8, 8, 8],
             "window_zyx": [72, 64, 80],
             "stem": "histogram",
             "stem_windows": 8,
-            "stem_cells": 4,
+            "stem_cells": 2,
         },
         "text": {
             "kind": "fresh",
@@ -58,7 +58,7 @@ _SMALL: dict[str, Any] = {
     "loss": {"policy": "signature", "not_mentioned": "normal"},
     "optimiser": {"learning_rate": 2e-3, "warmup_steps": 20, "clip_norm": 1.0},
     "batch_size": 24,
-    "steps": 500,
+    "steps": 600,
     "checkpoint_every_steps": 100,
     "cache_bytes": 4_000_000_000,
 }

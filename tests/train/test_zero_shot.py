@@ -277,9 +277,7 @@ def test_a_small_model_learns_to_name_lesions(tiny: Any, tmp_path: Path) -> None
             "anatomies": ["liver", "kidney", "lung"],
             "threads": 1,
             "steps": 200,
-            "model": {
-                "image": {"window_zyx": [24, 48, 48], "patch_zyx": [8, 8, 8], "stem_cells": 2},
-            },
+            "model": {"image": {"window_zyx": [24, 48, 48]}},
         }
     )
     train(config, toy_source(160, 0), tmp_path / "run")
