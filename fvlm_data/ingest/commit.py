@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fvlm_data.ingest.config import SourceConfig
+from fvlm_data.ingest.opener import placed, reading_ranks
+from fvlm_data.ingest.walk import base_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from fvlm_data.ingest.opener import Place
     from fvlm_data.stage import Context
     from fvlm_data.store import Store
     from fvlm_data.vault import Vault
@@ -29,7 +31,7 @@ class SourceFile:
     fingerprint: str
     source: str
     relative: str
-    path: Path | None
+    place: Place | None
 
 
 def commit_discovered(
@@ -102,15 +104,16 @@ def series_files(
                 fingerprint=row["fingerprint"],
                 source=row["source"],
                 relative=below,
-                path=_place(source, below) if source and below else None,
+                place=placed(base_folder(source), below) if source and below else None,
             )
         )
-    return found
+    return {item: _in_reading_order(files) for item, files in found.items()}
 
 
-def _place(source: SourceConfig, relative: str) -> Path:
-    root = source.path.expanduser()
-    return root if root.is_file() else root / relative
+def _in_reading_order(files: list[SourceFile]) -> list[SourceFile]:
+    """Sorted by token, but members of archives as they lie there."""
+    rank = reading_ranks([file.place for file in files if file.place])
+    return sorted(files, key=lambda file: rank.get(file.place, ("", 0)) if file.place else ("", 0))
 
 
 def _settled(source: SourceConfig) -> SourceConfig:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
-import zlib
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from fvlm_data.errors import InputError
+from fvlm_data.ingest.archive import DAMAGE
 from fvlm_data.ingest.geometry import Fault, prove_affine
 from fvlm_data.ingest.hounsfield import INT16, check_plausible
 from fvlm_data.ingest.names import Names
+from fvlm_data.ingest.opener import is_there, opened
 from fvlm_data.ingest.probe import NIFTI_ENDINGS
 from fvlm_data.ingest.volume import Decoded, SeriesResult
 from fvlm_data.stage import Reject
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
 
     from fvlm_data.ingest.commit import SourceFile
     from fvlm_data.ingest.config import IngestConfig
+    from fvlm_data.ingest.opener import Place
 
 MAPPING_COLUMNS = ("volume", "study", "patient")
 MILLIMETRE = ("mm", "unknown")
+GZIP_MARK = b"\x1f\x8b"
+NIFTI2_HEADER = 540
+"""Bytes of a NIfTI-2 header, which stand at its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,11 @@ def read_nifti(
         if row is None:
             detail = "the mapping CSV has no row of this volume; add one with study and patient"
             return SeriesResult((), (Reject("fault", "not_in_mapping", detail, (file.token,)),))
-    if file.path is None or not file.path.is_file():
+    if file.place is None or not is_there(file.place):
         detail = "the file is gone since discovery; bring it back and run again"
         gone = Reject("fault", "unreadable_file", detail, (file.token,))
         return SeriesResult((), (gone,), retry=True)
-    loaded = _load(file.path, config)
+    loaded = _load(file.place, config)
     if isinstance(loaded, Fault):
         return SeriesResult((), (Reject("fault", loaded.reason, loaded.detail, (file.token,)),))
     image_zyx, affine_ras = loaded
@@ -124,21 +129,19 @@ def read_nifti(
 
 
 def _load(
-    path: Path, config: IngestConfig
+    place: Place, config: IngestConfig
 ) -> tuple[NDArray[np.int16], NDArray[np.float64]] | Fault:
-    import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        image = nib.load(path)
-        if not isinstance(image, nib.Nifti1Image):
-            return Fault("unreadable_nifti", "the file is no NIfTI image, expected one")
-        affine = _affine(image, config)
-        if isinstance(affine, Fault):
-            return affine
-        values = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        with opened(place) as handle:
+            image = _image(handle)
+            affine = _affine(image, config)
+            if isinstance(affine, Fault):
+                return affine
+            values = np.asanyarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, *DAMAGE) as error:
         detail = f"the file cannot be read ({type(error).__name__}): damaged or truncated; resend"
         return Fault("unreadable_nifti", detail)
     shaped = _three_axes(values, config)
@@ -149,6 +152,20 @@ def _load(
         return volume_hu
     image_zyx = np.ascontiguousarray(volume_hu.T)
     return check_plausible(image_zyx) or (image_zyx, affine)
+
+
+def _image(handle: BinaryIO) -> Any:
+    """A NIfTI-1 or NIfTI-2 image of an open file, gzipped or not."""
+    import nibabel as nib
+    from isal import igzip
+
+    start = handle.read(2)
+    handle.seek(0)
+    stream: Any = igzip.IGzipFile(fileobj=handle) if start == GZIP_MARK else handle
+    size = stream.read(4)
+    stream.seek(0)
+    second = NIFTI2_HEADER in (int.from_bytes(size, order) for order in ("little", "big"))
+    return (nib.Nifti2Image if second else nib.Nifti1Image).from_stream(stream)
 
 
 def _affine(image: Any, config: IngestConfig) -> NDArray[np.float64] | Fault:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from fvlm_data.ingest.dicom_tags import integer, quiet_pydicom, text, texts, uid
+from fvlm_data.ingest.opener import opened
 from fvlm_data.ingest.slice_header import parse_names
+from fvlm_data.ingest.walk import PROBLEMS
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -104,26 +106,20 @@ class Probed:
     series_hint: tuple[str, ...] = ()
 
 
-PROBLEMS = {
-    "unreadable_folder": "the folder may not be read; check its permissions",
-    "unreadable_file": "the file may not be read, or is a link to nothing; check it",
-    "not_a_file": "this is no regular file (a device or pipe); leave it out",
-    "file_name_not_unicode": "the file's name is no valid Unicode; rename it",
-}
-
-
 def probe(found: FoundFile, kind: str) -> Probed:
     """Look at one file of a source of kind `dicom` or `nifti`."""
     if found.problem:
-        return Probed("", Aside("fault", found.problem, PROBLEMS[found.problem]))
+        problem = PROBLEMS[found.problem]
+        fingerprint = "" if problem.passing else _fingerprint(0, found.problem.encode(), b"")
+        return Probed(fingerprint, Aside(problem.kind, found.problem, problem.detail))
     if found.size_bytes == 0:
         detail = "the file is empty, expected an image; send it again"
         return Probed(_fingerprint(0, b"", b""), Aside("fault", "empty_file", detail))
     try:
-        with found.path.open("rb") as handle:
+        with opened(found.place) as handle:
             return _dicom(handle, found) if kind == "dicom" else _nifti(handle, found)
     except OSError:
-        return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"]))
+        return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"].detail))
 
 
 def is_nifti(relative: str) -> bool:
