@@ -37,7 +37,7 @@ DAMAGE: tuple[type[Exception], ...] = (
     *(EOFError, OSError, ValueError),
 )
 """What reading a damaged file raises, packed or not."""
-FOREIGN = (*DAMAGE, NotImplementedError, RuntimeError)
+FOREIGN: tuple[type[Exception], ...] = (*DAMAGE, NotImplementedError, RuntimeError)
 """And what zipfile raises for compression and encryption that it does not know."""
 
 

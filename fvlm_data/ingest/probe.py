@@ -13,6 +13,8 @@ from fvlm_data.ingest.slice_header import parse_names
 from fvlm_data.ingest.walk import PROBLEMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydicom.dataset import Dataset
 
     from fvlm_data.ingest.names import Names
@@ -159,6 +161,19 @@ def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
     return Probed(fingerprint, None, names, hint)
 
 
+def probe_dataset(fingerprint: str, make: Callable[[], Dataset]) -> Probed:
+    """What a header says that comes without its file, as a server's metadata do."""
+    try:
+        with quiet_pydicom():
+            found = _judged(make(), marked=True)
+    except Exception as error:  # pydicom raises any type on damaged values
+        return Probed(fingerprint, _unreadable(error))
+    if isinstance(found, Aside):
+        return Probed(fingerprint, found)
+    names, hint = found
+    return Probed(fingerprint, None, names, hint)
+
+
 def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
     """Names and series hint of a CT slice; `handle` is left where its pixel data begin."""
     import pydicom
@@ -168,16 +183,22 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[
             dataset = pydicom.dcmread(
                 handle, stop_before_pixels=True, force=True, specific_tags=list(TAGS)
             )
-            excluded = _scope(dataset, marked=marked) or _complete(dataset, handle.tell(), size)
-            names = parse_names(dataset)
-            hint = () if names.series_uid else _series_hint(dataset)
+            judged = _judged(dataset, marked=marked)
+            if isinstance(judged, Aside) and judged.reason != "no_series_identifier":
+                return judged
+            return _complete(dataset, handle.tell(), size) or judged
     except Exception as error:  # pydicom raises any type on damaged files; each gets its row
         if not marked:
             return Aside("out_of_scope", "not_dicom", "no DICM mark, and no data set that reads")
-        detail = f"the header cannot be read ({type(error).__name__}): damaged; send it again"
-        return Aside("fault", "unreadable_header", detail)
+        return _unreadable(error)
+
+
+def _judged(dataset: Dataset, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
+    excluded = _scope(dataset, marked=marked)
     if excluded:
         return excluded
+    names = parse_names(dataset)
+    hint = () if names.series_uid else _series_hint(dataset)
     if not names.series_uid and not any(hint[:TELLING_HINTS]):
         detail = (
             "no series UID, frame of reference, series number or time; expected one of them: the "
@@ -185,6 +206,11 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[
         )
         return Aside("fault", "no_series_identifier", detail)
     return names, hint
+
+
+def _unreadable(error: Exception) -> Aside:
+    detail = f"the header cannot be read ({type(error).__name__}): damaged; send it again"
+    return Aside("fault", "unreadable_header", detail)
 
 
 def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:

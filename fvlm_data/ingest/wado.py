@@ -42,13 +42,29 @@ def retrieved(url: str) -> BinaryIO:
     Raises:
         OSError: the server does not answer, or has no such instance.
     """
-    service, _, rest = url.rpartition("/studies/")
-    study, _, series, _, instance = rest.split("/")
-    dataset = client(service).retrieve_instance(study, series, instance, media_types=AS_STORED)
+    service, uids = _parted(url)
+    dataset = client(service).retrieve_instance(*uids, media_types=AS_STORED)
     buffer = BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     buffer.seek(0)
     return buffer
+
+
+def reached(url: str) -> dict[str, Any]:
+    """The metadata of one instance (DICOM JSON), its header without pixels.
+
+    Raises:
+        OSError: the server does not answer, or has no such instance.
+    """
+    service, uids = _parted(url)
+    metadata: dict[str, Any] = client(service).retrieve_instance_metadata(*uids)
+    return metadata
+
+
+def _parted(url: str) -> tuple[str, tuple[str, str, str]]:
+    service, _, rest = url.rpartition("/studies/")
+    study, _, series, _, instance = rest.split("/")
+    return service, (study, series, instance)
 
 
 @lru_cache(maxsize=4)

@@ -10,7 +10,8 @@ from series import Series, write
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discover import discover
-from fvlm_data.ingest.probe import probe
+from fvlm_data.ingest.opener import Place
+from fvlm_data.ingest.opener import opened as open_place
 from fvlm_data.ingest.walk import walk
 
 if TYPE_CHECKING:
@@ -130,11 +131,11 @@ def test_unchanged_files_are_not_opened_again(
     ingested.dicom(tmp_path / "in")
     opened: list[str] = []
 
-    def watch(found: Any, kind: str) -> Any:
-        opened.append(found.relative)
-        return probe(found, kind)
+    def watch(place: Place) -> Any:
+        opened.append(place.path.name)
+        return open_place(place)
 
-    monkeypatch.setattr("fvlm_data.ingest.discover.probe", watch)
+    monkeypatch.setattr("fvlm_data.ingest.probe.opened", watch)
     counts = ingested.dicom(tmp_path / "in")
     assert opened == []
     assert counts["unchanged"] == 6
