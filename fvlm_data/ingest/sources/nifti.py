@@ -151,7 +151,7 @@ def _image(handle: BinaryIO) -> Any:
 
     start = handle.read(2)
     handle.seek(0)
-    stream: Any = igzip.IGzipFile(fileobj=handle) if start == GZIP_MARK else handle
+    stream: Any = igzip.IGzipFile(fileobj=handle, mode="rb") if start == GZIP_MARK else handle
     size = stream.read(4)
     stream.seek(0)
     second = NIFTI2_HEADER in (int.from_bytes(size, order) for order in ("little", "big"))
