@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import lru_cache
 from io import BytesIO
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "FVLM_DICOMWEB_TOKEN"
 USER_VARIABLE = "FVLM_DICOMWEB_USER"
 PASSWORD_VARIABLE = "FVLM_DICOMWEB_PASSWORD"
+LOGS_WITH_UIDS = ("dicomweb_client", "urllib3")
+"""Their log lines quote addresses, which hold UIDs of patients' studies."""
+
 AS_STORED = (("application/dicom", "*"),)
 """Any transfer syntax: the server must not decode and encode again."""
 
@@ -77,6 +81,8 @@ def _client(url: str, token: str, user: str) -> DICOMwebClient:
             "a source of kind dicomweb needs the package dicomweb-client; install it with "
             "`pip install 'fvlm[dicomweb]'`"
         ) from error
+    for name in LOGS_WITH_UIDS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     session: Any = requests.Session()
     session.max_redirects = 0
     if token:
