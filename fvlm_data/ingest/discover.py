@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from fvlm_data.stage import Context
 
 CHUNK_FILES = 2000
+COMMIT_FILES = 10_000
+"""A commit looks through the whole table, so that fewer and larger ones are faster; a killed run
+opens at most so many files again."""
 
 
 def discover(
@@ -52,12 +55,30 @@ def discover(
     commit.remember_sources(context.vault, named)
     counts: Counter[str] = Counter()
     for source in sources:
-        chunks = _chunks(context, source, naming)
-        for chunk, probed in probe_all(source.kind, chunks, workers):
-            counts += _commit(context, source, chunk, probed)
-            if progress is not None:
-                progress(counts["files"])
+        probed = probe_all(source.kind, _chunks(context, source, naming), workers)
+        for group in _groups(probed, counts["files"], progress):
+            counts += _commit(context, source, group)
     return counts
+
+
+def _groups(
+    probed: Iterator[tuple[Chunk, list[Probed]]],
+    seen: int,
+    progress: Callable[[int], None] | None,
+) -> Iterator[list[tuple[str, FoundFile, Probed | None]]]:
+    """Files by the commit, with what was probed of those that were opened."""
+    group: list[tuple[str, FoundFile, Probed | None]] = []
+    for chunk, found in probed:
+        opened = iter(found)
+        group.extend((token, file, next(opened) if new else None) for token, file, new in chunk)
+        seen += len(chunk)
+        if progress is not None:
+            progress(seen)
+        if len(group) >= COMMIT_FILES:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _chunks(
@@ -74,32 +95,33 @@ def _chunks(
 
 
 def _commit(
-    context: Context, source: SourceConfig, chunk: Chunk, probed: Sequence[Probed]
+    context: Context, source: SourceConfig, group: Sequence[tuple[str, FoundFile, Probed | None]]
 ) -> Counter[str]:
-    counts = Counter(files=len(chunk))
+    counts = Counter(files=len(group))
     inputs: list[Input] = []
     asides: list[Quarantined] = []
     paths: dict[str, str] = {}
-    opened = ((token, found) for token, found, changed in chunk if changed)
-    for (token, found), one in zip(opened, probed, strict=True):
-        item = None if one.aside else _item(context.vault.key, source, found, one)
+    for token, found, probed in group:
+        if probed is None:
+            continue
+        item = None if probed.aside else _item(context.vault.key, source, found, probed)
         inputs.append(
             Input(
                 kind="file",
                 token=token,
                 source=source.label,
                 item=item,
-                fingerprint=one.fingerprint,
+                fingerprint=probed.fingerprint,
                 size_bytes=found.size_bytes,
                 modified_ns=found.modified_ns,
             )
         )
         paths[token] = found.relative
-        if one.aside:
-            asides.append(_quarantined(token, one))
-            counts[f"{one.aside.kind}:{one.aside.reason}"] += 1
+        if probed.aside:
+            asides.append(_quarantined(token, probed))
+            counts[f"{probed.aside.kind}:{probed.aside.reason}"] += 1
     commit.commit_discovered(context, inputs, asides, paths)
-    counts["unchanged"] = len(chunk) - len(inputs)
+    counts["unchanged"] = len(group) - len(inputs)
     counts["accepted"] = len(inputs) - len(asides)
     counts["set_aside"] = len(asides)
     return counts
