@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -354,10 +355,11 @@ def _place_of(entry: dict[str, Any]) -> str:
 
 
 def _kind_of(source: Path) -> str:
-    """What the first file with a telling name says; the rest of the tree is not looked at."""
+    """What the first file with a telling name says, among the first few thousand."""
     from fvlm_data.ingest.sources.ct_rate import NAME
 
-    files = (file for file in source.rglob("*") if file.suffix.lower() in TELLING_ENDINGS)
+    looked_at = islice(source.rglob("*"), 5000)
+    files = (file for file in looked_at if file.suffix.lower() in TELLING_ENDINGS)
     first = source if source.is_file() else next(files, None)
     name = first.name.lower() if first else ""
     if name.endswith(".npz"):

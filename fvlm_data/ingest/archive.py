@@ -99,10 +99,10 @@ def open_member(path: Path, name: str) -> BinaryIO:
             _cached(path).copy(name, target)
     except KeyError as error:
         target.close()
-        raise FileNotFoundError(f"archive {path.name}: a member is gone") from error
+        raise FileNotFoundError("an archive: a member is gone") from error
     except FOREIGN as error:
         target.close()
-        raise OSError(f"archive {path.name}: a member is damaged") from error
+        raise OSError("an archive: a member is damaged") from error
     target.seek(0)
     return target
 
@@ -155,7 +155,12 @@ class _Tar:
     def __init__(self, path: Path) -> None:
         self._packed_bytes = path.stat().st_size
         self._stream = _decompressed(path)
-        self._file = tarfile.TarFile(fileobj=cast("BinaryIO", _Capped(self._stream)), mode="r")
+        try:
+            capped = cast("BinaryIO", _Capped(self._stream))
+            self._file = tarfile.TarFile(fileobj=capped, mode="r")
+        except DAMAGE:
+            self._stream.close()
+            raise
         self._extents: dict[str, tuple[int, int]] = {}
         self._rest: Iterator[Member] | None = None
 

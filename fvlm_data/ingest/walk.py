@@ -50,7 +50,8 @@ PROBLEMS = {
     "file_name_not_unicode": Problem("the file's name is no valid Unicode; rename it"),
     "archive": Problem("an archive; its members have lines of their own", "out_of_scope"),
     "damaged_archive": Problem(
-        "the archive is damaged or breaks off; members up to there are taken in; send it again"
+        "the archive is damaged or breaks off; members up to there are taken in; send it again",
+        passing=True,
     ),
     "archive_bomb": Problem(
         f"the archive would unpack to more than {archive.MAX_RATIO} times its size, expected at "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -297,3 +298,23 @@ def test_a_dicomdir_that_points_outside_opens_nothing(tmp_path: Path, disc: Path
     directory.save_as(disc / "DICOMDIR")
     found = problems(disc)
     assert list(found.values()) == ["outside_file_set"]
+
+
+@pytest.mark.parametrize("name", ["e.zip", "e.tar", "e.tar.gz", "e.tar.bz2"])
+def test_random_damage_stops_no_walk(tmp_path: Path, name: str):
+    write(Series().datasets(), tmp_path / "plain")
+    path = packed(tmp_path / "plain", tmp_path / name)
+    sound = path.read_bytes()
+    draw = np.random.default_rng(7)
+    for round_ in range(150):
+        content = bytearray(sound)
+        for place in draw.integers(0, len(sound), draw.integers(1, 30)):
+            content[place] = draw.integers(256)
+        damaged = tmp_path / f"{round_}{name[1:]}"
+        damaged.write_bytes(content[: draw.integers(len(sound) // 2, len(sound) + 1)])
+        found = found_in(damaged)
+        assert found[-1].relative == damaged.name  # the archive has its line in any case
+        for one in found[:-1]:
+            if not one.problem:
+                with contextlib.suppress(OSError), opened(one.place) as handle:
+                    handle.read()

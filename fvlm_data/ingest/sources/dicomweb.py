@@ -63,19 +63,21 @@ def probe(found: FoundFile) -> Probed:
 def _paged(
     source: SourceConfig, level: str, above: tuple[str, ...], query: dict[str, str]
 ) -> Iterator[str]:
-    """UIDs of studies, of a study's series or of a series' instances, a page at a time."""
+    """UIDs of studies, of a study's series or of a series' instances, each once.
+
+    Pages are asked for until one brings nothing new: a server may give fewer than asked for.
+    """
     uid = {"studies": STUDY, "series": SERIES, "instances": INSTANCE}[level]
-    start, seen = 0, set[str]()
-    while True:
-        rows = _searched(source, level, above, query, start)
-        fresh = [str(row[uid]["Value"][0]) for row in rows if row.get(uid, {}).get("Value")]
-        for one in fresh:
-            if one not in seen:
-                seen.add(one)
-                yield one
-        start += len(rows)
-        if len(rows) < PAGE:
+    seen: dict[str, None] = {}
+    start = 0
+    while rows := _searched(source, level, above, query, start):
+        page = [str(row[uid]["Value"][0]) for row in rows if row.get(uid, {}).get("Value")]
+        fresh = dict.fromkeys(one for one in page if one not in seen)
+        if not fresh:
             return
+        seen.update(fresh)
+        yield from fresh
+        start += len(rows)
 
 
 def _searched(
