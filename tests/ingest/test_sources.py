@@ -289,6 +289,16 @@ class TestCtRate:
         assert {link_key("volume_name", f"{name}.nii.gz", key=key) for name in names} <= hashes
         assert ingested.reasons() == {"fault:name_not_ct_rate": 1}
 
+    def test_a_report_finds_a_scan_of_which_only_another_reconstruction_is_there(
+        self, ingested: Ingested, tmp_path: Path
+    ):
+        save(self.place(tmp_path / "in", "train_1_a_2"), chest(), self.ras())
+        self.run(ingested, tmp_path / "in", [self.row("train_1_a_2")])
+        key = ingested.context.vault.key
+        named = link_key("volume_name", "train_1_a_1.nii.gz", key=key)
+        (link,) = [row for row in ingested.rows("links") if row["value_hash"] == named]
+        assert (link["owner_kind"], link["owner_id"]) == ("study", ingested.volume()["study_id"])
+
     def test_a_changed_row_redoes_its_volume_only(self, ingested: Ingested, tmp_path: Path):
         names = ["train_1_a_1", "train_2_a_1"]
         for name in names:

@@ -80,8 +80,12 @@ def read(
     if isinstance(made, Fault):
         return refused(file, made)
     volume_hu, affine_ras, decision = made
+    study = f"{parts['patient']}_{parts['scan']}"
     names = Names(
-        study_uid=f"{parts['patient']}_{parts['scan']}", patient=parts["patient"], volume_name=name
+        study_uid=study,
+        patient=parts["patient"],
+        volume_name=name,
+        study_named_by=(f"{study}_1",),  # the reports CSV names each scan by this one
     )
     image_zyx = np.ascontiguousarray(volume_hu.T)
     return accepted(file, image_zyx, affine_ras, decision, names, description, series_id, key)
