@@ -318,3 +318,20 @@ def test_random_damage_stops_no_walk(tmp_path: Path, name: str):
             if not one.problem:
                 with contextlib.suppress(OSError), opened(one.place) as handle:
                     handle.read()
+
+
+def test_names_of_archives_and_members_stand_in_no_table(ingested: Ingested, tmp_path: Path):
+    ingested.naming = "token"
+    write(Series().datasets(), tmp_path / "plain" / "Mustermann Erika")
+    packed(tmp_path / "plain", tmp_path / "in" / "Mustermann.zip")
+    (tmp_path / "in" / "Beispielstadt.tar.gz").write_bytes(b"damaged")
+    ingested.dicom(tmp_path / "in")
+    root = ingested.context.store.local_root
+    assert root is not None
+    written = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+    assert b"Mustermann" not in written
+    assert b"Beispielstadt" not in written
+    tokens = ingested.volume()["source_files"]
+    named = ingested.context.vault.file_paths(tokens)
+    assert all(name.startswith("Mustermann.zip!/Mustermann Erika/") for name in named.values())
+    assert len(named) == 6

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fvlm_data.errors import InputError
@@ -215,6 +217,21 @@ class TestCtRate:
         padded[:2] = -8192
         assert decide(padded, (1.0, -8192.0)) == "already_hu"
         assert decide(padded + 8192, (1.0, -8192.0)) == "rescaled_by_metadata"
+
+    @given(
+        slope=st.sampled_from([0.5, 1.0, 2.0, -1.0]),
+        intercept=st.integers(-9000, 9000),
+        stored=st.booleans(),
+    )
+    def test_a_decision_is_right_or_not_made(self, slope: float, intercept: int, stored: bool):
+        if (slope, intercept) == (1.0, 0):
+            return
+        values = (chest() - float(intercept)) / slope if stored else chest()
+        decision = decide(values, (slope, float(intercept)))
+        right = "rescaled_by_metadata" if stored else "already_hu"
+        assert decision == right or getattr(decision, "reason", "") == "ambiguous_rescale"
+        if abs(intercept) > 1000 and slope == 1.0:
+            assert decision == right
 
     def test_oblique_geometry_is_put_in_patient_coordinates(
         self, ingested: Ingested, tmp_path: Path
