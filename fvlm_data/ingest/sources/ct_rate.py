@@ -102,8 +102,7 @@ def _made(
     decision = decide(values, rescale)
     if isinstance(decision, Fault):
         return decision
-    slope, intercept = rescale if decision == BY_METADATA and rescale else (1.0, 0.0)
-    hu = to_int16(values if decision == ALREADY_HU else values * slope + intercept)
+    hu = to_int16(_rescaled(values, rescale) if decision == BY_METADATA and rescale else values)
     if isinstance(hu, Fault):
         return hu
     by_metadata = _grid(description, values.shape, config)
@@ -131,7 +130,8 @@ def decide(values: NDArray[Any], rescale: tuple[float, float] | None) -> str | F
 
     Each of the two is tried; exactly one must give a chest CT, which has air and soft tissue.
     """
-    sample = values.ravel()[:: max(1, values.size // SAMPLE_VOXELS)].astype(np.float64)
+    step = max(1, round((values.size / SAMPLE_VOXELS) ** (1 / 3)))
+    sample = values[::step, ::step, ::step].astype(np.float64)
     as_they_are = _is_chest_ct(sample)
     if rescale is None or rescale == (1.0, 0.0):
         rescaled = False  # there is nothing to decide
@@ -154,6 +154,13 @@ def decide(values: NDArray[Any], rescale: tuple[float, float] | None) -> str | F
         f"they are nor with the {stated} of the metadata CSV; check that file and CSV belong "
         "together",
     )
+
+
+def _rescaled(values: NDArray[Any], rescale: tuple[float, float]) -> NDArray[Any]:
+    slope, intercept = rescale
+    if values.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
+        return values.astype(np.int32) * int(slope) + int(intercept)
+    return values * slope + intercept
 
 
 def _is_chest_ct(sample_hu: NDArray[np.float64]) -> bool:
