@@ -48,7 +48,7 @@ COLUMNS = Columns(
 NAME = re.compile(r"(?P<patient>[A-Za-z]+_\d+)_(?P<scan>[a-z]+)_\d+")
 
 ALREADY_HU = "already_hu"
-BY_METADATA = "rescaled_by_metadata"
+BY_METADATA = "from_metadata"
 
 AIR_HU = (-1100, -700)
 SOFT_HU = (-200, 200)
