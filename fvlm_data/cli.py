@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+TELLING_ENDINGS = (".dcm", ".nii", ".gz", ".npz", ".zip", ".tar", ".tgz")
 
 StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
@@ -59,16 +62,27 @@ def phantom(
 
 @app.command()
 def ingest(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="DICOM or NIfTI folder")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="folder, archive, DICOMDIR, or URL of a DICOMweb server"
+        ),
+    ],
     store: StoreOption,
-    kind: Annotated[str | None, typer.Option(help="dicom or nifti; default: by look")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="dicom, dicomweb, nifti, ct_rate or rad_chestct; default: by look"),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="CSV that describes volume files (studies, metadata)")
+    ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a folder of images into a store: geometry and HU proved or set aside with reason."""
+    """Take images into a store: geometry and HU proved or set aside with reason."""
     with one_sentence():
-        entry = {"kind": kind or _kind_of(source), "path": str(source.resolve())}
+        entry = _source_entry(source, kind, mapping)
         _run(["ingest"], store, config, overrides, {"sources": [entry]}, as_json=as_json)
 
 
@@ -301,8 +315,8 @@ def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, An
     for name, value in values.items():
         before = base.get(name)
         if isinstance(value, list):
-            paths = {entry["path"] for entry in value}
-            merged[name] = [e for e in before or [] if e["path"] not in paths] + value
+            places = {_place_of(entry) for entry in value}
+            merged[name] = [e for e in before or [] if _place_of(e) not in places] + value
         else:
             merged[name] = {**(before or {}), **value}
     return merged
@@ -326,10 +340,33 @@ def _context(store: str) -> Any:
     return open_context(_config(store, None, None, {}), create=False)
 
 
+def _source_entry(source: str, kind: str | None, mapping: Path | None) -> dict[str, str]:
+    if "://" in source:
+        return {"kind": kind or "dicomweb", "url": source}
+    path = Path(source)
+    if not path.exists():
+        raise InputError(f"source {source}: not found; name the folder that holds the images")
+    entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
+    return {**entry, "mapping": str(mapping.resolve())} if mapping else entry
+
+
+def _place_of(entry: dict[str, Any]) -> str:
+    return str(entry.get("url") or entry.get("path"))
+
+
 def _kind_of(source: Path) -> str:
-    if not source.is_dir():
-        raise InputError(f"source {source}: no such folder; name the folder that holds the images")
-    return "nifti" if next(source.rglob("*.nii*"), None) else "dicom"
+    """What the first file with a telling name says, among the first few thousand."""
+    from fvlm_data.ingest.sources.ct_rate import NAME
+
+    looked_at = islice(source.rglob("*"), 5000)
+    files = (file for file in looked_at if file.suffix.lower() in TELLING_ENDINGS)
+    first = source if source.is_file() else next(files, None)
+    name = first.name.lower() if first else ""
+    if name.endswith(".npz"):
+        return "rad_chestct"
+    if not name.endswith((".nii", ".nii.gz")):
+        return "dicom"
+    return "ct_rate" if NAME.fullmatch(name.partition(".nii")[0]) else "nifti"
 
 
 def _columns(pairs: list[str]) -> dict[str, str]:

@@ -117,6 +117,7 @@ def _discover(
             config.sources,
             config.identity.source_names,
             lambda seen: report("discover", seen, 0),
+            config.execution.workers,
         )
     from fvlm_data.reports.stage import discover_reports
 

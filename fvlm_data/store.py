@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 COMMIT_ATTEMPTS = 30
-ITEMS_A_PREDICATE = 2000
+ITEMS_A_PREDICATE = 10_000
 TARGET_FILE_BYTES = 128 * 1024 * 1024
 
 

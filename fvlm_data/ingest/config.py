@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fvlm_data.errors import ConfigError
 
+SourceKind = Literal["dicom", "dicomweb", "nifti", "ct_rate", "rad_chestct"]
+
 
 class IngestConfig(BaseModel):
     """What a volume must fulfil to be accepted."""
@@ -48,8 +50,24 @@ class SourceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["dicom", "nifti"] = Field(description="what lies there: dicom or nifti")
-    path: Path = Field(description="folder (searched with all below it) or a single file")
+    kind: SourceKind = Field(
+        description="what lies there: dicom (folders, archives, discs), dicomweb (a server), "
+        "nifti, ct_rate (the layout of CT-RATE), rad_chestct (the npz files of RAD-ChestCT)"
+    )
+    path: Path = Field(
+        default=Path(),
+        description="folder (searched with all below it), archive, DICOMDIR or a single file",
+    )
+    url: str = Field(
+        default="",
+        description="dicomweb only: address of the service, as https://pacs/dicom-web. Credentials "
+        "come from the environment: FVLM_DICOMWEB_TOKEN, or FVLM_DICOMWEB_USER and "
+        "FVLM_DICOMWEB_PASSWORD",
+    )
+    query: dict[str, str] = Field(
+        default_factory=dict,
+        description="dicomweb only: what studies must match (QIDO-RS), as {ModalitiesInStudy: CT}",
+    )
     name: str = Field(
         default="",
         description="name of the source in tables and file tokens; default: the last part of the "
@@ -57,19 +75,30 @@ class SourceConfig(BaseModel):
     )
     mapping: Path | None = Field(
         default=None,
-        description="nifti only: CSV with columns volume (file name or relative path), study and "
-        "patient; without it each file is a study and a patient of its own",
+        description="nifti: CSV with columns volume (file name or relative path), study and "
+        "patient; without it each file is a study and a patient of its own. ct_rate: the metadata "
+        "CSV; without it only files in HU are taken. rad_chestct: the metadata CSV, needed",
     )
 
     @model_validator(mode="after")
-    def _mapping_is_for_nifti(self) -> SourceConfig:
-        if self.mapping is not None and self.kind != "nifti":
-            raise ValueError(f"mapping is for kind nifti only, found kind {self.kind}")
+    def _fields_fit_the_kind(self) -> SourceConfig:
+        if self.mapping is not None and self.kind in ("dicom", "dicomweb"):
+            raise ValueError(f"mapping is for volume files only, found kind {self.kind}")
+        if self.mapping is None and self.kind == "rad_chestct":
+            raise ValueError("kind rad_chestct needs `mapping`, the metadata CSV of the data set")
+        if (self.kind == "dicomweb") != bool(self.url) or (self.query and not self.url):
+            raise ValueError("kind dicomweb needs `url`; url and query are for it alone")
+        if self.kind == "dicomweb" and not self.url.startswith(("http://", "https://")):
+            raise ValueError("url: expected an address that begins with https:// or http://")
+        if self.kind != "dicomweb" and self.path == Path():
+            raise ValueError(f"kind {self.kind} needs `path`")
         return self
 
     @property
     def label(self) -> str:
-        """The source's name in tables: `name`, else the last part of the path."""
+        """The source's name in tables: `name`, else the last part of the path or the host."""
+        if self.url:
+            return self.name or self.url.partition("://")[2].partition("/")[0]
         return self.name or self.path.expanduser().resolve().name or "source"
 
 

@@ -14,6 +14,7 @@ from fvlm_data.ingest.geometry import Fault, Grid
 from fvlm_data.ingest.grouping import Stack, stacks
 from fvlm_data.ingest.hounsfield import check_header, check_plausible, to_hu
 from fvlm_data.ingest.names import patient_id
+from fvlm_data.ingest.opener import is_there, opened
 from fvlm_data.ingest.slice_header import SliceHeader, parse
 from fvlm_data.ingest.volume import Decoded, SeriesResult
 from fvlm_data.stage import Reject
@@ -107,13 +108,14 @@ def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | str:
     """Read one DICOM file; the reason code where not even its header can be read."""
     import pydicom
 
-    if file.path is None or not file.path.is_file():
+    if file.place is None or not is_there(file.place):
         return GONE
     try:
-        with quiet_pydicom():
-            dataset = pydicom.dcmread(file.path, force=True)
+        with opened(file.place) as handle, quiet_pydicom():
+            dataset = pydicom.dcmread(handle, force=True)
             if "PixelData" not in dataset:  # broken off there, and elements may be lost with it
-                dataset = pydicom.dcmread(file.path, force=True, stop_before_pixels=True)
+                handle.seek(0)
+                dataset = pydicom.dcmread(handle, force=True, stop_before_pixels=True)
             parsed = _named_by_folder(parse(dataset), file.relative)
             found = header_facts.facts(dataset, patient_id(key, parsed.names, series_id), key)
             identities = header_facts.identities(dataset)

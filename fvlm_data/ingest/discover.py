@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Literal
 from fvlm_data.identity import file_token, keyed_id
 from fvlm_data.ingest import commit
 from fvlm_data.ingest.config import by_label
-from fvlm_data.ingest.probe import Probed, probe
-from fvlm_data.ingest.walk import FoundFile, walk
+from fvlm_data.ingest.probing import probe_all
+from fvlm_data.ingest.sources import KINDS
 from schemas import Input, Quarantined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fvlm_data.ingest.config import SourceConfig
+    from fvlm_data.ingest.probe import Probed
+    from fvlm_data.ingest.probing import Chunk
+    from fvlm_data.ingest.walk import FoundFile
     from fvlm_data.stage import Context
 
 CHUNK_FILES = 2000
-
-Known = dict[str, tuple[int, int]]
-"""Files by token: size in bytes and modification time in ns, as they were when last read."""
+COMMIT_FILES = 10_000
+"""A commit looks through the whole table, so that fewer and larger ones are faster; a killed run
+opens at most so many files again."""
 
 
 def discover(
@@ -31,10 +34,11 @@ def discover(
     sources: Sequence[SourceConfig],
     naming: Literal["token", "plain"],
     progress: Callable[[int], None] | None = None,
+    workers: int = 1,
 ) -> Counter[str]:
     """Bring tables `inputs` and `quarantine` (stage `discover`) up to date with the sources.
 
-    Every file gets one row of `inputs`; a file that is no CT slice (or NIfTI file) gets one of
+    Every file gets one row of `inputs`; a file that is part of no series gets one of
     `quarantine` too. Files whose size and modification time are as before are not opened.
     Files that vanished keep their rows. `progress` is called with the number of files seen.
     Returns counts: files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
@@ -43,35 +47,63 @@ def discover(
         InputError: a source is missing, cannot be read, or is empty.
         ConfigError: two sources have one name.
         StoreError: the store or vault cannot be written.
+        FvlmError: a worker process died.
     """
     named = by_label(tuple(sources))
     for source in sources:  # a missing source stops the run before anything is written
-        next(walk(source))
+        next(KINDS[source.kind].find(source))
     commit.remember_sources(context.vault, named)
     counts: Counter[str] = Counter()
     for source in sources:
-        known = commit.known_files(context.store, source.label)
-        files = walk(source)
-        while chunk := list(islice(files, CHUNK_FILES)):
-            counts += _chunk(context, source, naming, chunk, known)
-            if progress is not None:
-                progress(counts["files"])
+        probed = probe_all(source.kind, _chunks(context, source, naming), workers)
+        for group in _groups(probed, counts["files"], progress):
+            counts += _commit(context, source, group)
     return counts
 
 
-def _chunk(
-    context: Context,
-    source: SourceConfig,
-    naming: Literal["token", "plain"],
-    chunk: Sequence[FoundFile],
-    known: Known,
+def _groups(
+    probed: Iterator[tuple[Chunk, list[Probed]]],
+    seen: int,
+    progress: Callable[[int], None] | None,
+) -> Iterator[list[tuple[str, FoundFile, Probed | None]]]:
+    """Files by the commit, with what was probed of those that were opened."""
+    group: list[tuple[str, FoundFile, Probed | None]] = []
+    for chunk, found in probed:
+        opened = iter(found)
+        group.extend((token, file, next(opened) if new else None) for token, file, new in chunk)
+        seen += len(chunk)
+        if progress is not None:
+            progress(seen)
+        if len(group) >= COMMIT_FILES:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _chunks(
+    context: Context, source: SourceConfig, naming: Literal["token", "plain"]
+) -> Iterator[Chunk]:
+    """The files of a source with their tokens, and whether each is new or changed."""
+    known = commit.known_files(context.store, source.label)
+    files = KINDS[source.kind].find(source)
+    while found := list(islice(files, CHUNK_FILES)):
+        key, label = context.vault.key, source.label
+        tokens = [file_token(key, naming, label, one.relative) for one in found]
+        changed = known.changed(tokens, found)
+        yield list(zip(tokens, found, changed, strict=True))
+
+
+def _commit(
+    context: Context, source: SourceConfig, group: Sequence[tuple[str, FoundFile, Probed | None]]
 ) -> Counter[str]:
-    counts = Counter(files=len(chunk))
+    counts = Counter(files=len(group))
     inputs: list[Input] = []
     asides: list[Quarantined] = []
     paths: dict[str, str] = {}
-    for token, found in _changed(context, source, naming, chunk, known):
-        probed = probe(found, source.kind)
+    for token, found, probed in group:
+        if probed is None:
+            continue
         item = None if probed.aside else _item(context.vault.key, source, found, probed)
         inputs.append(
             Input(
@@ -89,30 +121,18 @@ def _chunk(
             asides.append(_quarantined(token, probed))
             counts[f"{probed.aside.kind}:{probed.aside.reason}"] += 1
     commit.commit_discovered(context, inputs, asides, paths)
-    counts["unchanged"] = len(chunk) - len(inputs)
+    counts["unchanged"] = len(group) - len(inputs)
     counts["accepted"] = len(inputs) - len(asides)
     counts["set_aside"] = len(asides)
     return counts
-
-
-def _changed(
-    context: Context,
-    source: SourceConfig,
-    naming: Literal["token", "plain"],
-    chunk: Sequence[FoundFile],
-    known: Known,
-) -> Iterator[tuple[str, FoundFile]]:
-    for found in chunk:
-        token = file_token(context.vault.key, naming, source.label, found.relative)
-        if known.get(token) != (found.size_bytes, found.modified_ns):
-            yield token, found
 
 
 def _item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str:
     """The series that a file belongs to, as a keyed id.
 
     A DICOM slice goes by series UID and patient; without a series UID by its folder and what
-    else all slices of a series share. A NIfTI file is a series of its own, by its place.
+    else all slices of a series share. A file that holds a volume is a series of its own, by its
+    place.
     """
     names = probed.names
     if names is None:

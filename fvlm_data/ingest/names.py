@@ -23,6 +23,8 @@ class Names:
     accession: str = ""
     accession_issuer: str = ""
     volume_name: str = ""
+    study_named_by: tuple[str, ...] = ()
+    """Names of volumes, there or not, by which a report may name the study."""
 
 
 def patient_id(key: bytes, names: Names, fallback: str) -> str:
@@ -60,6 +62,7 @@ def links(key: bytes, names: Names, series_id: str) -> list[Link]:
         ("study", study, "accession", names.accession, names.accession_issuer),
         ("series", series_id, "series_uid", names.series_uid, ""),
         ("series", series_id, "volume_name", names.volume_name, ""),
+        *(("study", study, "volume_name", name, "") for name in names.study_named_by),
         ("patient", patient, "patient_id", names.patient, ""),
         ("patient", patient, "patient_id", names.patient, names.patient_issuer),
     )

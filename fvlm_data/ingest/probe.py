@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from fvlm_data.ingest.dicom_tags import integer, quiet_pydicom, text, texts, uid
+from fvlm_data.ingest.opener import opened
 from fvlm_data.ingest.slice_header import parse_names
+from fvlm_data.ingest.walk import PROBLEMS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydicom.dataset import Dataset
 
     from fvlm_data.ingest.names import Names
@@ -104,26 +108,20 @@ class Probed:
     series_hint: tuple[str, ...] = ()
 
 
-PROBLEMS = {
-    "unreadable_folder": "the folder may not be read; check its permissions",
-    "unreadable_file": "the file may not be read, or is a link to nothing; check it",
-    "not_a_file": "this is no regular file (a device or pipe); leave it out",
-    "file_name_not_unicode": "the file's name is no valid Unicode; rename it",
-}
-
-
 def probe(found: FoundFile, kind: str) -> Probed:
     """Look at one file of a source of kind `dicom` or `nifti`."""
     if found.problem:
-        return Probed("", Aside("fault", found.problem, PROBLEMS[found.problem]))
+        problem = PROBLEMS[found.problem]
+        fingerprint = "" if problem.passing else _fingerprint(0, found.problem.encode(), b"")
+        return Probed(fingerprint, Aside(problem.kind, found.problem, problem.detail))
     if found.size_bytes == 0:
         detail = "the file is empty, expected an image; send it again"
         return Probed(_fingerprint(0, b"", b""), Aside("fault", "empty_file", detail))
     try:
-        with found.path.open("rb") as handle:
+        with opened(found.place) as handle:
             return _dicom(handle, found) if kind == "dicom" else _nifti(handle, found)
     except OSError:
-        return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"]))
+        return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"].detail))
 
 
 def is_nifti(relative: str) -> bool:
@@ -163,6 +161,19 @@ def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
     return Probed(fingerprint, None, names, hint)
 
 
+def probe_dataset(fingerprint: str, make: Callable[[], Dataset]) -> Probed:
+    """What a header says that comes without its file, as a server's metadata do."""
+    try:
+        with quiet_pydicom():
+            found = _judged(make(), marked=True)
+    except Exception as error:  # pydicom raises any type on damaged values
+        return Probed(fingerprint, _unreadable(error))
+    if isinstance(found, Aside):
+        return Probed(fingerprint, found)
+    names, hint = found
+    return Probed(fingerprint, None, names, hint)
+
+
 def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
     """Names and series hint of a CT slice; `handle` is left where its pixel data begin."""
     import pydicom
@@ -172,16 +183,22 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[
             dataset = pydicom.dcmread(
                 handle, stop_before_pixels=True, force=True, specific_tags=list(TAGS)
             )
-            excluded = _scope(dataset, marked=marked) or _complete(dataset, handle.tell(), size)
-            names = parse_names(dataset)
-            hint = () if names.series_uid else _series_hint(dataset)
+            judged = _judged(dataset, marked=marked)
+            if isinstance(judged, Aside) and judged.reason != "no_series_identifier":
+                return judged
+            return _complete(dataset, handle.tell(), size) or judged
     except Exception as error:  # pydicom raises any type on damaged files; each gets its row
         if not marked:
             return Aside("out_of_scope", "not_dicom", "no DICM mark, and no data set that reads")
-        detail = f"the header cannot be read ({type(error).__name__}): damaged; send it again"
-        return Aside("fault", "unreadable_header", detail)
+        return _unreadable(error)
+
+
+def _judged(dataset: Dataset, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
+    excluded = _scope(dataset, marked=marked)
     if excluded:
         return excluded
+    names = parse_names(dataset)
+    hint = () if names.series_uid else _series_hint(dataset)
     if not names.series_uid and not any(hint[:TELLING_HINTS]):
         detail = (
             "no series UID, frame of reference, series number or time; expected one of them: the "
@@ -189,6 +206,11 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[
         )
         return Aside("fault", "no_series_identifier", detail)
     return names, hint
+
+
+def _unreadable(error: Exception) -> Aside:
+    detail = f"the header cannot be read ({type(error).__name__}): damaged; send it again"
+    return Aside("fault", "unreadable_header", detail)
 
 
 def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:

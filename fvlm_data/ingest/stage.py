@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from fvlm_data.hashing import content_key
 from fvlm_data.ingest.commit import FILES, known_sources, series_files
 from fvlm_data.ingest.config import by_label
-from fvlm_data.ingest.dicom_series import read_series
-from fvlm_data.ingest.names import Names, patient_id, study_id
-from fvlm_data.ingest.nifti_source import load_mapping, mapped, read_nifti
+from fvlm_data.ingest.description import Description, described, load
+from fvlm_data.ingest.sources import KINDS
 from fvlm_data.ingest.volume import outcome
 from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.ingest.nifti_source import Mapped
     from fvlm_data.stage import Context
 
 STAGE_VERSION = 1
@@ -98,11 +96,16 @@ def _run(
             detail = "its files hold other images now; their new series took its place"
             return reject(item.id, "superseded", "source_files_replaced", detail)
         source = sources.get(found[0].source)
-        if source is not None and source.kind == "nifti":
-            result = read_nifti(found[0], mappings.get(source.label), config)
-        else:
-            result = read_series(found, item.id, context.vault.key, config)
         tokens = [file.token for file in found]
+        description = Description()
+        if source is not None and source.label in mappings:
+            row = described(mappings[source.label], found[0].relative)
+            if row is None:
+                detail = "the mapping CSV has no row of this volume; add one"
+                return reject(item.id, "fault", "not_in_mapping", detail, tokens)
+            description = row
+        read = KINDS[source.kind if source else "dicom"].read
+        result = read(found, item.id, context.vault.key, config, description)
         return outcome(item.id, tokens, result, context.vault.key)
 
     for item in items:
@@ -111,29 +114,25 @@ def _run(
 
 def _mappings(
     context: Context, configured: Mapping[str, SourceConfig], labels: set[str]
-) -> dict[str, dict[str, Mapped]]:
+) -> dict[str, Mapping[str, Description]]:
     sources = known_sources(context.vault, configured, labels)
-    return {
-        label: load_mapping(source.mapping)
-        for label, source in sources.items()
-        if label in labels and source.mapping is not None
-    }
+    found: dict[str, Mapping[str, Description]] = {}
+    for label, source in sources.items():
+        columns = KINDS[source.kind].mapping
+        if label in labels and source.mapping is not None and columns is not None:
+            found[label] = load(source.mapping, columns)
+    return found
 
 
 def _mapping_keys(
     context: Context,
     tokens: Mapping[str, tuple[str, str]],
-    mappings: Mapping[str, Mapping[str, Mapped]],
+    mappings: Mapping[str, Mapping[str, Description]],
 ) -> dict[str, list[str]]:
-    """What the mapping adds to an item's key: keyed ids, since a plain hash could be guessed."""
+    """What the mapping adds to an item's key."""
     relative = context.vault.file_paths(token for token, _ in tokens.values())
     keys: dict[str, list[str]] = {}
     for series, (token, label) in tokens.items():
-        row = mapped(mappings[label], relative.get(token, ""))
-        if row is None:
-            keys[series] = ["not mapped"]
-            continue
-        names = Names(study_uid=row.study, patient=row.patient)
-        key = context.vault.key
-        keys[series] = [study_id(key, names, series), patient_id(key, names, series)]
+        row = described(mappings[label], relative.get(token, ""))
+        keys[series] = [row.key(context.vault.key) if row else "not mapped"]
     return keys

@@ -131,7 +131,7 @@ def test_unknown_key_of_a_configuration(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["ingest", "nowhere"], "source nowhere: no such folder"),
+        (["ingest", "nowhere"], "source nowhere: not found"),
         (["reports", "r.csv", "--column", "study_uid"], "--column study_uid: expected our_name="),
         (["segment", "--backend", "precomputed"], "needs masks and classes; set both"),
         (["pair", "--set", "pair.normal=perhaps"], "pair.normal: Input should be 'stated' or"),

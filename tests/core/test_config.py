@@ -103,7 +103,7 @@ def test_presets_resolve(name: str):
         ({"sources": "SECRET"}, "sources: Input should be a valid tuple"),
         ({"sources": 5}, "sources: Input should be a valid tuple"),
         ({"sources": [{"kind": "SECRET", "path": "x"}]}, "sources.0.kind: Input should be 'dicom'"),
-        ({"sources": [{"kind": "dicom"}]}, "sources.0.path is missing"),
+        ({"sources": [{"kind": "dicom"}]}, "sources.0: kind dicom needs `path`"),
         ({"identity": {"vault": ["SECRET"]}}, "identity.vault: "),
         ({"pair": {"split": {"train": 0.5}}}, "pair.split: train, validation and test sum to 0.7"),
         ({"pair": {"template": "SECRET"}}, "pair: template must hold {anatomy}"),

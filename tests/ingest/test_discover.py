@@ -1,5 +1,11 @@
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +14,12 @@ from pydicom.dataset import Dataset
 from series import Series, write
 
 from fvlm_data.errors import ConfigError, InputError
+from fvlm_data.ingest.commit import KnownFiles
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discover import discover
-from fvlm_data.ingest.probe import probe
-from fvlm_data.ingest.walk import walk
+from fvlm_data.ingest.opener import Place
+from fvlm_data.ingest.opener import opened as open_place
+from fvlm_data.ingest.walk import FoundFile, walk
 
 if TYPE_CHECKING:
     from conftest import Ingested
@@ -130,11 +138,11 @@ def test_unchanged_files_are_not_opened_again(
     ingested.dicom(tmp_path / "in")
     opened: list[str] = []
 
-    def watch(found: Any, kind: str) -> Any:
-        opened.append(found.relative)
-        return probe(found, kind)
+    def watch(place: Place) -> Any:
+        opened.append(place.path.name)
+        return open_place(place)
 
-    monkeypatch.setattr("fvlm_data.ingest.discover.probe", watch)
+    monkeypatch.setattr("fvlm_data.ingest.probe.opened", watch)
     counts = ingested.dicom(tmp_path / "in")
     assert opened == []
     assert counts["unchanged"] == 6
@@ -187,3 +195,110 @@ def test_a_single_file_is_a_source_too(ingested: Ingested, tmp_path: Path):
     (path, *_) = write(Series().datasets(), tmp_path / "in")
     ingested.dicom(path)
     assert ingested.reasons() == {"fault:too_few_slices": 1}
+
+
+def mixed(folder: Path) -> Path:
+    """Three series, one of them in an archive, and things that are none."""
+    for number in range(3):
+        write(Series(series_uid=f"1.2.3.{number}").datasets(), folder / str(number))
+    with zipfile.ZipFile(folder / "more.zip", "w") as zipped:
+        for path in (folder / "2").iterdir():
+            zipped.write(path, f"more/{path.name}")
+            path.unlink()
+        zipped.writestr("readme.txt", b"nothing")
+    (folder / "junk").write_bytes(b"x" * 500)
+    (folder / "gone").symlink_to(folder / "nowhere")
+    return folder
+
+
+def offered(ingested: Ingested) -> tuple[list[Any], list[Any]]:
+    """Rows of discovery, less what the vault's key enters."""
+    inputs = [{**row, "item": row["item"] is not None} for row in ingested.rows("inputs")]
+    return inputs, ingested.rows("quarantine")
+
+
+@pytest.mark.slow
+def test_processes_find_what_one_finds(
+    ingested: Ingested,
+    make_ingested: Callable[[Path], Ingested],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    where = source(mixed(tmp_path / "in"))
+    discover(ingested.context, [where], "plain")
+    monkeypatch.setattr("fvlm_data.ingest.discover.CHUNK_FILES", 4)
+    monkeypatch.setattr("fvlm_data.ingest.discover.COMMIT_FILES", 8)
+    monkeypatch.setattr("fvlm_data.ingest.probing.WORTH_A_PROCESS", 1)
+    parallel = make_ingested(tmp_path / "parallel")
+    counts = discover(parallel.context, [where], "plain", workers=2)
+    assert counts["files"] == 22
+    assert offered(parallel) == offered(ingested)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fvlm_data.ingest import discover as module
+from fvlm_data.ingest.config import SourceConfig
+from fvlm_data.stage import Context
+from fvlm_data.store import Store
+from fvlm_data.vault import Vault
+
+store, vault, tree = map(Path, sys.argv[1:])
+module.CHUNK_FILES = module.COMMIT_FILES = 4
+
+def kill(seen):
+    if seen >= 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+module.discover(
+    Context(Store.open(store), Vault.open(vault), "killed"),
+    [SourceConfig(kind="dicom", path=tree, name="hospital")], "plain", kill,
+)
+"""
+
+
+def test_a_killed_discovery_is_taken_up_where_it_stopped(
+    ingested: Ingested, make_ingested: Callable[[Path], Ingested], tmp_path: Path
+):
+    tree = mixed(tmp_path / "in")
+    arguments = [str(ingested.folder / "store"), str(ingested.folder / "secrets"), str(tree)]
+    ended = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(ingested.rows("inputs")) == 8  # two commits of four; the third was under way
+    assert ingested.dicom(tree)["unchanged"] == 8
+    whole = make_ingested(tmp_path / "whole")
+    whole.dicom(tree)
+    assert offered(ingested) == offered(whole)
+    shas = [row["content_sha256"] for row in whole.volumes()]
+    assert [row["content_sha256"] for row in ingested.volumes()] == shas
+    ingested.check_conserved()
+
+
+def test_size_and_time_tell_known_files_apart():
+    known = KnownFiles(["a", "b", "c"], [1, 2, 3], [10, 20, 30])
+    place = Place()
+    files = [
+        FoundFile("a", place, 1, 10),
+        FoundFile("b", place, 9, 20),
+        FoundFile("c", place, 3, 31),
+        FoundFile("d", place, 1, 10),
+    ]
+    assert known.changed(["a", "b", "c", "d"], files) == [False, True, True, True]
+    assert KnownFiles([], [], []).changed(["a"], files[:1]) == [True]
+
+
+def test_a_folder_that_may_not_be_read_has_its_line(tmp_path: Path, monkeypatch: Any):
+    write(Series().datasets(), tmp_path / "in" / "a")
+    (tmp_path / "in" / "closed").mkdir()
+    scan = os.scandir
+
+    def refused(folder: Any) -> Any:
+        if Path(folder).name == "closed":
+            raise PermissionError
+        return scan(folder)
+
+    monkeypatch.setattr("fvlm_data.ingest.walk.os.scandir", refused)
+    found = {file.relative: file.problem for file in walk(source(tmp_path / "in"))}
+    assert found["closed"] == "unreadable_folder"
+    assert len(found) == 7

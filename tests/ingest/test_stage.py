@@ -256,5 +256,5 @@ def test_unknown_settings_and_impossible_values_are_refused():
     for setting in settings:
         with pytest.raises(ValueError, match=next(iter(setting))):
             IngestConfig(**setting)
-    with pytest.raises(ValueError, match="mapping is for kind nifti only"):
+    with pytest.raises(ValueError, match="mapping is for volume files only"):
         SourceConfig(kind="dicom", path=Path("x"), mapping=Path("m.csv"))

@@ -1,0 +1,33 @@
+"""DICOM files in folders, archives and on discs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from fvlm_data.ingest.dicom_series import read_series
+from fvlm_data.ingest.probe import probe
+from fvlm_data.ingest.sources.kind import Kind
+from fvlm_data.ingest.walk import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.ingest.commit import SourceFile
+    from fvlm_data.ingest.config import IngestConfig
+    from fvlm_data.ingest.description import Description
+    from fvlm_data.ingest.volume import SeriesResult
+
+
+def read(
+    files: Sequence[SourceFile],
+    series_id: str,
+    key: bytes,
+    config: IngestConfig,
+    description: Description,
+) -> SeriesResult:
+    """Read a series of slices; all that describes it stands in its headers."""
+    return read_series(files, series_id, key, config)
+
+
+DICOM = Kind(find=walk, probe=partial(probe, kind="dicom"), read=read)

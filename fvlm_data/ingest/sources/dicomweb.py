@@ -1,0 +1,97 @@
+"""A DICOMweb server (DICOM PS3.18): QIDO-RS finds, WADO-RS metadata are the headers.
+
+Instances do not change under one SOP instance UID, so that a known one is not asked for again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.errors import InputError
+from fvlm_data.ingest.opener import Place
+from fvlm_data.ingest.probe import Aside, Probed, probe_dataset
+from fvlm_data.ingest.sources.dicom import read
+from fvlm_data.ingest.sources.kind import Kind
+from fvlm_data.ingest.wado import client, instance_url, reached
+from fvlm_data.ingest.walk import PROBLEMS, FoundFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fvlm_data.ingest.config import SourceConfig
+
+PAGE = 200
+STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
+
+
+def find(source: SourceConfig) -> Iterator[FoundFile]:
+    """All instances of the server that match the source's query, series by series.
+
+    Raises:
+        InputError: the server does not answer, refuses, or holds nothing that matches.
+    """
+    empty = True
+    for study in _paged(source, "studies", (), dict(source.query)):
+        for series in _paged(source, "series", (study,), {}):
+            for instance in _paged(source, "instances", (study, series), {}):
+                empty = False
+                relative = f"studies/{study}/series/{series}/instances/{instance}"
+                url = instance_url(source.url, study, series, instance)
+                yield FoundFile(relative, Place(url=url))
+    if empty:
+        raise InputError(
+            f"source {source.label}: {source.url} has no instances that match the query; check "
+            "`query`, and that the server's user may see them"
+        )
+
+
+def probe(found: FoundFile) -> Probed:
+    """What the metadata of one instance say."""
+    from pydicom.dataset import Dataset
+
+    try:
+        metadata = reached(found.place.url)
+    except OSError:
+        return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"].detail))
+    text = json.dumps(metadata, sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    return probe_dataset(fingerprint, lambda: Dataset.from_json(metadata))
+
+
+def _paged(
+    source: SourceConfig, level: str, above: tuple[str, ...], query: dict[str, str]
+) -> Iterator[str]:
+    """UIDs of studies, of a study's series or of a series' instances, each once.
+
+    Pages are asked for until one brings nothing new: a server may give fewer than asked for.
+    """
+    uid = {"studies": STUDY, "series": SERIES, "instances": INSTANCE}[level]
+    seen: dict[str, None] = {}
+    start = 0
+    while rows := _searched(source, level, above, query, start):
+        page = [str(row[uid]["Value"][0]) for row in rows if row.get(uid, {}).get("Value")]
+        fresh = dict.fromkeys(one for one in page if one not in seen)
+        if not fresh:
+            return
+        seen.update(fresh)
+        yield from fresh
+        start += len(rows)
+
+
+def _searched(
+    source: SourceConfig, level: str, above: tuple[str, ...], query: dict[str, str], start: int
+) -> list[dict[str, Any]]:
+    search: Any = getattr(client(source.url), f"search_for_{level}")
+    try:
+        found: list[dict[str, Any]] = search(*above, limit=PAGE, offset=start, search_filters=query)
+    except OSError as error:
+        raise InputError(
+            f"source {source.label}: {source.url} does not answer a search for {level} "
+            f"({type(error).__name__}); check the address, the server and the credentials"
+        ) from error
+    return found
+
+
+DICOMWEB = Kind(find=find, probe=probe, read=read)

@@ -1,0 +1,45 @@
+"""What sets one kind of source apart from the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fvlm_data.ingest.commit import SourceFile
+    from fvlm_data.ingest.config import IngestConfig, SourceConfig
+    from fvlm_data.ingest.description import Columns, Description
+    from fvlm_data.ingest.probe import Probed
+    from fvlm_data.ingest.volume import SeriesResult
+    from fvlm_data.ingest.walk import FoundFile
+
+
+class Read(Protocol):
+    """Reads the files of one series; each ends in a volume or in a reject."""
+
+    def __call__(
+        self,
+        files: Sequence[SourceFile],
+        series_id: str,
+        key: bytes,
+        config: IngestConfig,
+        description: Description,
+    ) -> SeriesResult:
+        """Read `files`; `key` is the vault's, `description` what the mapping CSV says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of source.
+
+    `find` lists its files, `probe` says from a file's header which series it belongs to or why
+    it is set aside, `read` makes volumes of a series. `mapping` names the columns of its
+    mapping CSV; None: it takes none.
+    """
+
+    find: Callable[[SourceConfig], Iterator[FoundFile]]
+    probe: Callable[[FoundFile], Probed]
+    read: Read
+    mapping: Columns | None = None
