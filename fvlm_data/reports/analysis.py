@@ -24,11 +24,12 @@ from fvlm_data.reports.measures import severity_of, side_of, sizes_mm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_data.reports.engine import Engine, Match
+    from fvlm_data.reports.engine import CueMatch, Engine, Match
     from fvlm_data.reports.phrasebook import Phrasebook
     from fvlm_data.reports.records import Laterality, Severity, Status
     from fvlm_data.reports.tokens import Tokens
 
+_DENIALS = frozenset({"no", "not", "without"})
 _HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 _WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
 """Anatomies that give way to a later candidate which knows the observation."""
@@ -98,6 +99,7 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
     ]
     clauses = clause_bounds(words, book, terminators, cues)
     targets = [Target(span.start, span.end) for span in spans]
+    said = _without_change(statuses(words, clauses, cues, targets), spans, cues, words)
     role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
         text,
@@ -118,7 +120,7 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
     )
     heads = tuple(
         _head(span, status, sentence, attachment, measured, book)
-        for span, status in zip(spans, statuses(words, clauses, cues, targets), strict=True)
+        for span, status in zip(spans, said, strict=True)
     )
     return _summed(heads, mentions, words, book)
 
@@ -150,6 +152,21 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
     ]
     clauses = clause_bounds(tokens.words, book, terminators, cues)
     return statuses(tokens.words, clauses, cues, [target])[0]
+
+
+def _without_change(
+    said: Sequence[Status], spans: Sequence[_Span], cues: Sequence[CueMatch], words: Sequence[str]
+) -> list[Status]:
+    """Deny what a cue of "no change" itself holds: "no increase in size" is no enlargement."""
+    denied = [
+        (cue.start, cue.end)
+        for cue in cues
+        if cue.cue.direction == "pseudo" and _DENIALS & set(words[cue.start : cue.end])
+    ]
+    return [
+        "absent" if any(start <= s.start and s.end <= end for start, end in denied) else status
+        for s, status in zip(spans, said, strict=True)
+    ]
 
 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
@@ -266,9 +283,23 @@ def _meant(
             return about, terms
     if span.kind != "finding":
         return _about(steps, None, book), ()
-    return _about_finding(span, steps, book), tuple(
-        (term, book.terms[term].anatomy) for term in span.terms
+    about = _about_finding(span, steps, book)
+    return about, tuple(
+        (term, anatomy) for term in span.terms for anatomy in _lies_in(term, about, book)
     )
+
+
+def _lies_in(
+    term: str, about: Sequence[AnatomyMention], book: Phrasebook
+) -> tuple[str, ...]:
+    """Anatomies that a finding named outright makes abnormal."""
+    entry = book.terms[term]
+    if entry.at_site:
+        sites = {site.split(".")[0] for site in entry.sites}
+        named = [a for m in about for a in m.anatomies if not sites or a in sites]
+        if named:
+            return tuple(dict.fromkeys(named))
+    return (entry.anatomy,)
 
 
 def _shared(
@@ -297,7 +328,7 @@ def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[
             book.observed_at.get((words, site.split(".")[0]), ()) if "." in site else ()
         )
         for term in found:
-            made[term] = book.terms[term].anatomy
+            made[term] = site.split(".")[0] if book.terms[term].at_site else book.terms[term].anatomy
     return tuple(made.items())
 
 
@@ -322,6 +353,9 @@ def _about_finding(
     """Mentions of the finding's own anatomy that it is attached to; they tell its side."""
     own = {site.split(".")[0] for t in span.terms for site in (book.terms[t].sites or ())}
     own |= {book.terms[term].anatomy for term in span.terms}
+    anywhere = any(book.terms[t].at_site and not book.terms[t].sites for t in span.terms)
+    if anywhere and steps:
+        return steps[0]
     for step in steps[:4]:
         kept = tuple(m for m in step if own & set(m.anatomies))
         if kept:

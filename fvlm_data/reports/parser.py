@@ -225,6 +225,10 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> Head:
             )
         return head
     findings = observed(head.observation, context.sites, book) if head.observation else ()
+    if head.observation and not context.sites:
+        findings = tuple(
+            (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
+        )
     side = head.side or context.side
     return _with(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
 
@@ -263,7 +267,8 @@ def _others(
     covered |= {
         anatomy
         for head in heads
-        if head.kind == "normal" and head.status == "present"
+        if (head.kind == "normal" and head.status == "present")
+        or (head.findings and head.status in ("present", "uncertain"))
         for anatomy in _ids(head.sites)
     }
     made: dict[str, FindingMention] = {}

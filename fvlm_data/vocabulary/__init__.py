@@ -99,10 +99,21 @@ class FindingTerm(_Entry):
     lasting: bool = Field(
         default=False, description="whether what once was still is: a removed organ, an implant"
     )
+    at_site: bool = Field(
+        default=False,
+        description="whether a mention is about the anatomy where it lies (calcified plaques of "
+        "the iliac artery) and only without one about its own",
+    )
+    codes: dict[Literal["radlex", "snomed_ct"], str] = Field(
+        default_factory=dict, description="codes of public terminologies, where known for sure"
+    )
     prompts: Prompts = Field(description="zero-shot prompts")
     synonyms: tuple[str, ...] = Field(default=(), description="phrases that name it alone")
     observations: tuple[str, ...] = Field(
         default=(), description="phrases that name it together with a site"
+    )
+    alone: tuple[str, ...] = Field(
+        default=(), description="observations that mean it where nothing tells the site"
     )
 
 
