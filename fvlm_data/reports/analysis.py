@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.anatomy import (
+    OTHER,
     AnatomyMention,
     Attachment,
     anatomy_mentions,
@@ -19,16 +20,23 @@ from fvlm_data.reports.anatomy import (
 )
 from fvlm_data.reports.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.clauses import clause_bounds
-from fvlm_data.reports.measures import severity_of, side_of, sizes_mm
+from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of, sizes_mm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fvlm_data.reports.engine import CueMatch, Engine, Match
     from fvlm_data.reports.phrasebook import Phrasebook
-    from fvlm_data.reports.records import Laterality, Severity, Status
+    from fvlm_data.reports.records import Change, Laterality, Severity, Status
     from fvlm_data.reports.tokens import Tokens
 
+_LONGEST_LOCATION = 12
+_PLACES = frozenset({
+    "left", "right", "bilateral", "both", "upper", "lower", "middle", "posterior", "anterior", "lateral",
+    "medial", "apical", "basal", "superior", "inferior", "proximal", "distal", "segment", "lobe", "pole",
+    "zone", "apex", "base", "head", "body", "tail", "neck", "fundus", "wall", "l", "r",
+})  # fmt: skip
+_NUMBERS = frozenset({"0"})
 _DENIALS = frozenset({"no", "not", "without"})
 _HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 _WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
@@ -54,6 +62,10 @@ class Head:
     side: Laterality | None
     severity: Severity | None
     size_mm: float | None
+    count: str | None
+    location: tuple[int, int] | None
+    """Characters of the sentence that say where it lies."""
+    change: Change | None
     abnormal: bool
     """Whether it is an abnormality even where no finding covers it."""
 
@@ -109,7 +121,7 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        tuple(m for m in matches if any(meaning.kind == "severity" for meaning in m.meanings)),
+        *(_of_kind(matches, kind) for kind in ("severity", "change", "count")),
     )
     attachment = Attachment(role, clauses, mentions)
     measured = sizes_mm(
@@ -135,6 +147,12 @@ class _Sentence:
     spans: tuple[_Span, ...]
     sides: tuple[tuple[int, int, Laterality], ...]
     severities: tuple[Match, ...]
+    changes: tuple[Match, ...]
+    counts: tuple[Match, ...]
+
+
+def _of_kind(matches: Sequence[Match], kind: str) -> tuple[Match, ...]:
+    return tuple(longest(matches, frozenset({kind}), frozenset()))
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
@@ -264,8 +282,30 @@ def _head(
         side=joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
         size_mm=measured.get(place),
+        count=count_of(place, sentence.counts, sentence.roles, sentence.clauses),
+        location=_location(about, sentence),
+        change=change_of(place, sentence.changes, sentence.roles, sentence.clauses),  # type: ignore[arg-type]
         abnormal=span.abnormal,
     )
+
+
+def _location(
+    about: Sequence[AnatomyMention], sentence: _Sentence
+) -> tuple[int, int] | None:
+    """Place of the words that tell a location within the anatomy: a side, a lobe, a segment."""
+    tokens = sentence.tokens
+    if not about:
+        return None
+    first, past = about[0].start, about[-1].end
+    if past - first > _LONGEST_LOCATION:
+        first, past = about[0].start, about[0].end
+    while first > 0 and sentence.roles[first - 1] == OTHER and tokens.words[first - 1] in _PLACES:
+        first -= 1
+    while past < len(tokens) and tokens.words[past] in _PLACES | _NUMBERS:
+        past += 1
+    if past - first == 1 and about[0].side is None:
+        return None
+    return tokens.starts[first], tokens.ends[past - 1]
 
 
 def _meant(

@@ -36,6 +36,8 @@ Kind = Literal[
     "abnormal",
     "neutral",
     "severity",
+    "change",
+    "count",
     "terminator",
 ]
 
@@ -165,6 +167,10 @@ def _target_phrases() -> list[tuple[str, Meaning]]:
     made += _meant("terminator", "", words.terminators.words)
     for severity, phrases in words.severities.items():
         made += _meant("severity", severity, phrases)
+    for change, phrases in words.changes.items():
+        made += _meant("change", change, phrases)
+    for count, phrases in words.counts.items():
+        made += _meant("count", count, phrases)
     return made
 
 
