@@ -169,20 +169,24 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
         m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)
     ]
     clauses = clause_bounds(tokens.words, book, terminators, cues)
-    return statuses(tokens.words, clauses, cues, [target])[0]
+    said = statuses(tokens.words, clauses, cues, [target])
+    return _without_change(said, [target], cues, tokens.words)[0]
 
 
 def _without_change(
-    said: Sequence[Status], spans: Sequence[_Span], cues: Sequence[CueMatch], words: Sequence[str]
+    said: Sequence[Status],
+    spans: Sequence[_Span] | Sequence[Target],
+    cues: Sequence[CueMatch],
+    words: Sequence[str],
 ) -> list[Status]:
-    """Deny what a cue of "no change" itself holds: "no increase in size" is no enlargement."""
+    """Deny what a cue of "no change" names: "no increase in wall thickness" is no thickening."""
     denied = [
         (cue.start, cue.end)
         for cue in cues
         if cue.cue.direction == "pseudo" and _DENIALS & set(words[cue.start : cue.end])
     ]
     return [
-        "absent" if any(start <= s.start and s.end <= end for start, end in denied) else status
+        "absent" if any(start < s.end and s.start < end for start, end in denied) else status
         for s, status in zip(spans, said, strict=True)
     ]
 

@@ -120,6 +120,8 @@ def _scope(
     while high < len(words) and (whole or clauses[high] == clauses[last]):
         if enclosed and inside[high] != enclosed:
             break
+        if cue.cue.local and words[high] in (",", ")"):
+            break
         high += 1
     if cue.cue.direction == "backward" and not whole:
         low = _elided(low, first, words, clauses)
