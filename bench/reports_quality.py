@@ -1,7 +1,7 @@
 """Precision, recall and F1 of the report parser on the sentences written by hand in tests/reports.
 
-    python bench/reports_quality.py            both halves: tuned on, and kept aside
-    python bench/reports_quality.py --errors   also what is wrong in the half that is tuned on
+python bench/reports_quality.py            both halves: tuned on, and kept aside
+python bench/reports_quality.py --errors   also what is wrong in the half that is tuned on
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 GOLD = Path(__file__).parents[1] / "tests" / "reports" / "gold"
 HALVES = {
-    "tuned on": (("../sentences.tsv", "open_findings.tsv"), "open_assertion.tsv", "open_headers.txt"),
+    "tuned on": (
+        ("../sentences.tsv", "open_findings.tsv"),
+        "open_assertion.tsv",
+        "open_headers.txt",
+    ),
     "kept aside": (("aside_findings.tsv",), "aside_assertion.tsv", "aside_headers.txt"),
 }
 CT_RATE = frozenset(term.id for term in load_findings() if term.ct_rate)
@@ -33,7 +37,7 @@ HEADER = re.compile(r"\[\[([^|\]]*)\|([^\]]*)\]\]")
 
 @dataclass(slots=True)
 class Counts:
-    """True positives, false positives, false negatives by class; cases that are right as a whole."""
+    """Hits, false positives, false negatives by class; cases that are right as a whole."""
 
     hits: Counter[Hashable] = field(default_factory=Counter)
     extra: Counter[Hashable] = field(default_factory=Counter)
@@ -51,8 +55,10 @@ class Counts:
         self.exact += wanted == got
         self.cases += 1
         if wanted != got:
-            self.errors.append(f"{case}\n    missed {sorted(map(str, wanted - got))}"
-                               f" extra {sorted(map(str, got - wanted))}")
+            self.errors.append(
+                f"{case}\n    missed {sorted(map(str, wanted - got))}"
+                f" extra {sorted(map(str, got - wanted))}"
+            )
 
     def f1(self, one: Hashable) -> float:
         """F1 of one class."""
@@ -121,8 +127,16 @@ def measure(parser: ReportParser, half: str) -> dict[str, Counts]:
     files, asserted, marked = HALVES[half]
     made = {
         name: Counts()
-        for name in ("negation", "hard phrases", "findings", "ct_rate", "anatomy", "several",
-                     "headers", "sub-headers")
+        for name in (
+            "negation",
+            "hard phrases",
+            "findings",
+            "ct_rate",
+            "anatomy",
+            "several",
+            "headers",
+            "sub-headers",
+        )
     }
     for text, anatomies, pairs in sentences(files):
         parsed = parser.parse(text)
@@ -146,12 +160,18 @@ def measure(parser: ReportParser, half: str) -> dict[str, Counts]:
 
 
 def _positive(pairs: Iterable[tuple[str, str]]) -> set[str]:
-    return {finding for finding, status in pairs
-            if finding in CT_RATE and status in ("present", "uncertain")}
+    return {
+        finding
+        for finding, status in pairs
+        if finding in CT_RATE and status in ("present", "uncertain")
+    }
 
 
 def _headers(
-    parsed: ParsedReport, text: str, headers: list[tuple[int, int, str]], title: str,
+    parsed: ParsedReport,
+    text: str,
+    headers: list[tuple[int, int, str]],
+    title: str,
     made: dict[str, Counts],
 ) -> None:
     """Section headers must have name and span right, sub-headers span and anatomies."""
@@ -164,10 +184,14 @@ def _headers(
         else:
             subs.add((start, stop, ">" + ",".join(header.anatomies)))
     wanted = {header for header in headers if not header[2].startswith(">")}
-    made["headers"].add({("header", title, *h) for h in wanted},
-                        {("header", title, *h) for h in sections}, title)
-    made["sub-headers"].add({("sub", title, *h) for h in set(headers) - wanted},
-                            {("sub", title, *h) for h in subs}, title)
+    made["headers"].add(
+        {("header", title, *h) for h in wanted}, {("header", title, *h) for h in sections}, title
+    )
+    made["sub-headers"].add(
+        {("sub", title, *h) for h in set(headers) - wanted},
+        {("sub", title, *h) for h in subs},
+        title,
+    )
 
 
 def _lead(piece: str) -> int:
@@ -192,7 +216,9 @@ def table(made: dict[str, Counts]) -> str:
 
 def main() -> int:
     """Print the table of each half."""
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    asked = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     asked.add_argument("--errors", action="store_true", help="list what is wrong (tuned half only)")
     options = asked.parse_args()
     parser = ReportParser()

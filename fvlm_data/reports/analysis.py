@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 _LONGEST_LOCATION = 12
 _PLACES = frozenset({
-    "left", "right", "bilateral", "both", "upper", "lower", "middle", "posterior", "anterior", "lateral",
-    "medial", "apical", "basal", "superior", "inferior", "proximal", "distal", "segment", "lobe", "pole",
-    "zone", "apex", "base", "head", "body", "tail", "neck", "fundus", "wall", "l", "r",
+    "left", "right", "bilateral", "both", "upper", "lower", "middle", "posterior", "anterior",
+    "lateral", "medial", "apical", "basal", "superior", "inferior", "proximal", "distal",
+    "segment", "lobe", "pole", "zone", "apex", "base", "head", "body", "tail", "neck",
+    "fundus", "wall", "l", "r",
 })  # fmt: skip
 _NUMBERS = frozenset({"0"})
 _DENIALS = frozenset({"no", "not", "without"})
@@ -111,7 +112,9 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
     ]
     clauses = clause_bounds(words, book, terminators, cues)
     targets = [Target(span.start, span.end) for span in spans]
-    said = _without_change(statuses(words, clauses, cues, targets), spans, cues, words)
+    said = _without_change(
+        statuses(words, clauses, cues, targets), [(s.start, s.end) for s in spans], cues, words
+    )
     role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
         text,
@@ -170,12 +173,12 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
     ]
     clauses = clause_bounds(tokens.words, book, terminators, cues)
     said = statuses(tokens.words, clauses, cues, [target])
-    return _without_change(said, [target], cues, tokens.words)[0]
+    return _without_change(said, [(target.start, target.end)], cues, tokens.words)[0]
 
 
 def _without_change(
     said: Sequence[Status],
-    spans: Sequence[_Span] | Sequence[Target],
+    places: Sequence[tuple[int, int]],
     cues: Sequence[CueMatch],
     words: Sequence[str],
 ) -> list[Status]:
@@ -186,8 +189,8 @@ def _without_change(
         if cue.cue.direction == "pseudo" and _DENIALS & set(words[cue.start : cue.end])
     ]
     return [
-        "absent" if any(start < s.end and s.start < end for start, end in denied) else status
-        for s, status in zip(spans, said, strict=True)
+        "absent" if any(start < past and first < end for start, end in denied) else status
+        for (first, past), status in zip(places, said, strict=True)
     ]
 
 
@@ -272,18 +275,23 @@ def _head(
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
     said = side_of(place, sentence.sides, sentence.roles, sentence.clauses)
+    elsewhere = _told_elsewhere(span, about, sentence)
     return Head(
         start=tokens.starts[span.start],
         end=tokens.ends[span.end - 1],
         kind=span.kind,
         status=status,
         findings=tuple(
-            (term, anatomy, _side_at(about, book.terms[term].sites or (anatomy,)) or said)
+            (
+                term,
+                anatomy,
+                elsewhere or _side_at(about, book.terms[term].sites or (anatomy,)) or said,
+            )
             for term, anatomy in terms
         ),
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
         observation=words if span.kind == "observation" else "",
-        side=joined([m.side for m in about]) or said,
+        side=elsewhere or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
         size_mm=measured.get(place),
         count=count_of(place, sentence.counts, sentence.roles, sentence.clauses),
@@ -293,9 +301,17 @@ def _head(
     )
 
 
-def _location(
-    about: Sequence[AnatomyMention], sentence: _Sentence
-) -> tuple[int, int] | None:
+def _told_elsewhere(
+    span: _Span, about: Sequence[AnatomyMention], sentence: _Sentence
+) -> Laterality | None:
+    """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
+    clause = sentence.clauses[span.start]
+    if not about or any(sentence.clauses[m.start] == clause for m in about):
+        return None
+    return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
+
+
+def _location(about: Sequence[AnatomyMention], sentence: _Sentence) -> tuple[int, int] | None:
     """Place of the words that tell a location within the anatomy: a side, a lobe, a segment."""
     tokens = sentence.tokens
     if not about:
@@ -333,9 +349,7 @@ def _meant(
     )
 
 
-def _lies_in(
-    term: str, about: Sequence[AnatomyMention], book: Phrasebook
-) -> tuple[str, ...]:
+def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tuple[str, ...]:
     """Anatomies that a finding named outright makes abnormal."""
     entry = book.terms[term]
     if entry.at_site:
@@ -372,7 +386,9 @@ def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[
             book.observed_at.get((words, site.split(".")[0]), ()) if "." in site else ()
         )
         for term in found:
-            made[term] = site.split(".")[0] if book.terms[term].at_site else book.terms[term].anatomy
+            made[term] = (
+                site.split(".")[0] if book.terms[term].at_site else book.terms[term].anatomy
+            )
     return tuple(made.items())
 
 

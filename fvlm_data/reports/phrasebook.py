@@ -116,7 +116,8 @@ def phrasebook() -> Phrasebook:
         (phrase, "") for header in anatomy_file().region_headers for phrase in expand(header)
     }
     lexicon = Lexicon(
-        [phrase for phrase, _ in (*targets, *cues, *headers)] + [*clause_words, "the", "and", "consistent", "compatible", "associated"],
+        [phrase for phrase, _ in (*targets, *cues, *headers)]
+        + [*clause_words, "the", "and", "consistent", "compatible", "associated"],
         [phrase for phrase, meaning in targets if meaning.kind in _MEDICAL],
     )
     observed_at = _observations(lexicon)

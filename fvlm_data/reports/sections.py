@@ -23,7 +23,9 @@ _MARKUP = (
 )
 _LINE_START = re.compile(rf"(?:^|(?<=\n)){_MARKUP}")
 _SENTENCE_START = re.compile(r"(?:(?<=[.;:!?>)\]\[(])[ \t\r\n]{0,8}|(?<=[ \t\n]))(?=[A-Z])")
-_RULE_BELOW = re.compile(r"[ \t]{0,8}\r?\n[ \t]{0,4}(?:-{3,80}|={3,80}|_{3,80}|\*{3,80})[ \t]{0,8}(?=\r?\n|\Z)")
+_RULE_BELOW = re.compile(
+    r"[ \t]{0,8}\r?\n[ \t]{0,4}(?:-{3,80}|={3,80}|_{3,80}|\*{3,80})[ \t]{0,8}(?=\r?\n|\Z)"
+)
 _TITLES = frozenset({
     "finding", "impression", "technique", "conclusion", "comparison", "indication",
     "clinical information", "clinical history", "clinical indication",

@@ -26,7 +26,8 @@ _LONGEST_WORD = 40
 _SHORTEST_MISSPELT = 7
 _SAFE_PREFIX = 3
 _REAL_WORDS = frozenset({
-    "contract", "charges", "prevent", "prevents", "dilution", "rejected", "respected", "literal", "displayed", "contracted",
+    "contract", "contracted", "charges", "prevent", "prevents", "dilution", "rejected",
+    "respected", "literal", "displayed",
     "internal", "thinking", "confusion", "inflated", "inflation", "imagine", "charged", "fraction",
     "slicing", "relaxed", "multiply", "alternation", "regional", "mediation", "operating",
 })  # fmt: skip

@@ -34,9 +34,7 @@ def test_cue_does_not_reach_over_a_terminator(parser: ReportParser, rule: object
     if rule.across:  # type: ignore[attr-defined]
         return
     forward = rule.direction in ("forward", "both")  # type: ignore[attr-defined]
-    sentence = (
-        f"{cue} foo, but there is xyzoma." if forward else f"There is xyzoma, but foo {cue}"
-    )
+    sentence = f"{cue} foo, but there is xyzoma." if forward else f"There is xyzoma, but foo {cue}"
     assert parser.assertion(sentence, "xyzoma") == "present"
 
 

@@ -37,8 +37,7 @@ def test_a_third_is_kept_aside():
     assert sum(sizes.values()) >= 400
     assert sizes["kept aside"] >= sum(sizes.values()) / 4
     tuned, aside = (
-        {text for text, *_ in quality().sentences(files)}
-        for files, *_ in quality().HALVES.values()
+        {text for text, *_ in quality().sentences(files)} for files, *_ in quality().HALVES.values()
     )
     assert not tuned & aside
 

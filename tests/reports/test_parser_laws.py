@@ -133,7 +133,9 @@ def damaged(number: int) -> list[str]:
             case 6:
                 text = "".join(chr(rng.randrange(0x20, 0x3000)) for _ in range(200)) + text
             case _:
-                text = text.replace(" ", rng.choice(["", "  ", "\n", "\t", "\u00a0", "\u200b", ","]))
+                text = text.replace(
+                    " ", rng.choice(["", "  ", "\n", "\t", "\u00a0", "\u200b", ","])
+                )
         made.append(text)
     return made
 
