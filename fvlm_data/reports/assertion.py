@@ -19,7 +19,10 @@ _PRIORITY: tuple[Status, ...] = ("family", "hypothetical", "absent", "historical
 
 _WITH = frozenset({"consistent", "compatible", "associated", "_"})
 """Words whose "with" goes on with what is held possible."""
-_JOINERS = frozenset({"but", "and", "now", "however", ",", "then", "currently"})
+_JOINERS = frozenset({
+    "but", "and", "now", "however", ",", "then", "currently", "is", "are", "was", "were", "has",
+    "have", "been",
+})  # fmt: skip
 
 
 @dataclass(slots=True)
