@@ -8,6 +8,7 @@ from typing import Annotated
 from schemas.table import FLOAT64, INT32, STRING, Column, table
 
 STATUSES = ("present", "absent", "uncertain", "historical", "hypothetical", "family")
+CHANGES = ("new", "increased", "decreased", "stable", "resolved")
 LATERALITIES = ("left", "right", "bilateral")
 
 
@@ -27,6 +28,15 @@ class Finding:
     size_mm: Annotated[
         float | None, Column(FLOAT64, "largest stated dimension", "mm", nullable=True)
     ]
+    count: Annotated[str | None, Column(STRING, "stated number; few, multiple", nullable=True)] = (
+        None
+    )
+    location: Annotated[
+        str | None, Column(STRING, "words that say where it lies", nullable=True)
+    ] = None
+    change: Annotated[
+        str | None, Column(STRING, "change over time", nullable=True, allowed=CHANGES)
+    ] = None
 
 
 TABLE = table(

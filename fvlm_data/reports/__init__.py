@@ -8,6 +8,7 @@ from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.parsed import ParsedReport
 from fvlm_data.reports.records import (
     AnatomyState,
+    Contradiction,
     FindingMention,
     Header,
     Section,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnatomyState",
+    "Contradiction",
     "FindingMention",
     "Header",
     "ParseConfig",

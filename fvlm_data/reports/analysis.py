@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.anatomy import (
+    OTHER,
     AnatomyMention,
     Attachment,
     anatomy_mentions,
@@ -19,16 +20,25 @@ from fvlm_data.reports.anatomy import (
 )
 from fvlm_data.reports.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.clauses import clause_bounds
-from fvlm_data.reports.measures import severity_of, side_of, sizes_mm
+from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of, sizes_mm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_data.reports.engine import Engine, Match
+    from fvlm_data.reports.engine import CueMatch, Engine, Match
     from fvlm_data.reports.phrasebook import Phrasebook
-    from fvlm_data.reports.records import Laterality, Severity, Status
+    from fvlm_data.reports.records import Change, Laterality, Severity, Status
     from fvlm_data.reports.tokens import Tokens
 
+_LONGEST_LOCATION = 12
+_PLACES = frozenset({
+    "left", "right", "bilateral", "both", "upper", "lower", "middle", "posterior", "anterior",
+    "lateral", "medial", "apical", "basal", "superior", "inferior", "proximal", "distal",
+    "segment", "lobe", "pole", "zone", "apex", "base", "head", "body", "tail", "neck",
+    "fundus", "wall", "l", "r",
+})  # fmt: skip
+_NUMBERS = frozenset({"0"})
+_DENIALS = frozenset({"no", "not", "without"})
 _HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 _WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
 """Anatomies that give way to a later candidate which knows the observation."""
@@ -53,6 +63,10 @@ class Head:
     side: Laterality | None
     severity: Severity | None
     size_mm: float | None
+    count: str | None
+    location: tuple[int, int] | None
+    """Characters of the sentence that say where it lies."""
+    change: Change | None
     abnormal: bool
     """Whether it is an abnormality even where no finding covers it."""
 
@@ -98,6 +112,9 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
     ]
     clauses = clause_bounds(words, book, terminators, cues)
     targets = [Target(span.start, span.end) for span in spans]
+    said = _without_change(
+        statuses(words, clauses, cues, targets), [(s.start, s.end) for s in spans], cues, words
+    )
     role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
         text,
@@ -107,7 +124,7 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        tuple(m for m in matches if any(meaning.kind == "severity" for meaning in m.meanings)),
+        *(_of_kind(matches, kind) for kind in ("severity", "change", "count")),
     )
     attachment = Attachment(role, clauses, mentions)
     measured = sizes_mm(
@@ -118,7 +135,7 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
     )
     heads = tuple(
         _head(span, status, sentence, attachment, measured, book)
-        for span, status in zip(spans, statuses(words, clauses, cues, targets), strict=True)
+        for span, status in zip(spans, said, strict=True)
     )
     return _summed(heads, mentions, words, book)
 
@@ -133,6 +150,12 @@ class _Sentence:
     spans: tuple[_Span, ...]
     sides: tuple[tuple[int, int, Laterality], ...]
     severities: tuple[Match, ...]
+    changes: tuple[Match, ...]
+    counts: tuple[Match, ...]
+
+
+def _of_kind(matches: Sequence[Match], kind: str) -> tuple[Match, ...]:
+    return tuple(longest(matches, frozenset({kind}), frozenset()))
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
@@ -149,7 +172,26 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
         m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)
     ]
     clauses = clause_bounds(tokens.words, book, terminators, cues)
-    return statuses(tokens.words, clauses, cues, [target])[0]
+    said = statuses(tokens.words, clauses, cues, [target])
+    return _without_change(said, [(target.start, target.end)], cues, tokens.words)[0]
+
+
+def _without_change(
+    said: Sequence[Status],
+    places: Sequence[tuple[int, int]],
+    cues: Sequence[CueMatch],
+    words: Sequence[str],
+) -> list[Status]:
+    """Deny what a cue of "no change" names: "no increase in wall thickness" is no thickening."""
+    denied = [
+        (cue.start, cue.end)
+        for cue in cues
+        if cue.cue.direction == "pseudo" and _DENIALS & set(words[cue.start : cue.end])
+    ]
+    return [
+        "absent" if any(start < past and first < end for start, end in denied) else status
+        for (first, past), status in zip(places, said, strict=True)
+    ]
 
 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
@@ -233,22 +275,57 @@ def _head(
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
     said = side_of(place, sentence.sides, sentence.roles, sentence.clauses)
+    elsewhere = _told_elsewhere(span, about, sentence)
     return Head(
         start=tokens.starts[span.start],
         end=tokens.ends[span.end - 1],
         kind=span.kind,
         status=status,
         findings=tuple(
-            (term, anatomy, _side_at(about, book.terms[term].sites or (anatomy,)) or said)
+            (
+                term,
+                anatomy,
+                elsewhere or _side_at(about, book.terms[term].sites or (anatomy,)) or said,
+            )
             for term, anatomy in terms
         ),
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
         observation=words if span.kind == "observation" else "",
-        side=joined([m.side for m in about]) or said,
+        side=elsewhere or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
         size_mm=measured.get(place),
+        count=count_of(place, sentence.counts, sentence.roles, sentence.clauses),
+        location=_location(about, sentence),
+        change=change_of(place, sentence.changes, sentence.roles, sentence.clauses),  # type: ignore[arg-type]
         abnormal=span.abnormal,
     )
+
+
+def _told_elsewhere(
+    span: _Span, about: Sequence[AnatomyMention], sentence: _Sentence
+) -> Laterality | None:
+    """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
+    clause = sentence.clauses[span.start]
+    if not about or any(sentence.clauses[m.start] == clause for m in about):
+        return None
+    return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
+
+
+def _location(about: Sequence[AnatomyMention], sentence: _Sentence) -> tuple[int, int] | None:
+    """Place of the words that tell a location within the anatomy: a side, a lobe, a segment."""
+    tokens = sentence.tokens
+    if not about:
+        return None
+    first, past = about[0].start, about[-1].end
+    if past - first > _LONGEST_LOCATION:
+        first, past = about[0].start, about[0].end
+    while first > 0 and sentence.roles[first - 1] == OTHER and tokens.words[first - 1] in _PLACES:
+        first -= 1
+    while past < len(tokens) and tokens.words[past] in _PLACES | _NUMBERS:
+        past += 1
+    if past - first == 1 and about[0].side is None:
+        return None
+    return tokens.starts[first], tokens.ends[past - 1]
 
 
 def _meant(
@@ -266,9 +343,21 @@ def _meant(
             return about, terms
     if span.kind != "finding":
         return _about(steps, None, book), ()
-    return _about_finding(span, steps, book), tuple(
-        (term, book.terms[term].anatomy) for term in span.terms
+    about = _about_finding(span, steps, book)
+    return about, tuple(
+        (term, anatomy) for term in span.terms for anatomy in _lies_in(term, about, book)
     )
+
+
+def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tuple[str, ...]:
+    """Anatomies that a finding named outright makes abnormal."""
+    entry = book.terms[term]
+    if entry.at_site:
+        sites = {site.split(".")[0] for site in entry.sites}
+        named = [a for m in about for a in m.anatomies if not sites or a in sites]
+        if named:
+            return tuple(dict.fromkeys(named))
+    return (entry.anatomy,)
 
 
 def _shared(
@@ -297,7 +386,9 @@ def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[
             book.observed_at.get((words, site.split(".")[0]), ()) if "." in site else ()
         )
         for term in found:
-            made[term] = book.terms[term].anatomy
+            made[term] = (
+                site.split(".")[0] if book.terms[term].at_site else book.terms[term].anatomy
+            )
     return tuple(made.items())
 
 
@@ -322,6 +413,9 @@ def _about_finding(
     """Mentions of the finding's own anatomy that it is attached to; they tell its side."""
     own = {site.split(".")[0] for t in span.terms for site in (book.terms[t].sites or ())}
     own |= {book.terms[term].anatomy for term in span.terms}
+    anywhere = any(book.terms[t].at_site and not book.terms[t].sites for t in span.terms)
+    if anywhere and steps:
+        return steps[0]
     for step in steps[:4]:
         kept = tuple(m for m in step if own & set(m.anatomies))
         if kept:

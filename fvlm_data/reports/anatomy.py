@@ -152,6 +152,7 @@ class Attachment:
             self._chain(after[0]) if after else (),
         ]
         steps += self._other_clauses(start)
+        steps += [(i,) for i in reversed(before)]
         return [tuple(self._mentions[i] for i in step) for step in steps if step]
 
     def listed_before(self, mention: AnatomyMention) -> tuple[AnatomyMention, ...]:

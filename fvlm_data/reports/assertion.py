@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 _PRIORITY: tuple[Status, ...] = ("family", "hypothetical", "absent", "historical", "uncertain")
 """Of several assertions on one finding the first of these holds ("no history of" is absent)."""
 
+_WITH = frozenset({"consistent", "compatible", "associated", "_"})
+"""Words whose "with" goes on with what is held possible."""
+_JOINERS = frozenset({
+    "but", "and", "now", "however", ",", "then", "currently", "is", "are", "was", "were", "has",
+    "have", "been",
+})  # fmt: skip
+
 
 @dataclass(slots=True)
 class Target:
@@ -116,10 +123,36 @@ def _scope(
     while high < len(words) and (whole or clauses[high] == clauses[last]):
         if enclosed and inside[high] != enclosed:
             break
+        if cue.cue.local and words[high] in (",", ")"):
+            break
         high += 1
+    if cue.cue.direction == "backward" and not whole:
+        low = _elided(low, first, words, clauses)
+    if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
+        high = _up_to_company(cue.end, high, words)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
     if cue.cue.direction == "backward":
         return max(low, cue.start - reach), cue.start
     return max(low, cue.start - reach), min(high, cue.end + reach)
+
+
+def _elided(low: int, first: int, words: Sequence[str], clauses: Sequence[int]) -> int:
+    """Start of a backward scope: "was suspected but excluded" names its subject only before."""
+    if low == 0 or not all(word in _JOINERS for word in words[low:first]):
+        return low
+    if words[low] == ",":
+        return low
+    before = clauses[low - 1]
+    while low > 0 and clauses[low - 1] == before:
+        low -= 1
+    return low
+
+
+def _up_to_company(start: int, high: int, words: Sequence[str]) -> int:
+    """End of what is held possible: in "suspected cirrhosis with ascites" ascites is seen."""
+    for i in range(start, high):
+        if words[i] == "with" and words[i - 1] not in _WITH:
+            return i
+    return high

@@ -117,6 +117,53 @@ def severity_of(
     return best[2] if best else None
 
 
+def count_of(
+    place: tuple[int, int],
+    counts: Sequence[Match],
+    roles: Sequence[int],
+    clauses: Sequence[int],
+) -> str | None:
+    """Number of what a head names, said right before it ("two small nodules")."""
+    best: tuple[int, str] | None = None
+    for match in counts:
+        if match.end > place[0] or clauses[match.start] != clauses[place[0]]:
+            continue
+        between = roles[match.end : place[0]]
+        if len(between) > _NEAR or any(r in (VERB, PREPOSITION, HEAD, JOINT) for r in between):
+            continue
+        value = max(m.value for m in match.meanings if m.kind == "count")
+        best = max(best or (0, ""), (match.end, value))
+    return best[1] if best else None
+
+
+def change_of(
+    place: tuple[int, int],
+    changes: Sequence[Match],
+    roles: Sequence[int],
+    clauses: Sequence[int],
+) -> str | None:
+    """Change over time said of a head, the nearest in its clause with no other head between."""
+    start, end = place
+    best: tuple[int, int, str] | None = None
+    for match in changes:
+        if clauses[match.start] != clauses[start]:
+            continue
+        if match.end <= start:
+            between = roles[match.end : start]
+            if VERB in between or (HEAD in between and JOINT not in between):
+                continue
+        elif match.start >= end:
+            between = roles[end : match.start]
+            if HEAD in between and JOINT not in between:
+                continue
+        else:
+            continue
+        value = max(m.value for m in match.meanings if m.kind == "change")
+        rank = (len(between), match.start - match.end, value)
+        best = min(best, rank) if best else rank
+    return best[2] if best else None
+
+
 def side_of(
     place: tuple[int, int],
     sides: Sequence[tuple[int, int, Laterality]],

@@ -10,6 +10,7 @@ from fvlm_data.reports import reconcile
 if TYPE_CHECKING:
     from fvlm_data.reports.records import (
         AnatomyState,
+        Contradiction,
         FindingMention,
         Header,
         Section,
@@ -35,6 +36,10 @@ class ParsedReport:
     def anatomy_states(self) -> dict[str, AnatomyState]:
         """State of every anatomy of the vocabulary, by id (fvlm_data.reports.reconcile)."""
         return reconcile.anatomy_states(self)
+
+    def contradictions(self) -> list[Contradiction]:
+        """Pairs of sentences that contradict each other, for review."""
+        return reconcile.contradictions(self)
 
     def ct_rate_labels(self) -> dict[str, int]:
         """CT-RATE's 18 labels by column name: 1 where stated or held possible, else 0."""

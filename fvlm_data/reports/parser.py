@@ -86,7 +86,9 @@ class ReportParser:
                 analysis = self._analyse(text[start:end])
                 context = self._context(analysis, block, before)
                 index = len(sentences)
-                mentions, verdicts = _placed(analysis, context, index, start, self._book)
+                mentions, verdicts = _placed(
+                    text[start:end], analysis, context, index, start, self._book
+                )
                 about = sorted({*context.anatomies, *(mention.anatomy for mention in mentions)})
                 sentences.append(Sentence(text[start:end], start, end, block.section, tuple(about)))
                 findings += mentions
@@ -185,7 +187,7 @@ def _plain(header: Header) -> Header:
 
 
 def _placed(
-    analysis: Analysis, context: _Context, index: int, offset: int, book: Phrasebook
+    text: str, analysis: Analysis, context: _Context, index: int, offset: int, book: Phrasebook
 ) -> tuple[list[FindingMention], list[Verdict]]:
     """Mentions and verdicts of a sentence in its report."""
     heads = [_in_context(head, context, book) for head in analysis.heads]
@@ -200,6 +202,9 @@ def _placed(
             end=offset + head.end,
             severity=head.severity,
             size_mm=head.size_mm,
+            count=head.count,
+            location=text[slice(*head.location)] if head.location else None,
+            change=head.change,
         )
         for head in heads
         for finding, anatomy, side in head.findings
@@ -225,6 +230,10 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> Head:
             )
         return head
     findings = observed(head.observation, context.sites, book) if head.observation else ()
+    if head.observation and not context.sites:
+        findings = tuple(
+            (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
+        )
     side = head.side or context.side
     return _with(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
 
@@ -263,7 +272,8 @@ def _others(
     covered |= {
         anatomy
         for head in heads
-        if head.kind == "normal" and head.status == "present"
+        if (head.kind == "normal" and head.status == "present")
+        or (head.findings and head.status in ("present", "uncertain"))
         for anatomy in _ids(head.sites)
     }
     made: dict[str, FindingMention] = {}
@@ -287,5 +297,8 @@ def _others(
                     offset + head.end,
                     head.severity,
                     head.size_mm,
+                    head.count,
+                    None,
+                    head.change,
                 )
     return list(made.values())

@@ -36,8 +36,14 @@ Kind = Literal[
     "abnormal",
     "neutral",
     "severity",
+    "change",
+    "count",
     "terminator",
 ]
+
+
+_MEDICAL: frozenset[Kind] = frozenset({"anatomy", "finding", "observation"})
+"""Kinds whose misspelt words are mended; words of cues are not: a slip there may be a word."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,6 +81,8 @@ class Phrasebook:
     terms: dict[str, FindingTerm]
     observed_at: dict[tuple[str, str], tuple[str, ...]]
     """(observation, site) -> finding ids; an observation goes by its canonical words."""
+    alone: dict[str, tuple[str, ...]]
+    """Observation -> finding ids where nothing tells the site."""
     paired: frozenset[str]
     predicates: frozenset[str]
     prepositions: frozenset[str]
@@ -108,7 +116,9 @@ def phrasebook() -> Phrasebook:
         (phrase, "") for header in anatomy_file().region_headers for phrase in expand(header)
     }
     lexicon = Lexicon(
-        [phrase for phrase, _ in (*targets, *cues, *headers)] + [*clause_words, "the", "and"]
+        [phrase for phrase, _ in (*targets, *cues, *headers)]
+        + [*clause_words, "the", "and", "consistent", "compatible", "associated"],
+        [phrase for phrase, meaning in targets if meaning.kind in _MEDICAL],
     )
     observed_at = _observations(lexicon)
     return Phrasebook(
@@ -117,6 +127,7 @@ def phrasebook() -> Phrasebook:
         cues=_gather(lexicon, cues),
         terms={term.id: term for term in load_findings()},
         observed_at=observed_at,
+        alone=_alone(lexicon),
         paired=frozenset(anatomy.id for anatomy in load_anatomies() if anatomy.paired),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
@@ -147,7 +158,7 @@ def _target_phrases() -> list[tuple[str, Meaning]]:
         made += _meant("finding", term.id, term.synonyms, macros=macros)
         made += [
             (phrase, Meaning("observation", ""))
-            for pattern in term.observations
+            for pattern in (*term.observations, *term.alone)
             for phrase in expand(pattern, macros)
         ]
     words = load_cues()
@@ -157,6 +168,10 @@ def _target_phrases() -> list[tuple[str, Meaning]]:
     made += _meant("terminator", "", words.terminators.words)
     for severity, phrases in words.severities.items():
         made += _meant("severity", severity, phrases)
+    for change, phrases in words.changes.items():
+        made += _meant("change", change, phrases)
+    for count, phrases in words.counts.items():
+        made += _meant("count", count, phrases)
     return made
 
 
@@ -215,8 +230,18 @@ def _observations(lexicon: Lexicon) -> dict[tuple[str, str], tuple[str, ...]]:
     macros = finding_file().macros
     made: dict[tuple[str, str], set[str]] = defaultdict(set)
     for term in load_findings():
-        for pattern in term.observations:
+        for pattern in (*term.observations, *term.alone):
             for phrase in expand(pattern, macros):
                 for site in term.sites or (term.anatomy,):
                     made[" ".join(lexicon.phrase(phrase)), site].add(term.id)
     return {key: tuple(sorted(ids)) for key, ids in sorted(made.items())}
+
+
+def _alone(lexicon: Lexicon) -> dict[str, tuple[str, ...]]:
+    macros = finding_file().macros
+    made: dict[str, set[str]] = defaultdict(set)
+    for term in load_findings():
+        for pattern in term.alone:
+            for phrase in expand(pattern, macros):
+                made[" ".join(lexicon.phrase(phrase))].add(term.id)
+    return {words: tuple(sorted(made[words])) for words in sorted(made)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from fvlm_data.reports.records import ASSERTING_SECTIONS, AnatomyState
+from fvlm_data.reports.records import ASSERTING_SECTIONS, AnatomyState, Contradiction
 from fvlm_data.vocabulary import load_anatomies, load_findings
 
 if TYPE_CHECKING:
@@ -85,6 +85,46 @@ def anatomy_states(parsed: Assertions) -> dict[str, AnatomyState]:
         )
         for anatomy in load_anatomies()
     }
+
+
+def contradictions(parsed: Assertions) -> list[Contradiction]:
+    """What a report both states and denies, in order of anatomy, finding, sentence.
+
+    A finding that is present in one sentence and absent in another, on sides that overlap; and an
+    anatomy called normal in one section where another section tells a finding of it. What is only
+    not new, and what is asked or past, contradicts nothing.
+    """
+    asserting = _asserting(parsed)
+    mentions = [m for m in parsed.findings if m.sentence in asserting]
+    stated = [m for m in mentions if m.status == "present"]
+    denied = [
+        m
+        for m in mentions
+        if m.status == "absent" and m.change not in ("new", "resolved") and not m.location
+    ]
+    made = {
+        Contradiction(yes.anatomy, yes.finding, no.sentence, yes.sentence)
+        for no in denied
+        for yes in stated
+        if (no.finding, no.anatomy) == (yes.finding, yes.anatomy)
+        and no.sentence != yes.sentence
+        and _sides_overlap(no, yes)
+    }
+    for verdict in parsed.normal:
+        if verdict.sentence in asserting:
+            made |= {
+                Contradiction(yes.anatomy, None, verdict.sentence, yes.sentence)
+                for yes in stated
+                if yes.anatomy == verdict.anatomy
+                and parsed.sentences[yes.sentence].section
+                != parsed.sentences[verdict.sentence].section
+            }
+    return sorted(made, key=lambda c: (c.anatomy, c.finding or "", c.denied_in, c.stated_in))
+
+
+def _sides_overlap(one: FindingMention, other: FindingMention) -> bool:
+    sides = {one.laterality, other.laterality}
+    return len(sides) == 1 or None in sides or "bilateral" in sides
 
 
 def ct_rate_labels(parsed: Assertions) -> dict[str, int]:

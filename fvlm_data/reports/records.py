@@ -12,6 +12,7 @@ Status = Literal["present", "absent", "uncertain", "historical", "hypothetical",
 State = Literal["abnormal", "normal_stated", "not_mentioned"]
 Laterality = Literal["left", "right", "bilateral"]
 Severity = Literal["mild", "moderate", "severe"]
+Change = Literal["new", "increased", "decreased", "stable", "resolved"]
 
 ASSERTING_SECTIONS: frozenset[str] = frozenset({"findings", "impression", "other"})
 """Sections whose sentences tell what this examination shows; the others ask or look back."""
@@ -53,7 +54,10 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class FindingMention:
-    """One mention of a finding; `sentence` is an index into `ParsedReport.sentences`."""
+    """One mention of a finding; `sentence` is an index into `ParsedReport.sentences`.
+
+    `count` is a stated number or few, multiple; `location` the words that say where it lies.
+    """
 
     finding: str
     anatomy: str
@@ -64,6 +68,9 @@ class FindingMention:
     end: int
     severity: Severity | None = None
     size_mm: float | None = None
+    count: str | None = None
+    location: str | None = None
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,16 @@ class Verdict:
 
     anatomy: str
     sentence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """Two sentences that cannot both hold; `finding` is none where one calls the anatomy normal."""
+
+    anatomy: str
+    finding: str | None
+    denied_in: int
+    stated_in: int
 
 
 @dataclass(frozen=True, slots=True)

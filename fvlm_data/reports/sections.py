@@ -18,11 +18,19 @@ if TYPE_CHECKING:
     from fvlm_data.reports.records import SectionName
 
 _MARKUP = (
-    r"(?:[ \t#*>\u2022_-]{0,12}(?:</?\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}"
-    r"(?:\d{1,2}[.)][ \t]{0,4})?[*_]{0,3})"
+    r"(?:[ \t#*>=|\u2022_-]{0,12}(?:</?\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}"
+    r"(?:(?:\d{1,2}|[IVX]{1,4}|[A-H])[.)][ \t]{0,4})?[*_\[(]{0,3})"
 )
 _LINE_START = re.compile(rf"(?:^|(?<=\n)){_MARKUP}")
-_SENTENCE_START = re.compile(r"(?:(?<=[.;:!?>)\]])[ \t\r\n]{0,8}|(?<=[ \t\n]))(?=[A-Z])")
+_SENTENCE_START = re.compile(r"(?:(?<=[.;:!?>)\]\[(])[ \t\r\n]{0,8}|(?<=[ \t\n]))(?=[A-Z])")
+_RULE_BELOW = re.compile(
+    r"[ \t]{0,8}\r?\n[ \t]{0,4}(?:-{3,80}|={3,80}|_{3,80}|\*{3,80})[ \t]{0,8}(?=\r?\n|\Z)"
+)
+_TITLES = frozenset({
+    "finding", "impression", "technique", "conclusion", "comparison", "indication",
+    "clinical information", "clinical history", "clinical indication",
+})  # fmt: skip
+"""Names that in title case, without a colon, open a section before a capital."""
 _SUB = re.compile(
     r"(?:^|(?<=\n)|(?<=[.;!?:>)])[ \t]|(?<=[.;!?>]))[ \t*\u2022-]{0,6}"
     r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
@@ -41,8 +49,9 @@ def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
     joined = "|".join(re.escape(phrase).replace(r"\ ", r"s?[ \t/&-]{1,3}") for phrase in ordered)
     pattern = re.compile(
         rf"(?P<name>(?:{joined})s?)(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?"
-        r"(?P<sep>[*_]{0,3}[ \t]{0,3}(?:</\w{1,10}>[ \t]{0,3})?"
-        r"(?:[:\uff1a]|[-\u2013\u2014](?=\s)|(?=\r?\n|\Z)|(?=[ \t]+\S))[*_]{0,3}"
+        r"(?P<sep>[*_=\])]{0,3}[ \t]{0,3}[*=]{0,3}(?:</\w{1,10}>[ \t]{0,3})?"
+        r"(?:[:\uff1a](?:&nbsp;){0,3}|[-\u2013\u2014=|/](?=\s)|\.(?=\s)|\\(?:b0|par)\b"
+        r"|(?<=[>\])])|(?=\r?\n|\Z)|(?=[ \t]+\S))[*_\])]{0,3}"
         r"(?:[ \t]{0,3}</\w{1,10}>){0,3})",
         re.IGNORECASE,
     )
@@ -72,8 +81,16 @@ def section_headers(text: str) -> list[Header]:
         found_header = pattern.match(text, start)
         if found_header and _opens(found_header, text, at_line=start in lines):
             begin = _unblank(text, starts[start], start)
-            made.append(Header(begin, found_header.end(), names[_plain(found_header["name"])]))
-            taken = found_header.end()
+            if begin == start > 0 and text[start - 1] in "[(":
+                begin -= 1
+            below = _RULE_BELOW.match(text, found_header.end())
+            taken = below.end() if below else found_header.end()
+            name = names[_plain(found_header["name"])]
+            if _plain(found_header["name"]) == "result" and any(
+                header.section == "findings" for header in made
+            ):
+                name = "impression"
+            made.append(Header(begin, taken, name))
     return made
 
 
@@ -86,18 +103,29 @@ def _unblank(text: str, start: int, end: int) -> int:
 
 def _opens(found: re.Match[str], text: str, *, at_line: bool) -> bool:
     """Whether header words are used as a header here, and not as words of a sentence."""
-    name, separator = found["name"], found["sep"].strip(" \t*_")
-    separator = re.sub(r"</\w{1,10}>", "", separator).strip(" \t*_")
+    name, separator = found["name"], found["sep"]
+    mark = re.sub(r"</\w{1,10}>", "", separator).strip(" \t*_=])")[:1]
     capitals = name.isupper() and len(name) >= 4
-    if separator[:1] in (":", "\uff1a"):
-        return at_line or capitals or name[0].isupper()
-    if separator:
-        return at_line and (capitals or name[0].isupper())
+    titled = capitals or name[0].isupper()
+    if mark in (":", "\uff1a") and mark:
+        return at_line or titled
+    if mark == "\\":
+        return titled
+    if mark == ".":
+        before = text[max(0, found.start() - 8) : found.start()].rstrip()[-1:]
+        return capitals and (at_line or before in ".!?:;")
+    if mark or "=" in separator.strip(" \t"):
+        return (at_line and titled) or (capitals and mark not in "/")
+    if "<" in separator or (separator.strip() and text[found.start() - 1 : found.start()] in "[("):
+        return titled and (at_line or text[found.start() - 1 : found.start()] in ">[(")
     line_ends = not text[found.end() : found.end() + 80].split("\n", 1)[0].strip()
     if line_ends:
-        return at_line and name[0].isupper()
+        return at_line and titled
     following = text[found.end() : found.end() + 40].split()
-    return capitals and bool(following) and not (following[0].isupper() and len(following[0]) > 2)
+    if not following or (following[0].isupper() and len(following[0]) > 2):
+        return False
+    opens = at_line and following[0][:1].isupper() and _plain(name) in _TITLES
+    return capitals or (titled and opens)
 
 
 def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[Header]:

@@ -51,7 +51,7 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int) -> bool:
     if mark in ("\n", "\r\n"):
         return _line_ends(text, begin, found.start(), found.end(), end)
     if mark[0] != ".":
-        return True
+        return any(character.isalnum() for character in text[begin : found.start()])
     before = text[max(begin, found.start() - 16) : found.start()]
     if found.start() - begin <= 6 and _ONLY_NUMBER.match(text[begin : found.start()]):
         return False

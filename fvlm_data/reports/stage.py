@@ -175,6 +175,9 @@ def _rows(report_id: str, text: str, parsed: ParsedReport, source: str) -> dict[
             laterality=m.laterality,
             severity=m.severity,
             size_mm=m.size_mm,
+            count=m.count,
+            location=m.location,
+            change=m.change,
         )
         for m in parsed.findings
     }

@@ -25,6 +25,7 @@ __all__ = [
     "FindingTerm",
     "Prompts",
     "anatomy_names",
+    "finding_lists",
     "load_anatomies",
     "load_cues",
     "load_findings",
@@ -99,10 +100,21 @@ class FindingTerm(_Entry):
     lasting: bool = Field(
         default=False, description="whether what once was still is: a removed organ, an implant"
     )
+    at_site: bool = Field(
+        default=False,
+        description="whether a mention is about the anatomy where it lies (calcified plaques of "
+        "the iliac artery) and only without one about its own",
+    )
+    codes: dict[Literal["radlex", "snomed_ct"], str] = Field(
+        default_factory=dict, description="codes of public terminologies, where known for sure"
+    )
     prompts: Prompts = Field(description="zero-shot prompts")
     synonyms: tuple[str, ...] = Field(default=(), description="phrases that name it alone")
     observations: tuple[str, ...] = Field(
         default=(), description="phrases that name it together with a site"
+    )
+    alone: tuple[str, ...] = Field(
+        default=(), description="observations that mean it where nothing tells the site"
     )
 
 
@@ -140,6 +152,8 @@ class Cues(_Entry):
     neutral: tuple[str, ...]
     abnormal: tuple[str, ...]
     severities: dict[Literal["mild", "moderate", "severe"], tuple[str, ...]]
+    changes: dict[Literal["new", "increased", "decreased", "stable", "resolved"], tuple[str, ...]]
+    counts: dict[str, tuple[str, ...]]
     carry: _Carry
 
 
@@ -196,6 +210,28 @@ def load_findings() -> tuple[FindingTerm, ...]:
         _refuse_unknown("findings.yaml", term.id, term.sites, sites | parts)
         _refuse_unknown("findings.yaml", term.id, term.implies, ids - {term.id})
     return tuple(sorted(findings, key=lambda term: term.id))
+
+
+@functools.cache
+def finding_lists() -> dict[str, tuple[str, ...]]:
+    """Named lists of finding ids: `ct_rate` and those of lists.yaml.
+
+    Raises:
+        ConfigError: a list repeats a finding or names one that does not exist.
+    """
+
+    class _Lists(_Entry):
+        anatomy_54: tuple[str, ...]
+        anatomy_18: tuple[str, ...]
+
+    file = _validated("lists.yaml", _Lists)
+    known = {term.id for term in load_findings()}
+    made = {"ct_rate": tuple(term.id for term in load_findings() if term.ct_rate)}
+    for name in _Lists.model_fields:
+        made[name] = getattr(file, name)
+        _refuse_repeats("lists.yaml", list(made[name]))
+        _refuse_unknown("lists.yaml", name, made[name], known)
+    return made
 
 
 @functools.cache

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PIECE = re.compile(
     r"\(\s(?P<literal>[^\s()]+)\s\)|\((?P<choice>[^()]+)\)(?P<o1>\??)|(?P<word>\S+)"
 )
+_LITERAL = re.compile(r"\(\s[^\s()]+\s\)")
+_NESTED = re.compile(r"\([^()]*\(")
 _MACRO = re.compile(r"\{(\w+)\}")
 
 MAX_EXPANSIONS = 4000
@@ -36,6 +38,8 @@ def expand(phrase: str, macros: Mapping[str, Sequence[str]] | None = None) -> tu
     """
     text = _MACRO.sub(lambda found: _macro(found[1], phrase, macros or {}), phrase.lower())
     pieces = [_alternatives(found) for found in _PIECE.finditer(text)]
+    if _NESTED.search(_LITERAL.sub("", text)):
+        raise ConfigError(f"vocabulary: phrase {phrase!r} has a choice within a choice; split it")
     count = 1
     for piece in pieces:
         count *= len(piece)

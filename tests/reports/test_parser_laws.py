@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -108,6 +109,47 @@ def fresh() -> ReportParser:
 )
 def test_damaged_text_is_survived(parser: ReportParser, text: str):
     check(text, parser.parse(text))
+
+
+def damaged(number: int) -> list[str]:
+    """Texts that are cut, mixed up, doubled, mis-decoded, full of control characters or markup."""
+    rng = random.Random(20261124)
+    made = []
+    for i in range(number):
+        text = " ".join(rng.choice(PIECES) for _ in range(rng.randrange(0, 60)))
+        match i % 8:
+            case 0:
+                text = text[rng.randrange(0, len(text) + 1) :]
+            case 1:
+                text = "".join(rng.sample(text, len(text)))
+            case 2:
+                text = text.encode("utf-8", "replace").decode("latin-1")
+            case 3:
+                text = "".join(c + chr(rng.randrange(0, 32)) for c in text)
+            case 4:
+                text = f"<html><p>{text.replace(' ', '<br/>')}</p" * rng.randrange(1, 4)
+            case 5:
+                text = text.upper() * rng.randrange(1, 20)
+            case 6:
+                text = "".join(chr(rng.randrange(0x20, 0x3000)) for _ in range(200)) + text
+            case _:
+                text = text.replace(
+                    " ", rng.choice(["", "  ", "\n", "\t", "\u00a0", "\u200b", ","])
+                )
+        made.append(text)
+    return made
+
+
+def test_two_hundred_damaged_texts(parser: ReportParser):
+    for text in damaged(200):
+        check(text, parser.parse(text))
+
+
+@pytest.mark.full
+@pytest.mark.timeout(600)
+def test_five_thousand_damaged_texts(parser: ReportParser):
+    for text in damaged(5000):
+        check(text, parser.parse(text))
 
 
 def test_a_long_sentence_is_cut_at_blanks(parser: ReportParser):

@@ -1,0 +1,43 @@
+"""Every cue: a sentence in which it holds, and one in which it does not reach the finding."""
+
+from __future__ import annotations
+
+import pytest
+
+from fvlm_data.reports import ReportParser
+from fvlm_data.vocabulary import load_cues
+from fvlm_data.vocabulary.phrases import expand
+
+RULES = [
+    pytest.param(rule, min(expand(phrase, load_cues().macros), key=len), id=f"{i}-{phrase[:30]}")
+    for i, rule in enumerate(load_cues().rules)
+    for phrase in rule.phrases
+    if rule.category != "none"
+]
+PSEUDO = [
+    min(expand(phrase, load_cues().macros), key=len)
+    for rule in load_cues().rules
+    for phrase in rule.phrases
+    if rule.direction == "pseudo"
+]
+
+
+@pytest.mark.parametrize(("rule", "cue"), RULES)
+def test_cue_holds(parser: ReportParser, rule: object, cue: str):
+    forward = rule.direction in ("forward", "both")  # type: ignore[attr-defined]
+    sentence = f"{cue} xyzoma." if forward else f"Xyzoma {cue}"
+    assert parser.assertion(sentence, "xyzoma") == rule.category  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("rule", "cue"), RULES)
+def test_cue_does_not_reach_over_a_terminator(parser: ReportParser, rule: object, cue: str):
+    if rule.across:  # type: ignore[attr-defined]
+        return
+    forward = rule.direction in ("forward", "both")  # type: ignore[attr-defined]
+    sentence = f"{cue} foo, but there is xyzoma." if forward else f"There is xyzoma, but foo {cue}"
+    assert parser.assertion(sentence, "xyzoma") == "present"
+
+
+@pytest.mark.parametrize("cue", PSEUDO)
+def test_pseudo_cue_denies_nothing(parser: ReportParser, cue: str):
+    assert parser.assertion(f"There is {cue} xyzoma.", "xyzoma") != "absent"
