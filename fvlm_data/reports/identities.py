@@ -23,13 +23,15 @@ MONTHS = (
     ("sep", "september"), ("oct", "october"), ("nov", "november"), ("dec", "december"),
 )  # fmt: skip
 
-_COMMON = frozenset(
-    "and center centre city clinic clinica clinical clinics college department dept for foundation "
-    "general healthcare health hospital hospitals imaging institut institute international "
-    "klinik klinikum krankenhaus medical medicine memorial national of radiologie radiology "
-    "regional saint sankt scan scanner school street strasse the unit universitat university "
-    "van von der den del des dos las los".split()
-)
+_COMMON = frozenset({
+    "and", "center", "centre", "city", "clinic", "clinica", "clinical", "clinics", "college",
+    "department", "dept", "for", "foundation", "general", "healthcare", "health", "hospital",
+    "hospitals", "imaging", "institut", "institute", "international", "klinik", "klinikum",
+    "krankenhaus", "medical", "medicine", "memorial", "national", "of", "radiologie",
+    "radiology", "regional", "saint", "sankt", "scan", "scanner", "school", "street", "strasse",
+    "the", "unit", "universitat", "university", "van", "von", "der", "den", "del", "des", "dos",
+    "las", "los",
+})  # fmt: skip
 """Words of names and places that identify nobody by themselves."""
 
 _BREAK = r"(?:[\u00ad\u200b\u0300-\u036f]|-?[ \t]*\r?\n[ \t]*|[ \t-])?"
@@ -146,7 +148,8 @@ def _plain_word(text: str, start: int, end: int) -> bool:
         return False
     before = text[max(0, start - 40) : start].rstrip()
     after = text[end : end + 40].split(maxsplit=1)
-    capitals = word.isupper() and (before[-1:].isupper() or (after and after[0].isupper()))
+    neighbours = before[-1:].isupper() or (bool(after) and after[0].isupper())
+    capitals = word.isupper() and neighbours
     titled = before.lower().endswith(("mr.", "mrs.", "ms.", "mr", "mrs", "ms", "patient", "name:"))
     opens = not before or before[-1] in ".:;!?-*\u2022\n" or text[:start].endswith("\n")
     return not titled and (not word[0].isupper() or opens or capitals)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity import file_token, keyed_id, link_key
 from fvlm_data.linking import read_joins
+from fvlm_data.reports.originals import remember, remembered
 from fvlm_data.reports.reconcile import assessments
 from fvlm_data.reports.scrub import scrub
 from fvlm_data.reports.sources import read_reports
@@ -18,29 +21,34 @@ from fvlm_data.vocabulary import vocabulary_sha256
 from schemas import Finding, Input, Link, Quarantined, Report, Sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fvlm_data.reports.config import ParseConfig
+    from fvlm_data.reports.originals import Original
     from fvlm_data.reports.parsed import ParsedReport
-    from fvlm_data.reports.parser import ReportParser
     from fvlm_data.reports.source_config import ReportSourceConfig
     from fvlm_data.reports.sources import ReportRow
     from fvlm_data.stage import Context
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 BATCH_SIZE = 500
+COMMIT_ROWS = 5000
+"""Rows of a report file that are looked at and committed at once: the bound on memory."""
 DISCOVERY = "discover_reports"
 
 
 @dataclass(frozen=True, slots=True)
 class _Offered:
-    """One row of a report file under its ids; tokens of duplicates count on from `.1`."""
+    """One row of a report file under its ids; tokens of duplicates count on from `.1`.
+
+    `file` is the token of its file, `path` the file's path relative to the source.
+    """
 
     report_id: str
     token: str
     fingerprint: str
-    source: str
     file: str
+    path: str
     row: ReportRow
 
 
@@ -58,12 +66,17 @@ def discover_reports(
     counts: Counter[str] = Counter()
     occurrences: Counter[str] = Counter()
     for source in sources:
-        offered = [
-            _offered(context, source, naming, row, occurrences)
-            for row in read_reports(source.path, source.columns)
-        ]
-        _commit_discovery(context, offered)
-        counts["rows"] += len(offered)
+        rows = read_reports(
+            source.path,
+            source.columns,
+            kind=source.kind,
+            mapping=source.mapping,
+            encoding=source.encoding,
+        )
+        while chunk := list(islice(rows, COMMIT_ROWS)):
+            offered = [_offered(context, source, naming, row, occurrences) for row in chunk]
+            _commit_discovery(context, offered)
+            counts["rows"] += len(offered)
     return counts
 
 
@@ -94,10 +107,10 @@ def reports_stage(config: ParseConfig) -> Stage:
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
         from fvlm_data.reports.parser import ReportParser
 
-        parser = ReportParser(config)
+        parse = ReportParser(config).parse
         ids = [item.id for item in items]
-        originals = context.vault.reports(ids)
-        known = _known_identities(context)
+        originals = remembered(context.vault, ids)
+        known = _known_identities(context, ids)
         files = {
             row["item"]: row["source"]
             for row in context.store.read_items("inputs", "item", ids, ["item", "source"])
@@ -105,7 +118,7 @@ def reports_stage(config: ParseConfig) -> Stage:
         for item in items:
             source = files.get(item.id, "")
             identities = known.get(item.id, ())
-            make = partial(_parse, parser, item.id, originals.get(item.id), identities, source)
+            make = partial(_parse, parse, item.id, originals.get(item.id), identities, source)
             yield guarded(item, make)
 
     return Stage(
@@ -114,9 +127,9 @@ def reports_stage(config: ParseConfig) -> Stage:
 
 
 def _parse(
-    parser: ReportParser,
+    parse: Callable[[str], ParsedReport],
     report_id: str,
-    original: Mapping[str, str] | None,
+    original: Original | None,
     identities: Iterable[str],
     source: str,
 ) -> Outcome:
@@ -128,14 +141,28 @@ def _parse(
             f"report {report_id}: its text is not in the vault; expected the vault that was used "
             "when the file was read; name it by identity.vault or FVLM_VAULT and read it again",
         )
-    names = sorted(identities)
-    columns = {name: scrub(text, names) for name, text in original.items()}
-    if set(columns) == {"report"}:
-        text = columns["report"]
-        parsed = next(iter(parser.parse_many([text])))
-    else:
-        text, parsed = parser.parse_columns(columns)
-    return Outcome(report_id, _rows(report_id, text, parsed, source))
+    text = scrub(original.text, {*identities, *original.identities}).text
+    return Outcome(report_id, _rows(report_id, text, parse(text), source))
+
+
+def original_span(context: Context, report_id: str, start: int, end: int) -> str:
+    """What stood in the original where [start, end) stands in the stored text.
+
+    Made anew from what the vault keeps, which alone can tell it.
+
+    Raises:
+        StoreError: the vault does not hold the report.
+    """
+    original = remembered(context.vault, [report_id]).get(report_id)
+    if original is None:
+        raise StoreError(
+            f"report {report_id}: not in the vault; expected the vault that was used when its "
+            "file was read; name it by identity.vault or FVLM_VAULT"
+        )
+    identities = _known_identities(context, [report_id]).get(report_id, set())
+    scrubbed = scrub(original.text, {*identities, *original.identities})
+    begin, stop = scrubbed.original_span(start, end)
+    return original.text[begin:stop]
 
 
 def _rows(report_id: str, text: str, parsed: ParsedReport, source: str) -> dict[str, list[Any]]:
@@ -189,9 +216,12 @@ def _offered(
     occurrences: Counter[str],
 ) -> _Offered:
     key = context.vault.key
-    links = sorted(
-        f"{kind}:{link_key(kind, value, issuer, key=key)}" for kind, value, issuer in row.links
-    )
+    file = file_token(key, naming, source.label, row.file)
+    path = f"{source.label}/{row.file}" if source.path.is_dir() else source.label
+    if row.fault is not None and not row.columns:
+        token = keyed_id(key, "r", "row", source.label, row.file, str(row.row))
+        return _Offered(token, token, token, file, path, row)
+    links = sorted(f"{kind}:{value}" for kind, value in _hashed(context, row))
     columns = [f"{name}={text}" for name, text in sorted(row.columns.items())]
     report_id = keyed_id(key, "r", *links, *columns)
     occurrences[report_id] += 1
@@ -199,19 +229,25 @@ def _offered(
     return _Offered(
         report_id=report_id,
         token=f"{report_id}.{number}",
-        fingerprint=keyed_id(key, "r", "content", *columns),
-        source=source.label,
-        file=file_token(key, naming, source.label, source.path.name),
+        fingerprint=keyed_id(key, "r", "content", *columns, "identities", *row.identities),
+        file=file,
+        path=path,
         row=row,
     )
+
+
+def _hashed(context: Context, row: ReportRow) -> set[tuple[str, str]]:
+    """Kind and keyed hash of a row's links."""
+    key = context.vault.key
+    return {(kind, link_key(kind, value, issuer, key=key)) for kind, value, issuer in row.links}
 
 
 def _commit_discovery(context: Context, offered: Sequence[_Offered]) -> None:
     """Originals to the vault first, then links and faults, the inputs rows last."""
     rejected = {one.token: fault for one in offered if (fault := _fault(one)) is not None}
     accepted = [one for one in offered if one.token not in rejected]
-    context.vault.remember_reports({one.report_id: one.row.columns for one in accepted})
-    context.vault.remember_files({one.file: one.source for one in offered})
+    remember(context.vault, {one.report_id: one.row for one in accepted})
+    context.vault.remember_files({one.file: one.path for one in offered})
     links = [link for one in accepted for link in _links(context, one)]
     context.store.replace("links", [one.report_id for one in accepted], links)
     context.store.replace(
@@ -229,7 +265,9 @@ def _commit_discovery(context: Context, offered: Sequence[_Offered]) -> None:
 
 
 def _fault(offered: _Offered) -> Quarantined | None:
-    if not any(text.strip() for text in offered.row.columns.values()):
+    if offered.row.fault is not None:
+        kind, reason, detail = offered.row.fault
+    elif not any(text.strip() for text in offered.row.columns.values()):
         kind, reason, detail = (
             "fault",
             "empty_report",
@@ -275,10 +313,6 @@ def _input(offered: _Offered, *, accepted: bool) -> Input:
 
 
 def _links(context: Context, offered: _Offered) -> list[Link]:
-    hashes = {
-        (kind, link_key(kind, value, issuer, key=context.vault.key))
-        for kind, value, issuer in offered.row.links
-    }
     return [
         Link(
             owner_kind="report",
@@ -287,20 +321,21 @@ def _links(context: Context, offered: _Offered) -> list[Link]:
             value_hash=value,
             stated_by=offered.report_id,
         )
-        for kind, value in sorted(hashes)
+        for kind, value in sorted(_hashed(context, offered.row))
     ]
 
 
-def _known_identities(context: Context) -> dict[str, set[str]]:
-    """What the vault knows of the patients whose studies each report is joined to."""
-    rows = context.store.read("volumes", ["study_id", "patient_id"]).to_pylist()
-    patient_of = {row["study_id"]: row["patient_id"] for row in rows}
-    identities = context.vault.patient_identities(set(patient_of.values()))
-    known: dict[str, set[str]] = defaultdict(set)
-    for report, joined in read_joins(context.store).items():
-        for study in joined.studies:
-            known[report].update(identities.get(patient_of.get(study, ""), ()))
-    return known
+def _known_identities(
+    context: Context, reports: Iterable[str] | None = None
+) -> dict[str, set[str]]:
+    """What the vault knows of the patients whom each report may be about."""
+    joins = read_joins(context.store, reports)
+    patients = {patient for joined in joins.values() for patient in joined.patients}
+    identities = context.vault.patient_identities(patients)
+    return {
+        report: {name for patient in joined.patients for name in identities.get(patient, ())}
+        for report, joined in joins.items()
+    }
 
 
 def _identities_key(context: Context, identities: Iterable[str]) -> str:
