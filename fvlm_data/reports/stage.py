@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -12,11 +14,13 @@ from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity import file_token, keyed_id, link_key
 from fvlm_data.linking import read_joins
+from fvlm_data.reports.llm.client import NoAnswerError
+from fvlm_data.reports.llm.reading import Reading
 from fvlm_data.reports.originals import remember, remembered
 from fvlm_data.reports.reconcile import assessments
 from fvlm_data.reports.scrub import scrub
 from fvlm_data.reports.sources import read_reports
-from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
+from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import vocabulary_sha256
 from schemas import Finding, Input, Link, Quarantined, Report, Sentence
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.source_config import ReportSourceConfig
     from fvlm_data.reports.sources import ReportRow
     from fvlm_data.stage import Context
+
+    Read = Callable[[str], Reading]
 
 STAGE_VERSION = 2
 BATCH_SIZE = 500
@@ -82,7 +88,7 @@ def discover_reports(
 
 def reports_stage(config: ParseConfig) -> Stage:
     """The stage that scrubs and parses every offered report."""
-    settings = config.model_dump(mode="json")
+    settings = config.key_settings()
 
     def plan(context: Context) -> list[Item]:
         rows = context.store.read(
@@ -105,29 +111,50 @@ def reports_stage(config: ParseConfig) -> Stage:
         ]
 
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        from fvlm_data.reports.parser import ReportParser
-
-        parse = ReportParser(config).parse
         ids = [item.id for item in items]
         originals = remembered(context.vault, ids)
         known = _known_identities(context, ids)
-        files = {
-            row["item"]: row["source"]
-            for row in context.store.read_items("inputs", "item", ids, ["item", "source"])
-        }
-        for item in items:
-            source = files.get(item.id, "")
-            identities = known.get(item.id, ())
-            make = partial(_parse, parse, item.id, originals.get(item.id), identities, source)
-            yield guarded(item, make)
+        rows = context.store.read_items("inputs", "item", ids, ["item", "source"])
+        files = {row["item"]: row["source"] for row in rows}
+
+        def outcome(read: Read, item: Item) -> Outcome:
+            original, source = originals.get(item.id), files.get(item.id, "")
+            identities = known.get(item.id, set())
+            return guarded(item, partial(_parse, read, item.id, original, identities, source))
+
+        yield from _outcomes(config, context, outcome, items)
 
     return Stage(
         "reports", ("reports", "sentences", "findings"), plan, run, BATCH_SIZE, derived=False
     )
 
 
+def _outcomes(
+    config: ParseConfig,
+    context: Context,
+    outcome: Callable[[Read, Item], Outcome],
+    items: Sequence[Item],
+) -> Iterator[Outcome]:
+    """Outcomes by the configured backend; requests to a language model overlap."""
+    from fvlm_data.reports.parser import ReportParser
+
+    parser = ReportParser(config)
+    if config.backend == "rules" or config.llm is None:
+        for item in items:
+            yield outcome(lambda text: Reading(parser.parse(text)), item)
+        return
+    from fvlm_data.reports.llm.reader import LlmReader
+
+    pool = ThreadPoolExecutor(config.llm.concurrency)
+    with closing(LlmReader(config.llm, parser, context.store)) as reader:
+        try:
+            yield from pool.map(partial(outcome, reader.read), items)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def _parse(
-    parse: Callable[[str], ParsedReport],
+    read: Read,
     report_id: str,
     original: Original | None,
     identities: Iterable[str],
@@ -142,7 +169,14 @@ def _parse(
             "when the file was read; name it by identity.vault or FVLM_VAULT and read it again",
         )
     text = scrub(original.text, {*identities, *original.identities}).text
-    return Outcome(report_id, _rows(report_id, text, parse(text), source))
+    try:
+        reading = read(text)
+    except NoAnswerError as error:
+        detail = f"report {report_id}: {error}; the next run asks again"
+        missing = Reject("fault", "no_answer", detail, (source,))
+        return Outcome(report_id, rejects=(missing,), retry=True)
+    rows = _rows(report_id, text, reading.parsed, source)
+    return Outcome(report_id, rows, files=reading.files)
 
 
 def original_span(context: Context, report_id: str, start: int, end: int) -> str:
