@@ -39,7 +39,7 @@ class Tokens:
 
 
 def split(text: str) -> list[tuple[str, int, int]]:
-    """Raw tokens of a text: lower-case word, start, end."""
+    """Raw tokens of a text: word as it stands, start, end."""
     made: list[tuple[str, int, int]] = []
     for found in _TOKEN.finditer(text):
         start, end = found.span()
@@ -48,8 +48,12 @@ def split(text: str) -> list[tuple[str, int, int]]:
             before, after = text[start - 1], text[end]
             if before.isalnum() and after.isalnum():
                 continue
-        made.append((word.lower().replace("\u2019", "'"), start, end))
+        made.append((word, start, end))
     return made
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("\u2019", "'")
 
 
 class Lexicon:
@@ -57,24 +61,24 @@ class Lexicon:
 
     def __init__(self, phrases: Iterable[str]) -> None:
         """Take the words of the given phrases, which name no macro."""
-        raw = {word for phrase in phrases for word, _, _ in split(phrase)}
+        raw = {_plain(word) for phrase in phrases for word, _, _ in split(phrase)}
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
 
     def tokens(self, text: str) -> Tokens:
         """Canonical words of a text with their offsets."""
         pieces = split(text)
-        return Tokens(
-            tuple(self.canonical(word) for word, _, _ in pieces),
-            tuple(start for _, start, _ in pieces),
-            tuple(end for _, _, end in pieces),
-        )
+        if not pieces:
+            return Tokens((), (), ())
+        words, starts, ends = zip(*pieces, strict=True)
+        return Tokens(tuple(map(self.canonical, words)), starts, ends)
 
     def phrase(self, phrase: str) -> tuple[str, ...]:
         """Canonical words of a phrase of the vocabulary."""
         return tuple(self.canonical(word) for word, _, _ in split(phrase))
 
     def _canonical(self, word: str) -> str:
+        word = _plain(word)
         if word[0].isdigit():
             return NUMBER
         if not word[0].isalpha():
