@@ -68,7 +68,7 @@ def distinct_share(texts: Sequence[str], parser: ReportParser) -> tuple[float, i
 
 
 def medspacy_pipeline() -> Any:
-    """medspaCy as `medspacy.load()` gives it, with one rule a finding of CT-RATE."""
+    """MedspaCy as `medspacy.load()` gives it, with one rule a finding of CT-RATE."""
     warnings.simplefilter("ignore")
     import medspacy
     from medspacy.ner import TargetRule
@@ -116,9 +116,7 @@ def garbage(characters: int, seed: int) -> dict[str, str]:
 def measure_speed(arguments: argparse.Namespace) -> None:
     """Print rates and ratios, the median of the rounds."""
     helper = ReportParser()
-    texts = varied(
-        phantom_texts(arguments.seed, arguments.patients), helper, 1, arguments.distinct
-    )
+    texts = varied(phantom_texts(arguments.seed, arguments.patients), helper, 1, arguments.distinct)
     share, sentences = distinct_share(texts, helper)
     print(f"{len(texts)} reports, {sentences} sentences, {share:.0%} of them distinct")
     nlp = medspacy_pipeline()
@@ -158,7 +156,9 @@ def measure_garbage(arguments: argparse.Namespace) -> None:
             begin = time.process_time()
             parser.parse(scrub(one, IDENTITIES).text)
             times.append(time.process_time() - begin)
-        print(f"{name:26} {len(text):8d} characters {times[1]:6.2f} s, half of it {times[0]:6.2f} s")
+        print(
+            f"{name:26} {len(text):8d} characters {times[1]:6.2f} s, half of it {times[0]:6.2f} s"
+        )
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from string import Template
 from typing import TYPE_CHECKING, Any, get_args
 
 from fvlm_data.reports.reconcile import assessments
@@ -33,7 +32,7 @@ def review_page(reports: Iterable[tuple[str, str, ParsedReport]]) -> str:
     page = files("fvlm_data.reports").joinpath("review.html").read_text(encoding="utf-8")
     # "</script>" or "<!--" in a text must not end the element that holds the data
     embedded = json.dumps(data).replace("<", "\\u003c")
-    return Template(page.replace("${", "$${")).safe_substitute(data=embedded)
+    return page.replace("$data", embedded, 1)
 
 
 def _shown(report_id: str, text: str, parsed: ParsedReport) -> dict[str, Any]:

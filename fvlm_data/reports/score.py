@@ -175,7 +175,9 @@ class _Tally:
             kind = "both" if true and found else "gold" if true else "parse"
             self.findings[pair[0]][kind] += 1
             if "absent" in (true, found):
-                self.absent["both" if true == found else "gold" if true == "absent" else "parse"] += 1
+                self.absent[
+                    "both" if true == found else "gold" if true == "absent" else "parse"
+                ] += 1
             if kind == "both":
                 self.counts["matched"] += 1
                 self.counts["right statuses"] += true == found

@@ -54,13 +54,17 @@ def test_tree_finds_what_medspacy_finds_in_reports(fast: Engine, slow: MedspacyE
     assert found > 300
 
 
-def test_tree_finds_every_phrase_and_cue(fast: Engine):
+def test_tree_finds_every_phrase(fast: Engine):
+    asked = 0
     for words, meanings in BOOK.targets.items():
-        assert any(
-            m.meanings == meanings and (m.start, m.end) == (0, len(words))
-            for m in fast.targets(fast.doc(BOOK.lexicon.tokens(" ".join(words))))
-            if BOOK.lexicon.tokens(" ".join(words)).words == words
-        ) or BOOK.lexicon.tokens(" ".join(words)).words != words
+        tokens = BOOK.lexicon.tokens(" ".join(words))
+        if tokens.words == words:
+            asked += 1
+            whole = [
+                m for m in fast.targets(fast.doc(tokens)) if (m.start, m.end) == (0, len(words))
+            ]
+            assert [m.meanings for m in whole] == [meanings]
+    assert asked > 0.95 * len(BOOK.targets)
 
 
 @settings(max_examples=150, deadline=None)
