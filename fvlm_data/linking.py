@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fvlm_data.store import Store
 
@@ -22,60 +22,109 @@ A patient's id alone does not say which of the patient's studies a report descri
 class Joined:
     """Studies of a report, each with the strongest kind of link that joined them.
 
-    `conflict` names two kinds of link of the report that point to different studies; then
-    `studies` is empty.
+    `conflict` names two kinds of link of the report that point to different studies or
+    patients; `ambiguous` a kind that points to studies of several patients. With either,
+    `studies` is empty. `patients` are all whom the report may be about, those of a conflict too.
     """
 
     studies: Mapping[str, str]
     conflict: tuple[str, str] | None = None
+    ambiguous: str | None = None
+    patients: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Who goes by a link (kind, value_hash), and whose the studies are."""
+
+    studies: Mapping[tuple[str, str], set[str]]
+    patients: Mapping[tuple[str, str], set[str]]
+    patient_of: Mapping[str, str]
 
 
 def join_reports(
-    links: Iterable[Mapping[str, Any]], series_study: Mapping[str, str]
+    links: Iterable[Mapping[str, Any]],
+    series_study: Mapping[str, str],
+    patient_of: Mapping[str, str] | None = None,
 ) -> dict[str, Joined]:
-    """Join every report that has links to its studies.
+    """Join every report that has links to its studies, many to many.
 
-    `links` are rows of the `links` table, `series_study` gives the study of each series. Kinds
-    of links of one report that all find studies must have one in common; else the report is in
-    conflict with itself. The result does not depend on the order of `links`.
+    `links` are rows of the `links` table, `series_study` gives the study of each series,
+    `patient_of` the patient of each study. Kinds of links of one report that all find studies
+    must have one in common; else the report is in conflict with itself. A report describes one
+    patient: where its links lead to several, its patient id decides, else it is ambiguous. The
+    result does not depend on the order of `links`.
     """
-    owners: dict[tuple[str, str], set[str]] = defaultdict(set)
-    wanted: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    named = Named(defaultdict(set), defaultdict(set), patient_of or {})
+    wanted: dict[str, set[tuple[str, str]]] = defaultdict(set)
     for link in links:
         name = (link["kind"], link["value_hash"])
         if link["owner_kind"] == "report":
-            wanted[link["owner_id"]].append(name)
+            wanted[link["owner_id"]].add(name)
         elif link["owner_kind"] == "study":
-            owners[name].add(link["owner_id"])
+            named.studies[name].add(link["owner_id"])
         elif link["owner_kind"] == "series" and link["owner_id"] in series_study:
-            owners[name].add(series_study[link["owner_id"]])
-    return {report: _joined(names, owners) for report, names in wanted.items()}
+            named.studies[name].add(series_study[link["owner_id"]])
+        elif link["owner_kind"] == "patient":
+            named.patients[name].add(link["owner_id"])
+    return {report: _joined(names, named) for report, names in wanted.items()}
 
 
-def read_joins(store: Store) -> dict[str, Joined]:
-    """`join_reports` over the tables of a store."""
-    volumes = store.read("volumes", ["series_id", "study_id"]).to_pylist()
+def read_joins(store: Store, reports: Iterable[str] | None = None) -> dict[str, Joined]:
+    """`join_reports` over the tables of a store, of all reports or only of the given ones."""
+    columns = ["series_id", "study_id", "patient_id"]
+    if reports is None:
+        links = store.read("links").to_pylist()
+        volumes = store.read("volumes", columns).to_pylist()
+    else:
+        own = store.read_items("links", "owner_id", reports)
+        hashes = {link["value_hash"] for link in own}
+        shared = store.read_items("links", "value_hash", hashes)
+        links = own + [link for link in shared if link["owner_kind"] != "report"]
+        owners: dict[str, set[str]] = defaultdict(set)
+        for link in links:
+            owners[link["owner_kind"]].add(link["owner_id"])
+        volumes = store.read_items("volumes", "series_id", owners["series"], columns)
+        volumes += store.read_items("volumes", "study_id", owners["study"], columns)
+    patient_of = {row["study_id"]: row["patient_id"] for row in volumes}
     series_study = {row["series_id"]: row["study_id"] for row in volumes}
-    known = set(series_study.values())
-    links = [
-        link
-        for link in store.read("links").to_pylist()
-        if link["owner_kind"] != "study" or link["owner_id"] in known
+    known = [
+        link for link in links if link["owner_kind"] != "study" or link["owner_id"] in patient_of
     ]
-    return join_reports(links, series_study)
+    return join_reports(known, series_study, patient_of)
 
 
-def _joined(names: Iterable[tuple[str, str]], owners: Mapping[tuple[str, str], set[str]]) -> Joined:
+def _joined(names: Iterable[tuple[str, str]], named: Named) -> Joined:
     by_kind: dict[str, set[str]] = defaultdict(set)
+    people: set[str] = set()
     for kind, value in names:
-        by_kind[kind] |= owners.get((kind, value), set())
+        by_kind[kind] |= named.studies.get((kind, value), set())
+        people |= named.patients.get((kind, value), set())
     found = [(kind, by_kind[kind]) for kind in JOINING_KINDS if by_kind[kind]]
+    all_studies = {study for _, those in found for study in those}
+    patients = people | {named.patient_of[s] for s in all_studies if s in named.patient_of}
+    if people and named.patient_of:
+        kept = [(kind, {s for s in those if named.patient_of.get(s) in people})
+                for kind, those in found]  # fmt: skip
+        lost = next((kind for kind, those in kept if not those), None)
+        if lost is not None:
+            return Joined({}, (lost, "patient_id"), patients=frozenset(patients))
+        found = kept
+    return _checked(found, named, frozenset(patients))
+
+
+def _checked(
+    found: Sequence[tuple[str, set[str]]], named: Named, patients: frozenset[str]
+) -> Joined:
     for position, (kind, those) in enumerate(found):
         for other, others in found[position + 1 :]:
             if not those & others:
-                return Joined({}, (kind, other))
+                return Joined({}, (kind, other), patients=patients)
+    for kind, those in found:
+        if len({named.patient_of.get(study) for study in those}) > 1:
+            return Joined({}, ambiguous=kind, patients=patients)
     studies: dict[str, str] = {}
     for kind, those in found:
         for study in sorted(those):
             studies.setdefault(study, kind)
-    return Joined(studies)
+    return Joined(studies, patients=patients)

@@ -96,7 +96,9 @@ def _reports(store: Store) -> Check:
     rows = store.read("inputs", ["item", "token"], [("kind", "=", "report")]).to_pylist()
     tokens = {row["item"]: row["token"] for row in rows if row["item"]}
     aside = {row["item"] for row in _set_aside(store, "discover_reports", "reports")} | {
-        row["item"] for row in _set_aside(store, "pair") if row["reason"] == "conflicting_links"
+        row["item"]
+        for row in _set_aside(store, "pair")
+        if row["reason"] in ("conflicting_links", "ambiguous_links")
     }
     joined = set(_column(store, "study_reports", "report_id"))
     return _partition(

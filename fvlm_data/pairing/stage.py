@@ -11,6 +11,7 @@ from fvlm_data.hashing import content_key
 from fvlm_data.linking import read_joins
 from fvlm_data.pairing.anatomy_text import StudyText, anatomy_text
 from fvlm_data.pairing.splits import assign_split, read_split_file
+from fvlm_data.reports.originals import reading_order
 from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
 from schemas import Split, StudyReport, Waiting
@@ -163,6 +164,14 @@ def _pair(
 
 
 def _conflict(report: str, kinds: tuple[str, str]) -> Outcome:
+    if kinds[0] == kinds[1]:
+        return reject(
+            report,
+            "fault",
+            "ambiguous_links",
+            f"report {report}: its {kinds[0]} names studies of several patients, expected one; "
+            "give the report's study_uid, patient_id or issuer, or a mapping",
+        )
     return reject(
         report,
         "fault",
@@ -173,11 +182,8 @@ def _conflict(report: str, kinds: tuple[str, str]) -> Outcome:
 
 
 def _matches(context: Context) -> _Matches:
-    """Reports in the tables with their studies; addenda last, else in the order of ids."""
-    reports = {
-        row["report_id"]: _is_addendum(row["text"])
-        for row in context.store.read("reports", ["report_id", "text"]).to_pylist()
-    }
+    """Reports in the tables with their studies; addenda last, else by the time of the report."""
+    reports = set(context.store.read("reports", ["report_id"])["report_id"].to_pylist())
     by_study: dict[str, list[tuple[str, str]]] = defaultdict(list)
     conflicts: dict[str, tuple[str, str]] = {}
     for report, joined in read_joins(context.store).items():
@@ -185,15 +191,15 @@ def _matches(context: Context) -> _Matches:
             continue
         if joined.conflict is not None:
             conflicts[report] = joined.conflict
+        elif joined.ambiguous is not None:
+            conflicts[report] = (joined.ambiguous, joined.ambiguous)
         for study, kind in joined.studies.items():
             by_study[study].append((report, kind))
-    for study in by_study:
-        by_study[study].sort(key=lambda match: (reports[match[0]], match[0]))
+    several = {r for matches in by_study.values() if len(matches) > 1 for r, _ in matches}
+    order = reading_order(context.vault, several)
+    for matches in by_study.values():
+        matches.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
     return _Matches(dict(by_study), conflicts)
-
-
-def _is_addendum(text: str) -> bool:
-    return text.lstrip().casefold().startswith("addend")
 
 
 def _report_contents(context: Context) -> dict[str, str]:

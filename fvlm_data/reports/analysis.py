@@ -432,7 +432,9 @@ def _summed(
     sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
     anatomies = {site.split(".")[0] for site in sites} | named
-    carries = any(tuple(words[: len(opener)]) == opener for opener in book.carry)
+    carries = words[0] in book.carry_starts and any(
+        tuple(words[: len(opener)]) == opener for opener in book.carry
+    )
     return Analysis(
         heads=heads,
         sites=sites or tuple(sorted(named)),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from fvlm_data.reports.llm.config import LlmConfig
 
 
 class ParseConfig(BaseModel):
@@ -32,3 +36,21 @@ class ParseConfig(BaseModel):
         ge=0,
         description="distinct sentences whose context-free parse is kept in memory, sentences",
     )
+    backend: Literal["rules", "llm"] = Field(
+        default="rules", description="what says which sentence asserts what"
+    )
+    llm: LlmConfig | None = Field(
+        default=None, description="endpoint of the backend llm and of `reports compare`"
+    )
+
+    @model_validator(mode="after")
+    def _llm_is_named(self) -> ParseConfig:
+        if self.backend == "llm" and self.llm is None:
+            raise ValueError("backend llm needs parse.llm.endpoint and parse.llm.model")
+        return self
+
+    def key_settings(self) -> dict[str, Any]:
+        """Settings that change what a report is parsed into: part of its key."""
+        settings = self.model_dump(mode="json", exclude={"memo_sentences", "llm"})
+        model = self.llm.model if self.backend == "llm" and self.llm else None
+        return {**settings, "model": model}

@@ -1,7 +1,8 @@
-"""medspaCy, set up for our vocabulary: where its phrases stand in a sentence.
+"""Where the phrases of the vocabulary stand in a sentence: what medspaCy's matchers find, faster.
 
-The pipeline is built in the process that uses it, from spacy.blank, so that nothing is
-downloaded and nothing has to be pickled. medspaCy's own sentence splitter is not used.
+The vocabulary is literal words, so a tree of words finds in one pass what medspaCy's target and
+cue matchers find by way of a spaCy document (MedspacyEngine, against which it is tested). The
+cues keep their medspaCy rules: assertion.py reasons with its ConText graph.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from fvlm_data.reports.phrasebook import Cue, Meaning, Phrasebook
     from fvlm_data.reports.tokens import Tokens
 
+_Node = dict[Any, Any]
+"""Next words to nodes; under none what ends here: (meanings or none, cues with their rules)."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Match:
     """A phrase found in tokens [start, end)."""
 
@@ -24,7 +28,7 @@ class Match:
     meanings: tuple[Meaning, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CueMatch:
     """A cue found in tokens [start, end); `rule` is its medspaCy ConTextRule."""
 
@@ -34,8 +38,88 @@ class CueMatch:
     rule: Any
 
 
+Found = tuple[list[Match], list[CueMatch]]
+
+
 class Engine:
-    """medspaCy's target matcher and its matcher of ConText cues, over canonical words."""
+    """Phrases and cues of the vocabulary, as a tree of canonical words."""
+
+    def __init__(self, book: Phrasebook) -> None:
+        """Build the tree: a second or two, most of it the import of spaCy for the rules."""
+        rules = cue_rules(book)
+        values = {
+            words: (book.targets.get(words), rules.get(words, ()))
+            for words in {*book.targets, *rules}
+        }
+        self._root: _Node = {}
+        for words, value in values.items():
+            node = self._root
+            for word in words:
+                node = node.setdefault(word, {})
+            node[None] = value
+
+    def doc(self, tokens: Tokens) -> Found:
+        """All phrases and cues in the sentence, overlapping ones too, in order."""
+        targets: list[Match] = []
+        cues: list[CueMatch] = []
+        words = tokens.words
+        root = self._root
+        for start in range(len(words)):
+            node = root.get(words[start])
+            end = start + 1
+            while node is not None:
+                value = node.get(None)
+                if value is not None:
+                    if value[0] is not None:
+                        targets.append(Match(start, end, value[0]))
+                    for cue, rule in value[1]:
+                        cues.append(CueMatch(start, end, cue, rule))
+                if end == len(words):
+                    break
+                node = node.get(words[end])
+                end += 1
+        return targets, cues
+
+    def targets(self, doc: Found) -> list[Match]:
+        """All phrases of the vocabulary in the sentence, overlapping ones too."""
+        return doc[0]
+
+    def cues(self, doc: Found) -> list[CueMatch]:
+        """All cues in the sentence, overlapping ones too."""
+        return doc[1]
+
+
+def cue_rules(book: Phrasebook) -> dict[tuple[str, ...], tuple[tuple[Cue, Any], ...]]:
+    """Each cue with its medspaCy ConTextRule."""
+    silence_loguru()
+    with warnings.catch_warnings():
+        # Importing medspacy switches all warnings off for the whole process.
+        warnings.simplefilter("ignore")
+        from medspacy.context import ConTextRule
+    silence_loguru()
+    rule: Any = ConTextRule
+    return {
+        words: tuple(
+            (
+                cue,
+                rule(
+                    " ".join(words),
+                    cue.category.upper(),
+                    direction=_DIRECTIONS[cue.direction],
+                    metadata={"cue": cue},
+                ),
+            )
+            for cue in cues
+        )
+        for words, cues in book.cues.items()
+    }
+
+
+class MedspacyEngine:
+    """medspaCy's target matcher and its matcher of ConText cues: what Engine must equal.
+
+    Built from spacy.blank, so that nothing is downloaded; its sentence splitter is not used.
+    """
 
     def __init__(self, book: Phrasebook) -> None:
         """Build the matchers: a second or two, most of it the import of spaCy."""
@@ -51,7 +135,8 @@ class Engine:
         silence_loguru()
         nlp: Any = spacy.blank("en")
         new_doc: Any = Doc
-        cue_rule: Any = ConTextRule
+        rule: Any = ConTextRule
+        none = rule("none", "NONE", pattern=_NEVER, direction="PSEUDO")
         nlp.tokenizer = lambda text: new_doc(nlp.vocab, words=text.split(" "))
         self._doc: Any = lambda words: new_doc(nlp.vocab, words=list(words))
         self._targets = TargetMatcher(
@@ -65,19 +150,8 @@ class Engine:
             + [TargetRule("none", "TARGET", pattern=_NEVER, metadata={"meanings": ()})]
         )
         self._cues = MedspacyMatcher(nlp, phrase_matcher_attr="ORTH", prune=False)
-        self._cues.add(
-            [
-                cue_rule(
-                    " ".join(words),
-                    cue.category.upper(),
-                    direction=_DIRECTIONS[cue.direction],
-                    metadata={"cue": cue},
-                )
-                for words, cues in book.cues.items()
-                for cue in cues
-            ]
-            + [cue_rule("none", "NONE", pattern=_NEVER, direction="PSEUDO")]
-        )
+        rules = [rule for cues in cue_rules(book).values() for _, rule in cues]
+        self._cues.add([*rules, none])
         self._strings = nlp.vocab.strings
 
     def doc(self, tokens: Tokens) -> Any:

@@ -1,27 +1,25 @@
 """Identities taken out of report texts, before anything else reads them.
 
-A pure function; it logs nothing. What the patient's own headers tell (names, ids, dates) goes
-first, then what has the form of an identity: titled names, dates, phone numbers, mail addresses,
-web addresses, long numbers.
+A pure function; it logs nothing. What the patient's own headers tell (identities.py) goes first,
+then what has the form of an identity: titled names, dates, phone numbers, mail addresses, web
+addresses, long numbers.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import bisect
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.identities import DATE, ID, MONTHS, NAME, known_spans
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
-NAME, ID, DATE, PHONE, MAIL = "[NAME]", "[ID]", "[DATE]", "[PHONE]", "[MAIL]"
+PHONE, MAIL = "[PHONE]", "[MAIL]"
 
-_MONTHS = (
-    ("jan", "january"), ("feb", "february"), ("mar", "march"), ("apr", "april"),
-    ("may", "may"), ("jun", "june"), ("jul", "july"), ("aug", "august"),
-    ("sep", "september"), ("oct", "october"), ("nov", "november"), ("dec", "december"),
-)  # fmt: skip
-_MONTH = "(?:" + "|".join(rf"{short}(?:{full[3:]}|t)?" for short, full in _MONTHS) + r")\.?"
+_MONTH = "(?:" + "|".join(rf"{short}(?:{full[3:]}|t)?" for short, full in MONTHS) + r")\.?"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _PLACEHOLDER = re.compile(r"(\[(?:NAME|ID|DATE|PHONE|MAIL)\])")
 
@@ -45,6 +43,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         NAME,
     ),
+    (
+        re.compile(
+            r"\b(?:[Dd]r|[Pp]rof)\.[ \t]+"
+            r"(?!(?:and|at|by|in|of|on|or|the|to|who|with)\b)[a-z][a-z'\u2019-]{2,}"
+        ),
+        NAME,
+    ),
     (re.compile(r"\b(?:19|20)\d{2}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b"), DATE),
     (re.compile(rf"\b{_DAY}[-/.]{_DAY}[-/.](?:19|20)?\d{{2}}\b"), DATE),
     (
@@ -65,97 +70,92 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
 )  # fmt: skip
 
 
-def scrub(text: str, identities: Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Characters [start, end) of the original, replaced by `placeholder`."""
+
+    start: int
+    end: int
+    placeholder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """A text without identities, and the way back: `cuts` in order, which only the vault keeps."""
+
+    text: str
+    cuts: tuple[Cut, ...]
+
+    def original_span(self, start: int, end: int) -> tuple[int, int]:
+        """Characters of the original behind [start, end) of the text.
+
+        An offset within a placeholder stands for the whole of what was cut.
+        """
+        return self._original(start, last=False), self._original(end, last=True)
+
+    def _original(self, offset: int, *, last: bool) -> int:
+        shift = 0
+        for cut in self.cuts:
+            begin = cut.start + shift
+            stop = begin + len(cut.placeholder)
+            if offset < begin or (offset == begin and last):
+                break
+            if offset < stop or (offset == stop and last):
+                at_start = offset == begin
+                return cut.start if at_start or not last else cut.end
+            shift = stop - cut.end
+        return offset - shift
+
+
+def scrub(text: str, identities: Iterable[str]) -> Scrubbed:
     """Replace identities in a text by placeholders ([NAME], [ID], [DATE], [PHONE], [MAIL]).
 
-    `identities` are names, ids and dates (ISO, or YYYYMMDD) of the report's patient and study.
-    A name is found whole and in its parts of at least three letters, whatever the case, also
-    with a genitive's s; a date in every usual notation. The result does not depend on the order
-    of `identities`, and scrubbing it again changes nothing.
+    `identities` are names, ids, dates (ISO, or YYYYMMDD) and places of the report's patient,
+    study and columns; their order does not matter. Placeholders that a text already holds stay.
     """
-    for pattern, placeholder in _known(identities):
-        text = _replaced(text, pattern, placeholder)
+    taken = _Taken(text)
+    for start, end, placeholder in known_spans(text, identities):
+        taken.add(start, end, placeholder)
     for pattern, placeholder in _PATTERNS:
-        text = _replaced(text, pattern, placeholder)
-    return text
+        for low, high in taken.free():
+            for found in pattern.finditer(text, low, high):
+                taken.add(*found.span(1 if found.re.groups else 0), placeholder)
+    return taken.scrubbed()
 
 
-def _replaced(text: str, pattern: re.Pattern[str], placeholder: str) -> str:
-    """Replace outside placeholders; where a pattern has a group, only the group goes."""
-    pieces = _PLACEHOLDER.split(text)
-    for i in range(0, len(pieces), 2):
-        pieces[i] = pattern.sub(lambda found: _put(found, placeholder), pieces[i])
-    return "".join(pieces)
+class _Taken:
+    """Cuts of a text that do not overlap; what comes first keeps its place."""
 
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._cuts: list[Cut] = []
+        self._starts: list[int] = []
+        for found in _PLACEHOLDER.finditer(text):
+            self.add(*found.span(), found[0])
 
-def _put(found: re.Match[str], placeholder: str) -> str:
-    if not found.re.groups:
-        return placeholder
-    start, end = found.start(1) - found.start(), found.end(1) - found.start()
-    return found[0][:start] + placeholder + found[0][end:]
+    def add(self, start: int, end: int, placeholder: str) -> None:
+        """Take [start, end) unless some of it is taken."""
+        place = bisect.bisect_left(self._starts, start)
+        before = place and self._cuts[place - 1].end > start
+        after = place < len(self._cuts) and self._starts[place] < end
+        if start < end and not before and not after:
+            self._starts.insert(place, start)
+            self._cuts.insert(place, Cut(start, end, placeholder))
 
+    def free(self) -> Iterator[tuple[int, int]]:
+        """Stretches between the cuts, as they are now."""
+        begin = 0
+        for cut in tuple(self._cuts):
+            yield begin, cut.start
+            begin = cut.end
+        yield begin, len(self._text)
 
-def _known(identities: Iterable[str]) -> list[tuple[re.Pattern[str], str]]:
-    """Patterns of what is known of the patient, dates before ids before names, longest first."""
-    dates: set[str] = set()
-    numbers: set[str] = set()
-    names: set[str] = set()
-    for identity in identities:
-        plain = " ".join(identity.replace("^", " ").split())
-        day = _date(plain)
-        if day is not None:
-            dates |= _notations(day)
-        elif any(character.isdigit() for character in plain):
-            if len(plain) >= 4:
-                numbers.add(re.escape(plain))
-        else:
-            names |= _name_forms(plain)
-    made = []
-    for forms, placeholder in ((dates, DATE), (numbers, ID), (names, NAME)):
-        if forms:
-            ordered = sorted(forms, key=lambda form: (-len(form), form))
-            joined = "|".join(ordered)
-            made.append((re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE), placeholder))
-    return made
-
-
-def _name_forms(name: str) -> set[str]:
-    parts = [part for part in re.split(r"[\s,.;=]+", name) if part]
-    forms = {part for part in parts if sum(map(str.isalpha, part)) >= 3}
-    forms |= {half for part in parts for half in part.split("-") if len(half) >= 4}
-    made = {re.escape(form) + r"(?:['\u2019]?s)?" for form in forms}
-    if len(parts) > 1:
-        gap = r"[\s,.^]{1,3}"
-        made.add(gap.join(map(re.escape, parts)))
-        made.add(gap.join(map(re.escape, reversed(parts))))
-    return made
-
-
-def _date(value: str) -> dt.date | None:
-    for form in ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"):
-        try:
-            return dt.datetime.strptime(value, form).replace(tzinfo=dt.UTC).date()
-        except ValueError:
-            continue
-    return None
-
-
-def _notations(day: dt.date) -> set[str]:
-    """Regular expressions for the usual notations of a date."""
-    year, short = f"{day.year:04d}", f"{day.year % 100:02d}"
-    d, m = f"0?{day.day}", f"0?{day.month}"
-    brief, full = _MONTHS[day.month - 1]
-    month = rf"{brief}(?:{full[3:]}|t)?\.?" if full != brief else brief
-    separator = r"\s?[-/.]\s?"
-    years = f"(?:{year}|{short})"
-    ordinal = r"(?:st|nd|rd|th|\.)?"
-    return {
-        f"{year}{day.month:02d}{day.day:02d}",
-        separator.join((year, m, d)),
-        separator.join((d, m, years)),
-        separator.join((m, d, years)),
-        rf"{d}{ordinal}[\s-](?:of\s)?{month},?[\s-]{years}",
-        rf"{month}\s{d}{ordinal},?\s{years}",
-        rf"{d}{ordinal}[\s-](?:of\s)?{month}",
-        rf"{month}\s{d}{ordinal}",
-    }
+    def scrubbed(self) -> Scrubbed:
+        """The text with its cuts made."""
+        pieces: list[str] = []
+        begin = 0
+        for cut in self._cuts:
+            pieces += (self._text[begin : cut.start], cut.placeholder)
+            begin = cut.end
+        pieces.append(self._text[begin:])
+        return Scrubbed("".join(pieces), tuple(self._cuts))

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+ReportKind = Literal["auto", "csv", "parquet", "jsonl", "text", "dicom_sr", "fhir", "hl7"]
+
 
 class ReportSourceConfig(BaseModel):
-    """A file of reports."""
+    """A file of reports, or a folder of such files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: str = Field(default="table", pattern="^table$", description="table: CSV, Parquet, JSONL")
-    path: Path = Field(description="the file")
+    kind: ReportKind = Field(
+        default="auto",
+        description="auto: by suffix (.csv .tsv .parquet .jsonl .txt .dcm .json .hl7)",
+    )
+    path: Path = Field(description="the file or folder")
     name: str = Field(
         default="", description="name in tables and file tokens; default: the file's name"
     )
     columns: dict[str, str] = Field(
         default_factory=dict,
-        description="our name -> column of the file, where the columns are not found by name: "
-        "study_uid, accession, issuer, volume_name, report, findings, impression, technique, "
-        "clinical_information, comparison",
+        description="our name -> column of a table, where the columns are not found by name: "
+        "study_uid, accession, issuer, volume_name, patient_id, report, findings, impression, "
+        "technique, clinical_information, comparison, patient_name, birth_date, issued, addendum",
+    )
+    mapping: Path | None = Field(
+        default=None,
+        description="CSV that maps reports (column report: file name or id; or any link) to "
+        "study_uid, accession or volume_name",
+    )
+    encoding: str | None = Field(
+        default=None,
+        description="encoding of text files, as cp1254; default: UTF-8, what is none in it "
+        "Windows-1252; UTF-16 by its mark; HL7 by MSH-18",
     )
 
     @property

@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity import file_token, keyed_id, link_key
 from fvlm_data.linking import read_joins
+from fvlm_data.reports.llm.client import NoAnswerError
+from fvlm_data.reports.llm.reading import Reading
+from fvlm_data.reports.originals import remember, remembered
 from fvlm_data.reports.reconcile import assessments
 from fvlm_data.reports.scrub import scrub
 from fvlm_data.reports.sources import read_reports
-from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
+from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import vocabulary_sha256
 from schemas import Finding, Input, Link, Quarantined, Report, Sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fvlm_data.reports.config import ParseConfig
+    from fvlm_data.reports.originals import Original
     from fvlm_data.reports.parsed import ParsedReport
-    from fvlm_data.reports.parser import ReportParser
     from fvlm_data.reports.source_config import ReportSourceConfig
     from fvlm_data.reports.sources import ReportRow
     from fvlm_data.stage import Context
 
-STAGE_VERSION = 1
+    Read = Callable[[str], Reading]
+
+STAGE_VERSION = 2
 BATCH_SIZE = 500
+COMMIT_ROWS = 5000
+"""Rows of a report file that are looked at and committed at once: the bound on memory."""
 DISCOVERY = "discover_reports"
 
 
 @dataclass(frozen=True, slots=True)
 class _Offered:
-    """One row of a report file under its ids; tokens of duplicates count on from `.1`."""
+    """One row of a report file under its ids; tokens of duplicates count on from `.1`.
+
+    `file` is the token of its file, `path` the file's path relative to the source.
+    """
 
     report_id: str
     token: str
     fingerprint: str
-    source: str
     file: str
+    path: str
     row: ReportRow
 
 
@@ -58,18 +72,23 @@ def discover_reports(
     counts: Counter[str] = Counter()
     occurrences: Counter[str] = Counter()
     for source in sources:
-        offered = [
-            _offered(context, source, naming, row, occurrences)
-            for row in read_reports(source.path, source.columns)
-        ]
-        _commit_discovery(context, offered)
-        counts["rows"] += len(offered)
+        rows = read_reports(
+            source.path,
+            source.columns,
+            kind=source.kind,
+            mapping=source.mapping,
+            encoding=source.encoding,
+        )
+        while chunk := list(islice(rows, COMMIT_ROWS)):
+            offered = [_offered(context, source, naming, row, occurrences) for row in chunk]
+            _commit_discovery(context, offered)
+            counts["rows"] += len(offered)
     return counts
 
 
 def reports_stage(config: ParseConfig) -> Stage:
     """The stage that scrubs and parses every offered report."""
-    settings = config.model_dump(mode="json")
+    settings = config.key_settings()
 
     def plan(context: Context) -> list[Item]:
         rows = context.store.read(
@@ -92,31 +111,52 @@ def reports_stage(config: ParseConfig) -> Stage:
         ]
 
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        from fvlm_data.reports.parser import ReportParser
-
-        parser = ReportParser(config)
         ids = [item.id for item in items]
-        originals = context.vault.reports(ids)
-        known = _known_identities(context)
-        files = {
-            row["item"]: row["source"]
-            for row in context.store.read_items("inputs", "item", ids, ["item", "source"])
-        }
-        for item in items:
-            source = files.get(item.id, "")
-            identities = known.get(item.id, ())
-            make = partial(_parse, parser, item.id, originals.get(item.id), identities, source)
-            yield guarded(item, make)
+        originals = remembered(context.vault, ids)
+        known = _known_identities(context, ids)
+        rows = context.store.read_items("inputs", "item", ids, ["item", "source"])
+        files = {row["item"]: row["source"] for row in rows}
+
+        def outcome(read: Read, item: Item) -> Outcome:
+            original, source = originals.get(item.id), files.get(item.id, "")
+            identities = known.get(item.id, set())
+            return guarded(item, partial(_parse, read, item.id, original, identities, source))
+
+        yield from _outcomes(config, context, outcome, items)
 
     return Stage(
         "reports", ("reports", "sentences", "findings"), plan, run, BATCH_SIZE, derived=False
     )
 
 
+def _outcomes(
+    config: ParseConfig,
+    context: Context,
+    outcome: Callable[[Read, Item], Outcome],
+    items: Sequence[Item],
+) -> Iterator[Outcome]:
+    """Outcomes by the configured backend; requests to a language model overlap."""
+    from fvlm_data.reports.parser import ReportParser
+
+    parser = ReportParser(config)
+    if config.backend == "rules" or config.llm is None:
+        for item in items:
+            yield outcome(lambda text: Reading(parser.parse(text)), item)
+        return
+    from fvlm_data.reports.llm.reader import LlmReader
+
+    pool = ThreadPoolExecutor(config.llm.concurrency)
+    with closing(LlmReader(config.llm, parser, context.store)) as reader:
+        try:
+            yield from pool.map(partial(outcome, reader.read), items)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def _parse(
-    parser: ReportParser,
+    read: Read,
     report_id: str,
-    original: Mapping[str, str] | None,
+    original: Original | None,
     identities: Iterable[str],
     source: str,
 ) -> Outcome:
@@ -128,14 +168,35 @@ def _parse(
             f"report {report_id}: its text is not in the vault; expected the vault that was used "
             "when the file was read; name it by identity.vault or FVLM_VAULT and read it again",
         )
-    names = sorted(identities)
-    columns = {name: scrub(text, names) for name, text in original.items()}
-    if set(columns) == {"report"}:
-        text = columns["report"]
-        parsed = next(iter(parser.parse_many([text])))
-    else:
-        text, parsed = parser.parse_columns(columns)
-    return Outcome(report_id, _rows(report_id, text, parsed, source))
+    text = scrub(original.text, {*identities, *original.identities}).text
+    try:
+        reading = read(text)
+    except NoAnswerError as error:
+        detail = f"report {report_id}: {error}; the next run asks again"
+        missing = Reject("fault", "no_answer", detail, (source,))
+        return Outcome(report_id, rejects=(missing,), retry=True)
+    rows = _rows(report_id, text, reading.parsed, source)
+    return Outcome(report_id, rows, files=reading.files)
+
+
+def original_span(context: Context, report_id: str, start: int, end: int) -> str:
+    """What stood in the original where [start, end) stands in the stored text.
+
+    Made anew from what the vault keeps, which alone can tell it.
+
+    Raises:
+        StoreError: the vault does not hold the report.
+    """
+    original = remembered(context.vault, [report_id]).get(report_id)
+    if original is None:
+        raise StoreError(
+            f"report {report_id}: not in the vault; expected the vault that was used when its "
+            "file was read; name it by identity.vault or FVLM_VAULT"
+        )
+    identities = _known_identities(context, [report_id]).get(report_id, set())
+    scrubbed = scrub(original.text, {*identities, *original.identities})
+    begin, stop = scrubbed.original_span(start, end)
+    return original.text[begin:stop]
 
 
 def _rows(report_id: str, text: str, parsed: ParsedReport, source: str) -> dict[str, list[Any]]:
@@ -192,9 +253,12 @@ def _offered(
     occurrences: Counter[str],
 ) -> _Offered:
     key = context.vault.key
-    links = sorted(
-        f"{kind}:{link_key(kind, value, issuer, key=key)}" for kind, value, issuer in row.links
-    )
+    file = file_token(key, naming, source.label, row.file)
+    path = f"{source.label}/{row.file}" if source.path.is_dir() else source.label
+    if row.fault is not None and not row.columns:
+        token = keyed_id(key, "r", "row", source.label, row.file, str(row.row))
+        return _Offered(token, token, token, file, path, row)
+    links = sorted(f"{kind}:{value}" for kind, value in _hashed(context, row))
     columns = [f"{name}={text}" for name, text in sorted(row.columns.items())]
     report_id = keyed_id(key, "r", *links, *columns)
     occurrences[report_id] += 1
@@ -202,19 +266,25 @@ def _offered(
     return _Offered(
         report_id=report_id,
         token=f"{report_id}.{number}",
-        fingerprint=keyed_id(key, "r", "content", *columns),
-        source=source.label,
-        file=file_token(key, naming, source.label, source.path.name),
+        fingerprint=keyed_id(key, "r", "content", *columns, "identities", *row.identities),
+        file=file,
+        path=path,
         row=row,
     )
+
+
+def _hashed(context: Context, row: ReportRow) -> set[tuple[str, str]]:
+    """Kind and keyed hash of a row's links."""
+    key = context.vault.key
+    return {(kind, link_key(kind, value, issuer, key=key)) for kind, value, issuer in row.links}
 
 
 def _commit_discovery(context: Context, offered: Sequence[_Offered]) -> None:
     """Originals to the vault first, then links and faults, the inputs rows last."""
     rejected = {one.token: fault for one in offered if (fault := _fault(one)) is not None}
     accepted = [one for one in offered if one.token not in rejected]
-    context.vault.remember_reports({one.report_id: one.row.columns for one in accepted})
-    context.vault.remember_files({one.file: one.source for one in offered})
+    remember(context.vault, {one.report_id: one.row for one in accepted})
+    context.vault.remember_files({one.file: one.path for one in offered})
     links = [link for one in accepted for link in _links(context, one)]
     context.store.replace("links", [one.report_id for one in accepted], links)
     context.store.replace(
@@ -232,7 +302,9 @@ def _commit_discovery(context: Context, offered: Sequence[_Offered]) -> None:
 
 
 def _fault(offered: _Offered) -> Quarantined | None:
-    if not any(text.strip() for text in offered.row.columns.values()):
+    if offered.row.fault is not None:
+        kind, reason, detail = offered.row.fault
+    elif not any(text.strip() for text in offered.row.columns.values()):
         kind, reason, detail = (
             "fault",
             "empty_report",
@@ -278,10 +350,6 @@ def _input(offered: _Offered, *, accepted: bool) -> Input:
 
 
 def _links(context: Context, offered: _Offered) -> list[Link]:
-    hashes = {
-        (kind, link_key(kind, value, issuer, key=context.vault.key))
-        for kind, value, issuer in offered.row.links
-    }
     return [
         Link(
             owner_kind="report",
@@ -290,20 +358,21 @@ def _links(context: Context, offered: _Offered) -> list[Link]:
             value_hash=value,
             stated_by=offered.report_id,
         )
-        for kind, value in sorted(hashes)
+        for kind, value in sorted(_hashed(context, offered.row))
     ]
 
 
-def _known_identities(context: Context) -> dict[str, set[str]]:
-    """What the vault knows of the patients whose studies each report is joined to."""
-    rows = context.store.read("volumes", ["study_id", "patient_id"]).to_pylist()
-    patient_of = {row["study_id"]: row["patient_id"] for row in rows}
-    identities = context.vault.patient_identities(set(patient_of.values()))
-    known: dict[str, set[str]] = defaultdict(set)
-    for report, joined in read_joins(context.store).items():
-        for study in joined.studies:
-            known[report].update(identities.get(patient_of.get(study, ""), ()))
-    return known
+def _known_identities(
+    context: Context, reports: Iterable[str] | None = None
+) -> dict[str, set[str]]:
+    """What the vault knows of the patients whom each report may be about."""
+    joins = read_joins(context.store, reports)
+    patients = {patient for joined in joins.values() for patient in joined.patients}
+    identities = context.vault.patient_identities(patients)
+    return {
+        report: {name for patient in joined.patients for name in identities.get(patient, ())}
+        for report, joined in joins.items()
+    }
 
 
 def _identities_key(context: Context, identities: Iterable[str]) -> str:

@@ -48,7 +48,7 @@ class Tokens:
 
 
 def split(text: str) -> list[tuple[str, int, int]]:
-    """Raw tokens of a text: lower-case word, start, end."""
+    """Raw tokens of a text: word as it stands, start, end."""
     made: list[tuple[str, int, int]] = []
     for found in _TOKEN.finditer(text):
         start, end = found.span()
@@ -57,8 +57,12 @@ def split(text: str) -> list[tuple[str, int, int]]:
             before, after = text[start - 1], text[end]
             if before.isalnum() and after.isalnum():
                 continue
-        made.append((word.lower().replace("\u2019", "'"), start, end))
+        made.append((word, start, end))
     return made
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("\u2019", "'")
 
 
 class Lexicon:
@@ -69,26 +73,26 @@ class Lexicon:
 
         Misspelt words of the `medical` phrases, a part of them, are mended.
         """
-        raw = {word for phrase in phrases for word, _, _ in split(phrase)}
+        raw = {_plain(word) for phrase in phrases for word, _, _ in split(phrase)}
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
-        known = {word for phrase in medical for word, _, _ in split(phrase)}
+        known = {_plain(word) for phrase in medical for word, _, _ in split(phrase)}
         self._near = _deletions(known)
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
 
     def tokens(self, text: str) -> Tokens:
         """Canonical words of a text with their offsets."""
         pieces = split(text)
-        return Tokens(
-            tuple(self.canonical(word) for word, _, _ in pieces),
-            tuple(start for _, start, _ in pieces),
-            tuple(end for _, _, end in pieces),
-        )
+        if not pieces:
+            return Tokens((), (), ())
+        words, starts, ends = zip(*pieces, strict=True)
+        return Tokens(tuple(map(self.canonical, words)), starts, ends)
 
     def phrase(self, phrase: str) -> tuple[str, ...]:
         """Canonical words of a phrase of the vocabulary."""
         return tuple(self.canonical(word) for word, _, _ in split(phrase))
 
     def _canonical(self, word: str) -> str:
+        word = _plain(word)
         if word[0].isdigit():
             return NUMBER
         if not word[0].isalpha():

@@ -235,6 +235,7 @@ def test_every_path_in_the_configuration_is_made_absolute():
         "sources[].path",
         "sources[].mapping",
         "reports[].path",
+        "reports[].mapping",
         "identity.vault",
         "segment.masks",
         "segment.weights",

@@ -47,7 +47,7 @@ LINKS = [
             Joined({}, ("study_uid", "volume_name")),
         ),
         ([("study_uid", "unknown")], Joined({})),
-        ([("patient_id", "doe")], Joined({})),
+        ([("patient_id", "doe")], Joined({}, patients=frozenset({"p1"}))),
         ([("accession", "uid1")], Joined({})),
     ],
     ids=[

@@ -11,7 +11,7 @@ from fvlm_data.pairing.config import PairConfig, SplitFractions
 from fvlm_data.pairing.stage import derive_waiting, pair_stage, split_stage
 from fvlm_data.stage import Context, Stage, pending, retire, settle
 from fvlm_data.vocabulary import load_anatomies
-from schemas import LedgerRow, Quarantined
+from schemas import LedgerRow, Link, Quarantined
 
 
 def run(context: Context, stage: Stage) -> int:
@@ -30,7 +30,10 @@ def rows(context: Context, table: str, *columns: str) -> set[Any]:
 
 def add_report(hand: ModuleType, context: Context, number: int, links: list[Any], **more: Any):
     report = f"r_{number}"
-    context.store.replace("reports", [report], [hand.report(number, **more)])
+    told = more.pop("told", {})
+    row = hand.report(number, **more)
+    context.store.replace("reports", [report], [row])
+    context.vault.remember_reports({report: {"report": row.text, **told}})
     said = hand.sentence(0, "findings", "Liver cyst.", report_id=report, liver="abnormal")
     context.store.replace("sentences", [report], [said])
     context.store.replace("findings", [report], [hand.finding(0, "cyst", report_id=report)])
@@ -72,6 +75,8 @@ def test_study_and_report_meet(hand: ModuleType, two_studies: Context):
 
 
 def test_report_of_two_studies_and_study_of_two_reports(hand: ModuleType, two_studies: Context):
+    volumes = [hand.volume(1, "st_1"), hand.volume(2, "st_1"), hand.volume(3, "st_2")]
+    two_studies.store.replace_all("volumes", volumes)
     add_report(hand, two_studies, 1, [("accession", "acc")])
     add_report(hand, two_studies, 2, [("volume_name", "a_2")])
     run(two_studies, pair_stage(PairConfig()))
@@ -87,6 +92,43 @@ def test_addendum_comes_last(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 2, [("study_uid", "uid1")])
     run(two_studies, pair_stage(PairConfig()))
     assert rows(two_studies, "study_reports", "report_id", "order") == {("r_2", 0), ("r_1", 1)}
+
+
+def test_reports_stand_in_the_order_of_their_time(hand: ModuleType, two_studies: Context):
+    for number, issued, addendum in (
+        (1, "20210306", "1"),
+        (2, "20210305", "1"),
+        (3, "20210307", ""),
+    ):
+        told = {"about issued": issued, "about addendum": addendum}
+        add_report(hand, two_studies, number, [("study_uid", "uid1")], told=told)
+    run(two_studies, pair_stage(PairConfig()))
+    assert rows(two_studies, "study_reports", "report_id", "order") == {
+        ("r_3", 0),
+        ("r_2", 1),
+        ("r_1", 2),
+    }
+
+
+def test_accession_of_two_patients_is_set_aside_unless_the_patient_is_told(
+    hand: ModuleType, two_studies: Context
+):
+    patient = hand.link("patient", "p_2", "patient_id", "doe", "se_3")
+    two_studies.store.replace("links", ["se_3"], [*_links_of(two_studies, "se_3"), patient])
+    add_report(hand, two_studies, 1, [("accession", "acc")])
+    add_report(hand, two_studies, 2, [("accession", "acc"), ("patient_id", "doe")])
+    add_report(hand, two_studies, 3, [("study_uid", "uid1"), ("patient_id", "doe")])
+    run(two_studies, pair_stage(PairConfig()))
+    assert rows(two_studies, "study_reports", "study_id", "report_id") == {("st_2", "r_2")}
+    assert rows(two_studies, "quarantine", "item", "reason") == {
+        ("r_1", "ambiguous_links"),
+        ("r_3", "conflicting_links"),
+    }
+
+
+def _links_of(context: Context, stated_by: str) -> list[Link]:
+    rows_there = context.store.read_items("links", "stated_by", [stated_by])
+    return [Link(**row) for row in rows_there]
 
 
 def test_second_run_has_nothing_to_do_and_a_late_report_only_its_study(

@@ -199,10 +199,3 @@ def test_the_splitter_of_medspacy_is_silenced(parser: ReportParser):
         logger.remove(sink)
     assert parser.parse("Nodule.").sentences
     assert not any("nodule" in line.lower() for line in lines)
-
-
-def test_spacy_keeps_no_word_of_a_report(parser: ReportParser):
-    before = len(parser._engine._strings)
-    parser.parse("Zyxomatous quizzical flumbergasted 4711 nodule in the lung of Erika Mustermann.")
-    assert "mustermann" not in parser._engine._strings
-    assert len(parser._engine._strings) == before

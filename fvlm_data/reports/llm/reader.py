@@ -1,0 +1,101 @@
+"""The reader that asks the model, once for each distinct text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.hashing import content_key
+from fvlm_data.reports.llm.answer import (
+    PROMPT_VERSION,
+    MalformedAnswerError,
+    Verified,
+    applied,
+    messages,
+    schema,
+    verified,
+)
+from fvlm_data.reports.llm.client import LlmClient, NoAnswerError
+from fvlm_data.reports.llm.reading import Reading
+from fvlm_data.reports.records import FindingMention, Verdict
+
+if TYPE_CHECKING:
+    from fvlm_data.reports.llm.config import LlmConfig
+    from fvlm_data.reports.parsed import ParsedReport
+    from fvlm_data.reports.parser import ReportParser
+    from fvlm_data.store import Store
+
+_ASKED_AGAIN = 2
+"""Times that the model is asked where its answer is no JSON of the schema."""
+
+
+class LlmReader:
+    """Reads scrubbed reports through the model; the first answer to a text is kept and used.
+
+    What is kept are offsets and ids, no text.
+    """
+
+    def __init__(
+        self, config: LlmConfig, parser: ReportParser, store: Store, client: LlmClient | None = None
+    ) -> None:
+        """Use `client`, or one of its own for the configured endpoint."""
+        self._model = config.model
+        self._parser = parser
+        self._store = store
+        self._client = client or LlmClient(config)
+        self._parsing = Lock()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def read(self, text: str) -> Reading:
+        """Take one scrubbed report apart.
+
+        Raises:
+            NoAnswerError: the endpoint gives no usable answer.
+            EndpointRefusesError: the endpoint refuses the request as such.
+        """
+        with self._parsing:
+            base = self._parser.parse(text)
+        path = self._path(text)
+        if self._store.exists(path):
+            answer = _unpacked(json.loads(self._store.read_bytes(path)))
+            return Reading(applied(answer, base), answer.refused)
+        answer = self._asked(base) if base.sentences else Verified({}, (), (), Counter())
+        return Reading(applied(answer, base), answer.refused, {path: _packed(answer)})
+
+    def _path(self, text: str) -> str:
+        key = content_key(PROMPT_VERSION, self._model, schema(), text)
+        return f"llm/{key[:2]}/{key}.json"
+
+    def _asked(self, base: ParsedReport) -> Verified:
+        for _ in range(_ASKED_AGAIN):
+            content = self._client.complete(messages(base.sentences), schema())
+            try:
+                return verified(content, base.sentences)
+            except MalformedAnswerError:
+                continue
+        raise NoAnswerError("an answer that is no JSON of the schema, expected one that is")
+
+
+def _packed(answer: Verified) -> bytes:
+    kept: dict[str, Any] = {
+        "anatomies": {str(number): named for number, named in answer.anatomies.items()},
+        "findings": [dataclasses.asdict(mention) for mention in answer.findings],
+        "normal": [dataclasses.asdict(verdict) for verdict in answer.normal],
+        "refused": dict(answer.refused),
+    }
+    return json.dumps(kept, sort_keys=True).encode()
+
+
+def _unpacked(kept: dict[str, Any]) -> Verified:
+    return Verified(
+        {int(number): tuple(named) for number, named in kept["anatomies"].items()},
+        tuple(FindingMention(**mention) for mention in kept["findings"]),
+        tuple(Verdict(**verdict) for verdict in kept["normal"]),
+        Counter(kept["refused"]),
+    )

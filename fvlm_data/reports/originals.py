@@ -1,0 +1,91 @@
+"""Reports as they came: what the vault keeps of each, and nothing else does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.columns import joined_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from fvlm_data.reports.sources import ReportRow
+    from fvlm_data.vault import Vault
+
+_ABOUT = "about "
+"""Before the names of what is no column of text; a section's name holds no blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A report before scrubbing, with what its file tells of patient, time and place.
+
+    `issued` are digits from the year on, none where the time is unknown or has another form.
+    """
+
+    columns: Mapping[str, str]
+    identities: tuple[str, ...] = ()
+    issued: str = ""
+    addendum: bool = False
+    row: int = 0
+
+    @property
+    def text(self) -> str:
+        """One text, with a header before each section where it comes in columns."""
+        if set(self.columns) == {"report"}:
+            return self.columns["report"]
+        return joined_columns(self.columns)
+
+
+def remember(vault: Vault, rows: Mapping[str, ReportRow]) -> None:
+    """Keep reports in the vault, by report id."""
+    vault.remember_reports({report: _packed(row) for report, row in rows.items()})
+
+
+def remembered(vault: Vault, report_ids: Iterable[str]) -> dict[str, Original]:
+    """Reports as they came; unknown ones are left out."""
+    return {report: _unpacked(kept) for report, kept in vault.reports(report_ids).items()}
+
+
+def reading_order(vault: Vault, report_ids: Iterable[str]) -> dict[str, tuple[bool, str, int, str]]:
+    """Sort key of each report: addenda last, then by time, place in the file, id."""
+    known = remembered(vault, report_ids)
+    return {
+        report: (
+            one.addendum or one.text.lstrip(" \t\r\n*#").casefold().startswith("addend"),
+            one.issued,
+            one.row,
+            report,
+        )
+        for report, one in known.items()
+    }
+
+
+def _packed(row: ReportRow) -> dict[str, str]:
+    about = {
+        "identities": "\n".join(" ".join(value.split()) for value in row.identities),
+        "issued": _sortable(row.issued),
+        "addendum": "1" if row.addendum else "",
+        "row": str(row.row),
+    }
+    return {**row.columns, **{_ABOUT + name: value for name, value in about.items()}}
+
+
+def _unpacked(kept: Mapping[str, str]) -> Original:
+    about = {name.removeprefix(_ABOUT): kept[name] for name in kept if name.startswith(_ABOUT)}
+    return Original(
+        columns={name: text for name, text in kept.items() if not name.startswith(_ABOUT)},
+        identities=tuple(filter(None, about.get("identities", "").split("\n"))),
+        issued=about.get("issued", ""),
+        addendum=bool(about.get("addendum")),
+        row=int(about.get("row", "0")),
+    )
+
+
+def _sortable(issued: str) -> str:
+    """Digits of a time that begins with its year: YYYYMMDDhhmmss, what there is of it."""
+    if not re.match(r"(?:19|20)\d{2}(?:[-./]?\d{2}){2}", issued.strip()):
+        return ""
+    return re.sub(r"\D", "", issued)[:14]

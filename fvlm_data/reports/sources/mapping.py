@@ -1,0 +1,84 @@
+"""A mapping file: a table that tells more names of the studies that reports describe."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.reports.sources.layout import LINK_NAMES, OTHER_NAMES, found, row_links
+from fvlm_data.reports.sources.rows import ReportSourceError, cell, file_encoding, sorted_links
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from fvlm_data.reports.sources.rows import Link, ReportRow
+
+NAME_COLUMNS = ("report", "file", "report_file", *OTHER_NAMES["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMapping:
+    """Links by what a row of the mapping shares with a report: its name or one of its links."""
+
+    by_name: Mapping[tuple[str, str], tuple[Link, ...]]
+
+    def added_to(self, row: ReportRow) -> ReportRow:
+        """The report with the links of all rows that name it or share a link with it."""
+        names = [("name", row.name)] + [(kind, value) for kind, value, _ in row.links]
+        more = [link for kind, value in names for link in self.by_name.get((kind, _key(value)), ())]
+        return replace(row, links=sorted_links((*row.links, *more))) if more else row
+
+
+def read_mapping(path: Path) -> LinkMapping:
+    """Read a mapping file: CSV with a column `report` (file name or id) and columns of links.
+
+    Without a column `report` its rows meet the reports by the links that both have.
+
+    Raises:
+        ReportSourceError: the file cannot be read or has not two columns to map by.
+    """
+    import csv
+
+    if not path.is_file():
+        raise ReportSourceError(f"mapping {path}: no such file; expected a CSV file")
+    encoding, errors = file_encoding(path, None)
+    made: dict[tuple[str, str], list[Link]] = defaultdict(list)
+    with path.open(encoding=encoding, errors=errors, newline="") as handle:
+        head = handle.readline()
+        handle.seek(0)
+        rows = csv.DictReader(handle, delimiter=max(",;\t", key=head.count))
+        names = [name.strip() for name in rows.fieldnames or []]
+        rows.fieldnames = names
+        columns = found(names, {}, LINK_NAMES)
+        own = found(names, {}, {"name": NAME_COLUMNS, "issuer": OTHER_NAMES["issuer"]})
+        if len(columns) + ("name" in own) < 2:
+            raise ReportSourceError(
+                f"mapping {path}: its columns are {', '.join(names) or 'none'}; expected report "
+                "(file name or id) and study_uid, accession or volume_name"
+            )
+        for row in rows:
+            _add(made, row, columns, own)
+    return LinkMapping({key: sorted_links(links) for key, links in made.items()})
+
+
+def _add(
+    made: dict[tuple[str, str], list[Link]],
+    row: Mapping[str, Any],
+    columns: Mapping[str, str],
+    own: Mapping[str, str],
+) -> None:
+    links = row_links(columns, row, cell(row.get(own.get("issuer", ""))) or None)
+    name = cell(row.get(own["name"])) if "name" in own else ""
+    keys = [("name", name)] if name else [(kind, value) for kind, value, _ in links]
+    for kind, value in keys:
+        made[kind, _key(value)] += links
+
+
+def _key(value: str) -> str:
+    """A name without folder and without the suffixes that report and volume files have."""
+    plain = value.strip().casefold().replace("\\", "/").rsplit("/", 1)[-1]
+    for suffix in (".nii.gz", ".nii", ".txt", ".dcm", ".json", ".hl7"):
+        plain = plain.removesuffix(suffix)
+    return plain

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fvlm_data.phantom.draws import stream
+from fvlm_data.phantom.patient import draw_patient
+from fvlm_data.phantom.reports import abdomen_text, compose
+from fvlm_data.reports.engine import Engine, MedspacyEngine
+from fvlm_data.reports.phrasebook import phrasebook
+
+if TYPE_CHECKING:
+    from fvlm_data.reports.engine import CueMatch, Match
+
+BOOK = phrasebook()
+WORDS = sorted({word for phrase in (*BOOK.targets, *BOOK.cues) for word in phrase} | {"_", "0"})
+
+
+@pytest.fixture(scope="module")
+def fast() -> Engine:
+    return Engine(BOOK)
+
+
+@pytest.fixture(scope="module")
+def slow() -> MedspacyEngine:
+    return MedspacyEngine(BOOK)
+
+
+def matched(engine: Any, text: str) -> tuple[list[Any], list[Any]]:
+    doc = engine.doc(BOOK.lexicon.tokens(text))
+    targets: list[Match] = engine.targets(doc)
+    cues: list[CueMatch] = engine.cues(doc)
+    return (
+        sorted((one.start, one.end, one.meanings) for one in targets),
+        sorted(
+            (one.start, one.end, one.cue, one.rule.literal, one.rule.category, one.rule.direction)
+            for one in cues
+        ),
+    )
+
+
+def test_tree_finds_what_medspacy_finds_in_reports(fast: Engine, slow: MedspacyEngine):
+    found = 0
+    for index in range(12):
+        patient = draw_patient(20262, index)
+        for study in (study for study in patient.studies if study.has_report):
+            rng = stream(patient.seed, patient.index, 16, study.order)
+            text = abdomen_text(compose(patient, study), rng)
+            assert matched(fast, text) == matched(slow, text)
+            found += len(matched(fast, text)[0])
+    assert found > 300
+
+
+def test_tree_finds_every_phrase(fast: Engine):
+    asked = 0
+    for words, meanings in BOOK.targets.items():
+        tokens = BOOK.lexicon.tokens(" ".join(words))
+        if tokens.words == words:
+            asked += 1
+            whole = [
+                m for m in fast.targets(fast.doc(tokens)) if (m.start, m.end) == (0, len(words))
+            ]
+            assert [m.meanings for m in whole] == [meanings]
+    assert asked > 0.95 * len(BOOK.targets)
+
+
+@settings(max_examples=150, deadline=None)
+@given(words=st.lists(st.sampled_from(WORDS), max_size=14))
+def test_tree_finds_what_medspacy_finds_in_any_words(
+    fast: Engine, slow: MedspacyEngine, words: list[str]
+):
+    text = " ".join(words)
+    assert matched(fast, text) == matched(slow, text)
+
+
+def test_spacy_keeps_no_word_of_a_report(slow: MedspacyEngine):
+    before = len(slow._strings)
+    text = "Zyxomatous quizzical flumbergasted 4711 nodule in the lung of Erika Mustermann."
+    assert matched(slow, text)[0]
+    assert "mustermann" not in slow._strings
+    assert len(slow._strings) == before
