@@ -38,10 +38,12 @@ def main() -> None:
                 rounds = 1 if way in ("discover", "again", "plan") else arguments.rounds
                 runs = [_measured(way, tree, arguments.workers) for _ in range(rounds)]
                 seconds = statistics.median(run["seconds"] for run in runs)
+                cpu = statistics.median(run["cpu_seconds"] for run in runs)
                 memory = max(run["peak_mb"] for run in runs)
                 workers = max(run["peak_worker_mb"] for run in runs)
                 print(
                     f"{way:9} {count:8} files {seconds:8.1f} s {count / seconds:9.0f} files/s, "
+                    f"{cpu:7.1f} s of CPU, "
                     f"peak memory {memory:5.0f} MB, of a worker {workers:5.0f} MB",
                     flush=True,
                 )
@@ -73,6 +75,7 @@ def _run(way: str, tree: Path, workers: int) -> dict[str, float]:
     if way in ("discover", "again", "plan"):
         store = Store.create(tree.with_name(f"{tree.name}.store"))
         context = Context(store, Vault.open(Path(os.environ["FVLM_VAULT"])), "run")
+    before = _cpu_seconds(resource.RUSAGE_SELF)
     started = time.perf_counter()
     if way == "walk":
         for _ in walk(source):
@@ -88,9 +91,17 @@ def _run(way: str, tree: Path, workers: int) -> dict[str, float]:
         discover(context, [source], "token", workers=workers)
     return {
         "seconds": time.perf_counter() - started,
+        "cpu_seconds": _cpu_seconds(resource.RUSAGE_SELF)
+        - before
+        + _cpu_seconds(resource.RUSAGE_CHILDREN),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "peak_worker_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
     }
+
+
+def _cpu_seconds(whose: int) -> float:
+    used = resource.getrusage(whose)
+    return used.ru_utime + used.ru_stime
 
 
 def _make(tree: Path, count: int) -> None:
