@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,18 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.config import IngestConfig
     from fvlm_data.ingest.description import Description
     from fvlm_data.ingest.walk import FoundFile
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was read of a volume file, its geometry proved.
+
+    `image_zyx` is int16 HU, axes (k, j, i); `affine_ras` 4 x 4, voxel (i, j, k, 1) to RAS+ mm.
+    """
+
+    image_zyx: NDArray[np.int16]
+    affine_ras: NDArray[np.float64]
+    rescale_decision: str
 
 
 def probe_file(found: FoundFile, endings: tuple[str, ...], reason: str) -> Probed:
@@ -57,33 +70,28 @@ def refused(file: SourceFile, fault: Fault) -> SeriesResult:
 
 def accepted(
     file: SourceFile,
-    image_zyx: NDArray[np.int16],
-    affine_ras: NDArray[np.float64],
-    rescale_decision: str,
+    loaded: Loaded,
     names: Names,
     description: Description,
     series_id: str,
     key: bytes,
 ) -> SeriesResult:
-    """The result of a file that is a volume, after the checks of its values.
-
-    `image_zyx` is int16 HU, axes (k, j, i); `affine_ras` 4 x 4, voxel (i, j, k, 1) to RAS+ mm.
-    """
-    fault = check_plausible(image_zyx)
+    """The result of a file that is a volume, after the checks of its values."""
+    fault = check_plausible(loaded.image_zyx)
     if fault:
         return refused(file, fault)
-    lengths = np.linalg.norm(affine_ras[:3, :3], axis=0)
+    lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
     patient = patient_id(key, names, series_id)
     with quiet_pydicom():
         dataset = description.dataset()
         facts = header_facts.facts(dataset, patient, key)
         identities = header_facts.identities(dataset)
     decoded = Decoded(
-        image_zyx=image_zyx,
+        image_zyx=loaded.image_zyx,
         spacing_mm=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
-        affine_ras=affine_ras,
+        affine_ras=loaded.affine_ras,
         source_files=(file.token,),
-        rescale_decision=rescale_decision,
+        rescale_decision=loaded.rescale_decision,
         names=(names,),
         facts=facts,
     )

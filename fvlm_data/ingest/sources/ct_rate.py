@@ -20,6 +20,7 @@ from fvlm_data.ingest.probe import NIFTI_ENDINGS
 from fvlm_data.ingest.sources.kind import Kind
 from fvlm_data.ingest.sources.nifti import load
 from fvlm_data.ingest.volume_file import (
+    Loaded,
     accepted,
     gone,
     probe_file,
@@ -79,7 +80,6 @@ def read(
     made = loaded if isinstance(loaded, Fault) else _made(*loaded, description, config)
     if isinstance(made, Fault):
         return refused(file, made)
-    volume_hu, affine_ras, decision = made
     study = f"{parts['patient']}_{parts['scan']}"
     names = Names(
         study_uid=study,
@@ -87,8 +87,7 @@ def read(
         volume_name=name,
         study_named_by=(f"{study}_1",),  # the reports CSV names each scan by this one
     )
-    image_zyx = np.ascontiguousarray(volume_hu.T)
-    return accepted(file, image_zyx, affine_ras, decision, names, description, series_id, key)
+    return accepted(file, made, names, description, series_id, key)
 
 
 def _made(
@@ -96,8 +95,8 @@ def _made(
     stated: NDArray[np.float64] | Fault,
     description: Description,
     config: IngestConfig,
-) -> tuple[NDArray[np.int16], NDArray[np.float64], str] | Fault:
-    """HU (i, j, k), affine and decision; `stated` is the affine of the file's header."""
+) -> Loaded | Fault:
+    """HU, affine and decision of `values` (i, j, k); `stated` is the affine of the header."""
     rescale = _rescale(description)
     decision = decide(values, rescale)
     if isinstance(decision, Fault):
@@ -105,11 +104,12 @@ def _made(
     hu = to_int16(_rescaled(values, rescale) if decision == BY_METADATA and rescale else values)
     if isinstance(hu, Fault):
         return hu
+    image_zyx = np.ascontiguousarray(hu.T)
     by_metadata = _grid(description, values.shape, config)
     if decision == BY_METADATA:
         if isinstance(by_metadata, Fault):
             return by_metadata
-        return hu, by_metadata.affine_ras, decision
+        return Loaded(image_zyx, by_metadata.affine_ras, decision)
     if isinstance(stated, Fault):
         return stated
     if isinstance(by_metadata, Grid):
@@ -122,7 +122,7 @@ def _made(
                 f"by {off:.0%} (version 1), expected at most {SPACING_AGREES:.0%}; take file and "
                 "CSV of one version",
             )
-    return hu, stated, decision
+    return Loaded(image_zyx, stated, decision)
 
 
 def decide(values: NDArray[Any], rescale: tuple[float, float] | None) -> str | Fault:

@@ -16,6 +16,7 @@ from fvlm_data.ingest.opener import is_there, opened
 from fvlm_data.ingest.probe import NIFTI_ENDINGS, Aside, Probed
 from fvlm_data.ingest.sources.kind import Kind
 from fvlm_data.ingest.volume_file import (
+    Loaded,
     accepted,
     gone,
     probe_file,
@@ -107,8 +108,8 @@ def read(
         accession=description.get("AccessionNumber"),
         volume_name=volume_name(file),
     )
-    image_zyx = np.ascontiguousarray(volume_hu.T)
-    return accepted(file, image_zyx, affine_ras, "already_hu", names, description, series_id, key)
+    made = Loaded(np.ascontiguousarray(volume_hu.T), affine_ras, "already_hu")
+    return accepted(file, made, names, description, series_id, key)
 
 
 def load(

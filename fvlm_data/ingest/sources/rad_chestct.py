@@ -21,6 +21,7 @@ from fvlm_data.ingest.names import Names
 from fvlm_data.ingest.opener import is_there, opened
 from fvlm_data.ingest.sources.kind import Kind
 from fvlm_data.ingest.volume_file import (
+    Loaded,
     accepted,
     gone,
     probe_file,
@@ -79,7 +80,8 @@ def read(
     )
     # left, back and down are the negative directions of RAS+
     affine_ras = np.diag([-spacing_mm, -spacing_mm, -spacing_mm, 1.0])
-    return accepted(file, values, affine_ras, "already_hu", names, description, series_id, key)
+    made = Loaded(values, affine_ras, "already_hu")
+    return accepted(file, made, names, description, series_id, key)
 
 
 def prove_spacing(shape: tuple[int, ...], description: Description) -> float | Fault:
