@@ -126,7 +126,7 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
         tuple(sides),
         *(_of_kind(matches, kind) for kind in ("severity", "change", "count")),
     )
-    attachment = Attachment(role, clauses, mentions)
+    attachment = Attachment(words, role, clauses, mentions)
     measured = sizes_mm(
         text,
         tokens,

@@ -126,9 +126,14 @@ class Attachment:
     """Finds the anatomies that a head (a finding or a verdict) of a sentence is about."""
 
     def __init__(
-        self, role: Sequence[int], clauses: Sequence[int], mentions: Sequence[AnatomyMention]
+        self,
+        words: Sequence[str],
+        role: Sequence[int],
+        clauses: Sequence[int],
+        mentions: Sequence[AnatomyMention],
     ) -> None:
-        """Take the roles and clause numbers of tokens, and the mentions in order."""
+        """Take words, roles and clause numbers of tokens, and the mentions in order."""
+        self._words = words
         self._role = role
         self._clauses = clauses
         self._mentions = mentions
@@ -147,6 +152,7 @@ class Attachment:
             tuple(within),
             self._right_before(before, start),
             self._after_preposition(after, end),
+            self._after_passive(after, end),
             self._right_after(after, end),
             self._chain(before[-1]) if before else (),
             self._chain(after[0]) if after else (),
@@ -196,6 +202,18 @@ class Attachment:
             return ()
         first = min(i for i, role in enumerate(between) if role in (PREPOSITION, OF))
         if HEAD in between[first:] or (HEAD in between[:first] and JOINT not in between[:first]):
+            return ()
+        return self._chain_right(after[0])
+
+    def _after_passive(self, after: Sequence[int], end: int) -> tuple[int, ...]:
+        """As in "in the organs shown, no mass was detected in the liver and spleen"."""
+        if not after:
+            return ()
+        first = self._mentions[after[0]].start
+        verbs = [i for i in range(end, first) if self._role[i] == VERB]
+        if not verbs or self._words[verbs[-1] + 1] not in ("in", "within"):
+            return ()
+        if HEAD in self._role[verbs[0] : first] or JOINT in self._role[verbs[0] : first]:
             return ()
         return self._chain_right(after[0])
 
