@@ -21,6 +21,7 @@ from fvlm_data.reports.anatomy import (
 from fvlm_data.reports.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.clauses import clause_bounds
 from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of, sizes_mm
+from fvlm_data.reports.sites import HeadSpan, meant, observed, side_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +41,6 @@ _PLACES = frozenset({
 _NUMBERS = frozenset({"0"})
 _DENIALS = frozenset({"no", "not", "without"})
 _HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
-_WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
-"""Anatomies that give way to a later candidate which knows the observation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +79,6 @@ class Analysis:
     anatomies: tuple[str, ...]
     side: Laterality | None
     carries: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """A head before its status is known, in tokens."""
-
-    start: int
-    end: int
-    kind: str
-    terms: tuple[str, ...] = ()
-    abnormal: bool = False
-    observation: bool = False
 
 
 def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
@@ -147,7 +134,7 @@ class _Sentence:
     clauses: tuple[int, ...]
     roles: tuple[int, ...]
     mentions: tuple[AnatomyMention, ...]
-    spans: tuple[_Span, ...]
+    spans: tuple[HeadSpan, ...]
     sides: tuple[tuple[int, int, Laterality], ...]
     severities: tuple[Match, ...]
     changes: tuple[Match, ...]
@@ -204,7 +191,7 @@ def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
     )
 
 
-def _head_spans(matches: Sequence[Match]) -> list[_Span]:
+def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
     """Findings, observations and verdicts, the longest where they overlap.
 
     Of one phrase's meanings a finding comes before an observation, that before a verdict.
@@ -217,14 +204,16 @@ def _head_spans(matches: Sequence[Match]) -> list[_Span]:
             kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds
         )
         made.append(
-            _Span(match.start, match.end, kind, terms, "abnormal" in kinds, "observation" in kinds)
+            HeadSpan(
+                match.start, match.end, kind, terms, "abnormal" in kinds, "observation" in kinds
+            )
         )
     return sorted(made, key=lambda span: (span.start, span.end))
 
 
 def _without_false_absences(
-    spans: Sequence[_Span], words: Sequence[str], book: Phrasebook
-) -> list[_Span]:
+    spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> list[HeadSpan]:
     """Leave out what only looks like a missing organ.
 
     An organ is said to be gone where it stands alone: not in "no gallbladder calculus", nor in
@@ -240,7 +229,7 @@ def _without_false_absences(
 
 
 def _follows_word(
-    span: _Span, spans: Sequence[_Span], words: Sequence[str], book: Phrasebook
+    span: HeadSpan, spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
 ) -> bool:
     """Whether an organ belongs to something before it."""
     before = words[span.start - 2 : span.start] if span.start > 1 else words[: span.start]
@@ -251,7 +240,7 @@ def _follows_word(
     )
 
 
-def _precedes_word(span: _Span, words: Sequence[str], book: Phrasebook) -> bool:
+def _precedes_word(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
     """Whether "no gallbladder" goes on with what the gallbladder has not."""
     if words[span.start] != "no" or span.end == len(words):
         return False
@@ -260,7 +249,7 @@ def _precedes_word(span: _Span, words: Sequence[str], book: Phrasebook) -> bool:
 
 
 def _head(
-    span: _Span,
+    span: HeadSpan,
     status: Status,
     sentence: _Sentence,
     attachment: Attachment,
@@ -270,7 +259,7 @@ def _head(
     tokens = sentence.tokens
     steps = attachment.of(span.start, span.end)
     words = " ".join(tokens.words[span.start : span.end])
-    about, terms = _meant(span, words, steps, book)
+    about, terms = meant(span, words, steps, book)
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
@@ -285,7 +274,7 @@ def _head(
             (
                 term,
                 anatomy,
-                elsewhere or _side_at(about, book.terms[term].sites or (anatomy,)) or said,
+                elsewhere or side_at(about, book.terms[term].sites or (anatomy,)) or said,
             )
             for term, anatomy in terms
         ),
@@ -302,7 +291,7 @@ def _head(
 
 
 def _told_elsewhere(
-    span: _Span, about: Sequence[AnatomyMention], sentence: _Sentence
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: _Sentence
 ) -> Laterality | None:
     """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
     clause = sentence.clauses[span.start]
@@ -328,40 +317,8 @@ def _location(about: Sequence[AnatomyMention], sentence: _Sentence) -> tuple[int
     return tokens.starts[first], tokens.ends[past - 1]
 
 
-def _meant(
-    span: _Span, words: str, steps: Sequence[tuple[AnatomyMention, ...]], book: Phrasebook
-) -> tuple[tuple[AnatomyMention, ...], tuple[tuple[str, str], ...]]:
-    """Mentions that a head is about, and findings (id, anatomy) that it is there.
-
-    A phrase that names a finding by itself and another one by its site ("lymphoma", of the
-    spleen) is the latter where it can be.
-    """
-    if span.observation:
-        about = _about(steps, words, book)
-        terms = observed(words, [site for m in about for site in m.sites], book)
-        if terms or span.kind == "observation":
-            return about, terms
-    if span.kind != "finding":
-        return _about(steps, None, book), ()
-    about = _about_finding(span, steps, book)
-    return about, tuple(
-        (term, anatomy) for term in span.terms for anatomy in _lies_in(term, about, book)
-    )
-
-
-def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tuple[str, ...]:
-    """Anatomies that a finding named outright makes abnormal."""
-    entry = book.terms[term]
-    if entry.at_site:
-        sites = {site.split(".")[0] for site in entry.sites}
-        named = [a for m in about for a in m.anatomies if not sites or a in sites]
-        if named:
-            return tuple(dict.fromkeys(named))
-    return (entry.anatomy,)
-
-
 def _shared(
-    span: _Span, sentence: _Sentence, attachment: Attachment, book: Phrasebook
+    span: HeadSpan, sentence: _Sentence, attachment: Attachment, book: Phrasebook
 ) -> tuple[tuple[str, str], ...]:
     """What anatomies listed before a finding share with it ("pericardial, pleural effusion")."""
     first = next((m for m in sentence.mentions if m.start == span.start and m.end < span.end), None)
@@ -370,57 +327,6 @@ def _shared(
     tail = " ".join(sentence.tokens.words[first.end : span.end])
     listed = attachment.listed_before(first)
     return observed(tail, [site for mention in listed for site in mention.sites], book)
-
-
-def _side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality | None:
-    """Side of those mentions that are at the given sites."""
-    anatomies = {site.split(".")[0] for site in sites}
-    return joined([mention.side for mention in about if anatomies & set(mention.anatomies)])
-
-
-def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[str, str], ...]:
-    """Findings (id, anatomy) that an observation is at the given sites, parts before wholes."""
-    made: dict[str, str] = {}
-    for site in sites:
-        found = book.observed_at.get((words, site)) or (
-            book.observed_at.get((words, site.split(".")[0]), ()) if "." in site else ()
-        )
-        for term in found:
-            made[term] = (
-                site.split(".")[0] if book.terms[term].at_site else book.terms[term].anatomy
-            )
-    return tuple(made.items())
-
-
-def _about(
-    steps: Sequence[tuple[AnatomyMention, ...]], words: str | None, book: Phrasebook
-) -> tuple[AnatomyMention, ...]:
-    """The first candidates, unless they are weak and later ones know the observation."""
-    if not steps:
-        return ()
-    if words is not None:
-        for step in steps:
-            if observed(words, [site for m in step for site in m.sites], book):
-                return step
-            if not all(a in _WEAK for m in step for a in m.anatomies):
-                break
-    return steps[0]
-
-
-def _about_finding(
-    span: _Span, steps: Sequence[tuple[AnatomyMention, ...]], book: Phrasebook
-) -> tuple[AnatomyMention, ...]:
-    """Mentions of the finding's own anatomy that it is attached to; they tell its side."""
-    own = {site.split(".")[0] for t in span.terms for site in (book.terms[t].sites or ())}
-    own |= {book.terms[term].anatomy for term in span.terms}
-    anywhere = any(book.terms[t].at_site and not book.terms[t].sites for t in span.terms)
-    if anywhere and steps:
-        return steps[0]
-    for step in steps[:4]:
-        kept = tuple(m for m in step if own & set(m.anatomies))
-        if kept:
-            return kept
-    return ()
 
 
 def _summed(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.analysis import Analysis, Head, analyse, assert_target, observed
+from fvlm_data.reports.analysis import Analysis, Head, analyse, assert_target
 from fvlm_data.reports.columns import joined_columns
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.engine import Engine
@@ -20,6 +20,7 @@ from fvlm_data.reports.records import (
 )
 from fvlm_data.reports.sections import section_headers, sections_of, sub_headers
 from fvlm_data.reports.sentences import sentence_spans
+from fvlm_data.reports.sites import observed
 from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:
