@@ -262,7 +262,11 @@ class Attachment:
         if self._clauses[left.start] != self._clauses[right.start]:
             return False
         between = self._role[left.end : right.start]
-        return len(between) <= _LISTED and all(role in (JOINT, OF, OTHER) for role in between)
+        return len(between) <= _LISTED and all(
+            role in (JOINT, OF, OTHER)
+            or (role == PREPOSITION and place > 0 and between[place - 1] == JOINT)
+            for place, role in enumerate(between)
+        )
 
     def _is_adjective(self, i: int) -> bool:
         """Whether a mention belongs to the head right behind it ("and splenic calcification")."""
