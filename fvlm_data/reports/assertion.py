@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.clauses import parentheses
@@ -78,16 +79,14 @@ def statuses(
     """Status of each target, in order, by medspaCy's ConText graph over clause scopes."""
     if not cues or not targets:
         return ["present"] * len(targets)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from medspacy.context.context_graph import ConTextGraph
+    new_graph, _ = _context_classes()
     inside = parentheses(words)
     modifiers = [
         _modifier(cue, _scope(cue, words, clauses, inside))
         for cue in cues
         if cue.cue.direction != "pseudo"
     ]
-    graph = ConTextGraph(targets=list(targets), modifiers=modifiers)
+    graph = new_graph(targets=list(targets), modifiers=modifiers)
     graph.update_scopes()
     graph.apply_modifiers()
     found: dict[int, set[str]] = {}
@@ -101,9 +100,18 @@ def _status(categories: set[str]) -> Status:
 
 
 def _modifier(cue: CueMatch, scope: tuple[int, int]) -> Any:
-    from medspacy.context.context_modifier import ConTextModifier
+    _, new_modifier = _context_classes()
+    return new_modifier(cue.rule, cue.start, cue.end, None, scope[0], scope[1])
 
-    return ConTextModifier(cue.rule, cue.start, cue.end, None, scope[0], scope[1])
+
+@cache
+def _context_classes() -> tuple[Any, Any]:
+    """medspaCy's graph and modifier, imported once: its import changes the warning filters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from medspacy.context.context_graph import ConTextGraph
+        from medspacy.context.context_modifier import ConTextModifier
+    return ConTextGraph, ConTextModifier
 
 
 def _scope(
