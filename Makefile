@@ -44,6 +44,7 @@ check: lint test
 bench: install
 	$(BIN)/python bench/phantom_baseline.py --patients 400 --seed 7
 	$(BIN)/python bench/discovery.py --files 100000 --workers 2
+	$(BIN)/python bench/reports.py --patients 200 --distinct 0.24
 
 clean:
 	rm -rf $(VENV) demo build *.egg-info

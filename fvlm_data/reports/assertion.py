@@ -106,7 +106,7 @@ def _modifier(cue: CueMatch, scope: tuple[int, int]) -> Any:
 
 @cache
 def _context_classes() -> tuple[Any, Any]:
-    """medspaCy's graph and modifier, imported once: its import changes the warning filters."""
+    """MedspaCy's graph and modifier, imported once: its import changes the warning filters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from medspacy.context.context_graph import ConTextGraph
