@@ -24,3 +24,7 @@ def _check_neighbours() -> None:
 
 
 _check_neighbours()
+
+from fvlm_data.telemetry import switch_telemetry_off  # noqa: E402
+
+switch_telemetry_off()

@@ -10,15 +10,6 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-TELEMETRY_OFF = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
-}
-"""Environment of every process that imports Prefect; prefect.yaml and compose repeat it."""
-
 _HERE = Path(__file__).resolve().parent.parent
 
 
@@ -38,7 +29,8 @@ def _check_neighbours() -> None:
             )
 
 
-os.environ.update(TELEMETRY_OFF)
 # A temporary server takes 15-25 s to start on two cores; Prefect gives up after 20 s.
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 _check_neighbours()
+
+from fvlm_data.telemetry import TELEMETRY_OFF as TELEMETRY_OFF  # noqa: E402  # checked first

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fvlm_data.ingest import header as header_facts
+from fvlm_data.ingest.burned_in import check_text
 from fvlm_data.ingest.dicom_tags import quiet_pydicom, text
 from fvlm_data.ingest.geometry import Fault, Grid
 from fvlm_data.ingest.grouping import Stack, stacks
@@ -151,7 +152,7 @@ def _image(dataset: Dataset, header: SliceHeader) -> NDArray[np.int16] | Fault:
             f"image of {pixels.shape[0]} x {pixels.shape[-1]} pixels, the header states "
             f"{expected[0]} x {expected[1]}",
         )
-    return to_hu(pixels, header.stored)
+    return check_text(pixels) or to_hu(pixels, header.stored)
 
 
 def decode(dataset: Dataset) -> NDArray[Any] | Fault:

@@ -1,0 +1,23 @@
+"""Telemetry of dependencies: off, before any of them is imported."""
+
+from __future__ import annotations
+
+import os
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+}
+"""Environment of every process of ours; prefect.yaml and compose repeat what Prefect reads.
+
+TotalSegmentator has no such variable: its sending function is taken out where it is loaded.
+"""
+
+
+def switch_telemetry_off() -> None:
+    """Set the variables in this process, and so in those that it starts."""
+    os.environ.update(TELEMETRY_OFF)
