@@ -63,6 +63,11 @@ class ShardConfig(BaseModel):
     hu_window: tuple[Hu, Hu] = Field(
         default=(-1150, 350), description="intensities are clipped to [low, high], in HU"
     )
+    faces: Literal["remove", "refuse", "keep"] = Field(
+        default="remove",
+        description="the part of a volume that shows a head: remove makes the mask's class face "
+        "air and refuses where there is none, refuse sets the sample aside, keep does nothing",
+    )
     keep_states: tuple[State, ...] = Field(
         default=("abnormal", "normal_stated", "not_mentioned"),
         min_length=1,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STAGE_VERSION = 1
 
+KEY_VOLUME_COLUMNS = ("content_sha256", "affine_ras", "body_region_header")
 DEMOGRAPHICS = ("age_years", "sex", "manufacturer", "kernel")
 TEXT_COLUMNS = ("study_id", "anatomy", "text", "state", "signature", "findings", "labels")
 KEY_MASK_COLUMNS = ("task", "class_system", "class_name", "class_value", "content_sha256")
@@ -55,7 +56,7 @@ def plan(config: ShardConfig, context: Context) -> list[Item]:
     volumes = {
         row["volume_id"]: row
         for row in context.store.read(
-            "volumes", ["volume_id", "content_sha256", "affine_ras", *DEMOGRAPHICS]
+            "volumes", ["volume_id", *KEY_VOLUME_COLUMNS, *DEMOGRAPHICS]
         ).to_pylist()
     }
     masks: dict[str, list[list[Any]]] = defaultdict(list)
@@ -72,7 +73,7 @@ def plan(config: ShardConfig, context: Context) -> list[Item]:
             place.sample_id,
             content_key(
                 settings,
-                [volumes[place.volume_id][name] for name in ("content_sha256", "affine_ras")],
+                [volumes[place.volume_id][name] for name in KEY_VOLUME_COLUMNS],
                 sorted(masks[place.volume_id]),
                 [tables[system] for system in _systems({"": masks[place.volume_id]})],
                 text_keys[place.study_id],

@@ -15,10 +15,10 @@ from fvlm_data.hashing import array_sha256
 from fvlm_data.identity import keyed_id
 from fvlm_data.segment.merge import merge_labels
 from fvlm_data.segment.nifti import NiftiError, read_nifti
-from fvlm_data.shards import folder, inputs
+from fvlm_data.shards import faces, folder, inputs
 from fvlm_data.shards.preprocess import prepare
 from fvlm_data.shards.writer import spool, write_shard
-from fvlm_data.stage import Outcome, Stage, guarded, reject
+from fvlm_data.stage import Outcome, Reject, Stage, guarded, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -130,12 +130,18 @@ def _prepared(
             retry=True,
         )
     try:
-        image, label = _load(context.store, known, config)
+        image, maps = _load(context.store, known)
     except _UnreadableError as error:
         return replace(reject(item.id, "fault", error.reason, str(error)), retry=True)
     affine = np.array(known.volume["affine_ras"], np.float64).reshape(4, 4)
-    prepared = prepare(image, label, affine, config)
-    del image, label
+    face = faces.class_mask(maps, faces.FACE) if config.faces == "remove" else None
+    if face is not None:
+        image = faces.without_face(image, face, known.volume["spacing_mm"])
+    prepared = prepare(image, merge_labels(maps, config.anatomies), affine, config)
+    del image
+    visible = None if prepared is None else _face_left(known, maps, affine, prepared, config)
+    if visible is not None:
+        return Outcome(item.id, rejects=(visible,))
     row = _row(known, prepared, config) if prepared is not None else None
     if prepared is None or row is None:
         return reject(
@@ -151,8 +157,36 @@ def _prepared(
     return Outcome(item.id, rows={"samples": [row]})
 
 
-def _load(store: Store, known: SampleInputs, config: ShardConfig) -> tuple[Array, Array]:
-    """Image (HU) and merged label map on the volume's grid (i, j, k).
+def _face_left(
+    known: SampleInputs,
+    maps: faces.Maps,
+    affine_ras: Array,
+    prepared: PreparedSample,
+    config: ShardConfig,
+) -> Reject | None:
+    """Refuse a sample whose part of the volume may still show a face."""
+    if config.faces == "keep":
+        return None
+    removed = config.faces == "remove" and faces.class_mask(maps, faces.FACE) is not None
+    if removed:
+        return None
+    head = faces.class_mask(maps, faces.HEAD)
+    by_mask = head is not None and faces.within(head, affine_ras, prepared)
+    if not by_mask and known.volume["body_region_header"] not in faces.HEAD_REGIONS:
+        return None
+    seen = "its mask shows" if by_mask else "its header (BodyPartExamined) names"
+    if config.faces == "refuse":
+        detail = f"Sample {known.place.sample_id}: {seen} a head, and shard.faces is refuse"
+        return Reject("out_of_scope", "face_visible", detail)
+    detail = (
+        f"Sample {known.place.sample_id}: {seen} a head, and no mask has the class face to remove "
+        "it by; add a mask with it, or set shard.faces to keep where faces are gone already"
+    )
+    return Reject("fault", "face_not_segmented", detail)
+
+
+def _load(store: Store, known: SampleInputs) -> tuple[Array, faces.Maps]:
+    """Image (HU) and label maps of classes on the volume's grid (i, j, k).
 
     Raises:
         _UnreadableError: a file is missing, damaged or on another grid.
@@ -170,7 +204,7 @@ def _load(store: Store, known: SampleInputs, config: ShardConfig) -> tuple[Array
                 str(rows[0]["class_system"]),
             )
         )
-    return image, merge_labels(maps, config.anatomies)
+    return image, maps
 
 
 def _read(store: Store, path: str, what: str, shape: tuple[int, ...]) -> Array:
