@@ -84,7 +84,7 @@ def ingest(
     """Take images into a store: geometry and HU proved or set aside with reason."""
     with one_sentence():
         entry = _source_entry(source, kind, mapping)
-        _run(["ingest"], store, config, overrides, {"sources": [entry]}, as_json=as_json)
+        _run(["ingest", "select"], store, config, overrides, {"sources": [entry]}, as_json=as_json)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fvlm_data.errors import ConfigError
 from fvlm_data.identity import IdentityConfig
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
+from fvlm_data.ingest.selection import SelectConfig
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.source_config import ReportSourceConfig
@@ -69,6 +70,7 @@ class Config(BaseModel):
     )
     identity: IdentityConfig = Field(default=IdentityConfig(), description="secrets and names")
     ingest: IngestConfig = Field(default=IngestConfig(), description="from images to volumes")
+    select: SelectConfig = Field(default=SelectConfig(), description="choice of reconstructions")
     segment: SegmentConfig = Field(default=SegmentConfig(), description="anatomies in volumes")
     parse: ParseConfig = Field(default=ParseConfig(), description="from reports to sentences")
     pair: PairConfig = Field(default=PairConfig(), description="texts and states of anatomies")

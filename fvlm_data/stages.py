@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fvlm_data.config import Config
     from fvlm_data.stage import Stage
 
-STAGES = ("ingest", "segment", "reports", "split", "pair", "shard")
+STAGES = ("ingest", "select", "segment", "reports", "split", "pair", "shard")
 
 
 def build_stage(name: str, config: Config) -> Stage:
@@ -25,6 +25,10 @@ def build_stage(name: str, config: Config) -> Stage:
         from fvlm_data.ingest.stage import ingest_stage
 
         return ingest_stage(config.ingest, config.sources)
+    if name == "select":
+        from fvlm_data.ingest.select_stage import select_stage
+
+        return select_stage(config.select)
     if name == "segment":
         from fvlm_data.segment.stage import segment_stage
 

@@ -71,23 +71,32 @@ def _files(store: Store) -> Check:
     offered = _column(store, "inputs", "token", [("kind", "=", "file")])
     accepted = [token for files in _column(store, "volumes", "source_files") for token in files]
     aside = [
-        token for row in _set_aside(store, "discover", "ingest") for token in row["source_files"]
+        token
+        for row in _set_aside(store, "discover", "ingest", "select")
+        for token in row["source_files"]
     ]
     return _partition("files", set(offered), accepted, aside, [])
 
 
 def _series(store: Store) -> Check:
-    offered = set(_column(store, "inputs", "item", [("kind", "=", "file")])) - {None}
+    rows = store.read("inputs", ["item", "token"], [("kind", "=", "file")]).to_pylist()
+    series_of = {row["token"]: row["item"] for row in rows}
+    offered = set(series_of.values()) - {None}
     accepted = set(_column(store, "volumes", "series_id"))
-    aside = {row["item"] for row in _set_aside(store, "ingest")} - accepted
+    aside = {row["item"] for row in _set_aside(store, "ingest")}
+    for row in _set_aside(store, "select"):
+        aside.update(series_of.get(token, token) for token in row["source_files"])
+    aside -= accepted
     return _partition("series", offered, accepted, aside, [])
 
 
 def _studies(store: Store) -> Check:
-    offered = set(_column(store, "volumes", "study_id"))
+    taken = set(_column(store, "volumes", "study_id"))
+    offered = taken.union(_column(store, "candidates", "study_id"))
     waiting = set(_waiting(store, "study"))
     accepted = set(_column(store, "study_reports", "study_id")) - waiting
-    aside = {row["item"] for row in _set_aside(store, "pair")} & offered
+    aside = {row["item"] for row in _set_aside(store, "pair")} & taken
+    aside |= {row["item"] for row in _set_aside(store, "select")} - taken
     return _partition("studies", offered, accepted, aside, waiting)
 
 
@@ -156,7 +165,8 @@ def _leaks(store: Store) -> Check:
 
 
 def _present(store: Store) -> Check:
-    wanted = {*_column(store, "volumes", "path"), *_column(store, "masks", "path")}
+    tables = ("candidates", "volumes", "masks")
+    wanted = {path for table in tables for path in _column(store, table, "path")}
     for row in store.read("samples", ["split", "shard"]).to_pylist():
         wanted.add(f"shards/{row['split']}/{row['shard']}.parquet")
     there = {path for folder in ("volumes", "masks", "shards") for path in store.files(folder)}

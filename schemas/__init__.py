@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schemas import (
     anatomy_texts,
+    candidates,
     findings,
     inputs,
     ledger,
@@ -43,6 +44,7 @@ TABLES: dict[str, Table] = {
     module.TABLE.name: module.TABLE
     for module in (
         inputs,
+        candidates,
         volumes,
         volume_checks,
         links,

@@ -44,9 +44,17 @@ class Volume:
         str | None, Column(STRING, "BodyPartExamined, allow-listed", nullable=True)
     ]
     contrast_header: Annotated[
-        str | None, Column(STRING, "contrast named in the header: yes or no", nullable=True)
+        str | None,
+        Column(
+            STRING,
+            "contrast told by the header: no, yes, or arterial, portal_venous, delayed",
+            nullable=True,
+        ),
     ]
     kernel: Annotated[str | None, Column(STRING, "convolution kernel", nullable=True)]
+    series_description: Annotated[
+        str | None, Column(STRING, "allow-listed words of the description", nullable=True)
+    ] = None
     manufacturer: Annotated[str | None, Column(STRING, "manufacturer", nullable=True)]
     acquired_on: Annotated[
         str | None,
@@ -60,4 +68,4 @@ class Volume:
     sex: Annotated[str | None, Column(STRING, "F, M or O", nullable=True)]
 
 
-TABLE = table("volumes", Volume, primary_key=("volume_id",), replaced_by="series_id")
+TABLE = table("volumes", Volume, primary_key=("volume_id",), replaced_by="study_id")

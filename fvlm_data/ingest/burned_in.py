@@ -9,7 +9,7 @@ import numpy as np
 from fvlm_data.ingest.geometry import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +22,20 @@ GLYPH_PIXELS = 5
 LINE_SLACK_PX = 2
 FLAT_SHARE = 0.9
 """At most the rest of a glyph's size lies in pixels near its value: metal and bone shade off."""
+
+OPEN_SHARE = 0.3
+"""Share of its box that a letter leaves open; a blob fills more (a disc 0.79)."""
+
+
+class Glyph:
+    """A connected piece of the extreme value, as big as a letter may be; sizes in pixels."""
+
+    def __init__(self, box: tuple[slice, ...], size: int) -> None:
+        """`box` holds its rows and columns, `size` its pixels."""
+        self.top, self.bottom = box[0].start, box[0].stop
+        self.left, self.right = box[1].start, box[1].stop
+        self.height = self.bottom - self.top
+        self.is_open = size < (1 - OPEN_SHARE) * self.height * (self.right - self.left)
 
 
 def check_text(image: NDArray[Any]) -> Fault | None:
@@ -58,7 +72,8 @@ def _shows_line(mask: NDArray[np.bool_], image: NDArray[Any], extreme: int) -> b
         return False
     reach = 0.25 * abs(extreme - float(np.median(image)))
     near = np.abs(image.astype(np.int32) - extreme) <= reach
-    return _has_line([box for box, size in boxes if _is_glyph(box, size, near)])
+    glyphs = [Glyph(box, size) for box, size in boxes if _is_glyph(box, size, near)]
+    return _has_line(sorted(glyphs, key=lambda glyph: (glyph.left, glyph.top)))
 
 
 def _is_glyph(box: tuple[slice, ...], size: int, near: NDArray[np.bool_]) -> bool:
@@ -69,22 +84,22 @@ def _is_glyph(box: tuple[slice, ...], size: int, near: NDArray[np.bool_]) -> boo
     around = near[
         max(0, rows.start - 1) : rows.stop + 1, max(0, columns.start - 1) : columns.stop + 1
     ]
-    open_within = 1 - size / (height * width)
     others = np.count_nonzero(around) - size
-    return others <= (1 - FLAT_SHARE) * size + 1 and (open_within > 0.15 or width <= height / 2)
+    return bool(others <= (1 - FLAT_SHARE) * size + 1)
 
 
-def _has_line(glyphs: Iterable[tuple[slice, ...]]) -> bool:
-    """Whether at least `LEAST_GLYPHS` stand on one line, of like height, near each other."""
-    ordered = sorted(glyphs, key=lambda box: (box[1].start, box[0].start))
-    for first in ordered:
-        height = first[0].stop - first[0].start
-        end, count = first[1].stop, 1
-        for other in ordered:
-            same_height = abs(other[0].stop - other[0].start - height) <= LINE_SLACK_PX
-            same_line = abs(other[0].stop - first[0].stop) <= LINE_SLACK_PX
-            if same_height and same_line and 0 <= other[1].start - end <= 2 * height:
-                end, count = other[1].stop, count + 1
-        if count >= LEAST_GLYPHS:
+def _has_line(glyphs: Sequence[Glyph]) -> bool:
+    """Whether enough glyphs stand on one line, of like height and near each other.
+
+    At least half of them must leave part of their box open: a row of screws or clips does not.
+    """
+    for first in glyphs:
+        line = [first]
+        for other in glyphs:
+            like = abs(other.height - first.height) <= LINE_SLACK_PX
+            level = abs(other.bottom - first.bottom) <= LINE_SLACK_PX
+            if like and level and 0 <= other.left - line[-1].right <= 2 * first.height:
+                line.append(other)
+        if len(line) >= LEAST_GLYPHS and 2 * sum(one.is_open for one in line) >= len(line):
             return True
     return False

@@ -113,7 +113,8 @@ def plain(text: str) -> str:
 
 
 def _phase(description: str) -> str | None:
-    words = f" {' '.join(re.findall(r'[a-z]+[+-]?(?![a-z])', plain(description)))} "
+    told = plain(description).replace("w/o", "without").replace("w/", "with ")
+    words = f" {' '.join(re.findall(r'[a-z]+[+-]?(?![a-z])', told))} "
     for phase, marks in header_words().phases:
         if any(f" {mark} " in words for mark in marks):
             return phase

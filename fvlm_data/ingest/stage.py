@@ -43,7 +43,7 @@ def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig]) -> Stage
 
     return Stage(
         name=NAME,
-        tables=("volumes", "links"),
+        tables=("candidates", "links"),
         plan=plan,
         run=run,
         batch_size=BATCH_SERIES,

@@ -85,7 +85,7 @@ def outcome(series_id: str, tokens: Iterable[str], result: SeriesResult, key: by
     _check_conserved(series_id, tokens, rows.values(), rejects)
     tables: dict[str, list[Any]] = {}
     if rows:
-        tables = {"volumes": list(rows.values()), "links": list(stated)}
+        tables = {"candidates": list(rows.values()), "links": list(stated)}
     return Outcome(
         series_id,
         rows=tables,
@@ -119,6 +119,7 @@ def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
         body_region_header=facts.body_region,
         contrast_header=facts.contrast,
         kernel=facts.kernel,
+        series_description=facts.description,
         manufacturer=facts.manufacturer,
         acquired_on=facts.acquired_on,
         age_years=facts.age_years,

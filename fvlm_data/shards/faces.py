@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.preprocess import PreparedSample
 
+    Maps = Sequence[tuple[np.ndarray[Any, Any], Mapping[int, str], str]]
+
 Array = np.ndarray[Any, Any]
-Maps = "Sequence[tuple[Array, Mapping[int, str], str]]"
 
 FACE = frozenset({"face"})
 HEAD = FACE | {"brain", "skull", "eye_left", "eye_right", "mandible", "teeth_lower", "teeth_upper"}

@@ -17,8 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # test modules share series.py
 
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
 from fvlm_data.ingest.discover import discover
+from fvlm_data.ingest.select_stage import select_stage
+from fvlm_data.ingest.selection import SelectConfig
 from fvlm_data.ingest.stage import ingest_stage
-from fvlm_data.stage import Context, pending, settle
+from fvlm_data.stage import Context, Stage, pending, retire, settle
 from fvlm_data.store import Store
 from fvlm_data.vault import Vault
 
@@ -31,15 +33,22 @@ class Ingested:
     context: Context
     config: IngestConfig = field(default_factory=IngestConfig)
     naming: Any = "plain"
+    select: SelectConfig = field(default_factory=SelectConfig)
 
     def run(self, *sources: SourceConfig) -> Counter[str]:
         counts = discover(self.context, sources, self.naming)
         return counts + self.settle(*sources)
 
     def settle(self, *sources: SourceConfig) -> Counter[str]:
-        stage = ingest_stage(self.config, sources)
+        counts = self._settle(ingest_stage(self.config, sources))
+        self._settle(select_stage(self.select))
+        return counts
+
+    def _settle(self, stage: Stage) -> Counter[str]:
+        work = pending(self.context, stage)
+        retire(self.context, stage, work.obsolete)
         counts: Counter[str] = Counter()
-        for batch in pending(self.context, stage).batches:
+        for batch in work.batches:
             counts += settle(self.context, stage, batch)
         return counts
 

@@ -106,7 +106,7 @@ class Bench:
             age_years=None,
             sex=None,
         )
-        self.context.store.replace("volumes", [series], [row])
+        self.context.store.replace("volumes", [row.study_id], [row])
         names = {"volume_name": volume_name, "series_uid": series_uid}
         links = [
             Link(

@@ -55,7 +55,7 @@ class World:
         volume = self._volume(volume_id, study_id, patient_id, image, affine)
         self.images[volume_id] = image
         self.store.write_bytes(volume.path, label_map_bytes(image, affine))
-        self.store.replace("volumes", [volume.series_id], [volume])
+        self.store.replace("volumes", [volume.study_id], [volume])
         self._masks(volume_id, label, affine, classes)
         self.texts(number, "normal")
         self.store.replace(

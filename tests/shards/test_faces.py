@@ -87,7 +87,7 @@ def test_a_header_that_names_a_head_counts_where_no_mask_does(world: World, smal
     (row,) = world.store.read("volumes").to_pylist()
     from schemas import Volume
 
-    world.store.replace("volumes", [row["series_id"]], [_volume(Volume, row)])
+    world.store.replace("volumes", [row["study_id"]], [_volume(Volume, row)])
     world.run(small)
     assert _reasons(world) == ["face_not_segmented"]
     assert world.samples() == {}
