@@ -2,76 +2,177 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import logging
+import json
 import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+import yaml
+import zarr
 
-from fvlm_data.cli import app
 from fvlm_data.store import Store
-from tests.ingest.series import Series, write
+from tests.e2e.planted import PLANTED, REPORT, make_archive, planted_tags
 
-PLANTED = ("Mustermann", "Erika", "PAT-0042", "ACC00017", "19300215", "Quellenhof", "SECRETFOLDER")
-REPORT = (
-    "CLINICAL INFORMATION: Mrs. Erika Mustermann (PAT-0042), born 15.02.1930, sent by the "
-    "Quellenhof clinic, accession ACC00017.\n"
-    "FINDINGS: The liver is normal. Mustermann's spleen is enlarged.\nIMPRESSION: Splenomegaly."
-)
+REFUSE_NETWORK = Path(__file__).parent / "refuse_network"
+FORMS = tuple({form.encode() for p in PLANTED for form in (p, p.upper(), p.lower())})
 
 
-def test_no_planted_identity_leaves_the_vault(
-    tmp_path: Path, vault_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    series = Series(
-        tags={
-            "InstitutionName": "Quellenhof",
-            "SeriesDescription": "Thorax Mustermann",
-            "ImageComments": "Erika Mustermann",
-            "StudyDescription": "Mustermann CT",
-            "OtherPatientIDs": "PAT-0042",
-        }
-    )
-    archive = tmp_path / "archive"
-    write(series.datasets(), archive / "SECRETFOLDER Mustermann")
-    (archive / "Mustermann notes.txt").write_text("Erika Mustermann")
-    reports = tmp_path / "reports.csv"
-    with reports.open("w", encoding="utf-8", newline="") as handle:
-        csv.writer(handle).writerows([["study_uid", "report"], [series.study_uid, REPORT]])
-    store = tmp_path / "store"
+@dataclass(frozen=True)
+class Chain:
+    """What a run of every command over the planted archive left behind."""
+
+    folder: Path
+    printed: str
+    network: str
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """All commands, in processes of their own that refuse the network, logging at DEBUG."""
+    folder = tmp_path_factory.mktemp("leaks")
+    archive = make_archive(folder)
+    for name in ("home", "temporary"):
+        (folder / name).mkdir()
+    config = {
+        "store": str(folder / "store"),
+        "sources": [{"kind": "dicom", "path": str(archive)}],
+        "reports": [{"path": str(folder / "reports.csv")}],
+        "select": {"policy": "thinnest_soft_tissue_axial"},
+        "segment": {"backend": "threshold"},
+        "shard": {"spacing_mm": [6.0, 6.0, 8.0]},
+        "execution": {"workers": 2},
+    }
+    (folder / "curate.yaml").write_text(yaml.safe_dump(config))
+    environment = {
+        "FVLM_LOG": "DEBUG",
+        "FVLM_VAULT": str(folder / "vault"),
+        "HOME": str(folder / "home"),
+        "LANG": "C.UTF-8",
+        "NETWORK_LOG": str(folder / "network.txt"),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(REFUSE_NETWORK), str(Path.cwd())]),
+        "TMPDIR": str(folder / "temporary"),
+    }
     printed = ""
-    with caplog.at_level(logging.DEBUG):
-        for command in (
-            ["reports", reports],
-            ["ingest", archive],
-            ["segment", "--backend", "threshold"],
-            ["reports", reports],  # scrubbed again: the headers are known now
-            ["pair"],
-            ["shard"],
-            ["verify"],
-        ):
-            result = CliRunner().invoke(app, [*map(str, command), "--store", str(store)])
-            assert result.exit_code == 0, result.output
-            printed += result.output
 
-    found = [name for name in PLANTED if name.casefold() in printed.casefold()]
-    found += [name for name in PLANTED if name.casefold() in caplog.text.casefold()]
-    assert found == []
-    vault = Path(os.environ["FVLM_VAULT"])
-    for folder in (store, vault):
-        for path in (p for p in folder.rglob("*") if p.is_file()):
-            if path.name in ("config.yaml",) or path.parent.name == "runs":
-                continue  # they hold the paths that the user typed, which are the archive's root
-            content = path.read_bytes()
-            if path.suffix == ".gz":
-                content += gzip.decompress(content)
-            hits = [n for n in PLANTED if n.encode() in content or n in str(path)]
-            assert hits == [], path.relative_to(folder)
-    opened = Store.open(store)
-    tables = ("reports", "sentences", "anatomy_texts", "volumes", "quarantine", "inputs", "links")
-    rows = str([opened.read(name).to_pylist() for name in tables]).casefold()
-    assert [name for name in PLANTED if name.casefold() in rows] == []
-    assert "splenomegaly" in rows
+    def run(*command: str) -> None:
+        nonlocal printed
+        script = "from fvlm_data.cli import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", script, *command],
+            env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        printed += done.stdout + done.stderr
+        assert done.returncode == 0, printed
+
+    store = ("--store", str(folder / "store"))
+    run("reports", str(folder / "reports.csv"), *store)  # before any header is known
+    run("curate", str(folder / "curate.yaml"))
+    run("curate", str(folder / "curate.yaml"))
+    run("verify", *store)
+    run("status", *store)
+    run("export", "tables", str(folder / "exported"), *store)
+    sample = Store.open(folder / "store").read("samples", ["sample_id"])["sample_id"].to_pylist()
+    run("explain", sample[0], *store)
+    log = folder / "network.txt"
+    return Chain(folder, printed, log.read_text() if log.exists() else "")
+
+
+def hits(content: bytes) -> list[bytes]:
+    return [form for form in FORMS if form in content]
+
+
+def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file below `folder`: its path, bytes as they lie, and what is compressed in them."""
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        yield f"name of {name}", name.encode()
+        if path.name == "zarr.json" and json.loads(path.read_bytes()).get("node_type") == "array":
+            yield f"array {name}", zarr.open_array(path.parent, mode="r")[...].tobytes()
+        if not path.is_file():
+            continue
+        raw = path.read_bytes()
+        yield name, raw
+        if path.suffix == ".gz":
+            yield f"decompressed {name}", zlib.decompress(raw, wbits=31)
+        if path.suffix == ".parquet":
+            yield f"rows of {name}", str(pq.read_table(path).to_pylist()).encode()
+
+
+def test_the_archive_was_planted_and_the_chain_ran(chain: Chain):
+    assert len(list(planted_tags())) > 1700
+    opened = Store.open(chain.store)
+    assert opened.count("samples") == 1
+    reasons = set(opened.read("quarantine", ["reason"])["reason"].to_pylist())
+    assert {"too_few_slices", "secondary_capture", "kernel_not_soft_tissue"} <= reasons
+    (report,) = opened.read("reports", ["text"])["text"].to_pylist()
+    assert "lungs are clear" in report
+    assert len(hits(REPORT.encode())) > 4
+    source = (chain.folder / "archive" / "Mustermann notes.txt").read_bytes()
+    assert hits(source) == [b"Mustermann", b"Friederike"] or len(hits(source)) == 2
+
+
+def test_no_identity_is_in_what_the_run_wrote(chain: Chain):
+    searched = 0
+    for place in ("store", "exported", "temporary", "home", "vault"):
+        for name, content in contents(chain.folder / place):
+            assert hits(content) == [], f"{place}: {name}"
+            searched += 1
+    assert searched > 200
+
+
+def test_no_identity_is_in_what_the_run_printed(chain: Chain):
+    assert hits(chain.printed.encode()) == []
+    assert "v_" in chain.printed
+    assert "is in exactly one place" in chain.printed
+
+
+def test_the_chain_asks_for_no_place_off_this_machine(chain: Chain):
+    assert chain.network == ""
+
+
+def test_the_refusal_works(tmp_path: Path):
+    """Else the test above could not fail."""
+    environment = {
+        "NETWORK_LOG": str(tmp_path / "network.txt"),
+        "PYTHONPATH": str(REFUSE_NETWORK),
+    }
+    for call in (
+        "socket.create_connection(('192.0.2.1', 80), 1)",
+        "socket.getaddrinfo('example.org', 80)",
+        "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 9))",
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import socket; {call}"],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert "this test refuses the network" in done.stderr
+    assert len((tmp_path / "network.txt").read_text().splitlines()) == 3
+
+
+def test_the_search_finds_what_is_compressed(tmp_path: Path):
+    """Else the tests above could not fail."""
+    import gzip
+
+    import numpy as np
+    import pyarrow as pa
+
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"x Mustermann"))
+    for codec in ("snappy", "zstd"):
+        table = pa.table({"c": ["x Friederike " + "y" * 300] * 50})
+        pq.write_table(table, tmp_path / f"{codec}.parquet", compression=codec)
+    array = zarr.create_array(tmp_path / "b.zarr", shape=(30,), dtype="uint8", chunks=(30,))
+    array[:] = np.frombuffer(b"PAT-004217".ljust(30), np.uint8)
+    found = {name for name, content in contents(tmp_path) if hits(content)}
+    assert {"decompressed a.gz", "rows of zstd.parquet", "array b.zarr/zarr.json"} <= found
+    assert "rows of snappy.parquet" in found

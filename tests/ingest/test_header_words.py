@@ -73,7 +73,8 @@ def test_contrast_phase_of_a_header(agent: str, descriptions: list[str], told: s
 @pytest.mark.parametrize(
     ("token", "kind"),
     [
-        ("B30f", "soft"), ("Br38f", "soft"), ("I31s", "soft"), ("FC08", "soft"), ("STANDARD", "soft"),
+        ("B30f", "soft"), ("Br38f", "soft"), ("I31s", "soft"), ("FC08", "soft"),
+        ("STANDARD", "soft"),
         ("B", "soft"), ("B70f", "sharp"), ("Br64d", "sharp"), ("FC51", "sharp"), ("LUNG", "sharp"),
         ("BONEPLUS", "sharp"), ("YC", "sharp"), ("MUSTERMANN", None), ("ERIKA", None), ("", None),
     ],
