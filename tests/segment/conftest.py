@@ -86,7 +86,7 @@ class Bench:
         row = Volume(
             volume_id=volume_id,
             patient_id="p_1",
-            study_id="st_1",
+            study_id=series.replace("se_", "st_"),
             series_id=series,
             path=path,
             source_files=(),
