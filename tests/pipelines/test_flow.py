@@ -75,7 +75,7 @@ def assert_prefect_keeps_no_secret(home: Path) -> None:
 
 
 def test_the_flow_settles_what_one_process_does(configuration: Path, shell: Shell) -> None:
-    stages = ["ingest", "segment"]
+    stages = ["ingest", "select", "segment"]
     options = [part for stage in stages for part in ("--stage", stage)]
     done = subprocess.run(
         ["fvlm-flow", "run", configuration.name, "--json", *options],
