@@ -11,7 +11,7 @@ from fvlm_data.segment.merge import load_anatomy_classes
 from schemas import Mask, VolumeCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fvlm_data.segment.backend import Segmentation, VolumeImage
 
@@ -32,6 +32,9 @@ BORDER_ANATOMIES = (
 ENHANCED_HU = 100
 UNENHANCED_HU = 75
 LEAST_VESSEL_VOXELS = 100
+
+ARTERIAL_RATIO = 1.5
+"""Aorta over portal vein, HU, from which on the contrast medium is still in the arteries."""
 
 
 def mask_rows(
@@ -81,11 +84,12 @@ def volume_check(volume: VolumeImage, made: Segmentation, rows: Sequence[Mask]) 
             ml[anatomy] = sum(row.volume_ml for row in mine)
             if any(row.touches_border for row in mine) and anatomy in BORDER_ANATOMIES:
                 cut.add(f"{anatomy}_cut")
+    vessels_hu = _vessels_hu(volume.image_hu, made, anatomies)
     return VolumeCheck(
         volume_id=volume.volume_id,
         body_region=body_region(ml),
-        contrast=_contrast(volume.image_hu, made, anatomies),
-        flags=tuple(sorted(cut)),
+        contrast=contrast(vessels_hu),
+        flags=tuple(sorted(cut | phase_flags(vessels_hu))),
     )
 
 
@@ -99,26 +103,40 @@ def body_region(anatomy_ml: dict[str, float]) -> str:
     return "+".join(regions) or "unknown"
 
 
-def _contrast(
-    image_hu: np.ndarray[Any, Any], made: Segmentation, anatomies: dict[str, tuple[str, ...]]
-) -> str:
+def contrast(vessels_hu: Mapping[str, float]) -> str:
     """Enhanced, unenhanced or unknown, by the median HU of aorta and portal vein.
 
     Blood without contrast medium lies at 30 to 65 HU, with it above 100 HU in at least one of
     the two vessels in every phase but the latest. A portal vein alone does not prove that there
     is no contrast: in the arterial phase it is dark.
     """
+    if vessels_hu and max(vessels_hu.values()) >= ENHANCED_HU:
+        return "enhanced"
+    if (
+        vessels_hu.get("aorta", ENHANCED_HU) <= UNENHANCED_HU
+        and max(vessels_hu.values()) <= UNENHANCED_HU
+    ):
+        return "unenhanced"
+    return "unknown"
+
+
+def phase_flags(vessels_hu: Mapping[str, float]) -> set[str]:
+    """The flag `phase_arterial` or `phase_portal_venous` of a volume that shows both vessels."""
+    aorta, portal = vessels_hu.get("aorta"), vessels_hu.get("portal_vein")
+    if aorta is None or portal is None or contrast(vessels_hu) != "enhanced":
+        return set()
+    if aorta >= ARTERIAL_RATIO * portal:
+        return {"phase_arterial"}
+    return {"phase_portal_venous"} if portal >= ENHANCED_HU else set()
+
+
+def _vessels_hu(
+    image_hu: np.ndarray[Any, Any], made: Segmentation, anatomies: dict[str, tuple[str, ...]]
+) -> dict[str, float]:
     medians = {}
     for vessel in ("aorta", "portal_vein"):
         values = [v for v, name in made.classes.items() if name in anatomies.get(vessel, ())]
         voxels = image_hu[np.isin(made.labels, values)] if values else image_hu[:0]
         if voxels.size >= LEAST_VESSEL_VOXELS:
             medians[vessel] = float(np.median(voxels))
-    if medians and max(medians.values()) >= ENHANCED_HU:
-        return "enhanced"
-    if (
-        medians.get("aorta", ENHANCED_HU) <= UNENHANCED_HU
-        and max(medians.values()) <= UNENHANCED_HU
-    ):
-        return "unenhanced"
-    return "unknown"
+    return medians
