@@ -4,8 +4,8 @@
 
 Ours is the whole stage after discovery: every check, pixels, tables, vault, files. Discovery is
 timed apart. The series repeats the slices of a real one if `--slices-from` names its folder, else
-it is made of noise. Times are wall clock of one process; dcm2niix uses its own gzip (-z i), or pigz on all
-cores (-z y) where that is installed.
+it is made of noise. Times are wall clock of one process; dcm2niix uses its own gzip (-z i), or
+pigz on all cores (-z y) where that is installed.
 """
 
 from __future__ import annotations
