@@ -67,9 +67,12 @@ def _waiting(store: Store, kind: str) -> list[str]:
 
 
 def _files(store: Store) -> Check:
-    """Every offered file is the source of one volume, or set aside, once."""
+    """Every offered file is a source of one series' volumes, or set aside, once."""
     offered = _column(store, "inputs", "token", [("kind", "=", "file")])
-    accepted = [token for files in _column(store, "volumes", "source_files") for token in files]
+    volumes = store.read("volumes", ["series_id", "source_files"]).to_pylist()
+    # a multi-frame file may hold several volumes of its series: it counts once
+    pairs = {(row["series_id"], token) for row in volumes for token in row["source_files"]}
+    accepted = [token for _, token in sorted(pairs)]
     aside = [
         token
         for row in _set_aside(store, "discover", "ingest", "select")

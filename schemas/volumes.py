@@ -40,6 +40,17 @@ class Volume:
     rescale_decision: Annotated[
         str, Column(STRING, "how stored values became HU: per_slice, already_hu, from_metadata")
     ]
+    adjustments: Annotated[
+        tuple[str, ...],
+        Column(
+            STRINGS,
+            "what was done beyond rescaling, code=voxels: padding_to_air, out_of_field_to_air, "
+            "clipped_to_int16",
+        ),
+    ] = ()
+    tilt_degrees: Annotated[
+        float, Column(FLOAT64, "gantry tilt that was corrected by shear, 0 for none", "degrees")
+    ] = 0.0
     body_region_header: Annotated[
         str | None, Column(STRING, "BodyPartExamined, allow-listed", nullable=True)
     ]

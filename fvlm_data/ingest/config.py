@@ -39,9 +39,11 @@ class IngestConfig(BaseModel):
         description="how far direction vectors may be from length 1 and from a right angle "
         "(cosine), and from those of the other slices; no unit",
     )
-    tilt: Literal["refuse"] = Field(
-        default="refuse",
-        description="what becomes of a tilted gantry, whose slices are shifted sideways: refuse",
+    tilt: Literal["shear", "refuse"] = Field(
+        default="shear",
+        description="what becomes of a tilted gantry, whose slices are shifted sideways: shear "
+        "moves each slice within its own plane to a grid with right angles and records the "
+        "angle, refuse sets the series aside",
     )
 
 

@@ -4,46 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fvlm_data.ingest import header as header_facts
 from fvlm_data.ingest.burned_in import check_text
-from fvlm_data.ingest.dicom_tags import quiet_pydicom, text
+from fvlm_data.ingest.dicom_tags import quiet_pydicom
 from fvlm_data.ingest.geometry import Fault, Grid
-from fvlm_data.ingest.grouping import Stack, stacks
-from fvlm_data.ingest.hounsfield import check_header, check_plausible, to_hu
+from fvlm_data.ingest.grouping import stacks
+from fvlm_data.ingest.hounsfield import Rescaled, check_header, out_of_field_to_air, to_hu
+from fvlm_data.ingest.multiframe import frame_datasets
 from fvlm_data.ingest.names import patient_id
 from fvlm_data.ingest.opener import is_there, opened
+from fvlm_data.ingest.pixels import decode
+from fvlm_data.ingest.plausibility import check_plausible
 from fvlm_data.ingest.slice_header import SliceHeader, parse
+from fvlm_data.ingest.tilt import shear
 from fvlm_data.ingest.volume import Decoded, SeriesResult
 from fvlm_data.stage import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
     from pydicom.dataset import Dataset
 
     from fvlm_data.ingest.commit import SourceFile
     from fvlm_data.ingest.config import IngestConfig
-
-PLUGIN = "pylibjpeg"
-"""One decoder for all JPEG syntaxes, so that lossy ones decode alike everywhere."""
-
-RLE_PLUGIN = "pydicom"
-"""pylibjpeg's RLE decoder is Rust and panics on damaged data, past `except Exception`."""
-
-RLE = "1.2.840.10008.1.2.5"
-NATIVE = {
-    # (implicit VR, little endian) of data sets without file meta information
-    (True, True): "1.2.840.10008.1.2",
-    (False, True): "1.2.840.10008.1.2.1",
-    (False, False): "1.2.840.10008.1.2.2",
-}
-END_OF_IMAGE = b"\xff\xd9"
-SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
 
 GONE = "unreadable_file"
 DAMAGED = "unreadable_header"
@@ -56,14 +43,13 @@ WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One slice as read: `image_hu` (rows, columns) int16 HU, or the fault that denies it."""
+    """One slice or frame as read: its image in HU, or the fault that denies it."""
 
     token: str
     header: SliceHeader
     facts: header_facts.HeaderFacts
     identities: frozenset[str]
-    image_hu: NDArray[np.int16] | None
-    fault: Fault | None
+    image: Rescaled | Fault
 
 
 def read_series(
@@ -77,36 +63,28 @@ def read_series(
     slices: list[Slice] = []
     unreadable: dict[str, list[str]] = {}
     for file in files:
-        found = read_slice(file, series_id, key)
-        if isinstance(found, Slice):
-            slices.append(found)
-        else:
+        found = read_file(file, series_id, key)
+        if isinstance(found, str):
             unreadable.setdefault(found, []).append(file.token)
+        else:
+            slices.extend(found)
+    identities = _identities(slices, series_id, key)
     slices, duplicates = _without_duplicates(slices)
     rejects = _file_rejects(unreadable, duplicates)
     volumes: list[Decoded] = []
-    for stack in stacks([one.header for one in slices], config):
-        members = [slices[number] for number in stack.members]
+    for members, proof in _settled(slices, config):
         refused = _incomplete(members) if unreadable else _refused_for_slices(members)
-        made = refused or _volume(members, stack)
+        made = refused or _volume(members, proof)
         if isinstance(made, Decoded):
             volumes.append(made)
         else:
             rejects.extend(made)
-    identities: dict[str, set[str]] = {}
-    for one in slices:
-        patient = patient_id(key, one.header.names, series_id)
-        identities.setdefault(patient, set()).update(one.identities)
-    return SeriesResult(
-        tuple(volumes),
-        tuple(rejects),
-        {patient: tuple(sorted(known)) for patient, known in identities.items()},
-        retry=GONE in unreadable,
-    )
+    volumes, rejects = _one_place_a_file(volumes, rejects)
+    return SeriesResult(tuple(volumes), tuple(rejects), identities, retry=GONE in unreadable)
 
 
-def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | str:
-    """Read one DICOM file; the reason code where not even its header can be read."""
+def read_file(file: SourceFile, series_id: str, key: bytes) -> list[Slice] | str:
+    """The slices of one DICOM file; the reason code where not even its header can be read."""
     import pydicom
 
     if file.place is None or not is_there(file.place):
@@ -117,17 +95,27 @@ def read_slice(file: SourceFile, series_id: str, key: bytes) -> Slice | str:
             if "PixelData" not in dataset:  # broken off there, and elements may be lost with it
                 handle.seek(0)
                 dataset = pydicom.dcmread(handle, force=True, stop_before_pixels=True)
-            parsed = _named_by_folder(parse(dataset), file.relative)
-            found = header_facts.facts(dataset, patient_id(key, parsed.names, series_id), key)
+            frames = frame_datasets(dataset)
+            headers = [parse(frame) for frame in frames or (dataset,)]
+            headers = [_named_by_folder(header, file.relative) for header in headers]
+            found = header_facts.facts(dataset, patient_id(key, headers[0].names, series_id), key)
             identities = header_facts.identities(dataset)
-            image = check_header(parsed.stored) or _image(dataset, parsed)
+            slices = [
+                Slice(
+                    file.token,
+                    header,
+                    found,
+                    identities,
+                    check_header(header.stored)
+                    or _image(dataset, header, number if frames else None),
+                )
+                for number, header in enumerate(headers)
+            ]
     except OSError:
         return GONE
     except Exception:  # pydicom raises any type on damaged files; the caller sets the file aside
         return DAMAGED
-    fault = image if isinstance(image, Fault) else None
-    pixels = None if isinstance(image, Fault) else image
-    return Slice(file.token, parsed, found, identities, pixels, fault)
+    return slices
 
 
 def _named_by_folder(header: SliceHeader, relative: str) -> SliceHeader:
@@ -141,86 +129,111 @@ def _named_by_folder(header: SliceHeader, relative: str) -> SliceHeader:
     return replace(header, names=replace(header.names, volume_name=folder))
 
 
-def _image(dataset: Dataset, header: SliceHeader) -> NDArray[np.int16] | Fault:
-    pixels = decode(dataset)
+def _image(dataset: Dataset, header: SliceHeader, frame: int | None) -> Rescaled | Fault:
+    pixels = decode(dataset, frame)
     if isinstance(pixels, Fault):
         return pixels
     expected = (header.geometry.rows, header.geometry.columns)
     if pixels.shape != expected:
         return Fault(
             "wrong_image_size",
-            f"image of {pixels.shape[0]} x {pixels.shape[-1]} pixels, the header states "
-            f"{expected[0]} x {expected[1]}",
+            f"image of {pixels.shape[0]} x {pixels.shape[-1]} pixels, expected {expected[0]} x "
+            f"{expected[1]} as the header states; send the file again from the archive",
         )
     return check_text(pixels) or to_hu(pixels, header.stored)
 
 
-def decode(dataset: Dataset) -> NDArray[Any] | Fault:
-    """Stored values (rows, columns) of a single-frame data set, unused bits as they are."""
-    import pydicom.pixels
-    from pydicom.uid import UID
-
-    syntax = UID(_transfer_syntax(dataset))
-    if not syntax:
-        return Fault("no_transfer_syntax", "the header names no transfer syntax; export it again")
-    data = dataset.get("PixelData")
-    if not data or (syntax.is_compressed and not _ends_well(data, syntax)):
-        return Fault(
-            "truncated_pixels",
-            "pixel data break off before their end; send the file again from the archive",
-        )
-    options: dict[str, Any] = {"raw": True, "correct_unused_bits": False}
-    if syntax.is_encapsulated:
-        options["decoding_plugin"] = RLE_PLUGIN if syntax == RLE else PLUGIN
-    try:
-        dataset.file_meta.TransferSyntaxUID = syntax
-        pixels: NDArray[Any] = pydicom.pixels.pixel_array(dataset, **options)
-    except Exception as error:  # decoders raise any type on damaged data; it becomes a reject
-        short = "less than expected" in str(error)
-        reason = "truncated_pixels" if short else "undecodable_pixels"
-        return Fault(
-            reason,
-            f"pixel data cannot be decoded ({type(error).__name__}, transfer syntax {syntax}); "
-            "send the file again from the archive",
-        )
-    return pixels
+def _identities(slices: Sequence[Slice], series_id: str, key: bytes) -> dict[str, tuple[str, ...]]:
+    """What the headers say of each patient, for the vault."""
+    found: dict[str, set[str]] = {}
+    for one in slices:
+        patient = patient_id(key, one.header.names, series_id)
+        found.setdefault(patient, set()).update(one.identities)
+    return {patient: tuple(sorted(known)) for patient, known in found.items()}
 
 
-def _transfer_syntax(dataset: Dataset) -> str:
-    meta = getattr(dataset, "file_meta", None)
-    stated = text(meta, "TransferSyntaxUID") if meta is not None else ""
-    if stated:
-        return stated
-    if meta is None:
-        from pydicom.dataset import FileMetaDataset
+def _settled(
+    slices: Sequence[Slice], config: IngestConfig
+) -> Iterator[tuple[list[Slice], Grid | Fault]]:
+    """The stacks of a series, refused as a whole where its headers name two people as one."""
+    conflict = _conflict(slices)
+    if conflict:
+        yield list(slices), conflict
+        return
+    for stack in stacks([one.header for one in slices], config):
+        yield [slices[number] for number in stack.members], stack.proof
 
-        dataset.file_meta = FileMetaDataset()
-    return NATIVE.get(dataset.original_encoding, "")
 
-
-def _ends_well(data: bytes, syntax: str) -> bool:
-    """Whether the compressed image has its end mark; decoders fill up what is missing."""
-    if syntax == RLE:
-        return True  # its decoder counts the bytes of every segment
-    whole = data.removesuffix(SEQUENCE_DELIMITER).rstrip(b"\x00")
-    return whole.endswith(END_OF_IMAGE)
+def _conflict(slices: Sequence[Slice]) -> Fault | None:
+    """Whether slices of one patient id, or without one, state different names or births."""
+    people: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
+    for one in slices:
+        names = one.header.names
+        known = people.setdefault((names.patient, names.patient_issuer), (set(), set()))
+        for values, value in zip(known, one.header.person, strict=True):
+            values.update({value} - {""})
+    counts = [max(len(values) for values in known) for known in people.values()]
+    if max(counts, default=0) < 2:
+        return None
+    return Fault(
+        "patient_conflict",
+        f"the slices of one series and patient id state {max(counts)} different names or birth "
+        "dates, expected one: they may be of several people; correct the headers in the archive",
+    )
 
 
 def _without_duplicates(slices: list[Slice]) -> tuple[list[Slice], list[str]]:
-    """Slices less those with the same header facts and the same image as another."""
+    """Slices less those with the same place, description and image as another file's.
+
+    Neither file counts by its UID or number: an image that was sent twice may bear new ones.
+    """
     kept: dict[SliceHeader, list[Slice]] = {}
-    duplicates: list[str] = []
+    dropped: set[str] = set()
     for one in sorted(slices, key=lambda one: one.token):
-        same = kept.setdefault(one.header, [])
-        if any(_equal(one.image_hu, other.image_hu) for other in same):
-            duplicates.append(one.token)
+        same = kept.setdefault(replace(one.header, sop_uid="", instance=0, content_at=""), [])
+        if any(one.token != other.token and _equal(one.image, other.image) for other in same):
+            dropped.add(one.token)
         else:
             same.append(one)
-    return [one for group in kept.values() for one in group], duplicates
+    left = [one for group in kept.values() for one in group]
+    return left, sorted(dropped - {one.token for one in left})
 
 
-def _equal(one: NDArray[np.int16] | None, other: NDArray[np.int16] | None) -> bool:
-    return one is not None and other is not None and np.array_equal(one, other)
+def _equal(one: Rescaled | Fault, other: Rescaled | Fault) -> bool:
+    if isinstance(one, Fault) or isinstance(other, Fault):
+        return False
+    return np.array_equal(one.image_hu, other.image_hu)
+
+
+def _one_place_a_file(
+    volumes: list[Decoded], rejects: list[Reject]
+) -> tuple[list[Decoded], list[Reject]]:
+    """Each file in one place: multi-frame files may hold several stacks.
+
+    A file of which one stack is refused is refused as a whole, with the volumes that it is part
+    of; of several reasons the first stands.
+    """
+    settled: set[str] = set()
+    single: list[Reject] = []
+    for reject in rejects:
+        left = tuple(token for token in reject.source_files if token not in settled)
+        settled.update(left)
+        if left:
+            single.append(replace(reject, source_files=left))
+    kept = []
+    for volume in sorted(volumes, key=lambda one: one.source_files):
+        if settled.isdisjoint(volume.source_files):
+            kept.append(volume)
+            continue
+        left = tuple(sorted(set(volume.source_files) - settled))
+        settled.update(left)
+        detail = (
+            f"{len(volume.source_files)} file(s) of a volume share a file with a stack that was "
+            "refused, expected every stack of a file to be sound; mend or resend that file"
+        )
+        if left:
+            single.append(Reject("fault", "incomplete_series", detail, left))
+    return kept, single
 
 
 def _file_rejects(unreadable: Mapping[str, list[str]], duplicates: list[str]) -> list[Reject]:
@@ -238,14 +251,14 @@ def _refused_for_slices(members: Sequence[Slice]) -> list[Reject]:
     """Rejects of a stack with faulty slices: those by their fault, the rest as incomplete."""
     by_fault: dict[str, list[Slice]] = {}
     for one in members:
-        if one.fault:
-            by_fault.setdefault(one.fault.reason, []).append(one)
+        if isinstance(one.image, Fault):
+            by_fault.setdefault(one.image.reason, []).append(one)
     rejects: list[Reject] = []
     for reason, faulty in sorted(by_fault.items()):
-        fault = min(filter(None, (one.fault for one in faulty)), key=lambda fault: fault.detail)
-        detail = f"{len(faulty)} of {len(members)} slices: {fault.detail}"
+        example = min(one.image.detail for one in faulty if isinstance(one.image, Fault))
+        detail = f"{len(faulty)} of {len(members)} slices: {example}"
         rejects.append(_reject("fault", reason, detail, faulty))
-    sound = [one for one in members if one.fault is None]
+    sound = [one for one in members if isinstance(one.image, Rescaled)]
     if rejects and sound:
         rejects.extend(_incomplete(sound))
     return rejects
@@ -259,24 +272,32 @@ def _incomplete(members: Sequence[Slice]) -> list[Reject]:
     return [_reject("fault", "incomplete_series", detail, members)]
 
 
-def _volume(members: Sequence[Slice], stack: Stack) -> Decoded | list[Reject]:
-    if not isinstance(stack.proof, Grid):
-        return [_reject("fault", stack.proof.reason, stack.proof.detail, members)]
-    ordered = [members[number] for number in stack.proof.order]
-    image_zyx = np.stack([one.image_hu for one in ordered if one.image_hu is not None])
+def _volume(members: Sequence[Slice], proof: Grid | Fault) -> Decoded | list[Reject]:
+    if isinstance(proof, Fault):
+        return [_reject("fault", proof.reason, proof.detail, members)]
+    ordered = [members[number] for number in proof.order]
+    images = [one.image for one in ordered if isinstance(one.image, Rescaled)]
+    image_zyx = np.stack([image.image_hu for image in images])
     fault = check_plausible(image_zyx)
     if fault:
         return [_reject("fault", fault.reason, fault.detail, members)]
+    adjusted = {
+        "padding_to_air": sum(image.padding for image in images),
+        "out_of_field_to_air": out_of_field_to_air(image_zyx),
+        "clipped_to_int16": sum(image.clipped for image in images),
+    }
     return Decoded(
-        image_zyx=image_zyx,
-        spacing_mm=stack.proof.spacing_mm,
-        affine_ras=stack.proof.affine_ras,
-        source_files=tuple(one.token for one in ordered),
+        image_zyx=shear(image_zyx, proof) if proof.offsets_voxels else image_zyx,
+        spacing_mm=proof.spacing_mm,
+        affine_ras=proof.affine_ras,
+        source_files=tuple(dict.fromkeys(one.token for one in ordered)),
         rescale_decision="per_slice",
         names=tuple(dict.fromkeys(one.header.names for one in ordered)),
         facts=ordered[0].facts,
+        adjustments=tuple(f"{code}={count}" for code, count in adjusted.items() if count),
+        tilt_degrees=round(proof.tilt_degrees, 3),
     )
 
 
 def _reject(kind: str, reason: str, detail: str, members: Sequence[Slice]) -> Reject:
-    return Reject(kind, reason, detail, tuple(sorted(one.token for one in members)))
+    return Reject(kind, reason, detail, tuple(sorted({one.token for one in members})))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 GAP_FACTOR = 1.5
 """A distance above this multiple of the usual one is a gap, below it unevenness."""
+
+MOST_TILT_DEGREES = 45
+"""Gantries tilt by 30 degrees at most; slices that lean more are no stack of one scan."""
+
+MOST_PIXEL_SPACING_MM = 20.0
+
+WHOLE_VOXEL = 1e-3
+"""Offsets this close to a whole number of voxels need no interpolation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +59,17 @@ class Grid:
 
     `order` lists the given slices along the growing position on the normal; `shape` and
     `spacing_mm` run along i (columns), j (rows), k (slices); `affine_ras` is 4 x 4, voxel
-    (i, j, k, 1) to RAS+ patient position in mm.
+    (i, j, k, 1) to RAS+ patient position in mm. With a tilted gantry, `offsets_voxels` says by
+    how many voxels (i, j) each ordered slice lies inside the grid, which holds all of them:
+    `tilt.shear` moves them there.
     """
 
     order: tuple[int, ...]
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     affine_ras: NDArray[np.float64]
+    tilt_degrees: float = 0.0
+    offsets_voxels: tuple[tuple[float, float], ...] = ()
 
 
 def prove(slices: Sequence[SliceGeometry], config: IngestConfig) -> Grid | Fault:
@@ -80,17 +92,29 @@ def prove(slices: Sequence[SliceGeometry], config: IngestConfig) -> Grid | Fault
     step = _step(heights[order], config) if len(slices) > 1 else 0.0
     if isinstance(step, Fault):
         return step
-    fault = _lateral(positions[order], axes, config)
-    if fault:
-        return fault
+    lean = _lean(positions[order], axes, config)
+    if isinstance(lean, Fault):
+        return lean
     between_rows, between_columns = slices[0].pixel_spacing_mm or (0.0, 0.0)
     spacing = (between_columns, between_rows, step)
-    return Grid(
+    upright = Grid(
         order=tuple(order),
         shape=(slices[0].columns, slices[0].rows, len(slices)),
         spacing_mm=spacing,
         affine_ras=LPS_TO_RAS @ _affine_lps(axes, spacing, positions[order[0]]),
     )
+    return _leaning(upright, positions[order], axes, lean) if lean else upright
+
+
+def heights_mm(slices: Sequence[SliceGeometry]) -> NDArray[np.float64] | None:
+    """Positions of slices on the normal of the first, mm; None where one has no position."""
+    stated = [one.position_mm for one in slices]
+    orientation = slices[0].orientation
+    if orientation is None or None in stated:
+        return None
+    normal = np.cross(orientation[:3], orientation[3:])
+    heights: NDArray[np.float64] = np.array(stated, dtype=np.float64) @ normal
+    return heights
 
 
 def axis_codes(affine_ras: NDArray[np.float64]) -> str:
@@ -142,6 +166,13 @@ def _incomplete(slices: Sequence[SliceGeometry], config: IngestConfig) -> Fault 
                 f"{absent} of {len(slices)} slices have no usable {name}, expected one in each; "
                 "send the series again from the archive",
             )
+    most = max(max(one.pixel_spacing_mm or (0.0,)) for one in slices)
+    if most > MOST_PIXEL_SPACING_MM:
+        return Fault(
+            "implausible_pixel_spacing",
+            f"PixelSpacing is {most:g} mm, expected at most {MOST_PIXEL_SPACING_MM:g} mm for CT: "
+            "another unit, or damaged; send the series again",
+        )
     if any(min(one.pixel_spacing_mm or (0.0,)) <= 0 for one in slices):
         return Fault(
             "zero_pixel_spacing",
@@ -236,28 +267,55 @@ def _step(heights_mm: NDArray[np.float64], config: IngestConfig) -> float | Faul
     return step
 
 
-def _lateral(
+def _lean(
     positions_mm: NDArray[np.float64], axes: NDArray[np.float64], config: IngestConfig
-) -> Fault | None:
-    """Sideways shift of ordered slices: a tilted gantry where it grows evenly, else a fault."""
+) -> float | Fault:
+    """Angle in degrees by which ordered slices lean off their normal; 0 where they stand upright.
+
+    A sideways shift that grows evenly is a tilted gantry, any other a fault.
+    """
     away = (positions_mm - positions_mm[0]) @ axes
     sideways, heights = away[:, :2], away[:, 2]
     shift = float(np.linalg.norm(sideways, axis=1).max())
     if shift <= config.position_tolerance_mm:
-        return None
+        return 0.0
     slope = sideways[-1] / heights[-1]
+    angle = math.degrees(math.atan(float(np.linalg.norm(slope))))
     uneven = float(np.abs(sideways - heights[:, None] * slope).max())
-    if uneven <= config.position_tolerance_mm:
-        angle = math.degrees(math.atan(float(np.linalg.norm(slope))))
+    if uneven > config.position_tolerance_mm or angle > MOST_TILT_DEGREES:
+        return Fault(
+            "lateral_shift",
+            f"slices are shifted sideways by up to {shift:.2f} mm ({angle:.1f} degrees over the "
+            f"stack, {uneven:.2f} mm uneven), expected at most {config.position_tolerance_mm:g} "
+            f"mm, or an even shift of at most {MOST_TILT_DEGREES} degrees as a tilted gantry "
+            "makes: they are not one stack; send the series again",
+        )
+    if config.tilt == "refuse":
         return Fault(
             "gantry_tilt",
             f"slices are shifted sideways evenly by up to {shift:.2f} mm: gantry tilted by "
-            f"{angle:.1f} degrees, expected 0; resample the series to an upright grid first",
+            f"{angle:.1f} degrees, expected 0; set ingest.tilt to shear to have it corrected",
         )
-    return Fault(
-        "lateral_shift",
-        f"slices are shifted sideways by up to {shift:.2f} mm, expected at most "
-        f"{config.position_tolerance_mm:g} mm: they are not one stack",
+    return angle
+
+
+def _leaning(
+    upright: Grid, positions_mm: NDArray[np.float64], axes: NDArray[np.float64], angle: float
+) -> Grid:
+    """The grid with right angles that holds every slice of a stack that leans."""
+    in_plane = np.array(upright.spacing_mm[:2])
+    sideways = ((positions_mm - positions_mm[0]) @ axes)[:, :2]
+    least = sideways.min(axis=0)
+    offsets = (sideways - least) / in_plane
+    more = np.ceil(offsets.max(axis=0) - WHOLE_VOXEL).astype(int)
+    columns, rows, slices = upright.shape
+    origin = positions_mm[0] + axes[:, :2] @ least
+    return replace(
+        upright,
+        shape=(columns + int(more[0]), rows + int(more[1]), slices),
+        affine_ras=LPS_TO_RAS @ _affine_lps(axes, upright.spacing_mm, origin),
+        tilt_degrees=angle,
+        offsets_voxels=tuple((float(i), float(j)) for i, j in offsets),
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
-from fvlm_data.ingest.geometry import Fault, Grid, SliceGeometry, prove
+import numpy as np
+
+from fvlm_data.ingest.geometry import Fault, Grid, SliceGeometry, heights_mm, prove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -17,11 +20,20 @@ SOFT_KEYS: tuple[Callable[[SliceHeader], Hashable], ...] = (
     lambda header: header.temporal_position,
     lambda header: header.acquisition,
     lambda header: (header.temporal_position, header.acquisition),
+    lambda header: header.trigger,
+    lambda header: header.acquired_at,
+    lambda header: header.content_at,
+    lambda header: header.thickness,
 )
 """Elements that part a stack only where every part is a proved volume.
 
-Some scanners count AcquisitionNumber up with every rotation of a single volume.
+Some scanners count AcquisitionNumber up, or state another time, with every rotation of a single
+volume.
 """
+
+FAR_STEPS = 5
+FAR_MM = 20.0
+"""Ranges along the normal are two scans only where both this many steps and mm lie between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +48,11 @@ def stacks(headers: Sequence[SliceHeader], config: IngestConfig) -> list[Stack]:
     """Split a series into stacks, each with its geometry proof.
 
     Slices of different study, frame of reference, size, pixel spacing, orientation, image
-    type, kernel or tube voltage never share a stack. A stack that is no even volume is split
-    further by temporal position or acquisition number if that leaves proved volumes only.
-    `members` are ordered as given; which slices form a stack does not depend on their order.
+    type, kernel, tube voltage or stack id never share a stack. A stack is split further by
+    time, acquisition or slice thickness if that leaves only proved volumes that lie over each
+    other or far apart, and by ranges along the normal if the instance numbers say that no
+    slice is missing between them. `members` are ordered as given; which slices form a stack
+    does not depend on their order.
     """
     directions = _directions([header.geometry for header in headers], config.direction_tolerance)
     parts = _split(
@@ -62,24 +76,89 @@ def _hard_key(header: SliceHeader) -> tuple[Hashable, ...]:
         header.image_type,
         header.kernel,
         header.kvp,
+        header.stack,
     )
 
 
 def _prove_or_split(
     members: Sequence[int], headers: Sequence[SliceHeader], config: IngestConfig
 ) -> list[Stack]:
+    """The stack as a whole, or its parts where those are what was scanned.
+
+    A stack that is even as a whole is split too if its parts lie within each other: two time
+    points whose slices interleave look like one volume of half the spacing.
+    """
     whole = Stack(tuple(members), _proof(members, headers, config))
-    if isinstance(whole.proof, Grid):
+    heights = heights_mm([headers[number].geometry for number in members])
+    if heights is None:
         return [whole]
+    height = dict(zip(members, heights.tolist(), strict=True))
     for soft_key in SOFT_KEYS:
         keys = {number: soft_key(headers[number]) for number in members}
         parts = _split(members, keys.__getitem__)
         if len(parts) < 2:
             continue
+        if min(map(len, parts)) < config.min_slices:
+            continue
+        places = {_place(pair, parts, height) for pair in combinations(range(len(parts)), 2)}
+        if "near" in places or (isinstance(whole.proof, Grid) and "over" not in places):
+            continue
         tried = [Stack(tuple(part), _proof(part, headers, config)) for part in parts]
         if all(isinstance(stack.proof, Grid) for stack in tried):
             return tried
+    if isinstance(whole.proof, Fault) and whole.proof.reason == "missing_slices":
+        return _ranges(members, headers, config, height) or [whole]
     return [whole]
+
+
+def _place(pair: tuple[int, ...], parts: list[list[int]], height: dict[int, float]) -> str:
+    """Whether two parts lie `over` each other, `far` apart, or `near`: side by side."""
+    (low_a, high_a, step_a), (low_b, high_b, step_b) = (
+        _extent([height[number] for number in parts[one]]) for one in pair
+    )
+    between = max(low_a, low_b) - min(high_a, high_b)
+    if between > _far(max(step_a, step_b)):
+        return "far"
+    shorter = min(high_a - low_a, high_b - low_b)
+    return "over" if between < -shorter / 2 else "near"
+
+
+def _extent(heights: list[float]) -> tuple[float, float, float]:
+    low, high = min(heights), max(heights)
+    return low, high, (high - low) / max(1, len(heights) - 1)
+
+
+def _far(step_mm: float) -> float:
+    return max(FAR_MM, FAR_STEPS * step_mm)
+
+
+def _ranges(
+    members: Sequence[int],
+    headers: Sequence[SliceHeader],
+    config: IngestConfig,
+    height: dict[int, float],
+) -> list[Stack]:
+    """Proved volumes far apart whose instance numbers run on without a hole; else nothing.
+
+    With a hole in the numbers slices are missing, and the parts are one volume's remains.
+    """
+    ordered = sorted(members, key=lambda number: height[number])
+    numbers = sorted(headers[number].instance for number in members)
+    if numbers[0] < 0 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        return []
+    distances = np.diff([height[number] for number in ordered])
+    cuts = np.flatnonzero(distances > _far(float(np.median(distances)))) + 1
+    parts = [part.tolist() for part in np.split(np.array(ordered), cuts)]
+    if not all(_runs_on(part, headers) for part in parts):
+        return []
+    tried = [Stack(tuple(part), _proof(part, headers, config)) for part in parts]
+    return tried if all(isinstance(stack.proof, Grid) for stack in tried) else []
+
+
+def _runs_on(part: Sequence[int], headers: Sequence[SliceHeader]) -> bool:
+    """Whether the instance numbers of ordered slices count up or down by one."""
+    steps = {headers[after].instance - headers[before].instance for before, after in pairwise(part)}
+    return steps in ({1}, {-1})
 
 
 def _proof(

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AIR_HU = -1024
+OUT_OF_FIELD_HU = -2000
+METAL_SHARE = 0.01
 INT16 = np.iinfo(np.int16)
+RESCALE_TYPES = frozenset(
+    {"OD", "US", "MGML", "Z_EFF", "ED", "EDW", "HU_MOD", "PCT", "MGPML", "MGPCC", "UM2PML", "SUV"}
+)
+"""Other rescale types (DICOM PS3.3 C.11.1.1.2 and what scanners write); a message may name them."""
+
 PADDING_TISSUE_HU = (-800, 3071)
 """Padding whose HU lie between these would cut holes into tissue: refused."""
-
-PLAUSIBLE_BELOW_HU = -50
-SOFT_RANGE_HU = (-300, 300)
-SOFT_SHARE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,12 @@ def check_header(stored: StoredValues) -> Fault | None:
         return Fault("multiframe", f"{stored.frames} frames in one file, expected single slices")
     if stored.samples != 1:
         return Fault("colour_image", f"{stored.samples} samples a pixel, expected 1")
-    if stored.photometric != "MONOCHROME2":
-        known = stored.photometric if stored.photometric == "MONOCHROME1" else "another value"
-        return Fault("not_monochrome2", f"photometric is {known}, expected MONOCHROME2")
+    if stored.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        return Fault(
+            "not_monochrome",
+            "PhotometricInterpretation is another than MONOCHROME1 and MONOCHROME2, expected one "
+            "of them for CT; export the series again",
+        )
     if stored.high_bit != stored.bits_stored - 1:
         return Fault(
             "high_bit",
@@ -75,58 +81,74 @@ def _check_rescale(stored: StoredValues) -> Fault | None:
             "finite values and a slope other than 0",
         )
     if stored.rescale_type not in ("", "HU"):
-        return Fault("rescale_not_hu", "RescaleType is another than HU: the values are no HU")
+        named = stored.rescale_type if stored.rescale_type in RESCALE_TYPES else "another one"
+        return Fault(
+            "rescale_not_hu",
+            f"RescaleType is {named}, expected HU or none: the values are no HU; leave the series "
+            "out, or export the reconstruction in HU",
+        )
     return None
 
 
-def to_hu(pixels: NDArray[Any], stored: StoredValues) -> NDArray[np.int16] | Fault:
+@dataclass(frozen=True, slots=True)
+class Rescaled:
+    """HU of one slice, (rows, columns), and how many pixels were set to air or clipped."""
+
+    image_hu: NDArray[np.int16]
+    padding: int = 0
+    clipped: int = 0
+
+
+def to_hu(pixels: NDArray[Any], stored: StoredValues) -> Rescaled | Fault:
     """Stored values (rows, columns) to int16 HU; padding becomes air (-1024 HU).
 
-    HU = stored x slope + intercept (DICOM PS3.3 C.11.1.1.2), rounded to the nearest integer.
-    `check_header` must have passed.
+    HU = stored x slope + intercept (DICOM PS3.3 C.11.1.1.2), rounded to the nearest integer,
+    whatever the photometric interpretation, which is about display only. A few values above
+    int16 are metal and clipped. `check_header` must have passed.
     """
     slope, intercept = stored.slope or 0.0, stored.intercept or 0.0
     padded = _padding(pixels, stored)
     values = _used_bits(pixels, padded, stored)
     if isinstance(values, Fault):
         return values
-    if slope.is_integer() and intercept.is_integer() and abs(slope) < 2**15 > abs(intercept):
-        hu: NDArray[Any] = values.astype(np.int64) * int(slope) + int(intercept)
-    else:
-        hu = np.rint(values.astype(np.float64) * slope + intercept)
+    if padded is None and slope == 1 and intercept.is_integer():
+        low, high = int(values.min()) + int(intercept), int(values.max()) + int(intercept)
+        if INT16.min <= low and high <= INT16.max:
+            # modulo 2**16, which is right since every result fits
+            return Rescaled(values.astype(np.int16) + np.int64(intercept).astype(np.int16))
+    hu = np.rint(values.astype(np.float64) * slope + intercept)
     if padded is not None and stored.padding is not None:
         paint = [value * slope + intercept for value in stored.padding]
         if any(PADDING_TISSUE_HU[0] < value <= PADDING_TISSUE_HU[1] for value in paint):
             return Fault(
                 "padding_within_tissue",
                 f"PixelPaddingValue stands for {paint[0]:g} HU, a value of tissue, and occurs in "
-                "the image; expected one outside it",
+                f"the image; expected one at or below {PADDING_TISSUE_HU[0]} HU or above "
+                f"{PADDING_TISSUE_HU[1]} HU; correct the element and send the series again",
             )
         hu[padded] = AIR_HU
     low, high = int(hu.min()), int(hu.max())
-    if low < INT16.min or high > INT16.max:
+    beyond = int(np.count_nonzero(hu > INT16.max)) if high > INT16.max else 0
+    if low < INT16.min or beyond > METAL_SHARE * hu.size:
         return Fault(
             "hu_out_of_range",
-            f"values run from {low} to {high} HU, expected {INT16.min} to {INT16.max}",
+            f"values run from {low} to {high} HU, expected {INT16.min} to {INT16.max}, above it "
+            f"at most {METAL_SHARE:.0%} of a slice (metal); check slope and intercept",
         )
-    return hu.astype(np.int16)
+    image = np.minimum(hu, INT16.max).astype(np.int16)
+    return Rescaled(image, 0 if padded is None else int(padded.sum()), beyond)
 
 
-def check_plausible(volume_hu: NDArray[np.int16]) -> Fault | None:
-    """Catch values that cannot be HU of a CT: forgotten or repeated rescaling, label maps.
+def out_of_field_to_air(volume_hu: NDArray[np.int16]) -> int:
+    """Set the out-of-field values of scanners (-2000, -3024 and below) to air, in place.
 
-    A CT shows something lighter than water (fat, lung, air) and some soft tissue.
+    Returns how many voxels were set; `check_plausible` must have passed.
     """
-    low, high = int(volume_hu.min()), int(volume_hu.max())
-    soft = float(np.mean((volume_hu >= SOFT_RANGE_HU[0]) & (volume_hu <= SOFT_RANGE_HU[1])))
-    if low > PLAUSIBLE_BELOW_HU or soft < SOFT_SHARE:
-        return Fault(
-            "values_not_hu",
-            f"values run from {low} to {high}, {soft:.1%} of them within {SOFT_RANGE_HU[0]} to "
-            f"{SOFT_RANGE_HU[1]}; expected HU with values below {PLAUSIBLE_BELOW_HU} and at least "
-            f"{SOFT_SHARE:.1%} soft tissue; check the rescaling, or leave out files that are no CT",
-        )
-    return None
+    if volume_hu.min() > OUT_OF_FIELD_HU:
+        return 0
+    outside = volume_hu <= OUT_OF_FIELD_HU
+    volume_hu[outside] = AIR_HU
+    return int(np.count_nonzero(outside))
 
 
 def _padding(pixels: NDArray[Any], stored: StoredValues) -> NDArray[np.bool_] | None:

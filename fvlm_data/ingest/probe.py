@@ -49,6 +49,23 @@ OUT_OF_SCOPE_TYPES = {
     "MIN_IP": "projection",
     "PROJECTION IMAGE": "projection",
     "SCREEN SAVE": "secondary_capture",
+    "MPR": "reformatted",
+    "CSA MPR": "reformatted",
+    "REFORMATTED": "reformatted",
+    "RESAMPLED": "reformatted",
+    "PERFUSION": "derived_map",
+    "CBF": "derived_map",
+    "CBV": "derived_map",
+    "MTT": "derived_map",
+    "TTP": "derived_map",
+    "TMAX": "derived_map",
+    "CALCIUM_SCORE": "derived_map",
+    "IODINE": "derived_map",
+    "MATERIAL_SPECIFIC": "derived_map",
+    "MATERIAL_FRACTION": "derived_map",
+    "ELECTRON_DENSITY": "derived_map",
+    "EFF_ATOMIC_NUM": "derived_map",
+    "RHO": "derived_map",
 }
 
 TAGS = (
@@ -230,8 +247,11 @@ def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:
     if modality not in ("CT", "") or not (modality or sop_class in (CT_STORAGE, *ENHANCED_CT)):
         known = modality if modality in KNOWN_MODALITIES else "another one"
         return Aside("out_of_scope", "modality_not_ct", f"modality: {known}, expected CT")
-    if sop_class in ENHANCED_CT or integer(dataset, "NumberOfFrames", 1) > 1:
-        detail = "several frames in one file, expected single-frame CT; convert to single frames"
+    if sop_class not in ENHANCED_CT and integer(dataset, "NumberOfFrames", 1) > 1:
+        detail = (
+            "several frames in one file that is no Enhanced CT, expected single frames or Enhanced "
+            "CT: the frames' places are not known; export it as one of them"
+        )
         return Aside("out_of_scope", "multiframe", detail)
     return _excluded_type(dataset)
 
@@ -240,7 +260,11 @@ def _excluded_type(dataset: Dataset) -> Aside | None:
     for value in texts(dataset, "ImageType"):
         reason = OUT_OF_SCOPE_TYPES.get(value.upper())
         if reason:
-            return Aside("out_of_scope", reason, f"ImageType holds {value.upper()}: no slice")
+            kind = "not_selected" if reason == "reformatted" else "out_of_scope"
+            detail = (
+                f"ImageType holds {value.upper()}, expected slices of CT as reconstructed, in HU"
+            )
+            return Aside(kind, reason, detail)
     if text(dataset, "BurnedInAnnotation").upper() == "YES":
         detail = "BurnedInAnnotation is YES: the pixels may show an identity; leave it out"
         return Aside("fault", "burned_in_annotation", detail)

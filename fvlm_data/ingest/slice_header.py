@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """What one CT slice's header says; texts are empty where an element is absent or blank."""
+    """What one CT slice's header says; texts are empty where an element is absent or blank.
+
+    `person` is name and birth date, for telling two patients of one id apart; like `names` it
+    may enter no table and no message.
+    """
 
     names: Names
+    person: tuple[str, str]
     sop_uid: str
     frame_of_reference: str
     image_type: tuple[str, ...]
     kernel: tuple[str, ...]
     acquisition: str
     temporal_position: str
+    acquired_at: str
+    content_at: str
+    trigger: tuple[str, ...]
+    stack: str
+    thickness: str
+    instance: int
     kvp: str
     geometry: SliceGeometry
     stored: StoredValues
@@ -34,12 +45,22 @@ def parse(dataset: Dataset) -> SliceHeader:
     """Parse a data set; values that cannot be read count as absent."""
     return SliceHeader(
         names=parse_names(dataset),
+        person=(_person_name(dataset), text(dataset, "PatientBirthDate")),
         sop_uid=uid(dataset, "SOPInstanceUID", "MediaStorageSOPInstanceUID"),
         frame_of_reference=uid(dataset, "FrameOfReferenceUID"),
         image_type=tuple(value.upper() for value in texts(dataset, "ImageType")),
         kernel=texts(dataset, "ConvolutionKernel"),
         acquisition=text(dataset, "AcquisitionNumber"),
         temporal_position=text(dataset, "TemporalPositionIdentifier"),
+        acquired_at=_moment(dataset, "Acquisition"),
+        content_at=_moment(dataset, "Content"),
+        trigger=(
+            text(dataset, "TriggerTime"),
+            text(dataset, "NominalPercentageOfCardiacPhase"),
+        ),
+        stack=text(dataset, "StackID"),
+        thickness=text(dataset, "SliceThickness"),
+        instance=integer(dataset, "InstanceNumber", -1),
         kvp=text(dataset, "KVP"),
         geometry=_geometry(dataset),
         stored=_stored(dataset),
@@ -56,6 +77,17 @@ def parse_names(dataset: Dataset) -> Names:
         accession=text(dataset, "AccessionNumber"),
         accession_issuer=_accession_issuer(dataset),
     )
+
+
+def _person_name(dataset: Dataset) -> str:
+    """PatientName without the signs and blanks in which spellings of one name differ."""
+    return " ".join(text(dataset, "PatientName").replace("^", " ").casefold().split())
+
+
+def _moment(dataset: Dataset, kind: str) -> str:
+    """Date and time of the acquisition or content, from one element or two."""
+    whole = text(dataset, f"{kind}DateTime")
+    return whole or text(dataset, f"{kind}Date") + text(dataset, f"{kind}Time")
 
 
 def _accession_issuer(dataset: Dataset) -> str:

@@ -32,7 +32,7 @@ class Decoded:
 
     `image_zyx` is int16 HU, axes (k, j, i); `spacing_mm` runs along i, j, k; `affine_ras` is
     4 x 4, voxel (i, j, k, 1) to RAS+ mm; `source_files` are tokens in the order of k; `names`
-    are what the headers call it, the first that of its ids.
+    are what the headers call it, the first that of its ids; `adjustments` as in the table.
     """
 
     image_zyx: NDArray[np.int16]
@@ -42,6 +42,8 @@ class Decoded:
     rescale_decision: str
     names: tuple[Names, ...]
     facts: HeaderFacts = field(default_factory=HeaderFacts)
+    adjustments: tuple[str, ...] = ()
+    tilt_degrees: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,8 @@ def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
         hu_min=int(decoded.image_zyx.min()),
         hu_max=int(decoded.image_zyx.max()),
         rescale_decision=decoded.rescale_decision,
+        adjustments=decoded.adjustments,
+        tilt_degrees=decoded.tilt_degrees,
         body_region_header=facts.body_region,
         contrast_header=facts.contrast,
         kernel=facts.kernel,
@@ -130,7 +134,8 @@ def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
 def _check_conserved(
     series_id: str, tokens: Iterable[str], rows: Iterable[Volume], rejects: Iterable[Reject]
 ) -> None:
-    ended = Counter(token for row in rows for token in row.source_files)
+    # a multi-frame file may hold several volumes: it counts once
+    ended = Counter({token for row in rows for token in row.source_files})
     ended.update(token for reject in rejects for token in reject.source_files)
     offered = Counter(tokens)
     if ended != offered:

@@ -12,8 +12,9 @@ from fvlm_data.ingest import header as header_facts
 from fvlm_data.ingest.description import stem
 from fvlm_data.ingest.dicom_tags import quiet_pydicom
 from fvlm_data.ingest.geometry import Fault
-from fvlm_data.ingest.hounsfield import INT16, check_plausible
+from fvlm_data.ingest.hounsfield import INT16
 from fvlm_data.ingest.names import Names, patient_id
+from fvlm_data.ingest.plausibility import check_plausible
 from fvlm_data.ingest.probe import Aside, Probed, probe
 from fvlm_data.ingest.volume import Decoded, SeriesResult
 from fvlm_data.stage import Reject

@@ -80,7 +80,11 @@ class Ingested:
 
     def check_conserved(self) -> None:
         """Every file that was ever offered stands in exactly one place."""
-        ended = Counter(token for row in self.volumes() for token in row["source_files"])
+        # a multi-frame file may hold several volumes of its series: it counts once
+        pairs = {
+            (row["series_id"], token) for row in self.volumes() for token in row["source_files"]
+        }
+        ended = Counter(token for _, token in pairs)
         ended.update(token for row in self.rows("quarantine") for token in row["source_files"])
         assert ended == Counter(row["token"] for row in self.rows("inputs"))
 

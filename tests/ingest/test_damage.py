@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from encoded import COMPRESSED, compress
+from enhanced import enhanced
 from pydicom.uid import RLELossless
 from series import Series, write
 
@@ -38,10 +40,13 @@ def test_damaged_files_stop_nothing_and_are_all_accounted_for(
     packed = Series(series_uid="1.2.3.8").datasets()
     for one in packed:
         one.compress(RLELossless, generate_instance_uid=False)
+    jpeg = Series(series_uid="1.2.3.9").datasets()
+    for number, one in enumerate(jpeg):
+        compress(one, sorted(COMPRESSED)[number % len(COMPRESSED)])
+    frames = [enhanced(Series(series_uid="1.2.3.10").datasets())]
+    groups = (("a", Series().datasets()), ("b", packed), ("c", jpeg), ("d", frames))
     sound = [
-        path.read_bytes()
-        for name, datasets in (("a", Series().datasets()), ("b", packed))
-        for path in write(datasets, tmp_path / name)
+        path.read_bytes() for name, datasets in groups for path in write(datasets, tmp_path / name)
     ]
     folder = tmp_path / "in"
     folder.mkdir()

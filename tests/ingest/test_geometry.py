@@ -12,7 +12,7 @@ from series import AXIAL, Series
 from fvlm_data.ingest.config import IngestConfig
 from fvlm_data.ingest.geometry import Fault, Grid, SliceGeometry, axis_codes, prove, prove_affine
 
-CONFIG = IngestConfig()
+CONFIG = IngestConfig(tilt="refuse")
 
 
 def stack(

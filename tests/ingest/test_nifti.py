@@ -99,7 +99,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two places": ({"values": body(), "affine": MOVED, "qform": 1}, "qform_sform_disagree"),
     "four axes": ({"values": body((10, 12, 6, 2))}, "not_a_volume"),
     "two slices": ({"values": body((10, 12, 2))}, "too_few_slices"),
-    "stored values": ({"values": body() + np.int16(1024)}, "values_not_hu"),
+    "stored values": ({"values": body() + np.int16(1024)}, "rescaling_forgotten"),
     "a label map": ({"values": (body() > 0).astype(np.uint8)}, "values_not_hu"),
     "beyond int16": ({"values": TOO_WIDE}, "hu_out_of_range"),
     "not a number": ({"values": NOT_FINITE}, "not_finite"),

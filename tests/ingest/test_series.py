@@ -100,8 +100,6 @@ def tilt(datasets: list[Dataset], sign: int) -> None:
 
 REFUSED: dict[str, tuple[Change, str]] = {
     "a slice is missing": (lambda d: d.pop(3), "missing_slices"),
-    "tilted": (lambda d: tilt(d, 1), "gantry_tilt"),
-    "tilted the other way": (lambda d: tilt(d, -1), "gantry_tilt"),
     "one slice shifted sideways": (lambda d: move(d[2], by_mm=(9, 0, 0)), "lateral_shift"),
     "one slice off its height": (lambda d: move(d[2], by_mm=(0, 0, 0.4)), "uneven_spacing"),
     "a single slice": (lambda d: d.__delitem__(slice(1, None)), "too_few_slices"),
@@ -110,11 +108,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "slope zero": (lambda d: [setattr(one, "RescaleSlope", 0) for one in d], "bad_rescale"),
     "forgotten intercept": (
         lambda d: [setattr(one, "RescaleIntercept", 1024) for one in d],
-        "values_not_hu",
-    ),
-    "inverted": (
-        lambda d: [setattr(one, "PhotometricInterpretation", "MONOCHROME1") for one in d],
-        "not_monochrome2",
+        "rescaling_forgotten",
     ),
     "no pixel spacing": (
         lambda d: [setattr(one, "PixelSpacing", None) for one in d],
