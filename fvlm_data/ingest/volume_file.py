@@ -12,7 +12,7 @@ from fvlm_data.ingest import header as header_facts
 from fvlm_data.ingest.description import stem
 from fvlm_data.ingest.dicom_tags import quiet_pydicom
 from fvlm_data.ingest.geometry import Fault
-from fvlm_data.ingest.hounsfield import INT16
+from fvlm_data.ingest.hounsfield import INT16, out_of_field_to_air
 from fvlm_data.ingest.names import Names, patient_id
 from fvlm_data.ingest.plausibility import check_plausible
 from fvlm_data.ingest.probe import Aside, Probed, probe
@@ -87,14 +87,17 @@ def accepted(
         dataset = description.dataset()
         facts = header_facts.facts(dataset, patient, key)
         identities = header_facts.identities(dataset)
+    image_zyx = np.require(loaded.image_zyx, requirements="W")  # else it may be a read-only map
+    outside = out_of_field_to_air(image_zyx)
     decoded = Decoded(
-        image_zyx=loaded.image_zyx,
+        image_zyx=image_zyx,
         spacing_mm=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
         affine_ras=loaded.affine_ras,
         source_files=(file.token,),
         rescale_decision=loaded.rescale_decision,
         names=(names,),
         facts=facts,
+        adjustments=(f"out_of_field_to_air={outside}",) if outside else (),
     )
     known = {patient: tuple(sorted(identities))} if identities else {}
     return SeriesResult((decoded,), identities=known)

@@ -65,6 +65,15 @@ class TestNifti:
         path.write_text(json.dumps(values))
         return path
 
+    def test_out_of_field_values_become_air(self, ingested: Ingested, tmp_path: Path):
+        values = chest()
+        values[:2] = -8192
+        save(tmp_path / "in" / "a.nii.gz", values, np.diag([-0.75, -0.75, 1.5, 1.0]))
+        self.run(ingested, tmp_path / "in")
+        (volume,) = ingested.rows("volumes")
+        assert volume["hu_min"] >= -1024
+        assert volume["adjustments"] == [f"out_of_field_to_air={2 * 22 * 12}"]
+
     def test_a_sidecar_gives_study_patient_and_facts(self, ingested: Ingested, tmp_path: Path):
         for name in ("a", "b"):
             self.volume(tmp_path / "in" / f"{name}.nii.gz")
