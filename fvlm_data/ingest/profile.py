@@ -20,10 +20,14 @@ MARK = "<!-- generated below: python -m fvlm_data.ingest.profile docs/identity.m
 
 NOT_READ = "not taken out of the header"
 VAULT = "vault (encrypted), for scrubbing reports"
+TIME = "compared in memory, to tell time points apart"
 TREATED: dict[str, str] = {
     "AccessionNumber": f"keyed hash in `links`; {VAULT}",
     "AcquisitionDate": f"shifted date `acquired_on`; {VAULT}",
     "AcquisitionDateTime": "shifted date `acquired_on` where there is no AcquisitionDate",
+    "AcquisitionTime": TIME,
+    "ContentTime": TIME,
+    "FrameAcquisitionDateTime": TIME,
     "ContentDate": f"shifted date `acquired_on` where the former are blank; {VAULT}",
     "ContrastBolusAgent": "`contrast_header`: no, yes or a phase; the text stays behind",
     "DeviceSerialNumber": "part of the keyed series id where the series has no UID",

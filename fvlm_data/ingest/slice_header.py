@@ -52,8 +52,9 @@ def parse(dataset: Dataset) -> SliceHeader:
         kernel=texts(dataset, "ConvolutionKernel"),
         acquisition=text(dataset, "AcquisitionNumber"),
         temporal_position=text(dataset, "TemporalPositionIdentifier"),
-        acquired_at=_moment(dataset, "Acquisition"),
-        content_at=_moment(dataset, "Content"),
+        acquired_at=text(dataset, "AcquisitionDateTime")
+        or text(dataset, "AcquisitionDate") + text(dataset, "AcquisitionTime"),
+        content_at=text(dataset, "ContentDate") + text(dataset, "ContentTime"),
         trigger=(
             text(dataset, "TriggerTime"),
             text(dataset, "NominalPercentageOfCardiacPhase"),
@@ -82,12 +83,6 @@ def parse_names(dataset: Dataset) -> Names:
 def _person_name(dataset: Dataset) -> str:
     """PatientName without the signs and blanks in which spellings of one name differ."""
     return " ".join(text(dataset, "PatientName").replace("^", " ").casefold().split())
-
-
-def _moment(dataset: Dataset, kind: str) -> str:
-    """Date and time of the acquisition or content, from one element or two."""
-    whole = text(dataset, f"{kind}DateTime")
-    return whole or text(dataset, f"{kind}Date") + text(dataset, f"{kind}Time")
 
 
 def _accession_issuer(dataset: Dataset) -> str:

@@ -55,7 +55,7 @@ def images_arrive(context: Context) -> None:
         for owner, named, kind, value in names
     ]
     context.store.replace("links", ["se_1"], rows)
-    context.store.replace("volumes", ["se_1"], [volume(1, "st_1", "p_1")])
+    context.store.replace("volumes", ["st_1"], [volume(1, "st_1", "p_1")])
 
 
 def test_a_report_read_before_its_images_is_scrubbed_again(tmp_path: Path):
