@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.analysis import Analysis, Head, analyse, assert_target
+from fvlm_data.reports.analysis import Analysis, Head, Place, Reading, analyse, assert_target, read_words
 from fvlm_data.reports.columns import joined_columns
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.engine import Engine
@@ -54,7 +54,8 @@ class ReportParser:
     """Takes report texts apart. Build one in each process that parses; it is not pickled.
 
     The context-free analysis of a sentence is kept for the next report that holds the same
-    sentence (at most `config.memo_sentences` of them); results do not depend on it.
+    sentence, its reading for the next sentence of the same canonical words (at most
+    `config.memo_sentences` of each); results do not depend on it.
     """
 
     def __init__(self, config: ParseConfig | None = None) -> None:
@@ -66,9 +67,9 @@ class ReportParser:
         self._config = config or ParseConfig()
         self._book: Phrasebook = phrasebook()
         self._engine = Engine(self._book)
-        self._analyse = lru_cache(maxsize=self._config.memo_sentences)(
-            lambda text: analyse(text, self._book, self._engine)
-        )
+        kept = lru_cache(maxsize=self._config.memo_sentences)
+        reading_of = kept(lambda words: read_words(words, self._book, self._engine))
+        self._analyse = kept(lambda text: analyse(text, self._book.lexicon, reading_of))
 
     def parse(self, text: str) -> ParsedReport:
         """Take one report apart; offsets are characters of `text`."""
@@ -85,7 +86,7 @@ class ReportParser:
                 text, block.start, block.end, self._config.max_sentence_chars
             ):
                 analysis = self._analyse(text[start:end])
-                context = self._context(analysis, block, before)
+                context = self._context(analysis.reading, block, before)
                 index = len(sentences)
                 mentions, verdicts = _placed(
                     text[start:end], analysis, context, index, start, self._book
@@ -160,22 +161,22 @@ class ReportParser:
                 section, sites, side = header.section, (), None
             else:
                 sites = header.anatomies
-                side = self._analyse(text[header.start : header.end]).side
+                side = self._analyse(text[header.start : header.end]).reading.side
             start = header.end
 
-    def _context(self, analysis: Analysis, block: _Block, before: _Context | None) -> _Context:
-        if analysis.anatomies:
-            return _Context(analysis.sites, analysis.anatomies, analysis.side or block.side)
+    def _context(self, reading: Reading, block: _Block, before: _Context | None) -> _Context:
+        if reading.anatomies:
+            return _Context(reading.sites, reading.anatomies, reading.side or block.side)
         if block.sites:
-            return _Context(block.sites, _ids(block.sites), analysis.side or block.side)
-        if before is not None and self._config.carry_over and self._carries(analysis, before):
-            return _Context(before.sites, _ids(before.sites), analysis.side or before.side)
-        return _Context((), (), analysis.side)
+            return _Context(block.sites, _ids(block.sites), reading.side or block.side)
+        if before is not None and self._config.carry_over and self._carries(reading, before):
+            return _Context(before.sites, _ids(before.sites), reading.side or before.side)
+        return _Context((), (), reading.side)
 
-    def _carries(self, analysis: Analysis, before: _Context) -> bool:
+    def _carries(self, reading: Reading, before: _Context) -> bool:
         """Whether a sentence goes on about what the one before was about."""
-        return analysis.carries or any(
-            observed(head.observation, before.sites, self._book) for head in analysis.heads
+        return reading.carries or any(
+            observed(head.observation, before.sites, self._book) for head in reading.heads
         )
 
 
@@ -191,7 +192,10 @@ def _placed(
     text: str, analysis: Analysis, context: _Context, index: int, offset: int, book: Phrasebook
 ) -> tuple[list[FindingMention], list[Verdict]]:
     """Mentions and verdicts of a sentence in its report."""
-    heads = [_in_context(head, context, book) for head in analysis.heads]
+    heads = [
+        (_in_context(head, context, book), place)
+        for head, place in zip(analysis.reading.heads, analysis.places, strict=True)
+    ]
     mentions = [
         FindingMention(
             finding=finding,
@@ -199,21 +203,21 @@ def _placed(
             status=_lasting(head.status, finding, book),
             laterality=side if _has_sides(finding, anatomy, book) else None,
             sentence=index,
-            start=offset + head.start,
-            end=offset + head.end,
+            start=offset + place.start,
+            end=offset + place.end,
             severity=head.severity,
-            size_mm=head.size_mm,
+            size_mm=place.size_mm,
             count=head.count,
-            location=text[slice(*head.location)] if head.location else None,
+            location=text[slice(*place.location)] if place.location else None,
             change=head.change,
         )
-        for head in heads
+        for head, place in heads
         for finding, anatomy, side in head.findings
     ]
     mentions += _others(heads, mentions, index, offset, book)
     verdicts = {
         Verdict(anatomy, index)
-        for head in heads
+        for head, _ in heads
         if (head.kind == "normal" and head.status == "present")
         or (head.abnormal and not head.findings and head.status == "absent")
         for anatomy in _ids(head.sites)
@@ -263,7 +267,11 @@ def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
 
 
 def _others(
-    heads: list[Head], mentions: list[FindingMention], index: int, offset: int, book: Phrasebook
+    heads: list[tuple[Head, Place]],
+    mentions: list[FindingMention],
+    index: int,
+    offset: int,
+    book: Phrasebook,
 ) -> list[FindingMention]:
     """What is abnormal and covered by no finding: one mention an anatomy.
 
@@ -272,13 +280,13 @@ def _others(
     covered = {m.anatomy for m in mentions if m.status in ("present", "uncertain")}
     covered |= {
         anatomy
-        for head in heads
+        for head, _ in heads
         if (head.kind == "normal" and head.status == "present")
         or (head.findings and head.status in ("present", "uncertain"))
         for anatomy in _ids(head.sites)
     }
     made: dict[str, FindingMention] = {}
-    for head in heads:
+    for head, place in heads:
         if head.kind == "normal":
             status: Status | None = "present" if head.status == "absent" else None
         else:
@@ -294,10 +302,10 @@ def _others(
                     status,
                     head.side if anatomy in book.paired else None,
                     index,
-                    offset + head.start,
-                    offset + head.end,
+                    offset + place.start,
+                    offset + place.end,
                     head.severity,
-                    head.size_mm,
+                    place.size_mm,
                     head.count,
                     None,
                     head.change,
