@@ -192,6 +192,8 @@ def _placed(
     text: str, analysis: Analysis, context: _Context, index: int, offset: int, book: Phrasebook
 ) -> tuple[list[FindingMention], list[Verdict]]:
     """Mentions and verdicts of a sentence in its report."""
+    if not analysis.places:
+        return [], []
     heads = [
         (_in_context(head, context, book), place)
         for head, place in zip(analysis.reading.heads, analysis.places, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.records import Header, Section
@@ -32,7 +32,7 @@ _TITLES = frozenset({
 })  # fmt: skip
 """Names that in title case, without a colon, open a section before a capital."""
 _SUB = re.compile(
-    r"(?:^|(?<=\n)|(?<=[.;!?:>)])[ \t]|(?<=[.;!?>]))[ \t*\u2022-]{0,6}"
+    r"(?<![^\n.;!?:>)])(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
     r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     r"(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}"
 )
@@ -58,6 +58,14 @@ def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
     return pattern, names
 
 
+@lru_cache(maxsize=10_000)
+def _may_begin(letters: str) -> bool:
+    """Whether a header phrase begins with these two letters, which few words do."""
+    _, names = _patterns()
+    beginnings = "|".join(sorted({re.escape(name[:2]) for name in names}))
+    return re.match(beginnings, letters, re.IGNORECASE) is not None
+
+
 def _plain(name: str) -> str:
     """A header without plurals, blanks joined: the form by which it is looked up."""
     words = re.split(r"[\s/&-]+", name.lower())
@@ -71,10 +79,14 @@ def section_headers(text: str) -> list[Header]:
     pattern, names = _patterns()
     made: list[Header] = []
     taken = -1
-    starts = {found.end(): found.start() for found in _LINE_START.finditer(text)}
+    starts: dict[int, int] = {}
+    for found in _LINE_START.finditer(text):
+        if _may_begin(text[found.end() : found.end() + 2]):
+            starts[found.end()] = found.start()
     lines = frozenset(starts)
     for found in _SENTENCE_START.finditer(text):
-        starts.setdefault(found.end(), found.end())
+        if _may_begin(text[found.end() : found.end() + 2]):
+            starts.setdefault(found.end(), found.end())
     for start in sorted(starts):
         if start < taken:
             continue
