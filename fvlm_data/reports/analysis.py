@@ -70,9 +70,9 @@ class Head:
     """Whether it is an abnormality even where no finding covers it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What the words of a sentence say by themselves.
+    """What the words of a sentence say by themselves; equal only to itself, so quick to look up.
 
     `clauses` are the clause numbers of its tokens, `measured` tokens [start, end) of the heads
     that may have a size.

@@ -71,7 +71,7 @@ class Cue:
     across: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Phrasebook:
     """All phrases in canonical words, and the words that shape clauses."""
 
