@@ -362,9 +362,7 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> R
     sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
     anatomies = {site.split(".")[0] for site in sites} | named
-    carries = words[0] in book.carry_starts and any(
-        words[: len(opener)] == opener for opener in book.carry
-    )
+    carries = any(words[:length] in book.carry for length in book.carry_lengths)
     return Reading(
         heads=heads,
         sites=sites or tuple(sorted(named)),

@@ -68,8 +68,8 @@ class Engine:
         targets: list[Match] = []
         cues: list[CueMatch] = []
         root = self._root
-        for start in range(len(words)):
-            node = root.get(words[start])
+        for start, word in enumerate(words):
+            node = root.get(word)
             end = start + 1
             while node is not None:
                 value = node.get(None)
