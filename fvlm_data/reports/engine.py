@@ -52,7 +52,9 @@ class Engine:
         rules = cue_rules(book)
         values = {
             words: (
-                book.targets.get(words), _kinds(book.targets.get(words, ())), rules.get(words, ())
+                book.targets.get(words),
+                _kinds(book.targets.get(words, ())),
+                rules.get(words, ()),
             )
             for words in {*book.targets, *rules}
         }
