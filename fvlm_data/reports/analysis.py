@@ -1,6 +1,7 @@
 """The context-free parse of one sentence: all that can be said without the sentences around it.
 
-Equal sentences have equal analyses, so each distinct one is analysed once (parser.py). What
+A reading is what canonical words say, in which all numbers are one: sentences of equal words have
+equal readings, so each is made once (parser.py). Offsets and sizes are the sentence's own. What
 needs context (an anatomy named by a sub-header or by the sentence before) is left pending.
 """
 
@@ -24,12 +25,12 @@ from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of
 from fvlm_data.reports.sites import HeadSpan, meant, observed, side_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fvlm_data.reports.engine import CueMatch, Engine, Match
     from fvlm_data.reports.phrasebook import Phrasebook
     from fvlm_data.reports.records import Change, Laterality, Severity, Status
-    from fvlm_data.reports.tokens import Tokens
+    from fvlm_data.reports.tokens import Lexicon, Tokens
 
 _LONGEST_LOCATION = 12
 _PLACES = frozenset({
@@ -38,14 +39,14 @@ _PLACES = frozenset({
     "segment", "lobe", "pole", "zone", "apex", "base", "head", "body", "tail", "neck",
     "fundus", "wall", "l", "r",
 })  # fmt: skip
-_NUMBERS = frozenset({"0"})
+_PLACES_AND_NUMBERS = _PLACES | {"0"}
 _DENIALS = frozenset({"no", "not", "without"})
 _HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A finding, an observation or a verdict in a sentence; offsets are the sentence's.
+    """A finding, an observation or a verdict, in tokens [start, end) of a sentence.
 
     `findings` (id, anatomy, side) are those named outright or by observation and site. `sites`
     are what it is about, none where only context can tell; `observation` are its words for that
@@ -61,51 +62,88 @@ class Head:
     observation: str
     side: Laterality | None
     severity: Severity | None
-    size_mm: float | None
     count: str | None
     location: tuple[int, int] | None
-    """Characters of the sentence that say where it lies."""
+    """Tokens that say where it lies."""
     change: Change | None
     abnormal: bool
     """Whether it is an abnormality even where no finding covers it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What one sentence says by itself."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the words of a sentence say by themselves; equal only to itself, so quick to look up.
+
+    `clauses` are the clause numbers of its tokens, `measured` tokens [start, end) of the heads
+    that may have a size.
+    """
 
     heads: tuple[Head, ...]
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
     side: Laterality | None
     carries: bool
+    clauses: tuple[int, ...] = ()
+    measured: tuple[tuple[int, int], ...] = ()
 
 
-def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
-    """Analyse one sentence without its context."""
-    tokens = book.lexicon.tokens(text)
-    words = tokens.words
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a head stands in the characters of a sentence, and the size stated of it in mm."""
+
+    start: int
+    end: int
+    location: tuple[int, int] | None
+    size_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The reading of a sentence, with the place of each of its heads."""
+
+    reading: Reading
+    places: tuple[Place, ...]
+
+
+def analyse(
+    text: str, lexicon: Lexicon, reading_of: Callable[[tuple[str, ...]], Reading]
+) -> Analysis:
+    """Analyse one sentence without its context; `reading_of` gives the reading of words."""
+    tokens = lexicon.tokens(text)
+    reading = reading_of(tokens.words)
+    measured = sizes_mm(text, tokens, reading.clauses, reading.measured)
+    return Analysis(reading, tuple(_place(head, tokens, measured) for head in reading.heads))
+
+
+def _place(head: Head, tokens: Tokens, measured: Mapping[tuple[int, int], float]) -> Place:
+    told = head.location
+    return Place(
+        tokens.starts[head.start],
+        tokens.ends[head.end - 1],
+        (tokens.starts[told[0]], tokens.ends[told[1] - 1]) if told else None,
+        measured.get((head.start, head.end)),
+    )
+
+
+def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Reading:
+    """Read the canonical words of one sentence."""
     if not words:
-        return Analysis((), (), (), None, False)
-    doc = engine.doc(tokens)
+        return Reading((), (), (), None, False)
+    doc = engine.doc(words)
     matches = engine.targets(doc)
     sides = _sides(matches)
     mentions = anatomy_mentions(matches, words, sides)
     spans = _without_false_absences(_head_spans(matches), words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
-    terminators = [
-        m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)
-    ]
-    clauses = clause_bounds(words, book, terminators, cues)
+    clauses = clause_bounds(words, book, _terminators(matches), cues)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
         statuses(words, clauses, cues, targets), [(s.start, s.end) for s in spans], cues, words
     )
     role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
-        text,
-        tokens,
+        words,
         tuple(clauses),
         tuple(role),
         tuple(mentions),
@@ -114,23 +152,16 @@ def analyse(text: str, book: Phrasebook, engine: Engine) -> Analysis:
         *(_of_kind(matches, kind) for kind in ("severity", "change", "count")),
     )
     attachment = Attachment(words, role, clauses, mentions)
-    measured = sizes_mm(
-        text,
-        tokens,
-        clauses,
-        [(s.start, s.end) for s in spans if s.terms or s.kind == "observation"],
-    )
     heads = tuple(
-        _head(span, status, sentence, attachment, measured, book)
+        _head(span, status, sentence, attachment, book)
         for span, status in zip(spans, said, strict=True)
     )
-    return _summed(heads, mentions, words, book)
+    return _summed(heads, sentence, book)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
-    text: str
-    tokens: Tokens
+    words: tuple[str, ...]
     clauses: tuple[int, ...]
     roles: tuple[int, ...]
     mentions: tuple[AnatomyMention, ...]
@@ -145,6 +176,10 @@ def _of_kind(matches: Sequence[Match], kind: str) -> tuple[Match, ...]:
     return tuple(longest(matches, frozenset({kind}), frozenset()))
 
 
+def _terminators(matches: Sequence[Match]) -> list[Match]:
+    return [match for match in matches if "terminator" in match.kinds]
+
+
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
     """Status of the characters [start, end) of a sentence, whatever they are."""
     tokens = book.lexicon.tokens(text)
@@ -152,13 +187,9 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
     if not inside:
         return "present"
     target = Target(inside[0], inside[-1] + 1)
-    doc = engine.doc(tokens)
-    matches = engine.targets(doc)
+    doc = engine.doc(tokens.words)
     cues = relevant_cues(engine.cues(doc), tokens.words, [(target.start, target.end)])
-    terminators = [
-        m for m in matches if any(meaning.kind == "terminator" for meaning in m.meanings)
-    ]
-    clauses = clause_bounds(tokens.words, book, terminators, cues)
+    clauses = clause_bounds(tokens.words, book, _terminators(engine.targets(doc)), cues)
     said = statuses(tokens.words, clauses, cues, [target])
     return _without_change(said, [(target.start, target.end)], cues, tokens.words)[0]
 
@@ -182,7 +213,7 @@ def _without_change(
 
 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
-    kept = longest(matches, frozenset({"side"}), frozenset())
+    kept = _of_kind(matches, "side")
     return sorted(
         (m.start, m.end, meaning.value)  # type: ignore[misc]
         for m in kept
@@ -198,7 +229,7 @@ def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
     """
     made = []
     for match in longest(matches, _HEADS, frozenset({"neutral"})):
-        kinds = {meaning.kind for meaning in match.meanings}
+        kinds = match.kinds
         terms = tuple(m.value for m in match.meanings if m.kind == "finding")
         kind = next(
             kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds
@@ -253,12 +284,10 @@ def _head(
     status: Status,
     sentence: _Sentence,
     attachment: Attachment,
-    measured: dict[tuple[int, int], float],
     book: Phrasebook,
 ) -> Head:
-    tokens = sentence.tokens
     steps = attachment.of(span.start, span.end)
-    words = " ".join(tokens.words[span.start : span.end])
+    words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, steps, book)
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
@@ -266,8 +295,8 @@ def _head(
     said = side_of(place, sentence.sides, sentence.roles, sentence.clauses)
     elsewhere = _told_elsewhere(span, about, sentence)
     return Head(
-        start=tokens.starts[span.start],
-        end=tokens.ends[span.end - 1],
+        start=span.start,
+        end=span.end,
         kind=span.kind,
         status=status,
         findings=tuple(
@@ -282,7 +311,6 @@ def _head(
         observation=words if span.kind == "observation" else "",
         side=elsewhere or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
-        size_mm=measured.get(place),
         count=count_of(place, sentence.counts, sentence.roles, sentence.clauses),
         location=_location(about, sentence),
         change=change_of(place, sentence.changes, sentence.roles, sentence.clauses),  # type: ignore[arg-type]
@@ -301,20 +329,20 @@ def _told_elsewhere(
 
 
 def _location(about: Sequence[AnatomyMention], sentence: _Sentence) -> tuple[int, int] | None:
-    """Place of the words that tell a location within the anatomy: a side, a lobe, a segment."""
-    tokens = sentence.tokens
+    """Tokens that tell a location within the anatomy: a side, a lobe, a segment."""
+    words = sentence.words
     if not about:
         return None
     first, past = about[0].start, about[-1].end
     if past - first > _LONGEST_LOCATION:
         first, past = about[0].start, about[0].end
-    while first > 0 and sentence.roles[first - 1] == OTHER and tokens.words[first - 1] in _PLACES:
+    while first > 0 and sentence.roles[first - 1] == OTHER and words[first - 1] in _PLACES:
         first -= 1
-    while past < len(tokens) and tokens.words[past] in _PLACES | _NUMBERS:
+    while past < len(words) and words[past] in _PLACES_AND_NUMBERS:
         past += 1
     if past - first == 1 and about[0].side is None:
         return None
-    return tokens.starts[first], tokens.ends[past - 1]
+    return first, past
 
 
 def _shared(
@@ -324,27 +352,27 @@ def _shared(
     first = next((m for m in sentence.mentions if m.start == span.start and m.end < span.end), None)
     if first is None:
         return ()
-    tail = " ".join(sentence.tokens.words[first.end : span.end])
+    tail = " ".join(sentence.words[first.end : span.end])
     listed = attachment.listed_before(first)
     return observed(tail, [site for mention in listed for site in mention.sites], book)
 
 
-def _summed(
-    heads: tuple[Head, ...],
-    mentions: Sequence[AnatomyMention],
-    words: Sequence[str],
-    book: Phrasebook,
-) -> Analysis:
+def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> Reading:
+    mentions, words = sentence.mentions, sentence.words
     sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
     anatomies = {site.split(".")[0] for site in sites} | named
-    carries = words[0] in book.carry_starts and any(
-        tuple(words[: len(opener)]) == opener for opener in book.carry
-    )
-    return Analysis(
+    carries = any(words[:length] in book.carry for length in book.carry_lengths)
+    return Reading(
         heads=heads,
         sites=sites or tuple(sorted(named)),
         anatomies=tuple(sorted(anatomies)),
         side=joined([mention.side for mention in mentions]),
         carries=carries,
+        clauses=sentence.clauses,
+        measured=tuple(
+            (span.start, span.end)
+            for span in sentence.spans
+            if span.terms or span.kind == "observation"
+        ),
     )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 VERB, PREPOSITION, JOINT, HEAD, ANATOMY, OF, OTHER = range(7)
 """Roles of tokens when words are attached to anatomies."""
 
+_ANATOMY = frozenset({"anatomy"})
+_COMPOUND = frozenset({"compound"})
 _LISTED = 8
 """Tokens that may stand between two anatomies of one list."""
 
@@ -39,23 +41,26 @@ def longest(
 ) -> list[Match]:
     """Matches of some kinds that lie in no longer match of these kinds or of a blocker."""
     wanted = kinds | blockers
-    rivals = [m for m in matches if any(meaning.kind in wanted for meaning in m.meanings)]
-    return [
-        m
-        for m in rivals
-        if any(meaning.kind in kinds for meaning in m.meanings)
-        and not any(
-            o.start <= m.start and m.end <= o.end and o.end - o.start > m.end - m.start
-            for o in rivals
-        )
-    ]
+    rivals = [m for m in matches if not wanted.isdisjoint(m.kinds)]
+    if len(rivals) < 2:
+        return [m for m in rivals if not kinds.isdisjoint(m.kinds)]
+    return [m for m in rivals if not kinds.isdisjoint(m.kinds) and not _in_longer(m, rivals)]
+
+
+def _in_longer(match: Match, rivals: Sequence[Match]) -> bool:
+    start, end = match.start, match.end
+    length = end - start
+    for other in rivals:
+        if other.start <= start and end <= other.end and other.end - other.start > length:
+            return True
+    return False
 
 
 def anatomy_mentions(
     matches: Sequence[Match], words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
 ) -> list[AnatomyMention]:
     """Mentions of anatomies in order, longest first where they overlap, with their side."""
-    kept = longest(matches, frozenset({"anatomy"}), frozenset({"compound"}))
+    kept = longest(matches, _ANATOMY, _COMPOUND)
     made = []
     for match in kept:
         meanings = [m for m in match.meanings if m.kind == "anatomy"]

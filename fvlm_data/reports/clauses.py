@@ -55,6 +55,8 @@ def _soft_starts(
     book: Phrasebook,
     cues: Sequence[CueMatch],
 ) -> set[int]:
+    if _JOINTS.isdisjoint(words[begin:end]):
+        return set()
     last_verb = max((i for i in range(begin, end) if verbs[i]), default=-1)
     inside_cue = {i for cue in cues for i in range(cue.start, cue.end)}
     starts: set[int] = set()

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from fvlm_data.reports.phrasebook import Cue, Meaning, Phrasebook
-    from fvlm_data.reports.tokens import Tokens
 
 _Node = dict[Any, Any]
-"""Next words to nodes; under none what ends here: (meanings or none, cues with their rules)."""
+"""Next words to nodes; under none what ends here: (meanings or none, kinds, cues with rules)."""
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class Match:
     start: int
     end: int
     meanings: tuple[Meaning, ...]
+    kinds: frozenset[str]
+    """Kinds of the meanings."""
 
 
 @dataclass(slots=True)
@@ -48,7 +51,11 @@ class Engine:
         """Build the tree: a second or two, most of it the import of spaCy for the rules."""
         rules = cue_rules(book)
         values = {
-            words: (book.targets.get(words), rules.get(words, ()))
+            words: (
+                book.targets.get(words),
+                _kinds(book.targets.get(words, ())),
+                rules.get(words, ()),
+            )
             for words in {*book.targets, *rules}
         }
         self._root: _Node = {}
@@ -58,21 +65,20 @@ class Engine:
                 node = node.setdefault(word, {})
             node[None] = value
 
-    def doc(self, tokens: Tokens) -> Found:
+    def doc(self, words: Sequence[str]) -> Found:
         """All phrases and cues in the sentence, overlapping ones too, in order."""
         targets: list[Match] = []
         cues: list[CueMatch] = []
-        words = tokens.words
         root = self._root
-        for start in range(len(words)):
-            node = root.get(words[start])
+        for start, word in enumerate(words):
+            node = root.get(word)
             end = start + 1
             while node is not None:
                 value = node.get(None)
                 if value is not None:
                     if value[0] is not None:
-                        targets.append(Match(start, end, value[0]))
-                    for cue, rule in value[1]:
+                        targets.append(Match(start, end, value[0], value[1]))
+                    for cue, rule in value[2]:
                         cues.append(CueMatch(start, end, cue, rule))
                 if end == len(words):
                     break
@@ -87,6 +93,10 @@ class Engine:
     def cues(self, doc: Found) -> list[CueMatch]:
         """All cues in the sentence, overlapping ones too."""
         return doc[1]
+
+
+def _kinds(meanings: Iterable[Meaning]) -> frozenset[str]:
+    return frozenset(meaning.kind for meaning in meanings)
 
 
 def cue_rules(book: Phrasebook) -> dict[tuple[str, ...], tuple[tuple[Cue, Any], ...]]:
@@ -154,16 +164,17 @@ class MedspacyEngine:
         self._cues.add([*rules, none])
         self._strings = nlp.vocab.strings
 
-    def doc(self, tokens: Tokens) -> Any:
-        """A spaCy Doc of the canonical words."""
-        return self._doc(tokens.words)
+    def doc(self, words: Sequence[str]) -> Any:
+        """A spaCy Doc of canonical words."""
+        return self._doc(words)
 
     def targets(self, doc: Any) -> list[Match]:
         """All phrases of the vocabulary in the sentence, overlapping ones too."""
-        return [
-            Match(span.start, span.end, span._.target_rule.metadata["meanings"])
-            for span in self._targets(doc)
-        ]
+        made = []
+        for span in self._targets(doc):
+            meanings = span._.target_rule.metadata["meanings"]
+            made.append(Match(span.start, span.end, meanings, _kinds(meanings)))
+        return made
 
     def cues(self, doc: Any) -> list[CueMatch]:
         """All cues in the sentence, overlapping ones too."""

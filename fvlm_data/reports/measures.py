@@ -21,6 +21,7 @@ _SIZE = re.compile(
     rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({_UNIT})?)?(?:\s|-)?({_UNIT})?\b",
     re.IGNORECASE,
 )
+_DIGIT = re.compile(r"\d")
 _LARGEST_MM = 1000.0
 _NEAR = 4
 
@@ -60,7 +61,7 @@ def sizes_mm(
     else the next behind it.
     """
     made: dict[tuple[int, int], float] = {}
-    if not heads or not any(character.isdigit() for character in text):
+    if not heads or not _DIGIT.search(text):
         return made
     for start, end, value in largest_mm(text):
         inside = [i for i in range(len(tokens)) if start <= tokens.starts[i] < end]

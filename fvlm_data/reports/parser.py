@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.analysis import Analysis, Head, analyse, assert_target
+from fvlm_data.reports.analysis import Analysis, Head, Reading, analyse, assert_target, read_words
 from fvlm_data.reports.columns import joined_columns
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.engine import Engine
@@ -50,11 +50,35 @@ class _Context:
     side: Laterality | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Mention:
+    """A finding that the head of this number in its sentence tells."""
+
+    head: int
+    finding: str
+    anatomy: str
+    status: Status
+    laterality: Laterality | None
+    located: bool
+    """Whether the place that the head names is the finding's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a sentence says in its context: `normal` anatomies, and all that it speaks of."""
+
+    mentions: tuple[_Mention, ...]
+    normal: tuple[str, ...]
+    anatomies: tuple[str, ...]
+
+
 class ReportParser:
     """Takes report texts apart. Build one in each process that parses; it is not pickled.
 
     The context-free analysis of a sentence is kept for the next report that holds the same
-    sentence (at most `config.memo_sentences` of them); results do not depend on it.
+    sentence, its reading for the next sentence of the same canonical words, what that says for
+    the next one in the same context (at most `config.memo_sentences` of each); results do not
+    depend on it.
     """
 
     def __init__(self, config: ParseConfig | None = None) -> None:
@@ -66,9 +90,10 @@ class ReportParser:
         self._config = config or ParseConfig()
         self._book: Phrasebook = phrasebook()
         self._engine = Engine(self._book)
-        self._analyse = lru_cache(maxsize=self._config.memo_sentences)(
-            lambda text: analyse(text, self._book, self._engine)
-        )
+        kept = lru_cache(maxsize=self._config.memo_sentences)
+        reading_of = kept(lambda words: read_words(words, self._book, self._engine))
+        self._analyse = kept(lambda text: analyse(text, self._book.lexicon, reading_of))
+        self._said = kept(lambda reading, context: _said(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
         """Take one report apart; offsets are characters of `text`."""
@@ -84,16 +109,14 @@ class ReportParser:
             for start, end in sentence_spans(
                 text, block.start, block.end, self._config.max_sentence_chars
             ):
-                analysis = self._analyse(text[start:end])
-                context = self._context(analysis, block, before)
+                words = text[start:end]
+                analysis = self._analyse(words)
+                context = self._context(analysis.reading, block, before)
                 index = len(sentences)
-                mentions, verdicts = _placed(
-                    text[start:end], analysis, context, index, start, self._book
-                )
-                about = sorted({*context.anatomies, *(mention.anatomy for mention in mentions)})
-                sentences.append(Sentence(text[start:end], start, end, block.section, tuple(about)))
-                findings += mentions
-                normal += verdicts
+                said = self._said(analysis.reading, context)
+                sentences.append(Sentence(words, start, end, block.section, said.anatomies))
+                findings += _placed(words, analysis, said, index, start)
+                normal += [Verdict(anatomy, index) for anatomy in said.normal]
                 before = context
         return ParsedReport(
             headers=tuple(_plain(header) for header in headers),
@@ -160,22 +183,22 @@ class ReportParser:
                 section, sites, side = header.section, (), None
             else:
                 sites = header.anatomies
-                side = self._analyse(text[header.start : header.end]).side
+                side = self._analyse(text[header.start : header.end]).reading.side
             start = header.end
 
-    def _context(self, analysis: Analysis, block: _Block, before: _Context | None) -> _Context:
-        if analysis.anatomies:
-            return _Context(analysis.sites, analysis.anatomies, analysis.side or block.side)
+    def _context(self, reading: Reading, block: _Block, before: _Context | None) -> _Context:
+        if reading.anatomies:
+            return _Context(reading.sites, reading.anatomies, reading.side or block.side)
         if block.sites:
-            return _Context(block.sites, _ids(block.sites), analysis.side or block.side)
-        if before is not None and self._config.carry_over and self._carries(analysis, before):
-            return _Context(before.sites, _ids(before.sites), analysis.side or before.side)
-        return _Context((), (), analysis.side)
+            return _Context(block.sites, _ids(block.sites), reading.side or block.side)
+        if before is not None and self._config.carry_over and self._carries(reading, before):
+            return _Context(before.sites, _ids(before.sites), reading.side or before.side)
+        return _Context((), (), reading.side)
 
-    def _carries(self, analysis: Analysis, before: _Context) -> bool:
+    def _carries(self, reading: Reading, before: _Context) -> bool:
         """Whether a sentence goes on about what the one before was about."""
-        return analysis.carries or any(
-            observed(head.observation, before.sites, self._book) for head in analysis.heads
+        return reading.carries or any(
+            observed(head.observation, before.sites, self._book) for head in reading.heads
         )
 
 
@@ -188,38 +211,58 @@ def _plain(header: Header) -> Header:
 
 
 def _placed(
-    text: str, analysis: Analysis, context: _Context, index: int, offset: int, book: Phrasebook
-) -> tuple[list[FindingMention], list[Verdict]]:
-    """Mentions and verdicts of a sentence in its report."""
-    heads = [_in_context(head, context, book) for head in analysis.heads]
-    mentions = [
-        FindingMention(
-            finding=finding,
-            anatomy=anatomy,
-            status=_lasting(head.status, finding, book),
-            laterality=side if _has_sides(finding, anatomy, book) else None,
-            sentence=index,
-            start=offset + head.start,
-            end=offset + head.end,
-            severity=head.severity,
-            size_mm=head.size_mm,
-            count=head.count,
-            location=text[slice(*head.location)] if head.location else None,
-            change=head.change,
+    text: str, analysis: Analysis, said: _Said, index: int, offset: int
+) -> list[FindingMention]:
+    """Mentions of a sentence at their place in its report."""
+    made = []
+    for one in said.mentions:
+        head, place = analysis.reading.heads[one.head], analysis.places[one.head]
+        told = place.location if one.located else None
+        made.append(
+            FindingMention(
+                one.finding,
+                one.anatomy,
+                one.status,
+                one.laterality,
+                index,
+                offset + place.start,
+                offset + place.end,
+                head.severity,
+                place.size_mm,
+                head.count,
+                text[told[0] : told[1]] if told else None,
+                head.change,
+            )
         )
-        for head in heads
+    return made
+
+
+def _said(reading: Reading, context: _Context, book: Phrasebook) -> _Said:
+    """What a reading says in a context."""
+    heads = [_in_context(head, context, book) for head in reading.heads]
+    mentions = [
+        _Mention(
+            number,
+            finding,
+            anatomy,
+            _lasting(head.status, finding, book),
+            side if _has_sides(finding, anatomy, book) else None,
+            located=True,
+        )
+        for number, head in enumerate(heads)
         for finding, anatomy, side in head.findings
     ]
-    mentions += _others(heads, mentions, index, offset, book)
-    verdicts = {
-        Verdict(anatomy, index)
+    mentions += _others(heads, mentions, book)
+    mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
+    normal = {
+        anatomy
         for head in heads
         if (head.kind == "normal" and head.status == "present")
         or (head.abnormal and not head.findings and head.status == "absent")
         for anatomy in _ids(head.sites)
     }
-    order = sorted(mentions, key=lambda m: (m.start, m.end, m.finding, m.anatomy))
-    return order, sorted(verdicts, key=lambda verdict: verdict.anatomy)
+    about = {*context.anatomies, *(mention.anatomy for mention in mentions)}
+    return _Said(tuple(mentions), tuple(sorted(normal)), tuple(sorted(about)))
 
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> Head:
@@ -262,9 +305,7 @@ def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
     return any(site in book.paired for site in sites)
 
 
-def _others(
-    heads: list[Head], mentions: list[FindingMention], index: int, offset: int, book: Phrasebook
-) -> list[FindingMention]:
+def _others(heads: list[Head], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
     """What is abnormal and covered by no finding: one mention an anatomy.
 
     Not where the sentence says of the anatomy that it is normal, or names a finding there.
@@ -277,8 +318,8 @@ def _others(
         or (head.findings and head.status in ("present", "uncertain"))
         for anatomy in _ids(head.sites)
     }
-    made: dict[str, FindingMention] = {}
-    for head in heads:
+    made: dict[str, _Mention] = {}
+    for number, head in enumerate(heads):
         if head.kind == "normal":
             status: Status | None = "present" if head.status == "absent" else None
         else:
@@ -288,18 +329,8 @@ def _others(
             continue
         for anatomy in _ids(head.sites):
             if anatomy not in covered and anatomy not in made:
-                made[anatomy] = FindingMention(
-                    OTHER_ABNORMALITY,
-                    anatomy,
-                    status,
-                    head.side if anatomy in book.paired else None,
-                    index,
-                    offset + head.start,
-                    offset + head.end,
-                    head.severity,
-                    head.size_mm,
-                    head.count,
-                    None,
-                    head.change,
+                side = head.side if anatomy in book.paired else None
+                made[anatomy] = _Mention(
+                    number, OTHER_ABNORMALITY, anatomy, status, side, located=False
                 )
     return list(made.values())

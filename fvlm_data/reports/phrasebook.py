@@ -71,7 +71,7 @@ class Cue:
     across: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Phrasebook:
     """All phrases in canonical words, and the words that shape clauses."""
 
@@ -89,8 +89,8 @@ class Phrasebook:
     conjunctions: frozenset[str]
     openers: frozenset[str]
     carry: frozenset[tuple[str, ...]]
-    carry_starts: frozenset[str]
-    """First words of `carry`."""
+    carry_lengths: frozenset[int]
+    """Numbers of words of `carry`."""
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Words of a sub-header -> anatomy ids; a region's is the empty one."""
 
@@ -136,7 +136,7 @@ def phrasebook() -> Phrasebook:
         conjunctions=_words(lexicon, words.conjunctions),
         openers=_words(lexicon, words.terminators.openers),
         carry=frozenset(lexicon.phrase(opener) for opener in words.carry.openers),
-        carry_starts=frozenset(lexicon.phrase(opener)[0] for opener in words.carry.openers),
+        carry_lengths=frozenset(len(lexicon.phrase(opener)) for opener in words.carry.openers),
         headers=_gather(lexicon, headers),
     )
 

@@ -45,6 +45,15 @@ def _shown(report_id: str, text: str, parsed: ParsedReport) -> dict[str, Any]:
             for anatomy, state in sorted(parsed.anatomy_states().items())
             if state.state != "not_mentioned"
         },
+        "contradictions": [
+            {
+                "anatomy": one.anatomy,
+                "finding": one.finding,
+                "denied_in": one.denied_in,
+                "stated_in": one.stated_in,
+            }
+            for one in parsed.contradictions()
+        ],
         "sentences": [
             {
                 "start": sentence.start,
@@ -60,6 +69,9 @@ def _shown(report_id: str, text: str, parsed: ParsedReport) -> dict[str, Any]:
                         "laterality": one.laterality,
                         "severity": one.severity,
                         "size_mm": one.size_mm,
+                        "count": one.count,
+                        "location": one.location,
+                        "change": one.change,
                         "start": one.start,
                         "end": one.end,
                     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.records import Header, Section
@@ -21,18 +21,20 @@ _MARKUP = (
     r"(?:[ \t#*>=|\u2022_-]{0,12}(?:</?\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}"
     r"(?:(?:\d{1,2}|[IVX]{1,4}|[A-H])[.)][ \t]{0,4})?[*_\[(]{0,3})"
 )
-_LINE_START = re.compile(rf"(?:^|(?<=\n)){_MARKUP}")
-_SENTENCE_START = re.compile(r"(?:(?<=[.;:!?>)\]\[(])[ \t\r\n]{0,8}|(?<=[ \t\n]))(?=[A-Z])")
+_LINE_START = re.compile(_MARKUP)
+_SENTENCE_START = re.compile(r"[A-Z](?<=[.;:!?>)\]\[( \t\r\n].)")
 _RULE_BELOW = re.compile(
     r"[ \t]{0,8}\r?\n[ \t]{0,4}(?:-{3,80}|={3,80}|_{3,80}|\*{3,80})[ \t]{0,8}(?=\r?\n|\Z)"
 )
+_LETTERS = 4
 _TITLES = frozenset({
     "finding", "impression", "technique", "conclusion", "comparison", "indication",
     "clinical information", "clinical history", "clinical indication",
 })  # fmt: skip
 """Names that in title case, without a colon, open a section before a capital."""
+_SUB_START = re.compile(r"[\n.;!?:>)]")
 _SUB = re.compile(
-    r"(?:^|(?<=\n)|(?<=[.;!?:>)])[ \t]|(?<=[.;!?>]))[ \t*\u2022-]{0,6}"
+    r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
     r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     r"(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}"
 )
@@ -58,6 +60,20 @@ def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
     return pattern, names
 
 
+@lru_cache(maxsize=10_000)
+def _may_begin(letters: str) -> bool:
+    """Whether a header phrase begins with these four letters, which few words do."""
+    _, names = _patterns()
+    beginnings = sorted({re.escape(name.split()[0][:_LETTERS]) for name in names})
+    return re.match("|".join(beginnings), letters, re.IGNORECASE) is not None
+
+
+def _after_markup(text: str, line: int) -> int:
+    """End of bullets, numbers and tags at the start of a line."""
+    found = _LINE_START.match(text, line)
+    return found.end() if found else line
+
+
 def _plain(name: str) -> str:
     """A header without plurals, blanks joined: the form by which it is looked up."""
     words = re.split(r"[\s/&-]+", name.lower())
@@ -71,10 +87,18 @@ def section_headers(text: str) -> list[Header]:
     pattern, names = _patterns()
     made: list[Header] = []
     taken = -1
-    starts = {found.end(): found.start() for found in _LINE_START.finditer(text)}
+    starts: dict[int, int] = {}
+    line = 0
+    while line >= 0:
+        end = _after_markup(text, line)
+        if _may_begin(text[end : end + _LETTERS]):
+            starts[end] = line
+        line = text.find("\n", line) + 1 or -1
     lines = frozenset(starts)
     for found in _SENTENCE_START.finditer(text):
-        starts.setdefault(found.end(), found.end())
+        start = found.start()
+        if _may_begin(text[start : start + _LETTERS]):
+            starts.setdefault(start, start)
     for start in sorted(starts):
         if start < taken:
             continue
@@ -133,7 +157,7 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
 
     `taken` are the section headers, in order.
     """
-    candidates = [*_SUB.finditer(text)]
+    candidates = _sub_candidates(text)
     candidates += [found for header in taken if (found := _SUB_AFTER.match(text, header.end))]
     starts = [header.start for header in taken]
     made: list[Header] = []
@@ -151,6 +175,18 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
     return made
 
 
+def _sub_candidates(text: str) -> list[re.Match[str]]:
+    """What has the form of a sub-header, at the start or after an end mark, none overlapping."""
+    made: list[re.Match[str]] = []
+    past = 0
+    for start in (0, *(mark.end() for mark in _SUB_START.finditer(text))):
+        found = _SUB.match(text, start) if start >= past else None
+        if found:
+            made.append(found)
+            past = found.end()
+    return made
+
+
 _SUB_AFTER = re.compile(r"\s{0,8}(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[ \t]{0,3}:")
 
 
@@ -163,6 +199,7 @@ def _stands_alone(text: str, found: re.Match[str]) -> bool:
     return complete and text[start].isupper() and not re.sub(r"^\d{1,2}[.)]", "", before)
 
 
+@lru_cache(maxsize=10_000)
 def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
     """Sites that a sub-header names; none at all where it holds any other word."""
     words = book.lexicon.phrase(name)

@@ -10,11 +10,14 @@ _ABBREVIATIONS = frozenset({
     "im", "img", "vol", "sup", "inf", "ant", "post", "lat", "med", "tel", "rev", "jr", "sr", "dept",
 })  # fmt: skip
 _END = re.compile(
-    r"[.!?]+[)\"'\u201d\u2019\]]*(?=\s|\Z)"
-    r"|(?<=[a-z)\d])\.(?=[A-Z][a-z])"
-    r"|(?<=[a-z)])[!?](?=[A-Z])"
-    r"|\r?\n"
-    r"|<(?:br|/p|/li|/div|/tr)\s{0,4}/?>",
+    # The first character is one set for all ends, so that `re` skips all others.
+    r"[.!?\r\n<](?:"
+    r"(?<=[.!?])[.!?]*[)\"'\u201d\u2019\]]*(?=\s|\Z)"
+    r"|(?<=[a-z)\d]\.)(?=[A-Z][a-z])"
+    r"|(?<=[a-z)][!?])(?=[A-Z])"
+    r"|(?<=\n)"
+    r"|(?<=\r)\n"
+    r"|(?<=<)(?:br|/p|/li|/div|/tr)\s{0,4}/?>)",
     re.IGNORECASE | re.UNICODE,
 )
 _ITEM = re.compile(r"\s*(?:[-*\u2022\u00b7>]\s|\d{1,2}[.)]\s|[a-z][)]\s|\(\d{1,2}\)\s)")

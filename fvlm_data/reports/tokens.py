@@ -49,16 +49,17 @@ class Tokens:
 
 def split(text: str) -> list[tuple[str, int, int]]:
     """Raw tokens of a text: word as it stands, start, end."""
-    made: list[tuple[str, int, int]] = []
-    for found in _TOKEN.finditer(text):
-        start, end = found.span()
-        word = found[0]
-        if word in _HYPHENS and start > 0 and end < len(text):
-            before, after = text[start - 1], text[end]
-            if before.isalnum() and after.isalnum():
-                continue
-        made.append((word, start, end))
-    return made
+    return [
+        (word, start, end)
+        for found in _TOKEN.finditer(text)
+        for word, (start, end) in ((found[0], found.span()),)
+        if word not in _HYPHENS or not _joins(text, start, end)
+    ]
+
+
+def _joins(text: str, start: int, end: int) -> bool:
+    """Whether a hyphen at [start, end) stands within a word."""
+    return start > 0 and text[start - 1].isalnum() and text[end : end + 1].isalnum()
 
 
 def _plain(word: str) -> str:

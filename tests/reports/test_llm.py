@@ -9,7 +9,6 @@ import pytest
 from fvlm_data.config import load_config
 from fvlm_data.curate import curate
 from fvlm_data.errors import ConfigError, FvlmError
-from fvlm_data.reports import ParseConfig, ReportParser
 from fvlm_data.reports.llm.client import EndpointRefusesError, LlmClient, NoAnswerError
 from fvlm_data.reports.llm.compare import compare
 from fvlm_data.reports.llm.config import LlmConfig
@@ -22,6 +21,8 @@ from tests.reports.llm_server import Answer, Server, completion, serving
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from fvlm_data.reports import ReportParser
 
 TEXT = "FINDINGS: A cyst of 12 mm in the liver. No pleural effusion.\nIMPRESSION: Hepatic cyst."
 CYST = {
@@ -45,11 +46,6 @@ ENTRIES = [
         ],
     },
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def parser() -> ReportParser:
-    return ReportParser(ParseConfig())
 
 
 @pytest.fixture

@@ -98,6 +98,22 @@ def test_page_holds_all_and_a_text_cannot_break_out_of_it(parser: ReportParser):
     assert "http" not in page.replace("http-equiv", "")
 
 
+def test_page_tells_count_location_change_and_contradictions(parser: ReportParser):
+    text = (
+        "FINDINGS:\nTwo new nodules in the right upper lobe. No pleural effusion.\n"
+        "IMPRESSION:\nPleural effusion."
+    )
+    page = review_page([("r_1", text, parser.parse(text))])
+    start = page.index(">", page.index('id="data"')) + 1
+    (report,) = json.loads(page[start : page.index("</script>", start)])["reports"]
+    nodule = report["sentences"][0]["findings"][0]
+    assert (nodule["count"], nodule["change"]) == ("2", "new")
+    assert nodule["location"] == "right upper lobe"
+    assert report["contradictions"] == [
+        {"anatomy": "lung", "finding": "pleural_effusion", "denied_in": 1, "stated_in": 2}
+    ]
+
+
 def invoked(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
