@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
@@ -41,12 +42,23 @@ class ExecutionConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workers: int = Field(default=1, ge=1, description="processes on this machine")
+    workers: int = Field(
+        default=1, ge=1, description="processes on this machine, which share its cores"
+    )
     dask: DaskConfig = Field(default=DaskConfig(), description="Dask, used by the Prefect flow")
     resources: dict[str, dict[str, float]] = Field(
         default_factory=dict,
         description="Dask resources that a stage needs, as {segment: {GPU: 1}}",
     )
+
+    def threads(self) -> int:
+        """Threads a worker may keep busy: its share of this machine's cores.
+
+        One where Dask workers were started elsewhere: how many share a machine is not known.
+        """
+        if self.dask.address is not None:
+            return 1
+        return max(1, len(os.sched_getaffinity(0)) // self.workers)
 
 
 class QcConfig(BaseModel):

@@ -24,7 +24,7 @@ def build_stage(name: str, config: Config) -> Stage:
     if name == "ingest":
         from fvlm_data.ingest.stage import ingest_stage
 
-        return ingest_stage(config.ingest, config.sources)
+        return ingest_stage(config.ingest, config.sources, config.execution.threads())
     if name == "select":
         from fvlm_data.ingest.select_stage import select_stage
 

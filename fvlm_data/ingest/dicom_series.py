@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,7 +19,7 @@ from fvlm_data.ingest.hounsfield import Rescaled, check_header, out_of_field_to_
 from fvlm_data.ingest.multiframe import frame_datasets
 from fvlm_data.ingest.names import patient_id
 from fvlm_data.ingest.opener import is_there, opened
-from fvlm_data.ingest.pixels import decode
+from fvlm_data.ingest.pixels import decode, decodes_without_gil
 from fvlm_data.ingest.plausibility import check_plausible
 from fvlm_data.ingest.slice_header import SliceHeader, parse
 from fvlm_data.ingest.tilt import shear
@@ -52,20 +54,35 @@ class Slice:
     image: Rescaled | Fault
 
 
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One file whose header was read, with its pixels as stored; `framed`: it is multi-frame."""
+
+    token: str
+    dataset: Dataset
+    headers: tuple[SliceHeader, ...]
+    framed: bool
+    facts: header_facts.HeaderFacts
+    identities: frozenset[str]
+    without_gil: bool
+
+
 def read_series(
-    files: Sequence[SourceFile], series_id: str, key: bytes, config: IngestConfig
+    files: Sequence[SourceFile], series_id: str, key: bytes, config: IngestConfig, threads: int = 1
 ) -> SeriesResult:
     """Read all files of one series; every file ends in a volume or in a reject.
 
     `key` is the vault's. A stack with a slice that cannot be read is refused as a whole: what
-    is left of it would be an anatomy with a hole or a missing end.
+    is left of it would be an anatomy with a hole or a missing end. `threads` decode where that
+    is faster; the result does not hang on their number.
     """
     slices: list[Slice] = []
     unreadable: dict[str, list[str]] = {}
-    for file in files:
-        found = read_file(file, series_id, key)
+    with quiet_pydicom(), ThreadPoolExecutor(threads) as pool:
+        reading = [(file.token, _reading(pool, file, series_id, key)) for file in files]
+    for token, found in ((token, future.result()) for token, future in reading):
         if isinstance(found, str):
-            unreadable.setdefault(found, []).append(file.token)
+            unreadable.setdefault(found, []).append(token)
         else:
             slices.extend(found)
     identities = _identities(slices, series_id, key)
@@ -83,39 +100,69 @@ def read_series(
     return SeriesResult(tuple(volumes), tuple(rejects), identities, retry=GONE in unreadable)
 
 
-def read_file(file: SourceFile, series_id: str, key: bytes) -> list[Slice] | str:
-    """The slices of one DICOM file; the reason code where not even its header can be read."""
+def _reading(
+    pool: ThreadPoolExecutor, file: SourceFile, series_id: str, key: bytes
+) -> Future[list[Slice] | str]:
+    """The slices of one file, or the reason code why it has none.
+
+    Headers are read in this thread: that is Python code. So are pixels whose decoder holds the
+    GIL.
+    """
+    parsed = parse_file(file, series_id, key)
+    if isinstance(parsed, Parsed) and parsed.without_gil:
+        return pool.submit(copy_context().run, decode_file, parsed)  # quiet there too
+    done: Future[list[Slice] | str] = Future()
+    done.set_result(decode_file(parsed) if isinstance(parsed, Parsed) else parsed)
+    return done
+
+
+def parse_file(file: SourceFile, series_id: str, key: bytes) -> Parsed | str:
+    """What the header of one DICOM file says; the reason code where it cannot be read."""
     import pydicom
 
     if file.place is None or not is_there(file.place):
         return GONE
     try:
-        with opened(file.place) as handle, quiet_pydicom():
+        with opened(file.place) as handle:
             dataset = pydicom.dcmread(handle, force=True)
             if "PixelData" not in dataset:  # broken off there, and elements may be lost with it
                 handle.seek(0)
                 dataset = pydicom.dcmread(handle, force=True, stop_before_pixels=True)
             frames = frame_datasets(dataset)
-            headers = [parse(frame) for frame in frames or (dataset,)]
-            headers = [_named_by_folder(header, file.relative) for header in headers]
-            found = header_facts.facts(dataset, patient_id(key, headers[0].names, series_id), key)
-            identities = header_facts.identities(dataset)
-            slices = [
-                Slice(
-                    file.token,
-                    header,
-                    found,
-                    identities,
-                    check_header(header.stored)
-                    or _image(dataset, header, number if frames else None),
-                )
-                for number, header in enumerate(headers)
-            ]
+            headers = tuple(
+                _named_by_folder(parse(frame), file.relative) for frame in frames or (dataset,)
+            )
+            return Parsed(
+                file.token,
+                dataset,
+                headers,
+                bool(frames),
+                header_facts.facts(dataset, patient_id(key, headers[0].names, series_id), key),
+                header_facts.identities(dataset),
+                decodes_without_gil(dataset),
+            )
     except OSError:
         return GONE
     except Exception:  # pydicom raises any type on damaged files; the caller sets the file aside
         return DAMAGED
-    return slices
+
+
+def decode_file(parsed: Parsed) -> list[Slice] | str:
+    """The slices of one DICOM file; the reason code where an element of it is damaged."""
+    try:
+        return [
+            Slice(
+                parsed.token,
+                header,
+                parsed.facts,
+                parsed.identities,
+                check_header(header.stored)
+                or _image(parsed.dataset, header, number if parsed.framed else None),
+            )
+            for number, header in enumerate(parsed.headers)
+        ]
+    except Exception:  # as above
+        return DAMAGED
 
 
 def _named_by_folder(header: SliceHeader, relative: str) -> SliceHeader:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 PLUGIN = "pylibjpeg"
-"""One decoder for all JPEG syntaxes, so that lossy ones decode alike everywhere."""
+"""One decoder a syntax, so that lossy ones decode alike everywhere; JPEG 2000 has its own."""
 
 RLE_PLUGIN = "pydicom"
 """pylibjpeg's RLE decoder is Rust and panics on damaged data, past `except Exception`."""
@@ -52,6 +52,13 @@ def decode(dataset: Dataset, frame: int | None = None) -> NDArray[Any] | Fault:
     return _decoded(dataset, syntax, frame)
 
 
+def decodes_without_gil(dataset: Dataset) -> bool:
+    """Whether a second thread makes the decoding of several data sets faster."""
+    from fvlm_data.ingest import jpeg2000
+
+    return jpeg2000.is_available(_transfer_syntax(dataset))
+
+
 def _native(dataset: Dataset, data: bytes, frame: int, *, big_endian: bool) -> NDArray[Any] | Fault:
     """Uncompressed 16-bit values without a copy."""
     rows, columns, samples = (
@@ -74,7 +81,7 @@ def _decoded(dataset: Dataset, syntax: Any, frame: int | None) -> NDArray[Any] |
 
     options: dict[str, Any] = {"raw": True, "correct_unused_bits": False, "index": frame}
     if syntax.is_encapsulated:
-        options["decoding_plugin"] = RLE_PLUGIN if syntax == RLE else PLUGIN
+        options["decoding_plugin"] = _plugin(syntax)
     try:
         dataset.file_meta.TransferSyntaxUID = syntax
         pixels: NDArray[Any] = pydicom.pixels.pixel_array(dataset, **options)
@@ -87,6 +94,14 @@ def _decoded(dataset: Dataset, syntax: Any, frame: int | None) -> NDArray[Any] |
             "expected an image; send the file again from the archive",
         )
     return pixels
+
+
+def _plugin(syntax: str) -> str:
+    from fvlm_data.ingest import jpeg2000
+
+    if jpeg2000.is_available(syntax):
+        return jpeg2000.NAME
+    return RLE_PLUGIN if syntax == RLE else PLUGIN
 
 
 def _truncated(found: str) -> Fault:

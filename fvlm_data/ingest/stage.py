@@ -25,10 +25,11 @@ NAME = "ingest"
 BATCH_SERIES = 8
 
 
-def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig]) -> Stage:
+def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig], threads: int = 1) -> Stage:
     """The stage `ingest` over everything that `discover` found in this store so far.
 
     `sources` are those of the configuration; sources of earlier runs are found by the vault.
+    `threads` are those that a worker may keep busy; nothing that is made hangs on them.
 
     Raises:
         ConfigError: two sources have one name.
@@ -39,7 +40,7 @@ def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig]) -> Stage
         return _plan(context, config, named)
 
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        return _run(context, items, config, named)
+        return _run(context, items, config, named, threads)
 
     return Stage(
         name=NAME,
@@ -84,6 +85,7 @@ def _run(
     items: Sequence[Item],
     config: IngestConfig,
     configured: Mapping[str, SourceConfig],
+    threads: int,
 ) -> Iterator[Outcome]:
     files = series_files(context, [item.id for item in items], configured)
     labels = {file.source for found in files.values() for file in found}
@@ -105,7 +107,7 @@ def _run(
                 return reject(item.id, "fault", "not_in_mapping", detail, tokens)
             description = row
         read = KINDS[source.kind if source else "dicom"].read
-        result = read(found, item.id, context.vault.key, config, description)
+        result = read(found, item.id, context.vault.key, config, description, threads)
         return outcome(item.id, tokens, result, context.vault.key)
 
     for item in items:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from fvlm_data.config import PRESETS, Config, load_config, read_preset
+from fvlm_data.config import PRESETS, Config, DaskConfig, ExecutionConfig, load_config, read_preset
 from fvlm_data.errors import ConfigError
 
 PINNED = Path(__file__).parent / "config_keys.txt"
@@ -254,3 +254,11 @@ def test_resolved_configuration_comes_back_from_yaml(tmp_path: Path):
     resolved = load_config(written(tmp_path, PATHS), ["preset=whole_body"])
     stored = yaml.safe_dump(resolved.model_dump(mode="json"))
     assert load_config(None, (), yaml.safe_load(stored)) == resolved
+
+
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+    threads = [ExecutionConfig(workers=workers).threads() for workers in (1, 2, 3, 8, 9)]
+    assert threads == [8, 4, 2, 1, 1]
+    elsewhere = DaskConfig(address="tcp://host:8786")
+    assert ExecutionConfig(dask=elsewhere).threads() == 1

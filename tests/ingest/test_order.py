@@ -9,8 +9,10 @@ from typing import Any
 
 import pydicom
 import pytest
+from encoded import COMPRESSED, compress
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from series import Series, write
 from trap_series import TRAPS
 
 from fvlm_data.ingest.commit import SourceFile
@@ -72,11 +74,11 @@ def test_stacks_and_proofs_do_not_hang_on_file_order(
     assert outcome(headers, order) == straight
 
 
-def told(paths: list[Path]) -> tuple[Any, ...]:
+def told(paths: list[Path], threads: int = 1) -> tuple[Any, ...]:
     files = [
         SourceFile(path.name + path.parent.name, "", "s", path.name, Place(path)) for path in paths
     ]
-    result: SeriesResult = read_series(files, "se_1", b"key", IngestConfig())
+    result: SeriesResult = read_series(files, "se_1", b"key", IngestConfig(), threads)
     volumes = {
         (content_sha256(one.image_zyx, one.affine_ras), one.source_files) for one in result.volumes
     }
@@ -89,3 +91,18 @@ def test_whole_series_in_other_orders_and_other_processes(built: dict[str, list[
     assert [told(paths[::-1]) for paths in built.values()] == straight
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         assert list(pool.map(told, [paths[::-1] for paths in built.values()])) == straight
+
+
+@pytest.mark.parametrize("syntax", sorted(COMPRESSED))
+def test_compressed_series_by_any_number_of_threads(tmp_path: Path, syntax: str):
+    whole, broken = Series(slices=9).datasets(), Series(slices=9).datasets()
+    for one in (*whole, *broken):
+        compress(one, syntax)
+    broken[4].PixelData = broken[4].PixelData[:60]
+    sound = told(write([*whole, whole[3]], tmp_path / "sound"))
+    assert [len(found) for found in sound] == [1, 1]  # a volume, and the slice that came twice
+    refused = told(write(broken, tmp_path / "broken"))
+    assert [reason for _, reason, *_ in refused[1]] == ["incomplete_series", "truncated_pixels"]
+    for threads in (2, 3, 16):
+        assert told(sorted((tmp_path / "sound").iterdir()), threads) == sound
+        assert told(sorted((tmp_path / "broken").iterdir()), threads) == refused

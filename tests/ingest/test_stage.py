@@ -39,6 +39,13 @@ def test_a_second_run_has_nothing_to_do(ingested: Ingested, tmp_path: Path):
     assert work.settled == 1
 
 
+def test_the_number_of_threads_makes_nothing_new(ingested: Ingested, tmp_path: Path):
+    write(Series().datasets(), tmp_path / "in")
+    ingested.dicom(tmp_path / "in")
+    stage = ingest_stage(IngestConfig(), [source(tmp_path / "in")], threads=4)
+    assert pending(ingested.context, stage).batches == ()
+
+
 def test_a_moved_archive_redoes_nothing(ingested: Ingested, tmp_path: Path):
     write(Series().datasets(), tmp_path / "in")
     ingested.dicom(tmp_path / "in")

@@ -66,6 +66,7 @@ def read(
     key: bytes,
     config: IngestConfig,
     description: Description,
+    threads: int,
 ) -> SeriesResult:
     """Read one volume; which version it is comes from its values and the CSV."""
     (file,) = files

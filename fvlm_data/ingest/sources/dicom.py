@@ -25,9 +25,10 @@ def read(
     key: bytes,
     config: IngestConfig,
     description: Description,
+    threads: int,
 ) -> SeriesResult:
     """Read a series of slices; all that describes it stands in its headers."""
-    return read_series(files, series_id, key, config)
+    return read_series(files, series_id, key, config, threads)
 
 
 DICOM = Kind(find=walk, probe=partial(probe, kind="dicom"), read=read)

@@ -26,8 +26,12 @@ class Read(Protocol):
         key: bytes,
         config: IngestConfig,
         description: Description,
+        threads: int,
     ) -> SeriesResult:
-        """Read `files`; `key` is the vault's, `description` what the mapping CSV says."""
+        """Read `files`; `key` is the vault's, `description` what the mapping CSV says.
+
+        At most `threads` may be busy at once.
+        """
 
 
 @dataclass(frozen=True, slots=True)

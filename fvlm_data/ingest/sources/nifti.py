@@ -84,6 +84,7 @@ def read(
     key: bytes,
     config: IngestConfig,
     description: Description,
+    threads: int,
 ) -> SeriesResult:
     """Read one NIfTI file; where CSV and sidecar differ, the CSV holds."""
     (file,) = files

@@ -61,6 +61,7 @@ def read(
     key: bytes,
     config: IngestConfig,
     description: Description,
+    threads: int,
 ) -> SeriesResult:
     """Read one volume; its place in the scanner is not published, the origin is set to 0."""
     (file,) = files
