@@ -83,6 +83,16 @@ def test_a_new_sentence_changes_no_earlier_one(parser: ReportParser, before: lis
     assert tuple(m for m in longer.findings if m.sentence < count) == short.findings
 
 
+def test_sentences_that_differ_in_numbers_keep_their_own_sizes_and_places(parser: ReportParser):
+    for size in ("4", "12", "1.25", "123.5"):
+        text = f"A {size} mm cyst in the left kidney."
+        (cyst,) = parser.parse(text).findings
+        assert cyst.size_mm == float(size)
+        assert text[cyst.start : cyst.end] == "cyst"
+        assert cyst.location is not None
+        assert cyst.location in text
+
+
 @pytest.fixture(scope="module")
 def fresh() -> ReportParser:
     return ReportParser(ParseConfig(memo_sentences=0))
