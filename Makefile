@@ -17,8 +17,11 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Synthetic patients, all stages, a small model for three minutes, zero-shot AUCs on held-out patients.
 demo: export FVLM_VAULT = demo/vault
+# Their key is fixed, so that ids, and with them the split, are the same everywhere.
 demo: install
 	rm -rf demo
+	mkdir -m 700 -p demo/vault
+	(umask 077 && printf '%064d' 7 > demo/vault/key)
 	$(BIN)/fvlm-data phantom demo/phantom --patients 300 --seed 7 --workers 2
 	$(BIN)/fvlm-data curate demo.yaml
 	$(BIN)/fvlm-data verify --store demo/store

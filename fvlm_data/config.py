@@ -58,7 +58,9 @@ class ExecutionConfig(BaseModel):
         """
         if self.dask.address is not None:
             return 1
-        return max(1, len(os.sched_getaffinity(0)) // self.workers)
+        if hasattr(os, "sched_getaffinity"):  # Linux: the cores that this process may use
+            return max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return max(1, (os.cpu_count() or 1) // self.workers)
 
 
 class QcConfig(BaseModel):
