@@ -1,17 +1,24 @@
-"""One CT series to a gzipped NIfTI file: our ingest against its peers, as ratios of one run.
+"""CT series to gzipped NIfTI files: our ingest against its peers, as ratios of one run.
 
     python bench/ingest.py --slices 300 --repeats 5 --encoding native --encoding jpeg2000
+    python bench/ingest.py --tree 200 --repeats 3
 
-Ours is the whole stage after discovery: every check, pixels, tables, vault, files. Discovery is
-timed apart. The series repeats the slices of a real one if `--slices-from` names its folder, else
-it is made of noise. Times are wall clock of one process; dcm2niix uses its own gzip (-z i), or
-pigz on all cores (-z y) where that is installed.
+One series: ours is the whole stage after discovery (every check, pixels, tables, vault, files), in
+one process; discovery is timed apart. `ours` decodes with a thread a core, `ours, 1 thread` with
+one. The series repeats the slices of a real one if `--slices-from` names its folder, else it is
+made of noise. dcm2niix uses its own gzip (-z i), or pigz on all cores (-z y) where installed.
+
+`--tree`: many small series, each in a folder of its own, all cores: ours is the whole command,
+discovery and start of processes included; the peers get as many processes, one series at a time
+each. `bytes` compares the files made with those of dcm2niix with gzip. Times are wall clock.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import multiprocessing
+import os
 import shutil
 import statistics
 import subprocess
@@ -19,7 +26,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +40,9 @@ sys.path.insert(0, str(ROOT / "tests" / "ingest"))
 from encoded import compress  # type: ignore[import-not-found]  # noqa: E402
 from series import Series, set_hu, write  # type: ignore[import-not-found]  # noqa: E402
 
+from fvlm_data.config import Config, ExecutionConfig  # noqa: E402
+from fvlm_data.curate import curate  # noqa: E402
+from fvlm_data.identity import IdentityConfig  # noqa: E402
 from fvlm_data.ingest.config import IngestConfig, SourceConfig  # noqa: E402
 from fvlm_data.ingest.discover import discover  # noqa: E402
 from fvlm_data.ingest.stage import ingest_stage  # noqa: E402
@@ -41,16 +53,33 @@ from fvlm_data.vault import Vault  # noqa: E402
 Run = Callable[[Path, Path], float]
 
 
-def make(folder: Path, slices: int, encoding: str, source: Path | None) -> None:
-    """Write a series of 512 x 512 slices, `native` or `jpeg2000`."""
-    images = list(_images(source))
-    series = Series(slices=slices, rows=512, columns=512, step_mm=1.0)
-    datasets = series.datasets()
+CORES = len(os.sched_getaffinity(0))
+
+
+def make(folder: Path, shape: Series, encoding: str, images: Sequence[Any]) -> None:
+    """Write a series, `native` or `jpeg2000`, whose slices repeat `images`."""
+    datasets = shape.datasets()
     for number, one in enumerate(datasets):
-        set_hu(one, images[number % len(images)])
+        first = number - len(images)
+        if first >= 0:
+            for keyword in ENCODED:
+                one[keyword] = datasets[first][keyword]
+            one.file_meta.TransferSyntaxUID = datasets[first].file_meta.TransferSyntaxUID
+            continue
+        set_hu(one, images[number])
         if encoding == "jpeg2000":
             compress(one, "JPEG 2000 lossless")
-    write(datasets, folder, [f"{number:04d}.dcm" for number in range(slices)])
+    write(datasets, folder, [f"{number:04d}.dcm" for number in range(shape.slices)])
+
+
+ENCODED = (
+    "PixelData",
+    "PixelRepresentation",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "Rows",
+    "Columns",
+)
 
 
 def _images(source: Path | None) -> Iterator[Any]:
@@ -66,35 +95,41 @@ def _images(source: Path | None) -> Iterator[Any]:
         yield one.pixel_array * float(one.RescaleSlope) + float(one.RescaleIntercept)
 
 
-def ours(folder: Path, work: Path) -> float:
+def ours(folder: Path, work: Path, threads: int = CORES) -> float:
     """Our stage from the inputs of discovery to committed rows and file."""
     Store.create(work / "store")
     context = Context(Store.open(work / "store"), Vault.open(work / "vault"), "bench")
     source = SourceConfig(kind="dicom", path=folder, name="bench")
     discovered = _timed(lambda: discover(context, [source], "token"))
-    stage = ingest_stage(IngestConfig(), [source])
+    stage = ingest_stage(IngestConfig(), [source], threads)
 
     def run() -> None:
         for batch in pending(context, stage).batches:
             settle(context, stage, batch)
 
     spent = _timed(run)
-    volumes = len(list((work / "store" / "volumes").rglob("*.nii.gz")))
-    if volumes != 1:
-        raise RuntimeError(f"{volumes} volumes made, expected 1")
     DISCOVERY.append(discovered)
     return spent
+
+
+def our_tree(folder: Path, work: Path) -> float:
+    """Our command over a whole tree, with a process a core."""
+    config = Config(
+        store=str(work / "store"),
+        sources=(SourceConfig(kind="dicom", path=folder, name="bench"),),
+        identity=IdentityConfig(vault=work / "vault"),
+        execution=ExecutionConfig(workers=CORES),
+    )
+    return _timed(lambda: curate(config, ("ingest",)))
 
 
 DISCOVERY: list[float] = []
 
 
-def _dcm2niix(zipped: str) -> Run:
-    def run(folder: Path, work: Path) -> float:
-        command = ["dcm2niix", "-z", zipped, "-b", "n", "-f", "out", "-o", str(work), str(folder)]
-        return _timed(lambda: subprocess.run(command, capture_output=True, check=True))
-
-    return run
+def dcm2niix(folder: Path, work: Path, zipped: str) -> float:
+    """The program dcm2niix; `zipped` is i (its own gzip), y (pigz) or n (none)."""
+    command = ["dcm2niix", "-z", zipped, "-b", "n", "-f", "out", "-o", str(work), str(folder)]
+    return _timed(lambda: subprocess.run(command, capture_output=True, check=True))
 
 
 def simpleitk(folder: Path, work: Path) -> float:
@@ -135,14 +170,30 @@ def pydicom_loop(folder: Path, work: Path) -> float:
 
 
 RUNS: dict[str, Run] = {
-    "dcm2niix, gzip": _dcm2niix("i"),
-    "dcm2niix, pigz": _dcm2niix("y"),
-    "dcm2niix, no gzip": _dcm2niix("n"),
+    "dcm2niix, gzip": partial(dcm2niix, zipped="i"),
+    "dcm2niix, pigz": partial(dcm2niix, zipped="y"),
+    "dcm2niix, no gzip": partial(dcm2niix, zipped="n"),
     "ours": ours,
+    "ours, 1 thread": partial(ours, threads=1),
     "SimpleITK": simpleitk,
     "dicom2nifti": dicom2nifti,
     "pydicom loop": pydicom_loop,
 }
+NOT_IN_TREE = ("dcm2niix, pigz", "ours, 1 thread")
+
+
+def over_tree(run: Run, folder: Path, work: Path) -> float:
+    """A peer over a tree: one series after the other in as many processes as there are cores."""
+    places = [(one, work / one.name) for one in sorted(folder.iterdir())]
+    for _, out in places:
+        out.mkdir()
+
+    def all_of_them() -> None:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(CORES, mp_context=spawn) as pool:
+            list(pool.map(run, *zip(*places, strict=True)))
+
+    return _timed(all_of_them)
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -161,10 +212,70 @@ def _installed(name: str) -> bool:
     return tool in ("ours", "pydicom loop") or importlib.util.find_spec(tool) is not None
 
 
+def compare(runs: dict[str, Run], folder: Path, volumes: int, repeats: int) -> None:
+    """Print one table; every run must make `volumes` files."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    sizes: dict[str, int] = {}
+    for _ in range(repeats):
+        for name, run in runs.items():  # by turns, so that a noisy minute hits all
+            with tempfile.TemporaryDirectory() as work:
+                times[name].append(run(folder, Path(work)))
+                made = [path.stat().st_size for path in Path(work).rglob("*.nii*")]
+            if len(made) != volumes:
+                raise RuntimeError(f"{name}: {len(made)} volumes made, expected {volumes}")
+            sizes[name] = sum(made)
+    median = {name: statistics.median(found) for name, found in times.items()}
+    first = next(iter(runs))
+    print(f"| | s | times {first} | bytes |\n|---|---|---|---|")
+    for name, seconds in median.items():
+        ratio, size = median[first] / seconds, sizes[name] / sizes[first]
+        print(f"| {name} | {seconds:.2f} | {ratio:.2f} | {size:.2f} |", flush=True)
+    if DISCOVERY:
+        print(f"| discovery before ours | {statistics.median(DISCOVERY):.2f} | | |")
+        DISCOVERY.clear()
+
+
+def series(options: argparse.Namespace, names: Sequence[str], encoding: str, place: Path) -> None:
+    """One large series."""
+    shape = Series(slices=options.slices, rows=512, columns=512, step_mm=1.0)
+    make(place, shape, encoding, list(_images(options.slices_from)))
+    print(f"\n{encoding}, {options.slices} slices of 512 x 512, median of {options.repeats}\n")
+    compare({name: RUNS[name] for name in names}, place, 1, options.repeats)
+
+
+def tree(options: argparse.Namespace, names: Sequence[str], encoding: str, place: Path) -> None:
+    """Many small series of a patient each; slices are thinned to 128 x 128 pixels."""
+    images = [image[::4, ::4] for image in _images(options.slices_from)]
+    for number in range(options.tree):
+        shape = Series(
+            slices=TREE_SLICES,
+            rows=128,
+            columns=128,
+            series_uid=f"1.2.3.4.{number + 1}",
+            study_uid=f"1.2.3.{number + 1}",
+            patient_id=f"PAT-{number}",
+        )
+        make(place / f"{number:04d}", shape, encoding, images[:TREE_SLICES])
+    print(
+        f"\n{encoding}, {options.tree} series of {TREE_SLICES} slices of 128 x 128, {CORES} "
+        f"processes, median of {options.repeats}\n"
+    )
+    runs: dict[str, Run] = {
+        name: our_tree if name == "ours" else partial(over_tree, RUNS[name])
+        for name in names
+        if name not in NOT_IN_TREE
+    }
+    compare(runs, place, options.tree, options.repeats)
+
+
+TREE_SLICES = 20
+
+
 def main() -> None:
     """Print one table an encoding."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=300)
+    parser.add_argument("--tree", type=int, default=0, help="series of a tree, instead of one")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--encoding", action="append", choices=("native", "jpeg2000"))
     parser.add_argument("--slices-from", type=Path, default=None)
@@ -174,22 +285,7 @@ def main() -> None:
     names = [n for n in RUNS if _installed(n) and (not options.only or n in options.only)]
     for encoding in options.encoding or ("native", "jpeg2000"):
         with tempfile.TemporaryDirectory() as place:
-            make(Path(place) / "in", options.slices, encoding, options.slices_from)
-            times: dict[str, list[float]] = {name: [] for name in names}
-            for repeat in range(options.repeats):
-                for name in names:  # by turns, so that a noisy minute hits all
-                    work = Path(place) / f"{name}{repeat}"
-                    work.mkdir()
-                    times[name].append(RUNS[name](Path(place) / "in", work))
-                    shutil.rmtree(work)
-        median = {name: statistics.median(found) for name, found in times.items()}
-        print(f"\n{encoding}, {options.slices} slices, median of {options.repeats}")
-        print("| | s | times dcm2niix with gzip |\n|---|---|---|")
-        for name, seconds in median.items():
-            print(f"| {name} | {seconds:.2f} | {median['dcm2niix, gzip'] / seconds:.2f} |")
-        if DISCOVERY:
-            print(f"| discovery before ours | {statistics.median(DISCOVERY):.2f} | |")
-            DISCOVERY.clear()
+            (tree if options.tree else series)(options, names, encoding, Path(place) / "in")
 
 
 if __name__ == "__main__":

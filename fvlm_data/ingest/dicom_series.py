@@ -79,7 +79,8 @@ def read_series(
     slices: list[Slice] = []
     unreadable: dict[str, list[str]] = {}
     with quiet_pydicom(), ThreadPoolExecutor(threads) as pool:
-        reading = [(file.token, _reading(pool, file, series_id, key)) for file in files]
+        aside = pool if threads > 1 else None
+        reading = [(file.token, _reading(aside, file, series_id, key)) for file in files]
     for token, found in ((token, future.result()) for token, future in reading):
         if isinstance(found, str):
             unreadable.setdefault(found, []).append(token)
@@ -101,7 +102,7 @@ def read_series(
 
 
 def _reading(
-    pool: ThreadPoolExecutor, file: SourceFile, series_id: str, key: bytes
+    pool: ThreadPoolExecutor | None, file: SourceFile, series_id: str, key: bytes
 ) -> Future[list[Slice] | str]:
     """The slices of one file, or the reason code why it has none.
 
@@ -109,7 +110,7 @@ def _reading(
     GIL.
     """
     parsed = parse_file(file, series_id, key)
-    if isinstance(parsed, Parsed) and parsed.without_gil:
+    if pool is not None and isinstance(parsed, Parsed) and parsed.without_gil:
         return pool.submit(copy_context().run, decode_file, parsed)  # quiet there too
     done: Future[list[Slice] | str] = Future()
     done.set_result(decode_file(parsed) if isinstance(parsed, Parsed) else parsed)
