@@ -47,6 +47,12 @@ def open_context(config: Config, run_id: str | None = None, *, create: bool = Tr
     """
     store = Store.create(config.store) if create else Store.open(config.store)
     folder = config.identity.vault or default_vault_folder(store.store_id)
+    if store.exists(VAULT_MARK) and not (folder / "key").is_file():
+        raise StoreError(
+            f"vault {folder}: no key found there, expected the one that made the ids of store "
+            f"{store.url}; name its folder by identity.vault or FVLM_VAULT, or restore it from a "
+            "backup"
+        )
     vault = Vault.open(folder)
     _check_vault(store, vault)
     return Context(store, vault, run_id or new_run_id())

@@ -7,6 +7,7 @@ import pytest
 from fvlm_data.config import load_config
 from fvlm_data.errors import StoreError
 from fvlm_data.runs import open_context
+from fvlm_data.vault import Vault
 
 
 def test_another_vault_is_refused_and_the_right_one_goes_on(
@@ -16,6 +17,10 @@ def test_another_vault_is_refused_and_the_right_one_goes_on(
     open_context(config)
     right = tmp_path / "vault"
     monkeypatch.setenv("FVLM_VAULT", str(tmp_path / "another"))
+    with pytest.raises(StoreError, match="no key found there"):
+        open_context(config)
+    assert not (tmp_path / "another").exists()
+    Vault.open(tmp_path / "another")
     with pytest.raises(StoreError, match="its key is not the one"):
         open_context(config)
     monkeypatch.setenv("FVLM_VAULT", str(right))
