@@ -198,9 +198,14 @@ def _pictures(thumbnails: Sequence[Thumbnail]) -> str:
         f'<span><span class="key" style="background:rgb{colour_of(a)}"></span>{escape(a)}</span>'
         for a in shown
     )
-    figures = "".join(
-        f'<figure><img src="{data_url(picture.image_rgb)}" alt="axial slice with outlines">'
-        f"<figcaption>{escape(picture.volume_id)}</figcaption></figure>"
-        for picture in thumbnails
-    )
+    figures = "".join(_figure(picture) for picture in thumbnails)
     return f'<p class="note">{key}</p><div class="pictures">{figures}</div>'
+
+
+def _figure(picture: Thumbnail) -> str:
+    caption = escape(picture.volume_id)
+    if picture.image_rgb is None:
+        image = _note("The volume or its label map cannot be read; restore the file.")
+    else:
+        image = f'<img src="{data_url(picture.image_rgb)}" alt="axial slice with outlines">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"

@@ -32,10 +32,13 @@ WIDTH_PIXELS = 240
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture uint8 (rows, columns, 3) of one volume; `anatomies` are those outlined."""
+    """A picture uint8 (rows, columns, 3) of one volume; `anatomies` are those outlined.
+
+    Without a picture: its file, or that of its label map, cannot be read.
+    """
 
     volume_id: str
-    image_rgb: Array
+    image_rgb: Array | None
     anatomies: tuple[str, ...]
 
 
@@ -47,7 +50,7 @@ def colour_of(anatomy: str) -> tuple[int, int, int]:
 
 
 def read_thumbnails(store: Store, volume_ids: Sequence[str]) -> list[Thumbnail]:
-    """A picture of each volume that has a label map; a damaged file gives none."""
+    """A picture of each volume that has a label map; None for one whose files are damaged."""
     columns = ["volume_id", "path", "affine_ras"]
     volumes = store.read_items("volumes", "volume_id", volume_ids, columns)
     columns = ["volume_id", "path", "class_system", "class_name", "class_value"]
@@ -61,7 +64,7 @@ def read_thumbnails(store: Store, volume_ids: Sequence[str]) -> list[Thumbnail]:
             try:
                 made.append(_thumbnail(store, volume, maps[volume["volume_id"]]))
             except (NiftiError, StoreError):
-                continue
+                made.append(Thumbnail(volume["volume_id"], None, ()))
     return made
 
 

@@ -289,14 +289,16 @@ def test_samples_are_counted_by_split_and_patient(full: Context):
     assert read_figures(full.store).splits == (("train", 3, 2),)
 
 
-def test_a_damaged_file_costs_its_picture_only(full: Context):
+def test_a_damaged_file_costs_its_picture_only_and_is_told(full: Context):
     store = full.store
     first = store.read("volumes").to_pylist()[0]
     store.write_bytes(first["path"], b"junk")
     ids = [row["volume_id"] for row in store.read("volumes").to_pylist()]
-    shown = [picture.volume_id for picture in read_thumbnails(store, ids)]
-    assert len(shown) == 2
-    assert first["volume_id"] not in shown
+    pictures = {one.volume_id: one.image_rgb for one in read_thumbnails(store, ids)}
+    assert len(pictures) == 3
+    assert [one for one in pictures if pictures[one] is None] == [first["volume_id"]]
+    page = store.read_bytes(write_qc(full)).decode()
+    assert page.count("cannot be read; restore the file") == 1
 
 
 def test_a_picture_shows_the_right_side_on_the_left_and_the_front_on_top():
