@@ -22,6 +22,7 @@ import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store_place import MARK as MARK
 from fvlm_data.store_place import make, resolve, table_url
+from fvlm_data.store_read import Condition, from_folder, from_object_storage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -103,7 +104,7 @@ class Store:
         self,
         table: str,
         columns: Sequence[str] | None = None,
-        where: Sequence[tuple[str, str, Any]] | None = None,
+        where: Sequence[Condition] | None = None,
     ) -> pa.Table:
         """Rows of `table`; `where` holds (column, operator, value) conditions, all to hold.
 
@@ -114,10 +115,12 @@ class Store:
             StoreError: the table is missing or damaged.
         """
         try:
-            return self._table(table).to_pyarrow_table(
-                columns=list(columns) if columns else None,
-                filters=list(where) if where else None,
-            )
+            delta = self._table(table)
+            folder = f"{self._root}/tables/{table}"
+            if self.local_root is None:
+                with _as_os_errors():
+                    return from_object_storage(delta, self._fs, folder, columns, where)
+            return from_folder(delta, folder, columns, where)
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
@@ -137,13 +140,13 @@ class Store:
         return rows
 
     def count(self, table: str) -> int:
-        """Number of rows, read from the log and the files' footers.
+        """Number of rows, as the log tells.
 
         Raises:
             StoreError: the table is missing or damaged.
         """
         try:
-            return int(self._table(table).to_pyarrow_dataset().count_rows())
+            return int(self._table(table).count())
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"store {self.url}: table {table} cannot be read ({type(error).__name__})"

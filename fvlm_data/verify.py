@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from fvlm_data.store import Store
+    from fvlm_data.store_read import Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def verify(store: Store) -> list[Check]:
 
 
 def _column(
-    store: Store, table: str, column: str, where: Sequence[tuple[str, str, Any]] = ()
+    store: Store, table: str, column: str, where: Sequence[Condition] = ()
 ) -> list[Any]:
     values: list[Any] = store.read(table, [column], where)[column].to_pylist()
     return values

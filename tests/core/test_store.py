@@ -102,6 +102,44 @@ class StoreSuite:
         store.replace("splits", ["b", "c"], [split("c", "test")])
         assert patients(store) == {"a": "train", "c": "test"}
 
+    @pytest.mark.parametrize(
+        ("where", "found"),
+        [
+            ([], ["a", "b'c", "d"]),
+            ([("split", "=", "train")], ["a", "b'c"]),
+            ([("split", "!=", "train")], ["d"]),
+            ([("patient_id", "=", "b'c")], ["b'c"]),
+            ([("patient_id", ">", "a"), ("split", "=", "train")], ["b'c"]),
+            ([("patient_id", "<=", "b'c")], ["a", "b'c"]),
+            ([("patient_id", "in", ["d", "b'c", "x"])], ["b'c", "d"]),
+            ([("patient_id", "not in", ["d"])], ["a", "b'c"]),
+        ],
+    )
+    def test_read_gives_the_rows_that_meet_every_condition(
+        self, store: Store, where: list[tuple[str, str, Any]], found: list[str]
+    ):
+        rows = [split("a"), split("b'c"), split("d", "test")]
+        store.replace("splits", [row.patient_id for row in rows], rows)
+        read = store.read("splits", ["patient_id"], where)["patient_id"].to_pylist()
+        assert sorted(read) == found
+
+    def test_read_gives_the_types_of_the_schema(self, store: Store):
+        for name, table in schemas.TABLES.items():
+            assert store.read(name).schema.equals(table.schema)
+            last_first = list(reversed(table.columns))
+            assert store.read(name, last_first).column_names == last_first
+
+    def test_no_reading_thread_runs_python(self, store: Store, monkeypatch: pytest.MonkeyPatch):
+        """A thread that lets go of a Python file while the interpreter ends aborts the process."""
+
+        def refuse(*_: object) -> None:
+            raise AssertionError("the table is read through a filesystem written in Python")
+
+        store.replace("splits", ["a"], [split("a")])
+        monkeypatch.setattr("deltalake.fs.DeltaStorageHandler.from_table", refuse)
+        assert patients(store) == {"a": "train"}
+        assert store.count("splits") == 1
+
     def test_replace_of_no_items_changes_nothing(self, store: Store):
         store.replace("splits", ["a"], [split("a")])
         store.replace("splits", [], [])
