@@ -48,9 +48,7 @@ def verify(store: Store) -> list[Check]:
     ]
 
 
-def _column(
-    store: Store, table: str, column: str, where: Sequence[Condition] = ()
-) -> list[Any]:
+def _column(store: Store, table: str, column: str, where: Sequence[Condition] = ()) -> list[Any]:
     values: list[Any] = store.read(table, [column], where)[column].to_pylist()
     return values
 
