@@ -86,7 +86,8 @@ def _images(source: Path | None) -> Iterator[Any]:
     if source is None:
         draw = np.random.default_rng(1)
         disc = np.hypot(*np.mgrid[-256:256, -256:256]) < 180
-        yield np.where(disc, 40, -1000) + draw.normal(0, 15, (512, 512)).astype(int)
+        for _ in range(TREE_SLICES):
+            yield np.where(disc, 40, -1000) + draw.normal(0, 15, (512, 512)).astype(int)
         return
     import pydicom
 
