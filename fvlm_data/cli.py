@@ -1,25 +1,24 @@
-"""The command `fvlm-data`."""
+"""The command `fvlm-data`: what takes data in and runs the stages; groups lie in `commands`."""
 
 from __future__ import annotations
 
-import json
-import sys
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import typer.core
-import yaml
 
-from fvlm_data.console import (
-    err,
-    one_sentence,
-    out,
-    print_checks,
-    print_summary,
-    progress_shown,
+from fvlm_data.commands import looking
+from fvlm_data.commands.export import export
+from fvlm_data.commands.options import (
+    ConfigOption,
+    JsonOption,
+    SetOption,
+    StoreOption,
+    run_stages,
 )
+from fvlm_data.commands.reports import reports
+from fvlm_data.console import one_sentence, out, progress_shown
 from fvlm_data.errors import InputError
 
 app = typer.Typer(
@@ -29,15 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(reports, name="reports")
+app.add_typer(export, name="export")
 
 TELLING_ENDINGS = (".dcm", ".nii", ".gz", ".npz", ".zip", ".tar", ".tgz")
-
-StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="section.key=value, over the configuration")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
 
 
 @app.command()
@@ -84,7 +78,9 @@ def ingest(
     """Take images into a store: geometry and HU proved or set aside with reason."""
     with one_sentence():
         entry = _source_entry(source, kind, mapping)
-        _run(["ingest", "select"], store, config, overrides, {"sources": [entry]}, as_json=as_json)
+        run_stages(
+            ["ingest", "select"], store, config, overrides, {"sources": [entry]}, as_json=as_json
+        )
 
 
 @app.command()
@@ -107,108 +103,7 @@ def segment(
     given = {"backend": backend, "masks": str(masks.resolve()) if masks else None, "classes": named}
     section = {name: value for name, value in given.items() if value is not None}
     with one_sentence():
-        _run(["segment"], store, config, overrides, {"segment": section}, as_json=as_json)
-
-
-class _ReadByDefault(typer.core.TyperGroup):
-    """`reports FILE ...` reads a file: what is no command of the group goes to `read`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in (*self.commands, "--help"):
-            args = ["read", *args]
-        return super().parse_args(ctx, args)
-
-
-reports = typer.Typer(
-    cls=_ReadByDefault,
-    help="Read reports (reports FILE --store STORE), review them, score the parser.",
-    no_args_is_help=True,
-)
-app.add_typer(reports, name="reports")
-
-
-@reports.command("read")
-def reports_read(
-    store: StoreOption,
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE",
-            help="CSV, Parquet, JSONL, text, DICOM SR, FHIR JSON, HL7 v2, or a folder of them",
-        ),
-    ] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="our name=column of the file, as study_uid=UID")
-    ] = None,
-    kind: Annotated[str, typer.Option(help="kind of the files; auto: by suffix")] = "auto",
-    mapping: Annotated[
-        Path | None, typer.Option(help="CSV that maps reports to study_uid, accession, ...")
-    ] = None,
-    review: Annotated[
-        bool, typer.Option("--review", help="write an HTML page to look at and correct")
-    ] = False,
-    page: Annotated[Path, typer.Option(help="where --review writes")] = Path("review.html"),
-    limit: Annotated[int, typer.Option(min=1, help="reports on the page")] = 50,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Take reports into a store: scrubbed, split, tagged, with findings; or review them."""
-    with one_sentence():
-        if file is None and not review:
-            raise InputError("reports: no file named; expected FILE, or --review")
-        if file is not None:
-            entry: dict[str, Any] = {"path": str(file.resolve()), "kind": kind}
-            entry["columns"] = _columns(column or [])
-            entry["mapping"] = str(mapping.resolve()) if mapping else None
-            _run(["reports"], store, config, overrides, {"reports": [entry]}, as_json=as_json)
-        if review:
-            from fvlm_data.reports.commands import write_review
-
-            resolved = _config(store, config, overrides, {})
-            shown = write_review(_context(store), resolved.parse, page, limit)
-            out.print(f"{shown} reports in {page}: text without known identities", markup=False)
-
-
-@reports.command("score")
-def reports_score(
-    gold: Annotated[Path, typer.Argument(metavar="GOLD.jsonl", help="saved by the review page")],
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Measure the parser against corrected reports."""
-    from fvlm_data.config import load_config
-    from fvlm_data.reports.commands import score_gold, score_lines
-
-    with one_sentence():
-        scored = score_gold(load_config(config, overrides or (), {"store": "none"}).parse, gold)
-        if as_json:
-            out.print_json(json.dumps(scored.as_dict()))
-            return
-        for line in score_lines(scored):
-            out.print(line, markup=False)
-
-
-@reports.command("compare")
-def reports_compare(
-    store: StoreOption,
-    limit: Annotated[int, typer.Option(min=1, help="reports to read both ways")] = 100,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List where the rules and the language model of parse.llm read reports differently."""
-    from fvlm_data.reports.commands import compare_backends, comparison_lines
-
-    with one_sentence():
-        resolved = _config(store, config, overrides, {})
-        compared = compare_backends(_context(store), resolved.parse, limit)
-        if as_json:
-            out.print_json(json.dumps(compared.as_dict()))
-            return
-        for line in comparison_lines(compared):
-            out.print(line, markup=False)
+        run_stages(["segment"], store, config, overrides, {"segment": section}, as_json=as_json)
 
 
 @app.command()
@@ -220,7 +115,7 @@ def pair(
 ) -> None:
     """Join reports to studies; give anatomies texts, states and signatures; split patients."""
     with one_sentence():
-        _run(["split", "pair"], store, config, overrides, {}, as_json=as_json)
+        run_stages(["split", "pair"], store, config, overrides, {}, as_json=as_json)
 
 
 @app.command()
@@ -232,7 +127,7 @@ def shard(
 ) -> None:
     """Write training samples as zarr shards."""
     with one_sentence():
-        _run(["shard"], store, config, overrides, {}, as_json=as_json)
+        run_stages(["shard"], store, config, overrides, {}, as_json=as_json)
 
 
 @app.command()
@@ -245,184 +140,16 @@ def curate(
     from fvlm_data.stages import STAGES
 
     with one_sentence():
-        _run(list(STAGES), None, config, overrides, {}, as_json=as_json)
+        run_stages(list(STAGES), None, config, overrides, {}, as_json=as_json)
 
 
-@app.command()
-def qc(store: StoreOption) -> None:
-    """Write the quality page STORE/qc/index.html."""
-    from fvlm_data.qc import write_qc
-
-    with one_sentence():
-        out.print(write_qc(_context(store)), markup=False)
-
-
-@app.command()
-def verify(store: StoreOption, as_json: JsonOption = False) -> None:
-    """Prove by counting that nothing is lost; exit status 1 where a statement is broken."""
-    from fvlm_data.verify import verify as checked
-
-    with one_sentence():
-        checks = checked(_context(store).store)
-        print_checks(checks, as_json=as_json)
-    if not all(check.passed for check in checks):
-        sys.exit(1)
-
-
-@app.command()
-def status(store: StoreOption, as_json: JsonOption = False) -> None:
-    """What the store holds now, and what its last configuration still has to do."""
-    from fvlm_data.runs import Summary, add_counts, tally
-    from fvlm_data.stage import pending
-    from fvlm_data.stages import STAGES, build_stage
-
-    with one_sentence():
-        context = _context(store)
-        summary = Summary("status", context.store.url)
-        resolved = _config(store, None, None, {})
-        for name in STAGES:
-            work = pending(context, build_stage(name, resolved))
-            counts: Any = {
-                "settled": work.settled,
-                "to do": sum(len(batch) for batch in work.batches),
-            }
-            add_counts(summary, name, counts)
-        tally(context, summary)
-        print_summary(summary, as_json=as_json)
-
-
-@app.command()
-def compact(
-    store: StoreOption,
-    keep_hours: Annotated[int, typer.Option(min=0, help="history kept, in hours")] = 168,
-) -> None:
-    """Join small table files and drop history older than --keep-hours."""
-    import schemas
-    from fvlm_data.shards.tidy import tidy_shards
-
-    with one_sentence():
-        context = _context(store)
-        tidied = tidy_shards(context, keep_hours)
-        out.print(f"shards: {tidied.groups_removed} unused groups removed", markup=False)
-        for table in schemas.TABLES:
-            counts = context.store.compact(table, keep_hours)
-            out.print(
-                f"{table}: {counts['before']} files, now {counts['after']}; "
-                f"{counts['removed']} old files removed",
-                markup=False,
-            )
-
-
-@app.command()
-def explain(
-    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID")],
-    store: StoreOption,
-    reveal: Annotated[bool, typer.Option(help="resolve file tokens with the vault")] = False,
-) -> None:
-    """Walk from a training sample back to its files and sentences."""
-    from fvlm_data.explain import explain as explained
-
-    with one_sentence():
-        told = explained(_context(store), sample_id, reveal=reveal)
-        out.print_json(json.dumps(told))
-
-
-export = typer.Typer(help="Copies in other forms.", no_args_is_help=True)
-app.add_typer(export, name="export")
-
-
-@export.callback()
-def _export() -> None:
-    """Copies in other forms."""
-
-
-@export.command("tables")
-def export_tables(
-    folder: Annotated[Path, typer.Argument(metavar="OUT", help="new or empty folder")],
-    store: StoreOption,
-) -> None:
-    """Every table as one plain Parquet file."""
-    import pyarrow.parquet as pq
-
-    import schemas
-
-    with one_sentence():
-        opened = _context(store).store
-        if folder.exists() and any(folder.iterdir()):
-            raise InputError(f"folder {folder}: not empty; expected a new or empty folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        for table in schemas.TABLES:
-            pq.write_table(opened.read(table), folder / f"{table}.parquet")
-    out.print(f"{len(schemas.TABLES)} tables in {folder}", markup=False)
+for _command in (looking.qc, looking.verify, looking.status, looking.compact, looking.explain):
+    app.command()(_command)
 
 
 def main() -> None:
     """Entry point of the command."""
     app()
-
-
-def _run(
-    stages: list[str],
-    store: str | None,
-    config: Path | None,
-    overrides: list[str] | None,
-    values: dict[str, Any],
-    *,
-    as_json: bool,
-) -> None:
-    from fvlm_data.curate import curate as run_stages
-
-    resolved = _config(store, config, overrides, values)
-    with progress_shown() as show:
-        summary = run_stages(resolved, stages, progress=show)
-    print_summary(summary, as_json=as_json)
-    if not as_json and summary.set_aside:
-        err.print("some items were set aside; the run itself completed", markup=False)
-
-
-def _config(
-    store: str | None, path: Path | None, overrides: list[str] | None, values: dict[str, Any]
-) -> Any:
-    """The given configuration, else that of the store's last run, with the flags on top."""
-    from fvlm_data.config import load_config
-
-    base: dict[str, Any] = {}
-    if store is not None:
-        if path is None:
-            base = _last_configuration(store)
-        values = {**_listed_values(base, values), "store": store}
-    return load_config(path, overrides or (), values, base)
-
-
-def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Flags over the last configuration: sections are merged, a new source joins the others."""
-    merged: dict[str, Any] = {}
-    for name, value in values.items():
-        before = base.get(name)
-        if isinstance(value, list):
-            places = {_place_of(entry) for entry in value}
-            merged[name] = [e for e in before or [] if _place_of(e) not in places] + value
-        else:
-            merged[name] = {**(before or {}), **value}
-    return merged
-
-
-def _last_configuration(store: str) -> dict[str, Any]:
-    from fvlm_data.store import MARK, Store
-
-    if "://" not in store and not Path(store, MARK).exists():
-        return {}
-    opened = Store.open(store)
-    if not opened.exists("config.yaml"):
-        return {}
-    loaded: dict[str, Any] = yaml.safe_load(opened.read_bytes("config.yaml"))
-    return loaded
-
-
-def _context(store: str) -> Any:
-    from fvlm_data.runs import open_context
-
-    return open_context(_config(store, None, None, {}), create=False)
 
 
 def _source_entry(source: str, kind: str | None, mapping: Path | None) -> dict[str, str]:
@@ -433,10 +160,6 @@ def _source_entry(source: str, kind: str | None, mapping: Path | None) -> dict[s
         raise InputError(f"source {source}: not found; name the folder that holds the images")
     entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
     return {**entry, "mapping": str(mapping.resolve())} if mapping else entry
-
-
-def _place_of(entry: dict[str, Any]) -> str:
-    return str(entry.get("url") or entry.get("path"))
 
 
 def _kind_of(source: Path) -> str:
@@ -452,13 +175,3 @@ def _kind_of(source: Path) -> str:
     if not name.endswith((".nii", ".nii.gz")):
         return "dicom"
     return "ct_rate" if NAME.fullmatch(name.partition(".nii")[0]) else "nifti"
-
-
-def _columns(pairs: list[str]) -> dict[str, str]:
-    columns = {}
-    for pair_text in pairs:
-        ours, separator, theirs = pair_text.partition("=")
-        if not separator:
-            raise InputError(f"--column {pair_text}: expected our_name=column of the file")
-        columns[ours] = theirs
-    return columns

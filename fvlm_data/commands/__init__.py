@@ -1,0 +1,1 @@
+"""The commands of `fvlm-data`, one file a group."""

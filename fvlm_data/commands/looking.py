@@ -1,0 +1,86 @@
+"""Commands that look at a store, tidy it, and tell where a sample comes from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from fvlm_data.commands.options import JsonOption, StoreOption, opened_context, resolved_config
+from fvlm_data.console import one_sentence, out, print_checks, print_summary
+
+
+def qc(store: StoreOption) -> None:
+    """Write the quality page STORE/qc/index.html."""
+    from fvlm_data.qc import write_qc
+
+    with one_sentence():
+        out.print(write_qc(opened_context(store)), markup=False)
+
+
+def verify(store: StoreOption, as_json: JsonOption = False) -> None:
+    """Prove by counting that nothing is lost; exit status 1 where a statement is broken."""
+    from fvlm_data.verify import verify as checked
+
+    with one_sentence():
+        checks = checked(opened_context(store).store)
+        print_checks(checks, as_json=as_json)
+    if not all(check.passed for check in checks):
+        sys.exit(1)
+
+
+def status(store: StoreOption, as_json: JsonOption = False) -> None:
+    """What the store holds now, and what its last configuration still has to do."""
+    from fvlm_data.runs import Summary, add_counts, tally
+    from fvlm_data.stage import pending
+    from fvlm_data.stages import STAGES, build_stage
+
+    with one_sentence():
+        context = opened_context(store)
+        summary = Summary("status", context.store.url)
+        resolved = resolved_config(store, None, None, {})
+        for name in STAGES:
+            work = pending(context, build_stage(name, resolved))
+            counts: Any = {
+                "settled": work.settled,
+                "to do": sum(len(batch) for batch in work.batches),
+            }
+            add_counts(summary, name, counts)
+        tally(context, summary)
+        print_summary(summary, as_json=as_json)
+
+
+def compact(
+    store: StoreOption,
+    keep_hours: Annotated[int, typer.Option(min=0, help="history kept, in hours")] = 168,
+) -> None:
+    """Join small table files and drop history older than --keep-hours."""
+    import schemas
+    from fvlm_data.shards.tidy import tidy_shards
+
+    with one_sentence():
+        context = opened_context(store)
+        tidied = tidy_shards(context, keep_hours)
+        out.print(f"shards: {tidied.groups_removed} unused groups removed", markup=False)
+        for table in schemas.TABLES:
+            counts = context.store.compact(table, keep_hours)
+            out.print(
+                f"{table}: {counts['before']} files, now {counts['after']}; "
+                f"{counts['removed']} old files removed",
+                markup=False,
+            )
+
+
+def explain(
+    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID")],
+    store: StoreOption,
+    reveal: Annotated[bool, typer.Option(help="resolve file tokens with the vault")] = False,
+) -> None:
+    """Walk from a training sample back to its files and sentences."""
+    from fvlm_data.explain import explain as explained
+
+    with one_sentence():
+        told = explained(opened_context(store), sample_id, reveal=reveal)
+        out.print_json(json.dumps(told))
