@@ -1,0 +1,1 @@
+"""Copies of the training samples for other libraries, one file a format."""
