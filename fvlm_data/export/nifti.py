@@ -53,10 +53,12 @@ def write_cases(
     done = 0
     for split, dataset in source.splits.items():
         for number, sample_id in enumerate(dataset.rows["sample_id"].to_pylist()):
-            image_path, label_path = paths(split, sample_id)
-            if not (draft.done(image_path) and draft.done(label_path)):
+            places = paths(split, sample_id)
+            if not all(map(draft.done, places)):
                 sample = dataset[number]
-                draft.write(image_path, nifti_bytes(hounsfield_zyx(sample), sample.affine_ras))
-                draft.write(label_path, nifti_bytes(sample.label_zyx, sample.affine_ras))
+                arrays = (hounsfield_zyx(sample), sample.label_zyx)
+                for path, array_zyx in zip(places, arrays, strict=True):
+                    if not draft.done(path):
+                        draft.write(path, nifti_bytes(array_zyx, sample.affine_ras))
             done += 1
             progress(done, source.samples)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import SimpleITK
+
+from fvlm_data.export.nnunet import folds
+from fvlm_data.export.source import open_source
+from fvlm_data.shards import ShardDataset
+from tests.export.exporting import exported, refused
+
+
+@pytest.fixture(scope="module")
+def folder(world: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    raw = tmp_path_factory.mktemp("nnUNet_raw")
+    return exported("nnunet", raw / "Dataset501_Small", world.store.url)
+
+
+def cases(folder: Path) -> set[str]:
+    return {path.name.removesuffix(".nii.gz") for path in folder.iterdir()}
+
+
+def test_layout_is_the_documented_one(folder: Path, store: str):
+    """By nnU-Net's documentation/dataset_format.md: names, channels, labels, counts."""
+    described = json.loads((folder / "dataset.json").read_text())
+    assert described["channel_names"] == {"0": "CT"}
+    assert described["file_ending"] == ".nii.gz"
+    assert described["labels"] == {"background": 0, "liver": 1, "spleen": 2, "kidney": 3}
+    ids = {
+        split: set(ShardDataset(store, split).rows["sample_id"].to_pylist())
+        for split in ("train", "validation", "test")
+    }
+    training = ids["train"] | ids["validation"]
+    assert described["numTraining"] == len(training) == 4
+    assert cases(folder / "labelsTr") == training
+    assert cases(folder / "imagesTr") == {f"{case}_0000" for case in training}
+    assert cases(folder / "labelsTs") == ids["test"]
+    assert cases(folder / "imagesTs") == {f"{case}_0000" for case in ids["test"]}
+
+
+def test_label_map_and_image_share_a_grid(folder: Path):
+    """As nnU-Net checks it, with the reader that it picks for .nii.gz."""
+    for path in (folder / "labelsTr").iterdir():
+        label = SimpleITK.ReadImage(str(path))
+        name = path.name.replace(".nii.gz", "_0000.nii.gz")
+        image = SimpleITK.ReadImage(str(folder / "imagesTr" / name))
+        assert label.GetSize() == image.GetSize()
+        for told in ("GetSpacing", "GetOrigin", "GetDirection"):
+            np.testing.assert_allclose(getattr(label, told)(), getattr(image, told)())
+        assert set(np.unique(SimpleITK.GetArrayFromImage(label))) <= {0, 1, 2, 3}
+
+
+def test_the_fold_is_the_store_s(folder: Path, store: str):
+    (fold,) = json.loads((folder / "splits_final.json").read_text())
+    for name, split in (("train", "train"), ("val", "validation")):
+        assert fold[name] == ShardDataset(store, split).rows["sample_id"].to_pylist()
+
+
+def test_folds_part_patients_where_nothing_is_for_validation(store: str):
+    source = open_source(store, ["train", "test"])
+    rows = ShardDataset(store, "train").rows
+    patient_of = dict(
+        zip(rows["sample_id"].to_pylist(), rows["patient_id"].to_pylist(), strict=True)
+    )
+    made = folds(source)
+    assert len(made) == 2  # patients to train on
+    for fold in made:
+        sides = [{patient_of[case] for case in fold[name]} for name in ("train", "val")]
+        assert sides[0].isdisjoint(sides[1])
+        assert sorted(fold["train"] + fold["val"]) == sorted(patient_of)
+    assert sorted(case for fold in made for case in fold["val"]) == sorted(patient_of)
+
+
+def test_one_patient_gives_no_fold(store: str):
+    assert folds(open_source(store, ["validation"])) == []
+
+
+@pytest.mark.parametrize("name", ["out", "Dataset1_A", "Dataset501", "Dataset501_A B"])
+def test_a_name_that_nnunet_would_not_find(store: str, tmp_path: Path, name: str):
+    assert "expected Dataset, three digits, _ and a name" in refused(
+        "nnunet", tmp_path / name, store
+    )
+    assert list(tmp_path.iterdir()) == [tmp_path / "vault"] or list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_train_on(store: str, tmp_path: Path):
+    sentence = refused("nnunet", tmp_path / "Dataset001_A", store, "--split", "test")
+    assert "no sample found in train and validation" in sentence
+
+
+@pytest.mark.network
+def test_nnunet_finds_no_fault(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """With nnU-Net itself, which the test environment lacks: see docs/export.md."""
+    integrity = pytest.importorskip(
+        "nnunetv2.experiment_planning.verify_dataset_integrity", reason="nnunetv2 is not installed"
+    )
+    integrity.verify_dataset_integrity(str(folder), 2)
+    told = capsys.readouterr().out
+    assert "verify_dataset_integrity Done" in told
+    assert "Warning" not in told
+    assert "Error" not in told
