@@ -54,6 +54,10 @@ REPORT = (
     "FINDINGS: Mustermann's lungs are clear. No pleural effusion on 2024-05-01.\n"
     "IMPRESSION: Clear lungs. Signed by Friederike Mustermann"
 )
+LATER_REPORT = (
+    "FINDINGS: Frau Mustermann, 15.02.1930: there is a pulmonary nodule of 8 mm in the right upper "
+    "lobe. No pleural effusion.\nIMPRESSION: Pulmonary nodule, new since 2024-05-01 (ACC0001742)"
+)
 
 
 @dataclass(frozen=True)
@@ -111,14 +115,20 @@ def plant(one: Dataset, tags: list[tuple[int, str, str]]) -> Dataset:
 def make_archive(folder: Path) -> Path:
     """Write archive/ and reports.csv below `folder`; returns the archive.
 
-    Two reconstructions (one is not picked), a series that is refused, a capture, a damaged
-    file, a note, and a zip with a series of its own.
+    A study in two reconstructions (one is not picked), a later study of the same patient, a
+    series that is refused, a capture, a damaged file, a note, and a zip with a series of its own.
     """
     archive, tags = folder / "archive", list(planted_tags())
     chest = Chest(tags={"ConvolutionKernel": "B30f"})
     sharp = Chest(series_uid="1.2.826.4242424242.6", tags={"ConvolutionKernel": "B70f"})
     short = Chest(series_uid="1.2.826.4242424242.7", slices=3, tags={"ConvolutionKernel": "B30f"})
-    for number, series in enumerate((chest, sharp, short)):
+    later = Chest(
+        series_uid="1.2.826.4242424242.9",
+        study_uid="1.2.826.4242424242.10",
+        seed=5,
+        tags={"ConvolutionKernel": "B30f"},
+    )
+    for number, series in enumerate((chest, sharp, short, later)):
         datasets = [plant(one, tags) for one in series.datasets()]
         place = archive / "SECRETFOLDER Mustermann" / f"Friederike {number}"
         names = [f"Mustermann_{place}.dcm" for place in range(len(datasets))]
@@ -133,5 +143,6 @@ def make_archive(folder: Path) -> Path:
     with zipfile.ZipFile(archive / "Mustermann.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("SECRETFOLDER/Mustermann.dcm", inner.getvalue())
     with (folder / "reports.csv").open("w", encoding="utf-8", newline="") as handle:
-        csv.writer(handle).writerows([["study_uid", "report"], [chest.study_uid, REPORT]])
+        rows = [(chest.study_uid, REPORT), (later.study_uid, LATER_REPORT)]
+        csv.writer(handle).writerows([("study_uid", "report"), *rows])
     return archive

@@ -22,6 +22,8 @@ from tests.e2e.planted import PLANTED, REPORT, make_archive, planted_tags
 REFUSE_NETWORK = Path(__file__).parent / "refuse_network"
 FORMS = tuple({form.encode() for p in PLANTED for form in (p, p.upper(), p.lower())})
 
+SMALLEST = {"preset": "small", "anatomies": ["lung"], "steps": 2, "threads": 1, "batch_size": 2}
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -50,7 +52,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
         "select": {"policy": "thinnest_soft_tissue_axial"},
         "segment": {"backend": "threshold"},
         "shard": {"spacing_mm": [6.0, 6.0, 8.0]},
+        "pair": {"split": {"train": 1.0, "validation": 0.0, "test": 0.0}},
         "execution": {"workers": 2},
+        "train": SMALLEST,
+        "evaluate": {"preset": "small", "min_positive_patients": 1, "bootstrap_samples": 20},
     }
     (folder / "curate.yaml").write_text(yaml.safe_dump(config))
     environment = {
@@ -65,9 +70,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     }
     printed = ""
 
-    def run(*command: str) -> None:
+    def run(*command: str, main: str = "fvlm_data.cli:main") -> None:
         nonlocal printed
-        script = "from fvlm_data.cli import main; main()"
+        module, _, function = main.partition(":")
+        script = f"from {module} import {function}; {function}()"
         done = subprocess.run(
             [sys.executable, "-c", script, *command],
             env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
@@ -81,9 +87,16 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     run("curate", str(folder / "curate.yaml"))
     run("verify", *store)
     run("status", *store)
-    run("export", "tables", str(folder / "exported"), *store)
+    for form in ("tables", "webdataset", "monai", "huggingface", "nnunet"):
+        run("export", form, str(folder / "exported" / f"Dataset001_{form}"), *store)
     sample = Store.open(folder / "store").read("samples", ["sample_id"])["sample_id"].to_pylist()
     run("explain", sample[0], *store)
+    trained = str(folder / "trained")
+    run(str(folder / "curate.yaml"), *store, "--out", trained, main="fvlm_train.cli:train_main")
+    run(
+        "zero-shot", trained, *store, "--config", str(folder / "curate.yaml"), "--split", "train",
+        main="fvlm_train.cli:eval_main",
+    )  # fmt: skip
     log = folder / "network.txt"
     return Chain(folder, printed, log.read_text() if log.exists() else "")
 
@@ -112,11 +125,12 @@ def contents(folder: Path) -> Iterator[tuple[str, bytes]]:
 def test_the_archive_was_planted_and_the_chain_ran(chain: Chain):
     assert len(list(planted_tags())) > 1700
     opened = Store.open(chain.store)
-    assert opened.count("samples") == 1
+    assert opened.count("samples") == 2
     reasons = set(opened.read("quarantine", ["reason"])["reason"].to_pylist())
     assert {"too_few_slices", "secondary_capture", "kernel_not_soft_tissue"} <= reasons
-    (report,) = opened.read("reports", ["text"])["text"].to_pylist()
-    assert "lungs are clear" in report
+    reports = sorted(opened.read("reports", ["text"])["text"].to_pylist())
+    assert "lungs are clear" in reports[0]
+    assert "right upper lobe" in reports[1]
     assert len(hits(REPORT.encode())) > 4
     source = (chain.folder / "archive" / "Mustermann notes.txt").read_bytes()
     assert hits(source) == [b"Mustermann", b"Friederike"] or len(hits(source)) == 2
@@ -124,17 +138,29 @@ def test_the_archive_was_planted_and_the_chain_ran(chain: Chain):
 
 def test_no_identity_is_in_what_the_run_wrote(chain: Chain):
     searched = 0
-    for place in ("store", "exported", "temporary", "home", "vault"):
+    for place in ("store", "exported", "trained", "temporary", "home", "vault"):
         for name, content in contents(chain.folder / place):
             assert hits(content) == [], f"{place}: {name}"
             searched += 1
     assert searched > 200
+    assert (chain.folder / "trained" / "checkpoint.pt").is_file()
+    exported = chain.folder / "exported"
+    assert len(list(exported.iterdir())) == 5
+    assert len(list(exported.rglob("*.nii.gz"))) == 8
 
 
 def test_no_identity_is_in_what_the_run_printed(chain: Chain):
     assert hits(chain.printed.encode()) == []
     assert "v_" in chain.printed
-    assert "is in exactly one place" in chain.printed
+    for told in (
+        "is in exactly one place",
+        "2 of train in",
+        "next: datasets.load_dataset",
+        "trained 2 of 2 steps",
+        " 0 steps without an abnormal anatomy",
+        "findings with at least 1 positive patients",
+    ):
+        assert told in chain.printed
 
 
 def test_the_chain_asks_for_no_place_off_this_machine(chain: Chain):
