@@ -72,7 +72,10 @@ def export_webdataset(
 @export.command("nnunet")
 def export_nnunet(
     folder: Annotated[
-        Path, typer.Argument(metavar="OUT", help="new folder, as nnUNet_raw/Dataset501_Name")
+        Path,
+        typer.Argument(
+            metavar="OUT", help="new folder, as nnUNet_raw/Dataset501_Name", resolve_path=True
+        ),
     ],
     store: StoreOption,
     split: SplitOption = None,

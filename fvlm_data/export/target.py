@@ -55,12 +55,15 @@ def new_folder(folder: Path, plan: str) -> Iterator[Draft]:
     it starts anew.
 
     Raises:
-        InputError: `folder` holds something, or cannot be written.
+        InputError: `folder` holds something, is a mount point, or cannot be written.
     """
-    partial = folder.with_name(f"{folder.name}{PARTIAL}")
+    folder = folder.resolve()
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"folder {folder}: not empty; expected a new or empty folder")
+        if folder.is_mount():  # could not be replaced at the end
+            raise InputError(f"folder {folder}: is a mount point; name a new folder below it")
+        partial = folder.with_name(f"{folder.name}{PARTIAL}")
         mark = partial / PLAN
         if partial.exists() and not (mark.is_file() and mark.read_text("ascii") == plan):
             _remove(partial)

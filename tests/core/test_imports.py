@@ -186,7 +186,8 @@ def test_import_of_each_part_is_light():
         "    found[name] = sorted(set(sys.argv[1].split()) & sys.modules.keys())\n"
         "print(json.dumps(found))\n"
     )
-    names = ["fvlm_data.cli", "fvlm_data.config", "fvlm_data.stages", *parts, *adapters]
+    forms = [name for name in MODULES if name.startswith("fvlm_data.export.")]
+    names = ["fvlm_data.cli", "fvlm_data.config", "fvlm_data.stages", *parts, *adapters, *forms]
     ended = subprocess.run(
         [sys.executable, "-c", script, "torch prefect medspacy spacy distributed", *names],
         cwd=ROOT,

@@ -138,6 +138,30 @@ def test_an_empty_folder_is_taken_and_a_full_one_refused(store: str, tmp_path: P
     assert files_of(folder) == before
 
 
+def test_the_working_folder_can_be_named(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    exported("huggingface", Path(), store)
+    assert (tmp_path / "here" / "README.md").exists()
+
+
+def test_neither_vault_nor_tables_are_needed(store: str, tmp_path: Path, vault_folder: Path):
+    shutil.copytree(Path(store) / "shards", tmp_path / "store" / "shards")
+    exported("monai", tmp_path / "out", str(tmp_path / "store"))
+    assert not vault_folder.exists()
+
+
+def test_a_mount_point_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(Path, "is_mount", lambda _path: True)
+    with (
+        pytest.raises(InputError, match="is a mount point; name a new folder below it"),
+        new_folder(tmp_path / "out", "plan"),
+    ):
+        pass
+
+
 def test_a_place_that_cannot_be_written(store: str, tmp_path: Path):
     (tmp_path / "file").write_text("")
     sentence = refused("monai", tmp_path / "file" / "out", store)
