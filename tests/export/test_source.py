@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
+import numpy as np
 import pytest
 
 from fvlm_data.errors import InputError, StoreError
@@ -84,3 +86,15 @@ def test_the_whole_content_is_in_the_hash(store: str, tmp_path: Path):
     made.run(SMALL)
     assert open_source(made.store.url).content != before
     assert open_source(made.store.url, ["train"]).content != open_source(made.store.url).content
+
+
+def test_a_store_on_object_storage_is_read_alike(store: str):
+    memory = fsspec.filesystem("memory")
+    memory.put(f"{store}/shards", "/bucket/store/shards", recursive=True)
+    remote = open_source("memory://bucket/store")
+    assert remote.content == open_source(store).content
+    for split, dataset in remote.splits.items():
+        np.testing.assert_array_equal(
+            dataset[0].image_zyx, open_source(store).splits[split][0].image_zyx
+        )
+    memory.rm("/bucket", recursive=True)
