@@ -12,7 +12,6 @@ import typer
 
 from fvlm_data.commands.options import JsonOption, StoreOption, opened_context
 from fvlm_data.console import one_sentence, out, progress_shown
-from fvlm_data.errors import InputError
 
 if TYPE_CHECKING:
     from fvlm_data.export.run import Exported, Form
@@ -33,17 +32,11 @@ def _export() -> None:
 @export.command("tables")
 def export_tables(folder: FolderArgument, store: StoreOption) -> None:
     """Every table as one plain Parquet file."""
-    import pyarrow.parquet as pq
-
     import schemas
+    from fvlm_data.export.tables import write_tables
 
     with one_sentence():
-        opened = opened_context(store).store
-        if folder.exists() and any(folder.iterdir()):
-            raise InputError(f"folder {folder}: not empty; expected a new or empty folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        for table in schemas.TABLES:
-            pq.write_table(opened.read(table), folder / f"{table}.parquet")
+        write_tables(opened_context(store).store, folder)
     out.print(f"{len(schemas.TABLES)} tables in {folder}", markup=False)
 
 
