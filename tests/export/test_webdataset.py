@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import webdataset
 from fvlm_data.export.source import open_source
 from fvlm_data.export.webdataset import plan
 from fvlm_data.shards import ShardDataset
+from tests.export.conftest import make_store
 from tests.export.exporting import exported
 from tests.shards.conftest import World
 
@@ -73,26 +76,45 @@ def test_the_list_of_tar_files(folder: Path):
     assert {path.name for path in folder.iterdir()} == {*tars, "dataset.json"}
 
 
-@pytest.mark.parametrize("max_bytes", [1, 25_000, 40_000, 10**9])
-def test_tar_files_are_as_long_as_planned_and_bounded(store: str, tmp_path: Path, max_bytes: int):
+@pytest.fixture(scope="module")
+def fine_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Samples of some 50,000 bytes."""
+    return make_store(tmp_path_factory.mktemp("fine"), spacing_mm=(0.5, 0.5, 1.0)).store.url
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "samples"), [(1, [1, 1, 1]), (105_000, [2, 1]), (10**9, [3])]
+)
+def test_tar_files_are_as_long_as_planned_and_bounded(
+    fine_store: str, tmp_path: Path, max_bytes: int, samples: list[int]
+):
     from fvlm_data.export import webdataset as form
     from fvlm_data.export.target import Draft
 
-    source = open_source(store)
+    source = open_source(fine_store)
     form.write(source, Draft(tmp_path), lambda _done, _total: None, max_bytes=max_bytes)
-    numbers: list[int] = []
-    for tar in plan(source, "train", max_bytes):
+    tars = list(plan(source, "train", max_bytes))
+    assert [len(tar.members) for tar in tars] == samples
+    for tar in tars:
         assert (tmp_path / tar.path).stat().st_size == tar.size_bytes
         assert tar.size_bytes <= max_bytes or len(tar.members) == 1
-        numbers += [number for number, _, _ in tar.members]
-    assert numbers == [0, 1, 2]
+    assert [number for tar in tars for number, _, _ in tar.members] == [0, 1, 2]
     assert len(opened(tmp_path, "train")) == 3
 
 
-def test_no_tar_file_could_take_the_next_sample(store: str):
-    """Files are not needlessly many."""
-    source = open_source(store)
-    for max_bytes in range(20_000, 70_000, 3_000):
-        count = len(list(plan(source, "train", max_bytes)))
-        assert count >= len(list(plan(source, "train", max_bytes + 10_240)))
-    assert len(list(plan(source, "train", 10**9))) == 1
+@pytest.mark.parametrize("max_bytes", [60_000, 90_000, 100_000, 105_000])
+def test_no_tar_file_has_room_for_the_next_sample(fine_store: str, max_bytes: int):
+    """Else there would be more files than needed; blocks of tar are 512 bytes, records 10,240."""
+    source = open_source(fine_store)
+    dataset = source.splits["train"]
+
+    def taken(number: int, record: bytes) -> int:
+        sample = dataset[number]
+        arrays = (sample.image_zyx, sample.label_zyx)
+        sizes = [*(128 + array.nbytes for array in arrays), len(record)]
+        return sum(512 + math.ceil(size / 512) * 512 for size in sizes)
+
+    for tar, following in pairwise(plan(source, "train", max_bytes)):
+        members = [(number, record) for number, _, record in (*tar.members, following.members[0])]
+        size = 1024 + sum(taken(*member) for member in members)
+        assert math.ceil(size / 10_240) * 10_240 > max_bytes
