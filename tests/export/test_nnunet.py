@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import SimpleITK
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fvlm_data.export.nnunet import folds
-from fvlm_data.export.source import open_source
+from fvlm_data.export.source import Source, open_source
 from fvlm_data.shards import ShardDataset
 from tests.export.exporting import exported, refused
 
@@ -60,19 +64,26 @@ def test_the_fold_is_the_store_s(folder: Path, store: str):
         assert fold[name] == ShardDataset(store, split).rows["sample_id"].to_pylist()
 
 
-def test_folds_part_patients_where_nothing_is_for_validation(store: str):
-    source = open_source(store, ["train", "test"])
-    rows = ShardDataset(store, "train").rows
-    patient_of = dict(
-        zip(rows["sample_id"].to_pylist(), rows["patient_id"].to_pylist(), strict=True)
-    )
-    made = folds(source)
-    assert len(made) == 2  # patients to train on
+@given(owners=st.lists(st.integers(0, 9), min_size=1, max_size=40))
+def test_folds_part_patients_where_nothing_is_for_validation(owners: list[int]):
+    """Whatever the number of scans of each patient."""
+    patient_of = {f"sa_{number:02}": f"p_{owner}" for number, owner in enumerate(owners)}
+    rows = pa.table({"sample_id": list(patient_of), "patient_id": list(patient_of.values())})
+    made = folds(Source("s", {"train": SimpleNamespace(rows=rows)}, {}, "int16", None, ""))
+    patients = len(set(owners))
+    assert len(made) == (min(5, patients) if patients > 1 else 0)
     for fold in made:
         sides = [{patient_of[case] for case in fold[name]} for name in ("train", "val")]
+        assert all(sides)
         assert sides[0].isdisjoint(sides[1])
         assert sorted(fold["train"] + fold["val"]) == sorted(patient_of)
-    assert sorted(case for fold in made for case in fold["val"]) == sorted(patient_of)
+    if made:
+        assert sorted(case for fold in made for case in fold["val"]) == sorted(patient_of)
+
+
+def test_two_volumes_of_a_patient_stay_together(store: str):
+    made = folds(open_source(store, ["train", "test"]))
+    assert sorted(len(fold["val"]) for fold in made) == [1, 2]
 
 
 def test_one_patient_gives_no_fold(store: str):
