@@ -176,7 +176,7 @@ class ModelConfig(_Section):
 class LossConfig(_Section):
     """Which pairs of a batch are no negatives."""
 
-    policy: Literal["none", "reference", "signature"] = Field(
+    policy: Literal["none", "reference", "signature", "graded"] = Field(
         default="signature", description="False-negative policy; see fvlm_data.pairing.targets."
     )
     not_mentioned: Literal["normal", "excluded"] | None = Field(
@@ -302,7 +302,7 @@ class TrainConfig(_Section):
             raise ValueError("anatomies holds a name twice")
         if self.steps is None and self.epochs is None:
             raise ValueError("steps and epochs are both null: set one")
-        if self.flips.x > 0 and self.loss.policy == "signature":
+        if self.flips.x > 0 and self.loss.policy in ("signature", "graded"):
             raise ValueError(
                 "flips.x mirrors left and right but signatures name sides: set flips.x to 0 or "
                 "loss.policy to reference or none"

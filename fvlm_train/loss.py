@@ -8,14 +8,14 @@ Shapes: B batch of all ranks, A anatomy, E features, M members of one anatomy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
 
-from fvlm_data.pairing.targets import targets
+from fvlm_data.pairing.targets import abnormal_pairs, targets, with_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One anatomy's part: its number, the samples compared (M,), and their targets (M, M)."""
+    """One anatomy's part: its number, the samples compared (M,), and their targets (M, M).
+
+    `abnormal_mm` marks the pairs of abnormal samples that a model may judge in place of the rule.
+    """
 
     anatomy: int
     members_m: Tensor
     target_mm: Tensor
+    abnormal_mm: Tensor
 
 
 def loss_terms(
@@ -52,8 +56,9 @@ def loss_terms(
         states = [str(facts[number].states[anatomy]) for number in members]
         if "abnormal" not in states:
             continue
+        studies = [facts[number].study_id for number in members]
         target_mm = targets(
-            [facts[number].study_id for number in members],
+            studies,
             [facts[number].signatures[anatomy] for number in members],
             [facts[number].findings[anatomy] for number in members],
             [facts[number].texts[anatomy] for number in members],
@@ -62,8 +67,25 @@ def loss_terms(
             not_mentioned=silence,
         )
         if target_mm.min() < target_mm.max():
-            terms.append(Term(anatomy, torch.tensor(members), target_mm))
+            abnormal_mm = abnormal_pairs(studies, states)
+            terms.append(Term(anatomy, torch.tensor(members), target_mm, abnormal_mm))
     return terms
+
+
+def judged(term: Term, logits_mm: Tensor, keep: float) -> Term:
+    """The term whose abnormal pairs are judged by a peer's or a momentum model's logits (M, M).
+
+    Logits are that model's similarities of the members, divided by its temperature; `keep` is the
+    policy's own share (paper: 0.5; a momentum text encoder alone: 0).
+    """
+    similarity_mm = logits_mm.detach().softmax(dim=1)
+    return replace(
+        term,
+        target_mm=with_similarity(
+            term.target_mm.to(logits_mm.device), term.abnormal_mm.to(logits_mm.device),
+            similarity_mm, keep,
+        ),
+    )  # fmt: skip
 
 
 def contrastive_losses(

@@ -56,11 +56,12 @@ def anatomy_text(
     read = {
         (s["report_id"], s["sentence"]) for s in study.sentences if s["section"] in READ_SECTIONS
     }
-    findings = finding_set(
+    mentions = [
         finding
         for finding in study.findings
         if finding["anatomy"] == anatomy and (finding["report_id"], finding["sentence"]) in read
-    )
+    ]
+    findings = finding_set(mentions, severity=config.signature.severity, lobe=config.signature.lobe)
     state = _state(anatomy, about, findings, config)
     sentences = [sentence["text"] for sentence in about]
     template = config.template.format(anatomy=name)
@@ -94,7 +95,7 @@ def _state(
         for named, assessment in zip(sentence["anatomies"], sentence["assessments"], strict=True)
         if named == anatomy
     }
-    hedged_only = bool(findings) and all("|uncertain|" in finding for finding in findings)
+    hedged_only = bool(findings) and not any("|present|" in finding for finding in findings)
     if "abnormal" in said:
         return config.uncertain if hedged_only else "abnormal"
     return "normal_stated" if "normal" in said else "not_mentioned"

@@ -27,6 +27,20 @@ class SplitFractions(BaseModel):
         return self
 
 
+class SignatureConfig(BaseModel):
+    """What two abnormal anatomies must share to count as the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    severity: bool = Field(
+        default=False, description="whether mild and severe of one finding differ"
+    )
+    lobe: bool = Field(
+        default=False,
+        description="whether lobes of lung and liver that the words of place name differ",
+    )
+
+
 class PairConfig(BaseModel):
     """How reports become texts and states of anatomies, and patients fall into splits."""
 
@@ -40,6 +54,9 @@ class PairConfig(BaseModel):
     uncertain: Literal["abnormal", "not_mentioned"] = Field(
         default="abnormal",
         description="what an anatomy is with hedged findings only",
+    )
+    signature: SignatureConfig = Field(
+        default=SignatureConfig(), description="what makes two findings the same"
     )
     template: str = Field(
         default="{anatomy} shows no significant abnormalities.",

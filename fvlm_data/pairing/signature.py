@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
+
+from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -11,29 +15,58 @@ if TYPE_CHECKING:
 SIGNATURE_STATUSES = ("present", "uncertain", "historical")
 """Statuses that make an anatomy differ from a normal one; absent findings say nothing new."""
 
+SIDES = ("left", "right")
+SEVERITIES = ("mild", "moderate", "severe")
 
-def finding_set(mentions: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+_LOBE = re.compile(
+    r"\b(?P<lung>upper|middle|lower) (?:lung |pulmonary )?lobes?\b"
+    r"|\b[rl](?P<short>[uml])l\b"
+    r"|\b(?P<named>lingula|caudate)"
+    r"|\b(?P<liver>left|right) (?:(?:hepatic|liver) lobe|lobe of (?:the )?liver)\b",
+    re.IGNORECASE,
+)
+_SHORT = {"u": "upper", "m": "middle", "l": "lower"}
+
+
+def finding_set(
+    mentions: Iterable[Mapping[str, Any]], *, severity: bool = False, lobe: bool = False
+) -> tuple[str, ...]:
     """Canonical set of `finding|status|laterality`, sorted, from rows of table `findings`.
 
-    Of several statuses of one finding and side only the most certain stays (present before
+    Of several statuses of one finding on one side only the most certain stays (present before
     uncertain before historical), since impression and findings section say one thing twice.
-    A mention without side is dropped where the same finding is given with one.
+    A mention without side is dropped where the same finding is given with one; left and right
+    alike become bilateral, so that both ways to say it are equal.
+
+    With `severity` and `lobe` each member grows a field: `|severe`, of several the worst, and
+    `|upper+lower`, all that are named; empty where nothing is.
     """
-    strongest: dict[tuple[str, str], int] = {}
+    sides: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for mention in mentions:
-        if mention["status"] not in SIGNATURE_STATUSES:
-            continue
-        name = (mention["finding"], mention["laterality"] or "")
-        rank = SIGNATURE_STATUSES.index(mention["status"])
-        strongest[name] = min(rank, strongest.get(name, rank))
-    sided = {finding for finding, side in strongest if side}
-    return tuple(
-        sorted(
-            f"{finding}|{SIGNATURE_STATUSES[rank]}|{side}"
-            for (finding, side), rank in strongest.items()
-            if side or finding not in sided
-        )
-    )
+        if mention["status"] in SIGNATURE_STATUSES:
+            side = mention["laterality"]
+            for one in SIDES if side == "bilateral" else (side or "",):
+                sides[mention["finding"], one].append(mention)
+    told = {name: _told(rows, severity=severity, lobe=lobe) for name, rows in sides.items()}
+    findings = {finding for finding, _ in told}
+    return tuple(sorted(m for finding in findings for m in _members(finding, told)))
+
+
+def expanded(findings: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Status by (finding, rest of the member), bilateral ones on both sides.
+
+    Raises:
+        ValueError: a member is not `finding|status|laterality`, with or without more fields.
+    """
+    slots = {}
+    for member in findings:
+        finding, *rest = member.split("|")
+        if len(rest) < 2 or rest[0] not in SIGNATURE_STATUSES:
+            raise ValueError(f"finding set member {member!r}: expected finding|status|laterality")
+        status, side, *more = rest
+        for one in SIDES if side == "bilateral" else (side,):
+            slots[finding, "|".join((one, *more))] = status
+    return slots
 
 
 def signature(findings: Iterable[str]) -> int:
@@ -46,3 +79,43 @@ def signature(findings: Iterable[str]) -> int:
         return 0
     digest = hashlib.sha256("\n".join(members).encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def comparable(findings: Iterable[str]) -> bool:
+    """Whether a set says what is wrong: an abnormality without a name may be any."""
+    ids = {member.partition("|")[0] for member in findings}
+    return bool(ids) and OTHER_ABNORMALITY not in ids
+
+
+def _members(finding: str, told: Mapping[tuple[str, str], tuple[str, str]]) -> list[str]:
+    """What is said of one finding, by side."""
+    left, right = (told.get((finding, side)) for side in SIDES)
+    if left is None and right is None:
+        status, more = told[finding, ""]
+        return [f"{finding}|{status}|{more}"]
+    if left == right and left is not None:
+        return [f"{finding}|{left[0]}|bilateral{left[1]}"]
+    both = zip(SIDES, (left, right), strict=True)
+    return [f"{finding}|{one[0]}|{side}{one[1]}" for side, one in both if one is not None]
+
+
+def _told(mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobe: bool) -> tuple[str, str]:
+    """Most certain status, and the fields that follow the side, of mentions of one finding."""
+    rows = list(mentions)
+    rank = min(SIGNATURE_STATUSES.index(row["status"]) for row in rows)
+    status = SIGNATURE_STATUSES[rank]
+    surest = [row for row in rows if row["status"] == status]
+    more = ""
+    if severity:
+        grades = [SEVERITIES.index(r["severity"]) for r in surest if r["severity"] in SEVERITIES]
+        more += f"|{SEVERITIES[max(grades)] if grades else ''}"
+    if lobe:
+        more += f"|{'+'.join(sorted({part for r in surest for part in _lobes(r)}))}"
+    return status, more
+
+
+def _lobes(mention: Mapping[str, Any]) -> list[str]:
+    """Lobes that the words of place name, a lung's without its side, which the laterality holds."""
+    told = [match.groupdict() for match in _LOBE.finditer(mention["location"] or "")]
+    names = [next((k, v.lower()) for k, v in groups.items() if v) for groups in told]
+    return [_SHORT[name] if kind == "short" else name for kind, name in names]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.stage import Context
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 BATCH_SIZE = 500
 
 

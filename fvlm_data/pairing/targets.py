@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from fvlm_data.pairing.signature import comparable
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     IntCodes: TypeAlias = Tensor | Sequence[int]
     StudyCodes: TypeAlias = Tensor | Sequence[int] | Sequence[str]
 
-Policy: TypeAlias = Literal["none", "reference", "signature"]
+Policy: TypeAlias = Literal["none", "reference", "signature", "graded"]
 NotMentioned: TypeAlias = Literal["normal", "excluded"]
 
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -24,6 +26,7 @@ DEFAULT_NOT_MENTIONED: dict[Policy, NotMentioned] = {
     "none": "normal",
     "reference": "normal",
     "signature": "excluded",
+    "graded": "excluded",
 }
 
 
@@ -39,22 +42,27 @@ def targets(
 ) -> Tensor:
     """Soft target matrix of one anatomy for a batch of B samples.
 
-    Entry (i, j) is positive, before each row is divided by its sum, when both samples belong to
-    one study (under every policy), or under the policy
+    Entry (i, j) is 1, before each row is divided by its sum, when both samples belong to one
+    study (under every policy), or under the policy
 
     - ``none``: never otherwise;
     - ``reference``: both are normal, or their texts are identical (a logical or, not a sum);
-    - ``signature``: both are normal, or both are abnormal with equal signatures.
+    - ``signature``: both are normal, or both are abnormal with equal signatures;
+    - ``graded``: both are normal; two abnormal samples have the overlap of their finding sets,
+      from 0 to 1 (`fvlm_data.pairing.overlap`): 1 exactly where the signatures agree.
+
+    An abnormal sample whose findings have no name (``other_abnormality``, or none at all) equals
+    no other study's under ``signature``, and shares with it under ``graded`` only what is named.
 
     Normal means state ``normal_stated``; with ``not_mentioned="normal"`` silence counts as normal
     too, with ``"excluded"`` a silent sample is paired with its own study only. The public
     reference cannot tell silence from health, hence ``normal`` is the default of ``reference``
-    (and of ``none``, where it changes nothing); ``signature`` defaults to ``excluded``.
+    (and of ``none``, where it changes nothing); the others default to ``excluded``.
 
     Args:
         study_ids: (B,) study ids, as integers (int64 tensor) or as strings.
         signatures: (B,) int64 signatures; read for abnormal samples only.
-        findings: (B,) finding sets behind the signatures; no policy listed here reads them.
+        findings: (B,) finding sets behind the signatures, members ``finding|status|laterality``.
         texts: (B,) anatomy texts, compared as they are, without stripping.
         states: (B,) one of ``abnormal``, ``normal_stated``, ``not_mentioned``.
         policy: which pairs are no negatives.
@@ -71,19 +79,86 @@ def targets(
     silence = _checked_treatment(policy, not_mentioned)
     _check_lengths(study_ids, signatures, findings, texts, states)
     _check_states(states)
-    positive_ij = _equal_pairs(_codes(study_ids))
+    target_ij = torch.zeros(len(states), len(states))
     if policy != "none":
         normal_states = {"normal_stated"} | ({"not_mentioned"} if silence == "normal" else set())
         normal_i = torch.tensor([state in normal_states for state in states], dtype=torch.bool)
-        positive_ij |= normal_i[:, None] & normal_i[None, :]
+        target_ij[normal_i[:, None] & normal_i[None, :]] = 1
     if policy == "reference":
-        positive_ij |= _equal_pairs(_codes(texts))
+        target_ij[_equal_pairs(_codes(texts))] = 1
     elif policy == "signature":
-        abnormal_i = torch.tensor([state == "abnormal" for state in states], dtype=torch.bool)
-        both_ij = abnormal_i[:, None] & abnormal_i[None, :]
-        positive_ij |= both_ij & _equal_pairs(_codes(signatures))
-    target_ij = positive_ij.to(torch.float32)
+        named_i = torch.tensor(
+            [s == "abnormal" and comparable(f) for s, f in zip(states, findings, strict=True)],
+            dtype=torch.bool,
+        )
+        both_ij = named_i[:, None] & named_i[None, :]
+        target_ij[both_ij & _equal_pairs(_codes(signatures))] = 1
+    elif policy == "graded":
+        from fvlm_data.pairing.overlap import overlaps
+
+        both_ij = _both_abnormal(states)
+        target_ij = target_ij.where(~both_ij, overlaps(findings))
+    target_ij[_equal_pairs(_codes(study_ids))] = 1
     return target_ij / target_ij.sum(dim=1, keepdim=True)
+
+
+def abnormal_pairs(study_ids: StudyCodes, states: Sequence[str]) -> Tensor:
+    """Pairs of abnormal samples of different studies: bool (B, B), symmetric.
+
+    They are what a rule can judge least, and what training may judge by a model instead (see
+    `with_similarity`).
+
+    Raises:
+        ValueError: an unknown state, or lengths that differ.
+    """
+    if len(study_ids) != len(states):
+        raise ValueError(
+            f"A batch needs one study id a state, found {len(study_ids)} and {len(states)}."
+        )
+    _check_states(states)
+    return _both_abnormal(states) & ~_equal_pairs(_codes(study_ids))
+
+
+def with_similarity(
+    target_ij: Tensor, abnormal_ij: Tensor, similarity_ij: Tensor, keep: float = 0.0
+) -> Tensor:
+    """Targets whose abnormal pairs hold a model's similarity: the hook for co-teaching.
+
+    Each entry of `abnormal_ij` becomes ``keep * entry + (1 - keep) * similarity``, on the scale
+    on which the same study is 1; the rows are divided by their sums anew. The peer's target of
+    the paper is ``softmax(peer similarity)`` with ``keep=0.5``, that of a momentum text encoder
+    ``softmax(text similarity)`` with ``keep=0``.
+
+    Args:
+        target_ij: (B, B) from `targets`.
+        abnormal_ij: bool (B, B) from `abnormal_pairs`.
+        similarity_ij: (B, B), 0 to 1, read at the abnormal pairs only; no gradient flows into it.
+        keep: share of the policy's own judgement, 0 to 1.
+
+    Returns:
+        (B, B) of the type of `target_ij`; rows sum to 1; other entries keep their proportions.
+
+    Raises:
+        ValueError: shapes that differ, `keep` or a similarity outside 0 to 1.
+    """
+    shapes = {tuple(t.shape) for t in (target_ij, abnormal_ij, similarity_ij)}
+    if len(shapes) > 1:
+        raise ValueError(f"Expected three matrices of one shape, found {sorted(shapes)}.")
+    similarity_ij = similarity_ij.detach().to(target_ij)
+    judged = similarity_ij[abnormal_ij]
+    if not 0 <= keep <= 1 or not bool(((judged >= 0) & (judged <= 1)).all()):
+        raise ValueError("keep and the similarity of abnormal pairs must lie between 0 and 1.")
+    entry_ij = target_ij / target_ij.diagonal()[:, None]  # a sample and itself: 1 before division
+    mixed_ij = keep * entry_ij + (1 - keep) * similarity_ij
+    entry_ij = mixed_ij.where(abnormal_ij, entry_ij)
+    return entry_ij / entry_ij.sum(dim=1, keepdim=True)
+
+
+def _both_abnormal(states: Sequence[str]) -> Tensor:
+    import torch
+
+    abnormal_i = torch.tensor([state == "abnormal" for state in states], dtype=torch.bool)
+    return abnormal_i[:, None] & abnormal_i[None, :]
 
 
 def _checked_treatment(policy: Policy, not_mentioned: NotMentioned | None) -> NotMentioned:

@@ -11,8 +11,20 @@ from fvlm_data.pairing.signature import finding_set, signature
 from schemas.findings import LATERALITIES, STATUSES
 
 
-def mention(finding: str, status: str = "present", laterality: str | None = None) -> dict[str, Any]:
-    return {"finding": finding, "status": status, "laterality": laterality}
+def mention(
+    finding: str,
+    status: str = "present",
+    laterality: str | None = None,
+    severity: str | None = None,
+    location: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "finding": finding,
+        "status": status,
+        "laterality": laterality,
+        "severity": severity,
+        "location": location,
+    }
 
 
 MENTIONS = st.lists(
@@ -38,13 +50,68 @@ MENTIONS = st.lists(
         ([mention("cyst"), mention("cyst", laterality="left")], ("cyst|present|left",)),
         (
             [mention("cyst", laterality="right"), mention("cyst", laterality="left")],
-            ("cyst|present|left", "cyst|present|right"),
+            ("cyst|present|bilateral",),
+        ),
+        (
+            [mention("cyst", laterality="bilateral"), mention("cyst", laterality="left")],
+            ("cyst|present|bilateral",),
+        ),
+        (
+            [mention("cyst", "uncertain", "bilateral"), mention("cyst", laterality="left")],
+            ("cyst|present|left", "cyst|uncertain|right"),
         ),
         ([mention("mass"), mention("cyst")], ("cyst|present|", "mass|present|")),
     ],
 )
 def test_finding_set(mentions: list[dict[str, Any]], expected: tuple[str, ...]):
     assert finding_set(mentions) == expected
+
+
+def test_severity_tells_findings_apart_by_setting():
+    told = [
+        mention("steatosis", severity="mild"),
+        mention("steatosis", severity="severe"),
+        mention("steatosis", "uncertain", severity="moderate"),
+        mention("cyst", laterality="left", severity="mild"),
+        mention("cyst", laterality="right"),
+    ]
+    assert finding_set(told) == ("cyst|present|bilateral", "steatosis|present|")
+    assert finding_set(told, severity=True) == (
+        "cyst|present|left|mild",
+        "cyst|present|right|",
+        "steatosis|present||severe",
+    )
+
+
+@pytest.mark.parametrize(
+    ("location", "lobe"),
+    [
+        ("right upper lobe", "upper"),
+        ("lower lobe of both lungs", "lower"),
+        ("Apical segment of the right upper lung lobe", "upper"),
+        ("middle lobe and in the RLL", "lower+middle"),
+        ("lower lobe and lingula", "lingula+lower"),
+        ("right lobe of the liver", "right"),
+        ("caudate lobe of the liver", "caudate"),
+        ("right lung", ""),
+        (None, ""),
+    ],
+)
+def test_lobe_tells_findings_apart_by_setting(location: str | None, lobe: str):
+    told = [mention("nodule", laterality="right", location=location)]
+    assert finding_set(told) == ("nodule|present|right",)
+    assert finding_set(told, lobe=True) == (f"nodule|present|right|{lobe}",)
+    assert finding_set(told, severity=True, lobe=True) == (f"nodule|present|right||{lobe}",)
+
+
+@given(MENTIONS)
+def test_both_sides_are_bilateral(mentions: list[dict[str, Any]]):
+    sided = [
+        {**one, "laterality": side}
+        for one in mentions
+        for side in (("left", "right") if one["laterality"] == "bilateral" else [one["laterality"]])
+    ]
+    assert finding_set(sided) == finding_set(mentions)
 
 
 @given(MENTIONS, st.randoms())

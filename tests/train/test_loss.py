@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from fvlm_train.data import Facts
-from fvlm_train.loss import contrastive_losses, loss_terms
+from fvlm_train.loss import contrastive_losses, judged, loss_terms
 
 
 def facts(study: str, state: str | None, *, intact: bool = True, signature: int = 0) -> Facts:
@@ -17,7 +17,7 @@ def facts(study: str, state: str | None, *, intact: bool = True, signature: int 
         intact=(intact,),
         states=(state,),
         signatures=(signature,),
-        findings=(frozenset(),),
+        findings=(frozenset({f"f_{signature}|present|"} if signature else ()),),
         texts=(f"{state} {signature}",),
         encoder_texts=("text",),
     )
@@ -76,3 +76,14 @@ def test_anatomies_are_apart() -> None:
         two("b", ("normal_stated", "normal_stated")),
     ]
     assert [term.anatomy for term in loss_terms(batch, 2, "signature", "normal")] == [0]
+
+
+def test_a_peer_judges_pairs_of_abnormal_samples_only() -> None:
+    batch = [SICK, facts("d", "abnormal", signature=2), HEALTHY]
+    (term,) = loss_terms(batch, 1, "signature", "normal")
+    logits = torch.tensor([[0.0, 0.0, -60.0], [0.0, 0.0, -60.0], [0.0, 0.0, 0.0]])
+    corrected = judged(term, logits.requires_grad_(), keep=0.5)
+    third = 1 / 5  # the peer's 1/2, halved, beside the sample itself: 1/4 of 5/4
+    expected = [[1 - third, third, 0], [third, 1 - third, 0], [0, 0, 1]]
+    torch.testing.assert_close(corrected.target_mm, torch.tensor(expected))
+    assert not corrected.target_mm.requires_grad
