@@ -78,14 +78,13 @@ def judged(term: Term, logits_mm: Tensor, keep: float) -> Term:
     Logits are that model's similarities of the members, divided by its temperature; `keep` is the
     policy's own share (paper: 0.5; a momentum text encoder alone: 0).
     """
-    similarity_mm = logits_mm.detach().softmax(dim=1)
-    return replace(
-        term,
-        target_mm=with_similarity(
-            term.target_mm.to(logits_mm.device), term.abnormal_mm.to(logits_mm.device),
-            similarity_mm, keep,
-        ),
-    )  # fmt: skip
+    target_mm = with_similarity(
+        term.target_mm.to(logits_mm.device),
+        term.abnormal_mm.to(logits_mm.device),
+        logits_mm.detach().softmax(dim=1),
+        keep,
+    )
+    return replace(term, target_mm=target_mm)
 
 
 def contrastive_losses(

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
-from fvlm_data.linking import read_joins
 from fvlm_data.pairing.anatomy_text import StudyText, anatomy_text
+from fvlm_data.pairing.matching import match_all, match_items
 from fvlm_data.pairing.splits import assign_split, read_split_file
-from fvlm_data.reports.originals import reading_order
-from fvlm_data.stage import Item, Outcome, Stage, guarded, reject
+from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
 from schemas import Split, StudyReport, Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.stage import Context
 
 STAGE_VERSION = 2
 BATCH_SIZE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class _Matches:
-    """Reports of each study as (report id, kind of link), and reports in conflict."""
-
-    by_study: Mapping[str, list[tuple[str, str]]]
-    conflicts: Mapping[str, tuple[str, str]]
 
 
 def split_stage(config: PairConfig) -> Stage:
@@ -64,7 +53,7 @@ def pair_stage(config: PairConfig) -> Stage:
     settings = config.model_dump(mode="json", exclude={"split", "split_file"})
 
     def plan(context: Context) -> list[Item]:
-        matches = _matches(context)
+        matches = match_all(context)
         hashes = _report_contents(context)
         items = [
             Item(
@@ -85,13 +74,16 @@ def pair_stage(config: PairConfig) -> Stage:
         return items + conflicts
 
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        matches = _matches(context)
+        matches = match_items(context, [item.id for item in items])
         reports = {report for item in items for report, _ in matches.by_study.get(item.id, ())}
         sentences = _by_report(context, "sentences", reports, "sentence")
         findings = _by_report(context, "findings", reports, "start")
         for item in items:
             if item.id in matches.conflicts:
                 yield _conflict(item.id, matches.conflicts[item.id])
+                continue
+            if item.id not in matches.by_study:
+                yield _unmatched(item.id)
                 continue
             matched = matches.by_study[item.id]
             text = StudyText(
@@ -163,6 +155,11 @@ def _pair(
     return Outcome(study_id, {"study_reports": joins, "anatomy_texts": texts})
 
 
+def _unmatched(item: str) -> Outcome:
+    detail = f"{item}: its report or study left the tables while the run was under way; run again"
+    return Outcome(item, rejects=(Reject("fault", "inputs_gone", detail),), retry=True)
+
+
 def _conflict(report: str, kinds: tuple[str, str]) -> Outcome:
     if kinds[0] == kinds[1]:
         return reject(
@@ -179,27 +176,6 @@ def _conflict(report: str, kinds: tuple[str, str]) -> Outcome:
         f"report {report}: its {kinds[0]} and its {kinds[1]} name different studies, expected "
         "one; correct the columns of the report file",
     )
-
-
-def _matches(context: Context) -> _Matches:
-    """Reports in the tables with their studies; addenda last, else by the time of the report."""
-    reports = set(context.store.read("reports", ["report_id"])["report_id"].to_pylist())
-    by_study: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    conflicts: dict[str, tuple[str, str]] = {}
-    for report, joined in read_joins(context.store).items():
-        if report not in reports:
-            continue
-        if joined.conflict is not None:
-            conflicts[report] = joined.conflict
-        elif joined.ambiguous is not None:
-            conflicts[report] = (joined.ambiguous, joined.ambiguous)
-        for study, kind in joined.studies.items():
-            by_study[study].append((report, kind))
-    several = {r for matches in by_study.values() if len(matches) > 1 for r, _ in matches}
-    order = reading_order(context.vault, several)
-    for matches in by_study.values():
-        matches.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
-    return _Matches(dict(by_study), conflicts)
 
 
 def _report_contents(context: Context) -> dict[str, str]:

@@ -8,8 +8,10 @@ import pytest
 
 from fvlm_data.identity import link_key
 from fvlm_data.pairing.config import PairConfig, SplitFractions
+from fvlm_data.pairing.matching import match_all, match_items
 from fvlm_data.pairing.stage import derive_waiting, pair_stage, split_stage
-from fvlm_data.stage import Context, Stage, pending, retire, settle
+from fvlm_data.stage import Context, Item, Stage, pending, retire, settle
+from fvlm_data.store import Store
 from fvlm_data.vocabulary import load_anatomies
 from schemas import LedgerRow, Link, Quarantined
 
@@ -85,6 +87,43 @@ def test_report_of_two_studies_and_study_of_two_reports(hand: ModuleType, two_st
         ("st_1", "r_2"),
         ("st_2", "r_1"),
     }
+
+
+def test_batch_reads_only_what_its_items_need_and_matches_the_same(
+    hand: ModuleType, two_studies: Context, monkeypatch: pytest.MonkeyPatch
+):
+    add_report(hand, two_studies, 1, [("accession", "acc")])
+    add_report(hand, two_studies, 2, [("volume_name", "a_2")])
+    add_report(hand, two_studies, 3, [("study_uid", "uid2")], told={"about addendum": "1"})
+    add_report(hand, two_studies, 4, [("study_uid", "uid2")])
+    add_report(hand, two_studies, 5, [("study_uid", "uid2"), ("volume_name", "a_2")])
+    every = match_all(two_studies)
+    assert every.by_study == {
+        "st_1": [("r_2", "volume_name")],
+        "st_2": [("r_4", "study_uid"), ("r_3", "study_uid")],
+    }
+    assert set(every.conflicts) == {"r_1", "r_5"}
+
+    read = Store.read
+
+    def narrow(store: Store, table: str, columns: Any = None, where: Any = None) -> Any:
+        assert where, f"table {table} is read whole"
+        return read(store, table, columns, where)
+
+    monkeypatch.setattr(Store, "read", narrow)
+    for study, reports in every.by_study.items():
+        assert match_items(two_studies, [study]).by_study[study] == reports
+    assert match_items(two_studies, ["r_5"]).conflicts == {"r_5": every.conflicts["r_5"]}
+    run_batch = pair_stage(PairConfig()).run
+    outcomes = list(run_batch(two_studies, [Item("st_2", "k"), Item("r_1", "k")]))
+    assert [one.item for one in outcomes] == ["st_2", "r_1"]
+    assert [len(one.rows.get("study_reports", ())) for one in outcomes] == [2, 0]
+
+
+def test_study_whose_report_has_just_left_is_tried_again(two_studies: Context):
+    (outcome,) = pair_stage(PairConfig()).run(two_studies, [Item("st_1", "k")])
+    assert outcome.retry
+    assert [reject.reason for reject in outcome.rejects] == ["inputs_gone"]
 
 
 def test_addendum_comes_last(hand: ModuleType, two_studies: Context):

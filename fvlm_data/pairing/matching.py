@@ -1,0 +1,73 @@
+"""Which reports speak of which studies, as the tables say now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.linking import read_joins
+from fvlm_data.reports.originals import reading_order
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from fvlm_data.linking import Joined
+    from fvlm_data.stage import Context
+    from fvlm_data.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Reports of each study as (report id, kind of link), and reports in conflict."""
+
+    by_study: Mapping[str, list[tuple[str, str]]]
+    conflicts: Mapping[str, tuple[str, str]]
+
+
+def match_all(context: Context) -> Matches:
+    """All reports in the tables with their studies."""
+    reports = set(context.store.read("reports", ["report_id"])["report_id"].to_pylist())
+    return _matches(context, read_joins(context.store), reports)
+
+
+def match_items(context: Context, items: Collection[str]) -> Matches:
+    """As `match_all`, for the given studies and reports, reading only what they need.
+
+    Studies of other reports than those that may speak of `items` are not complete.
+    """
+    store = context.store
+    candidates = _reports_near(store, items)
+    rows = store.read_items("reports", "report_id", candidates, ["report_id"])
+    reports = {row["report_id"] for row in rows}
+    return _matches(context, read_joins(store, reports), reports)
+
+
+def _reports_near(store: Store, items: Collection[str]) -> set[str]:
+    """The reports among `items`, and all that share an external key with a study among them."""
+    rows = store.read_items("volumes", "study_id", items, ["series_id"])
+    owners = {*items, *(row["series_id"] for row in rows)}
+    own = store.read_items("links", "owner_id", owners, ["owner_kind", "owner_id", "value_hash"])
+    hashes = {link["value_hash"] for link in own if link["owner_kind"] != "report"}
+    near = store.read_items("links", "value_hash", hashes, ["owner_kind", "owner_id"])
+    return {link["owner_id"] for link in (*own, *near) if link["owner_kind"] == "report"}
+
+
+def _matches(context: Context, joins: Mapping[str, Joined], reports: set[str]) -> Matches:
+    """Addenda last, else by the time of the report."""
+    by_study: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    conflicts: dict[str, tuple[str, str]] = {}
+    for report, joined in joins.items():
+        if report not in reports:
+            continue
+        if joined.conflict is not None:
+            conflicts[report] = joined.conflict
+        elif joined.ambiguous is not None:
+            conflicts[report] = (joined.ambiguous, joined.ambiguous)
+        for study, kind in joined.studies.items():
+            by_study[study].append((report, kind))
+    several = {r for matches in by_study.values() if len(matches) > 1 for r, _ in matches}
+    order = reading_order(context.vault, several)
+    for matches in by_study.values():
+        matches.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
+    return Matches(dict(by_study), conflicts)
