@@ -109,12 +109,26 @@ def segment(
 @app.command()
 def pair(
     store: StoreOption,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="look at the pairs as they are; nothing is written")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="for --audit: CSV of labels, CT-RATE's columns")
+    ] = None,
+    examples: Annotated[
+        int, typer.Option(min=0, help="for --audit: disagreements shown, a finding")
+    ] = 3,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Join reports to studies; give anatomies texts, states and signatures; split patients."""
     with one_sentence():
+        if audit:
+            looking.print_audit(store, labels, examples, as_json=as_json)
+            return
+        if labels is not None:
+            raise InputError("--labels is for --audit: give both")
         run_stages(["split", "pair"], store, config, overrides, {}, as_json=as_json)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fvlm_data.commands.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.console import one_sentence, out, print_checks, print_summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def qc(store: StoreOption) -> None:
@@ -18,6 +21,19 @@ def qc(store: StoreOption) -> None:
 
     with one_sentence():
         out.print(write_qc(opened_context(store)), markup=False)
+
+
+def print_audit(store: str, labels: Path | None, examples: int, *, as_json: bool) -> None:
+    """What `pair --audit` prints; raises what the audit raises."""
+    from fvlm_data.pairing.audit import audit
+    from fvlm_data.pairing.audit.lines import audit_lines
+
+    told = audit(opened_context(store), labels)
+    if as_json:
+        out.print_json(json.dumps(told.as_dict()))
+        return
+    for line in audit_lines(told, examples):
+        out.print(line, markup=False)
 
 
 def verify(store: StoreOption, as_json: JsonOption = False) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fvlm_data.linking import read_joins
+from fvlm_data.pairing.anatomy_text import StudyText
 from fvlm_data.reports.originals import reading_order
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from fvlm_data.linking import Joined
     from fvlm_data.stage import Context
@@ -71,3 +72,28 @@ def _matches(context: Context, joins: Mapping[str, Joined], reports: set[str]) -
     for matches in by_study.values():
         matches.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
     return Matches(dict(by_study), conflicts)
+
+
+def read_texts(store: Store, reports_of: Mapping[str, Sequence[str]]) -> dict[str, StudyText]:
+    """Sentences and findings of the reports of each study, reports in the order given."""
+    wanted = {report for reports in reports_of.values() for report in reports}
+    sentences = _by_report(store, "sentences", wanted, "sentence")
+    findings = _by_report(store, "findings", wanted, "start")
+    return {
+        study: StudyText(
+            [row for report in reports for row in sentences[report]],
+            [row for report in reports for row in findings[report]],
+        )
+        for study, reports in reports_of.items()
+    }
+
+
+def _by_report(
+    store: Store, table: str, reports: set[str], order: str
+) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {report: [] for report in reports}
+    for row in store.read_items(table, "report_id", reports):
+        found[row["report_id"]].append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: row[order])
+    return found

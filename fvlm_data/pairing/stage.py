@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fvlm_data.hashing import content_key
-from fvlm_data.pairing.anatomy_text import StudyText, anatomy_text
-from fvlm_data.pairing.matching import match_all, match_items
+from fvlm_data.pairing.anatomy_text import anatomy_text
+from fvlm_data.pairing.matching import match_all, match_items, read_texts
 from fvlm_data.pairing.splits import assign_split, read_split_file
 from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
@@ -16,6 +16,7 @@ from schemas import Split, StudyReport, Waiting
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.stage import Context
 
@@ -75,22 +76,18 @@ def pair_stage(config: PairConfig) -> Stage:
 
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
         matches = match_items(context, [item.id for item in items])
-        reports = {report for item in items for report, _ in matches.by_study.get(item.id, ())}
-        sentences = _by_report(context, "sentences", reports, "sentence")
-        findings = _by_report(context, "findings", reports, "start")
+        matched = {i.id: matches.by_study[i.id] for i in items if i.id in matches.by_study}
+        texts = read_texts(
+            context.store, {study: [report for report, _ in one] for study, one in matched.items()}
+        )
         for item in items:
             if item.id in matches.conflicts:
                 yield _conflict(item.id, matches.conflicts[item.id])
-                continue
-            if item.id not in matches.by_study:
+            elif item.id not in matched:
                 yield _unmatched(item.id)
-                continue
-            matched = matches.by_study[item.id]
-            text = StudyText(
-                [row for report, _ in matched for row in sentences[report]],
-                [row for report, _ in matched for row in findings[report]],
-            )
-            yield guarded(item, partial(_pair, item.id, matched, text, config))
+            else:
+                work = partial(_pair, item.id, matched[item.id], texts[item.id], config)
+                yield guarded(item, work)
 
     return Stage("pair", ("study_reports", "anatomy_texts"), plan, run, BATCH_SIZE)
 
@@ -184,17 +181,6 @@ def _report_contents(context: Context) -> dict[str, str]:
     keys = dict(zip(rows["item"].to_pylist(), rows["key"].to_pylist(), strict=True))
     present = context.store.read("reports", ["report_id"])["report_id"].to_pylist()
     return {report: keys.get(report, "") for report in present}
-
-
-def _by_report(
-    context: Context, table: str, reports: set[str], order: str
-) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {report: [] for report in reports}
-    for row in context.store.read_items(table, "report_id", reports):
-        found[row["report_id"]].append(row)
-    for rows in found.values():
-        rows.sort(key=lambda row: row[order])
-    return found
 
 
 def _named_splits(context: Context, config: PairConfig) -> dict[str, str]:

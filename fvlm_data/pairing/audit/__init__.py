@@ -1,0 +1,49 @@
+"""Audit of a store's pairs: what was excluded, what is a false negative, whose labels differ."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.pairing.audit.funnel import Step, funnel
+from fvlm_data.pairing.audit.labels import LabelAudit, audit_labels
+from fvlm_data.pairing.audit.negatives import NegativesAudit, audit_negatives
+from fvlm_data.pairing.audit.normals import NormalsOfAnatomy, audit_normals
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fvlm_data.stage import Context
+
+__all__ = ["Audit", "audit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What `fvlm-data pair --audit` tells; only `labels` holds sentences, which are scrubbed."""
+
+    funnel: tuple[Step, ...]
+    negatives: NegativesAudit
+    normals: tuple[NormalsOfAnatomy, ...]
+    labels: LabelAudit | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The audit as JSON takes it."""
+        return asdict(self)
+
+
+def audit(context: Context, labels: Path | None = None, *, seed: int = 0) -> Audit:
+    """Look at the tables of a store; nothing is written.
+
+    `labels` is a CSV of labels by study (CT-RATE's columns). The batches that are looked at are
+    drawn by `seed`.
+
+    Raises:
+        InputError: the label file cannot be read or holds nothing that can be compared.
+    """
+    return Audit(
+        funnel(context),
+        audit_negatives(context.store, seed),
+        audit_normals(context.store),
+        audit_labels(context, labels) if labels is not None else None,
+    )

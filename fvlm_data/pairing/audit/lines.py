@@ -1,0 +1,108 @@
+"""The audit as lines for a terminal."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fvlm_data.pairing.audit import Audit
+    from fvlm_data.pairing.audit.funnel import Step
+    from fvlm_data.pairing.audit.labels import LabelAudit
+    from fvlm_data.pairing.audit.negatives import NegativesAudit
+    from fvlm_data.pairing.audit.normals import NormalsOfAnatomy
+
+NEGATIVES_READ = (
+    "  Policy none trains all pairs that say the same as negatives, signature none of them.",
+    "  Policy reference still trains `misses` of them as negatives; it spares pairs of which a",
+    "  report is silent, and `wrong` pairs that say different things. graded: sum of the soft",
+    "  weights of abnormal pairs, where signature has the column disease.",
+)
+
+
+def audit_lines(audit: Audit, examples: int = 3) -> Iterator[str]:
+    """Every part under a heading; up to `examples` disagreements a finding."""
+    yield "From files to samples"
+    for step in audit.funnel:
+        yield from _step(step)
+    yield ""
+    yield from _negatives(audit.negatives)
+    yield ""
+    yield from _normals(audit.normals)
+    if audit.labels is not None:
+        yield ""
+        yield from _labels(audit.labels, examples)
+
+
+def _step(step: Step) -> Iterator[str]:
+    paper = "".join(f"; {where} {number:,}" for where, number in step.paper.items())
+    yield f"  {step.name:30} {step.kept:>9,} of {step.offered:,} {step.unit}{paper}"
+    for reason, number in step.excluded.items():
+        yield f"    {'':28} {number:>9,} {reason}"
+
+
+def _negatives(audit: NegativesAudit) -> Iterator[str]:
+    yield (
+        f"False negatives, pairs of different studies in a batch of {audit.batch_size} "
+        f"(mean of {audit.batches} batches from {audit.drawn_from})"
+    )
+    yield (
+        f"  {'':16} {'in batch':>17} {'':>8}  {'say the same':>17}  {'policy reference':>23}  "
+        f"{'policy':>7}"
+    )
+    yield (
+        f"  {'anatomy':16} {'samples':>8} {'abnormal':>8} {'pairs':>8}  {'normal':>8} "
+        f"{'disease':>8}  {'misses':>7} {'silent':>7} {'wrong':>7}  {'graded':>7}"
+    )
+    for one in audit.anatomies:
+        yield (
+            f"  {one.anatomy:16} {one.samples:8.1f} {one.abnormal:8.1f} {one.pairs:8.1f}  "
+            f"{one.both_normal:8.1f} {one.same_findings:8.1f}  {one.reference_misses:7.1f} "
+            f"{one.reference_silent:7.1f} {one.reference_wrong:7.1f}  {one.graded:7.1f}"
+        )
+    yield from NEGATIVES_READ
+
+
+def _normals(rows: tuple[NormalsOfAnatomy, ...]) -> Iterator[str]:
+    yield "Normal by the impression alone (the public code's rule), and what the whole report says"
+    yield (
+        f"  {'anatomy':16} {'normal':>7} {'abnormal':>9} {'stated':>7} {'silent':>7} {'wrong':>6}"
+        "   CT-RATE, by its labels"
+    )
+    for row in rows:
+        share = f"{row.abnormal / row.normal:.0%}" if row.normal else "-"
+        there = f"{row.ct_rate[0]} of {row.ct_rate[1]}" if row.ct_rate else ""
+        line = (
+            f"  {row.anatomy:16} {row.normal:7,} {row.abnormal:9,} {row.normal_stated:7,} "
+            f"{row.not_mentioned:7,} {share:>6}   {there}"
+        )
+        yield line.rstrip()
+
+
+def _labels(audit: LabelAudit, examples: int) -> Iterator[str]:
+    yield f"Against the label file: {audit.studies:,} studies from {audit.rows:,} rows"
+    for reason, number in audit.not_compared.items():
+        yield f"    {number:>9,} not compared: {reason}"
+    if audit.unknown_columns:
+        yield f"    columns that are no finding: {', '.join(audit.unknown_columns)}"
+    yield (f"  {'finding':36} {'both':>6} {'ours':>6} {'label':>6} {'precision':>10} {'recall':>7}")
+    for score in audit.scores:
+        yield (
+            f"  {score.finding:36} {score.both:6,} {score.only_ours:6,} {score.only_label:6,} "
+            f"{_rate(score.precision):>10} {_rate(score.recall):>7}"
+        )
+    for finding, group in groupby(audit.disagreements, key=lambda one: one.finding):
+        rows = list(group)
+        yield f"  {finding}: {len(rows)} disagreement{'s' if len(rows) > 1 else ''}"
+        for row in rows[:examples]:
+            unsaid = "" if row.sentences else "; it does not speak of the anatomy"
+            yield f"    {row.study_id}: label {row.label}, report {row.status}{unsaid}"
+            yield from (f'      "{sentence}"' for sentence in row.sentences)
+        if len(rows) > examples:
+            yield f"    ... {len(rows) - examples} more: --json lists all"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,75 @@
+"""How often the impression-only rule of the public code calls an abnormal anatomy normal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.pairing.anatomy_text import anatomy_text
+from fvlm_data.pairing.config import PairConfig
+from fvlm_data.pairing.matching import read_texts
+from fvlm_data.vocabulary import load_anatomies
+from schemas.anatomy_texts import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fvlm_data.pairing.anatomy_text import StudyText
+    from fvlm_data.store import Store
+
+STUDIES_AT_ONCE = 1000
+
+MEASURED = {"lung": (9, 22), "heart": (22, 91), "esophagus": (14, 99), "aorta": (17, 82)}
+"""Of 100 CT-RATE training patients: normal by the rule, and of those positive by its labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class NormalsOfAnatomy:
+    """Studies whose anatomy the impression-only rule calls `normal`; what the whole report says.
+
+    `ct_rate` is what the rule got wrong of CT-RATE: (wrong, normal by the rule).
+    """
+
+    anatomy: str
+    normal: int
+    abnormal: int
+    normal_stated: int
+    not_mentioned: int
+    ct_rate: tuple[int, int] | None
+
+
+def audit_normals(store: Store) -> tuple[NormalsOfAnatomy, ...]:
+    """Read every study's sentences by both rules, whatever rule its texts were made by."""
+    counts: Counter[tuple[str, str]] = Counter()
+    trained = [anatomy for anatomy in load_anatomies() if anatomy.trained]
+    strict, reference = PairConfig(normal="stated"), PairConfig(normal="reference")
+    for text in _study_texts(store):
+        for anatomy in trained:
+            by_rule, by_all = (
+                anatomy_text("", anatomy.id, anatomy.name, text, {}, config).state
+                for config in (reference, strict)
+            )
+            if by_rule == "normal_stated":
+                counts[anatomy.id, by_all] += 1
+    return tuple(_normals(anatomy.id, counts) for anatomy in trained)
+
+
+def _normals(anatomy: str, counts: Counter[tuple[str, str]]) -> NormalsOfAnatomy:
+    by_state = {state: counts[anatomy, state] for state in STATES}
+    return NormalsOfAnatomy(
+        anatomy=anatomy,
+        normal=sum(by_state.values()),
+        ct_rate=MEASURED.get(anatomy),
+        **by_state,
+    )
+
+
+def _study_texts(store: Store) -> Iterator[StudyText]:
+    reports: dict[str, list[str]] = {}
+    for row in sorted(store.read("study_reports").to_pylist(), key=lambda row: row["order"]):
+        reports.setdefault(row["study_id"], []).append(row["report_id"])
+    studies = sorted(reports)
+    for start in range(0, len(studies), STUDIES_AT_ONCE):
+        part = studies[start : start + STUDIES_AT_ONCE]
+        yield from read_texts(store, {study: reports[study] for study in part}).values()
