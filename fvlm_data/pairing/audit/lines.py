@@ -44,10 +44,8 @@ def _step(step: Step) -> Iterator[str]:
 
 
 def _negatives(audit: NegativesAudit) -> Iterator[str]:
-    yield (
-        f"False negatives, pairs of different studies in a batch of {audit.batch_size} "
-        f"(mean of {audit.batches} batches from {audit.drawn_from})"
-    )
+    yield f"False negatives: pairs of different studies in a batch of {audit.batch_size}"
+    yield f"  mean of {audit.batches} batches drawn from {audit.drawn_from}"
     yield (
         f"  {'':16} {'in batch':>17} {'':>8}  {'say the same':>17}  {'policy reference':>23}  "
         f"{'policy':>7}"

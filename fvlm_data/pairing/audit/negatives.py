@@ -77,6 +77,8 @@ def audit_negatives(
     size = min(batch_size, len(samples))
     if size < 2:
         return NegativesAudit(drawn_from, size, 0, ())
+    if size == len(samples):
+        batches = 1  # all of them: every batch is the same
     rng = random.Random(seed)
     drawn = [rng.sample(samples, size) for _ in range(batches)]
     trained = [anatomy.id for anatomy in load_anatomies() if anatomy.trained]
@@ -94,7 +96,7 @@ def _samples(store: Store) -> tuple[str, list[dict[str, Fact]]]:
     by_study: dict[str, dict[str, Fact]] = {}
     for row in store.read("anatomy_texts").to_pylist():
         by_study.setdefault(row["study_id"], {})[row["anatomy"]] = _fact(row["study_id"], row)
-    told = f"{len(by_study)} studies with texts (there are no samples of split train yet)"
+    told = f"{len(by_study)} studies with texts (no samples of split train)"
     return told, [by_study[study] for study in sorted(by_study)]
 
 

@@ -1,0 +1,250 @@
+"""The audit on a store made by hand, where every figure can be counted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fvlm_data.cli import app
+from fvlm_data.errors import InputError
+from fvlm_data.identity import link_key
+from fvlm_data.pairing.audit import Audit, audit
+from fvlm_data.pairing.audit.labels import audit_labels
+from fvlm_data.pairing.audit.lines import audit_lines
+from fvlm_data.pairing.config import PairConfig
+from fvlm_data.pairing.stage import derive_waiting, pair_stage, split_stage
+from fvlm_data.stage import Context, pending, settle
+from fvlm_data.store import Store
+from fvlm_data.vault import Vault
+from schemas import Quarantined, Sentence
+
+SAID: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    # study: (section, sentence, what it says of the heart)
+    "st_1": (("impression", "Cardiomegaly.", "abnormal"),),
+    "st_2": (("findings", "The heart is enlarged.", "abnormal"),),
+    "st_3": (("findings", "Heart is normal.", "normal"),),
+    "st_4": (("findings", "Heart is of normal size.", "normal"),),
+    "st_5": (("findings", "Liver is normal.", "unsaid"),),
+    "st_6": (("findings", "Possible cardiomegaly.", "abnormal"),),
+}
+STATUS = {"st_1": "present", "st_2": "present", "st_6": "uncertain"}
+
+
+def name_of(number: int) -> str:
+    return f"train_{number}_a_1.nii.gz"
+
+
+def sentences(hand: ModuleType, study: str, report: str) -> list[Sentence]:
+    return [
+        hand.sentence(
+            number, section, text, report_id=report, **({"heart": said} if said != "unsaid" else {})
+        )
+        for number, (section, text, said) in enumerate(SAID[study])
+    ]
+
+
+@pytest.fixture(scope="module")
+def audited(
+    hand: ModuleType, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Context:
+    """Six studies with a report each, a seventh without, and a report of no study."""
+    place = tmp_path_factory.mktemp("audited")
+    opened = Store.open(shutil.copytree(empty_store, place / "store"))
+    context = Context(opened, Vault.open(place / "vault"), "run")
+    store, key = context.store, context.vault.key
+    numbers = range(1, 8)
+    volumes = [hand.volume(n, f"st_{n}", f"p_{n}") for n in numbers]
+    store.replace_all("volumes", volumes)
+    store.replace_all("candidates", volumes)
+    links = [
+        hand.link("series", f"se_{n}", "volume_name", link_key("volume_name", name_of(n), key=key))
+        for n in numbers
+    ]
+    reports = [hand.report(n) for n in (*range(1, 7), 9)]
+    told, found = [], []
+    for n in range(1, 7):
+        study, report = f"st_{n}", f"r_{n}"
+        name = link_key("volume_name", name_of(n), key=key)
+        links.append(hand.link("report", report, "volume_name", name))
+        told += sentences(hand, study, report)
+        if study in STATUS:
+            found.append(hand.finding(0, "cardiomegaly", STATUS[study], None, "heart", report))
+    links.append(hand.link("report", "r_9", "volume_name", "elsewhere"))
+    for table, rows in (
+        ("links", links), ("reports", reports), ("sentences", told), ("findings", found),
+        ("masks", [hand.mask(f"v_{n}", f"masks/{n}") for n in range(1, 7)]),
+        ("inputs", [
+            *(hand.offered("file", f"f_{n}", f"se_{n}") for n in numbers),
+            hand.offered("file", "f_8", None),
+            *(hand.offered("report", f"row_{n}", f"r_{n}") for n in (*range(1, 7), 9)),
+        ]),
+    ):  # fmt: skip
+        store.replace_all(table, rows)
+    lost = Quarantined(
+        kind="fault", stage="discover", item="f_8", reason="not_dicom", detail="d",
+        source_files=("f_8",),
+    )  # fmt: skip
+    store.replace("quarantine", ["f_8"], [lost], {"stage": "discover"})
+    for stage in (split_stage(PairConfig()), pair_stage(PairConfig())):
+        for batch in pending(context, stage).batches:
+            settle(context, stage, batch)
+    derive_waiting(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def found(audited: Context) -> Audit:
+    return audit(audited)
+
+
+def of(rows: Any, name: str) -> Any:
+    return next(row for row in rows if getattr(row, "anatomy", getattr(row, "name", "")) == name)
+
+
+def test_funnel_counts_everything_once_and_says_why(found: Audit):
+    steps = found.funnel
+    assert [(s.name, s.kept, s.offered, dict(s.excluded)) for s in steps] == [
+        ("files in a proved volume", 7, 8, {"fault: not_dicom": 1}),
+        ("series with a proved volume", 7, 7, {}),
+        ("volumes chosen of their study", 7, 7, {}),
+        ("volumes with a mask", 6, 7, {"waits for a mask": 1}),
+        ("reports joined to a study", 6, 7, {"waits for a study": 1}),
+        ("studies with a report", 6, 7, {"waits for a report": 1}),
+        (
+            "volumes that became samples", 0, 7,
+            {"not yet done: run the stages again": 6, "no mask": 1},
+        ),
+        ("patients with a sample", 0, 7, {"none of their volumes became a sample": 7}),
+    ]  # fmt: skip
+    assert all(s.offered == s.kept + sum(s.excluded.values()) for s in steps)
+    assert of(steps, "studies with a report").paper == {"CT-RATE": 25692, "MedVL-CT69K": 272124}
+
+
+def test_false_negatives_of_a_batch_are_counted_by_policy(found: Audit):
+    drawn = found.negatives
+    assert (drawn.batch_size, drawn.batches) == (6, 1)
+    assert drawn.drawn_from == "6 studies with texts (no samples of split train)"
+    heart = of(drawn.anatomies, "heart")
+    assert (heart.samples, heart.abnormal, heart.pairs) == (6, 3, 15)
+    assert heart.both_normal == 1  # st_3, st_4
+    assert heart.same_findings == 1  # st_1, st_2: both present
+    assert heart.reference_misses == 1  # they use other words
+    assert heart.reference_silent == 2  # st_5 with st_3 and st_4
+    assert heart.reference_wrong == 0
+    assert heart.graded == 1 + 0.5 + 0.5  # the possible one with each of the two
+
+
+def test_normals_of_the_impression_only_rule(found: Audit):
+    heart = of(found.normals, "heart")
+    assert (heart.normal, heart.abnormal, heart.normal_stated, heart.not_mentioned) == (5, 2, 2, 1)
+    assert heart.ct_rate == (22, 91)
+
+
+def label_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    return path
+
+
+def test_labels_are_compared_and_disagreements_told_with_their_sentence(
+    audited: Context, tmp_path: Path
+):
+    lines = ["VolumeName,Cardiomegaly,Lymphadenopathy,Odd"]
+    lines += [f"{name_of(n)},{value},0,1" for n, value in enumerate([1, 0, 1, 0, 1, 0], start=1)]
+    lines += [f"{name_of(7)},0,0,1", "valid_1_a_1.nii.gz,1,1,1", ",1,1,1"]
+    lines += ["train_6_a_1,1,0,1"]
+    found = audit_labels(audited, label_file(tmp_path, "\n".join(lines)))
+    assert (found.rows, found.studies, found.unknown_columns) == (10, 5, ("Odd",))
+    assert found.not_compared == {
+        "names no study of the store": 2,
+        "its study has no texts": 1,
+        "studies with rows that contradict each other": 1,
+    }
+    score = found.scores[0]
+    assert (score.finding, score.both, score.only_ours, score.only_label) == (
+        "cardiomegaly",
+        1,
+        1,
+        2,
+    )
+    assert (score.precision, score.recall) == (0.5, 0.3333)
+    assert (found.scores[1].precision, found.scores[1].recall) == (None, None)
+    told = [(d.study_id, d.label, d.status, d.sentences) for d in found.disagreements]
+    assert told == [
+        ("st_2", 0, "present", ("The heart is enlarged.",)),
+        ("st_3", 1, "not_mentioned", ("Heart is normal.",)),
+        ("st_5", 1, "not_mentioned", ()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Volume,Cardiomegaly\nx,1\n", "no column names the studies; expected VolumeName"),
+        ("VolumeName,Age\nx,1\n", "no column is a finding; expected CT-RATE's names"),
+        ("VolumeName,Cardiomegaly\nx,-1\n", "line 2, column Cardiomegaly: expected 0 or 1"),
+        ("VolumeName,Cardiomegaly\nx\n", "line 2, column Cardiomegaly: expected 0 or 1"),
+    ],
+)
+def test_label_file_that_cannot_be_compared(audited: Context, tmp_path: Path, text: str, told: str):
+    with pytest.raises(InputError, match=told):
+        audit_labels(audited, label_file(tmp_path, text))
+
+
+def test_all_eighteen_columns_of_ct_rate_are_known(audited: Context, tmp_path: Path):
+    columns = (
+        "Medical material,Arterial wall calcification,Cardiomegaly,Pericardial effusion,"
+        "Coronary artery wall calcification,Hiatal hernia,Lymphadenopathy,Emphysema,Atelectasis,"
+        "Lung nodule,Lung opacity,Pulmonary fibrotic sequela,Pleural effusion,"
+        "Mosaic attenuation pattern,Peribronchial thickening,Consolidation,Bronchiectasis,"
+        "Interlobular septal thickening"
+    )
+    text = f"VolumeName,{columns}\n{name_of(1)}{',0' * 18}\n"
+    found = audit_labels(audited, label_file(tmp_path, text))
+    assert found.unknown_columns == ()
+    assert [score.column for score in found.scores] == columns.split(",")
+
+
+def everything(found: Audit) -> str:
+    return "\n".join(audit_lines(found)) + json.dumps(found.as_dict())
+
+
+def test_without_labels_nothing_of_a_report_is_told(found: Audit):
+    told = everything(found)
+    for one in SAID.values():
+        for _, sentence, _ in one:
+            assert sentence not in told
+
+
+def test_command_prints_for_people_and_for_machines(
+    audited: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FVLM_VAULT", str(audited.vault.folder))
+    place = ["--store", str(audited.store.local_root)]
+    labels = label_file(tmp_path, f"VolumeName,Cardiomegaly\n{name_of(2)},0\n")
+    before = audited.store.files("")
+    command = ["pair", "--audit", *place, "--labels", str(labels)]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    assert "cardiomegaly: 1 disagreement\n" in shown.output
+    assert '"The heart is enlarged."' in shown.output
+    assert max(map(len, shown.output.splitlines())) < 120
+    machine = CliRunner().invoke(app, [*command, "--json"])
+    assert json.loads(machine.output)["labels"]["studies"] == 1
+    assert [f for f in audited.store.files("") if f not in before] in ([], ["vault.mark"])
+    refused = CliRunner().invoke(app, ["pair", *place, "--labels", str(labels)])
+    assert refused.exit_code == 2
+
+
+def test_empty_store_has_an_audit(context: Context):
+    found = audit(context)
+    assert found.negatives.anatomies == ()
+    assert all(step.offered == 0 for step in found.funnel)
+    assert everything(found)
