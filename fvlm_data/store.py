@@ -21,7 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store_place import MARK as MARK
-from fvlm_data.store_place import make, resolve, table_url
+from fvlm_data.store_place import add_tables, make, resolve, table_url
 from fvlm_data.store_read import Condition, from_folder, from_object_storage
 
 if TYPE_CHECKING:
@@ -93,6 +93,13 @@ class Store:
                 f"store {text}: tables of version {mark.get('version')} found, this program "
                 f"expects {schemas.VERSION}; use the program version that made the store"
             )
+        try:
+            add_tables(text, filesystem, root)
+        except Exception as error:  # object storage raises classes of its own
+            raise StoreError(
+                f"store {text}: a table that came later cannot be made ({type(error).__name__}); "
+                "expected a folder or bucket that this user may write"
+            ) from error
         return cls(text, filesystem, root, store_id)
 
     @property

@@ -80,6 +80,13 @@ def make(url: str, filesystem: Any, root: str) -> None:
             filesystem.pipe_file(f"{root}/{MARK}", mark.encode(), mode="create")
 
 
+def add_tables(url: str, filesystem: Any, root: str) -> None:
+    """Make the tables that a store of this version lacks because they came later."""
+    for name in schemas.ADDED:
+        if not filesystem.exists(f"{root}/tables/{name}"):
+            _make_table(table_url(url, filesystem, root, name), schemas.TABLES[name])
+
+
 def _make_table(url: str, table: schemas.Table) -> None:
     try:
         DeltaTable.create(

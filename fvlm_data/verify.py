@@ -96,8 +96,9 @@ def _studies(store: Store) -> Check:
     taken = set(_column(store, "volumes", "study_id"))
     offered = taken.union(_column(store, "candidates", "study_id"))
     waiting = set(_waiting(store, "study"))
-    accepted = set(_column(store, "study_reports", "study_id")) - waiting
-    aside = {row["item"] for row in _set_aside(store, "pair")} & taken
+    # a study whose text of one anatomy is set aside is accepted with the others
+    accepted = set(_column(store, "anatomy_texts", "study_id")) - waiting
+    aside = {row["item"] for row in _set_aside(store, "pair")} & taken - accepted
     aside |= {row["item"] for row in _set_aside(store, "select")} - taken
     return _partition("studies", offered, accepted, aside, waiting)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from schemas import (
     anatomy_texts,
     candidates,
+    cross_checks,
     findings,
     inputs,
     ledger,
@@ -21,6 +22,7 @@ from schemas import (
     waiting,
 )
 from schemas.anatomy_texts import AnatomyText
+from schemas.cross_checks import CrossCheck
 from schemas.findings import Finding
 from schemas.inputs import Input
 from schemas.ledger import LedgerRow
@@ -56,17 +58,23 @@ TABLES: dict[str, Table] = {
         findings,
         study_reports,
         anatomy_texts,
+        cross_checks,
         splits,
         samples,
         ledger,
     )
 }
 
+ADDED = ("cross_checks",)
+"""Tables that stores of this version may lack, since they came later; they are made anew."""
+
 __all__ = [
+    "ADDED",
     "TABLES",
     "VERSION",
     "AnatomyText",
     "Column",
+    "CrossCheck",
     "Finding",
     "Input",
     "LedgerRow",

@@ -62,6 +62,12 @@ class PairConfig(BaseModel):
         default="{anatomy} shows no significant abnormalities.",
         description="text of an anatomy that is normal or not mentioned; {anatomy} is its name",
     )
+    contradictions: Literal["set_aside", "keep"] = Field(
+        default="set_aside",
+        description="what becomes of texts that the masks strongly contradict (a removed organ of "
+        "normal size, a report of another region): set aside with the figures, or kept; both "
+        "stand in table cross_checks",
+    )
     split: SplitFractions = Field(default=SplitFractions(), description="shares of the splits")
     split_file: Path | None = Field(
         default=None,

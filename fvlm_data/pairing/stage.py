@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fvlm_data.hashing import content_key
 from fvlm_data.pairing.anatomy_text import anatomy_text
+from fvlm_data.pairing.cross_checks import cross_checks
+from fvlm_data.pairing.images import StudyImages, image_keys, read_images
 from fvlm_data.pairing.matching import match_all, match_items, read_texts
 from fvlm_data.pairing.splits import assign_split, read_split_file
 from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
@@ -19,9 +22,20 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.stage import Context
+    from schemas import CrossCheck
 
 STAGE_VERSION = 2
 BATCH_SIZE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """All that the texts of a study are made from; `matched` are (report id, kind of link)."""
+
+    id: str
+    matched: Sequence[tuple[str, str]]
+    text: StudyText
+    images: StudyImages
 
 
 def split_stage(config: PairConfig) -> Stage:
@@ -56,6 +70,7 @@ def pair_stage(config: PairConfig) -> Stage:
     def plan(context: Context) -> list[Item]:
         matches = match_all(context)
         hashes = _report_contents(context)
+        images = image_keys(context.store)
         items = [
             Item(
                 study,
@@ -64,6 +79,7 @@ def pair_stage(config: PairConfig) -> Stage:
                     settings,
                     vocabulary_sha256(),
                     [(report, kind, hashes[report]) for report, kind in reports],
+                    images.get(study, []),
                 ),
             )
             for study, reports in matches.by_study.items()
@@ -80,16 +96,19 @@ def pair_stage(config: PairConfig) -> Stage:
         texts = read_texts(
             context.store, {study: [report for report, _ in one] for study, one in matched.items()}
         )
+        images = read_images(context.store, matched)
         for item in items:
             if item.id in matches.conflicts:
                 yield _conflict(item.id, matches.conflicts[item.id])
             elif item.id not in matched:
                 yield _unmatched(item.id)
             else:
-                work = partial(_pair, item.id, matched[item.id], texts[item.id], config)
-                yield guarded(item, work)
+                study = _Study(
+                    item.id, matched[item.id], texts[item.id], images.get(item.id, StudyImages())
+                )
+                yield guarded(item, partial(_pair, study, config))
 
-    return Stage("pair", ("study_reports", "anatomy_texts"), plan, run, BATCH_SIZE)
+    return Stage("pair", ("study_reports", "anatomy_texts", "cross_checks"), plan, run, BATCH_SIZE)
 
 
 def derive_waiting(context: Context) -> int:
@@ -137,19 +156,34 @@ def derive_waiting(context: Context) -> int:
     return len(rows)
 
 
-def _pair(
-    study_id: str, matched: Sequence[tuple[str, str]], text: StudyText, config: PairConfig
-) -> Outcome:
+def _pair(study: _Study, config: PairConfig) -> Outcome:
+    """Texts of all anatomies, less those that the masks strongly contradict."""
     implied = {finding.id: finding.implies for finding in load_findings()}
+    checks = cross_checks(study.id, study.text, study.images)
+    strong = [one for one in checks if one.strength == "strong"]
+    refused = strong if config.contradictions == "set_aside" else []
+    silenced = {one.anatomy for one in refused}
     texts = [
-        anatomy_text(study_id, anatomy.id, anatomy.name, text, implied, config)
+        anatomy_text(study.id, anatomy.id, anatomy.name, study.text, implied, config)
         for anatomy in load_anatomies()
+        if not silenced.intersection((anatomy.id, None))
     ]
     joins = [
-        StudyReport(study_id=study_id, report_id=report, matched_by=kind, order=order)
-        for order, (report, kind) in enumerate(matched)
+        StudyReport(study_id=study.id, report_id=report, matched_by=kind, order=order)
+        for order, (report, kind) in enumerate(study.matched)
     ]
-    return Outcome(study_id, {"study_reports": joins, "anatomy_texts": texts})
+    return Outcome(
+        study.id,
+        {"study_reports": joins, "anatomy_texts": texts, "cross_checks": checks},
+        rejects=tuple(Reject("fault", one.check, _advice(one)) for one in refused),
+    )
+
+
+def _advice(check: CrossCheck) -> str:
+    what = f"the text of {check.anatomy} is" if check.anatomy else "all texts of the study are"
+    return (
+        f"{check.detail}; {what} left out; mend report or mask, or set pair.contradictions to keep"
+    )
 
 
 def _unmatched(item: str) -> Outcome:

@@ -23,6 +23,7 @@ MAY_IMPORT = {
 STAGES = ("ingest", "segment", "reports", "pairing", "shards", "qc", "phantom")
 BETWEEN_STAGES = {
     ("pairing", "fvlm_data.reports"),
+    ("pairing", "fvlm_data.segment.merge"),
     ("shards", "fvlm_data.segment.merge"),
     ("shards", "fvlm_data.segment.nifti"),
     ("qc", "fvlm_data.segment.grid"),

@@ -1,0 +1,175 @@
+"""What the masks of a study's volumes show: organs in ml, regions, cardiothoracic ratio."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.segment.merge import load_anatomy_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from fvlm_data.store import Store
+
+VOLUME_COLUMNS = ("volume_id", "study_id", "shape", "spacing_mm", "orientation")
+MASK_COLUMNS = (
+    "volume_id", "task", "class_system", "class_name", "volume_ml", "bbox", "touches_border",
+)  # fmt: skip
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An organ, or one side of it, in one volume; `whole` where it touches no face of it."""
+
+    volume_id: str
+    ml: float
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StudyImages:
+    """What all volumes of a study show together.
+
+    `organs` holds sightings by anatomy and side ("" for the whole), `regions` body regions of
+    the volumes, none where any is unknown. `heart_ratio` is (volume, cardiothoracic ratio).
+    """
+
+    organs: Mapping[tuple[str, str], Sequence[Seen]] = field(default_factory=dict)
+    regions: frozenset[str] = frozenset()
+    heart_ratio: tuple[str, float] | None = None
+
+    def largest(self, anatomy: str, side: str = "") -> Seen | None:
+        """The largest sighting of an organ or side, whole or not."""
+        return max(self.organs.get((anatomy, side), ()), key=lambda seen: seen.ml, default=None)
+
+    def whole(self, anatomy: str) -> Seen | None:
+        """The largest sighting of an organ that no face of a volume cuts."""
+        seen = [one for one in self.organs.get((anatomy, ""), ()) if one.whole]
+        return max(seen, key=lambda one: one.ml, default=None)
+
+    def shows(self, anatomy: str) -> bool:
+        """Whether any volume shows a part of the anatomy."""
+        return (anatomy, "") in self.organs
+
+
+def image_keys(store: Store) -> dict[str, list[list[str]]]:
+    """What `read_images` would read of each study, as hashes of the label maps' contents."""
+    columns = ["volume_id", "task", "class_system", "content_sha256"]
+    masks = store.read("masks", columns).group_by(columns).aggregate([])
+    volumes = store.read("volumes", ["volume_id", "study_id"])
+    study_of = dict(
+        zip(volumes["volume_id"].to_pylist(), volumes["study_id"].to_pylist(), strict=True)
+    )
+    keys: dict[str, list[list[str]]] = defaultdict(list)
+    for row in masks.to_pylist():
+        if row["volume_id"] in study_of:
+            keys[study_of[row["volume_id"]]].append([row[name] for name in columns])
+    return {study: sorted(found) for study, found in keys.items()}
+
+
+def read_images(store: Store, studies: Collection[str]) -> dict[str, StudyImages]:
+    """What the masks of each study show; studies without a mask are left out."""
+    volumes = {
+        row["volume_id"]: row
+        for row in store.read_items("volumes", "study_id", studies, VOLUME_COLUMNS)
+    }
+    masks: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in store.read_items("masks", "volume_id", volumes, MASK_COLUMNS):
+        masks[row["volume_id"]].append(row)
+    checks = store.read_items("volume_checks", "volume_id", masks, ["volume_id", "body_region"])
+    region = {row["volume_id"]: row["body_region"] for row in checks}
+    by_study: dict[str, list[str]] = defaultdict(list)
+    for volume in sorted(masks):
+        by_study[volumes[volume]["study_id"]].append(volume)
+    return {
+        study: study_images(
+            {volume: masks[volume] for volume in those},
+            {volume: volumes[volume] for volume in those},
+            {volume: region.get(volume, "unknown") for volume in those},
+        )
+        for study, those in by_study.items()
+    }
+
+
+def study_images(
+    masks: Mapping[str, Sequence[Mapping[str, Any]]],
+    volumes: Mapping[str, Mapping[str, Any]],
+    regions: Mapping[str, str],
+) -> StudyImages:
+    """From rows of the tables masks, volumes and volume_checks, by volume."""
+    organs: dict[tuple[str, str], list[Seen]] = defaultdict(list)
+    ratios = []
+    for volume, rows in masks.items():
+        for name, mine in _by_organ(rows).items():
+            organs[name].append(_seen(volume, mine))
+        ratio = cardiothoracic_ratio(rows, volumes[volume])
+        if ratio is not None:
+            ratios.append((volume, ratio))
+    known = [] if "unknown" in regions.values() else regions.values()
+    return StudyImages(
+        dict(organs),
+        frozenset(region for told in known for region in told.split("+")),
+        max(ratios, key=lambda one: one[1], default=None),
+    )
+
+
+def cardiothoracic_ratio(
+    rows: Sequence[Mapping[str, Any]], volume: Mapping[str, Any]
+) -> float | None:
+    """Greatest width of the heart over that of both lungs together, by their boxes.
+
+    As on a radiograph (Danzer 1919): the heart's outermost points to the right and to the left
+    against the inner width of the chest. None where the heart is cut by a face of the volume, a
+    lung is missing, or the lungs reach its left or right face.
+    """
+    organs = _by_organ(rows)
+    heart, lungs = organs.get(("heart", "")), organs.get(("lung", ""))
+    sides = [organs.get(("lung", side)) for side in SIDES]
+    if heart is None or lungs is None or None in sides:
+        return None
+    axis = next(place for place, letter in enumerate(volume["orientation"]) if letter in "LR")
+    low, high = _extent(lungs, axis)
+    if any(row["touches_border"] for row in heart) or low == 0 or high == volume["shape"][axis]:
+        return None
+    left, right = _extent(heart, axis)
+    return (right - left) / (high - low)
+
+
+def _by_organ(
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Class rows by anatomy and side, of the task that shows most of it."""
+    by_task: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        for anatomy in _anatomies(row["class_system"]).get(row["class_name"], ()):
+            ending = row["class_name"].rpartition("_")[2]
+            for side in ("", ending) if ending in SIDES else ("",):
+                tasks = by_task.setdefault((anatomy, side), {})
+                tasks.setdefault(row["task"], []).append(row)
+    return {name: max(tasks.values(), key=_ml) for name, tasks in by_task.items()}
+
+
+@cache
+def _anatomies(system: str) -> dict[str, list[str]]:
+    """Anatomies that each class of a system belongs to."""
+    of_class: dict[str, list[str]] = defaultdict(list)
+    for anatomy, classes in load_anatomy_classes(system).items():
+        for name in classes:
+            of_class[name].append(anatomy)
+    return dict(of_class)
+
+
+def _ml(rows: Sequence[Mapping[str, Any]]) -> float:
+    return float(sum(row["volume_ml"] for row in rows))
+
+
+def _seen(volume: str, rows: Sequence[Mapping[str, Any]]) -> Seen:
+    return Seen(volume, _ml(rows), not any(row["touches_border"] for row in rows))
+
+
+def _extent(rows: Sequence[Mapping[str, Any]], axis: int) -> tuple[int, int]:
+    return min(row["bbox"][axis] for row in rows), max(row["bbox"][axis + 3] for row in rows)
