@@ -37,10 +37,14 @@ def build_stage(name: str, config: Config) -> Stage:
         from fvlm_data.reports.stage import reports_stage
 
         return reports_stage(config.parse)
-    if name in ("split", "pair"):
-        from fvlm_data.pairing.stage import pair_stage, split_stage
+    if name == "split":
+        from fvlm_data.pairing.split_stage import split_stage
 
-        return split_stage(config.pair) if name == "split" else pair_stage(config.pair)
+        return split_stage(config.pair)
+    if name == "pair":
+        from fvlm_data.pairing.stage import pair_stage
+
+        return pair_stage(config.pair)
     if name == "shard":
         from fvlm_data.shards.stage import shard_stage
 

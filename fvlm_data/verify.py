@@ -44,6 +44,7 @@ def verify(store: Store) -> list[Check]:
             _column(store, "reports", "report_id"),
         ),
         _leaks(store),
+        _image_leaks(store),
         _present(store),
     ]
 
@@ -164,6 +165,20 @@ def _leaks(store: Store) -> Check:
     torn = sorted(patient for patient, names in splits.items() if len(names) > 1)
     return Check(
         "each patient is in one split", not torn, f"{len(splits)} patients", tuple(torn[:5])
+    )
+
+
+def _image_leaks(store: Store) -> Check:
+    """No image is in two splits, under whatever patient."""
+    contents = store.read("volumes", ["volume_id", "content_sha256"])
+    image_of = dict(zip(*(column.to_pylist() for column in contents.columns), strict=True))
+    splits: dict[str, set[str]] = {}
+    for row in store.read("samples", ["volume_id", "split"]).to_pylist():
+        splits.setdefault(image_of.get(row["volume_id"], ""), set()).add(row["split"])
+    torn = {image for image, names in splits.items() if len(names) > 1}
+    volumes = sorted(volume for volume, image in image_of.items() if image in torn)
+    return Check(
+        "each image is in one split", not torn, f"{len(splits)} images", tuple(volumes[:5])
     )
 
 

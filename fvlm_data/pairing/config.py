@@ -69,6 +69,11 @@ class PairConfig(BaseModel):
         "stand in table cross_checks",
     )
     split: SplitFractions = Field(default=SplitFractions(), description="shares of the splits")
+    duplicates: Literal["set_aside", "keep"] = Field(
+        default="set_aside",
+        description="what becomes of patients who share an image with another one in a held-out "
+        "split: set aside, or kept all the same",
+    )
     split_file: Path | None = Field(
         default=None,
         description="CSV with columns patient_id (as in the headers) and split; it wins over "

@@ -1,4 +1,9 @@
-"""The split of a patient: by keyed hash, stable under growth; an external file wins."""
+"""The split of a patient: by keyed hash, stable under growth; an external file wins.
+
+Patients who share an image (a scan that was exported under two ids) are twins: they must not lie
+in two splits. Each keeps the split that it has by itself, so that nothing depends on the order of
+arrival and nobody moves; where twins differ, only those in the most protected split stay.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,13 @@ from schemas import Split
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from fvlm_data.pairing.config import SplitFractions
+
+PROTECTED = ("test", "validation", "train")
+"""Splits, the one that must stay as it is first."""
 
 
 def assign_split(
@@ -41,6 +50,31 @@ def assign_split(
     else:
         name = "test"
     return Split(patient_id=patient_id, split=name, source="hash")
+
+
+def twins(images: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """Patients connected by equal images, each with its whole group; the others are left out.
+
+    `images` are (patient id, hash of the image's content).
+    """
+    group: dict[str, set[str]] = {}
+    first: dict[str, str] = {}
+    for patient, content in images:
+        mine = group.setdefault(patient, {patient})
+        theirs = group[first.setdefault(content, patient)]
+        if mine is not theirs:
+            theirs |= mine
+            group.update(dict.fromkeys(mine, theirs))
+    return {patient: frozenset(found) for patient, found in group.items() if len(found) > 1}
+
+
+def protector(own: Split, group: Iterable[Split]) -> Split | None:
+    """The twin for whose sake a patient is left out; none where the patient may stay.
+
+    Held-out data wins: test before validation before training.
+    """
+    best = min(group, key=lambda one: (PROTECTED.index(one.split), one.patient_id))
+    return best if PROTECTED.index(best.split) < PROTECTED.index(own.split) else None
 
 
 def read_split_file(path: Path, key: bytes) -> dict[str, str]:

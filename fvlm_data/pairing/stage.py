@@ -1,4 +1,4 @@
-"""Stages `split` and `pair`, and the derived table of what waits."""
+"""Stage `pair`, and the derived table of what waits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from fvlm_data.pairing.anatomy_text import anatomy_text
 from fvlm_data.pairing.cross_checks import cross_checks
 from fvlm_data.pairing.images import StudyImages, image_keys, read_images
 from fvlm_data.pairing.matching import match_all, match_items, read_texts
-from fvlm_data.pairing.splits import assign_split, read_split_file
 from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
-from schemas import Split, StudyReport, Waiting
+from schemas import StudyReport, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,34 +37,9 @@ class _Study:
     images: StudyImages
 
 
-def split_stage(config: PairConfig) -> Stage:
-    """The stage that gives every patient with a volume a split."""
-
-    def plan(context: Context) -> list[Item]:
-        named = _named_splits(context, config)
-        settings = config.split.model_dump(mode="json")
-        patients = set(context.store.read("volumes", ["patient_id"])["patient_id"].to_pylist())
-        return [
-            Item(patient, content_key(STAGE_VERSION, settings, named.get(patient)))
-            for patient in sorted(patients)
-        ]
-
-    def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        named = _named_splits(context, config)
-        rows = context.store.read_items("splits", "patient_id", [item.id for item in items])
-        known = {row["patient_id"]: Split(**row) for row in rows}
-        for item in items:
-            split = assign_split(
-                context.vault.key, item.id, config.split, named.get(item.id), known.get(item.id)
-            )
-            yield Outcome(item.id, {"splits": [split]})
-
-    return Stage("split", ("splits",), plan, run, BATCH_SIZE)
-
-
 def pair_stage(config: PairConfig) -> Stage:
     """The stage that gives each anatomy of a study with reports its text, state and signature."""
-    settings = config.model_dump(mode="json", exclude={"split", "split_file"})
+    settings = config.model_dump(mode="json", exclude={"split", "duplicates", "split_file"})
 
     def plan(context: Context) -> list[Item]:
         matches = match_all(context)
@@ -215,16 +189,3 @@ def _report_contents(context: Context) -> dict[str, str]:
     keys = dict(zip(rows["item"].to_pylist(), rows["key"].to_pylist(), strict=True))
     present = context.store.read("reports", ["report_id"])["report_id"].to_pylist()
     return {report: keys.get(report, "") for report in present}
-
-
-def _named_splits(context: Context, config: PairConfig) -> dict[str, str]:
-    """Split by patient id, for the patients that the external file names."""
-    if config.split_file is None:
-        return {}
-    named = read_split_file(config.split_file, context.vault.key)
-    links = context.store.read(
-        "links", ["owner_id", "value_hash"], [("kind", "=", "patient_id")]
-    ).to_pylist()
-    return {
-        link["owner_id"]: named[link["value_hash"]] for link in links if link["value_hash"] in named
-    }

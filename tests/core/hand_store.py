@@ -41,7 +41,7 @@ def volume(number: int, study: str, patient: str = "p_1", **changes: Any) -> Vol
         "spacing_mm": (1.0, 1.0, 1.0),
         "affine_ras": tuple(float(value) for value in EYE),
         "orientation": "RAS",
-        "content_sha256": "0" * 64,
+        "content_sha256": f"{number:064d}",
         "hu_min": -1000,
         "hu_max": 1000,
         "rescale_decision": "per_slice",

@@ -19,7 +19,8 @@ from fvlm_data.pairing.audit import Audit, audit
 from fvlm_data.pairing.audit.labels import audit_labels
 from fvlm_data.pairing.audit.lines import audit_lines
 from fvlm_data.pairing.config import PairConfig
-from fvlm_data.pairing.stage import derive_waiting, pair_stage, split_stage
+from fvlm_data.pairing.split_stage import split_stage
+from fvlm_data.pairing.stage import derive_waiting, pair_stage
 from fvlm_data.stage import Context, pending, settle
 from fvlm_data.store import Store
 from fvlm_data.vault import Vault

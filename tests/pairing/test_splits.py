@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fvlm_data.errors import InputError
 from fvlm_data.identity import link_key
 from fvlm_data.pairing.config import SplitFractions
-from fvlm_data.pairing.splits import assign_split, read_split_file
+from fvlm_data.pairing.splits import assign_split, protector, read_split_file, twins
 from schemas import Split
 
 KEY = bytes(range(32))
@@ -92,3 +95,48 @@ def test_missing_or_undecodable_split_file(tmp_path: Path):
         read_split_file(tmp_path / "none.csv", KEY)
     with pytest.raises(InputError, match=r"cannot be read \(UnicodeDecodeError\)"):
         read_split_file(written(tmp_path, "patient_id,split\nM\xfcller,test\n", "latin-1"), KEY)
+
+
+def test_twins_are_connected_through_others():
+    images = [("a", "1"), ("b", "1"), ("b", "2"), ("c", "2"), ("d", "3"), ("d", "4"), ("e", "5")]
+    together = frozenset({"a", "b", "c"})
+    assert twins(images) == dict.fromkeys("abc", together)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("1234567")), max_size=20),
+    st.randoms(),
+)
+def test_groups_are_those_of_a_plain_search_in_any_order(
+    images: list[tuple[str, str]], order: random.Random
+):
+    groups = {patient: {patient} for patient, _ in images}
+    for _ in groups:
+        for patient, content in images:
+            for other, same in images:
+                if same == content:
+                    groups[patient] |= groups[other]
+    shuffled = list(images)
+    order.shuffle(shuffled)
+    assert twins(shuffled) == {p: frozenset(g) for p, g in groups.items() if len(g) > 1}
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "left_out_for"),
+    [
+        ("train", ["train"], None),
+        ("train", ["validation"], "p_1"),
+        ("train", ["validation", "test"], "p_2"),
+        ("validation", ["test"], "p_1"),
+        ("validation", ["train"], None),
+        ("test", ["validation", "train", "test"], None),
+    ],
+)
+def test_held_out_data_wins(own: str, others: list[str], left_out_for: str | None):
+    mine = Split(patient_id="p_0", split=own, source="hash")
+    group = [
+        Split(patient_id=f"p_{number}", split=split, source="hash")
+        for number, split in enumerate([own, *others])
+    ]
+    best = protector(mine, group)
+    assert (best.patient_id if best else None) == left_out_for

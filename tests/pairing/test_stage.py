@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -9,9 +10,12 @@ import pytest
 from fvlm_data.identity import link_key
 from fvlm_data.pairing.config import PairConfig, SplitFractions
 from fvlm_data.pairing.matching import match_all, match_items
-from fvlm_data.pairing.stage import derive_waiting, pair_stage, split_stage
+from fvlm_data.pairing.split_stage import split_stage
+from fvlm_data.pairing.splits import assign_split
+from fvlm_data.pairing.stage import derive_waiting, pair_stage
 from fvlm_data.stage import Context, Item, Stage, pending, retire, settle
 from fvlm_data.store import Store
+from fvlm_data.verify import verify
 from fvlm_data.vocabulary import load_anatomies
 from schemas import LedgerRow, Link, Quarantined
 
@@ -320,3 +324,107 @@ def test_external_split_file_wins_and_holds_when_it_is_gone(
     assert wanted <= rows(context, "splits", "patient_id", "split", "source")
     run(context, split_stage(PairConfig()))
     assert wanted <= rows(context, "splits", "patient_id", "split", "source")
+
+
+def twin_volumes(hand: ModuleType, pairs: int = 40) -> list[Any]:
+    """Patients p_0 to p_79: p_n and p_(n + 40) share an image, among others of their own."""
+    return [
+        hand.volume(
+            2 * n + own,
+            f"st_{n}",
+            f"p_{n}",
+            content_sha256=f"own {n}" if own else f"shared {n % pairs}",
+        )
+        for n in range(2 * pairs)
+        for own in (0, 1)
+    ]
+
+
+def offer(context: Context, volumes: list[Any]) -> None:
+    context.store.replace_all("candidates", volumes)
+    context.store.replace_all("volumes", volumes)
+
+
+def test_no_image_is_in_two_splits_and_held_out_data_stays(hand: ModuleType, context: Context):
+    offer(context, twin_volumes(hand))
+    halves = SplitFractions(train=0.4, validation=0.3, test=0.3)
+    run(context, split_stage(PairConfig(split=halves)))
+    split_of = dict(rows(context, "splits", "patient_id", "split"))
+    alone = {f"p_{n}": assign_split(context.vault.key, f"p_{n}", halves).split for n in range(80)}
+    torn = 0
+    for n in range(40):
+        one, other = f"p_{n}", f"p_{n + 40}"
+        first = min(alone[one], alone[other], key=["test", "validation", "train"].index)
+        expected = {p: alone[p] for p in (one, other) if alone[p] == first}
+        assert {p: split_of[p] for p in (one, other) if p in split_of} == expected
+        torn += len(expected) == 1
+    assert torn > 10
+    aside = context.store.read("quarantine").to_pylist()
+    assert len(aside) == torn
+    assert {(row["kind"], row["reason"]) for row in aside} == {
+        ("duplicate", "image_of_held_out_patient")
+    }
+
+
+def test_twins_end_the_same_in_whatever_order_they_arrive(hand: ModuleType, context: Context):
+    volumes = twin_volumes(hand, pairs=12)
+    stage = split_stage(PairConfig(split=SplitFractions(train=0.4, validation=0.3, test=0.3)))
+    offer(context, volumes)
+    run(context, stage)
+    at_once = rows(context, "splits", "patient_id", "split", "source")
+    for table in ("splits", "ledger", "quarantine"):
+        context.store.replace_all(table, [])
+    for size in (10, 23, 31, 48):
+        offer(context, volumes[-size:])
+        run(context, stage)
+    assert rows(context, "splits", "patient_id", "split", "source") == at_once
+    assert run(context, stage) == 0
+
+
+def test_twins_are_kept_by_setting_and_verify_tells(hand: ModuleType, context: Context):
+    volumes = twin_volumes(hand)
+    offer(context, volumes)
+    run(context, split_stage(PairConfig(duplicates="keep")))
+    split_of = dict(rows(context, "splits", "patient_id", "split"))
+    assert len(split_of) == 80
+
+    def leak() -> Any:
+        made = [
+            dataclasses.replace(
+                hand.sample(),
+                sample_id=row.volume_id,
+                volume_id=row.volume_id,
+                patient_id=row.patient_id,
+                split=split_of[row.patient_id],
+            )
+            for row in volumes
+            if row.patient_id in split_of
+        ]
+        context.store.replace_all("samples", made)
+        checks = {check.name: check for check in verify(context.store)}
+        return checks["each image is in one split"]
+
+    assert not leak().passed
+    assert leak().examples
+    run(context, split_stage(PairConfig()))
+    split_of = dict(rows(context, "splits", "patient_id", "split"))
+    assert len(split_of) < 80
+    assert leak().passed
+
+
+def test_external_file_may_put_twins_together(hand: ModuleType, context: Context, tmp_path: Path):
+    offer(context, twin_volumes(hand, pairs=1))
+    links = [
+        hand.link("patient", f"p_{n}", "patient_id",
+                  link_key("patient_id", f"MRN{n}", key=context.vault.key))
+        for n in (0, 1)
+    ]  # fmt: skip
+    context.store.replace_all("links", links)
+    file = tmp_path / "splits.csv"
+    file.write_text("patient_id,split\nMRN0,train\nMRN1,test\n")
+    run(context, split_stage(PairConfig(split_file=file)))
+    assert rows(context, "splits", "patient_id", "split") == {("p_1", "test")}
+    file.write_text("patient_id,split\nMRN0,train\nMRN1,train\n")
+    assert run(context, split_stage(PairConfig(split_file=file))) == 2
+    assert rows(context, "splits", "patient_id", "split") == {("p_0", "train"), ("p_1", "train")}
+    assert context.store.count("quarantine") == 0
