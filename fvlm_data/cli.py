@@ -116,7 +116,7 @@ def pair(
         Path | None, typer.Option(help="for --audit: CSV of labels, CT-RATE's columns")
     ] = None,
     examples: Annotated[
-        int, typer.Option(min=0, help="for --audit: disagreements shown, a finding")
+        int, typer.Option(min=0, help="for --audit: disagreements shown of each kind")
     ] = 3,
     config: ConfigOption = None,
     overrides: SetOption = None,

@@ -134,8 +134,8 @@ def _removed(study_id: str, read: _Reading, images: StudyImages) -> Iterator[Cro
             if seen is not None and seen.ml >= limit_ml:
                 yield _check(
                     study_id, "organ_removed_but_seen", organ, "strong", said, seen, limit_ml,
-                    f"the report says {said.text}, but the mask shows {_named(side, organ)} of "
-                    f"{seen.ml:.0f} ml (expected none, below {limit_ml:.0f} ml)",
+                    f"the report says {_words(said)}, the mask shows {_named(side, organ)} of "
+                    f"{seen.ml:.0f} ml (removed: less than {limit_ml:.0f} ml)",
                 )  # fmt: skip
 
 
@@ -174,15 +174,15 @@ def _size(study_id: str, read: _Reading, images: StudyImages) -> Iterator[CrossC
             for _, said in read.told(finding, "present"):
                 yield _check(
                     study_id, "enlargement_not_seen", organ, "weak", said, seen, small_ml,
-                    f"the report says {said.text}, but the whole {organ} measures "
-                    f"{seen.ml:.0f} ml (enlarged from {small_ml:.0f} ml at the least)",
+                    f"the report says {_words(said)}, the whole {organ} measures {seen.ml:.0f} ml "
+                    f"(enlarged: {small_ml:.0f} ml at least)",
                 )  # fmt: skip
         if seen.ml > large_ml:
             for said in _denials(read, finding, organ):
                 yield _check(
                     study_id, "enlargement_denied", organ, "weak", said, seen, large_ml,
-                    f"the report says {said.text}, but the {organ} measures {seen.ml:.0f} ml "
-                    f"(at most {large_ml:.0f} ml expected)",
+                    f"the report says {_words(said)}, the {organ} measures {seen.ml:.0f} ml "
+                    f"(not enlarged: {large_ml:.0f} ml at most)",
                 )  # fmt: skip
 
 
@@ -191,12 +191,14 @@ def _heart(study_id: str, read: _Reading, images: StudyImages) -> Iterator[Cross
         return
     volume, ratio = images.heart_ratio
     small, large = HEART_RATIO
-    said: list[tuple[str, float, _Said]] = []
+    said: list[_Said] = []
     if ratio < small:
-        said = [("enlargement_not_seen", small, s) for _, s in read.told("cardiomegaly", "present")]
+        check, limit, border = "enlargement_not_seen", small, f"enlarged: {small:.2f} at least"
+        said = [one for _, one in read.told("cardiomegaly", "present")]
     elif ratio > large:
-        said = [("enlargement_denied", large, s) for s in _denials(read, "cardiomegaly", "heart")]
-    for check, limit, one in said:
+        check, limit, border = "enlargement_denied", large, f"not enlarged: {large:.2f} at most"
+        said = _denials(read, "cardiomegaly", "heart")
+    for one in said:
         yield CrossCheck(
             study_id=study_id,
             check=check,
@@ -208,8 +210,8 @@ def _heart(study_id: str, read: _Reading, images: StudyImages) -> Iterator[Cross
             quantity="ratio",
             measured=round(ratio, 3),
             limit=limit,
-            detail=f"the report says {one.text}, but heart and chest have widths of ratio "
-            f"{ratio:.2f} (enlarged hearts {small} at the least, others {large} at most)",
+            detail=f"the report says {_words(one)}, the cardiothoracic ratio is {ratio:.2f} "
+            f"({border})",
         )
 
 
@@ -269,6 +271,13 @@ def _check(
         limit=limit_ml,
         detail=detail,
     )
+
+
+def _words(said: _Said) -> str:
+    """What is said as words: kidney_absent (present, right)."""
+    finding, *rest = said.text.split("|")
+    told = ", ".join(filter(None, rest))
+    return f"{finding} ({told})" if told else finding
 
 
 def _named(side: str, organ: str) -> str:

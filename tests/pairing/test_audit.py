@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from fvlm_data.cli import app
 from fvlm_data.errors import InputError
 from fvlm_data.identity import link_key
 from fvlm_data.pairing.audit import Audit, audit
+from fvlm_data.pairing.audit.contradictions import audit_contradictions
 from fvlm_data.pairing.audit.labels import audit_labels
 from fvlm_data.pairing.audit.lines import audit_lines
 from fvlm_data.pairing.config import PairConfig
@@ -24,7 +26,8 @@ from fvlm_data.pairing.stage import derive_waiting, pair_stage
 from fvlm_data.stage import Context, pending, settle
 from fvlm_data.store import Store
 from fvlm_data.vault import Vault
-from schemas import Quarantined, Sentence
+from fvlm_data.vocabulary import load_anatomies
+from schemas import CrossCheck, Quarantined, Sentence
 
 SAID: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     # study: (section, sentence, what it says of the heart)
@@ -111,6 +114,7 @@ def of(rows: Any, name: str) -> Any:
 
 def test_funnel_counts_everything_once_and_says_why(found: Audit):
     steps = found.funnel
+    texts = 6 * len(load_anatomies())
     assert [(s.name, s.kept, s.offered, dict(s.excluded)) for s in steps] == [
         ("files in a proved volume", 7, 8, {"fault: not_dicom": 1}),
         ("series with a proved volume", 7, 7, {}),
@@ -118,6 +122,7 @@ def test_funnel_counts_everything_once_and_says_why(found: Audit):
         ("volumes with a mask", 6, 7, {"waits for a mask": 1}),
         ("reports joined to a study", 6, 7, {"waits for a study": 1}),
         ("studies with a report", 6, 7, {"waits for a report": 1}),
+        ("texts of anatomies", texts, texts, {}),
         (
             "volumes that became samples", 0, 7,
             {"not yet done: run the stages again": 6, "no mask": 1},
@@ -146,6 +151,31 @@ def test_normals_of_the_impression_only_rule(found: Audit):
     heart = of(found.normals, "heart")
     assert (heart.normal, heart.abnormal, heart.normal_stated, heart.not_mentioned) == (5, 2, 2, 1)
     assert heart.ct_rate == (22, 91)
+
+
+def test_contradictions_are_counted_strong_ones_first(audited: Context, found: Audit):
+    assert found.contradictions == ()
+    assert "Text against image: no contradiction" in everything(found)
+    common = dict.fromkeys(("volume_id", "quantity", "measured", "limit"))
+    rows = [
+        CrossCheck(
+            study_id=study, check=check, anatomy="heart", strength=strength, said=study,
+            sources=(), detail=f"seen in {study}", **common,
+        )
+        for study, check, strength in [
+            ("st_2", "enlargement_not_seen", "weak"),
+            ("st_1", "enlargement_not_seen", "weak"),
+            ("st_3", "organ_removed_but_seen", "strong"),
+        ]
+    ]  # fmt: skip
+    audited.store.replace_all("cross_checks", rows)
+    counted = audit_contradictions(audited.store)
+    assert [(one.strength, one.studies) for one in counted] == [("strong", 1), ("weak", 2)]
+    assert counted[1].examples == (("st_1", "seen in st_1"), ("st_2", "seen in st_2"))
+    told = list(audit_lines(dataclasses.replace(found, contradictions=counted), examples=1))
+    assert "    st_1: seen in st_1" in told
+    assert "    st_2: seen in st_2" not in told
+    audited.store.replace_all("cross_checks", [])
 
 
 def label_file(tmp_path: Path, text: str) -> Path:

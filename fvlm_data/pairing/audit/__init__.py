@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.pairing.audit.contradictions import Contradicted, audit_contradictions
 from fvlm_data.pairing.audit.funnel import Step, funnel
 from fvlm_data.pairing.audit.labels import LabelAudit, audit_labels
 from fvlm_data.pairing.audit.negatives import NegativesAudit, audit_negatives
@@ -25,6 +26,7 @@ class Audit:
     funnel: tuple[Step, ...]
     negatives: NegativesAudit
     normals: tuple[NormalsOfAnatomy, ...]
+    contradictions: tuple[Contradicted, ...]
     labels: LabelAudit | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -45,5 +47,6 @@ def audit(context: Context, labels: Path | None = None, *, seed: int = 0) -> Aud
         funnel(context),
         audit_negatives(context.store, seed),
         audit_normals(context.store),
+        audit_contradictions(context.store),
         audit_labels(context, labels) if labels is not None else None,
     )

@@ -77,6 +77,7 @@ def funnel(context: Context) -> tuple[Step, ...]:
             "studies with a report", "studies", studies, texted & studies,
             {**waiting, **aside.of("pair")},
         ),
+        _texts(store, texted),
         *_samples(context, aside, volumes, masked, texted),
     )  # fmt: skip
 
@@ -94,6 +95,16 @@ def _reports(store: Store, aside: _Aside, waiting: Mapping[str, str]) -> Step:
         {t: reasons[i] for t, i in item_of.items() if i in reasons}
         | {t: aside.files[t] for t in item_of if t in aside.files},
     )
+
+
+def _texts(store: Store, texted: Collection[str]) -> Step:
+    """Texts of single anatomies that were set aside in studies that were not."""
+    rows = store.read("quarantine", ["item", "kind", "reason"], [("stage", "=", "pair")])
+    aside = Counter(
+        f"{row['kind']}: {row['reason']}" for row in rows.to_pylist() if row["item"] in texted
+    )
+    kept = store.count("anatomy_texts")
+    return Step("texts of anatomies", "texts", kept + aside.total(), kept, dict(aside), {})
 
 
 def _samples(

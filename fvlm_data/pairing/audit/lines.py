@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fvlm_data.pairing.audit import Audit
+    from fvlm_data.pairing.audit.contradictions import Contradicted
     from fvlm_data.pairing.audit.funnel import Step
     from fvlm_data.pairing.audit.labels import LabelAudit
     from fvlm_data.pairing.audit.negatives import NegativesAudit
@@ -23,7 +24,7 @@ NEGATIVES_READ = (
 
 
 def audit_lines(audit: Audit, examples: int = 3) -> Iterator[str]:
-    """Every part under a heading; up to `examples` disagreements a finding."""
+    """Every part under a heading; up to `examples` of each disagreement."""
     yield "From files to samples"
     for step in audit.funnel:
         yield from _step(step)
@@ -31,6 +32,8 @@ def audit_lines(audit: Audit, examples: int = 3) -> Iterator[str]:
     yield from _negatives(audit.negatives)
     yield ""
     yield from _normals(audit.normals)
+    yield ""
+    yield from _contradictions(audit.contradictions, examples)
     if audit.labels is not None:
         yield ""
         yield from _labels(audit.labels, examples)
@@ -77,6 +80,16 @@ def _normals(rows: tuple[NormalsOfAnatomy, ...]) -> Iterator[str]:
             f"{row.not_mentioned:7,} {share:>6}   {there}"
         )
         yield line.rstrip()
+
+
+def _contradictions(rows: tuple[Contradicted, ...], examples: int) -> Iterator[str]:
+    yield f"Text against image{'' if rows else ': no contradiction'}"
+    for row in rows:
+        where = row.anatomy or "whole report"
+        unit = "study" if row.studies == 1 else "studies"
+        yield f"  {row.studies:,} {unit}, {row.strength}: {row.check}, {where}"
+        for study, detail in row.examples[:examples]:
+            yield f"    {study}: {detail}"
 
 
 def _labels(audit: LabelAudit, examples: int) -> Iterator[str]:
