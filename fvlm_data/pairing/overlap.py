@@ -42,21 +42,34 @@ def overlaps(findings: Sequence[frozenset[str]]) -> Tensor:
     codes = torch.tensor([places.setdefault(one, len(places)) for one in findings])
     sets = [expanded(one) for one in places]
     slots = sorted({slot for one in sets for slot in one})
-    names = sorted({finding for finding, _ in slots})
-    if not names:
-        return torch.zeros(len(findings), len(findings))
     status_us = torch.tensor([[STATUS_CODES.get(one.get(s, ""), 0) for s in slots] for one in sets])
-    owner_s = torch.tensor([names.index(finding) for finding, _ in slots])
-    of_finding_sf = torch.nn.functional.one_hot(owner_s, len(names)).float()
-    status_uf = torch.zeros(len(sets), len(names), dtype=torch.int64).scatter_reduce(
-        1, owner_s.expand(len(sets), -1), status_us, "amax"
-    )
+    shared_uu = torch.zeros(len(sets), len(sets))
+    named_by_uf = []
+    for finding in dict.fromkeys(finding for finding, _ in slots):
+        mine = [place for place, (name, _) in enumerate(slots) if name == finding]
+        named_by_uf.append((status_us[:, mine] > 0).any(dim=1))
+        if finding != OTHER_ABNORMALITY:
+            shared_uu += _agreement(status_us[:, mine])
+    if not named_by_uf:
+        return torch.zeros(len(findings), len(findings))
+    either_uu = _either(torch.stack(named_by_uf, dim=1))
+    return (shared_uu / either_uu.clamp(min=1))[codes][:, codes]
+
+
+def _agreement(status_us: Tensor) -> Tensor:
+    """Agreement (U, U) on one finding, 0 to 1, from the status of its slots (U, S)."""
+    import torch
+
     agreement = torch.tensor(AGREEMENT)
-    same_uus = agreement[status_us[:, None], status_us[None, :]]
-    either_uus = ((status_us[:, None] > 0) | (status_us[None, :] > 0)).float()
-    sides_uuf = (same_uus @ of_finding_sf) / (either_uus @ of_finding_sf).clamp(min=1)
-    same_uuf = (agreement[status_uf[:, None], status_uf[None, :]] + sides_uuf) / 2
-    named_f = torch.tensor([float(name != OTHER_ABNORMALITY) for name in names])
-    either_uu = ((status_uf[:, None] > 0) | (status_uf[None, :] > 0)).sum(2).clamp(min=1)
-    overlap_uu = (same_uuf * named_f).sum(2) / either_uu
-    return overlap_uu[codes][:, codes]
+    surest_u = status_us.amax(dim=1)
+    coded = torch.nn.functional.one_hot(status_us, len(AGREEMENT)).to(agreement)
+    same_uu = (coded @ agreement).flatten(1) @ coded.flatten(1).T
+    sides_uu = same_uu / _either(status_us > 0).clamp(min=1)
+    return (agreement[surest_u][:, surest_u] + sides_uu) / 2
+
+
+def _either(said_un: Tensor) -> Tensor:
+    """How many of N things either of two sets says: (U, U)."""
+    said = said_un.float()
+    count_u = said.sum(dim=1)
+    return count_u[:, None] + count_u[None, :] - said @ said.T

@@ -35,7 +35,7 @@ def splits(context: Context) -> list[str]:
 def test_workers_give_the_same_rows_as_one_process(
     patients: Context, tmp_path: Path, hand: ModuleType, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("fvlm_data.pairing.stage.BATCH_SIZE", 5)
+    monkeypatch.setattr("fvlm_data.pairing.split_stage.BATCH_SIZE", 5)
     seen: list[tuple[str, int, int]] = []
     summary = curate(
         config(patients.store.url, "execution.workers=2"),
@@ -98,7 +98,7 @@ def test_worker_that_dies_is_told_in_one_sentence(
         def __exit__(self, *error: object) -> None:
             pass
 
-    monkeypatch.setattr("fvlm_data.pairing.stage.BATCH_SIZE", 5)
+    monkeypatch.setattr("fvlm_data.pairing.split_stage.BATCH_SIZE", 5)
     monkeypatch.setattr(fvlm_data.curate, "ProcessPoolExecutor", DeadPool)
     with pytest.raises(FvlmError, match=r"a worker process died.*fewer execution.workers"):
         curate(config(patients.store.url, "execution.workers=2"), ["split"])
