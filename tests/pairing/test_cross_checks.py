@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fvlm_data.errors import StoreError
 from fvlm_data.pairing.anatomy_text import StudyText
 from fvlm_data.pairing.audit.funnel import funnel
 from fvlm_data.pairing.config import PairConfig
@@ -24,6 +26,7 @@ from fvlm_data.segment.checks import mask_rows, volume_check
 from fvlm_data.segment.library_classes import library_classes
 from fvlm_data.segment.nifti import read_nifti
 from fvlm_data.stage import Context, pending, retire, settle
+from fvlm_data.store import Store
 from fvlm_data.verify import verify
 from schemas import CrossCheck, VolumeCheck
 
@@ -329,3 +332,15 @@ def test_report_of_another_region_is_set_aside_whole(
     assert steps["studies with a report"].excluded == excluded
     (studies,) = [one for one in verify(store) if "studies" in one.name]
     assert studies.passed, studies
+
+
+def test_store_of_before_gets_the_table(contradicted: Context) -> None:
+    store = contradicted.store
+    root = store.local_root
+    assert root is not None
+    shutil.rmtree(root / "tables" / "cross_checks")
+    run(Context(Store.open(root), contradicted.vault, "run"), PairConfig())
+    assert len(checks(contradicted)) == 1
+    shutil.rmtree(root / "tables" / "findings")
+    with pytest.raises(StoreError, match="table findings is missing; the store is damaged"):
+        Store.open(root).read("findings")
