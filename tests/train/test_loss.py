@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -87,3 +88,11 @@ def test_a_peer_judges_pairs_of_abnormal_samples_only() -> None:
     expected = [[1 - third, third, 0], [third, 1 - third, 0], [0, 0, 1]]
     torch.testing.assert_close(corrected.target_mm, torch.tensor(expected))
     assert not corrected.target_mm.requires_grad
+
+
+def test_graded_targets_reach_the_loss() -> None:
+    both = facts("d", "abnormal", signature=3)
+    both = dataclasses.replace(both, findings=(frozenset({"f_1|present|", "f_2|present|"}),))
+    (term,) = loss_terms([SICK, both, HEALTHY], 1, "graded", "normal")
+    expected = [[2 / 3, 1 / 3, 0], [1 / 3, 2 / 3, 0], [0, 0, 1]]
+    torch.testing.assert_close(term.target_mm, torch.tensor(expected))
