@@ -22,7 +22,9 @@ class CrossCheck:
     strength: Annotated[
         str, Column(STRING, "strong: one of the two must be wrong", allowed=STRENGTHS)
     ]
-    said: Annotated[str, Column(STRING, "finding|status|laterality, or normal, or regions")]
+    said: Annotated[
+        str, Column(STRING, "finding|status|laterality, or <anatomy> normal, or regions")
+    ]
     sources: Annotated[
         tuple[str, ...], Column(STRINGS, "sentences that say so: report_id:start:end")
     ]

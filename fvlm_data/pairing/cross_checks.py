@@ -116,7 +116,7 @@ class _Reading:
         if (anatomy, "abnormal") in self._said:
             return None
         sources = self._said.get((anatomy, "normal"))
-        return _Said("normal", tuple(sorted(sources))) if sources else None
+        return _Said(f"{anatomy} normal", tuple(sorted(sources))) if sources else None
 
     def spoken(self) -> dict[str, list[str]]:
         """Anatomies that are called normal or abnormal, with their sentences."""

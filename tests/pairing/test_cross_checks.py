@@ -141,6 +141,14 @@ def test_flag_holds_its_evidence(read: Reader) -> None:
     )
 
 
+def test_two_organs_that_are_called_normal_are_two_rows(read: Reader) -> None:
+    text = read("FINDINGS: Liver, spleen and kidneys are normal.")
+    missed = cross_checks("st_1", text, images(liver=1500))
+    assert [one.said for one in missed] == ["kidney normal", "spleen normal"]
+    huge = cross_checks("st_1", text, images(**{**TORSO, "liver": 3500, "spleen": 900}))
+    assert [one.said for one in huge] == ["liver normal", "spleen normal"]
+
+
 def test_what_is_asked_for_contradicts_nothing(read: Reader) -> None:
     text = "CLINICAL INFORMATION: Splenectomy. FINDINGS: Liver is normal."
     assert cross_checks("st_1", read(text), images(**TORSO)) == []
