@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import yaml
 import zarr
 
+from fvlm_data.reports import ReportParser
 from fvlm_data.store import Store
 from tests.e2e.planted import PLANTED, REPORT, make_archive, planted_tags
 
@@ -91,6 +93,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
         run("export", form, str(folder / "exported" / f"Dataset001_{form}"), *store)
     sample = Store.open(folder / "store").read("samples", ["sample_id"])["sample_id"].to_pylist()
     run("explain", sample[0], *store)
+    run("pair", "--audit", "--labels", str(write_labels(folder)), "--json", *store)
     trained = str(folder / "trained")
     run(str(folder / "curate.yaml"), *store, "--out", trained, main="fvlm_train.cli:train_main")
     run(
@@ -99,6 +102,19 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     )  # fmt: skip
     log = folder / "network.txt"
     return Chain(folder, printed, log.read_text() if log.exists() else "")
+
+
+def write_labels(folder: Path) -> Path:
+    """Labels that contradict the report on every finding, so that its sentences are shown."""
+    with (folder / "reports.csv").open(encoding="utf-8", newline="") as handle:
+        study = list(csv.reader(handle))[1][0]
+    found = ReportParser().parse_many([REPORT])
+    (labels,) = [parsed.ct_rate_labels() for parsed in found]
+    path = folder / "labels.csv"
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        wrong = [1 - value for value in labels.values()]
+        csv.writer(handle).writerows([["StudyInstanceUID", *labels], [study, *wrong]])
+    return path
 
 
 def hits(content: bytes) -> list[bytes]:
@@ -154,6 +170,7 @@ def test_no_identity_is_in_what_the_run_printed(chain: Chain):
     assert "v_" in chain.printed
     for told in (
         "is in exactly one place",
+        "lungs are clear",  # the audit shows scrubbed sentences
         "2 of train in",
         "next: datasets.load_dataset",
         "trained 2 of 2 steps",
