@@ -74,30 +74,18 @@ def targets(
     Raises:
         ValueError: an unknown policy, state or treatment of silence, or lengths that differ.
     """
-    import torch
-
     silence = _checked_treatment(policy, not_mentioned)
     _check_lengths(study_ids, signatures, findings, texts, states)
     _check_states(states)
-    target_ij = torch.zeros(len(states), len(states))
-    if policy != "none":
-        normal_states = {"normal_stated"} | ({"not_mentioned"} if silence == "normal" else set())
-        normal_i = torch.tensor([state in normal_states for state in states], dtype=torch.bool)
-        target_ij[normal_i[:, None] & normal_i[None, :]] = 1
+    target_ij = _normal_pairs(states, silence if policy != "none" else None)
     if policy == "reference":
         target_ij[_equal_pairs(_codes(texts))] = 1
     elif policy == "signature":
-        named_i = torch.tensor(
-            [s == "abnormal" and comparable(f) for s, f in zip(states, findings, strict=True)],
-            dtype=torch.bool,
-        )
-        both_ij = named_i[:, None] & named_i[None, :]
-        target_ij[both_ij & _equal_pairs(_codes(signatures))] = 1
+        target_ij[_same_findings(signatures, findings, states)] = 1
     elif policy == "graded":
         from fvlm_data.pairing.overlap import overlaps
 
-        both_ij = _both_abnormal(states)
-        target_ij = target_ij.where(~both_ij, overlaps(findings))
+        target_ij = target_ij.where(~_both_abnormal(states), overlaps(findings))
     target_ij[_equal_pairs(_codes(study_ids))] = 1
     return target_ij / target_ij.sum(dim=1, keepdim=True)
 
@@ -152,6 +140,27 @@ def with_similarity(
     mixed_ij = keep * entry_ij + (1 - keep) * similarity_ij
     entry_ij = mixed_ij.where(abnormal_ij, entry_ij)
     return entry_ij / entry_ij.sum(dim=1, keepdim=True)
+
+
+def _normal_pairs(states: Sequence[str], silence: NotMentioned | None) -> Tensor:
+    """1 where both are normal, else 0: float (B, B); all 0 where nothing counts as normal."""
+    import torch
+
+    normal = {"excluded": ("normal_stated",), "normal": ("normal_stated", "not_mentioned")}
+    counted = normal[silence] if silence else ()
+    normal_i = torch.tensor([state in counted for state in states], dtype=torch.float32)
+    return normal_i[:, None] * normal_i[None, :]
+
+
+def _same_findings(
+    signatures: IntCodes, findings: Sequence[frozenset[str]], states: Sequence[str]
+) -> Tensor:
+    """Pairs of abnormal samples with equal signatures of findings that all have a name."""
+    import torch
+
+    named_i = torch.tensor([comparable(one) for one in findings], dtype=torch.bool)
+    equal_ij = _equal_pairs(_codes(signatures)) & _both_abnormal(states)
+    return equal_ij & named_i[:, None] & named_i[None, :]
 
 
 def _both_abnormal(states: Sequence[str]) -> Tensor:
