@@ -22,8 +22,7 @@ class AnatomyText:
         int, Column(INT64, "hash of the canonical set of (finding, status, laterality); 0: empty")
     ]
     findings: Annotated[
-        tuple[str, ...],
-        Column(STRINGS, "that set: finding|status|laterality, sorted; by setting |severity, |lobe"),
+        tuple[str, ...], Column(STRINGS, "that set: finding|status|laterality, sorted")
     ]
     labels: Annotated[
         tuple[str, ...],
