@@ -124,6 +124,8 @@ def test_hedged_findings_alone_follow_the_setting(hand: ModuleType, setting: str
     sentences = [hand.sentence(0, "findings", "Possible cyst.", liver="abnormal")]
     findings = [hand.finding(0, "cyst", "uncertain")]
     assert told(sentences, findings, uncertain=setting).state == expected
+    findings.append(hand.finding(0, "abscess", "historical"))
+    assert told(sentences, findings, uncertain=setting).state == expected
     findings.append(hand.finding(0, "nodule"))
     assert told(sentences, findings, uncertain=setting).state == "abnormal"
 
