@@ -86,7 +86,7 @@ class ShardConfig(BaseModel):
         description="greatest number of data objects of an array; writing holds one in memory",
     )
     compressor: Literal["lz4", "lz4hc", "zstd"] = Field(
-        default="lz4hc", description="compressor of the image, within blosc, bits shuffled"
+        default="lz4hc", description="compressor of the image, within blosc, bytes shuffled"
     )
     compression_level: int = Field(default=5, ge=1, le=9, description="effort of the compressor")
 

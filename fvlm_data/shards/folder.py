@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable
 
+    from fvlm_data.shards.objects import ObjectCache
+    from fvlm_data.shards.slabs import SlabArray
+
 FOLDER = "shards"
 GROUP, INDEX, NOTE = ".zarr", ".parquet", ".json"
 WITHOUT = ".without."
@@ -118,8 +121,11 @@ class ShardFolder:
         times = [self._fs.modified(path) for path in self._fs.find(f"{self._root}/{split}/{name}")]
         return max(times, default=None)
 
-    def open_group(self, split: str, shard: str) -> Any:
-        """A shard's zarr group, read only; reading lost data raises StoreError."""
-        from fvlm_data.shards.zarr_store import open_group
+    def read_group(
+        self, split: str, shard: str, cache: ObjectCache | None
+    ) -> tuple[dict[str, Any], dict[str, SlabArray]]:
+        """Attributes and arrays of a shard's group; reading lost data raises StoreError."""
+        from fvlm_data.shards.objects import Objects
+        from fvlm_data.shards.slabs import read_group
 
-        return open_group(self._fs, f"{self._store}/{group_path(split, shard)}")
+        return read_group(Objects(self._fs, cache), f"{self._store}/{group_path(split, shard)}")

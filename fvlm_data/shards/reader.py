@@ -20,6 +20,9 @@ from schemas.splits import SPLITS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fvlm_data.shards.objects import ObjectCache
+    from fvlm_data.shards.slabs import SlabArray
+
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int, int, int]
 
@@ -62,8 +65,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class _OpenShard:
-    image: Any
-    label: Any
+    image: SlabArray
+    label: SlabArray
     label_values: dict[str, int]
     hu_window: tuple[int, int] | None
 
@@ -76,10 +79,13 @@ class ShardDataset:
     once, even where a curation was killed halfway.
     """
 
-    def __init__(self, store: str | Path, split: str) -> None:
+    def __init__(
+        self, store: str | Path, split: str, cache: ObjectCache | None = None
+    ) -> None:
         """Read the indexes of `split` (train, validation or test) in the store at `store`.
 
-        A split without shards gives an empty dataset.
+        `cache` keeps the objects of a remote store on this machine's disk; a local store needs
+        none and uses none. A split without shards gives an empty dataset.
 
         Raises:
             InputError: there is no store, or the split's name is not known.
@@ -89,6 +95,7 @@ class ShardDataset:
             raise InputError(f"split {split}: not known; expected one of {', '.join(SPLITS)}")
         self.store = str(store)
         self.split = split
+        self.cache = cache
         folder = ShardFolder(self.store)
         if not folder.has_store():
             raise InputError(f"store {self.store}: nothing found there; check the path")
@@ -135,11 +142,12 @@ class ShardDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         """Open shards stay behind: they are opened anew where the dataset is used."""
-        return {"store": self.store, "split": self.split, "rows": self.rows}
+        names = ("store", "split", "cache", "rows")
+        return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The dataset as it was, with nothing open."""
-        self.store, self.split, self.rows = state["store"], state["split"], state["rows"]
+        self.__dict__.update(state)
         self._folder = None
         self._open = OrderedDict()
         self._process = os.getpid()
@@ -149,19 +157,13 @@ class ShardDataset:
     ) -> tuple[_OpenShard, Array, Array]:
         try:
             shard = self._opened(row["shard"])
-            image, label = np.asarray(shard.image[part]), np.asarray(shard.label[part])
-        except Exception as error:  # zarr and its codecs raise many kinds
+            image, label = (_part_of(array, part) for array in (shard.image, shard.label))
+        except (OSError, StoreError) as error:
             why = str(error) if isinstance(error, StoreError) else type(error).__name__
             raise StoreError(
                 f"sample {row['sample_id']}: shard {self.split}/{row['shard']} of store "
                 f"{self.store} cannot be read ({why}); expected intact data; restore the shard"
             ) from error
-        shape = tuple(axis.stop - axis.start for axis in part)
-        if image.shape != shape or label.shape != shape:
-            raise StoreError(
-                f"sample {row['sample_id']}: shard {self.split}/{row['shard']} is smaller than "
-                "its index says; restore the shard"
-            )
         return shard, image, label
 
     def _opened(self, shard_id: str) -> _OpenShard:
@@ -172,7 +174,7 @@ class ShardDataset:
             return self._open[shard_id]
         if self._folder is None:
             self._folder = ShardFolder(self.store)
-        opened = _open_shard(self._folder, self.split, shard_id)
+        opened = _open_shard(self._folder, self.split, shard_id, self.cache)
         self._open[shard_id] = opened
         if len(self._open) > OPEN_SHARDS:
             self._open.popitem(last=False)
@@ -200,20 +202,30 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
     return rows.take(pa.array(first, pa.int64())).combine_chunks()
 
 
-def _open_shard(folder: ShardFolder, split: str, shard_id: str) -> _OpenShard:
+def _open_shard(
+    folder: ShardFolder, split: str, shard_id: str, cache: ObjectCache | None
+) -> _OpenShard:
     """Open a shard's arrays.
 
     Raises:
-        StoreError: the shard has another format.
+        StoreError: the shard is missing, damaged or has another format.
     """
-    group = folder.open_group(split, shard_id)
-    found = (group.attrs.get("format"), group.attrs.get("format_version"))
+    attributes, arrays = folder.read_group(split, shard_id, cache)
+    found = (attributes.get("format"), attributes.get("format_version"))
     if found != (FORMAT, FORMAT_VERSION):
         raise StoreError(f"found format {found}, expected {(FORMAT, FORMAT_VERSION)}")
-    low, high = group.attrs["hu_window"]
-    window = None if group.attrs["image_dtype"] == "int16" else (int(low), int(high))
-    values = {str(name): int(value) for name, value in group.attrs["anatomies"].items()}
-    return _OpenShard(group["image"], group["label"], values, window)
+    low, high = attributes["hu_window"]
+    window = None if attributes["image_dtype"] == "int16" else (int(low), int(high))
+    values = {str(name): int(value) for name, value in attributes["anatomies"].items()}
+    return _OpenShard(arrays["image"], arrays["label"], values, window)
+
+
+def _part_of(array: SlabArray, part: tuple[slice, slice, slice]) -> Array:
+    if any(axis.stop > size for axis, size in zip(part, array.shape_zyx, strict=True)):
+        raise StoreError("it is smaller than its index says")
+    out = np.empty([axis.stop - axis.start for axis in part], array.dtype)
+    array.read(part, out)
+    return out
 
 
 def _sample(

@@ -136,15 +136,15 @@ def _create(
 ) -> Any:
     """An empty array of the group.
 
-    Empty chunks are written too: then a missing object always means damage. On real CT
-    (window [-1150, 350], one core) lz4hc 5 with bits shuffled stores int16 2.07 times smaller
-    and decodes 3.0 GB/s, zstd 3 2.18 and 1.2 GB/s; labels pack 150 fold by zstd without shuffle.
+    Empty chunks are written too: then a missing object always means damage. Choice of codec on
+    real CT (docs/shards.md): bytes shuffled decode 1.6 times faster than bits shuffled and are
+    as small; of uint8, shuffling bytes changes nothing.
     """
     from zarr.codecs import BloscCodec, Crc32cCodec
 
     if name == "image":
         blosc = BloscCodec(
-            cname=config.compressor, clevel=config.compression_level, shuffle="bitshuffle"
+            cname=config.compressor, clevel=config.compression_level, shuffle="shuffle"
         )
     else:
         blosc = BloscCodec(cname="zstd", clevel=3, shuffle="noshuffle")
