@@ -76,7 +76,7 @@ class SlabArray:
         name = self._object(number)
         entries = self._index(number)[slabs.start : slabs.stop]
         buffer = np.empty((self.slab_z, *self.shape_zyx[1:]), self.dtype)
-        ranges = [(int(offset), int(offset + size)) for offset, size in entries]
+        ranges = [(offset, offset + size) for offset, size in entries.tolist()]
         for slab, chunk in zip(slabs, self.objects.read(name, ranges), strict=True):
             content = _checked(chunk, f"slab {slab} of object {name}")
             if _decoded_bytes(content) != buffer.nbytes:

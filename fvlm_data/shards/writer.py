@@ -138,7 +138,8 @@ def _create(
 
     Empty chunks are written too: then a missing object always means damage. Choice of codec on
     real CT (docs/shards.md): bytes shuffled decode 1.6 times faster than bits shuffled and are
-    as small; of uint8, shuffling bytes changes nothing.
+    about as small (of uint8, shuffling bytes changes nothing); labels decode 6 times faster by
+    lz4hc than by zstd and are as small.
     """
     from zarr.codecs import BloscCodec, Crc32cCodec
 
@@ -147,7 +148,7 @@ def _create(
             cname=config.compressor, clevel=config.compression_level, shuffle="shuffle"
         )
     else:
-        blosc = BloscCodec(cname="zstd", clevel=3, shuffle="noshuffle")
+        blosc = BloscCodec(cname="lz4hc", clevel=5, shuffle="noshuffle")
     return group.create_array(
         name,
         shape=size_zyx,
