@@ -45,6 +45,17 @@ class ShardConfig(BaseModel):
         default=(1.0, 1.0, 3.0),
         description="distance of voxel centres along x, y, z, in mm, in that order",
     )
+    grid: Literal["exact", "reference"] = Field(
+        default="exact",
+        description="exact: spacing_mm exactly, image and label at the same points; reference: "
+        "as the public recipe resizes (number of voxels floored, spacing stretched to fill the "
+        "scan, label taken at a voxel's corner), for use with its weights",
+    )
+    antialias: bool = Field(
+        default=False,
+        description="average over the target voxel along axes whose spacing grows, in place of "
+        "interpolating between the nearest two voxels: less noise, no aliasing, a softer image",
+    )
     margin_slices: int = Field(
         default=5,
         ge=0,

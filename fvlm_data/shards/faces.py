@@ -40,22 +40,30 @@ def class_mask(maps: Maps, names: frozenset[str]) -> Array | None:
     return found if found is not None and found.any() else None
 
 
-def without_face(image_ijk: Array, face_ijk: Array, spacing_mm: Sequence[float]) -> Array:
+def without_face(
+    image_ijk: Array,
+    face_ijk: Array,
+    spacing_mm: Sequence[float],
+    part: tuple[slice, ...] = (slice(None),) * 3,
+) -> Array:
     """The image (HU) with the face and `RIM_MM` around it made air.
 
-    The class ends at the skin; the rim takes the blurred skin surface with it.
+    `face_ijk` is of the whole volume, of which `image_ijk` is the `part`. The class ends at the
+    skin; the rim takes the blurred skin surface with it.
     """
     from scipy import ndimage
 
     steps = [int(np.ceil(RIM_MM / spacing)) for spacing in spacing_mm]
     box = ndimage.find_objects(face_ijk.astype(np.uint8))[0]
     around = tuple(
-        slice(max(0, part.start - step), part.stop + step)
-        for part, step in zip(box, steps, strict=True)
+        slice(max(0, one.start - step), one.stop + step)
+        for one, step in zip(box, steps, strict=True)
     )
+    removed = np.zeros(face_ijk.shape, bool)
     distance = ndimage.distance_transform_edt(~face_ijk[around], sampling=spacing_mm)
+    removed[around] = distance <= RIM_MM
     blanked = image_ijk.copy()
-    blanked[around][distance <= RIM_MM] = AIR_HU
+    blanked[removed[part]] = AIR_HU
     return blanked
 
 

@@ -1,26 +1,21 @@
-"""From a volume and its anatomies to a training sample: turn, crop, resample, quantise."""
+"""From a volume and its anatomies to a training sample: crop, resample, quantise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fvlm_data.shards.target_grid import TargetGrid, locate
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from fvlm_data.shards.config import ShardConfig
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int, int, int]
-
-LPS_SIGNS = (-1.0, -1.0, 1.0)
-"""Signs in RAS of the wanted axes: x to the left, y to the back, z to the head."""
-
-POSITION_DIGITS = 6
-"""Positions are rounded to 1e-6 voxels, so that float noise decides no tie between voxels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,72 +35,6 @@ class PreparedSample:
     boxes: Mapping[str, Box]
 
 
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """How the axes i, j, k become z, y, x by exchange and turning round, without interpolation.
-
-    `order_zyx` are the array axes that become z, y, x; `steps_zyx` is -1 where the axis is
-    turned round. `affine_ras` maps the turned voxel (x, y, z, 1) to RAS+ mm.
-    """
-
-    order_zyx: tuple[int, int, int]
-    steps_zyx: tuple[int, int, int]
-    affine_ras: Array
-
-    def view(self, array_ijk: Array) -> Array:
-        """The array (i, j, k) seen as (z, y, x), without a copy."""
-        return array_ijk.transpose(self.order_zyx)[
-            tuple(slice(None, None, s) for s in self.steps_zyx)
-        ]
-
-
-def turned(shape_ijk: Sequence[int], affine_ras: Array) -> Turned:
-    """The exchange and turning of axes that brings a grid nearest to LPS; exact in space.
-
-    The rotation that is left (an oblique scan) stays in the affine. Axes of LPS as in DICOM
-    PS3.3 C.7.6.2.1.1.
-
-    Raises:
-        ValueError: an axis of `affine_ras` (4, 4; voxel (i, j, k, 1) to RAS+ mm) has no length.
-    """
-    lengths_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)
-    if not (np.isfinite(affine_ras).all() and (lengths_mm > 0).all()):
-        raise ValueError(f"affine with axes of {lengths_mm.tolist()} mm; expected lengths above 0")
-    directions = affine_ras[:3, :3] / lengths_mm
-    order_xyz = max(
-        permutations(range(3)),
-        key=lambda order: sum(abs(directions[row, axis]) for row, axis in enumerate(order)),
-    )
-    steps_xyz = [
-        1 if directions[row, axis] * sign >= 0 else -1
-        for row, (axis, sign) in enumerate(zip(order_xyz, LPS_SIGNS, strict=True))
-    ]
-    affine = np.eye(4)
-    origin_ijk = np.array([0.0, 0.0, 0.0, 1.0])
-    for row, (axis, step) in enumerate(zip(order_xyz, steps_xyz, strict=True)):
-        affine[:3, row] = affine_ras[:3, axis] * step
-        origin_ijk[axis] = 0.0 if step == 1 else shape_ijk[axis] - 1
-    affine[:3, 3] = (affine_ras @ origin_ijk)[:3]
-    x, y, z = order_xyz
-    return Turned((z, y, x), (steps_xyz[2], steps_xyz[1], steps_xyz[0]), affine)
-
-
-def target_positions(size: int, spacing_mm: float, target_mm: float) -> Array:
-    """Centres of the target voxels along one axis, in source voxels, float64.
-
-    Both grids begin at the same outer edge. The number of voxels is rounded to the nearest, so
-    that every centre lies within the scanned extent; the spacing is exactly `target_mm`.
-    """
-    count = int(np.floor(np.round(size * spacing_mm / target_mm, POSITION_DIGITS) + 0.5))
-    positions = (np.arange(max(1, count)) + 0.5) * (target_mm / spacing_mm) - 0.5
-    return np.round(positions, POSITION_DIGITS)
-
-
-def nearest_voxels(positions: Array, size: int) -> Array:
-    """Index of the voxel that holds each position (an edge belongs to the upper voxel)."""
-    return np.asarray(np.clip(np.floor(positions + 0.5), 0, size - 1), np.intp)
-
-
 def prepare(
     image_ijk: Array, label_ijk: Array, affine_ras: Array, config: ShardConfig
 ) -> PreparedSample | None:
@@ -113,8 +42,7 @@ def prepare(
 
     `image_ijk` holds HU, `label_ijk` the values of `config.label_values` on the same grid;
     `affine_ras` (4, 4) maps their voxel (i, j, k, 1) to RAS+ mm. Image (trilinear) and label
-    (nearest) are sampled at the same points. Box and margins are those of the public recipe
-    (section 3 of arXiv 2501.14548): the box is that of the resampled labels. None: no anatomy
+    (nearest) are sampled at the same points, but for `config.grid` reference. None: no anatomy
     has a voxel on the target grid.
 
     Raises:
@@ -125,60 +53,46 @@ def prepare(
             f"image of shape {image_ijk.shape} and label of shape {label_ijk.shape}; "
             "expected one shape of three axes"
         )
-    axes = turned(image_ijk.shape, np.asarray(affine_ras, np.float64))
-    image_zyx, label_zyx = axes.view(image_ijk), axes.view(label_ijk)
-    source_mm = np.linalg.norm(axes.affine_ras[:3, :3], axis=0)[::-1]
-    target_mm = np.array(config.spacing_mm[::-1], np.float64)
-    grid = [
-        target_positions(size, source, target)
-        for size, source, target in zip(image_zyx.shape, source_mm, target_mm, strict=True)
-    ]
-    kept = _kept(label_zyx, grid, (config.margin_slices,) + (config.margin_pixels,) * 2)
-    if kept is None:
-        return None
-    positions = [axis[part] for axis, part in zip(grid, kept, strict=True)]
-    label = resample_nearest(label_zyx, positions)
-    start_zyx = np.array([part.start for part in kept], np.float64)
-    return PreparedSample(
-        resample_quantised(image_zyx, positions, config),
-        label,
-        _target_affine(axes.affine_ras, start_zyx, target_mm / source_mm),
-        (float(target_mm[0]), float(target_mm[1]), float(target_mm[2])),
-        _boxes(label, config),
-    )
+    grid = locate(label_ijk, affine_ras, config)
+    return None if grid is None else sampled(image_ijk[grid.source_ijk], label_ijk, grid, config)
 
 
-def resample_nearest(label_zyx: Array, positions_zyx: Sequence[Array]) -> Array:
-    """Labels at the grid of `positions_zyx` (source voxels along z, y, x), contiguous."""
-    indices = [
-        nearest_voxels(axis, size)
-        for axis, size in zip(positions_zyx, label_zyx.shape, strict=True)
-    ]
-    return np.ascontiguousarray(label_zyx[np.ix_(*indices)])
+def sampled(
+    part_ijk: Array, label_ijk: Array, grid: TargetGrid, config: ShardConfig
+) -> PreparedSample:
+    """The sample of a grid; `part_ijk` is the image's part `grid.source_ijk`, `label_ijk` whole."""
+    label = np.ascontiguousarray(grid.turned.view(label_ijk)[np.ix_(*grid.voxels)])
+    image = np.empty(label.shape, config.dtype)
+    for z, plane in enumerate(planes(part_ijk, label_ijk.shape, grid, config.antialias)):
+        image[z] = quantised(plane, config)
+    return PreparedSample(image, label, grid.affine_ras, grid.spacing_mm, _boxes(label, config))
 
 
-def resample_quantised(
-    image_zyx: Array, positions_zyx: Sequence[Array], config: ShardConfig
-) -> Array:
-    """The image in HU at the grid of `positions_zyx`, clipped to the window and quantised.
+def planes(
+    part_ijk: Array, shape_ijk: tuple[int, ...], grid: TargetGrid, antialias: bool
+) -> Iterator[Array]:
+    """The planes (y, x) of the grid, from the lowest z on, in float32 HU.
 
-    Trilinear and separable, one plane at a time: next to nothing beside the result is held in
-    memory. Beyond the outermost centres the outermost value holds.
+    Trilinear and separable, one plane at a time: next to nothing beside it is held in memory.
+    Beyond the outermost centres the outermost value holds. With `antialias`, an axis whose
+    spacing grows is averaged by a triangle of the target's width on each side.
     """
-    (z_low, z_high, z_part), (y_low, y_high, y_part), (x_low, x_high, x_part) = (
-        _neighbours(axis, size) for axis, size in zip(positions_zyx, image_zyx.shape, strict=True)
+    image_zyx = grid.turned.view(part_ijk)
+    z, y, x = (
+        _weights(grid, number, shape_ijk[grid.turned.order_zyx[number]], antialias)
+        for number in range(3)
     )
-    rows = slice(int(y_low[0]), int(y_high[-1]) + 1)
-    columns = slice(int(x_low[0]), int(x_high[-1]) + 1)
-    out = np.empty((len(z_low), len(y_low), len(x_low)), config.dtype)
-    for z in range(len(z_low)):
-        plane = image_zyx[z_low[z], rows, columns].astype(np.float32)
-        if z_part[z] > 0:
-            plane += (image_zyx[z_high[z], rows, columns] - plane) * z_part[z]
-        plane = _blend(plane, y_low - rows.start, y_high - rows.start, y_part, 0)
-        plane = _blend(plane, x_low - columns.start, x_high - columns.start, x_part, 1)
-        out[z] = quantised(plane, config)
-    return out
+    for low, share in zip(z.first, z.shares, strict=True):
+        plane = image_zyx[low].astype(np.float32)
+        if len(share) == 2:
+            if share[1] > 0:
+                plane += (image_zyx[low + 1] - plane) * share[1]
+        else:
+            plane *= share[0]
+            for step in range(1, len(share)):
+                if share[step] > 0:
+                    plane += image_zyx[low + step] * share[step]
+        yield _across(_across(plane, y, 0), x, 1)
 
 
 def quantised(hu: Array, config: ShardConfig) -> Array:
@@ -190,58 +104,50 @@ def quantised(hu: Array, config: ShardConfig) -> Array:
     return np.asarray(np.rint(clipped), config.dtype)
 
 
-def _kept(label_zyx: Array, grid: Sequence[Array], margins: Sequence[int]) -> list[slice] | None:
-    """Part of the target grid to keep: the box of the resampled labels and its margin."""
-    from scipy import ndimage
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Along one axis: each target voxel is the sum of `shares` (n, taps; float32, each row sums
+    to 1) times the source voxels from `first` (n,) on."""
 
-    found = [box for box in ndimage.find_objects(label_zyx) if box is not None]
-    if not found:
-        return None
-    inner: list[tuple[int, Array]] = []
-    for number, (axis, size) in enumerate(zip(grid, label_zyx.shape, strict=True)):
-        low = min(box[number].start for box in found)
-        high = max(box[number].stop for box in found)
-        voxels = nearest_voxels(axis, size)
-        places = np.flatnonzero((voxels >= low) & (voxels < high))
-        if not len(places):
-            return None
-        inner.append((int(places[0]), axis[places]))
-    shown = resample_nearest(label_zyx, [axis for _, axis in inner]) > 0
-    kept = []
-    for number, ((first, _), margin) in enumerate(zip(inner, margins, strict=True)):
-        others = tuple(other for other in range(3) if other != number)
-        places = np.flatnonzero(shown.any(axis=others))
-        if not len(places):
-            return None
-        start = max(0, first + int(places[0]) - margin)
-        kept.append(slice(start, min(len(grid[number]), first + int(places[-1]) + 1 + margin)))
-    return kept
+    first: Array
+    shares: Array
 
 
-def _neighbours(positions: Array, size: int) -> tuple[Array, Array, Array]:
-    """Lower and upper neighbour of each position, and the upper one's share (float32)."""
+def _weights(grid: TargetGrid, number: int, size: int, antialias: bool) -> _Weights:
+    """Weights along z, y or x (`number` 0, 1, 2), counted from the start of the kept part."""
+    axis, step = grid.turned.order_zyx[number], grid.turned.steps_zyx[number]
+    part = grid.source_ijk[axis]
+    start, stop = (part.start, part.stop) if step == 1 else (size - part.stop, size - part.start)
+    positions = grid.positions[number]
     inside = np.clip(positions, 0, size - 1)
-    low = np.floor(inside).astype(np.intp)
-    return low, np.minimum(low + 1, size - 1), (inside - low).astype(np.float32)
+    if not (antialias and grid.reach[number] > 1):
+        first = np.clip(np.floor(inside), start, max(start, stop - 2)).astype(np.intp)
+        upper = (inside - first).astype(np.float32)
+        shares = np.stack([1 - upper, upper], 1)
+        return _Weights(first - start, shares[:, :1] if stop - start == 1 else shares)
+    reach = grid.reach[number]
+    taps = min(2 * int(np.ceil(reach)) + 1, stop - start)
+    first = np.clip(np.ceil(positions - reach), start, stop - taps).astype(np.intp)
+    distance = np.abs(first[:, None] + np.arange(taps) - positions[:, None])
+    shares = np.maximum(0, 1 - distance / reach)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return _Weights(first - start, shares.astype(np.float32))
 
 
-def _blend(plane: Array, low: Array, high: Array, part: Array, axis: int) -> Array:
-    lower: Array = plane.take(low, axis)
-    upper: Array = plane.take(high, axis)
-    upper -= lower
-    upper *= part[:, None] if axis == 0 else part
-    lower += upper
-    return lower
-
-
-def _target_affine(affine_ras: Array, start_zyx: Array, ratio_zyx: Array) -> Array:
-    """Affine of the kept part: `affine_ras` is that of the turned source, both (x, y, z, 1)."""
-    ratio_xyz = ratio_zyx[::-1]
-    first_xyz = (start_zyx[::-1] + 0.5) * ratio_xyz - 0.5
-    target = affine_ras.copy()
-    target[:3, :3] = affine_ras[:3, :3] * ratio_xyz
-    target[:3, 3] = (affine_ras @ np.append(first_xyz, 1.0))[:3]
-    return target
+def _across(plane: Array, weights: _Weights, axis: int) -> Array:
+    taps = weights.shares.shape[1]
+    if taps == 2:
+        lower: Array = plane.take(weights.first, axis)
+        upper: Array = plane.take(weights.first + 1, axis)
+        upper -= lower
+        upper *= weights.shares[:, 1:] if axis == 0 else weights.shares[:, 1]
+        lower += upper
+        return lower
+    total: Array = np.float32(0)  # type: ignore[assignment]
+    for tap in range(taps):
+        share = weights.shares[:, tap : tap + 1] if axis == 0 else weights.shares[:, tap]
+        total = total + plane.take(weights.first + tap, axis) * share
+    return total
 
 
 def _boxes(label_zyx: Array, config: ShardConfig) -> dict[str, Box]:

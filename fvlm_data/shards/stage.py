@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -13,10 +14,12 @@ import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.hashing import array_sha256
 from fvlm_data.identity import keyed_id
-from fvlm_data.segment.merge import merge_labels
-from fvlm_data.segment.nifti import NiftiError, read_nifti
+from fvlm_data.segment.nifti import NiftiError
 from fvlm_data.shards import faces, folder, inputs
-from fvlm_data.shards.preprocess import prepare
+from fvlm_data.shards.nifti_slabs import open_nifti
+from fvlm_data.shards.preprocess import sampled
+from fvlm_data.shards.source import LabelFile, read_labels
+from fvlm_data.shards.target_grid import locate
 from fvlm_data.shards.writer import spool, write_shard
 from fvlm_data.stage import Outcome, Reject, Stage, guarded, reject
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.shards.inputs import SampleInputs
+    from fvlm_data.shards.nifti_slabs import NiftiSlabs
     from fvlm_data.shards.preprocess import PreparedSample
+    from fvlm_data.shards.source import Labels
     from fvlm_data.shards.writer import Laid, Spool
     from fvlm_data.stage import Context, Item
     from fvlm_data.store import Store
@@ -130,16 +135,10 @@ def _prepared(
             retry=True,
         )
     try:
-        image, maps = _load(context.store, known)
+        prepared, labels, affine = _sampled(context.store, known, config)
     except _UnreadableError as error:
         return replace(reject(item.id, "fault", error.reason, str(error)), retry=True)
-    affine = np.array(known.volume["affine_ras"], np.float64).reshape(4, 4)
-    face = faces.class_mask(maps, faces.FACE) if config.faces == "remove" else None
-    if face is not None:
-        image = faces.without_face(image, face, known.volume["spacing_mm"])
-    prepared = prepare(image, merge_labels(maps, config.anatomies), affine, config)
-    del image
-    visible = None if prepared is None else _face_left(known, maps, affine, prepared, config)
+    visible = None if prepared is None else _face_left(known, labels, affine, prepared, config)
     if visible is not None:
         return Outcome(item.id, rejects=(visible,))
     row = _row(known, prepared, config) if prepared is not None else None
@@ -159,19 +158,15 @@ def _prepared(
 
 def _face_left(
     known: SampleInputs,
-    maps: faces.Maps,
+    labels: Labels,
     affine_ras: Array,
     prepared: PreparedSample,
     config: ShardConfig,
 ) -> Reject | None:
     """Refuse a sample whose part of the volume may still show a face."""
-    if config.faces == "keep":
+    if config.faces == "keep" or (config.faces == "remove" and labels.face_ijk is not None):
         return None
-    removed = config.faces == "remove" and faces.class_mask(maps, faces.FACE) is not None
-    if removed:
-        return None
-    head = faces.class_mask(maps, faces.HEAD)
-    by_mask = head is not None and faces.within(head, affine_ras, prepared)
+    by_mask = labels.head_ijk is not None and faces.within(labels.head_ijk, affine_ras, prepared)
     if not by_mask and known.volume["body_region_header"] not in faces.HEAD_REGIONS:
         return None
     seen = "its mask shows" if by_mask else "its header (BodyPartExamined) names"
@@ -185,46 +180,71 @@ def _face_left(
     return Reject("fault", "face_not_segmented", detail)
 
 
-def _load(store: Store, known: SampleInputs) -> tuple[Array, faces.Maps]:
-    """Image (HU) and label maps of classes on the volume's grid (i, j, k).
+def _sampled(
+    store: Store, known: SampleInputs, config: ShardConfig
+) -> tuple[PreparedSample | None, Labels, Array]:
+    """The sample (None: no anatomy is shown), its volume's labels and affine.
+
+    Labels come first, slab by slab; of the image only the part is held that the sample needs.
 
     Raises:
         _UnreadableError: a file is missing, damaged or on another grid.
     """
     shape = tuple(known.volume["shape"])
-    image = _read(store, known.volume["path"], "volume", shape)
-    maps = []
-    for path in sorted({row["path"] for row in known.masks}):
-        rows = [row for row in known.masks if row["path"] == path]
-        labels = _read(store, path, "mask", shape)
-        maps.append(
-            (
-                labels if labels.dtype.kind in "iu" else labels.astype(np.int32),
-                {int(row["class_value"]): str(row["class_name"]) for row in rows},
-                str(rows[0]["class_system"]),
-            )
-        )
-    return image, maps
+    affine = np.array(known.volume["affine_ras"], np.float64).reshape(4, 4)
+    paths = sorted({row["path"] for row in known.masks})
+    image_path = known.volume["path"]
+    with _naming("mask", ", ".join(paths)):
+        files = [_label_file(store, path, shape, known) for path in paths]
+        labels = read_labels(files, config.anatomies)
+    with _naming("volume", image_path):
+        voxels = _opened(store, image_path, "volume", shape)
+        grid = locate(labels.merged_ijk, affine, config)
+        if grid is None:
+            return None, labels, affine
+        part = voxels.read(grid.source_ijk)
+    if config.faces == "remove" and labels.face_ijk is not None:
+        spacing = known.volume["spacing_mm"]
+        part = faces.without_face(part, labels.face_ijk, spacing, grid.source_ijk)
+    return sampled(part, labels.merged_ijk, grid, config), labels, affine
 
 
-def _read(store: Store, path: str, what: str, shape: tuple[int, ...]) -> Array:
+def _label_file(
+    store: Store, path: str, shape: tuple[int, ...], known: SampleInputs
+) -> LabelFile:
+    rows = [row for row in known.masks if row["path"] == path]
+    return LabelFile(
+        _opened(store, path, "mask", shape),
+        {int(row["class_value"]): str(row["class_name"]) for row in rows},
+        str(rows[0]["class_system"]),
+    )
+
+
+def _opened(store: Store, path: str, what: str, shape: tuple[int, ...]) -> NiftiSlabs:
     if not store.exists(path):
         raise _UnreadableError(
             f"{what}_missing", f"File {path} is not in the store; restore it and run again"
         )
+    with _naming(what, path):
+        voxels = open_nifti(store.read_bytes(path))
+    if voxels.shape != shape:
+        raise _UnreadableError(
+            f"{what}_grid",
+            f"File {path} has shape {voxels.shape}, expected {shape} as its volume's row says; "
+            "restore it and run again",
+        )
+    return voxels
+
+
+@contextmanager
+def _naming(what: str, path: str) -> Iterator[None]:
+    """Name the file in what is raised where it is damaged."""
     try:
-        data = read_nifti(store.read_bytes(path)).data
+        yield
     except NiftiError as error:
         raise _UnreadableError(
             f"{what}_unreadable", f"File {path} {error}; restore it and run again"
         ) from error
-    if data.shape != shape:
-        raise _UnreadableError(
-            f"{what}_grid",
-            f"File {path} has shape {data.shape}, expected {shape} as its volume's row says; "
-            "restore it and run again",
-        )
-    return data
 
 
 def _row(

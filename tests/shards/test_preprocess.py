@@ -14,7 +14,8 @@ from scipy import ndimage
 from fvlm_data.segment.merge import merge_labels
 from fvlm_data.segment.nifti import read_nifti
 from fvlm_data.shards.config import ShardConfig
-from fvlm_data.shards.preprocess import PreparedSample, prepare, target_positions, turned
+from fvlm_data.shards.preprocess import PreparedSample, prepare
+from fvlm_data.shards.target_grid import target_positions, turned
 
 if TYPE_CHECKING:
     from pathlib import Path
