@@ -31,7 +31,8 @@ import zarr
 import schemas
 from fvlm_data.shards import ShardConfig, ShardDataset
 from fvlm_data.shards.folder import group_path, index_bytes, index_path
-from fvlm_data.shards.preprocess import PreparedSample, prepare
+from fvlm_data.shards.preprocess import PreparedSample, planes, quantised
+from fvlm_data.shards.target_grid import locate
 from fvlm_data.shards.writer import spool, write_shard
 
 Array = np.ndarray[Any, Any]
@@ -39,6 +40,7 @@ Box = tuple[int, int, int, int, int, int]
 Way = Callable[[int, Box], tuple[Array, Array]]
 
 CROP = (112, 256, 352)
+NAMES = ("image", "label")
 SPLIT, SHARD = "train", "bench"
 STEP_CROPS, STEP_S = 48, 0.5
 """What a training step needs on a current GPU."""
@@ -63,11 +65,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         for name, margin_zyx in (("hardly larger than the crop", 8), ("larger", 80)):
             folder = Path(scratch) / name.split()[0]
-            samples = _volumes(arguments, margin_zyx)
-            ways = _stored(folder, samples)
-            shapes = [sample["int16"].image_zyx.shape for sample in samples]
-            print(f"\n{len(samples)} volumes {name}: {' x '.join(map(str, shapes[0]))} (z, y, x)")
-            _print_sizes(ways)
+            volumes = _volumes(arguments, margin_zyx)
+            ways = _stored(folder, volumes)
+            shapes = [volume.hu_zyx.shape for volume in volumes]
+            print(f"\n{len(volumes)} volumes {name}: {' x '.join(map(str, shapes[0]))} (z, y, x)")
+            _print_sizes(ways, _as_int16(folder, volumes))
             for cold in (False, True):
                 _print_times(ways, shapes, arguments.rounds, cold)
             if margin_zyx == 8:
@@ -85,11 +87,24 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _volumes(arguments: argparse.Namespace, margin: int) -> list[dict[str, PreparedSample]]:
-    """Samples of CROP plus `margin` voxels, in both stored types, from the real series."""
-    base = ShardConfig(margin_slices=999, margin_pixels=999)
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A volume at 1 x 1 x 3 mm: HU as interpolated, not rounded, and label, both (z, y, x)."""
+
+    hu_zyx: Array
+    label_zyx: Array
+
+    def stored(self, config: ShardConfig) -> PreparedSample:
+        """The volume in the type of a shard."""
+        image = quantised(self.hu_zyx, config)
+        return PreparedSample(image, self.label_zyx, np.eye(4), (3.0, 1.0, 1.0), {})
+
+
+def _volumes(arguments: argparse.Namespace, margin: int) -> list[Volume]:
+    """Volumes of CROP plus `margin` voxels from the middle of the real series."""
+    config = ShardConfig(margin_slices=999, margin_pixels=999)
     image, label, affine = real_ct.load(
-        arguments.series, arguments.mask, arguments.classes, base.anatomies
+        arguments.series, arguments.mask, arguments.classes, config.anatomies
     )
     size = tuple(crop + margin for crop in CROP)
     depth = round(size[0] * 3 / abs(affine[2, 2])) + 2
@@ -97,47 +112,38 @@ def _volumes(arguments: argparse.Namespace, margin: int) -> list[dict[str, Prepa
     made = []
     for _ in range(arguments.volumes):
         start = int(rng.integers(0, 2 * image.shape[2]))
-        parts = [real_ct.continued(array, start + depth)[:, :, start:] for array in (image, label)]
-        both = {}
-        for dtype in ("int16", "uint8"):
-            whole = prepare(*parts, affine, base.model_copy(update={"dtype": dtype}))
-            if whole is None or any(
-                have < want for have, want in zip(whole.image_zyx.shape, size, strict=True)
-            ):
-                raise SystemExit("the series is too small for the crop at 1 x 1 x 3 mm")
-            # the middle of the scan, where the body is
-            low = [(have - want) // 2 for have, want in zip(whole.image_zyx.shape, size, strict=True)]
-            cut = tuple(slice(s, s + n) for s, n in zip(low, size, strict=True))
-            both[dtype] = PreparedSample(
-                np.ascontiguousarray(whole.image_zyx[cut]),
-                np.ascontiguousarray(whole.label_zyx[cut]),
-                whole.affine_ras,
-                whole.spacing_mm,
-                {},
-            )
-        made.append(both)
+        ct, organs = (real_ct.continued(one, start + depth)[:, :, start:] for one in (image, label))
+        grid = locate(organs, affine, config)
+        if grid is None or any(len(n) < s for n, s in zip(grid.positions, size, strict=True)):
+            raise SystemExit("the series is too small for the crop at 1 x 1 x 3 mm")
+        found = planes(iter([ct[grid.source_ijk]]), ct.shape, grid, antialias=False)
+        hu = np.stack([plane for _, plane in sorted(found, key=lambda one: one[0])])
+        shown = grid.turned.view(organs)[np.ix_(*grid.voxels)]
+        low = [(have - want) // 2 for have, want in zip(hu.shape, size, strict=True)]
+        cut = tuple(slice(s, s + n) for s, n in zip(low, size, strict=True))
+        made.append(Volume(np.ascontiguousarray(hu[cut]), np.ascontiguousarray(shown[cut])))
     return made
 
 
-def _stored(folder: Path, samples: list[dict[str, PreparedSample]]) -> list[Stored]:
-    ways = [_public(folder / "public", samples)]
-    for dtype in ("int16", "uint8"):
-        chosen = [sample[dtype] for sample in samples]
-        ways.append(_memory_map(folder / f"map_{dtype}", chosen, dtype))
-        ways += _shard(folder / dtype, chosen, dtype)
+def _stored(folder: Path, volumes: list[Volume]) -> list[Stored]:
+    ways = [_public(folder / "public", volumes)]
+    for config in (ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")):
+        samples = [volume.stored(config) for volume in volumes]
+        ways.append(_memory_map(folder / f"map_{config.dtype}", samples, config.dtype))
+        ways += _shard(folder / config.dtype, samples, config)
     os.sync()
     return ways
 
 
-def _public(folder: Path, samples: list[dict[str, PreparedSample]]) -> Stored:
+def _public(folder: Path, volumes: list[Volume]) -> Stored:
     """Float32 in [0, 1] as the public recipe saves it, arrays (z, y, x)."""
     from monai.transforms import Compose, LoadImaged, SpatialCropd
 
     folder.mkdir(parents=True)
     files = []
-    for number, sample in enumerate(samples):
-        image = (np.clip(sample["int16"].image_zyx, -1150, 350).astype(np.float32) + 1150) / 1500
-        for name, array in (("image", image), ("label", sample["int16"].label_zyx)):
+    for number, volume in enumerate(volumes):
+        image = np.clip((volume.hu_zyx + 1150) / 1500, 0, 1)
+        for name, array in (("image", image), ("label", volume.label_zyx)):
             files.append(folder / f"{number}.{name}.nii.gz")
             nib.save(nib.Nifti1Image(array.astype(np.float32), np.eye(4)), files[-1])
     load = LoadImaged(keys=["image", "label"], image_only=True, ensure_channel_first=True)
@@ -148,7 +154,7 @@ def _public(folder: Path, samples: list[dict[str, PreparedSample]]) -> Stored:
         found = Compose([load, crop])(paths)
         return np.asarray(found["image"])[0], np.asarray(found["label"])[0]
 
-    return Stored("nii.gz, MONAI load and crop (public)", read, tuple(files), _mean(files, samples))
+    return Stored("nii.gz, MONAI load and crop (public)", read, tuple(files), _mean(files, volumes))
 
 
 def _memory_map(folder: Path, samples: list[PreparedSample], dtype: str) -> Stored:
@@ -169,9 +175,8 @@ def _memory_map(folder: Path, samples: list[PreparedSample], dtype: str) -> Stor
     return Stored(f"memory map, {dtype}", read, tuple(files), _mean(files, samples))
 
 
-def _shard(folder: Path, samples: list[PreparedSample], dtype: str) -> list[Stored]:
+def _shard(folder: Path, samples: list[PreparedSample], config: ShardConfig) -> list[Stored]:
     """Our shard, read by our reader, by TensorStore and by zarr-python."""
-    config = ShardConfig(dtype=dtype)
     group = folder / group_path(SPLIT, SHARD)
     group.parent.mkdir(parents=True)
     with spool() as aside:
@@ -187,12 +192,10 @@ def _shard(folder: Path, samples: list[PreparedSample], dtype: str) -> list[Stor
     context = tensorstore.Context(
         {"cache_pool": {"total_bytes_limit": 0}, "data_copy_concurrency": {"limit": 1}}
     )
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": ""}}
-    spec_of = {n: {**spec, "kvstore": {"driver": "file", "path": f"{group}/{n}"}} for n in NAMES}
-    stores = {
-        name: tensorstore.open(one, read=True, context=context).result()
-        for name, one in spec_of.items()
-    }
+    stores = {}
+    for name in NAMES:
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{group}/{name}"}}
+        stores[name] = tensorstore.open(spec, read=True, context=context).result()
     plain = zarr.open_group(str(group), mode="r")
 
     def ours(number: int, box: Box) -> tuple[Array, Array]:
@@ -210,13 +213,10 @@ def _shard(folder: Path, samples: list[PreparedSample], dtype: str) -> list[Stor
 
     size = sum(path.stat().st_size for path in files) / len(samples)
     return [
-        Stored(f"fvlm shard, {dtype}", ours, files, size),
-        Stored(f"  the same by TensorStore, {dtype}", by_tensorstore, files, size),
-        Stored(f"  the same by zarr-python, {dtype}", by_zarr, files, size),
+        Stored(f"fvlm shard, {config.dtype}", ours, files, size),
+        Stored(f"  the same by TensorStore, {config.dtype}", by_tensorstore, files, size),
+        Stored(f"  the same by zarr-python, {config.dtype}", by_zarr, files, size),
     ]
-
-
-NAMES = ("image", "label")
 
 
 def _row(number: int, offset: int, sample: PreparedSample) -> schemas.Sample:
@@ -256,12 +256,23 @@ def _mean(files: list[Path], samples: list[Any]) -> float:
     return sum(path.stat().st_size for path in files) / len(samples)
 
 
-def _print_sizes(ways: list[Stored]) -> None:
-    print(f"{'bytes a study, image and label':<44}{'MB':>8}{'of public':>11}")
-    for way in ways:
-        if not way.name.startswith(" "):
-            share = way.bytes_a_study / ways[0].bytes_a_study
-            print(f"{way.name:<44}{way.bytes_a_study / 1e6:>8.1f}{share:>11.2f}")
+def _as_int16(folder: Path, volumes: list[Volume]) -> float:
+    """Bytes a study as nii.gz of whole HU and uint8 labels, which nobody's recipe writes."""
+    target, total = folder / "int16.nii.gz", 0
+    for volume in volumes:
+        sample = volume.stored(ShardConfig())
+        for array in (sample.image_zyx, sample.label_zyx):
+            nib.save(nib.Nifti1Image(array, np.eye(4)), target)
+            total += target.stat().st_size
+    return total / len(volumes)
+
+
+def _print_sizes(ways: list[Stored], int16_bytes: float) -> None:
+    print(f"{'bytes a study, image and label':<44}{'MB':>8}{'of public':>11}{'of int16 gz':>13}")
+    sizes = {way.name: way.bytes_a_study for way in ways if not way.name.startswith(" ")}
+    for name, size in {**sizes, "nii.gz of int16 HU and uint8 label": int16_bytes}.items():
+        share, of_int16 = size / ways[0].bytes_a_study, size / int16_bytes
+        print(f"{name:<44}{size / 1e6:>8.1f}{share:>11.2f}{of_int16:>13.2f}")
 
 
 def _print_times(ways: list[Stored], shapes: list[Any], rounds: int, cold: bool) -> None:
@@ -285,7 +296,9 @@ def _print_times(ways: list[Stored], shapes: list[Any], rounds: int, cold: bool)
                 wall[way.name].append(times[0])
                 cpu[way.name].append(times[1])
     state = "cold" if cold else "warm"
-    print(f"{f'one crop, {state} page cache':<44}{'CPU ms':>8}{'wall ms':>9}{'CPU x':>7}{'wall x':>8}")
+    print(
+        f"{f'one crop, {state} page cache':<44}{'CPU ms':>8}{'wall ms':>9}{'CPU x':>7}{'wall x':>8}"
+    )
     public = statistics.median(cpu[ways[0].name]), statistics.median(wall[ways[0].name])
     for way in ways:
         mine = statistics.median(cpu[way.name]), statistics.median(wall[way.name])

@@ -94,17 +94,19 @@ def merge_labels(
     shapes = {labels.shape for labels, _, _ in maps}
     if len(shapes) != 1:
         raise ValueError(f"expected label maps of one shape, found {sorted(shapes)}")
+    value = np.zeros(NONE + 1, np.uint8)
+    for place, anatomy in enumerate(_ranked(anatomies)):
+        value[place] = 1 + list(anatomies).index(anatomy)
     places: Array | None = None
     for labels, classes, system in maps:
         table = anatomy_table(classes, system, anatomies)
         room = int(labels.max(initial=0)) + 1 - len(table)
         if room > 0:
             table = np.concatenate([table, np.full(room, NONE, np.uint8)])
+        if len(maps) == 1:  # one look-up in place of two
+            return np.asarray(value[table][labels])
         mine = table[labels]
         places = mine if places is None else np.minimum(places, mine)
-    value = np.zeros(NONE + 1, np.uint8)
-    for place, anatomy in enumerate(_ranked(anatomies)):
-        value[place] = 1 + list(anatomies).index(anatomy)
     return np.asarray(value[places])
 
 

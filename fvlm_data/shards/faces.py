@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fvlm_data.shards.preprocess import PreparedSample
 
@@ -40,16 +40,10 @@ def class_mask(maps: Maps, names: frozenset[str]) -> Array | None:
     return found if found is not None and found.any() else None
 
 
-def without_face(
-    image_ijk: Array,
-    face_ijk: Array,
-    spacing_mm: Sequence[float],
-    part: tuple[slice, ...] = (slice(None),) * 3,
-) -> Array:
-    """The image (HU) with the face and `RIM_MM` around it made air.
+def rim(face_ijk: Array, spacing_mm: Sequence[float]) -> Array:
+    """The face and `RIM_MM` around it, bool (i, j, k).
 
-    `face_ijk` is of the whole volume, of which `image_ijk` is the `part`. The class ends at the
-    skin; the rim takes the blurred skin surface with it.
+    The class ends at the skin; the rim takes the blurred skin surface with it.
     """
     from scipy import ndimage
 
@@ -62,9 +56,16 @@ def without_face(
     removed = np.zeros(face_ijk.shape, bool)
     distance = ndimage.distance_transform_edt(~face_ijk[around], sampling=spacing_mm)
     removed[around] = distance <= RIM_MM
-    blanked = image_ijk.copy()
-    blanked[removed[part]] = AIR_HU
-    return blanked
+    return removed
+
+
+def without(removed_ijk: Array, slabs: Iterator[Array]) -> Iterator[Array]:
+    """Slabs along k of an image (HU) with the voxels of `removed_ijk` made air."""
+    start = 0
+    for slab in slabs:
+        stop = start + slab.shape[2]
+        yield np.where(removed_ijk[:, :, start:stop], slab.dtype.type(AIR_HU), slab)
+        start = stop
 
 
 def within(mask_ijk: Array, affine_ras: Array, prepared: PreparedSample) -> bool:

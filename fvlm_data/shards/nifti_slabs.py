@@ -46,23 +46,27 @@ class NiftiSlabs:
             for start in range(0, depth, slices):
                 stop = min(depth, start + slices)
                 flat = buffer[: i * j * (stop - start)]
-                _fill(file, memoryview(flat).cast("B"))
+                _fill(file, flat.data.cast("B"))
                 if stop == depth:
                     _finish(file)
                 yield slice(start, stop), flat.reshape(i, j, stop - start, order="F")
 
-    def read(self, part: Part) -> Array:
-        """The part (i, j, k), axes stored as in the file; raises as `slabs`."""
-        size = [axis.stop - axis.start for axis in part]
-        found = np.empty(size, self.dtype, order="F")
+    def slabs_of(self, part: Part) -> Iterator[Array]:
+        """The part (i, j, k) in slabs along k, each valid until the next; raises as `slabs`."""
         first, last = part[2].start, part[2].stop
+        waiting: Array | None = None
         for place, slab in self.slabs(self.slices_at_once()):
-            low, high = max(first, place.start), min(last, place.stop)
-            if low < high:
-                found[:, :, low - first : high - first] = slab[
-                    part[0], part[1], low - place.start : high - place.start
+            if place.stop >= last and place.start < last and place.stop < self.shape[2]:
+                # the part's last slab waits for the checksum at the file's end
+                waiting = slab[part[0], part[1], : last - place.start].copy()
+            elif max(first, place.start) < min(last, place.stop):
+                yield slab[
+                    part[0],
+                    part[1],
+                    max(first, place.start) - place.start : min(last, place.stop) - place.start,
                 ]
-        return found
+        if waiting is not None:
+            yield waiting[:, :, max(0, first - last + waiting.shape[2]) :]
 
     def slices_at_once(self) -> int:
         """Slices of a slab of about `SLAB_BYTES`."""
@@ -126,9 +130,9 @@ def _finish(file: IO[bytes]) -> None:
 
 
 def _guarded_readinto(file: IO[bytes], view: memoryview) -> int:
-    from isal import isal_zlib
+    from isal.igzip_lib import IsalError
 
     try:
         return int(file.readinto(view))  # type: ignore[attr-defined]
-    except (OSError, EOFError, zlib.error, isal_zlib.error) as error:
+    except (OSError, EOFError, zlib.error, IsalError) as error:
         raise NiftiError(f"cannot be decoded as NIfTI ({type(error).__name__})") from error

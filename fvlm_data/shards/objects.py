@@ -151,7 +151,7 @@ class Objects:
 
 def _filled(descriptor: int, buffer: Array, start: int, path: str) -> Array:
     """`buffer` filled from `start` on; a read may give less than asked for."""
-    view, done = memoryview(buffer), 0
+    view, done = buffer.data, 0
     while done < len(view):
         count = os.preadv(descriptor, [view[done:]], start + done) if start >= 0 else 0
         if count == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,15 @@ import numpy as np
 from fvlm_data.shards.target_grid import TargetGrid, locate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from fvlm_data.shards.config import ShardConfig
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int, int, int]
+
+K = 2
+"""Number of the axis k, along which files are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +58,98 @@ def prepare(
             "expected one shape of three axes"
         )
     grid = locate(label_ijk, affine_ras, config)
-    return None if grid is None else sampled(image_ijk[grid.source_ijk], label_ijk, grid, config)
+    if grid is None:
+        return None
+    return sampled(iter([image_ijk[grid.source_ijk]]), label_ijk, grid, config)
 
 
 def sampled(
-    part_ijk: Array, label_ijk: Array, grid: TargetGrid, config: ShardConfig
+    slabs: Iterator[Array], label_ijk: Array, grid: TargetGrid, config: ShardConfig
 ) -> PreparedSample:
-    """The sample of a grid; `part_ijk` is the image's part `grid.source_ijk`, `label_ijk` whole."""
+    """The sample of a grid.
+
+    `slabs` are the image's part `grid.source_ijk` in HU, cut along k, in order; each is used
+    until the next is taken. `label_ijk` is whole.
+    """
     label = np.ascontiguousarray(grid.turned.view(label_ijk)[np.ix_(*grid.voxels)])
     image = np.empty(label.shape, config.dtype)
-    for z, plane in enumerate(planes(part_ijk, label_ijk.shape, grid, config.antialias)):
+    for z, plane in planes(slabs, label_ijk.shape, grid, config.antialias):
         image[z] = quantised(plane, config)
     return PreparedSample(image, label, grid.affine_ras, grid.spacing_mm, _boxes(label, config))
 
 
 def planes(
-    part_ijk: Array, shape_ijk: tuple[int, ...], grid: TargetGrid, antialias: bool
-) -> Iterator[Array]:
-    """The planes (y, x) of the grid, from the lowest z on, in float32 HU.
+    slabs: Iterator[Array], shape_ijk: tuple[int, ...], grid: TargetGrid, antialias: bool
+) -> Iterator[tuple[int, Array]]:
+    """Numbers and planes (y, x) of the grid, in float32 HU, in the order of the slabs.
 
     Trilinear and separable, one plane at a time: next to nothing beside it is held in memory.
     Beyond the outermost centres the outermost value holds. With `antialias`, an axis whose
     spacing grows is averaged by a triangle of the target's width on each side.
     """
-    image_zyx = grid.turned.view(part_ijk)
     z, y, x = (
         _weights(grid, number, shape_ijk[grid.turned.order_zyx[number]], antialias)
         for number in range(3)
     )
-    for low, share in zip(z.first, z.shares, strict=True):
-        plane = image_zyx[low].astype(np.float32)
+    source = _planes_along_z(slabs, grid)
+    upwards = grid.turned.steps_zyx[0] == 1
+    for number in range(len(z.first)) if upwards else reversed(range(len(z.first))):
+        low, share = int(z.first[number]), z.shares[number]
+        needed = [low + tap for tap in range(len(share)) if tap == 0 or share[tap] > 0]
+        around = source(needed)
+        plane = around[0].astype(np.float32)
         if len(share) == 2:
-            if share[1] > 0:
-                plane += (image_zyx[low + 1] - plane) * share[1]
+            if len(needed) == 2:
+                plane += (around[1] - plane) * share[1]
         else:
             plane *= share[0]
-            for step in range(1, len(share)):
-                if share[step] > 0:
-                    plane += image_zyx[low + step] * share[step]
-        yield _across(_across(plane, y, 0), x, 1)
+            for place, one in zip(needed[1:], around[1:], strict=True):
+                plane += one * share[place - low]
+        yield number, _across(_across(plane, y, 0), x, 1)
+
+
+def _planes_along_z(slabs: Iterator[Array], grid: TargetGrid) -> Callable[[list[int]], list[Array]]:
+    """Planes (y, x) of the source by their numbers along z, which only ever go one way.
+
+    Where k is z, slices wait for their use and leave after it; else the part is put together.
+    """
+    if grid.turned.order_zyx[0] != K:
+        image_zyx = grid.turned.view(_together(slabs, grid))
+        return lambda numbers: [image_zyx[number] for number in numbers]
+    depth = grid.source_ijk[K].stop - grid.source_ijk[K].start
+    upwards = grid.turned.steps_zyx[0] == 1
+    held: dict[int, Array] = {}
+    arrived = 0
+
+    def planes_of(numbers: list[int]) -> list[Array]:
+        nonlocal arrived
+        wanted = numbers if upwards else [depth - 1 - number for number in numbers]
+        for old in [k for k in held if k < min(wanted)]:
+            del held[old]
+        while arrived <= max(wanted):
+            # what of the last slab is still needed moves out of its buffer
+            held.update({k: plane.copy() for k, plane in held.items()})
+            slab_zyx = grid.turned.view(next(slabs))
+            size = len(slab_zyx)
+            order = range(size) if upwards else reversed(range(size))
+            held.update({arrived + at: slab_zyx[place] for at, place in enumerate(order)})
+            arrived += size
+            for old in [k for k in held if k < min(wanted)]:
+                del held[old]
+        return [held[k] for k in wanted]
+
+    return planes_of
+
+
+def _together(slabs: Iterator[Array], grid: TargetGrid) -> Array:
+    first = next(slabs)
+    size = [axis.stop - axis.start for axis in grid.source_ijk]
+    part_ijk = np.empty(size, first.dtype, order="F")
+    at = 0
+    for slab in chain([first], slabs):
+        part_ijk[:, :, at : at + slab.shape[K]] = slab
+        at += slab.shape[K]
+    return part_ijk
 
 
 def quantised(hu: Array, config: ShardConfig) -> Array:
@@ -106,8 +163,10 @@ def quantised(hu: Array, config: ShardConfig) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Along one axis: each target voxel is the sum of `shares` (n, taps; float32, each row sums
-    to 1) times the source voxels from `first` (n,) on."""
+    """Along one axis: each target voxel is a weighted sum of source voxels.
+
+    These are the voxels from `first` (n,) on, with `shares` (n, taps; float32, rows sum to 1).
+    """
 
     first: Array
     shares: Array

@@ -79,9 +79,7 @@ class ShardDataset:
     once, even where a curation was killed halfway.
     """
 
-    def __init__(
-        self, store: str | Path, split: str, cache: ObjectCache | None = None
-    ) -> None:
+    def __init__(self, store: str | Path, split: str, cache: ObjectCache | None = None) -> None:
         """Read the indexes of `split` (train, validation or test) in the store at `store`.
 
         `cache` keeps the objects of a remote store on this machine's disk; a local store needs

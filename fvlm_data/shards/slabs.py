@@ -41,8 +41,10 @@ blosc.use_threads = False
 
 @dataclass(frozen=True, slots=True)
 class SlabArray:
-    """An array (z, y, x) of a shard. `path` is its folder; `slab_z` and `object_z` are slices of
-    a chunk and of a data object."""
+    """An array (z, y, x) of a shard; `path` is its folder.
+
+    `slab_z` and `object_z` are slices of a chunk and of a data object.
+    """
 
     objects: Objects
     path: str
@@ -71,8 +73,10 @@ class SlabArray:
                 at_z = stop
 
     def _slabs(self, number: int, slabs: range) -> Iterator[Array]:
-        """Decoded slabs of one object, each valid until the next; at the array's end the last
-        one holds fill values beyond it."""
+        """Decoded slabs of one object, each valid until the next.
+
+        At the array's end the last one holds fill values beyond it.
+        """
         name = self._object(number)
         entries = self._index(number)[slabs.start : slabs.stop]
         buffer = np.empty((self.slab_z, *self.shape_zyx[1:]), self.dtype)

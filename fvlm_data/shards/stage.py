@@ -202,16 +202,14 @@ def _sampled(
         grid = locate(labels.merged_ijk, affine, config)
         if grid is None:
             return None, labels, affine
-        part = voxels.read(grid.source_ijk)
-    if config.faces == "remove" and labels.face_ijk is not None:
-        spacing = known.volume["spacing_mm"]
-        part = faces.without_face(part, labels.face_ijk, spacing, grid.source_ijk)
-    return sampled(part, labels.merged_ijk, grid, config), labels, affine
+        slabs = voxels.slabs_of(grid.source_ijk)
+        if config.faces == "remove" and labels.face_ijk is not None:
+            removed = faces.rim(labels.face_ijk, known.volume["spacing_mm"])[grid.source_ijk]
+            slabs = faces.without(removed, slabs)
+        return sampled(slabs, labels.merged_ijk, grid, config), labels, affine
 
 
-def _label_file(
-    store: Store, path: str, shape: tuple[int, ...], known: SampleInputs
-) -> LabelFile:
+def _label_file(store: Store, path: str, shape: tuple[int, ...], known: SampleInputs) -> LabelFile:
     rows = [row for row in known.masks if row["path"] == path]
     return LabelFile(
         _opened(store, path, "mask", shape),

@@ -136,7 +136,7 @@ def locate(label_ijk: Array, affine_ras: Array, config: ShardConfig) -> TargetGr
         axes,
         positions,  # type: ignore[arg-type]
         voxels,  # type: ignore[arg-type]
-        reach,  # type: ignore[arg-type]
+        reach,
         _source_part(axes, positions, reach if config.antialias else (1.0, 1.0, 1.0), label_ijk),
         _target_affine(axes.affine_ras, start_zyx, np.array(reach)),
         tuple(line.spacing_mm for line in lines),  # type: ignore[arg-type]
@@ -174,9 +174,7 @@ def _kept(
     if any(span is None for span in inner):
         return None
     spans = [span for span in inner if span is not None]
-    shown = label_zyx[
-        np.ix_(*(line.voxels[span] for line, span in zip(lines, spans, strict=True)))
-    ]
+    shown = label_zyx[np.ix_(*(line.voxels[span] for line, span in zip(lines, spans, strict=True)))]
     margins = (config.margin_slices, config.margin_pixels, config.margin_pixels)
     kept = []
     for number, (span, margin) in enumerate(zip(spans, margins, strict=True)):

@@ -34,7 +34,9 @@ def test_a_face_becomes_air_with_a_rim_and_nothing_else_changes():
     image = rng.integers(-200, 300, (20, 20, 12)).astype(np.int16)
     face = np.zeros(image.shape, bool)
     face[5:8, 5:8, 4:6] = True
-    blanked = faces.without_face(image, face, (1.0, 1.0, 2.0))
+    removed = faces.rim(face, (1.0, 1.0, 2.0))
+    slabs = (image[:, :, start : start + 5] for start in (0, 5, 10))
+    blanked = np.concatenate(list(faces.without(removed, slabs)), axis=2)
     assert (blanked[face] == -1024).all()
     assert blanked[2, 6, 4] == -1024  # 3 mm off
     assert blanked[6, 6, 6] == -1024  # one slice, 2 mm off
