@@ -1,7 +1,7 @@
 """Volumes of any size for the benchmarks, from one real series and its label map.
 
-A short series is continued along z by its own mirror image: neighbouring slices stay neighbours,
-noise and texture stay those of the scanner.
+A short series is continued along z by its own mirror image, shifted: noise and texture stay those
+of the scanner.
 """
 
 from __future__ import annotations
@@ -44,8 +44,15 @@ def load(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) -> 
 
 
 def continued(array_ijk: Array, depth: int) -> Array:
-    """The array mirrored along its last axis until it has `depth` slices, in Fortran order."""
-    period = 2 * array_ijk.shape[2]
-    at = np.arange(depth) % period
-    at = np.where(at < array_ijk.shape[2], at, period - 1 - at)
-    return np.asfortranarray(array_ijk[:, :, at])
+    """The array and its mirror image in turn along the last axis, up to `depth` slices.
+
+    Each repetition is shifted in its plane by some pixels, the same for image and label: else
+    the columns of voxels would repeat, and gzip would find out. In Fortran order.
+    """
+    slices = array_ijk.shape[2]
+    shifts = np.random.default_rng(0).integers(-24, 25, (-(-depth // slices), 2))
+    blocks = [
+        np.roll(array_ijk if number % 2 == 0 else array_ijk[:, :, ::-1], shift, (0, 1))
+        for number, shift in enumerate(shifts.tolist())
+    ]
+    return np.asfortranarray(np.concatenate(blocks, axis=2)[:, :, :depth])

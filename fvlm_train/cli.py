@@ -38,14 +38,20 @@ def train_command(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on a store's shards, alone or under torchrun; run again to resume."""
-    from fvlm_data.shards import ShardDataset
+    from fvlm_data.shards import ObjectCache, ShardDataset
     from fvlm_train.config import parse_train_config
     from fvlm_train.sections import read_sections
     from fvlm_train.train import Step, train
 
     with one_sentence(), progress_shown() as show:
         config = parse_train_config(read_sections(config_file, overrides or ())["train"])
-        source = ShardDataset(store, config.split)
+        reading = config.reading
+        cache = (
+            ObjectCache(reading.disk_cache, reading.disk_cache_bytes)
+            if reading.disk_cache
+            else None
+        )
+        source = ShardDataset(store, config.split, cache)
 
         def report(step: Step, steps: int) -> None:
             loss = "no loss" if step.loss is None else f"loss {step.loss:.3f}"
@@ -56,10 +62,14 @@ def train_command(
         typer.echo(json.dumps({**asdict(summary), "run": str(out)}))
         return
     loss = "none" if summary.last_loss is None else f"{summary.last_loss:.3f}"
+    damaged = ""
+    if summary.damaged_reads:
+        damaged = f", {summary.damaged_reads} samples that could not be read (see {out}/log.jsonl)"
     typer.echo(
         f"trained {summary.steps} of {summary.planned_steps} steps on {summary.samples} samples "
         f"in {summary.time_s:.0f} s, {summary.parameters / 1e6:.2f} M weights, last loss {loss}, "
-        f"{summary.steps_without_loss} steps without an abnormal anatomy\n"
+        f"{summary.steps_without_loss} steps without an abnormal anatomy"
+        f"{damaged}\n"
         f"next: fvlm-eval zero-shot {out} --store {store}"
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fvlm_data.errors import ConfigError
+from fvlm_train.loading_config import ReadingConfig, SamplingConfig
 from fvlm_train.presets import EVALUATE_PRESETS, TRAIN_PRESETS, merged
 
 Voxels = Annotated[int, Field(ge=1)]
@@ -239,6 +240,8 @@ class TrainConfig(_Section):
     loss: LossConfig = Field(default=LossConfig(), description="The loss.")
     optimiser: OptimiserConfig = Field(default=OptimiserConfig(), description="AdamW.")
     flips: FlipConfig = Field(default=FlipConfig(), description="Mirroring.")
+    sampling: SamplingConfig = Field(default=SamplingConfig(), description="Samples and crops.")
+    reading: ReadingConfig = Field(default=ReadingConfig(), description="Reading of samples.")
     template: str = Field(
         default="{anatomy} shows no significant abnormalities.",
         description="Sentence of a normal anatomy; {anatomy} is its name, blanks for underscores. "
@@ -270,7 +273,7 @@ class TrainConfig(_Section):
         default="float32", description="Arithmetic of the forward pass."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
-    loader_workers: int = Field(default=0, ge=0, description="Reading processes a rank.")
+    loader_workers: int = Field(default=0, ge=0, description="Reading threads a rank.")
     cache_bytes: int = Field(
         default=0, ge=0, description="Memory for decoded samples kept between epochs, bytes."
     )

@@ -5,6 +5,8 @@ Shapes: B batch (of one rank), A anatomy, N tokens; arrays are (z, y, x).
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,10 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fvlm_data.errors import StoreError
+from fvlm_train.order import SampleOrder
 from fvlm_train.texts import encoder_text, mirrored
 from fvlm_train.windows import (
     Intensity,
     anatomy_bits,
+    box_around,
     face_bits,
     intensity,
     padded,
@@ -25,6 +30,9 @@ from fvlm_train.windows import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from concurrent.futures import Future
+
     from fvlm_train.config import TrainConfig
     from fvlm_train.windows import Array, Box, Sample, SampleSource
 
@@ -34,7 +42,8 @@ class Facts:
     """What the report says of a sample, and which anatomies its window shows whole.
 
     All tuples align with the trained anatomies; `states` is None where there is no text.
-    `texts` are compared, `encoder_texts` are read by BERT.
+    `texts` are compared, `encoder_texts` are read by BERT. `damaged` says why a sample that
+    could not be read takes no part.
     """
 
     study_id: str
@@ -44,6 +53,7 @@ class Facts:
     findings: tuple[frozenset[str], ...]
     texts: tuple[str, ...]
     encoder_texts: tuple[str, ...]
+    damaged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +76,16 @@ class Batch:
     tokens_ban: Tensor
     facts: tuple[Facts, ...]
 
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory, from which a GPU fetches while it computes."""
+        tensors = ("image_bzyx", "scale_b", "offset_b", "tokens_ban")
+        return replace(self, **{name: getattr(self, name).pin_memory() for name in tensors})
+
     def scaled(self, device: torch.device) -> Tensor:
         """Images (B, z, y, x) in [0, 1] on `device`; the stored type travels."""
         scale, offset = self.scale_b.to(device), self.offset_b.to(device)
-        image = self.image_bzyx.to(device=device, dtype=torch.float32, copy=True)
+        stored = self.image_bzyx.to(device, non_blocking=True)
+        image = stored.to(torch.float32, copy=True)
         return image.mul_(scale[:, None, None, None]).add_(offset[:, None, None, None]).clamp_(0, 1)
 
 
@@ -126,7 +142,9 @@ class TrainingBatches:
         self._source = CachedSource(source, config.cache_bytes) if config.cache_bytes else source
         self._config = config
         self._rank, self._world = rank, world
+        self._rows = source.rows
         self._shapes = source.rows["shape_zyx"].to_pylist()
+        self._order = SampleOrder(source.rows, config)
         self.steps_per_epoch = len(source) // config.batch_size
 
     def __len__(self) -> int:
@@ -134,24 +152,54 @@ class TrainingBatches:
         return self._config.steps or self.steps_per_epoch * (self._config.epochs or 0)
 
     def __getitem__(self, step: int) -> Batch:
-        """The batch of `step`, counted from 0 over all epochs."""
+        """The batch of `step`, counted from 0 over all epochs.
+
+        Raises:
+            StoreError: a sample cannot be read, and `reading.damaged` is stop or none can.
+        """
         epoch = step // self.steps_per_epoch
-        return collate([self._item(index, epoch) for index in self.indexes(step)])
+        read = [self._item(index, epoch) for index in self.indexes(step)]
+        whole = [item for item in read if isinstance(item, Item)]
+        if not whole:
+            raise next(item for item in read if isinstance(item, StoreError))
+        return collate(
+            [
+                item if isinstance(item, Item) else blank_item(whole[0], self._config, str(item))
+                for item in read
+            ]
+        )
 
     def indexes(self, step: int) -> list[int]:
         """Samples of this rank at `step`."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        rng = np.random.default_rng([self._config.seed, 1, epoch])
-        order = rng.permutation(len(self._shapes))
-        size = self._config.batch_size
-        share = order[position * size : (position + 1) * size][self._rank :: self._world]
-        return [int(index) for index in share]
+        return self._order.batch(epoch, position)[self._rank :: self._world]
 
-    def _item(self, index: int, epoch: int) -> Item:
+    def _item(self, index: int, epoch: int) -> Item | StoreError:
         rng = np.random.default_rng([self._config.seed, 2, epoch, index])
+        box = self._box(index, rng)
+        try:
+            sample = self._source.read(index, box)
+        except StoreError as error:
+            if self._config.reading.damaged == "stop":
+                raise
+            return error
+        return training_item(sample, self._config, rng)
+
+    def _box(self, index: int, rng: np.random.Generator) -> Box:
         z, y, x = self._shapes[index]
-        box = random_box((z, y, x), self._config.crop, rng)
-        return training_item(self._source.read(index, box), self._config, rng)
+        share = self._config.sampling.centred_share
+        if share and rng.random() < share:
+            organ = self._organ(index, rng)
+            if organ is not None:
+                return box_around(organ, (z, y, x), self._config.crop)
+        return random_box((z, y, x), self._config.crop, rng)
+
+    def _organ(self, index: int, rng: np.random.Generator) -> Box | None:
+        """Box of a trained anatomy of the sample, an abnormal one if there is any."""
+        row = self._rows.slice(index, 1).select(["anatomies", "states", "boxes"]).to_pylist()[0]
+        shown = [one for one in zip(*row.values(), strict=True) if one[0] in self._config.anatomies]
+        chosen = [one for one in shown if one[1] == "abnormal"] or shown
+        return tuple(chosen[int(rng.integers(len(chosen)))][2]) if chosen else None
 
 
 def training_item(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Item:
@@ -192,6 +240,55 @@ def facts_of(
             encoder_text(text, anatomy, config.template)
             for text, anatomy in zip(texts, config.anatomies, strict=True)
         ),
+    )
+
+
+def read_ahead(
+    batches: TrainingBatches, start: int, threads: int, ahead: int, *, pinned: bool
+) -> Iterator[Batch]:
+    """The batches from step `start` on; `threads` prepare `ahead` of them each beforehand.
+
+    Threads, not processes: reading and decoding run without Python's lock, and no image is
+    copied from one process to another.
+    """
+
+    def prepared(step: int) -> Batch:
+        return batches[step].pin_memory() if pinned else batches[step]
+
+    if threads == 0:
+        yield from map(prepared, range(start, len(batches)))
+        return
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="fvlm-read")
+    waiting: deque[Future[Batch]] = deque()
+    try:
+        for step in range(start, len(batches)):
+            waiting.append(pool.submit(prepared, step))
+            if len(waiting) > threads * ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def blank_item(like: Item, config: TrainConfig, why: str) -> Item:
+    """Air of the shape of `like`, which shows no anatomy: it takes no part in any loss."""
+    count = len(config.anatomies)
+    facts = Facts(
+        study_id="",
+        intact=(False,) * count,
+        states=(None,) * count,
+        signatures=(0,) * count,
+        findings=(frozenset(),) * count,
+        texts=("",) * count,
+        encoder_texts=tuple(encoder_text("", a, config.template) for a in config.anatomies),
+        damaged=why,
+    )
+    return Item(
+        np.full_like(like.image_zyx, like.intensity.air),
+        like.intensity,
+        np.zeros_like(like.tokens_an),
+        facts,
     )
 
 

@@ -27,7 +27,14 @@ SUMMARY = "summary.json"
 VERSION = 1
 
 NOT_DECIDING = frozenset(
-    {"preset", "time_limit_s", "loader_workers", "cache_bytes", "checkpoint_every_steps"}
+    {
+        "preset",
+        "reading",
+        "time_limit_s",
+        "loader_workers",
+        "cache_bytes",
+        "checkpoint_every_steps",
+    }
 )
 """Keys of `train` that may change when a run is resumed: they leave the weights alone."""
 

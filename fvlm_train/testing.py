@@ -60,7 +60,8 @@ class MemorySource:
     def __init__(self, samples: Sequence[Sample]) -> None:
         """`samples` in the order of their numbers."""
         self.samples = tuple(samples)
-        columns = ("sample_id", "patient_id", "study_id", "anatomies", "states", "texts", "labels")
+        columns = ["sample_id", "patient_id", "study_id", "anatomies", "states", "texts", "labels"]
+        columns.append("boxes")
         self.rows = pa.table(
             {name: [_plain(getattr(one, name)) for one in samples] for name in columns}
             | {"shape_zyx": [list(one.image_zyx.shape) for one in samples]}

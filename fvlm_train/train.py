@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
 from fvlm_data.errors import ConfigError
-from fvlm_train.data import TrainingBatches
+from fvlm_train.data import TrainingBatches, read_ahead
 from fvlm_train.distributed import Ranks, ranks
 from fvlm_train.loss import contrastive_losses, loss_terms
 from fvlm_train.model import FVLM
@@ -42,7 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step did; a line of the log. Loss is None where no anatomy contributed."""
+    """What one step did; a line of the log.
+
+    Loss is None where no anatomy contributed; `damaged` names samples that could not be read.
+    """
 
     step: int
     epoch: int
@@ -51,6 +53,7 @@ class Step:
     temperature: float
     learning_rate: float
     time_s: float
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class TrainSummary:
     samples: int
     parameters: int
     time_s: float
+    damaged_reads: int = 0
 
 
 def train(
@@ -87,10 +91,11 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
         batches = TrainingBatches(source, config, place.rank, place.world)
         learner = _start(config, source, run, place)
-        last, silent = None, 0
+        last, silent, damaged = None, 0, 0
         with StepLog(run, learner.step, writes=place.first) as log:
             for step in _steps(config, learner, batches, place):
                 last, silent = step, silent + (step.loss is None)
+                damaged += len(step.damaged)
                 log.write(asdict(step))
                 if place.first:
                     report(step, len(batches))
@@ -107,6 +112,7 @@ def train(
             samples=len(source),
             parameters=sum(weight.numel() for weight in learner.model.parameters()),
             time_s=round(time.monotonic() - started_s, 3),
+            damaged_reads=damaged,
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
@@ -126,19 +132,21 @@ class _Learner:
 def _steps(
     config: TrainConfig, learner: _Learner, batches: TrainingBatches, place: Ranks
 ) -> Iterator[Step]:
-    loader: DataLoader[Batch] = DataLoader(
-        batches,  # type: ignore[arg-type]
-        batch_size=None,
-        sampler=range(learner.step, len(batches)),
-        num_workers=config.loader_workers,
+    coming = read_ahead(
+        batches,
+        learner.step,
+        config.loader_workers,
+        config.reading.prefetch,
+        pinned=place.device.type == "cuda",
     )
-    for number, batch in enumerate(loader, start=learner.step):
+    for number, batch in enumerate(coming, start=learner.step):
         began_s = time.monotonic()
         rate = learning_rate(number, len(batches), config.optimiser)
         for group in learner.optimiser.param_groups:
             group["lr"] = rate
         torch.manual_seed(_dropout_seed(config.seed, number, place.rank))
-        losses = training_step(learner, batch, config, place)
+        facts = [one for part in place.gather_objects(batch.facts) for one in part]
+        losses = training_step(learner, batch, facts, config, place)
         learner.step = number + 1
         yield Step(
             step=learner.step,
@@ -148,6 +156,7 @@ def _steps(
             temperature=float(learner.model.temperature.detach()),
             learning_rate=rate,
             time_s=round(time.monotonic() - began_s, 3),
+            damaged=tuple(one.damaged for one in facts if one.damaged is not None),
         )
 
 
@@ -157,13 +166,14 @@ def _out_of_time(config: TrainConfig, started_s: float, place: Ranks) -> bool:
 
 
 def training_step(
-    learner: _Learner, batch: Batch, config: TrainConfig, place: Ranks
+    learner: _Learner, batch: Batch, facts: Sequence[Facts], config: TrainConfig, place: Ranks
 ) -> dict[str, float]:
     """One step on this rank's batch; the loss of each anatomy that contributed.
 
+    `facts` are those of all ranks.
+
     What contributes is known to all ranks beforehand: where nothing does, none of them moves.
     """
-    facts = [one for part in place.gather_objects(batch.facts) for one in part]
     terms = loss_terms(facts, len(config.anatomies), config.loss.policy, config.silence)
     if not terms:
         return {}

@@ -98,6 +98,17 @@ def random_box(shape_zyx: SizeZYX, crop_zyx: SizeZYX, rng: np.random.Generator) 
     return starts[0], starts[1], starts[2], ends[0], ends[1], ends[2]
 
 
+def box_around(organ: Box, shape_zyx: SizeZYX, crop_zyx: SizeZYX) -> Box:
+    """A box of the crop's size with `organ` in its middle, shifted inside the volume."""
+    starts, ends = [], []
+    for axis, (size, crop) in enumerate(zip(shape_zyx, crop_zyx, strict=True)):
+        middle = (organ[axis] + organ[axis + 3] - 1) // 2
+        start = min(max(middle - crop // 2, 0), max(size - crop, 0))
+        starts.append(start)
+        ends.append(min(start + crop, size))
+    return starts[0], starts[1], starts[2], ends[0], ends[1], ends[2]
+
+
 def padded(array_zyx: Array, size_zyx: SizeZYX, value: int) -> Array:
     """`array_zyx` padded symmetrically to at least `size_zyx`; an odd voxel goes to the end."""
     missing = [

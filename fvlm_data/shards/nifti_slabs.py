@@ -130,9 +130,9 @@ def _finish(file: IO[bytes]) -> None:
 
 
 def _guarded_readinto(file: IO[bytes], view: memoryview) -> int:
-    from isal.igzip_lib import IsalError
+    from isal.igzip_lib import IsalError  # no base of the others
 
     try:
         return int(file.readinto(view))  # type: ignore[attr-defined]
-    except (OSError, EOFError, zlib.error, IsalError) as error:
+    except (OSError, EOFError, zlib.error, IsalError) as error:  # type: ignore[misc]
         raise NiftiError(f"cannot be decoded as NIfTI ({type(error).__name__})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -75,8 +76,8 @@ class ShardDataset:
     """The samples of one split, ordered by sample id: `len(dataset)`, `dataset[i] -> Sample`.
 
     It reads the shards' indexes once, here, and the arrays lazily; it needs neither the tables
-    nor the vault. It may be pickled and used in workers, spawned or forked. Each sample shows
-    once, even where a curation was killed halfway.
+    nor the vault. It may be pickled and used in threads and in workers, spawned or forked. Each
+    sample shows once, even where a curation was killed halfway.
     """
 
     def __init__(self, store: str | Path, split: str, cache: ObjectCache | None = None) -> None:
@@ -101,6 +102,7 @@ class ShardDataset:
         self._folder: ShardFolder | None = None
         self._open: OrderedDict[str, _OpenShard] = OrderedDict()
         self._process = os.getpid()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -149,6 +151,7 @@ class ShardDataset:
         self._folder = None
         self._open = OrderedDict()
         self._process = os.getpid()
+        self._lock = threading.Lock()
 
     def _arrays(
         self, row: dict[str, Any], part: tuple[slice, slice, slice]
@@ -165,18 +168,20 @@ class ShardDataset:
         return shard, image, label
 
     def _opened(self, shard_id: str) -> _OpenShard:
-        if self._process != os.getpid():
+        if self._process != os.getpid():  # forked, perhaps while a thread held the lock
+            self._lock = threading.Lock()
             self._folder, self._open, self._process = None, OrderedDict(), os.getpid()
-        if shard_id in self._open:
-            self._open.move_to_end(shard_id)
-            return self._open[shard_id]
-        if self._folder is None:
-            self._folder = ShardFolder(self.store)
-        opened = _open_shard(self._folder, self.split, shard_id, self.cache)
-        self._open[shard_id] = opened
-        if len(self._open) > OPEN_SHARDS:
-            self._open.popitem(last=False)
-        return opened
+        with self._lock:
+            if shard_id in self._open:
+                self._open.move_to_end(shard_id)
+                return self._open[shard_id]
+            if self._folder is None:
+                self._folder = ShardFolder(self.store)
+            opened = _open_shard(self._folder, self.split, shard_id, self.cache)
+            self._open[shard_id] = opened
+            if len(self._open) > OPEN_SHARDS:
+                self._open.popitem(last=False)
+            return opened
 
 
 def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:

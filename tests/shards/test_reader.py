@@ -3,7 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fvlm_data.errors import InputError, StoreError
-from fvlm_data.shards import Sample, ShardDataset, slabs
+from fvlm_data.shards import ObjectCache, Sample, ShardDataset, slabs
 from fvlm_data.shards.folder import group_path, index_path
 from fvlm_data.shards.writer import METADATA_OBJECTS
 from fvlm_data.store import Store
@@ -44,6 +44,15 @@ def row(dataset: ShardDataset, index: int) -> dict[str, Any]:
 
 def group_folder(dataset: ShardDataset, index: int) -> Path:
     return Path(dataset.store, group_path(dataset.split, row(dataset, index)["shard"]))
+
+
+@dataclass(frozen=True)
+class _Content:
+    content: tuple[str, bytes, bytes]
+
+
+def _content(sample: Sample) -> _Content:
+    return _Content((sample.sample_id, sample.image_zyx.tobytes(), sample.label_zyx.tobytes()))
 
 
 def same(one: Sample, other: Sample) -> bool:
@@ -202,6 +211,31 @@ def test_torch_loader_takes_it(shards: ShardDataset):
     assert [sample.sample_id for sample in loader] == shards.rows["sample_id"].to_pylist()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_torch_loader_with_workers_gives_the_same(shards: ShardDataset, start: str):
+    from torch.utils.data import DataLoader
+
+    expected = [sample.content for sample in map(_content, shards)]
+    loader = DataLoader(
+        shards,  # type: ignore[arg-type]
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context=start,
+        collate_fn=_content,
+    )
+    assert [found.content for found in loader] == expected
+
+
+def test_threads_share_a_dataset(shards: ShardDataset):
+    from concurrent.futures import ThreadPoolExecutor
+
+    dataset = pickle.loads(pickle.dumps(shards))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(dataset.read, [n % 5 for n in range(40)]))
+    assert all(same(sample, shards[n % 5]) for n, sample in enumerate(found))
+
+
 def data_file(dataset: ShardDataset, index: int, array: str) -> Path:
     depth = zarr.open_group(str(group_folder(dataset, index)), mode="r")[array].shards[0]
     return (
@@ -299,7 +333,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_object_storage_gives_the_same_samples(
-    bucket: str, world: Any, world_at: Any, mine: ShardDataset
+    bucket: str, world: Any, world_at: Any, mine: ShardDataset, tmp_path: Path
 ):
     there = world_at(Store.create(bucket), world.context.vault)
     for number in range(3):
@@ -311,6 +345,10 @@ def test_object_storage_gives_the_same_samples(
         assert same(far[index], mine[index])
     box = (1, 2, 3, 4, 9, 9)
     assert same(far.read(1, box), mine.read(1, box))
+    cached = ShardDataset(bucket, "train", ObjectCache(tmp_path / "cache", 10**8))
+    assert same(cached.read(1, box), mine.read(1, box))
+    assert same(pickle.loads(pickle.dumps(cached))[2], mine[2])
+    assert any((tmp_path / "cache").iterdir())
     there.texts(1, "a cyst")
     there.run()
     assert len(ShardDataset(bucket, "train")) == 3

@@ -18,7 +18,9 @@ from fvlm_train.testing import TOY_FINDINGS, toy_source
 
 @pytest.fixture
 def shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fvlm_data.shards, "ShardDataset", lambda store, split: toy_source(12, 0))
+    monkeypatch.setattr(
+        fvlm_data.shards, "ShardDataset", lambda store, split, cache=None: toy_source(12, 0)
+    )
     monkeypatch.setattr(fvlm_data.vocabulary, "load_findings", lambda: TOY_FINDINGS)
 
 

@@ -1,0 +1,58 @@
+"""Sections `train.sampling` and `train.reading`: which crops come when, and how they are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SamplingConfig(BaseModel):
+    """Order of samples and place of crops; decides the weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    centred_share: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=1.0,
+        description="Share of crops centred on a trained anatomy of the sample, drawn at random "
+        "with abnormal ones first; the others lie anywhere.",
+    )
+    shards_at_once: int | None = Field(
+        default=None,
+        ge=1,
+        description="Shards among whose samples an epoch is shuffled at a time: reading keeps to "
+        "few objects, as a disk cache needs. Null shuffles the whole split.",
+    )
+    abnormal_per_anatomy: int = Field(
+        default=0,
+        ge=0,
+        description="Samples of a batch in which each anatomy is abnormal, at least, as far as "
+        "they fit; those that are brought in are drawn evenly over findings, so that rare ones "
+        "come often. 0 takes samples as they come.",
+    )
+
+
+class ReadingConfig(BaseModel):
+    """How samples are read; leaves the weights alone where nothing is damaged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    damaged: Literal["stop", "skip"] = Field(
+        default="stop",
+        description="A sample that cannot be read: stop ends the run with its id, skip gives it no "
+        "part in the loss, writes its id to the log and counts it in the summary.",
+    )
+    disk_cache: Path | None = Field(
+        default=None, description="Folder that keeps objects of a remote store; null for none."
+    )
+    disk_cache_bytes: int = Field(
+        default=100_000_000_000,
+        ge=0,
+        description="Bound of that folder, bytes; what was used longest ago goes first.",
+    )
+    prefetch: int = Field(
+        default=2, ge=1, description="Batches that each reading thread prepares ahead."
+    )
