@@ -16,7 +16,9 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ import real_ct
 import tensorstore
 import torch
 import zarr
+from torch.utils.data import DataLoader
 
 import schemas
 from fvlm_data.shards import ShardConfig, ShardDataset
@@ -340,22 +343,37 @@ class RandomCrops:
 
 
 def _print_rates(folder: Path, count: int) -> None:
-    from torch.utils.data import DataLoader
-
-    print(f"crops a second through a DataLoader (a step needs {STEP_CROPS / STEP_S:.0f})")
+    """Crops a second by threads, as training reads, and by the processes of a DataLoader."""
+    print(f"crops a second (a step needs {STEP_CROPS / STEP_S:.0f})")
     for dtype in ("int16", "uint8"):
-        for workers in (0, 1, 2):
+        crops = RandomCrops(folder / dtype, count)
+        rates = {"alone": _rate(map(crops.__getitem__, range(count)))}
+        for workers in (1, 2):
+            with ThreadPoolExecutor(workers) as pool:
+                rates[f"{workers} threads"] = _rate(_ahead(pool, crops, 2 * workers))
             loader: DataLoader[Any] = DataLoader(
-                RandomCrops(folder / dtype, count),  # type: ignore[arg-type]
+                crops,  # type: ignore[arg-type]
                 batch_size=None,
                 num_workers=workers,
             )
-            crops = iter(loader)
-            next(crops)
-            started = time.perf_counter()
-            left = sum(1 for _ in crops)
-            rate = left / (time.perf_counter() - started)
-            print(f"  {dtype}, {workers} workers{rate:>10.0f}")
+            rates[f"{workers} processes"] = _rate(iter(loader))
+        print(f"  {dtype}: " + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()))
+
+
+def _ahead(pool: ThreadPoolExecutor, crops: RandomCrops, ahead: int) -> Iterator[Any]:
+    waiting = deque(pool.submit(crops.__getitem__, number) for number in range(ahead))
+    for number in range(ahead, len(crops)):
+        yield waiting.popleft().result()
+        waiting.append(pool.submit(crops.__getitem__, number))
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _rate(crops: Iterator[Any]) -> float:
+    next(crops)
+    started = time.perf_counter()
+    left = sum(1 for _ in crops)
+    return left / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -72,14 +72,20 @@ def compact(
     store: StoreOption,
     keep_hours: Annotated[int, typer.Option(min=0, help="history kept, in hours")] = 168,
 ) -> None:
-    """Join small table files and drop history older than --keep-hours."""
+    """Join small shards and table files; drop history older than --keep-hours."""
     import schemas
+    from fvlm_data.shards.joining import join_shards
     from fvlm_data.shards.tidy import tidy_shards
 
     with one_sentence():
         context = opened_context(store)
+        joined = join_shards(context, resolved_config(store, None, None, {}).shard)
         tidied = tidy_shards(context, keep_hours)
-        out.print(f"shards: {tidied.groups_removed} unused groups removed", markup=False)
+        out.print(
+            f"shards: {joined.given_up} sparse ones joined to {joined.written}, "
+            f"{tidied.groups_removed} unused groups removed",
+            markup=False,
+        )
         for table in schemas.TABLES:
             counts = context.store.compact(table, keep_hours)
             out.print(

@@ -1,0 +1,151 @@
+"""Joining shards that hold few samples: small ones of nightly runs, and such as samples left."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import schemas
+from fvlm_data.errors import StoreError
+from fvlm_data.hashing import array_sha256
+from fvlm_data.identity import keyed_id
+from fvlm_data.shards import folder
+from fvlm_data.shards.preprocess import PreparedSample
+from fvlm_data.shards.writer import attributes, offsets_z, spool, write_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.shards.config import ShardConfig
+    from fvlm_data.shards.slabs import SlabArray
+    from fvlm_data.stage import Context
+
+FULL_SHARE = 0.5
+"""Share of a shard's samples, or of its slices in use, below which it is written anew."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Counts: shards that were given up, and shards written in their place."""
+
+    given_up: int
+    written: int
+
+
+def join_shards(context: Context, config: ShardConfig) -> Joined:
+    """Write the samples of sparse shards into new, full ones; arrays stay as they are.
+
+    Shards made with other settings than `config` are left alone. Run `tidy_shards` after it, and
+    no curation beside it. May be killed and repeated: the table `samples` decides.
+
+    Raises:
+        StoreError: a shard is damaged (the message names the sample), or the store cannot be
+            read or written.
+    """
+    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in context.store.read("samples").to_pylist():
+        rows[row["split"], row["shard"]].append(row)
+    shards = folder.ShardFolder(context.store.url)
+    given_up = written = 0
+    for split in sorted({split for split, _ in rows}):
+        there = shards.listing(split).groups  # `verify` names those that are missing
+        sparse: dict[str, dict[str, SlabArray]] = {}
+        hollow = False
+        for (of, shard), members in sorted(rows.items()):
+            if of != split or shard not in there:
+                continue
+            found, arrays = shards.read_group(split, shard, None)
+            if {name: found.get(name) for name in attributes(config)} != _plain(config):
+                continue
+            empty = _used_share(members, arrays["image"]) < FULL_SHARE
+            if empty or len(members) < FULL_SHARE * config.samples_per_shard:
+                sparse[shard], hollow = arrays, hollow or empty
+        if len(sparse) > 1 or hollow:
+            chosen = sorted(
+                (row for shard in sparse for row in rows[split, shard]),
+                key=lambda row: str(row["sample_id"]),
+            )
+            size = config.samples_per_shard
+            for start in range(0, len(chosen), size):
+                _rewrite(context, config, chosen[start : start + size], sparse)
+                written += 1
+            given_up += len(sparse)
+    return Joined(given_up, written)
+
+
+def _plain(config: ShardConfig) -> dict[str, Any]:
+    """The attributes as JSON gives them back."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in attributes(config).items()}
+
+
+def _used_share(rows: Sequence[Row], image: SlabArray) -> float:
+    shapes = [(row["shape_zyx"][0], 0, 0) for row in rows]
+    last = offsets_z([*shapes, (0, 0, 0)], image.slab_z)[-1]
+    return last / max(1, image.shape_zyx[0])
+
+
+def _rewrite(
+    context: Context,
+    config: ShardConfig,
+    rows: Sequence[Row],
+    arrays: dict[str, dict[str, SlabArray]],
+) -> None:
+    """One new shard of `rows`; committed as the stage does it: arrays, notes, index, rows."""
+    split = rows[0]["split"]
+    parts = [part for row in rows for part in (row["sample_id"], row["content_sha256"])]
+    shard = keyed_id(context.vault.key, "sh", "joined", *parts)
+    with spool() as aside:
+        laid = [aside.lay(_read(row, arrays[row["shard"]])) for row in rows]
+        target = aside.folder / f"{shard}.zarr"
+        offsets = write_shard(target, laid, config)
+        context.store.put_tree(target, folder.group_path(split, shard))
+    moved: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        moved[row["shard"]].append(row["sample_id"])
+    for old, ids in moved.items():
+        context.store.write_bytes(folder.note_path(split, old, shard), folder.note_bytes(ids))
+    placed = [
+        replace(_sample(row), shard=shard, index=index, offset_z=offset)
+        for index, (row, offset) in enumerate(zip(rows, offsets, strict=True))
+    ]
+    table = schemas.TABLES["samples"].to_arrow(placed)
+    context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(table))
+    context.store.replace("samples", [row["sample_id"] for row in rows], placed)
+
+
+def _read(row: Row, arrays: dict[str, SlabArray]) -> PreparedSample:
+    """A sample's arrays as the old shard holds them."""
+    nz, ny, nx = row["shape_zyx"]
+    part = (slice(row["offset_z"], row["offset_z"] + nz), slice(0, ny), slice(0, nx))
+    found = {}
+    for name, array in arrays.items():
+        found[name] = np.empty((nz, ny, nx), array.dtype)
+        try:
+            array.read(part, found[name])
+        except (StoreError, OSError) as error:
+            raise StoreError(
+                f"sample {row['sample_id']}: shard {row['split']}/{row['shard']} cannot be read "
+                f"({error if isinstance(error, StoreError) else type(error).__name__}); restore it"
+            ) from error
+    if array_sha256(found["image"], found["label"]) != row["content_sha256"]:
+        raise StoreError(
+            f"sample {row['sample_id']}: arrays in shard {row['split']}/{row['shard']} are not "
+            "those of its row (content_sha256); restore the shard"
+        )
+    spacing_z, spacing_y, spacing_x = row["spacing_mm"]
+    affine = np.array(row["affine_ras"], np.float64).reshape(4, 4)
+    spacing = (spacing_z, spacing_y, spacing_x)
+    return PreparedSample(found["image"], found["label"], affine, spacing, {})
+
+
+def _sample(row: Row) -> schemas.Sample:
+    return schemas.Sample(**{name: _frozen(value) for name, value in row.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
