@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +51,7 @@ def stored(sample: PreparedSample, config: ShardConfig, folder: Path) -> tuple[A
 
 @pytest.mark.parametrize("dtype", ["int16", "uint8"])
 @pytest.mark.parametrize("spacing", [(3.0, 3.0, 3.0), (1.0, 1.0, 3.0)])
-def test_hu_and_organ_volumes_survive(
-    torso: Any, dtype: Any, spacing: Any, tmp_path: Path, record_property: Any
-):
+def test_hu_and_organ_volumes_survive(torso: Any, dtype: Any, spacing: Any, tmp_path: Path):
     image, label, affine = torso
     config = ShardConfig(anatomies=ORGANS, dtype=dtype, spacing_mm=spacing)
     sample = prepare(image, label, affine, config)
@@ -66,15 +63,13 @@ def test_hu_and_organ_volumes_survive(
     ijk = np.linalg.inv(affine) @ sample.affine_ras @ np.stack([x, y, z, np.ones_like(x)])
     ideal = ndimage.map_coordinates(image.astype(float), ijk[:3], order=1, mode="nearest")
     error = np.abs(hu.ravel() - np.clip(ideal, low, high))
-    record_property("hu_error_max", float(error.max()))
     assert error.max() <= LIMIT_HU[dtype]
     voxel_ml = abs(np.linalg.det(affine[:3, :3])) / 1000
     target_ml = float(np.prod(spacing)) / 1000
-    volumes = {}
+    compared = 0
     for anatomy, value in attributes["anatomies"].items():
         before, after = (label == value).sum() * voxel_ml, (organs == value).sum() * target_ml
-        volumes[anatomy] = (round(float(before), 1), round(float(after), 1))
         if before > 5:
+            compared += 1
             assert after == pytest.approx(before, rel=0.02), anatomy
-    assert sum(before > 5 for before, _ in volumes.values()) >= 3
-    record_property("volumes_ml", json.dumps(volumes))
+    assert compared >= 3
