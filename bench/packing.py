@@ -54,8 +54,9 @@ def main() -> None:
         for slab in (2, 4, 8):
             for codec in CODECS if slab == config.slab_z else CODECS[:1]:
                 _print(config.dtype, sample.image_zyx, slab, codec)
-    for codec in LABEL_CODECS:
-        _print("label", sample.label_zyx, configs[0].slab_z, codec)
+        if config.dtype == "uint8":
+            for codec in LABEL_CODECS:
+                _print("label", sample.label_zyx, config.slab_z, codec)
 
 
 def _print(name: str, array_zyx: Array, slab: int, codec: tuple[str, int, int]) -> None:
