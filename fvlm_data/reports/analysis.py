@@ -8,6 +8,7 @@ needs context (an anatomy named by a sub-header or by the sentence before) is le
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.anatomy import (
@@ -23,14 +24,15 @@ from fvlm_data.reports.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.clauses import clause_bounds
 from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of, sizes_mm
 from fvlm_data.reports.sites import HeadSpan, meant, observed, side_at
+from fvlm_data.reports.tokens import token_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from fvlm_data.reports.engine import CueMatch, Engine, Match
-    from fvlm_data.reports.phrasebook import Phrasebook
+    from fvlm_data.reports.phrasebook import Meaning, Phrasebook
     from fvlm_data.reports.records import Change, Laterality, Severity, Status
-    from fvlm_data.reports.tokens import Lexicon, Tokens
+    from fvlm_data.reports.tokens import Lexicon, Spans
 
 _LONGEST_LOCATION = 12
 _PLACES = frozenset({
@@ -109,18 +111,21 @@ def analyse(
     text: str, lexicon: Lexicon, reading_of: Callable[[tuple[str, ...]], Reading]
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
-    tokens = lexicon.tokens(text)
-    reading = reading_of(tokens.words)
-    measured = sizes_mm(text, tokens, reading.clauses, reading.measured)
-    return Analysis(reading, tuple(_place(head, tokens, measured) for head in reading.heads))
+    words = lexicon.words(text)
+    reading = reading_of(words)
+    if not reading.heads:
+        return Analysis(reading, ())
+    spans = token_spans(text)
+    measured = sizes_mm(text, words, spans, reading.clauses, reading.measured)
+    return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
 
 
-def _place(head: Head, tokens: Tokens, measured: Mapping[tuple[int, int], float]) -> Place:
+def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) -> Place:
     told = head.location
     return Place(
-        tokens.starts[head.start],
-        tokens.ends[head.end - 1],
-        (tokens.starts[told[0]], tokens.ends[told[1] - 1]) if told else None,
+        spans[head.start][0],
+        spans[head.end - 1][1],
+        (spans[told[0]][0], spans[told[1] - 1][1]) if told else None,
         measured.get((head.start, head.end)),
     )
 
@@ -130,13 +135,13 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     if not words:
         return Reading((), (), (), None, False)
     doc = engine.doc(words)
-    matches = engine.targets(doc)
-    sides = _sides(matches)
-    mentions = anatomy_mentions(matches, words, sides)
-    spans = _without_false_absences(_head_spans(matches), words, book)
+    matches = _grouped(engine.targets(doc))
+    sides = _sides(matches["side"])
+    mentions = anatomy_mentions(matches["anatomy"], words, sides)
+    spans = _without_false_absences(_head_spans(matches["head"]), words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
-    clauses = clause_bounds(words, book, _terminators(matches), cues)
+    clauses = clause_bounds(words, book, matches["terminator"], cues)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
         statuses(words, clauses, cues, targets), [(s.start, s.end) for s in spans], cues, words
@@ -149,7 +154,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        *(_of_kind(matches, kind) for kind in ("severity", "change", "count")),
+        *(_of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
     )
     attachment = Attachment(words, role, clauses, mentions)
     heads = tuple(
@@ -172,26 +177,49 @@ class _Sentence:
     counts: tuple[Match, ...]
 
 
+_GROUPS: dict[str, frozenset[str]] = {
+    "anatomy": frozenset({"anatomy", "compound"}),
+    "head": _HEADS | {"neutral"},
+    **{
+        kind: frozenset({kind})
+        for kind in ("side", "severity", "change", "count", "terminator")
+    },
+}
+"""Kinds of phrases that hide each other where they overlap."""
+
+
+def _grouped(matches: Sequence[Match]) -> dict[str, list[Match]]:
+    """Matches of each group, in order."""
+    made: dict[str, list[Match]] = {group: [] for group in _GROUPS}
+    for match in matches:
+        for group in _groups_of(match.kinds):
+            made[group].append(match)
+    return made
+
+
+@cache
+def _groups_of(kinds: frozenset[str]) -> tuple[str, ...]:
+    return tuple(group for group, members in _GROUPS.items() if not members.isdisjoint(kinds))
+
+
 def _of_kind(matches: Sequence[Match], kind: str) -> tuple[Match, ...]:
-    return tuple(longest(matches, frozenset({kind}), frozenset()))
-
-
-def _terminators(matches: Sequence[Match]) -> list[Match]:
-    return [match for match in matches if "terminator" in match.kinds]
+    return tuple(longest(matches, _GROUPS[kind])) if matches else ()
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
     """Status of the characters [start, end) of a sentence, whatever they are."""
-    tokens = book.lexicon.tokens(text)
-    inside = [i for i in range(len(tokens)) if tokens.starts[i] < end and start < tokens.ends[i]]
+    words = book.lexicon.words(text)
+    spans = token_spans(text)
+    inside = [i for i, (first, past) in enumerate(spans) if first < end and start < past]
     if not inside:
         return "present"
     target = Target(inside[0], inside[-1] + 1)
-    doc = engine.doc(tokens.words)
-    cues = relevant_cues(engine.cues(doc), tokens.words, [(target.start, target.end)])
-    clauses = clause_bounds(tokens.words, book, _terminators(engine.targets(doc)), cues)
-    said = statuses(tokens.words, clauses, cues, [target])
-    return _without_change(said, [(target.start, target.end)], cues, tokens.words)[0]
+    doc = engine.doc(words)
+    cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
+    terminators = _grouped(engine.targets(doc))["terminator"]
+    clauses = clause_bounds(words, book, terminators, cues)
+    said = statuses(words, clauses, cues, [target])
+    return _without_change(said, [(target.start, target.end)], cues, words)[0]
 
 
 def _without_change(
@@ -204,8 +232,10 @@ def _without_change(
     denied = [
         (cue.start, cue.end)
         for cue in cues
-        if cue.cue.direction == "pseudo" and _DENIALS & set(words[cue.start : cue.end])
+        if cue.cue.direction == "pseudo" and not _DENIALS.isdisjoint(words[cue.start : cue.end])
     ]
+    if not denied:
+        return list(said)
     return [
         "absent" if any(start < past and first < end for start, end in denied) else status
         for (first, past), status in zip(places, said, strict=True)
@@ -213,6 +243,8 @@ def _without_change(
 
 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
+    if not matches:
+        return []
     kept = _of_kind(matches, "side")
     return sorted(
         (m.start, m.end, meaning.value)  # type: ignore[misc]
@@ -227,19 +259,21 @@ def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
 
     Of one phrase's meanings a finding comes before an observation, that before a verdict.
     """
-    made = []
-    for match in longest(matches, _HEADS, frozenset({"neutral"})):
-        kinds = match.kinds
-        terms = tuple(m.value for m in match.meanings if m.kind == "finding")
-        kind = next(
-            kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds
-        )
-        made.append(
-            HeadSpan(
-                match.start, match.end, kind, terms, "abnormal" in kinds, "observation" in kinds
-            )
-        )
-    return sorted(made, key=lambda span: (span.start, span.end))
+    made = [
+        HeadSpan(match.start, match.end, *_head_of(match.meanings))
+        for match in longest(matches, _HEADS)
+    ]
+    made.sort(key=lambda span: (span.start, span.end))
+    return made
+
+
+@cache
+def _head_of(meanings: tuple[Meaning, ...]) -> tuple[str, tuple[str, ...], bool, bool]:
+    """Kind, findings, whether abnormal, whether an observation, of a phrase."""
+    kinds = {meaning.kind for meaning in meanings}
+    terms = tuple(meaning.value for meaning in meanings if meaning.kind == "finding")
+    kind = next(kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds)
+    return kind, terms, "abnormal" in kinds, "observation" in kinds
 
 
 def _without_false_absences(
@@ -250,6 +284,8 @@ def _without_false_absences(
     An organ is said to be gone where it stands alone: not in "no gallbladder calculus", nor in
     "cysts of the spleen were not seen".
     """
+    if "no" not in words and "not" not in words:
+        return list(spans)
     return [
         span
         for span in spans
@@ -286,9 +322,8 @@ def _head(
     attachment: Attachment,
     book: Phrasebook,
 ) -> Head:
-    steps = attachment.of(span.start, span.end)
     words = " ".join(sentence.words[span.start : span.end])
-    about, terms = meant(span, words, steps, book)
+    about, terms = meant(span, words, attachment, book)
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)

@@ -36,6 +36,8 @@ _SUB_START = re.compile(r"[\n.;!?:>)]")
 _SUB = re.compile(
     r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
     r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
+    # What follows the run of letters that a name must be in tells most sentences apart at once.
+    r"(?=[A-Za-z][A-Za-z ,/&()-]{1,63}+(?:[*_\t:\r\n]|\Z))"
     r"(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}"
 )
 
@@ -202,7 +204,7 @@ def _stands_alone(text: str, found: re.Match[str]) -> bool:
 @lru_cache(maxsize=10_000)
 def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
     """Sites that a sub-header names; none at all where it holds any other word."""
-    words = book.lexicon.phrase(name)
+    words = book.lexicon.words(name)
     made: list[str] = []
     known = False
     i = 0
