@@ -46,7 +46,7 @@ _DENIALS = frozenset({"no", "not", "without"})
 _HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Head:
     """A finding, an observation or a verdict, in tokens [start, end) of a sentence.
 
@@ -164,7 +164,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     return _summed(heads, sentence, book)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sentence:
     words: tuple[str, ...]
     clauses: tuple[int, ...]
@@ -397,7 +397,9 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> R
     sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
     anatomies = {site.split(".")[0] for site in sites} | named
-    carries = any(words[:length] in book.carry for length in book.carry_lengths)
+    carries = words[0] in book.carry_firsts and any(
+        words[:length] in book.carry for length in book.carry_lengths
+    )
     return Reading(
         heads=heads,
         sites=sites or tuple(sorted(named)),

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)"
 _SIZE = re.compile(
-    rf"(?<![\d.,])({_NUMBER})\s?({_UNIT})?(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({_UNIT})?)?"
+    # The first digit comes first, so that `re` skips all else; no digit, dot or comma before it.
+    rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?)\s?({_UNIT})?(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({_UNIT})?)?"
     rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({_UNIT})?)?(?:\s|-)?({_UNIT})?\b",
     re.IGNORECASE,
 )
-_UNITS = re.compile(_UNIT, re.IGNORECASE)
 _LARGEST_MM = 1000.0
 _NEAR = 4
 _STOPS = frozenset({",", ".", "(", ")", "and", "in", "with", ";"})
@@ -67,7 +67,7 @@ def sizes_mm(
     else the next behind it.
     """
     made: dict[tuple[int, int], float] = {}
-    if not heads or not _UNITS.search(text):
+    if not heads or not _may_have_unit(text.lower()):
         return made
     for start, end, value in largest_mm(text):
         first = bisect_left(spans, (start,))
@@ -78,6 +78,10 @@ def sizes_mm(
         if head is not None:
             made[head] = max(value, made.get(head, 0.0))
     return made
+
+
+def _may_have_unit(text: str) -> bool:
+    return "mm" in text or "cm" in text or "met" in text
 
 
 def _measured_head(

@@ -86,11 +86,15 @@ class Phrasebook:
     own: dict[str, frozenset[str]]
     """Finding id -> the anatomy that it makes abnormal, and those where it may lie."""
     paired: frozenset[str]
+    sided: frozenset[str]
+    """Findings that may lie in an anatomy of which sides matter."""
     predicates: frozenset[str]
     prepositions: frozenset[str]
     conjunctions: frozenset[str]
     openers: frozenset[str]
     carry: frozenset[tuple[str, ...]]
+    carry_firsts: frozenset[str]
+    """First words of `carry`."""
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
@@ -125,6 +129,7 @@ def phrasebook() -> Phrasebook:
         [phrase for phrase, meaning in targets if meaning.kind in _MEDICAL],
     )
     observed_at = _observations(lexicon)
+    paired = frozenset(anatomy.id for anatomy in load_anatomies() if anatomy.paired)
     return Phrasebook(
         lexicon=lexicon,
         targets=_gather(lexicon, targets),
@@ -136,12 +141,18 @@ def phrasebook() -> Phrasebook:
             term.id: frozenset({term.anatomy, *(site.split(".")[0] for site in term.sites)})
             for term in load_findings()
         },
-        paired=frozenset(anatomy.id for anatomy in load_anatomies() if anatomy.paired),
+        paired=paired,
+        sided=frozenset(
+            term.id
+            for term in load_findings()
+            if any(site.split(".")[0] in paired for site in term.sites)
+        ),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
         conjunctions=_words(lexicon, words.conjunctions),
         openers=_words(lexicon, words.terminators.openers),
         carry=frozenset(lexicon.words(opener) for opener in words.carry.openers),
+        carry_firsts=frozenset(lexicon.words(opener)[0] for opener in words.carry.openers),
         carry_lengths=frozenset(len(lexicon.words(opener)) for opener in words.carry.openers),
         headers=_gather(lexicon, headers),
     )
