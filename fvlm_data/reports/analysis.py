@@ -327,7 +327,8 @@ def _head(
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
-    said = side_of(place, sentence.sides, sentence.roles, sentence.clauses)
+    roles, clauses = sentence.roles, sentence.clauses
+    said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
     elsewhere = _told_elsewhere(span, about, sentence)
     return Head(
         start=span.start,
@@ -345,10 +346,10 @@ def _head(
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
         observation=words if span.kind == "observation" else "",
         side=elsewhere or joined([m.side for m in about]) or said,
-        severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
-        count=count_of(place, sentence.counts, sentence.roles, sentence.clauses),
+        severity=severity_of(place, sentence.severities, roles, clauses),
+        count=count_of(place, sentence.counts, roles, clauses),
         location=_location(about, sentence),
-        change=change_of(place, sentence.changes, sentence.roles, sentence.clauses),  # type: ignore[arg-type]
+        change=change_of(place, sentence.changes, roles, clauses),  # type: ignore[arg-type]
         abnormal=span.abnormal,
     )
 
@@ -358,7 +359,7 @@ def _told_elsewhere(
 ) -> Laterality | None:
     """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
     clause = sentence.clauses[span.start]
-    if not about or any(sentence.clauses[m.start] == clause for m in about):
+    if not about or not sentence.sides or any(sentence.clauses[m.start] == clause for m in about):
         return None
     return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
 

@@ -109,6 +109,8 @@ def _backward_follows(i: int, end: int, cues: Sequence[CueMatch]) -> bool:
 
 def parentheses(words: Sequence[str]) -> list[int]:
     """For each token the number of the parenthesis that it stands in, 0 outside."""
+    if "(" not in words and "[" not in words:
+        return [0] * len(words)
     numbers, number, depth = [], 0, 0
     for word in words:
         if word in ("(", "["):
