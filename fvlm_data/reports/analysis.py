@@ -180,10 +180,7 @@ class _Sentence:
 _GROUPS: dict[str, frozenset[str]] = {
     "anatomy": frozenset({"anatomy", "compound"}),
     "head": _HEADS | {"neutral"},
-    **{
-        kind: frozenset({kind})
-        for kind in ("side", "severity", "change", "count", "terminator")
-    },
+    **{kind: frozenset({kind}) for kind in ("side", "severity", "change", "count", "terminator")},
 }
 """Kinds of phrases that hide each other where they overlap."""
 
