@@ -218,6 +218,9 @@ def _stands_alone(text: str, found: re.Match[str]) -> bool:
 def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
     """Sites that a sub-header names; none at all where it holds any other word."""
     words = book.lexicon.words(name)
+    if words[:1] == ("the",):
+        # "The bladder wall: thickened" is a sentence; titles have no article.
+        return None
     made: list[str] = []
     known = False
     i = 0
