@@ -204,3 +204,30 @@ def test_free_fluid_is_where_it_is_said_to_be(parser: ReportParser):
         {("pleural_effusion", "present")},
         {("peritoneal_carcinomatosis", "present")},
     ]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("The previously described nodule of the left lung is unchanged.", "lung_nodule:present"),
+        ("The previously seen nodule of the left lung is gone.", "lung_nodule:absent"),
+        ("Lymph nodes of non-pathological size in both axillae.", ""),
+        ("Recanalized umbilical vein.", ""),
+        (
+            "No lytic or blastic bone lesion.",
+            "bone_lytic_lesion:absent bone_sclerotic_lesion:absent",
+        ),
+        ("Nodular goitre.", "thyroid_nodule:present"),
+        ("Gas in the bile ducts.", "pneumobilia:present"),
+        ("Ventral hernia containing fat.", "other_abnormality:present"),
+        ("Mucus plugging of the bronchi.", "other_abnormality:present"),
+        ("No urinary stones.", "kidney_stone:absent"),
+        ("The effusion has been drained completely.", "pleural_effusion:absent"),
+        ("Pneumonia less likely than atelectasis.", "atelectasis:uncertain pneumonia:uncertain"),
+        ("The patient did not develop a pneumothorax.", "pneumothorax:absent"),
+        ("Hydronephrosis has not developed.", "hydronephrosis:absent"),
+    ],
+)
+def test_what_is_said(parser: ReportParser, sentence: str, expected: str):
+    found = {f"{m.finding}:{m.status}" for m in parser.parse(sentence).findings}
+    assert " ".join(sorted(found)) == expected
