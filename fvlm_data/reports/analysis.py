@@ -17,12 +17,12 @@ from fvlm_data.reports.anatomy import (
     Attachment,
     anatomy_mentions,
     joined,
-    longest,
     roles,
 )
 from fvlm_data.reports.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.clauses import clause_bounds
 from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of, sizes_mm
+from fvlm_data.reports.overlaps import HEADS, grouped, longest, of_kind
 from fvlm_data.reports.sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.tokens import token_spans
 
@@ -43,7 +43,6 @@ _PLACES = frozenset({
 })  # fmt: skip
 _PLACES_AND_NUMBERS = _PLACES | {"0"}
 _DENIALS = frozenset({"no", "not", "without"})
-_HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 
 
 @dataclass(slots=True, eq=False)
@@ -135,7 +134,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     if not words:
         return Reading((), (), (), None, False)
     doc = engine.doc(words)
-    matches = _grouped(engine.targets(doc))
+    matches = grouped(engine.targets(doc))
     sides = _sides(matches["side"])
     mentions = anatomy_mentions(matches["anatomy"], words, sides)
     spans = _without_false_absences(_head_spans(matches["head"]), words, book)
@@ -154,7 +153,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        *(_of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
+        *(of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
     )
     attachment = Attachment(words, role, clauses, mentions)
     heads = tuple(
@@ -177,32 +176,6 @@ class _Sentence:
     counts: tuple[Match, ...]
 
 
-_GROUPS: dict[str, frozenset[str]] = {
-    "anatomy": frozenset({"anatomy", "compound"}),
-    "head": _HEADS | {"neutral"},
-    **{kind: frozenset({kind}) for kind in ("side", "severity", "change", "count", "terminator")},
-}
-"""Kinds of phrases that hide each other where they overlap."""
-
-
-def _grouped(matches: Sequence[Match]) -> dict[str, list[Match]]:
-    """Matches of each group, in order."""
-    made: dict[str, list[Match]] = {group: [] for group in _GROUPS}
-    for match in matches:
-        for group in _groups_of(match.kinds):
-            made[group].append(match)
-    return made
-
-
-@cache
-def _groups_of(kinds: frozenset[str]) -> tuple[str, ...]:
-    return tuple(group for group, members in _GROUPS.items() if not members.isdisjoint(kinds))
-
-
-def _of_kind(matches: Sequence[Match], kind: str) -> tuple[Match, ...]:
-    return tuple(longest(matches, _GROUPS[kind])) if matches else ()
-
-
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
     """Status of the characters [start, end) of a sentence, whatever they are."""
     words = book.lexicon.words(text)
@@ -213,7 +186,7 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
     target = Target(inside[0], inside[-1] + 1)
     doc = engine.doc(words)
     cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
-    terminators = _grouped(engine.targets(doc))["terminator"]
+    terminators = grouped(engine.targets(doc))["terminator"]
     clauses = clause_bounds(words, book, terminators, cues)
     said = statuses(words, clauses, cues, [target])
     return _without_change(said, [(target.start, target.end)], cues, words)[0]
@@ -242,7 +215,7 @@ def _without_change(
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
     if not matches:
         return []
-    kept = _of_kind(matches, "side")
+    kept = of_kind(matches, "side")
     return sorted(
         (m.start, m.end, meaning.value)  # type: ignore[misc]
         for m in kept
@@ -258,7 +231,7 @@ def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
     """
     made = [
         HeadSpan(match.start, match.end, *_head_of(match.meanings))
-        for match in longest(matches, _HEADS)
+        for match in longest(matches, HEADS)
     ]
     made.sort(key=lambda span: (span.start, span.end))
     return made

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.overlaps import longest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -31,22 +33,6 @@ class AnatomyMention:
     side: Laterality | None
     anatomies: tuple[str, ...]
     """Anatomy ids of the sites."""
-
-
-def longest(rivals: Sequence[Match], kinds: frozenset[str]) -> list[Match]:
-    """Matches of some kinds that lie in no longer one; those of other kinds only hide them."""
-    if len(rivals) < 2:
-        return [m for m in rivals if not kinds.isdisjoint(m.kinds)]
-    return [m for m in rivals if not kinds.isdisjoint(m.kinds) and not _in_longer(m, rivals)]
-
-
-def _in_longer(match: Match, rivals: Sequence[Match]) -> bool:
-    start, end = match.start, match.end
-    length = end - start
-    for other in rivals:
-        if other.start <= start and end <= other.end and other.end - other.start > length:
-            return True
-    return False
 
 
 def anatomy_mentions(
