@@ -94,8 +94,10 @@ def _report(report: Mapping[str, Any], known: Mapping[str, Any]) -> RowDraft:
 
 def _code(concept: Any) -> str:
     """The first code of a concept, else its text."""
-    concept = concept or {}
-    codes = [str(coding.get("code") or "") for coding in _list(concept.get("coding"))]
+    if not isinstance(concept, dict):
+        return ""
+    codings = [one for one in _list(concept.get("coding")) if isinstance(one, dict)]
+    codes = [str(coding.get("code") or "") for coding in codings]
     return next(filter(None, codes), str(concept.get("text") or ""))
 
 
