@@ -1,6 +1,7 @@
 """Precision, recall and F1 of the report parser on the sentences written by hand in tests/reports.
 
 python bench/reports_quality.py            both halves: tuned on, and kept aside
+python bench/reports_quality.py --peer     also default medspaCy on them (reports_peer.py)
 python bench/reports_quality.py --errors   also what is wrong in the half that is tuned on
 """
 
@@ -148,15 +149,43 @@ def measure(parser: ReportParser, half: str) -> dict[str, Counts]:
         if len(anatomies) > 1:
             made["several"].add(anatomies, named, text)
     for kind, text, target, status in assertions(asserted):
-        got = parser.assertion(text, target)
-        if kind == "general":
-            negated = {"negated"} if status == "absent" else set()
-            made["negation"].add(negated, {"negated"} if got == "absent" else set(), text)
-        else:
-            made["hard phrases"].add({status}, {got}, f"{text} [{target}]")
+        case = f"{text} [{target}]"
+        _add_assertion(made, kind, case, status, parser.assertion(text, target))
     for title, text, headers in marked_reports(marked):
         _headers(parser.parse(text), text, headers, title, made)
     return made
+
+
+def measure_peer(half: str) -> dict[str, Counts]:
+    """Counts of default medspaCy on the tasks that it has; of headers the spans alone count."""
+    from reports_peer import DefaultMedspacy
+
+    peer = DefaultMedspacy()
+    files, asserted, marked = HALVES[half]
+    tasks = ("negation", "hard phrases", "ct_rate", "headers", "sub-headers")
+    made = {name: Counts() for name in tasks}
+    for text, _, pairs in sentences(files):
+        made["ct_rate"].add(_positive(pairs), peer.labels(text), text)
+    for kind, text, target, status in assertions(asserted):
+        _add_assertion(made, kind, f"{text} [{target}]", status, peer.assertion(text, target))
+    for title, text, headers in marked_reports(marked):
+        found = peer.headers(text)
+        for task, is_sub in (("headers", False), ("sub-headers", True)):
+            wanted = {(a, b) for a, b, name in headers if name.startswith(">") == is_sub}
+            # What it takes for the other kind of header is not held against it.
+            others = {(a, b) for a, b, name in headers if name.startswith(">") != is_sub}
+            kept = found - others if not is_sub else found & wanted
+            made[task].add({(title, *w) for w in wanted}, {(title, *k) for k in kept}, title)
+    return made
+
+
+def _add_assertion(made: dict[str, Counts], kind: str, case: str, status: str, found: str) -> None:
+    """Negation asks whether a general sentence denies; hard phrases ask for the status."""
+    if kind == "general":
+        negated = {"negated"} if status == "absent" else set()
+        made["negation"].add(negated, {"negated"} if found == "absent" else set(), case)
+    else:
+        made["hard phrases"].add({status}, {found}, case)
 
 
 def _positive(pairs: Iterable[tuple[str, str]]) -> set[str]:
@@ -220,11 +249,14 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     asked.add_argument("--errors", action="store_true", help="list what is wrong (tuned half only)")
+    asked.add_argument("--peer", action="store_true", help="default medspaCy as well")
     options = asked.parse_args()
     parser = ReportParser()
     for half in HALVES:
         made = measure(parser, half)
         sys.stdout.write(f"\n{half}\n\n{table(made)}\n")
+        if options.peer:
+            sys.stdout.write(f"\n{half}, default medspaCy\n\n{table(measure_peer(half))}\n")
         if options.errors and half == "tuned on":
             for task, counts in made.items():
                 for error in counts.errors:

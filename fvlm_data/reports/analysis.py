@@ -8,6 +8,7 @@ needs context (an anatomy named by a sub-header or by the sentence before) is le
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.anatomy import (
@@ -16,21 +17,22 @@ from fvlm_data.reports.anatomy import (
     Attachment,
     anatomy_mentions,
     joined,
-    longest,
     roles,
 )
 from fvlm_data.reports.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.clauses import clause_bounds
 from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of, sizes_mm
+from fvlm_data.reports.overlaps import HEADS, grouped, longest, of_kind
 from fvlm_data.reports.sites import HeadSpan, meant, observed, side_at
+from fvlm_data.reports.tokens import token_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from fvlm_data.reports.engine import CueMatch, Engine, Match
-    from fvlm_data.reports.phrasebook import Phrasebook
+    from fvlm_data.reports.phrasebook import Meaning, Phrasebook
     from fvlm_data.reports.records import Change, Laterality, Severity, Status
-    from fvlm_data.reports.tokens import Lexicon, Tokens
+    from fvlm_data.reports.tokens import Lexicon, Spans
 
 _LONGEST_LOCATION = 12
 _PLACES = frozenset({
@@ -41,10 +43,9 @@ _PLACES = frozenset({
 })  # fmt: skip
 _PLACES_AND_NUMBERS = _PLACES | {"0"}
 _DENIALS = frozenset({"no", "not", "without"})
-_HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Head:
     """A finding, an observation or a verdict, in tokens [start, end) of a sentence.
 
@@ -109,18 +110,21 @@ def analyse(
     text: str, lexicon: Lexicon, reading_of: Callable[[tuple[str, ...]], Reading]
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
-    tokens = lexicon.tokens(text)
-    reading = reading_of(tokens.words)
-    measured = sizes_mm(text, tokens, reading.clauses, reading.measured)
-    return Analysis(reading, tuple(_place(head, tokens, measured) for head in reading.heads))
+    words = lexicon.words(text)
+    reading = reading_of(words)
+    if not reading.heads:
+        return Analysis(reading, ())
+    spans = token_spans(text)
+    measured = sizes_mm(text, words, spans, reading.clauses, reading.measured)
+    return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
 
 
-def _place(head: Head, tokens: Tokens, measured: Mapping[tuple[int, int], float]) -> Place:
+def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) -> Place:
     told = head.location
     return Place(
-        tokens.starts[head.start],
-        tokens.ends[head.end - 1],
-        (tokens.starts[told[0]], tokens.ends[told[1] - 1]) if told else None,
+        spans[head.start][0],
+        spans[head.end - 1][1],
+        (spans[told[0]][0], spans[told[1] - 1][1]) if told else None,
         measured.get((head.start, head.end)),
     )
 
@@ -130,13 +134,13 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     if not words:
         return Reading((), (), (), None, False)
     doc = engine.doc(words)
-    matches = engine.targets(doc)
-    sides = _sides(matches)
-    mentions = anatomy_mentions(matches, words, sides)
-    spans = _without_false_absences(_head_spans(matches), words, book)
+    matches = grouped(engine.targets(doc))
+    sides = _sides(matches["side"])
+    mentions = anatomy_mentions(matches["anatomy"], words, sides)
+    spans = _without_false_absences(_head_spans(matches["head"]), words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
-    clauses = clause_bounds(words, book, _terminators(matches), cues)
+    clauses = clause_bounds(words, book, matches["terminator"], cues)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
         statuses(words, clauses, cues, targets), [(s.start, s.end) for s in spans], cues, words
@@ -149,7 +153,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        *(_of_kind(matches, kind) for kind in ("severity", "change", "count")),
+        *(of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
     )
     attachment = Attachment(words, role, clauses, mentions)
     heads = tuple(
@@ -159,7 +163,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     return _summed(heads, sentence, book)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sentence:
     words: tuple[str, ...]
     clauses: tuple[int, ...]
@@ -172,26 +176,20 @@ class _Sentence:
     counts: tuple[Match, ...]
 
 
-def _of_kind(matches: Sequence[Match], kind: str) -> tuple[Match, ...]:
-    return tuple(longest(matches, frozenset({kind}), frozenset()))
-
-
-def _terminators(matches: Sequence[Match]) -> list[Match]:
-    return [match for match in matches if "terminator" in match.kinds]
-
-
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
     """Status of the characters [start, end) of a sentence, whatever they are."""
-    tokens = book.lexicon.tokens(text)
-    inside = [i for i in range(len(tokens)) if tokens.starts[i] < end and start < tokens.ends[i]]
+    words = book.lexicon.words(text)
+    spans = token_spans(text)
+    inside = [i for i, (first, past) in enumerate(spans) if first < end and start < past]
     if not inside:
         return "present"
     target = Target(inside[0], inside[-1] + 1)
-    doc = engine.doc(tokens.words)
-    cues = relevant_cues(engine.cues(doc), tokens.words, [(target.start, target.end)])
-    clauses = clause_bounds(tokens.words, book, _terminators(engine.targets(doc)), cues)
-    said = statuses(tokens.words, clauses, cues, [target])
-    return _without_change(said, [(target.start, target.end)], cues, tokens.words)[0]
+    doc = engine.doc(words)
+    cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
+    terminators = grouped(engine.targets(doc))["terminator"]
+    clauses = clause_bounds(words, book, terminators, cues)
+    said = statuses(words, clauses, cues, [target])
+    return _without_change(said, [(target.start, target.end)], cues, words)[0]
 
 
 def _without_change(
@@ -204,8 +202,10 @@ def _without_change(
     denied = [
         (cue.start, cue.end)
         for cue in cues
-        if cue.cue.direction == "pseudo" and _DENIALS & set(words[cue.start : cue.end])
+        if cue.cue.direction == "pseudo" and not _DENIALS.isdisjoint(words[cue.start : cue.end])
     ]
+    if not denied:
+        return list(said)
     return [
         "absent" if any(start < past and first < end for start, end in denied) else status
         for (first, past), status in zip(places, said, strict=True)
@@ -213,7 +213,9 @@ def _without_change(
 
 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
-    kept = _of_kind(matches, "side")
+    if not matches:
+        return []
+    kept = of_kind(matches, "side")
     return sorted(
         (m.start, m.end, meaning.value)  # type: ignore[misc]
         for m in kept
@@ -227,19 +229,21 @@ def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
 
     Of one phrase's meanings a finding comes before an observation, that before a verdict.
     """
-    made = []
-    for match in longest(matches, _HEADS, frozenset({"neutral"})):
-        kinds = match.kinds
-        terms = tuple(m.value for m in match.meanings if m.kind == "finding")
-        kind = next(
-            kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds
-        )
-        made.append(
-            HeadSpan(
-                match.start, match.end, kind, terms, "abnormal" in kinds, "observation" in kinds
-            )
-        )
-    return sorted(made, key=lambda span: (span.start, span.end))
+    made = [
+        HeadSpan(match.start, match.end, *_head_of(match.meanings))
+        for match in longest(matches, HEADS)
+    ]
+    made.sort(key=lambda span: (span.start, span.end))
+    return made
+
+
+@cache
+def _head_of(meanings: tuple[Meaning, ...]) -> tuple[str, tuple[str, ...], bool, bool]:
+    """Kind, findings, whether abnormal, whether an observation, of a phrase."""
+    kinds = {meaning.kind for meaning in meanings}
+    terms = tuple(meaning.value for meaning in meanings if meaning.kind == "finding")
+    kind = next(kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds)
+    return kind, terms, "abnormal" in kinds, "observation" in kinds
 
 
 def _without_false_absences(
@@ -250,6 +254,8 @@ def _without_false_absences(
     An organ is said to be gone where it stands alone: not in "no gallbladder calculus", nor in
     "cysts of the spleen were not seen".
     """
+    if "no" not in words and "not" not in words:
+        return list(spans)
     return [
         span
         for span in spans
@@ -286,13 +292,13 @@ def _head(
     attachment: Attachment,
     book: Phrasebook,
 ) -> Head:
-    steps = attachment.of(span.start, span.end)
     words = " ".join(sentence.words[span.start : span.end])
-    about, terms = meant(span, words, steps, book)
+    about, terms = meant(span, words, attachment, book)
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
-    said = side_of(place, sentence.sides, sentence.roles, sentence.clauses)
+    roles, clauses = sentence.roles, sentence.clauses
+    said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
     elsewhere = _told_elsewhere(span, about, sentence)
     return Head(
         start=span.start,
@@ -310,10 +316,10 @@ def _head(
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
         observation=words if span.kind == "observation" else "",
         side=elsewhere or joined([m.side for m in about]) or said,
-        severity=severity_of(place, sentence.severities, sentence.roles, sentence.clauses),
-        count=count_of(place, sentence.counts, sentence.roles, sentence.clauses),
+        severity=severity_of(place, sentence.severities, roles, clauses),
+        count=count_of(place, sentence.counts, roles, clauses),
         location=_location(about, sentence),
-        change=change_of(place, sentence.changes, sentence.roles, sentence.clauses),  # type: ignore[arg-type]
+        change=change_of(place, sentence.changes, roles, clauses),  # type: ignore[arg-type]
         abnormal=span.abnormal,
     )
 
@@ -323,7 +329,7 @@ def _told_elsewhere(
 ) -> Laterality | None:
     """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
     clause = sentence.clauses[span.start]
-    if not about or any(sentence.clauses[m.start] == clause for m in about):
+    if not about or not sentence.sides or any(sentence.clauses[m.start] == clause for m in about):
         return None
     return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
 
@@ -362,7 +368,9 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> R
     sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
     anatomies = {site.split(".")[0] for site in sites} | named
-    carries = any(words[:length] in book.carry for length in book.carry_lengths)
+    carries = words[0] in book.carry_firsts and any(
+        words[:length] in book.carry for length in book.carry_lengths
+    )
     return Reading(
         heads=heads,
         sites=sites or tuple(sorted(named)),

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.overlaps import longest
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fvlm_data.reports.engine import Match
-    from fvlm_data.reports.phrasebook import Phrasebook
+    from fvlm_data.reports.phrasebook import Meaning, Phrasebook
     from fvlm_data.reports.records import Laterality
 
 VERB, PREPOSITION, JOINT, HEAD, ANATOMY, OF, OTHER = range(7)
 """Roles of tokens when words are attached to anatomies."""
 
 _ANATOMY = frozenset({"anatomy"})
-_COMPOUND = frozenset({"compound"})
 _LISTED = 8
 """Tokens that may stand between two anatomies of one list."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnatomyMention:
     """Tokens [start, end) that name anatomies; `sites` are ids or parts (heart.coronary)."""
 
@@ -29,46 +31,35 @@ class AnatomyMention:
     end: int
     sites: tuple[str, ...]
     side: Laterality | None
-
-    @property
-    def anatomies(self) -> tuple[str, ...]:
-        """Anatomy ids of the sites."""
-        return tuple(dict.fromkeys(site.split(".")[0] for site in self.sites))
-
-
-def longest(
-    matches: Sequence[Match], kinds: frozenset[str], blockers: frozenset[str]
-) -> list[Match]:
-    """Matches of some kinds that lie in no longer match of these kinds or of a blocker."""
-    wanted = kinds | blockers
-    rivals = [m for m in matches if not wanted.isdisjoint(m.kinds)]
-    if len(rivals) < 2:
-        return [m for m in rivals if not kinds.isdisjoint(m.kinds)]
-    return [m for m in rivals if not kinds.isdisjoint(m.kinds) and not _in_longer(m, rivals)]
-
-
-def _in_longer(match: Match, rivals: Sequence[Match]) -> bool:
-    start, end = match.start, match.end
-    length = end - start
-    for other in rivals:
-        if other.start <= start and end <= other.end and other.end - other.start > length:
-            return True
-    return False
+    anatomies: tuple[str, ...]
+    """Anatomy ids of the sites."""
 
 
 def anatomy_mentions(
     matches: Sequence[Match], words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
 ) -> list[AnatomyMention]:
-    """Mentions of anatomies in order, longest first where they overlap, with their side."""
-    kept = longest(matches, _ANATOMY, _COMPOUND)
+    """Mentions of anatomies in order, longest first where they overlap, with their side.
+
+    `matches` are those of anatomies and of compounds, `sides` in order.
+    """
     made = []
-    for match in kept:
-        meanings = [m for m in match.meanings if m.kind == "anatomy"]
-        told = next((m.side for m in meanings if m.side), None)
-        side = told or _side_before(match, words, sides)
-        sites = tuple(sorted(m.value for m in meanings))
-        made.append(AnatomyMention(match.start, match.end, sites, side))  # type: ignore[arg-type]
-    return sorted(made, key=lambda mention: (mention.start, mention.end))
+    for match in longest(matches, _ANATOMY):
+        sites, anatomies, told = _named(match.meanings)
+        side = told or (_side_before(match, words, sides) if sides else None)
+        made.append(AnatomyMention(match.start, match.end, sites, side, anatomies))
+    made.sort(key=lambda mention: (mention.start, mention.end))
+    return made
+
+
+@cache
+def _named(
+    meanings: tuple[Meaning, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...], Laterality | None]:
+    """Sites, anatomies and side that a phrase of the vocabulary names."""
+    meant = [meaning for meaning in meanings if meaning.kind == "anatomy"]
+    sites = tuple(sorted(meaning.value for meaning in meant))
+    told = next((meaning.side for meaning in meant if meaning.side), None)
+    return sites, tuple(dict.fromkeys(site.split(".")[0] for site in sites)), told  # type: ignore[return-value]
 
 
 def _side_before(
@@ -79,7 +70,7 @@ def _side_before(
         side for start, end, side in sides if match.start <= start and end <= match.end
     ]
     place = match.start
-    for start, end, side in sorted(sides, reverse=True):
+    for start, end, side in reversed(sides):
         between = words[end:place]
         if end <= place and len(between) <= 2 and all(_light(word) for word in between):
             found.append(side)
@@ -106,18 +97,8 @@ def roles(
     heads: Sequence[tuple[int, int]],
 ) -> list[int]:
     """Role of each token; anatomies and heads (findings, verdicts) come before words."""
-    made = []
-    for word in words:
-        if word in book.predicates:
-            made.append(VERB)
-        elif word == "of":
-            made.append(OF)
-        elif word in book.prepositions:
-            made.append(PREPOSITION)
-        elif word in book.conjunctions:
-            made.append(JOINT)
-        else:
-            made.append(OTHER)
+    of_word = _word_roles(book)
+    made = [of_word.get(word, OTHER) for word in words]
     for mention in mentions:
         made[mention.start : mention.end] = [ANATOMY] * (mention.end - mention.start)
     for start, end in heads:
@@ -125,6 +106,17 @@ def roles(
             if made[i] != ANATOMY:
                 made[i] = HEAD
     return made
+
+
+@cache
+def _word_roles(book: Phrasebook) -> dict[str, int]:
+    """Roles of the words that have one of their own; verbs come before prepositions."""
+    return {
+        **dict.fromkeys(book.conjunctions, JOINT),
+        **dict.fromkeys(book.prepositions, PREPOSITION),
+        "of": OF,
+        **dict.fromkeys(book.predicates, VERB),
+    }
 
 
 class Attachment:
@@ -143,41 +135,50 @@ class Attachment:
         self._clauses = clauses
         self._mentions = mentions
 
-    def of(self, start: int, end: int) -> list[tuple[AnatomyMention, ...]]:
+    def of(self, start: int, end: int) -> Iterator[tuple[AnatomyMention, ...]]:
         """Candidate lists of anatomies for the head at tokens [start, end), best first."""
-        here = [
-            i
-            for i, m in enumerate(self._mentions)
-            if self._clauses[m.start] == self._clauses[start]
-        ]
-        before = [i for i in here if self._mentions[i].end <= start]
-        after = [i for i in here if self._mentions[i].start >= end]
-        within = [i for i in here if self._overlaps(i, start, end)]
-        steps = [
-            tuple(within),
-            self._right_before(before, start),
-            self._after_preposition(after, end),
-            self._after_passive(after, end),
-            self._right_after(after, end),
-            self._chain(before[-1]) if before else (),
-            self._chain(after[0]) if after else (),
-        ]
-        steps += self._other_clauses(start)
-        steps += [(i,) for i in reversed(before)]
-        return [tuple(self._mentions[i] for i in step) for step in steps if step]
+        mentions = self._mentions
+        if not mentions:
+            return
+        for step in self._steps(start, end):
+            if step:
+                yield tuple([mentions[i] for i in step])
+
+    def _steps(self, start: int, end: int) -> Iterator[Sequence[int]]:
+        clauses, clause = self._clauses, self._clauses[start]
+        before: list[int] = []
+        after: list[int] = []
+        within: list[int] = []
+        for i, mention in enumerate(self._mentions):
+            if clauses[mention.start] != clause:
+                continue
+            if mention.end <= start:
+                before.append(i)
+            elif mention.start >= end:
+                after.append(i)
+            else:
+                within.append(i)
+        yield within
+        if before:
+            yield self._right_before(before, start)
+        if after:
+            yield self._after_preposition(after, end)
+            yield self._after_passive(after, end)
+            yield self._right_after(after, end)
+        if before:
+            yield self._chain(before[-1])
+        if after:
+            yield self._chain(after[0])
+        yield from self._other_clauses(start)
+        yield from ((i,) for i in reversed(before))
 
     def listed_before(self, mention: AnatomyMention) -> tuple[AnatomyMention, ...]:
         """The other mentions of the list that a mention ends."""
         i = self._mentions.index(mention)
         return tuple(self._mentions[j] for j in self._adjectives(i) if j != i)
 
-    def _overlaps(self, i: int, start: int, end: int) -> bool:
-        return self._mentions[i].start < end and start < self._mentions[i].end
-
     def _right_before(self, before: Sequence[int], start: int) -> tuple[int, ...]:
         """Nothing but adjectives in between: "renal and hepatic cysts"."""
-        if not before:
-            return ()
         between = self._role[self._mentions[before[-1]].end : start]
         if len(between) > 4 or any(role not in (OTHER, HEAD) for role in between):
             return ()
@@ -200,8 +201,6 @@ class Attachment:
 
     def _after_preposition(self, after: Sequence[int], end: int) -> tuple[int, ...]:
         """As in "cysts and calcifications in the liver and the spleen"."""
-        if not after:
-            return ()
         between = self._role[end : self._mentions[after[0]].start]
         if VERB in between or not (PREPOSITION in between or OF in between):
             return ()
@@ -212,8 +211,6 @@ class Attachment:
 
     def _after_passive(self, after: Sequence[int], end: int) -> tuple[int, ...]:
         """As in "in the organs shown, no mass was detected in the liver and spleen"."""
-        if not after:
-            return ()
         first = self._mentions[after[0]].start
         verbs = [i for i in range(end, first) if self._role[i] == VERB]
         if not verbs or self._words[verbs[-1] + 1] not in ("in", "within"):
@@ -224,8 +221,6 @@ class Attachment:
 
     def _right_after(self, after: Sequence[int], end: int) -> tuple[int, ...]:
         """As in "enlarged liver and spleen"."""
-        if not after:
-            return ()
         between = self._role[end : self._mentions[after[0]].start]
         if len(between) > 3 or any(role not in (OTHER, HEAD) for role in between):
             return ()

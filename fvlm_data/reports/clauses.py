@@ -29,6 +29,8 @@ def clause_bounds(
     A clause ends at a terminator ("but", ";"), at a joint with a verb on either side, and where
     after a negation a comma opens something new ("no effusion, small nodule on the left").
     """
+    if not terminators and _JOINTS.isdisjoint(words):
+        return [0] * len(words)
     inside_cue = {i for cue in cues for i in range(cue.start + 1, cue.end)}
     hard = {match.start for match in terminators if match.start not in inside_cue}
     verbs = [word in book.predicates for word in words]
@@ -59,16 +61,18 @@ def _soft_starts(
         return set()
     last_verb = max((i for i in range(begin, end) if verbs[i]), default=-1)
     inside_cue = {i for cue in cues for i in range(cue.start, cue.end)}
+    denials = {
+        cue.start
+        for cue in cues
+        if cue.cue.category in _NEGATIONS and cue.cue.direction == "forward"
+    }
     starts: set[int] = set()
     seen_verb = negated = described = False
     for i in range(begin, end):
         word = words[i]
         if verbs[i]:
             seen_verb = True
-        negated = negated or any(
-            cue.start == i and cue.cue.category in _NEGATIONS and cue.cue.direction == "forward"
-            for cue in cues
-        )
+        negated = negated or i in denials
         described = described or word in book.openers
         if word not in _JOINTS or (i in inside_cue and word != ","):
             continue
@@ -105,6 +109,8 @@ def _backward_follows(i: int, end: int, cues: Sequence[CueMatch]) -> bool:
 
 def parentheses(words: Sequence[str]) -> list[int]:
     """For each token the number of the parenthesis that it stands in, 0 outside."""
+    if "(" not in words and "[" not in words:
+        return [0] * len(words)
     numbers, number, depth = [], 0, 0
     for word in words:
         if word in ("(", "["):

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.phrasebook import Cue, Meaning, Phrasebook
 
-_Node = dict[Any, Any]
-"""Next words to nodes; under none what ends here: (meanings or none, kinds, cues with rules)."""
+_Node = tuple[Any, Any]
+"""What ends here (meanings or none, kinds, cues with rules), or none; nodes by next word, or none.
+"""
 
 
 @dataclass(slots=True)
@@ -58,31 +59,34 @@ class Engine:
             )
             for words in {*book.targets, *rules}
         }
-        self._root: _Node = {}
+        tree: dict[Any, Any] = {}
         for words, value in values.items():
-            node = self._root
+            branch = tree
             for word in words:
-                node = node.setdefault(word, {})
-            node[None] = value
+                branch = branch.setdefault(word, {})
+            branch[None] = value
+        self._root: dict[str, _Node] = _node(tree)[1] or {}
 
     def doc(self, words: Sequence[str]) -> Found:
         """All phrases and cues in the sentence, overlapping ones too, in order."""
         targets: list[Match] = []
         cues: list[CueMatch] = []
         root = self._root
+        length = len(words)
         for start, word in enumerate(words):
             node = root.get(word)
             end = start + 1
             while node is not None:
-                value = node.get(None)
+                value, longer = node
                 if value is not None:
-                    if value[0] is not None:
-                        targets.append(Match(start, end, value[0], value[1]))
-                    for cue, rule in value[2]:
+                    meanings, kinds, rules = value
+                    if meanings is not None:
+                        targets.append(Match(start, end, meanings, kinds))
+                    for cue, rule in rules:
                         cues.append(CueMatch(start, end, cue, rule))
-                if end == len(words):
+                if longer is None or end == length:
                     break
-                node = node.get(words[end])
+                node = longer.get(words[end])
                 end += 1
         return targets, cues
 
@@ -93,6 +97,11 @@ class Engine:
     def cues(self, doc: Found) -> list[CueMatch]:
         """All cues in the sentence, overlapping ones too."""
         return doc[1]
+
+
+def _node(branch: dict[Any, Any]) -> _Node:
+    longer = {word: _node(next_branch) for word, next_branch in branch.items() if word is not None}
+    return branch.get(None), longer or None
 
 
 def _kinds(meanings: Iterable[Meaning]) -> frozenset[str]:

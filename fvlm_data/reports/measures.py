@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.anatomy import ANATOMY, HEAD, JOINT, OTHER, PREPOSITION, VERB, joined
@@ -12,18 +13,19 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.engine import Match
     from fvlm_data.reports.records import Laterality, Severity
-    from fvlm_data.reports.tokens import Tokens
+    from fvlm_data.reports.tokens import Spans
 
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)"
 _SIZE = re.compile(
-    rf"(?<![\d.,])({_NUMBER})\s?({_UNIT})?(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({_UNIT})?)?"
+    # The first digit comes first, so that `re` skips all else; no digit, dot or comma before it.
+    rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?)\s?({_UNIT})?(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({_UNIT})?)?"
     rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({_UNIT})?)?(?:\s|-)?({_UNIT})?\b",
     re.IGNORECASE,
 )
-_DIGIT = re.compile(r"\d")
 _LARGEST_MM = 1000.0
 _NEAR = 4
+_STOPS = frozenset({",", ".", "(", ")", "and", "in", "with", ";"})
 
 
 def largest_mm(text: str) -> list[tuple[int, int, float]]:
@@ -53,7 +55,11 @@ def _mm(unit: str) -> float:
 
 
 def sizes_mm(
-    text: str, tokens: Tokens, clauses: Sequence[int], heads: Sequence[tuple[int, int]]
+    text: str,
+    words: Sequence[str],
+    spans: Spans,
+    clauses: Sequence[int],
+    heads: Sequence[tuple[int, int]],
 ) -> dict[tuple[int, int], float]:
     """Largest stated size in mm by head (tokens [start, end)): each size goes to one head.
 
@@ -61,32 +67,36 @@ def sizes_mm(
     else the next behind it.
     """
     made: dict[tuple[int, int], float] = {}
-    if not heads or not _DIGIT.search(text):
+    if not heads or not _may_have_unit(text.lower()):
         return made
     for start, end, value in largest_mm(text):
-        inside = [i for i in range(len(tokens)) if start <= tokens.starts[i] < end]
-        if not inside:
+        first = bisect_left(spans, (start,))
+        past = bisect_left(spans, (end,), first)
+        if first == past:
             continue
-        head = _measured_head(inside[0], inside[-1] + 1, tokens, clauses, heads)
+        head = _measured_head(first, past, words, clauses, heads)
         if head is not None:
             made[head] = max(value, made.get(head, 0.0))
     return made
 
 
+def _may_have_unit(text: str) -> bool:
+    return "mm" in text or "cm" in text or "met" in text
+
+
 def _measured_head(
     first: int,
     past: int,
-    tokens: Tokens,
+    words: Sequence[str],
     clauses: Sequence[int],
     heads: Sequence[tuple[int, int]],
 ) -> tuple[int, int] | None:
     near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
     behind = [head for head in near if head[0] >= past]
     before = [head for head in near if head[1] <= first]
-    stops = {",", ".", "(", ")", "and", "in", "with", ";"}
     if behind:
-        between = tokens.words[past : behind[0][0]]
-        if len(between) <= _NEAR and not stops & set(between):
+        between = words[past : behind[0][0]]
+        if len(between) <= _NEAR and _STOPS.isdisjoint(between):
             return behind[0]
     return before[-1] if before else (behind[0] if behind else None)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.columns import joined_columns
+from fvlm_data.reports.sources.rows import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.sources import ReportRow
     from fvlm_data.vault import Vault
 
+_ADDENDUM = re.compile(r"addend", re.IGNORECASE)
+_CORRECTED = re.compile(r"(?:corrected|amended|revised)\s+(?:final\s+)?report\b", re.IGNORECASE)
 _ABOUT = "about "
 """Before the names of what is no column of text; a section's name holds no blank."""
 
@@ -30,6 +33,7 @@ class Original:
     issued: str = ""
     addendum: bool = False
     row: int = 0
+    version: Version = field(default_factory=Version)
 
     @property
     def text(self) -> str:
@@ -37,6 +41,11 @@ class Original:
         if set(self.columns) == {"report"}:
             return self.columns["report"]
         return joined_columns(self.columns)
+
+
+def begins_with(original: Original, words: re.Pattern[str]) -> bool:
+    """Whether the text opens with the given words, past any marks."""
+    return words.match(original.text.lstrip(" \t\r\n*#=-_[(")) is not None
 
 
 def remember(vault: Vault, rows: Mapping[str, ReportRow]) -> None:
@@ -49,12 +58,22 @@ def remembered(vault: Vault, report_ids: Iterable[str]) -> dict[str, Original]:
     return {report: _unpacked(kept) for report, kept in vault.reports(report_ids).items()}
 
 
+def adds(original: Original) -> bool:
+    """Whether a report only adds to another one."""
+    return original.addendum or begins_with(original, _ADDENDUM)
+
+
+def corrects(original: Original) -> bool:
+    """Whether a report says that it takes the place of an earlier one."""
+    return not adds(original) and (original.version.corrected or begins_with(original, _CORRECTED))
+
+
 def reading_order(vault: Vault, report_ids: Iterable[str]) -> dict[str, tuple[bool, str, int, str]]:
     """Sort key of each report: addenda last, then by time, place in the file, id."""
     known = remembered(vault, report_ids)
     return {
         report: (
-            one.addendum or one.text.lstrip(" \t\r\n*#").casefold().startswith("addend"),
+            adds(one),
             one.issued,
             one.row,
             report,
@@ -69,6 +88,10 @@ def _packed(row: ReportRow) -> dict[str, str]:
         "issued": _sortable(row.issued),
         "addendum": "1" if row.addendum else "",
         "row": str(row.row),
+        "document": row.version.document,
+        "replaces": "\n".join(row.version.replaces),
+        "procedure": row.version.procedure,
+        "corrected": "1" if row.version.corrected else "",
     }
     return {**row.columns, **{_ABOUT + name: value for name, value in about.items()}}
 
@@ -81,6 +104,12 @@ def _unpacked(kept: Mapping[str, str]) -> Original:
         issued=about.get("issued", ""),
         addendum=bool(about.get("addendum")),
         row=int(about.get("row", "0")),
+        version=Version(
+            about.get("document", ""),
+            tuple(filter(None, about.get("replaces", "").split("\n"))),
+            about.get("procedure", ""),
+            bool(about.get("corrected")),
+        ),
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.analysis import Analysis, Head, Reading, analyse, assert_target, read_words
 from fvlm_data.reports.columns import joined_columns
@@ -41,16 +41,31 @@ class _Block:
     side: Laterality | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What a sentence is about: its own anatomies, or those that it inherits."""
+class _Context(NamedTuple):
+    """What a sentence is about: its own anatomies, or those that it inherits.
+
+    A tuple, since what is said is looked up by it.
+    """
 
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
     side: Laterality | None
 
 
-@dataclass(frozen=True, slots=True)
+class _Told(NamedTuple):
+    """What a head is about in its context, and the findings (id, anatomy, side) that it is."""
+
+    head: Head
+    sites: tuple[str, ...]
+    findings: tuple[tuple[str, str, Laterality | None], ...]
+
+    @property
+    def anatomies(self) -> tuple[str, ...]:
+        """Anatomies of the sites, sorted."""
+        return _ids(self.sites)
+
+
+@dataclass(slots=True)
 class _Mention:
     """A finding that the head of this number in its sentence tells."""
 
@@ -202,6 +217,7 @@ class ReportParser:
         )
 
 
+@lru_cache(maxsize=10_000)
 def _ids(sites: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({site.split(".")[0] for site in sites}))
 
@@ -239,60 +255,52 @@ def _placed(
 
 def _said(reading: Reading, context: _Context, book: Phrasebook) -> _Said:
     """What a reading says in a context."""
-    heads = [_in_context(head, context, book) for head in reading.heads]
+    heads = reading.heads
+    told = [_in_context(head, context, book) for head in heads]
     mentions = [
         _Mention(
             number,
             finding,
             anatomy,
-            _lasting(head.status, finding, book),
-            side if _has_sides(finding, anatomy, book) else None,
+            _lasting(one.head.status, finding, book),
+            side if side and _has_sides(finding, anatomy, book) else None,
             located=True,
         )
-        for number, head in enumerate(heads)
-        for finding, anatomy, side in head.findings
+        for number, one in enumerate(told)
+        for finding, anatomy, side in one.findings
     ]
-    mentions += _others(heads, mentions, book)
+    mentions += _others(told, mentions, book)
     mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
     normal = {
         anatomy
-        for head in heads
-        if (head.kind == "normal" and head.status == "present")
-        or (head.abnormal and not head.findings and head.status == "absent")
-        for anatomy in _ids(head.sites)
+        for one in told
+        if (one.head.kind == "normal" and one.head.status == "present")
+        or (one.head.abnormal and not one.findings and one.head.status == "absent")
+        for anatomy in one.anatomies
     }
     about = {*context.anatomies, *(mention.anatomy for mention in mentions)}
     return _Said(tuple(mentions), tuple(sorted(normal)), tuple(sorted(about)))
 
 
-def _in_context(head: Head, context: _Context, book: Phrasebook) -> Head:
+def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
+    if head.kind == "finding" and context.side:
+        sided = tuple((f, a, s or _side_told(a, context)) for f, a, s in head.findings)
+        return _Told(head, head.sites, sided)
     if head.sites or head.kind == "finding":
-        if head.kind == "finding" and context.side:
-            return _with(
-                head, head.sites, tuple((f, a, s or _told(a, context)) for f, a, s in head.findings)
-            )
-        return head
+        return _Told(head, head.sites, head.findings)
     findings = observed(head.observation, context.sites, book) if head.observation else ()
     if head.observation and not context.sites:
         findings = tuple(
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )
     side = head.side or context.side
-    return _with(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
+    return _Told(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
 
 
-def _told(anatomy: str, context: _Context) -> Laterality | None:
+def _side_told(anatomy: str, context: _Context) -> Laterality | None:
     """Side that the context tells of an anatomy."""
     return context.side if anatomy in context.anatomies and len(context.anatomies) == 1 else None
-
-
-def _with(
-    head: Head,
-    sites: tuple[str, ...],
-    findings: tuple[tuple[str, str, Laterality | None], ...],
-) -> Head:
-    return replace(head, sites=sites, findings=findings)
 
 
 def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
@@ -301,11 +309,10 @@ def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
 
 
 def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
-    sites = (anatomy, *(site.split(".")[0] for site in book.terms[finding].sites))
-    return any(site in book.paired for site in sites)
+    return anatomy in book.paired or finding in book.sided
 
 
-def _others(heads: list[Head], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
+def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
     """What is abnormal and covered by no finding: one mention an anatomy.
 
     Not where the sentence says of the anatomy that it is normal, or names a finding there.
@@ -313,21 +320,22 @@ def _others(heads: list[Head], mentions: list[_Mention], book: Phrasebook) -> li
     covered = {m.anatomy for m in mentions if m.status in ("present", "uncertain")}
     covered |= {
         anatomy
-        for head in heads
-        if (head.kind == "normal" and head.status == "present")
-        or (head.findings and head.status in ("present", "uncertain"))
-        for anatomy in _ids(head.sites)
+        for one in told
+        if (one.head.kind == "normal" and one.head.status == "present")
+        or (one.findings and one.head.status in ("present", "uncertain"))
+        for anatomy in one.anatomies
     }
     made: dict[str, _Mention] = {}
-    for number, head in enumerate(heads):
+    for number, one in enumerate(told):
+        head = one.head
         if head.kind == "normal":
             status: Status | None = "present" if head.status == "absent" else None
         else:
             asserted = head.abnormal and head.status in ("present", "uncertain")
             status = head.status if asserted else None
-        if status is None or head.findings:
+        if status is None or one.findings:
             continue
-        for anatomy in _ids(head.sites):
+        for anatomy in one.anatomies:
             if anatomy not in covered and anatomy not in made:
                 side = head.side if anatomy in book.paired else None
                 made[anatomy] = _Mention(

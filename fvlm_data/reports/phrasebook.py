@@ -83,12 +83,18 @@ class Phrasebook:
     """(observation, site) -> finding ids; an observation goes by its canonical words."""
     alone: dict[str, tuple[str, ...]]
     """Observation -> finding ids where nothing tells the site."""
+    own: dict[str, frozenset[str]]
+    """Finding id -> the anatomy that it makes abnormal, and those where it may lie."""
     paired: frozenset[str]
+    sided: frozenset[str]
+    """Findings that may lie in an anatomy of which sides matter."""
     predicates: frozenset[str]
     prepositions: frozenset[str]
     conjunctions: frozenset[str]
     openers: frozenset[str]
     carry: frozenset[tuple[str, ...]]
+    carry_firsts: frozenset[str]
+    """First words of `carry`."""
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
@@ -123,6 +129,7 @@ def phrasebook() -> Phrasebook:
         [phrase for phrase, meaning in targets if meaning.kind in _MEDICAL],
     )
     observed_at = _observations(lexicon)
+    paired = frozenset(anatomy.id for anatomy in load_anatomies() if anatomy.paired)
     return Phrasebook(
         lexicon=lexicon,
         targets=_gather(lexicon, targets),
@@ -130,19 +137,29 @@ def phrasebook() -> Phrasebook:
         terms={term.id: term for term in load_findings()},
         observed_at=observed_at,
         alone=_alone(lexicon),
-        paired=frozenset(anatomy.id for anatomy in load_anatomies() if anatomy.paired),
+        own={
+            term.id: frozenset({term.anatomy, *(site.split(".")[0] for site in term.sites)})
+            for term in load_findings()
+        },
+        paired=paired,
+        sided=frozenset(
+            term.id
+            for term in load_findings()
+            if any(site.split(".")[0] in paired for site in term.sites)
+        ),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
         conjunctions=_words(lexicon, words.conjunctions),
         openers=_words(lexicon, words.terminators.openers),
-        carry=frozenset(lexicon.phrase(opener) for opener in words.carry.openers),
-        carry_lengths=frozenset(len(lexicon.phrase(opener)) for opener in words.carry.openers),
+        carry=frozenset(lexicon.words(opener) for opener in words.carry.openers),
+        carry_firsts=frozenset(lexicon.words(opener)[0] for opener in words.carry.openers),
+        carry_lengths=frozenset(len(lexicon.words(opener)) for opener in words.carry.openers),
         headers=_gather(lexicon, headers),
     )
 
 
 def _words(lexicon: Lexicon, words: Iterable[str]) -> frozenset[str]:
-    return frozenset(word for phrase in words for word in lexicon.phrase(phrase))
+    return frozenset(word for phrase in words for word in lexicon.words(phrase))
 
 
 def _gather(
@@ -150,7 +167,7 @@ def _gather(
 ) -> dict[tuple[str, ...], tuple[_T, ...]]:
     made: dict[tuple[str, ...], set[_T]] = defaultdict(set)
     for phrase, meaning in pairs:
-        made[lexicon.phrase(phrase)].add(meaning)
+        made[lexicon.words(phrase)].add(meaning)
     return {words: tuple(sorted(made[words])) for words in sorted(made)}
 
 
@@ -236,7 +253,7 @@ def _observations(lexicon: Lexicon) -> dict[tuple[str, str], tuple[str, ...]]:
         for pattern in (*term.observations, *term.alone):
             for phrase in expand(pattern, macros):
                 for site in term.sites or (term.anatomy,):
-                    made[" ".join(lexicon.phrase(phrase)), site].add(term.id)
+                    made[" ".join(lexicon.words(phrase)), site].add(term.id)
     return {key: tuple(sorted(ids)) for key, ids in sorted(made.items())}
 
 
@@ -246,5 +263,5 @@ def _alone(lexicon: Lexicon) -> dict[str, tuple[str, ...]]:
     for term in load_findings():
         for pattern in term.alone:
             for phrase in expand(pattern, macros):
-                made[" ".join(lexicon.phrase(phrase))].add(term.id)
+                made[" ".join(lexicon.words(phrase))].add(term.id)
     return {words: tuple(sorted(made[words])) for words in sorted(made)}

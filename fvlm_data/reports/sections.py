@@ -36,20 +36,27 @@ _SUB_START = re.compile(r"[\n.;!?:>)]")
 _SUB = re.compile(
     r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
     r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
+    # What follows the run of letters that a name must be in tells most sentences apart at once.
+    r"(?=[A-Za-z][A-Za-z ,/&()-]{1,63}+(?:[*_\t:\r\n]|\Z))"
     r"(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}"
 )
 
 
 @cache
-def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
-    """One pattern for all header phrases, and the section of each phrase."""
+def _names() -> dict[str, SectionName]:
+    """The section of each header phrase, the longest phrase first."""
     names: dict[str, SectionName] = {}
     for section, phrases in sorted(load_sections().items()):
         for phrase in phrases:
             names.update(dict.fromkeys(map(_plain, expand(phrase)), section))
-    ordered = sorted(names, key=lambda phrase: (-len(phrase), phrase))
-    joined = "|".join(re.escape(phrase).replace(r"\ ", r"s?[ \t/&-]{1,3}") for phrase in ordered)
-    pattern = re.compile(
+    return {name: names[name] for name in sorted(names, key=lambda name: (-len(name), name))}
+
+
+@cache
+def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """A header of one of the given names, the first that fits."""
+    joined = "|".join(re.escape(name).replace(r"\ ", r"s?[ \t/&-]{1,3}") for name in names)
+    return re.compile(
         rf"(?P<name>(?:{joined})s?)(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?"
         r"(?P<sep>[*_=\])]{0,3}[ \t]{0,3}[*=]{0,3}(?:</\w{1,10}>[ \t]{0,3})?"
         r"(?:[:\uff1a](?:&nbsp;){0,3}|[-\u2013\u2014=|/](?=\s)|\.(?=\s)|\\(?:b0|par)\b"
@@ -57,15 +64,22 @@ def _patterns() -> tuple[re.Pattern[str], dict[str, SectionName]]:
         r"(?:[ \t]{0,3}</\w{1,10}>){0,3})",
         re.IGNORECASE,
     )
-    return pattern, names
+
+
+@cache
+def _beginnings() -> dict[str, re.Pattern[str]]:
+    """First letters of header phrases, with the pattern that they are found by."""
+    first = sorted({name.split()[0][:_LETTERS] for name in _names()})
+    return {letters: re.compile(re.escape(letters), re.IGNORECASE) for letters in first}
 
 
 @lru_cache(maxsize=10_000)
-def _may_begin(letters: str) -> bool:
-    """Whether a header phrase begins with these four letters, which few words do."""
-    _, names = _patterns()
-    beginnings = sorted({re.escape(name.split()[0][:_LETTERS]) for name in names})
-    return re.match("|".join(beginnings), letters, re.IGNORECASE) is not None
+def _pattern_at(letters: str) -> re.Pattern[str] | None:
+    """Pattern of the header phrases that begin with these four letters, which few words do."""
+    first = {begin for begin, pattern in _beginnings().items() if pattern.match(letters)}
+    if not first:
+        return None
+    return _pattern(tuple(name for name in _names() if name.split()[0][:_LETTERS] in first))
 
 
 def _after_markup(text: str, line: int) -> int:
@@ -84,25 +98,26 @@ def _plain(name: str) -> str:
 
 def section_headers(text: str) -> list[Header]:
     """Headers that open a section, in order."""
-    pattern, names = _patterns()
+    names = _names()
     made: list[Header] = []
     taken = -1
     starts: dict[int, int] = {}
     line = 0
     while line >= 0:
         end = _after_markup(text, line)
-        if _may_begin(text[end : end + _LETTERS]):
+        if _pattern_at(text[end : end + _LETTERS]):
             starts[end] = line
         line = text.find("\n", line) + 1 or -1
     lines = frozenset(starts)
     for found in _SENTENCE_START.finditer(text):
         start = found.start()
-        if _may_begin(text[start : start + _LETTERS]):
+        if _pattern_at(text[start : start + _LETTERS]):
             starts.setdefault(start, start)
     for start in sorted(starts):
         if start < taken:
             continue
-        found_header = pattern.match(text, start)
+        pattern = _pattern_at(text[start : start + _LETTERS])
+        found_header = pattern.match(text, start) if pattern else None
         if found_header and _opens(found_header, text, at_line=start in lines):
             begin = _unblank(text, starts[start], start)
             if begin == start > 0 and text[start - 1] in "[(":
@@ -202,7 +217,10 @@ def _stands_alone(text: str, found: re.Match[str]) -> bool:
 @lru_cache(maxsize=10_000)
 def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
     """Sites that a sub-header names; none at all where it holds any other word."""
-    words = book.lexicon.phrase(name)
+    words = book.lexicon.words(name)
+    if words[:1] == ("the",):
+        # "The bladder wall: thickened" is a sentence; titles have no article.
+        return None
     made: list[str] = []
     known = False
     i = 0

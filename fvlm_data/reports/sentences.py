@@ -9,6 +9,7 @@ _ABBREVIATIONS = frozenset({
     "min", "incl", "inc", "e.g", "i.e", "eg", "ie", "cf", "al", "etc", "bzw", "z.b", "d.h", "ser",
     "im", "img", "vol", "sup", "inf", "ant", "post", "lat", "med", "tel", "rev", "jr", "sr", "dept",
 })  # fmt: skip
+_LONGEST_ABBREVIATION = max(map(len, _ABBREVIATIONS))
 _END = re.compile(
     # The first character is one set for all ends, so that `re` skips all others.
     r"[.!?\r\n<](?:"
@@ -55,16 +56,27 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int) -> bool:
         return _line_ends(text, begin, found.start(), found.end(), end)
     if mark[0] != ".":
         return any(character.isalnum() for character in text[begin : found.start()])
-    before = text[max(begin, found.start() - 16) : found.start()]
-    if found.start() - begin <= 6 and _ONLY_NUMBER.match(text[begin : found.start()]):
+    stop = found.start()
+    if stop - begin <= 6 and _ONLY_NUMBER.match(text[begin:stop]):
         return False
-    word = _WORD_BEFORE.search(before)
+    word = _word_before(text[max(begin, stop - 16) : stop])
+    if word is not None and len(word) > _LONGEST_ABBREVIATION:
+        return True
     after = text[found.end() : min(end, found.end() + 24)].lstrip()
-    if word and word[1].lower() in _ABBREVIATIONS:
-        return not after or (word[1].lower() in ("no", "etc", "im", "post") and after[0].isupper())
-    if word and len(word[1]) == 1 and word[1].isupper() and after[:1].isupper():
-        return False
-    return not (after[:1].islower() and word is None)
+    if word is None:
+        return not after[:1].islower()
+    if word.lower() in _ABBREVIATIONS:
+        return not after or (word.lower() in ("no", "etc", "im", "post") and after[0].isupper())
+    return not (len(word) == 1 and word.isupper() and after[:1].isupper())
+
+
+def _word_before(text: str) -> str | None:
+    """Word, or letters with dots between (e.g), at the end of a short text."""
+    word = text[text.rfind(" ") + 1 :]
+    if word.isalpha() and word.isascii():
+        return word
+    found = _WORD_BEFORE.search(text)
+    return found[1] if found else None
 
 
 def _line_ends(text: str, begin: int, stop: int, resume: int, end: int) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.anatomy import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from fvlm_data.reports.anatomy import AnatomyMention
+    from fvlm_data.reports.anatomy import AnatomyMention, Attachment
     from fvlm_data.reports.phrasebook import Phrasebook
     from fvlm_data.reports.records import Laterality
 
@@ -18,7 +19,11 @@ _WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
 """Anatomies that give way to a later candidate which knows the observation."""
 
 
-@dataclass(frozen=True, slots=True)
+_NEAREST = 4
+"""Candidates that may tell the side of a finding that is named outright."""
+
+
+@dataclass(slots=True)
 class HeadSpan:
     """A head before its status is known, in tokens."""
 
@@ -31,7 +36,7 @@ class HeadSpan:
 
 
 def meant(
-    span: HeadSpan, words: str, steps: Sequence[tuple[AnatomyMention, ...]], book: Phrasebook
+    span: HeadSpan, words: str, attachment: Attachment, book: Phrasebook
 ) -> tuple[tuple[AnatomyMention, ...], tuple[tuple[str, str], ...]]:
     """Mentions that a head is about, and findings (id, anatomy) that it is there.
 
@@ -39,13 +44,13 @@ def meant(
     spleen) is the latter where it can be.
     """
     if span.observation:
-        about = _about(steps, words, book)
+        about = _about(attachment.of(span.start, span.end), words, book)
         terms = observed(words, [site for m in about for site in m.sites], book)
         if terms or span.kind == "observation":
             return about, terms
     if span.kind != "finding":
-        return _about(steps, None, book), ()
-    about = _about_finding(span, steps, book)
+        return next(attachment.of(span.start, span.end), ()), ()
+    about = _about_finding(span, attachment, book)
     return about, tuple(
         (term, anatomy) for term in span.terms for anatomy in _lies_in(term, about, book)
     )
@@ -64,8 +69,10 @@ def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tu
 
 def side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality | None:
     """Side of those mentions that are at the given sites."""
+    if not about:
+        return None
     anatomies = {site.split(".")[0] for site in sites}
-    return joined([mention.side for mention in about if anatomies & set(mention.anatomies)])
+    return joined([m.side for m in about if not anatomies.isdisjoint(m.anatomies)])
 
 
 def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[str, str], ...]:
@@ -83,31 +90,29 @@ def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[
 
 
 def _about(
-    steps: Sequence[tuple[AnatomyMention, ...]], words: str | None, book: Phrasebook
+    steps: Iterable[tuple[AnatomyMention, ...]], words: str, book: Phrasebook
 ) -> tuple[AnatomyMention, ...]:
     """The first candidates, unless they are weak and later ones know the observation."""
-    if not steps:
-        return ()
-    if words is not None:
-        for step in steps:
-            if observed(words, [site for m in step for site in m.sites], book):
-                return step
-            if not all(a in _WEAK for m in step for a in m.anatomies):
-                break
-    return steps[0]
+    first: tuple[AnatomyMention, ...] = ()
+    for step in steps:
+        if observed(words, [site for m in step for site in m.sites], book):
+            return step
+        first = first or step
+        if not all(_WEAK.issuperset(m.anatomies) for m in step):
+            break
+    return first
 
 
 def _about_finding(
-    span: HeadSpan, steps: Sequence[tuple[AnatomyMention, ...]], book: Phrasebook
+    span: HeadSpan, attachment: Attachment, book: Phrasebook
 ) -> tuple[AnatomyMention, ...]:
     """Mentions of the finding's own anatomy that it is attached to; they tell its side."""
-    own = {site.split(".")[0] for t in span.terms for site in (book.terms[t].sites or ())}
-    own |= {book.terms[term].anatomy for term in span.terms}
-    anywhere = any(book.terms[t].at_site and not book.terms[t].sites for t in span.terms)
-    if anywhere and steps:
-        return steps[0]
-    for step in steps[:4]:
-        kept = tuple(m for m in step if own & set(m.anatomies))
+    steps = attachment.of(span.start, span.end)
+    if any(book.terms[t].at_site and not book.terms[t].sites for t in span.terms):
+        return next(steps, ())
+    own = [book.own[term] for term in span.terms]
+    for step in islice(steps, _NEAREST):
+        kept = tuple(m for m in step if any(not one.isdisjoint(m.anatomies) for one in own))
         if kept:
             return kept
     return ()

@@ -27,7 +27,8 @@ class ReportSourceConfig(BaseModel):
         default_factory=dict,
         description="our name -> column of a table, where the columns are not found by name: "
         "study_uid, accession, issuer, volume_name, patient_id, report, findings, impression, "
-        "technique, clinical_information, comparison, patient_name, birth_date, issued, addendum",
+        "technique, clinical_information, comparison, patient_name, birth_date, issued, addendum, "
+        "document (id that all versions of a report share), status",
     )
     mapping: Path | None = Field(
         default=None,

@@ -14,6 +14,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity import file_token, keyed_id, link_key
 from fvlm_data.linking import read_joins
+from fvlm_data.reports.corrections import replaced_reports
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import Reading
 from fvlm_data.reports.originals import remember, remembered
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[str], Reading]
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 BATCH_SIZE = 500
 COMMIT_ROWS = 5000
 """Rows of a report file that are looked at and committed at once: the bound on memory."""
@@ -95,6 +96,7 @@ def reports_stage(config: ParseConfig) -> Stage:
             "inputs", ["item", "fingerprint"], [("kind", "=", "report")]
         ).to_pylist()
         known = _known_identities(context)
+        replaced = replaced_reports(context)
         return [
             Item(
                 row["item"],
@@ -104,6 +106,7 @@ def reports_stage(config: ParseConfig) -> Stage:
                     vocabulary_sha256(),
                     row["fingerprint"],
                     _identities_key(context, known.get(row["item"], ())),
+                    replaced.get(row["item"]),
                 ),
             )
             for row in rows
@@ -114,11 +117,14 @@ def reports_stage(config: ParseConfig) -> Stage:
         ids = [item.id for item in items]
         originals = remembered(context.vault, ids)
         known = _known_identities(context, ids)
+        replaced = replaced_reports(context, ids)
         rows = context.store.read_items("inputs", "item", ids, ["item", "source"])
         files = {row["item"]: row["source"] for row in rows}
 
         def outcome(read: Read, item: Item) -> Outcome:
             original, source = originals.get(item.id), files.get(item.id, "")
+            if item.id in replaced:
+                return _superseded(item.id, replaced[item.id], source)
             identities = known.get(item.id, set())
             return guarded(item, partial(_parse, read, item.id, original, identities, source))
 
@@ -177,6 +183,14 @@ def _parse(
         return Outcome(report_id, rejects=(missing,), retry=True)
     rows = _rows(report_id, text, reading.parsed, source)
     return Outcome(report_id, rows, files=reading.files)
+
+
+def _superseded(report_id: str, successor: str, source: str) -> Outcome:
+    detail = (
+        f"report {report_id}: report {successor} is a later version of it and is used in its "
+        "place; nothing to do"
+    )
+    return reject(report_id, "superseded", "corrected_report", detail, (source,))
 
 
 def original_span(context: Context, report_id: str, start: int, end: int) -> str:

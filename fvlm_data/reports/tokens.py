@@ -1,4 +1,4 @@
-"""Tokens: words of a sentence in the vocabulary's own spelling, with their place in the text.
+"""Tokens: words of a sentence in the vocabulary's own spelling, and their place in the text.
 
 Only words that the vocabulary uses reach spaCy; every other word is the same placeholder. So
 nothing of a report can remain in spaCy's string store, whose size stays what the vocabulary
@@ -8,7 +8,6 @@ makes it, however many reports are read.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,13 @@ OTHER_WORD = "_"
 OTHER_MARK = "."
 NUMBER = "0"
 
-_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s]|_", re.UNICODE)
-_HYPHENS = frozenset("-\u2010\u2011")
+_TOKEN = re.compile(
+    r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s\u2010\u2011-]|_"
+    # A hyphen within a word is passed over: a letter or digit stands on either side.
+    r"|[\u2010\u2011-](?:(?<![^\W_].)|(?![^\W_]))",
+    re.UNICODE,
+)
+_SPAN = re.Match.span
 _BRITISH = (("oe", "e"), ("ae", "e"), ("isation", "ization"), ("ised", "ized"), ("yse", "yze"))
 _LONGEST_WORD = 40
 _SHORTEST_MISSPELT = 7
@@ -34,32 +38,18 @@ _REAL_WORDS = frozenset({
 """Words of other meaning one letter away from a word of the vocabulary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Canonical words and their offsets; a hyphen within a word (ground-glass) is no token."""
-
-    words: tuple[str, ...]
-    starts: tuple[int, ...]
-    ends: tuple[int, ...]
-
-    def __len__(self) -> int:
-        """Number of tokens."""
-        return len(self.words)
+Spans = list[tuple[int, int]]
+"""Start and end of each token of a text, in characters."""
 
 
-def split(text: str) -> list[tuple[str, int, int]]:
-    """Raw tokens of a text: word as it stands, start, end."""
-    return [
-        (word, start, end)
-        for found in _TOKEN.finditer(text)
-        for word, (start, end) in ((found[0], found.span()),)
-        if word not in _HYPHENS or not _joins(text, start, end)
-    ]
+def split(text: str) -> list[str]:
+    """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
+    return _TOKEN.findall(text)
 
 
-def _joins(text: str, start: int, end: int) -> bool:
-    """Whether a hyphen at [start, end) stands within a word."""
-    return start > 0 and text[start - 1].isalnum() and text[end : end + 1].isalnum()
+def token_spans(text: str) -> Spans:
+    """Where the words of `split` stand."""
+    return list(map(_SPAN, _TOKEN.finditer(text)))
 
 
 def _plain(word: str) -> str:
@@ -74,23 +64,15 @@ class Lexicon:
 
         Misspelt words of the `medical` phrases, a part of them, are mended.
         """
-        raw = {_plain(word) for phrase in phrases for word, _, _ in split(phrase)}
+        raw = {_plain(word) for phrase in phrases for word in split(phrase)}
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
-        known = {_plain(word) for phrase in medical for word, _, _ in split(phrase)}
+        known = {_plain(word) for phrase in medical for word in split(phrase)}
         self._near = _deletions(known)
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
 
-    def tokens(self, text: str) -> Tokens:
-        """Canonical words of a text with their offsets."""
-        pieces = split(text)
-        if not pieces:
-            return Tokens((), (), ())
-        words, starts, ends = zip(*pieces, strict=True)
-        return Tokens(tuple(map(self.canonical, words)), starts, ends)
-
-    def phrase(self, phrase: str) -> tuple[str, ...]:
-        """Canonical words of a phrase of the vocabulary."""
-        return tuple(self.canonical(word) for word, _, _ in split(phrase))
+    def words(self, text: str) -> tuple[str, ...]:
+        """Canonical words of a text."""
+        return tuple(map(self.canonical, split(text)))
 
     def _canonical(self, word: str) -> str:
         word = _plain(word)

@@ -30,7 +30,7 @@ def slow() -> MedspacyEngine:
 
 
 def matched(engine: Any, text: str) -> tuple[list[Any], list[Any]]:
-    doc = engine.doc(BOOK.lexicon.tokens(text).words)
+    doc = engine.doc(BOOK.lexicon.words(text))
     targets: list[Match] = engine.targets(doc)
     cues: list[CueMatch] = engine.cues(doc)
     return (
@@ -57,8 +57,8 @@ def test_tree_finds_what_medspacy_finds_in_reports(fast: Engine, slow: MedspacyE
 def test_tree_finds_every_phrase(fast: Engine):
     asked = 0
     for words, meanings in BOOK.targets.items():
-        tokens = BOOK.lexicon.tokens(" ".join(words))
-        if tokens.words == words:
+        tokens = BOOK.lexicon.words(" ".join(words))
+        if tokens == words:
             asked += 1
             whole = [
                 m for m in fast.targets(fast.doc(words)) if (m.start, m.end) == (0, len(words))

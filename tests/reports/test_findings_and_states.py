@@ -173,3 +173,61 @@ def test_assertion_of_any_words(parser: ReportParser, sentence: str, target: str
 def test_assertion_needs_the_target(parser: ReportParser):
     with pytest.raises(ValueError, match="does not stand in the sentence"):
         parser.assertion("No effusion.", "nodule")
+
+
+def test_ascites_makes_the_peritoneum_abnormal_and_no_organ(parser: ReportParser):
+    parsed = parser.parse(
+        "The liver is normal. There is a small amount of perihepatic ascites. No free air."
+    )
+    states = {name: one.state for name, one in parsed.anatomy_states().items()}
+    assert states["peritoneum"] == "abnormal"
+    assert states["liver"] == "normal_stated"
+    assert {(m.finding, m.status) for m in parsed.findings} == {
+        ("ascites", "present"),
+        ("pneumoperitoneum", "absent"),
+    }
+
+
+def test_free_fluid_is_where_it_is_said_to_be(parser: ReportParser):
+    said = {
+        text: {(m.finding, m.status) for m in parser.parse(text).findings}
+        for text in (
+            "No free fluid.",
+            "Free fluid around the spleen.",
+            "Free fluid in the left pleural space.",
+            "Omental metastases.",
+        )
+    }
+    assert list(said.values()) == [
+        {("ascites", "absent")},
+        {("ascites", "present")},
+        {("pleural_effusion", "present")},
+        {("peritoneal_carcinomatosis", "present")},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("The previously described nodule of the left lung is unchanged.", "lung_nodule:present"),
+        ("The previously seen nodule of the left lung is gone.", "lung_nodule:absent"),
+        ("Lymph nodes of non-pathological size in both axillae.", ""),
+        ("Recanalized umbilical vein.", ""),
+        (
+            "No lytic or blastic bone lesion.",
+            "bone_lytic_lesion:absent bone_sclerotic_lesion:absent",
+        ),
+        ("Nodular goitre.", "thyroid_nodule:present"),
+        ("Gas in the bile ducts.", "pneumobilia:present"),
+        ("Ventral hernia containing fat.", "other_abnormality:present"),
+        ("Mucus plugging of the bronchi.", "other_abnormality:present"),
+        ("No urinary stones.", "kidney_stone:absent"),
+        ("The effusion has been drained completely.", "pleural_effusion:absent"),
+        ("Pneumonia less likely than atelectasis.", "atelectasis:uncertain pneumonia:uncertain"),
+        ("The patient did not develop a pneumothorax.", "pneumothorax:absent"),
+        ("Hydronephrosis has not developed.", "hydronephrosis:absent"),
+    ],
+)
+def test_what_is_said(parser: ReportParser, sentence: str, expected: str):
+    found = {f"{m.finding}:{m.status}" for m in parser.parse(sentence).findings}
+    assert " ".join(sorted(found)) == expected

@@ -35,7 +35,7 @@ def test_sentences_are_many_and_some_kept_aside():
         for half, (files, *_) in quality().HALVES.items()
     }
     assert sum(sizes.values()) >= 400
-    assert sizes["kept aside"] >= 140
+    assert sizes["kept aside"] * 3 >= sum(sizes.values())
     tuned, aside = (
         {text for text, *_ in quality().sentences(files)} for files, *_ in quality().HALVES.values()
     )
@@ -65,5 +65,5 @@ def test_goals_are_reached(parser: ReportParser, half: str, loss: float):
     assert made["anatomy"].exact / made["anatomy"].cases >= 0.94 - loss
     assert made["several"].exact / made["several"].cases >= 0.90 - loss
     assert made["headers"].total()[1] >= 0.98 - loss
-    assert made["sub-headers"].total()[1] >= 0.97 - 3 * loss
+    assert made["sub-headers"].total()[1] >= 0.97 - loss
     assert made["hard phrases"].total()[2] >= 0.95 - loss

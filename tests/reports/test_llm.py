@@ -33,6 +33,10 @@ CYST = {
     "laterality": None,
     "severity": None,
     "size_mm": 12,
+    "count": None,
+    "location": None,
+    "change": None,
+    "change_quote": None,
 }
 ENTRIES = [
     {"sentence": 0, "anatomies": ["liver"], "normal": [], "findings": [CYST]},
@@ -111,6 +115,15 @@ def changed(**values: Any) -> list[dict[str, Any]]:
         (changed(quote=""), "quote not in the sentence", 0),
         (changed(quote=7), "quote not in the sentence", 0),
         (changed(size_mm=25), "size not in the sentence", 1),
+        (changed(count="2"), "count not in the sentence", 1),
+        (changed(count="multiple"), "count not in the sentence", 1),
+        (changed(count="1"), "count not in the sentence", 1),
+        (changed(count="12"), "count not in the sentence", 1),
+        (changed(count=12), "count not in the sentence", 1),
+        (changed(location="segment 4"), "location not in the sentence", 1),
+        (changed(location=["liver"]), "location not in the sentence", 1),
+        (changed(change="new"), "change not in the sentence", 1),
+        (changed(change="new", change_quote="newly seen"), "change not in the sentence", 1),
         (changed(finding="gout"), "unknown finding or anatomy", 0),
         (changed(finding="other_abnormality", anatomy="soul"), "unknown finding or anatomy", 0),
         (changed(status="likely"), "not of the schema", 0),
@@ -128,6 +141,44 @@ def test_what_is_not_in_the_report_is_refused_and_counted(
     assert reading.refused[reason] == 1
     assert len(reading.parsed.findings) == kept
     assert all(mention.size_mm in (None, 12.0) for mention in reading.parsed.findings)
+    assert all(m.count is m.location is m.change is None for m in reading.parsed.findings)
+
+
+def test_count_location_and_change_are_kept_where_the_report_says_them(
+    bench: Callable[..., Bench],
+):
+    text = "FINDINGS: Two cysts in liver  segments 4 and 5, slightly larger than before. 3 stones."
+    cysts = {
+        **CYST,
+        "quote": "cysts",
+        "size_mm": None,
+        "count": "2",
+        "location": "liver segments 4 AND 5",
+        "change": "increased",
+        "change_quote": "slightly larger than before",
+    }
+    stones = {**CYST, "quote": "stones", "finding": "gallstone", "size_mm": None, "count": "3"}
+    entries = [
+        {"sentence": 0, "anatomies": [], "normal": [], "findings": [cysts]},
+        {"sentence": 1, "anatomies": [], "normal": [], "findings": [stones]},
+    ]
+    made = bench(lambda number, body: completion(entries))
+    first, second = made.reader.read(text).parsed.findings
+    assert (first.count, first.change) == ("2", "increased")
+    assert first.location == "liver  segments 4 and 5"
+    assert (second.count, second.location, second.change) == ("3", None, None)
+
+
+def test_location_comes_back_from_the_kept_answer(bench: Callable[..., Bench], store: Store):
+    made = bench(lambda number, body: completion(changed(location="in the liver")))
+    reading = made.reader.read(TEXT)
+    ((path, content),) = reading.files.items()
+    assert b"in the liver" not in content
+    store.write_bytes(path, content)
+    again = made.reader.read(TEXT).parsed
+    assert [mention.location for mention in again.findings] == ["in the liver"]
+    assert again == reading.parsed
+    assert len(made.server.requests) == 1
 
 
 @pytest.mark.parametrize("content", ["I am sorry.", "[]", '{"entries": 3}', '{"other": []}'])

@@ -93,8 +93,8 @@ def test_sub_headers_tell_the_anatomy_of_what_follows(parser: ReportParser):
         "UPPER ABDOMEN: Unremarkable.\nSpleen: Normal. The aorta is ectatic."
     )
     assert said(parser.parse(text)) == [
-        ("Clear.", ("lung",)),
-        ("No nodule.", ("lung",)),
+        ("Clear.", ("airway", "lung")),
+        ("No nodule.", ("airway", "lung")),
         ("Enlarged.", ("liver",)),
         ("Unremarkable.", ()),
         ("Normal.", ("spleen",)),

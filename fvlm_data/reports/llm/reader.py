@@ -65,7 +65,7 @@ class LlmReader:
         if self._store.exists(path):
             answer = _unpacked(json.loads(self._store.read_bytes(path)))
             return Reading(applied(answer, base), answer.refused)
-        answer = self._asked(base) if base.sentences else Verified({}, (), (), Counter())
+        answer = self._asked(base) if base.sentences else Verified({}, (), (), (), Counter())
         return Reading(applied(answer, base), answer.refused, {path: _packed(answer)})
 
     def _path(self, text: str) -> str:
@@ -86,6 +86,7 @@ def _packed(answer: Verified) -> bytes:
     kept: dict[str, Any] = {
         "anatomies": {str(number): named for number, named in answer.anatomies.items()},
         "findings": [dataclasses.asdict(mention) for mention in answer.findings],
+        "locations": answer.locations,
         "normal": [dataclasses.asdict(verdict) for verdict in answer.normal],
         "refused": dict(answer.refused),
     }
@@ -96,6 +97,7 @@ def _unpacked(kept: dict[str, Any]) -> Verified:
     return Verified(
         {int(number): tuple(named) for number, named in kept["anatomies"].items()},
         tuple(FindingMention(**mention) for mention in kept["findings"]),
+        tuple(None if place is None else (place[0], place[1]) for place in kept["locations"]),
         tuple(Verdict(**verdict) for verdict in kept["normal"]),
         Counter(kept["refused"]),
     )

@@ -12,7 +12,7 @@ from fvlm_data.reports.sources.fhir import read_fhir
 from fvlm_data.reports.sources.hl7_v2 import read_hl7
 from fvlm_data.reports.sources.mapping import LinkMapping, read_mapping
 from fvlm_data.reports.sources.options import ReadOptions
-from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, faulty
+from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, Version, faulty
 from fvlm_data.reports.sources.tables import read_csv, read_jsonl, read_parquet
 from fvlm_data.reports.sources.text_file import read_text
 
@@ -25,6 +25,7 @@ __all__ = [
     "ReadOptions",
     "ReportRow",
     "ReportSourceError",
+    "Version",
     "read_mapping",
     "read_reports",
 ]

@@ -79,11 +79,23 @@ def _report(dataset: Any, name: str) -> RowDraft:
     if str(dataset.get("PreliminaryFlag", "")).upper() == "PRELIMINARY":
         detail = "the report is preliminary (0040,A496), expected a final one; nothing to do"
         draft.fault = ("out_of_scope", "preliminary_report", detail)
+    draft.document = str(dataset.get("SOPInstanceUID", ""))
+    draft.replaces = _predecessors(dataset)
     texts: dict[str, list[str]] = {}
     _walk(dataset, "report", texts, draft.identities)
     draft.addendum = set(texts) == {"addendum"}
     draft.columns = _columns(texts)
     return draft
+
+
+def _predecessors(dataset: Any) -> tuple[str, ...]:
+    """Documents whose content is included, with or without changes (PS3.3 C.17.2)."""
+    return tuple(
+        str(instance.get("ReferencedSOPInstanceUID", ""))
+        for study in dataset.get("PredecessorDocumentsSequence") or ()
+        for series in study.get("ReferencedSeriesSequence") or ()
+        for instance in series.get("ReferencedSOPSequence") or ()
+    )
 
 
 def _issuer(item: Any) -> str | None:

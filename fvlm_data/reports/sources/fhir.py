@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.sources.options import ReadOptions
     from fvlm_data.reports.sources.rows import ReportRow
 
-_NOT_FINAL = {
-    "registered": "preliminary", "partial": "preliminary", "preliminary": "preliminary",
-    "modified": "preliminary", "cancelled": "cancelled", "entered-in-error": "cancelled",
-}  # fmt: skip
 _BLOCKS = frozenset({"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre"})
 
 
@@ -88,13 +84,21 @@ def _report(report: Mapping[str, Any], known: Mapping[str, Any]) -> RowDraft:
     people = [report.get("subject"), *_list(report.get("performer"))]
     for reference in (*people, *_list(report.get("resultsInterpreter"))):
         _tell(draft, reference, known)
-    status = str(report.get("status") or "")
-    if status in _NOT_FINAL:
-        detail = f"the report's status is {status}, expected final; nothing to do"
-        draft.fault = ("out_of_scope", f"{_NOT_FINAL[status]}_report", detail)
+    draft.state(str(report.get("status") or ""))
+    draft.document = draft.name
+    draft.procedure = _code(report.get("code"))
     draft.columns, fault = _texts(report, known)
     draft.fault = draft.fault or fault
     return draft
+
+
+def _code(concept: Any) -> str:
+    """The first code of a concept, else its text."""
+    if not isinstance(concept, dict):
+        return ""
+    codings = [one for one in _list(concept.get("coding")) if isinstance(one, dict)]
+    codes = [str(coding.get("code") or "") for coding in codings]
+    return next(filter(None, codes), str(concept.get("text") or ""))
 
 
 def _identifiers(reference: Any, known: Mapping[str, Any]) -> list[Any]:

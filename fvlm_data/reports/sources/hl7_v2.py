@@ -24,8 +24,6 @@ _CHARSETS = {
 _TEXT_TYPES = frozenset({"TX", "FT", "ST", "CE", "CWE", "ED", ""})
 _SECTIONS = {"GDT": "findings", "IMP": "impression", "ADT": "addendum"}
 """Suffixes of OBX-3 (HL7 2.5.1, 7.2.4)."""
-_NOT_FINAL = {"P": "preliminary", "R": "preliminary", "X": "cancelled", "O": "preliminary",
-              "I": "preliminary", "S": "preliminary"}  # fmt: skip
 _PATIENT_FIELDS = (2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 18, 19)
 _ORDER_FIELDS = (2, 3, 7, 8, 10, 16, 18, 20, 22, 28, 32, 33, 34, 35)
 
@@ -120,10 +118,13 @@ def _report(message: Any, shared: Sequence[Any], order: Sequence[Any], *, single
             draft.identities += _values(message, segment, (7, 8, 9, 17, 19))
     draft.identities += _values(message, request, _ORDER_FIELDS)
     draft.issued = _part(message, request, 22, 0) or _part(message, request, 7, 0)
-    status = _part(message, request, 25, 0).upper()
-    if status in _NOT_FINAL:
-        detail = f"the report is {_NOT_FINAL[status]} (OBR-25), expected a final one; nothing to do"
-        draft.fault = ("out_of_scope", f"{_NOT_FINAL[status]}_report", detail)
+    draft.procedure = _part(message, request, 4, 0)
+    filler = _part(message, request, 3, 0)
+    draft.document = f"{filler} {draft.procedure}" if filler else ""
+    draft.state(_part(message, request, 25, 0))
+    # OBX-11 C: "record coming over is a correction and thus replaces a final result" (0085).
+    if any(_name(one) == "OBX" and _field(one, 11).upper() == "C" for one in order):
+        draft.corrected = True
     _add_text(message, order, draft)
     return draft
 

@@ -10,8 +10,10 @@ from fvlm_data.reports.sources.rows import (
     Link,
     ReportRow,
     ReportSourceError,
+    Version,
     cell,
     distinct,
+    read_status,
     sorted_links,
 )
 
@@ -53,6 +55,8 @@ OTHER_NAMES = {
     "issuer": ("issuer", "accession_issuer", "issuerofaccessionnumber", "issuer_of_accession"),
     "issued": ("issued", "report_date", "report_datetime", "report_time", "signed_at", "issued_at"),
     "addendum": ("addendum", "is_addendum"),
+    "document": ("report_id", "reportid", "document_id"),
+    "status": ("report_status", "result_status"),
     "name": ("report_id", "report_name", "report_file", "reportid"),
 }
 FLAG = "--column"
@@ -73,6 +77,7 @@ class Layout:
         links = row_links(self.links, cells, other.get("issuer") or None)
         told = [cell(cells.get(column)) for column in self.identities.values()]
         told += [value for kind, value, _ in links if kind != "volume_name"]
+        fault, corrected = read_status(other.get("status", ""))
         return ReportRow(
             row=number,
             links=links,
@@ -80,7 +85,9 @@ class Layout:
             identities=distinct(told),
             issued=other.get("issued", ""),
             addendum=other.get("addendum", "").lower() in ("1", "true", "yes", "y"),
+            version=Version(document=other.get("document", ""), corrected=corrected),
             name=other.get("name", ""),
+            fault=fault,
         )
 
 

@@ -17,8 +17,36 @@ Link = tuple[str, str, str | None]
 """(kind, value, issuer)"""
 
 
+_STATUSES = {
+    "registered": "preliminary", "partial": "preliminary", "preliminary": "preliminary",
+    "modified": "preliminary", "draft": "preliminary", "p": "preliminary", "r": "preliminary",
+    "o": "preliminary", "i": "preliminary", "s": "preliminary",
+    "cancelled": "cancelled", "canceled": "cancelled", "entered-in-error": "cancelled",
+    "x": "cancelled",
+    "amended": "corrected", "corrected": "corrected", "correction": "corrected",
+    "revised": "corrected", "c": "corrected",
+}  # fmt: skip
+"""Codes of FHIR's diagnostic-report-status and of HL7 table 0123, and words of tables; what is
+not here is final."""
+
+
 class ReportSourceError(InputError):
     """A report file cannot be read, or has not the columns that it should have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a file tells of a report as one version of a document.
+
+    `document` is an id that all versions share, `replaces` are ids of documents that this one
+    takes the place of, `procedure` is the code of what was examined; blank where not told.
+    `corrected` says that the report corrects an earlier one.
+    """
+
+    document: str = ""
+    replaces: tuple[str, ...] = ()
+    procedure: str = ""
+    corrected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +67,7 @@ class ReportRow:
     identities: tuple[str, ...] = ()
     issued: str = ""
     addendum: bool = False
+    version: Version = field(default_factory=Version)
     name: str = ""
     file: str = ""
     fault: tuple[str, str, str] | None = None
@@ -58,6 +87,10 @@ class RowDraft:
     identities: list[str] = field(default_factory=list)
     issued: str = ""
     addendum: bool = False
+    document: str = ""
+    replaces: tuple[str, ...] = ()
+    procedure: str = ""
+    corrected: bool = False
     name: str = ""
     fault: tuple[str, str, str] | None = None
 
@@ -65,6 +98,10 @@ class RowDraft:
         """Add a link unless its value is blank."""
         if value.strip():
             self.links.append((kind, value.strip(), issuer or None))
+
+    def state(self, status: str) -> None:
+        """Take the report's status: what is not final is set aside, what corrects is noted."""
+        self.fault, self.corrected = read_status(status)
 
     def row(self, number: int) -> ReportRow:
         """The finished row."""
@@ -75,6 +112,7 @@ class RowDraft:
             identities=distinct(self.identities),
             issued=self.issued,
             addendum=self.addendum,
+            version=Version(self.document, self.replaces, self.procedure, self.corrected),
             name=self.name,
             fault=self.fault,
         )
@@ -83,6 +121,15 @@ class RowDraft:
 def faulty(number: int, reason: str, detail: str, *, kind: str = "fault") -> ReportRow:
     """A row that cannot be read, with what to do about it."""
     return ReportRow(number, (), {}, fault=(kind, reason, detail))
+
+
+def read_status(status: str) -> tuple[tuple[str, str, str] | None, bool]:
+    """Fault of a report that its status calls not final, and whether it corrects another."""
+    meant = _STATUSES.get(status.strip().lower())
+    if meant in (None, "corrected"):
+        return None, meant is not None
+    detail = f"the report's status is {meant}, expected final; nothing to do"
+    return ("out_of_scope", f"{meant}_report", detail), False
 
 
 def sorted_links(links: Iterable[Link]) -> tuple[Link, ...]:
