@@ -327,10 +327,12 @@ class Store:
             ) from error
 
     def _overwrite(self, table: str, rows: pa.Table, predicate: str | None) -> None:
+        # an older store describes a column in other words, and keeps its own
+        bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
         self._retry(
             table,
             lambda: write_deltalake(
-                self._table(table), rows, mode="overwrite", predicate=predicate
+                self._table(table), bare, mode="overwrite", predicate=predicate
             ),
         )
 

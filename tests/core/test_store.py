@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,17 @@ class StoreSuite:
             assert store.read(name).schema.equals(table.schema)
             last_first = list(reversed(table.columns))
             assert store.read(name, last_first).column_names == last_first
+
+    def test_a_store_with_other_descriptions_of_columns_is_written(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        table = schemas.TABLES["splits"]
+        told = {name: replace(one, description="new") for name, one in table.columns.items()}
+        monkeypatch.setitem(schemas.TABLES, "splits", replace(table, columns=told))
+        store.replace("splits", ["a"], [split("a")])
+        assert patients(store) == {"a": "train"}
+        store.replace_all("splits", [split("b")])
+        assert patients(store) == {"b": "train"}
 
     def test_no_reading_thread_runs_python(self, store: Store, monkeypatch: pytest.MonkeyPatch):
         """A thread that lets go of a Python file while the interpreter ends aborts the process."""
