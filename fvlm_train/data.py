@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -90,7 +91,10 @@ class Batch:
 
 
 class CachedSource:
-    """A source that keeps decoded samples in memory up to a bound, then reads on."""
+    """A source that keeps decoded samples in memory up to a bound, then reads on.
+
+    It may be used in threads.
+    """
 
     def __init__(self, source: SampleSource, limit_bytes: int) -> None:
         """`limit_bytes` counts image and label arrays of this process."""
@@ -98,6 +102,7 @@ class CachedSource:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
         self._held: dict[int, Any] = {}
+        self._lock = Lock()
 
     @property
     def rows(self) -> Any:
@@ -115,8 +120,10 @@ class CachedSource:
             return self._source.read(index, box)
         if whole is None:
             whole = self._source.read(index)
-            self._held[index] = whole
-            self._held_bytes += whole.image_zyx.nbytes + whole.label_zyx.nbytes
+            with self._lock:
+                if index not in self._held:  # else another thread has read it too
+                    self._held[index] = whole
+                    self._held_bytes += whole.image_zyx.nbytes + whole.label_zyx.nbytes
         if box is None:
             return cast("Sample", whole)
         z0, y0, x0, z1, y1, x1 = box

@@ -43,10 +43,11 @@ class SampleOrder:
         return self._balanced(taken, epoch, position) if self._abnormal else taken
 
     def _epoch(self, epoch: int) -> Array:
-        if self._last is None or self._last[0] != epoch:
+        last = self._last  # another thread may be in another epoch, and replace it meanwhile
+        if last is None or last[0] != epoch:
             rng = np.random.default_rng([self._config.seed, ORDER, epoch])
-            self._last = (epoch, self._permuted(rng))
-        return self._last[1]
+            last = self._last = (epoch, self._permuted(rng))
+        return last[1]
 
     def _permuted(self, rng: np.random.Generator) -> Array:
         if self._shards is None:

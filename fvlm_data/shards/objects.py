@@ -48,8 +48,7 @@ class ObjectCache:
         try:
             descriptor = os.open(place, os.O_RDONLY)
         except FileNotFoundError:
-            self._fetch(filesystem, path, place)
-            descriptor = os.open(place, os.O_RDONLY)
+            descriptor = self._fetched(filesystem, path, place)
             self._shrink(place.name)
         try:
             os.utime(descriptor)
@@ -57,16 +56,22 @@ class ObjectCache:
         finally:
             os.close(descriptor)
 
-    def _fetch(self, filesystem: Any, path: str, place: Path) -> None:
+    def _fetched(self, filesystem: Any, path: str, place: Path) -> int:
+        """A descriptor of the new entry: another process may remove it at once."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=PART, dir=self.folder)
+        descriptor, part = tempfile.mkstemp(prefix=PART, dir=self.folder)
         try:
-            with filesystem.open(path, "rb") as source, os.fdopen(handle, "wb") as target:
+            with (
+                filesystem.open(path, "rb") as source,
+                os.fdopen(descriptor, "wb", closefd=False) as target,
+            ):
                 shutil.copyfileobj(source, target, 1 << 20)
             Path(part).replace(place)
         except BaseException:
+            os.close(descriptor)
             Path(part).unlink(missing_ok=True)
             raise
+        return descriptor
 
     def _shrink(self, keep: str) -> None:
         """Remove the entries used longest ago until the bound holds."""

@@ -92,3 +92,26 @@ def test_a_broken_fetch_leaves_nothing(remote: Any, tmp_path: Path, monkeypatch:
     with pytest.raises(OSError, match="connection lost"):
         Objects(remote, ObjectCache(folder, 100)).tail("b/one", 1)
     assert list(folder.iterdir()) == []
+
+
+def test_an_entry_that_another_process_removes_at_once_is_read(
+    remote: Any, tmp_path: Path, monkeypatch: Any
+):
+    rename = Path.replace
+
+    def renamed_and_removed(part: Path, target: Path) -> None:
+        rename(part, target).unlink()
+
+    monkeypatch.setattr("fvlm_data.shards.objects.Path.replace", renamed_and_removed)
+    objects = Objects(remote, ObjectCache(tmp_path / "cache", 100))
+    assert objects.tail("b/one", 4).tobytes() == CONTENT["b/one"][-4:]
+
+
+def test_a_missing_object_keeps_no_file_open(remote: Any, tmp_path: Path):
+    objects = Objects(remote, ObjectCache(tmp_path / "cache", 100))
+    opened = Path("/dev/fd")
+    before = len(list(opened.iterdir()))
+    for _ in range(5):
+        with pytest.raises(StoreError, match="gone is missing"):
+            objects.tail("gone", 1)
+    assert len(list(opened.iterdir())) == before

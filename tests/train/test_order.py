@@ -52,6 +52,26 @@ def test_shards_at_once_bounds_what_is_read_and_loses_no_sample(tiny: Any) -> No
     assert epoch_of(SampleOrder(rows, tiny(sampling={"shards_at_once": 2})), 2, 6) == epochs[2]
 
 
+def test_threads_in_two_epochs_do_not_mix_their_orders(tiny: Any) -> None:
+    """At the border of epochs, one thread is in the next while another ends the last."""
+    rows = rows_of(48)
+    order, expected = SampleOrder(rows, tiny()), SampleOrder(rows, tiny()).batch(0, 2)
+
+    class Looked(tuple[int, Any]):
+        """What is kept of an epoch; when it is looked at, another thread goes on."""
+
+        def __getitem__(self, place: Any) -> Any:
+            if place == 0:
+                order._last = None
+                order.batch(1, 0)
+            return super().__getitem__(place)
+
+    order.batch(0, 1)
+    assert order._last is not None
+    order._last = Looked(order._last)
+    assert order.batch(0, 2) == expected
+
+
 def test_balanced_batches_hold_abnormal_samples_of_every_anatomy(tiny: Any) -> None:
     rows = rows_of(48)
     config = tiny(sampling={"abnormal_per_anatomy": 2})
