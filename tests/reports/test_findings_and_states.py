@@ -231,3 +231,27 @@ def test_free_fluid_is_where_it_is_said_to_be(parser: ReportParser):
 def test_what_is_said(parser: ReportParser, sentence: str, expected: str):
     found = {f"{m.finding}:{m.status}" for m in parser.parse(sentence).findings}
     assert " ".join(sorted(found)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Partial left nephrectomy.",
+        "Status post partial right nephrectomy.",
+        "Subtotal nephrectomy.",
+        "Nephron-sparing nephrectomy on the left.",
+        "Left heminephrectomy.",
+        "Condition after partial splenectomy.",
+    ],
+)
+def test_an_operation_that_leaves_a_part_makes_no_organ_absent(parser: ReportParser, text: str):
+    parsed = parser.parse(f"FINDINGS: {text}")
+    assert not {f.finding for f in parsed.findings} & {"kidney_absent", "spleen_absent"}
+    organ = "spleen" if "splen" in text else "kidney"
+    assert organ in parsed.sentences[0].anatomies
+
+
+def test_what_is_left_of_an_organ_is_abnormal_where_the_other_is_gone(parser: ReportParser):
+    parsed = parser.parse("FINDINGS: Radical right nephrectomy. Partial left nephrectomy.")
+    said = [(f.finding, f.laterality) for f in parsed.findings if f.status == "present"]
+    assert said == [("kidney_absent", "right"), (OTHER_ABNORMALITY, "left")]
