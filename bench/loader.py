@@ -80,10 +80,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--series", type=Path, required=True, help="folder of a DICOM CT series")
-    parser.add_argument("--mask", type=Path, required=True, help="its label map")
-    parser.add_argument("--classes", default="totalsegmentator_v2")
+    parser = real_ct.parser(__doc__)
     parser.add_argument("--volumes", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--folder", type=Path, default=None, help="where to work; default: temp")

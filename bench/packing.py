@@ -5,10 +5,8 @@ python bench/packing.py --series SERIES_FOLDER --mask MASK.nii.gz
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,11 +32,7 @@ ROUNDS = 9
 
 def main() -> None:
     """Print a line for each stored array, slab and codec."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--series", type=Path, required=True, help="folder of a DICOM CT series")
-    parser.add_argument("--mask", type=Path, required=True, help="its label map")
-    parser.add_argument("--classes", default="totalsegmentator_v2")
-    arguments = parser.parse_args()
+    arguments = real_ct.parser(__doc__).parse_args()
     blosc.use_threads = False
     configs = ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")
     image, label, affine = real_ct.load(

@@ -6,6 +6,7 @@ of the scanner.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from fvlm_data.segment.nifti import read_nifti
 
 Array = np.ndarray[Any, Any]
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Options that name the real series; `description` is the benchmark's docstring."""
+    made = argparse.ArgumentParser(description=(description or "").split("\n")[0])
+    made.add_argument("--series", type=Path, required=True, help="folder of a DICOM CT series")
+    made.add_argument("--mask", type=Path, required=True, help="its label map")
+    made.add_argument("--classes", default="totalsegmentator_v2")
+    return made
 
 
 def load(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) -> tuple[Array, ...]:

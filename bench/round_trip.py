@@ -7,7 +7,6 @@ The shard is read by zarr-python. Error is against trilinear interpolation in do
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -27,11 +26,7 @@ LEAST_ML = 1.0
 
 def main() -> None:
     """Print a table for each stored type."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--series", type=Path, required=True, help="folder of a DICOM CT series")
-    parser.add_argument("--mask", type=Path, required=True, help="its label map")
-    parser.add_argument("--classes", default="totalsegmentator_v2")
-    arguments = parser.parse_args()
+    arguments = real_ct.parser(__doc__).parse_args()
     anatomies = ShardConfig().anatomies
     image, label, affine = real_ct.load(
         arguments.series, arguments.mask, arguments.classes, anatomies
