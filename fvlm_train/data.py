@@ -9,62 +9,26 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fvlm_data.errors import StoreError
+from fvlm_data.shards.sample import cropped
+from fvlm_train.crops import Crop, Item, blank_item, read_crop
 from fvlm_train.order import SampleOrder
-from fvlm_train.texts import encoder_text, mirrored
-from fvlm_train.windows import (
-    Intensity,
-    anatomy_bits,
-    box_around,
-    face_bits,
-    intensity,
-    padded,
-    random_box,
-    token_bits,
-    unpacked,
-)
+from fvlm_train.windows import box_around, random_box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
 
+    from fvlm_data.shards import Sample
     from fvlm_train.config import TrainConfig
-    from fvlm_train.windows import Array, Box, Sample, SampleSource
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the report says of a sample, and which anatomies its window shows whole.
-
-    All tuples align with the trained anatomies; `states` is None where there is no text.
-    `texts` are compared, `encoder_texts` are read by BERT. `damaged` says why a sample that
-    could not be read takes no part.
-    """
-
-    study_id: str
-    intact: tuple[bool, ...]
-    states: tuple[str | None, ...]
-    signatures: tuple[int, ...]
-    findings: tuple[frozenset[str], ...]
-    texts: tuple[str, ...]
-    encoder_texts: tuple[str, ...]
-    damaged: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One crop: stored image, its intensity map, tokens (A, N) of each anatomy, and facts."""
-
-    image_zyx: Array
-    intensity: Intensity
-    tokens_an: Array
-    facts: Facts
+    from fvlm_train.crops import Facts
+    from fvlm_train.windows import Array, Box, SampleSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +65,7 @@ class CachedSource:
         self._source = source
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
-        self._held: dict[int, Any] = {}
+        self._held: dict[int, Sample] = {}
         self._lock = Lock()
 
     @property
@@ -113,25 +77,29 @@ class CachedSource:
         """Number of samples."""
         return len(self._source)
 
-    def read(self, index: int, box: Box | None = None) -> Sample:
-        """As the source's; a crop of a held sample shares its memory."""
-        whole: Any = self._held.get(index)
+    def image_dtype(self, index: int) -> np.dtype[Any]:
+        """As the source's."""
+        return self._source.image_dtype(index)
+
+    def read(
+        self, index: int, box: Box | None = None, out: tuple[Array, Array] | None = None
+    ) -> Sample:
+        """As the source's; without `out`, a crop of a held sample shares its memory."""
+        whole = self._held.get(index)
         if whole is None and self._held_bytes >= self._limit_bytes:
-            return self._source.read(index, box)
+            return self._source.read(index, box, out)
         if whole is None:
             whole = self._source.read(index)
             with self._lock:
                 if index not in self._held:  # else another thread has read it too
                     self._held[index] = whole
                     self._held_bytes += whole.image_zyx.nbytes + whole.label_zyx.nbytes
-        if box is None:
-            return cast("Sample", whole)
-        z0, y0, x0, z1, y1, x1 = box
-        part = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
-        cropped: Sample = replace(
-            whole, image_zyx=whole.image_zyx[part], label_zyx=whole.label_zyx[part]
-        )
-        return cropped
+        sample = whole if box is None else cropped(whole, box)
+        if out is None:
+            return sample
+        np.copyto(out[0], sample.image_zyx)
+        np.copyto(out[1], sample.label_zyx)
+        return replace(sample, image_zyx=out[0], label_zyx=out[1])
 
 
 class TrainingBatches:
@@ -165,32 +133,53 @@ class TrainingBatches:
             StoreError: a sample cannot be read, and `reading.damaged` is stop or none can.
         """
         epoch = step // self.steps_per_epoch
-        read = [self._item(index, epoch) for index in self.indexes(step)]
+        crops = [self._crop(index, epoch) for index in self.indexes(step)]
+        image_bzyx = np.empty((len(crops), *self._config.crop), self._dtype(crops))
+        label_zyx = np.empty(self._config.crop, np.uint8)
+        read = [
+            self._read(crop, image_zyx, label_zyx)
+            for crop, image_zyx in zip(crops, image_bzyx, strict=True)
+        ]
         whole = [item for item in read if isinstance(item, Item)]
         if not whole:
             raise next(item for item in read if isinstance(item, StoreError))
-        return collate(
-            [
-                item if isinstance(item, Item) else blank_item(whole[0], self._config, str(item))
-                for item in read
-            ]
-        )
+        items = []
+        for place, item in enumerate(read):
+            if isinstance(item, StoreError):
+                image_bzyx[place] = whole[0].intensity.air
+                item = blank_item(whole[0], self._config, str(item))
+            items.append(item)
+        return collate(image_bzyx, items)
 
     def indexes(self, step: int) -> list[int]:
         """Samples of this rank at `step`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         return self._order.batch(epoch, position)[self._rank :: self._world]
 
-    def _item(self, index: int, epoch: int) -> Item | StoreError:
+    def _crop(self, index: int, epoch: int) -> Crop:
         rng = np.random.default_rng([self._config.seed, 2, epoch, index])
         box = self._box(index, rng)
+        flips = self._config.flips
+        drawn = rng.random(3) < (flips.z, flips.y, flips.x)
+        return Crop(index, box, tuple(int(axis) for axis in np.flatnonzero(drawn)))
+
+    def _dtype(self, crops: list[Crop]) -> np.dtype[Any]:
+        """A type that holds the images of all crops."""
+        found: list[Any] = []
+        for crop in crops:
+            try:
+                found.append(self._source.image_dtype(crop.index))
+            except StoreError:  # reading tells; this type holds whatever is stored
+                found.append(np.dtype(np.int16))
+        return np.result_type(*found)
+
+    def _read(self, crop: Crop, image_zyx: Array, label_zyx: Array) -> Item | StoreError:
         try:
-            sample = self._source.read(index, box)
+            return read_crop(self._source, crop, self._config, image_zyx, label_zyx)
         except StoreError as error:
             if self._config.reading.damaged == "stop":
                 raise
             return error
-        return training_item(sample, self._config, rng)
 
     def _box(self, index: int, rng: np.random.Generator) -> Box:
         z, y, x = self._shapes[index]
@@ -207,47 +196,6 @@ class TrainingBatches:
         shown = [one for one in zip(*row.values(), strict=True) if one[0] in self._config.anatomies]
         chosen = [one for one in shown if one[1] == "abnormal"] or shown
         return tuple(chosen[int(rng.integers(len(chosen)))][2]) if chosen else None
-
-
-def training_item(sample: Sample, config: TrainConfig, rng: np.random.Generator) -> Item:
-    """The crop of a sample, padded and mirrored, with its anatomies on the token grid."""
-    mapping = intensity(sample.hu_window, config.window_hu)
-    image_zyx = padded(sample.image_zyx, config.crop, mapping.air)
-    label_zyx = padded(sample.label_zyx, config.crop, 0)
-    drawn = rng.random(3) < (config.flips.z, config.flips.y, config.flips.x)
-    axes = tuple(int(axis) for axis in np.flatnonzero(drawn))
-    image_zyx, label_zyx = np.flip(image_zyx, axes), np.flip(label_zyx, axes)
-    bits_zyx = anatomy_bits(label_zyx, [sample.label_values.get(a) for a in config.anatomies])
-    tokens_an = unpacked(token_bits(bits_zyx, config.model.image.patch_zyx), len(config.anatomies))
-    cut = face_bits(bits_zyx)
-    intact = tuple(
-        bool(tokens.any()) and not cut >> bit & 1 for bit, tokens in enumerate(tokens_an)
-    )
-    facts = facts_of(sample, config, intact, sides_exchanged=2 in axes)
-    return Item(image_zyx, mapping, tokens_an, facts)
-
-
-def facts_of(
-    sample: Sample, config: TrainConfig, intact: tuple[bool, ...], *, sides_exchanged: bool
-) -> Facts:
-    """The sample's texts and states in the order of the trained anatomies."""
-    place = {anatomy: number for number, anatomy in enumerate(sample.anatomies)}
-    at = [place.get(anatomy) for anatomy in config.anatomies]
-    texts = ["" if n is None else sample.texts[n] for n in at]
-    if sides_exchanged:
-        texts = [mirrored(text) for text in texts]
-    return Facts(
-        study_id=sample.study_id,
-        intact=intact,
-        states=tuple(None if n is None else sample.states[n] for n in at),
-        signatures=tuple(0 if n is None else sample.signatures[n] for n in at),
-        findings=tuple(frozenset() if n is None else sample.findings[n] for n in at),
-        texts=tuple(texts),
-        encoder_texts=tuple(
-            encoder_text(text, anatomy, config.template)
-            for text, anatomy in zip(texts, config.anatomies, strict=True)
-        ),
-    )
 
 
 def read_ahead(
@@ -278,31 +226,10 @@ def read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def blank_item(like: Item, config: TrainConfig, why: str) -> Item:
-    """Air of the shape of `like`, which shows no anatomy: it takes no part in any loss."""
-    count = len(config.anatomies)
-    facts = Facts(
-        study_id="",
-        intact=(False,) * count,
-        states=(None,) * count,
-        signatures=(0,) * count,
-        findings=(frozenset(),) * count,
-        texts=("",) * count,
-        encoder_texts=tuple(encoder_text("", a, config.template) for a in config.anatomies),
-        damaged=why,
-    )
-    return Item(
-        np.full_like(like.image_zyx, like.intensity.air),
-        like.intensity,
-        np.zeros_like(like.tokens_an),
-        facts,
-    )
-
-
-def collate(items: list[Item]) -> Batch:
-    """Items of equal size as one batch."""
+def collate(image_bzyx: Array, items: list[Item]) -> Batch:
+    """Images and what is known of them as one batch."""
     return Batch(
-        image_bzyx=torch.from_numpy(np.stack([item.image_zyx for item in items])),
+        image_bzyx=torch.from_numpy(image_bzyx),
         scale_b=torch.tensor([item.intensity.scale for item in items], dtype=torch.float32),
         offset_b=torch.tensor([item.intensity.offset for item in items], dtype=torch.float32),
         tokens_ban=torch.from_numpy(np.stack([item.tokens_an for item in items])),

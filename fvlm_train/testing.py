@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from fvlm_data.shards import Sample
+from fvlm_data.shards.sample import cropped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_train.windows import Box
+    from fvlm_train.windows import Array, Box
 
 SHAPE_ZYX = (24, 48, 48)
 
@@ -75,13 +76,21 @@ class MemorySource:
         """A whole sample."""
         return self.samples[index]
 
-    def read(self, index: int, box: Box | None = None) -> Sample:
-        """A sample or its crop."""
+    def image_dtype(self, index: int) -> np.dtype[Any]:
+        """Type of a sample's image."""
+        return np.dtype(self.samples[index].image_zyx.dtype)
+
+    def read(
+        self, index: int, box: Box | None = None, out: tuple[Array, Array] | None = None
+    ) -> Sample:
+        """A sample or its crop; `out` takes its image and label."""
         sample = self.samples[index]
-        if box is None:
-            return sample
-        part = tuple(slice(box[axis], box[axis + 3]) for axis in range(3))
-        return replace(sample, image_zyx=sample.image_zyx[part], label_zyx=sample.label_zyx[part])
+        if box is not None:
+            sample = cropped(sample, box)
+        if out is not None:
+            out[0][:], out[1][:] = sample.image_zyx, sample.label_zyx
+            sample = replace(sample, image_zyx=out[0], label_zyx=out[1])
+        return sample
 
 
 def toy_source(patients: int, seed: int, *, prevalence: float = 0.25) -> MemorySource:

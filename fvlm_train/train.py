@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_train.config import OptimiserConfig, TrainConfig
-    from fvlm_train.data import Batch, Facts
+    from fvlm_train.crops import Facts
+    from fvlm_train.data import Batch
     from fvlm_train.loss import Term
     from fvlm_train.windows import SampleSource
 

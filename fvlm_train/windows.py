@@ -12,42 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from fvlm_data.shards import Sample
 
 Array = np.ndarray[Any, Any]
 SizeZYX = tuple[int, int, int]
 Box = tuple[int, int, int, int, int, int]
-
-
-class Sample(Protocol):
-    """What training reads of a `fvlm_data.shards.Sample`; tuples align with `anatomies`."""
-
-    @property
-    def sample_id(self) -> str: ...  # noqa: D102
-    @property
-    def patient_id(self) -> str: ...  # noqa: D102
-    @property
-    def study_id(self) -> str: ...  # noqa: D102
-    @property
-    def image_zyx(self) -> Array: ...  # noqa: D102
-    @property
-    def label_zyx(self) -> Array: ...  # noqa: D102
-    @property
-    def label_values(self) -> Mapping[str, int]: ...  # noqa: D102
-    @property
-    def hu_window(self) -> tuple[int, int] | None: ...  # noqa: D102
-    @property
-    def anatomies(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def states(self) -> Sequence[str]: ...  # noqa: D102
-    @property
-    def signatures(self) -> Sequence[int]: ...  # noqa: D102
-    @property
-    def findings(self) -> Sequence[frozenset[str]]: ...  # noqa: D102
-    @property
-    def labels(self) -> Sequence[frozenset[str]]: ...  # noqa: D102
-    @property
-    def texts(self) -> Sequence[str]: ...  # noqa: D102
 
 
 class SampleSource(Protocol):
@@ -60,8 +29,16 @@ class SampleSource(Protocol):
     def __len__(self) -> int:
         """Number of samples."""
 
-    def read(self, index: int, box: Box | None = None) -> Sample:
-        """A sample or its crop, box = (z0, y0, x0, z1, y1, x1), end exclusive."""
+    def image_dtype(self, index: int) -> np.dtype[Any]:
+        """Stored type of a sample's image."""
+
+    def read(
+        self, index: int, box: Box | None = None, out: tuple[Array, Array] | None = None
+    ) -> Sample:
+        """A sample or its crop, box = (z0, y0, x0, z1, y1, x1), end exclusive.
+
+        `out` = (image, label) take the voxels, whatever their strides.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,42 +126,41 @@ def centred_box(mask_zyx: Array, window_zyx: SizeZYX) -> Box:
     return starts[0], starts[1], starts[2], ends[0], ends[1], ends[2]
 
 
-def anatomy_bits(label_zyx: Array, values: Sequence[int | None]) -> Array:
-    """Labels as bit sets: bit a is set where the label is `values[a]` (None: nowhere)."""
-    width = next(w for w in (8, 16, 32, 64) if len(values) <= w)
-    table = np.zeros(256, dtype=f"u{width // 8}")
-    for bit, value in enumerate(values):
-        if value is not None:
-            table[value] |= table.dtype.type(1 << bit)
-    bits_zyx: Array = table[label_zyx]
-    return bits_zyx
-
-
-def token_bits(bits_zyx: Array, patch_zyx: SizeZYX) -> Array:
-    """Bit sets of the patch grid, (N,), x fastest: one voxel of an anatomy suffices.
-
-    Equal to max-pooling each anatomy's mask by the patch, all anatomies in one pass.
-    """
-    (z, y, x), (pz, py, px) = bits_zyx.shape, patch_zyx
-    cells = bits_zyx.reshape(z // pz, pz, y // py, py, x // px, px)
+def pooled(mask_zyx: Array, patch_zyx: SizeZYX) -> Array:
+    """Patches (z, y, x; bool) that hold a true voxel: one suffices, as in max-pooling."""
+    (z, y, x), (pz, py, px) = mask_zyx.shape, patch_zyx
+    cells = mask_zyx.reshape(z // pz, pz, y // py, py, x // px, px)
     # z first: whole slices are combined at once
     cells = np.bitwise_or.reduce(cells, axis=1)
     cells = np.bitwise_or.reduce(cells, axis=2)
-    bits_n: Array = np.bitwise_or.reduce(cells, axis=3).reshape(-1)
-    return bits_n
+    tokens_zyx: Array = np.bitwise_or.reduce(cells, axis=3)
+    return tokens_zyx
 
 
-def face_bits(bits_zyx: Array) -> int:
-    """Bit set of the anatomies with a voxel on one of the six faces."""
-    found = 0
-    for axis in range(3):
-        for end in (0, -1):
-            found |= int(np.bitwise_or.reduce(bits_zyx.take(end, axis=axis), axis=None))
-    return found
+def anatomy_tokens(label_zyx: Array, value: int, box: Box, patch_zyx: SizeZYX) -> Array:
+    """Patches (z, y, x; bool) that hold a voxel of the label `value`, looked for in `box` only.
+
+    The box bounds the anatomy in voxels of `label_zyx`, end exclusive, and may reach beyond it.
+    """
+    sizes = label_zyx.shape
+    tokens_zyx = np.zeros([n // p for n, p in zip(sizes, patch_zyx, strict=True)], bool)
+    low = [max(start, 0) // p for start, p in zip(box[:3], patch_zyx, strict=True)]
+    high = [-(-min(e, n) // p) for e, n, p in zip(box[3:], sizes, patch_zyx, strict=True)]
+    z, y, x = (slice(a * p, b * p) for a, b, p in zip(low, high, patch_zyx, strict=True))
+    across = tuple(slice(a, b) for a, b in zip(low[1:], high[1:], strict=True))
+    depth = patch_zyx[0]
+    if y.start < y.stop and x.start < x.stop:
+        for start in range(z.start, z.stop, depth):  # little enough for the processor's cache
+            mask_zyx = label_zyx[start : start + depth, y, x] == value
+            tokens_zyx[start // depth, *across] = pooled(mask_zyx, patch_zyx)[0]
+    return tokens_zyx
 
 
-def unpacked(bits_n: Array, anatomies: int) -> Array:
-    """Bit sets (N,) -> bool (A, N)."""
-    shifts = np.arange(anatomies, dtype=bits_n.dtype)[:, None]
-    tokens_an: Array = (bits_n[None, :] >> shifts & bits_n.dtype.type(1)).astype(bool)
-    return tokens_an
+def touches_face(label_zyx: Array, value: int, box: Box) -> bool:
+    """Whether a voxel of the label `value`, bounded by `box`, lies on one of the six faces."""
+    for axis, size in enumerate(label_zyx.shape):
+        reached = {0: box[axis] <= 0, -1: box[axis + 3] >= size}
+        for end in (end for end, touched in reached.items() if touched):
+            if (np.moveaxis(label_zyx, axis, 0)[end] == value).any():
+                return True
+    return False

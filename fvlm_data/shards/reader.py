@@ -6,6 +6,7 @@ import operator
 import os
 import threading
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,53 +16,22 @@ import pyarrow as pa
 import schemas
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.shards.folder import ShardFolder
+from fvlm_data.shards.sample import Sample, moved
 from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from fvlm_data.shards.objects import ObjectCache
+    from fvlm_data.shards.sample import Box
     from fvlm_data.shards.slabs import SlabArray
 
 Array = np.ndarray[Any, Any]
-Box = tuple[int, int, int, int, int, int]
 
 OPEN_SHARDS = 64
 """Shards whose metadata a reader keeps at hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A training sample, or a crop of it.
-
-    `image_zyx` and `label_zyx` (uint8) have equal shapes; +z superior, +y posterior, +x patient
-    left. The image is int16 HU where `hu_window` is None, else uint8 with 0 for the window's
-    low and 255 for its high end, in HU. `label_values` gives the label of each anatomy that the
-    shard can hold. `spacing_mm` is along z, y, x; `affine_ras` (4, 4) maps voxel (x, y, z, 1)
-    of these arrays to RAS+ mm. The tuples from `states` to `boxes` align with `anatomies`;
-    boxes are z0, y0, x0, z1, y1, x1 (end exclusive) in voxels of these arrays: of a crop they
-    may lie partly or wholly outside, which tells that the anatomy is cut.
-    """
-
-    sample_id: str
-    patient_id: str
-    study_id: str
-    volume_id: str
-    split: str
-    image_zyx: Array
-    label_zyx: Array
-    label_values: dict[str, int]
-    hu_window: tuple[int, int] | None
-    spacing_mm: tuple[float, float, float]
-    affine_ras: Array
-    anatomies: tuple[str, ...]
-    states: tuple[str, ...]
-    signatures: tuple[int, ...]
-    findings: tuple[frozenset[str], ...]
-    labels: tuple[frozenset[str], ...]
-    texts: tuple[str, ...]
-    boxes: tuple[Box, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +82,33 @@ class ShardDataset:
         """The whole sample; raises as `read`."""
         return self.read(index)
 
-    def read(self, index: int, box: Box | None = None) -> Sample:
-        """The sample, or its crop `box` = (z0, y0, x0, z1, y1, x1), end exclusive, in voxels.
-
-        A crop reads only the slabs of its slices. Its affine and boxes are those of the crop.
+    def image_dtype(self, index: int) -> np.dtype[Any]:
+        """Type of the sample's image as stored: int16 or uint8.
 
         Raises:
             IndexError: there is no such sample.
-            ValueError: the box is empty or leaves the sample.
             StoreError: the shard is missing or damaged; the message names the sample.
         """
-        number = operator.index(index)
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"sample {number}: the split {self.split} has {len(self)} samples")
-        row = self.rows.slice(number % len(self), 1).to_pylist()[0]
+        row = self._row(index)
+        with self._named(row):
+            return self._opened(row["shard"]).image.dtype
+
+    def read(
+        self, index: int, box: Box | None = None, out: tuple[Array, Array] | None = None
+    ) -> Sample:
+        """The sample, or its crop `box` = (z0, y0, x0, z1, y1, x1), end exclusive, in voxels.
+
+        A crop reads only the slabs of its slices. Its affine and boxes are those of the crop.
+        `out` = (image, label) are arrays of the crop's shape that take the voxels, such as parts
+        of a batch; they may have any strides, and any type that holds the stored values. An
+        error leaves them half filled.
+
+        Raises:
+            IndexError: there is no such sample.
+            ValueError: the box is empty or leaves the sample, or `out` does not fit.
+            StoreError: the shard is missing or damaged; the message names the sample.
+        """
+        row = self._row(index)
         whole = (0, 0, 0, *row["shape_zyx"])
         z0, y0, x0, z1, y1, x1 = wanted = whole if box is None else tuple(map(operator.index, box))
         if not all(0 <= wanted[a] < wanted[a + 3] <= whole[a + 3] for a in range(3)):
@@ -137,8 +120,20 @@ class ShardDataset:
             slice(y0, y1),
             slice(x0, x1),
         )
-        shard, image, label = self._arrays(row, part)
-        return _sample(row, (z0, y0, x0), shard, image, label)
+        with self._named(row):
+            shard = self._opened(row["shard"])
+            image, label = (
+                _read_part(array, part, None if out is None else out[place])
+                for place, array in enumerate((shard.image, shard.label))
+            )
+        return moved(_sample(row, shard, image, label), (z0, y0, x0))
+
+    def _row(self, index: int) -> dict[str, Any]:
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"sample {number}: the split {self.split} has {len(self)} samples")
+        row: dict[str, Any] = self.rows.slice(number % len(self), 1).to_pylist()[0]
+        return row
 
     def __getstate__(self) -> dict[str, Any]:
         """Open shards stay behind: they are opened anew where the dataset is used."""
@@ -153,19 +148,17 @@ class ShardDataset:
         self._process = os.getpid()
         self._lock = threading.Lock()
 
-    def _arrays(
-        self, row: dict[str, Any], part: tuple[slice, slice, slice]
-    ) -> tuple[_OpenShard, Array, Array]:
+    @contextmanager
+    def _named(self, row: dict[str, Any]) -> Iterator[None]:
+        """Errors of reading name the sample."""
         try:
-            shard = self._opened(row["shard"])
-            image, label = (_part_of(array, part) for array in (shard.image, shard.label))
+            yield
         except (OSError, StoreError) as error:
             why = str(error) if isinstance(error, StoreError) else type(error).__name__
             raise StoreError(
                 f"sample {row['sample_id']}: shard {self.split}/{row['shard']} of store "
                 f"{self.store} cannot be read ({why}); expected intact data; restore the shard"
             ) from error
-        return shard, image, label
 
     def _opened(self, shard_id: str) -> _OpenShard:
         if self._process != os.getpid():  # forked, perhaps while a thread held the lock
@@ -223,25 +216,24 @@ def _open_shard(
     return _OpenShard(arrays["image"], arrays["label"], values, window)
 
 
-def _part_of(array: SlabArray, part: tuple[slice, slice, slice]) -> Array:
+def _read_part(array: SlabArray, part: tuple[slice, slice, slice], out: Array | None) -> Array:
     if any(axis.stop > size for axis, size in zip(part, array.shape_zyx, strict=True)):
         raise StoreError("it is smaller than its index says")
-    out = np.empty([axis.stop - axis.start for axis in part], array.dtype)
+    shape = tuple(axis.stop - axis.start for axis in part)
+    if out is None:
+        out = np.empty(shape, array.dtype)
+    elif out.shape != shape or not np.can_cast(array.dtype, out.dtype):
+        raise ValueError(
+            f"out of {out.dtype} {out.shape}: expected shape {shape} and a type that holds "
+            f"{array.dtype}"
+        )
     array.read(part, out)
     return out
 
 
-def _sample(
-    row: dict[str, Any],
-    start_zyx: tuple[int, int, int],
-    shard: _OpenShard,
-    image_zyx: Array,
-    label_zyx: Array,
-) -> Sample:
-    affine = np.array(row["affine_ras"], np.float64).reshape(4, 4)
-    affine[:3, 3] = (affine @ np.array([*start_zyx[::-1], 1.0]))[:3]
+def _sample(row: dict[str, Any], shard: _OpenShard, image_zyx: Array, label_zyx: Array) -> Sample:
+    """The sample with geometry of the whole."""
     spacing_z, spacing_y, spacing_x = row["spacing_mm"]
-    z, y, x = start_zyx
     return Sample(
         sample_id=row["sample_id"],
         patient_id=row["patient_id"],
@@ -253,14 +245,12 @@ def _sample(
         label_values=dict(shard.label_values),
         hu_window=shard.hu_window,
         spacing_mm=(spacing_z, spacing_y, spacing_x),
-        affine_ras=affine,
+        affine_ras=np.array(row["affine_ras"], np.float64).reshape(4, 4),
         anatomies=tuple(row["anatomies"]),
         states=tuple(row["states"]),
         signatures=tuple(row["signatures"]),
         findings=tuple(frozenset(names) for names in row["findings"]),
         labels=tuple(frozenset(names) for names in row["labels"]),
         texts=tuple(row["texts"]),
-        boxes=tuple(
-            (b[0] - z, b[1] - y, b[2] - x, b[3] - z, b[4] - y, b[5] - x) for b in row["boxes"]
-        ),
+        boxes=tuple(tuple(box) for box in row["boxes"]),
     )

@@ -43,7 +43,8 @@ blosc.use_threads = False
 class SlabArray:
     """An array (z, y, x) of a shard; `path` is its folder.
 
-    `slab_z` and `object_z` are slices of a chunk and of a data object.
+    `slab_z` and `object_z` are slices of a chunk and of a data object; `packed` tells whether
+    chunks are blosc frames, else they are the voxels themselves.
     """
 
     objects: Objects
@@ -52,10 +53,13 @@ class SlabArray:
     dtype: np.dtype[Any]
     slab_z: int
     object_z: int
+    packed: bool
     _indexes: dict[int, Array] = field(default_factory=dict, repr=False)
 
     def read(self, part: Part, out: Array) -> None:
         """Copy the part (z, y, x), of steps 1 and within the array, into `out` of its shape.
+
+        `out` may have any strides, and any type that holds the array's values.
 
         Raises:
             StoreError: an object is missing, shorter than its index says or damaged.
@@ -80,16 +84,11 @@ class SlabArray:
         name = self._object(number)
         entries = self._index(number)[slabs.start : slabs.stop]
         buffer = np.empty((self.slab_z, *self.shape_zyx[1:]), self.dtype)
+        unpacked = _unpacked if self.packed else _plain
         ranges = [(offset, offset + size) for offset, size in entries.tolist()]
         for slab, chunk in zip(slabs, self.objects.read(name, ranges), strict=True):
-            content = _checked(chunk, f"slab {slab} of object {name}")
-            if _decoded_bytes(content) != buffer.nbytes:
-                raise StoreError(f"slab {slab} of object {name} has another size than its array")
-            try:
-                blosc.decompress(content, buffer)
-            except RuntimeError as error:
-                raise StoreError(f"slab {slab} of object {name} cannot be decoded") from error
-            yield buffer
+            what = f"slab {slab} of object {name}"
+            yield unpacked(_checked(chunk, what), buffer, what)
 
     def _index(self, number: int) -> Array:
         """Offset and size of each chunk of an object, (chunks, 2)."""
@@ -131,7 +130,7 @@ def _opened(objects: Objects, path: str) -> SlabArray:
             sharding["name"] == "sharding_indexed"
             and inner.get("index_location", "end") == "end"
             and [dict(c) for c in inner["index_codecs"]] == INDEX_CODECS
-            and named == ["bytes", "blosc", "crc32c"]
+            and named in (["bytes", "blosc", "crc32c"], ["bytes", "crc32c"])
             and inner["codecs"][0].get("configuration", {}).get("endian", "little") == "little"
             and slab[1:] == shape[1:] == grid[1:]
             and grid[0] % slab[0] == 0
@@ -141,10 +140,12 @@ def _opened(objects: Objects, path: str) -> SlabArray:
         raise StoreError(f"{path}/zarr.json is damaged") from error
     if not ours:
         raise StoreError(
-            f"{path}: laid out otherwise than shards are (slabs of whole planes, blosc, CRC-32C, "
-            "index at the end); read it with zarr"
+            f"{path}: laid out otherwise than shards are (slabs of whole planes, blosc or nothing, "
+            "CRC-32C, index at the end); read it with zarr"
         )
-    return SlabArray(objects, path, (shape[0], shape[1], shape[2]), dtype, slab[0], grid[0])
+    return SlabArray(
+        objects, path, (shape[0], shape[1], shape[2]), dtype, slab[0], grid[0], "blosc" in named
+    )
 
 
 def _metadata(objects: Objects, path: str) -> dict[str, Any]:
@@ -165,6 +166,20 @@ def _checked(content: Array, what: str) -> Array:
     return body
 
 
-def _decoded_bytes(content: Array) -> int:
-    """Size that a blosc frame says it decodes to (header of blosc 1: bytes 4 to 8)."""
-    return int.from_bytes(content[4:8].tobytes(), "little")
+def _unpacked(content: Array, buffer: Array, what: str) -> Array:
+    """`buffer` filled from a blosc frame, whose header (bytes 4 to 8) says its size."""
+    if int.from_bytes(content[4:8].tobytes(), "little") != buffer.nbytes:
+        raise StoreError(f"{what} has another size than its array")
+    try:
+        blosc.decompress(content, buffer)
+    except RuntimeError as error:
+        raise StoreError(f"{what} cannot be decoded") from error
+    return buffer
+
+
+def _plain(content: Array, buffer: Array, what: str) -> Array:
+    """The voxels of a chunk that is not compressed; `buffer` gives their type and shape."""
+    if content.nbytes != buffer.nbytes:
+        raise StoreError(f"{what} has another size than its array")
+    voxels: Array = content.view(buffer.dtype).reshape(buffer.shape)
+    return voxels

@@ -141,25 +141,29 @@ def _create(
     about as small (of uint8, shuffling bytes changes nothing); labels decode 6 times faster by
     lz4hc than by zstd and are as small.
     """
-    from zarr.codecs import BloscCodec, Crc32cCodec
+    from zarr.codecs import Crc32cCodec
 
-    if name == "image":
-        blosc = BloscCodec(
-            cname=config.compressor, clevel=config.compression_level, shuffle="shuffle"
-        )
-    else:
-        blosc = BloscCodec(cname="lz4hc", clevel=5, shuffle="noshuffle")
     return group.create_array(
         name,
         shape=size_zyx,
         dtype=dtype,
         chunks=(config.slab_z, *size_zyx[1:]),
         shards=(object_depth(size_zyx[0], config), *size_zyx[1:]),
-        compressors=[blosc, Crc32cCodec()],
+        compressors=[*_compressors(name, config), Crc32cCodec()],
         fill_value=fill,
         dimension_names=("z", "y", "x"),
         config={"write_empty_chunks": True},
     )
+
+
+def _compressors(name: str, config: ShardConfig) -> list[Any]:
+    from zarr.codecs import BloscCodec
+
+    if name == "label":
+        return [BloscCodec(cname="lz4hc", clevel=5, shuffle="noshuffle")]
+    if config.compressor == "none":
+        return []
+    return [BloscCodec(cname=config.compressor, clevel=config.compression_level, shuffle="shuffle")]
 
 
 def _copy_part(

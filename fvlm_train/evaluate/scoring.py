@@ -8,6 +8,7 @@ Shapes: B batch, A anatomy, N tokens, E features.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,22 +17,15 @@ import torch
 from torch import Tensor
 
 from fvlm_train.texts import normal_sentence
-from fvlm_train.windows import (
-    anatomy_bits,
-    centred_box,
-    end_padded,
-    intensity,
-    padded,
-    token_bits,
-    unpacked,
-)
+from fvlm_train.windows import centred_box, end_padded, intensity, padded, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from fvlm_data.shards import Sample
     from fvlm_train.config import EvaluateConfig, TrainConfig
     from fvlm_train.model import FVLM
-    from fvlm_train.windows import Array, Box, Sample, SampleSource, SizeZYX
+    from fvlm_train.windows import Array, Box, SampleSource, SizeZYX
 
 
 class Prompts(Protocol):
@@ -150,16 +144,16 @@ def anatomy_windows(
     patch_zyx = train.model.image.patch_zyx
     for (z0, y0, x0, z1, y1, x1), members in shared.items():
         part = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
-        values = [
-            sample.label_values.get(name) if place in members else None
-            for place, name in enumerate(train.anatomies)
-        ]
-        bits_zyx = anatomy_bits(end_padded(label_zyx[part], patch_zyx, 0), values)
+        shown_zyx = end_padded(label_zyx[part], patch_zyx, 0)
+        tokens_an = np.zeros((len(train.anatomies), shown_zyx.size // math.prod(patch_zyx)), bool)
+        for anatomy in members:
+            mask_zyx = shown_zyx == sample.label_values[train.anatomies[anatomy]]
+            tokens_an[anatomy] = pooled(mask_zyx, patch_zyx).reshape(-1)
         stored = end_padded(image_zyx[part], patch_zyx, mapping.air).astype(np.float32)
         yield _Window(
             sample=number,
             image_zyx=np.clip(stored * mapping.scale + mapping.offset, 0, 1, dtype=np.float32),
-            tokens_an=unpacked(token_bits(bits_zyx, patch_zyx), len(train.anatomies)),
+            tokens_an=tokens_an,
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fvlm_train.data import Facts
+from fvlm_train.crops import Facts
 from fvlm_train.loss import contrastive_losses, judged, loss_terms
 
 

@@ -148,14 +148,15 @@ def test_centred_crops_show_an_abnormal_anatomy_whole(tiny: Any) -> None:
 
 
 class Damaged(MemorySource):
-    """Samples of which some cannot be read."""
+    """Samples of which some turn out damaged when they have been read halfway."""
 
     bad = frozenset({2, 5})
 
-    def read(self, index: int, box: Any = None) -> Any:
+    def read(self, index: int, *wanted: Any) -> Any:
+        sample = super().read(index, *wanted)
         if index in self.bad:
             raise StoreError(f"sample sample_{index:04d}: shard is damaged")
-        return super().read(index, box)
+        return sample
 
 
 def test_a_damaged_sample_stops_training_by_default(tiny: Any, tmp_path: Any) -> None:
@@ -177,6 +178,8 @@ def test_a_damaged_sample_is_skipped_by_setting_and_told(
     assert all(not any(facts.intact) for facts in told)
     shown = batch.tokens_ban.any(dim=2).any(dim=1).tolist()
     assert shown == [facts.damaged is None for facts in batch.facts]
+    air = (batch.image_bzyx == -1150).flatten(1).all(dim=1).tolist()
+    assert air == [facts.damaged is not None for facts in batch.facts]
     summary = train(config, source, tmp_path)
     assert summary.damaged_reads == 2 * summary.steps
     assert summary.last_loss is not None

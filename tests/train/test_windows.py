@@ -8,45 +8,45 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from fvlm_train.windows import (
-    anatomy_bits,
+    anatomy_tokens,
     centred_box,
     end_padded,
-    face_bits,
     intensity,
     padded,
+    pooled,
     random_box,
-    token_bits,
-    unpacked,
+    touches_face,
 )
 
 sizes = st.tuples(*[st.integers(1, 4)] * 3)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=60)
 @given(sizes, st.sampled_from([(1, 1, 1), (2, 4, 3), (4, 2, 2)]), st.integers(0, 2**32 - 1))
-def test_token_masks_equal_max_pooling(
+def test_tokens_of_an_anatomy_equal_max_pooling_of_its_mask(
     grid: tuple[int, int, int], patch: tuple[int, int, int], seed: int
 ) -> None:
     shape = [g * p for g, p in zip(grid, patch, strict=True)]
     rng = np.random.default_rng(seed)
-    label = (rng.integers(0, 12, shape) * (rng.random(shape) < 0.2)).astype(np.uint8)
-    values = [3, None, 11, *range(4, 11)]
-    tokens = unpacked(token_bits(anatomy_bits(label, values), patch), len(values))
-    for value, row in zip(values, tokens, strict=True):
-        mask = torch.from_numpy(label == (value or 255)).float()
-        pooled = functional.max_pool3d(mask[None, None], patch, patch)
-        assert np.array_equal(row, pooled.flatten().numpy() > 0)
+    label = (rng.integers(0, 4, shape) * (rng.random(shape) < 0.2)).astype(np.uint8)
+    for value in range(1, 4):
+        mask = label == value
+        wanted = functional.max_pool3d(torch.from_numpy(mask).float()[None, None], patch, patch)
+        assert np.array_equal(pooled(mask, patch), wanted[0, 0].numpy() > 0)
+        found = np.argwhere(mask) if mask.any() else np.full((1, 3), 2)
+        wider = rng.integers(0, 3, 6)
+        box = (*(found.min(0) - wider[:3]), *(found.max(0) + 1 + wider[3:]))
+        tokens = anatomy_tokens(label, value, tuple(map(int, box)), patch)
+        assert np.array_equal(tokens, wanted[0, 0].numpy() > 0)
 
 
-@pytest.mark.parametrize("count", [8, 9, 33, 64])
-def test_bit_sets_hold_up_to_64_anatomies(count: int) -> None:
-    label = np.arange(1, 65, dtype=np.uint8).reshape(4, 4, 4)
-    tokens = unpacked(token_bits(anatomy_bits(label, range(1, count + 1)), (4, 4, 4)), count)
-    assert tokens.shape == (count, 1)
-    assert tokens.all()
+@pytest.mark.parametrize("outside", [(9, 9, 9, 12, 12, 12), (-8, -8, -8, -2, -2, -2)])
+def test_an_anatomy_outside_of_the_crop_has_no_token(outside: tuple[int, ...]) -> None:
+    label = np.ones((4, 8, 8), np.uint8)
+    assert not anatomy_tokens(label, 1, outside, (2, 4, 4)).any()
 
 
-def test_one_voxel_on_any_face_marks_the_anatomy() -> None:
+def test_one_voxel_on_any_face_touches_it() -> None:
     for axis in range(3):
         for end in (0, -1):
             label = np.zeros((4, 5, 6), np.uint8)
@@ -54,7 +54,16 @@ def test_one_voxel_on_any_face_marks_the_anatomy() -> None:
             place = [2, 2, 2]
             place[axis] = end
             label[tuple(place)] = 2
-            assert face_bits(anatomy_bits(label, [1, 2])) == 0b10
+            beside = [index % size for index, size in zip(place, label.shape, strict=True)]
+            box = (*beside, *(index + 1 for index in beside))
+            assert touches_face(label, 2, box)
+            assert not touches_face(label, 1, (2, 2, 2, 3, 3, 3))
+
+
+def test_a_box_at_the_face_alone_does_not_touch_it() -> None:
+    label = np.zeros((4, 5, 6), np.uint8)
+    label[2, 2, 2] = 1
+    assert not touches_face(label, 1, (-3, 2, 2, 9, 3, 3))
 
 
 def test_padding_is_symmetric_and_end_padding_is_not() -> None:

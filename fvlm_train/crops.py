@@ -1,0 +1,156 @@
+"""A crop of a sample as training sees it: drawn, read into its place in a batch, and described.
+
+Shapes: A anatomy, N tokens; arrays are (z, y, x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fvlm_train.texts import encoder_text, mirrored
+from fvlm_train.windows import anatomy_tokens, intensity, touches_face
+
+if TYPE_CHECKING:
+    from fvlm_data.shards import Sample
+    from fvlm_train.config import TrainConfig
+    from fvlm_train.windows import Array, Box, Intensity, SampleSource, SizeZYX
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What was drawn of a sample: its number, the box to read, and the axes mirrored (0 = z)."""
+
+    index: int
+    box: Box
+    mirrored_axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the report says of a sample, and which anatomies its window shows whole.
+
+    All tuples align with the trained anatomies; `states` is None where there is no text.
+    `texts` are compared, `encoder_texts` are read by BERT. `damaged` says why a sample that
+    could not be read takes no part.
+    """
+
+    study_id: str
+    intact: tuple[bool, ...]
+    states: tuple[str | None, ...]
+    signatures: tuple[int, ...]
+    findings: tuple[frozenset[str], ...]
+    texts: tuple[str, ...]
+    encoder_texts: tuple[str, ...]
+    damaged: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Of one crop: the map of its stored values, tokens (A, N) of each anatomy, and facts."""
+
+    intensity: Intensity
+    tokens_an: Array
+    facts: Facts
+
+
+def read_crop(
+    source: SampleSource, crop: Crop, config: TrainConfig, image_zyx: Array, label_zyx: Array
+) -> Item:
+    """Read a crop, padded and mirrored, into `image_zyx`, without a copy in between.
+
+    Both arrays have the size of the training crop; `label_zyx` (uint8) is scratch: the label as
+    read, not mirrored.
+
+    Raises:
+        StoreError: the sample cannot be read; `image_zyx` then holds no image.
+    """
+    upright_zyx = np.flip(image_zyx, crop.mirrored_axes)
+    inside = _inside(crop.box, config.crop)
+    sample = source.read(crop.index, crop.box, (upright_zyx[inside], label_zyx[inside]))
+    mapping = intensity(sample.hu_window, config.window_hu)
+    _fill_around(upright_zyx, inside, mapping.air)
+    _fill_around(label_zyx, inside, 0)
+    tokens_azyx, intact = _shown(sample, label_zyx, inside, config)
+    mirrored_azyx = np.flip(tokens_azyx, [1 + axis for axis in crop.mirrored_axes])
+    facts = facts_of(sample, config, intact, sides_exchanged=2 in crop.mirrored_axes)
+    return Item(mapping, mirrored_azyx.reshape(len(config.anatomies), -1), facts)
+
+
+def blank_item(like: Item, config: TrainConfig, why: str) -> Item:
+    """A crop of air, which shows no anatomy: it takes no part in any loss."""
+    count = len(config.anatomies)
+    facts = Facts(
+        study_id="",
+        intact=(False,) * count,
+        states=(None,) * count,
+        signatures=(0,) * count,
+        findings=(frozenset(),) * count,
+        texts=("",) * count,
+        encoder_texts=tuple(encoder_text("", a, config.template) for a in config.anatomies),
+        damaged=why,
+    )
+    return Item(like.intensity, np.zeros_like(like.tokens_an), facts)
+
+
+def facts_of(
+    sample: Sample, config: TrainConfig, intact: tuple[bool, ...], *, sides_exchanged: bool
+) -> Facts:
+    """The sample's texts and states in the order of the trained anatomies."""
+    place = {anatomy: number for number, anatomy in enumerate(sample.anatomies)}
+    at = [place.get(anatomy) for anatomy in config.anatomies]
+    texts = ["" if n is None else sample.texts[n] for n in at]
+    if sides_exchanged:
+        texts = [mirrored(text) for text in texts]
+    return Facts(
+        study_id=sample.study_id,
+        intact=intact,
+        states=tuple(None if n is None else sample.states[n] for n in at),
+        signatures=tuple(0 if n is None else sample.signatures[n] for n in at),
+        findings=tuple(frozenset() if n is None else sample.findings[n] for n in at),
+        texts=tuple(texts),
+        encoder_texts=tuple(
+            encoder_text(text, anatomy, config.template)
+            for text, anatomy in zip(texts, config.anatomies, strict=True)
+        ),
+    )
+
+
+def _shown(
+    sample: Sample, label_zyx: Array, inside: tuple[slice, ...], config: TrainConfig
+) -> tuple[Array, tuple[bool, ...]]:
+    """Tokens (A, z, y, x) of each anatomy that has a text, and whether the crop shows it whole."""
+    patch_zyx = config.model.image.patch_zyx
+    grid = [size // patch for size, patch in zip(config.crop, patch_zyx, strict=True)]
+    tokens_azyx = np.zeros((len(config.anatomies), *grid), bool)
+    intact = [False] * len(config.anatomies)
+    starts = [axis.start for axis in inside]
+    for number, anatomy in enumerate(config.anatomies):
+        if anatomy not in sample.anatomies:
+            continue
+        value = sample.label_values[anatomy]
+        box = sample.boxes[sample.anatomies.index(anatomy)]
+        z0, y0, x0, z1, y1, x1 = (edge + start for edge, start in zip(box, starts * 2, strict=True))
+        placed = (z0, y0, x0, z1, y1, x1)
+        tokens_azyx[number] = anatomy_tokens(label_zyx, value, placed, patch_zyx)
+        seen = bool(tokens_azyx[number].any())
+        intact[number] = seen and not touches_face(label_zyx, value, placed)
+    return tokens_azyx, tuple(intact)
+
+
+def _inside(box: Box, size_zyx: SizeZYX) -> tuple[slice, slice, slice]:
+    """Where a box lies in the training crop: in the middle, an odd voxel of padding behind it."""
+    shape = [box[axis + 3] - box[axis] for axis in range(3)]
+    starts = [(wanted - size) // 2 for wanted, size in zip(size_zyx, shape, strict=True)]
+    z, y, x = (slice(start, start + size) for start, size in zip(starts, shape, strict=True))
+    return z, y, x
+
+
+def _fill_around(array_zyx: Array, inside: tuple[slice, ...], value: int) -> None:
+    """Set what lies outside of `inside`."""
+    for axis, part in enumerate(inside):
+        along_zyx = np.moveaxis(array_zyx, axis, 0)
+        along_zyx[: part.start] = value
+        along_zyx[part.stop :] = value
