@@ -3,7 +3,8 @@
 The same volumes, made from one real series, are stored in every way; each round draws one crop
 and every way reads it, in turning order. CPU time is that of the whole process with its threads.
 A cold round drops the files' pages from the page cache beforehand. The public way loads whole
-float32 .nii.gz files by MONAI and crops.
+float32 .nii.gz files by MONAI and crops. Formats of others (bench/loader_peers.py) are measured
+where their packages are installed.
 
     python bench/loader.py --series SERIES_FOLDER --mask MASK.nii.gz --classes totalsegmentator_v2
 """
@@ -29,14 +30,18 @@ import real_ct
 import tensorstore
 import torch
 import zarr
+from loader_peers import peers
 from torch.utils.data import DataLoader
 
 import schemas
 from fvlm_data.shards import ShardConfig, ShardDataset
+from fvlm_data.shards.config import ANATOMIES
 from fvlm_data.shards.folder import group_path, index_bytes, index_path
-from fvlm_data.shards.preprocess import PreparedSample, planes, quantised
+from fvlm_data.shards.preprocess import PreparedSample, boxes_of, planes, quantised
 from fvlm_data.shards.target_grid import locate
 from fvlm_data.shards.writer import spool, write_shard
+from fvlm_train.config import TrainConfig
+from fvlm_train.data import TrainingBatches, read_ahead
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int, int, int]
@@ -44,6 +49,7 @@ Way = Callable[[int, Box], tuple[Array, Array]]
 
 CROP = (112, 256, 352)
 NAMES = ("image", "label")
+CONFIGS = ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")
 SPLIT, SHARD = "train", "bench"
 STEP_CROPS, STEP_S = 48, 0.5
 """What a training step needs on a current GPU."""
@@ -97,7 +103,8 @@ class Volume:
     def stored(self, config: ShardConfig) -> PreparedSample:
         """The volume in the type of a shard."""
         image = quantised(self.hu_zyx, config)
-        return PreparedSample(image, self.label_zyx, np.eye(4), (3.0, 1.0, 1.0), {})
+        boxes = boxes_of(self.label_zyx, config)
+        return PreparedSample(image, self.label_zyx, np.eye(4), (3.0, 1.0, 1.0), boxes)
 
 
 def _volumes(arguments: argparse.Namespace, margin: int) -> list[Volume]:
@@ -127,10 +134,19 @@ def _volumes(arguments: argparse.Namespace, margin: int) -> list[Volume]:
 
 def _stored(folder: Path, volumes: list[Volume]) -> list[Stored]:
     ways = [_public(folder / "public", volumes)]
-    for config in (ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")):
+    for config in CONFIGS:
         samples = [volume.stored(config) for volume in volumes]
+        place = folder / config.dtype
         ways.append(_memory_map(folder / f"map_{config.dtype}", samples, config.dtype))
-        ways += _shard(folder / config.dtype, samples, config)
+        ways += _shard(place, samples, config)
+        for compressor in ("none", "zstd"):
+            other = config.model_copy(update={"compressor": compressor, "compression_level": 3})
+            ways += _shard(folder / f"{config.dtype}_{compressor}", samples, other)[:1]
+        for name, read in peers(folder / f"peers_{config.dtype}", samples):
+            files = [p for p in (folder / f"peers_{config.dtype}" / name).rglob("*") if p.is_file()]
+            ways.append(
+                Stored(f"{name}, {config.dtype}", read, tuple(files), _mean(files, samples))
+            )
     os.sync()
     return ways
 
@@ -213,7 +229,7 @@ def _shard(folder: Path, samples: list[PreparedSample], config: ShardConfig) -> 
 
     size = sum(path.stat().st_size for path in files) / len(samples)
     return [
-        Stored(f"fvlm shard, {config.dtype}", ours, files, size),
+        Stored(f"fvlm shard, {config.dtype}, {config.compressor}", ours, files, size),
         Stored(f"  the same by TensorStore, {config.dtype}", by_tensorstore, files, size),
         Stored(f"  the same by zarr-python, {config.dtype}", by_zarr, files, size),
     ]
@@ -233,13 +249,13 @@ def _row(number: int, offset: int, sample: PreparedSample) -> schemas.Sample:
         spacing_mm=sample.spacing_mm,
         affine_ras=tuple(sample.affine_ras.ravel().tolist()),
         content_sha256="",
-        anatomies=("liver",),
-        states=("normal_stated",),
-        signatures=(0,),
-        findings=((),),
-        labels=((),),
-        texts=("The liver is normal.",),
-        boxes=((0, 0, 0, *sample.image_zyx.shape),),
+        anatomies=tuple(sample.boxes),
+        states=("normal_stated",) * len(sample.boxes),
+        signatures=(0,) * len(sample.boxes),
+        findings=((),) * len(sample.boxes),
+        labels=((),) * len(sample.boxes),
+        texts=("It is normal.",) * len(sample.boxes),
+        boxes=tuple(sample.boxes.values()),
         age_years=None,
         sex=None,
         manufacturer=None,
@@ -355,6 +371,29 @@ def _print_rates(folder: Path, count: int) -> None:
             )
             rates[f"{workers} processes"] = _rate(iter(loader))
         print(f"  {dtype}: " + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()))
+    _print_batches(folder, count)
+
+
+def _print_batches(folder: Path, count: int) -> None:
+    """Crops a second in ready batches: read, mirrored, tokens of 16 anatomies, facts."""
+    print("crops a second in batches ready for the device, with tokens of 16 anatomies")
+    for dtype in ("int16", "uint8"):
+        source = ShardDataset(folder / dtype, SPLIT)
+        config = TrainConfig.model_validate(
+            {
+                "anatomies": ANATOMIES,
+                "model": {"text": {"kind": "fresh"}},
+                "flips": {"z": 0.2, "y": 0.2},
+                "batch_size": len(source),
+                "steps": count // len(source),
+            }
+        )
+        batches = TrainingBatches(source, config)
+        rates = []
+        for threads in (0, 1, 2):
+            coming = read_ahead(batches, 0, threads, 2, pinned=False)
+            rates.append(f"{threads} threads {_rate(coming) * len(source):.0f}")
+        print(f"  {dtype}: " + ", ".join(rates))
 
 
 def _ahead(pool: ThreadPoolExecutor, crops: RandomCrops, ahead: int) -> Iterator[Any]:

@@ -75,7 +75,7 @@ def sampled(
     image = np.empty(label.shape, config.dtype)
     for z, plane in planes(slabs, label_ijk.shape, grid, config.antialias):
         image[z] = quantised(plane, config)
-    return PreparedSample(image, label, grid.affine_ras, grid.spacing_mm, _boxes(label, config))
+    return PreparedSample(image, label, grid.affine_ras, grid.spacing_mm, boxes_of(label, config))
 
 
 def planes(
@@ -209,7 +209,8 @@ def _across(plane: Array, weights: _Weights, axis: int) -> Array:
     return total
 
 
-def _boxes(label_zyx: Array, config: ShardConfig) -> dict[str, Box]:
+def boxes_of(label_zyx: Array, config: ShardConfig) -> dict[str, Box]:
+    """Box z0, y0, x0, z1, y1, x1 (end exclusive) of each anatomy that a label map shows."""
     from scipy import ndimage
 
     found = ndimage.find_objects(label_zyx, max_label=len(config.anatomies))

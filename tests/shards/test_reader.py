@@ -64,28 +64,52 @@ def same(one: Sample, other: Sample) -> bool:
     )
 
 
-def test_reader_equals_plain_zarr(shards: ShardDataset):
-    assert len(shards) == 5
-    assert len(set(shards.rows["shard"].to_pylist())) == 2
-    for index in range(len(shards)):
-        facts, sample = row(shards, index), shards[index]
-        group = zarr.open_group(str(group_folder(shards, index)), mode="r")
+def assert_equal_to_plain_zarr(dataset: ShardDataset) -> None:
+    for index in range(len(dataset)):
+        facts, sample = row(dataset, index), dataset[index]
+        group = zarr.open_group(str(group_folder(dataset, index)), mode="r")
         nz, ny, nx = facts["shape_zyx"]
         part = np.s_[facts["offset_z"] : facts["offset_z"] + nz, :ny, :nx]
         assert np.array_equal(sample.image_zyx, group["image"][part])
         assert np.array_equal(sample.label_zyx, group["label"][part])
         assert group.attrs["anatomies"] == sample.label_values
-    assert shards[-1].sample_id == shards[4].sample_id
 
 
-def test_tensorstore_reads_the_same(shards: ShardDataset):
+def assert_equal_in_tensorstore(dataset: ShardDataset) -> None:
     for name in ("image", "label"):
-        path = str(group_folder(shards, 0) / name)
+        path = str(group_folder(dataset, 0) / name)
         spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": path}}
         found = tensorstore.open(spec, read=True).result().read().result()
         plain = zarr.open_array(path, mode="r")[:]
         assert found.dtype == plain.dtype
         assert np.array_equal(found, plain)
+
+
+def test_reader_equals_plain_zarr(shards: ShardDataset):
+    assert len(shards) == 5
+    assert len(set(shards.rows["shard"].to_pylist())) == 2
+    assert_equal_to_plain_zarr(shards)
+    assert shards[-1].sample_id == shards[4].sample_id
+
+
+def test_tensorstore_reads_the_same(shards: ShardDataset):
+    assert_equal_in_tensorstore(shards)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "uint8"])
+@pytest.mark.parametrize("compressor", ["none", "lz4", "zstd"])
+def test_every_compressor_gives_the_same_voxels(
+    world: Any, small: ShardConfig, compressor: str, dtype: str
+):
+    world.add(1)
+    config = small.model_copy(update={"dtype": dtype})
+    world.run(config)
+    (expected,) = ShardDataset(world.store.url, "train")
+    world.run(config.model_copy(update={"compressor": compressor}))
+    dataset = ShardDataset(world.store.url, "train")
+    assert np.array_equal(dataset[0].image_zyx, expected.image_zyx)
+    assert_equal_to_plain_zarr(dataset)
+    assert_equal_in_tensorstore(dataset)
 
 
 def test_padding_is_the_windows_low_end(shards: ShardDataset, small: ShardConfig):
@@ -117,6 +141,34 @@ def test_crop_equals_the_part_of_the_whole(shards: ShardDataset, data: st.DataOb
     for part, box in zip(crop.boxes, whole.boxes, strict=True):
         assert np.array_equal(np.array(part) + [z0, y0, x0] * 2, box)
     assert (crop.anatomies, crop.texts) == (whole.anatomies, whole.texts)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sets(st.integers(0, 2)), st.sampled_from(["int16", "int32", "float32"]), st.booleans())
+def test_voxels_go_where_they_are_wanted(
+    shards: ShardDataset, axes: set[int], dtype: str, whole: bool
+):
+    box = None if whole else (1, 2, 3, 6, 8, 9)
+    expected = shards.read(0, box)
+    batch = np.zeros((2, *expected.image_zyx.shape), dtype)
+    label = np.zeros(expected.label_zyx.shape, np.uint8, order="F")
+    sample = shards.read(0, box, (np.flip(batch[1], sorted(axes)), label))
+    assert np.array_equal(np.flip(batch[1], sorted(axes)), expected.image_zyx)
+    assert np.array_equal(label, expected.label_zyx)
+    assert not batch[0].any()
+    assert np.shares_memory(sample.image_zyx, batch)
+    assert sample.boxes == expected.boxes
+
+
+@pytest.mark.parametrize(("dtype", "more"), [("uint8", 0), ("int16", 1), ("uint16", 0)])
+def test_an_array_that_cannot_take_the_voxels_is_refused(
+    shards: ShardDataset, dtype: str, more: int
+):
+    assert shards.image_dtype(0) == np.int16
+    whole = shards[0]
+    nz, ny, nx = whole.image_zyx.shape
+    with pytest.raises(ValueError, match="holds int16"):
+        shards.read(0, None, (np.empty((nz + more, ny, nx), dtype), whole.label_zyx))
 
 
 def test_crop_reads_only_its_slabs(shards: ShardDataset, monkeypatch: pytest.MonkeyPatch):
@@ -266,7 +318,13 @@ def mine(world: Any) -> ShardDataset:
         ("image", "remove", True),
     ],
 )
-def test_damage_names_the_sample(mine: ShardDataset, array: str, damage: str, opened: bool):
+@pytest.mark.parametrize("compressor", ["lz4hc", "none"])
+def test_damage_names_the_sample(
+    world: Any, small: ShardConfig, compressor: str, array: str, damage: str, opened: bool
+):
+    world.add(0)
+    world.run(small.model_copy(update={"compressor": compressor}))
+    mine = ShardDataset(world.store.url, "train")
     if opened:
         assert mine[0].image_zyx.size
     path = data_file(mine, 0, array)
