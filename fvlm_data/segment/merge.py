@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import yaml
@@ -100,14 +100,24 @@ def merge_labels(
     places: Array | None = None
     for labels, classes, system in maps:
         table = anatomy_table(classes, system, anatomies)
-        room = int(labels.max(initial=0)) + 1 - len(table)
-        if room > 0:
-            table = np.concatenate([table, np.full(room, NONE, np.uint8)])
         if len(maps) == 1:  # one look-up in place of two
-            return np.asarray(value[table][labels])
-        mine = table[labels]
+            return _looked_up(value[table], labels, 0)
+        mine = _looked_up(table, labels, NONE)
         places = mine if places is None else np.minimum(places, mine)
     return np.asarray(value[places])
+
+
+def _looked_up(table: Array, labels: Array, beyond: int) -> Array:
+    """uint8 `table[labels]`; `beyond` where a label is greater than the table."""
+    greatest = 255 if labels.dtype == np.uint8 else int(labels.max(initial=0))
+    room = max(greatest + 1 - len(table), 0)
+    table = np.concatenate([table, np.full(room, beyond, np.uint8)])
+    if labels.dtype != np.uint8:
+        return np.asarray(table[labels])
+    # bytes are translated in a third of the time that indexing takes
+    order: Literal["C", "F"] = "F" if labels.flags.f_contiguous else "C"
+    content = bytearray(labels.reshape(-1, order=order).data).translate(table[:256].tobytes())
+    return np.frombuffer(content, np.uint8).reshape(labels.shape, order=order)
 
 
 def _ranked(anatomies: Sequence[str]) -> list[str]:
