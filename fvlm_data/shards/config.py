@@ -98,8 +98,8 @@ class ShardConfig(BaseModel):
     )
     compressor: Literal["none", "lz4", "lz4hc", "zstd"] = Field(
         default="lz4hc",
-        description="compressor of the image, within blosc, bytes shuffled; zstd is smaller, none "
-        "is read faster from a warm page cache and takes twice the disk",
+        description="compressor of the image, within blosc; zstd is smaller than lz4hc and slower "
+        "to read, none is read faster from a warm page cache and takes twice the disk",
     )
     compression_level: int = Field(default=5, ge=1, le=9, description="effort of the compressor")
 
