@@ -9,6 +9,7 @@ import pytest
 from fvlm_data.hashing import array_sha256
 from fvlm_data.identity import keyed_id
 from fvlm_data.segment.nifti import label_map_bytes
+from fvlm_data.shards import ShardDataset
 from fvlm_data.shards.config import ShardConfig
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards
@@ -167,3 +168,11 @@ def world(tmp_path: Path) -> World:
 def world_at() -> type[World]:
     """The class itself: `world_at(store, vault)`."""
     return World
+
+
+@pytest.fixture
+def mine(world: Any) -> ShardDataset:
+    for number in range(3):
+        world.add(number)
+    world.run()
+    return ShardDataset(world.store.url, "train")

@@ -34,14 +34,6 @@ def data_file(dataset: ShardDataset, index: int, array: str) -> Path:
     )
 
 
-@pytest.fixture
-def mine(world: Any) -> ShardDataset:
-    for number in range(3):
-        world.add(number)
-    world.run()
-    return ShardDataset(world.store.url, "train")
-
-
 @pytest.mark.parametrize(
     ("array", "damage", "opened"),
     [
@@ -96,63 +88,3 @@ def test_wrong_place_or_split(tmp_path: Path, mine: ShardDataset):
         ShardDataset(tmp_path / "nowhere", "train")
     with pytest.raises(InputError, match="expected one of train, validation, test"):
         ShardDataset(mine.store, "training")
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An S3 bucket served on loopback."""
-    import boto3
-    import s3fs
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ALLOW_HTTP": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    boto3.client("s3").create_bucket(Bucket="shards")
-    yield "s3://shards/store"
-    server.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-@pytest.mark.slow
-def test_object_storage_gives_the_same_samples(
-    bucket: str, world: Any, world_at: Any, mine: ShardDataset, tmp_path: Path
-):
-    there = world_at(Store.create(bucket), world.context.vault)
-    for number in range(3):
-        there.add(number)
-    there.run()
-    far = ShardDataset(bucket, "train")
-    assert far.rows.equals(mine.rows)
-    for index in range(len(mine)):
-        assert same(far[index], mine[index])
-    box = (1, 2, 3, 4, 9, 9)
-    assert same(far.read(1, box), mine.read(1, box))
-    cached = ShardDataset(bucket, "train", ObjectCache(tmp_path / "cache", 10**8))
-    assert same(cached.read(1, box), mine.read(1, box))
-    assert same(pickle.loads(pickle.dumps(cached))[2], mine[2])
-    assert any((tmp_path / "cache").iterdir())
-    there.texts(1, "a cyst")
-    there.run()
-    assert len(ShardDataset(bucket, "train")) == 3
-    lost = data_file(mine, 0, "image").relative_to(mine.store)
-    there.store.remove(str(lost))
-    with pytest.raises(StoreError, match=row(mine, 0)["sample_id"]):
-        far[0]
-
-
-def test_reading_needs_no_table_and_no_vault(mine: ShardDataset, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("FVLM_VAULT")
-    store = Path(mine.store)
-    (store / "tables").rename(store.with_name("gone"))
-    assert len(ShardDataset(store, "train")) == 3
-    assert os.environ.get("FVLM_VAULT") is None
