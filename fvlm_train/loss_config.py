@@ -10,24 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field
 class CorrectionConfig(BaseModel):
     """Targets of abnormal pairs (abnormal samples of different studies), corrected by a model.
 
-    `co_teaching` (fVLM paper) trains two models that differ in seed, hence in initial weights,
-    order, crops and dropout; each corrects the other's targets: an abnormal pair has the target
-    alpha T + (1 - alpha) softmax(similarity of image and text to the peer). It takes about two and
-    a half times the computation, twice the reading, and twice the memory of weights and optimiser.
-    The run's model, which fvlm-eval loads, is the first (`train.seed`); the peer stays beside it
-    in the checkpoint.
-
-    `momentum` (RADAR) keeps an exponential average of the text encoder; an abnormal pair that the
-    policy counts as negative has the target softmax(similarity of both texts to that encoder).
-
-    The public code has neither, so no preset switches one on: `preset: reference` with
-    `loss.correction.kind: co_teaching` is the method of the paper.
+    No preset switches it on: the public code has none. docs/training.md says what each kind does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["none", "momentum", "co_teaching"] = Field(
-        default="none", description="Which model corrects the targets."
+        default="none",
+        description="'co_teaching': a second model that is trained beside it (fVLM paper); "
+        "'momentum': an average of the text encoder (RADAR).",
     )
     warmup_epochs: float = Field(
         default=5.0,

@@ -68,6 +68,7 @@ class TrainSummary:
     parameters: int
     time_s: float
     damaged_reads: int = 0
+    corrected_pairs: int = 0
 
 
 def train(
@@ -93,11 +94,12 @@ def train(
         first_corrected = corrected_from(config, streams[0].steps_per_epoch, steps)
         run.mkdir(parents=True, exist_ok=True)
         state = start(config, source, run, place, first_corrected)
-        last, silent, damaged = None, 0, 0
+        last, silent, damaged, corrected = None, 0, 0, 0
         with StepLog(run, state.step, writes=place.first) as log:
             for step in _steps(config, state, streams, place):
                 last, silent = step, silent + (step.loss is None)
                 damaged += len(step.damaged)
+                corrected += step.corrected_pairs
                 log.write(asdict(step))
                 if place.first:
                     report(step, steps)
@@ -115,6 +117,7 @@ def train(
             parameters=sum(weight.numel() for weight in state.learners[0].model.parameters()),
             time_s=round(time.monotonic() - started_s, 3),
             damaged_reads=damaged,
+            corrected_pairs=corrected,
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
