@@ -36,12 +36,11 @@ Two abnormal samples of different studies may show one disease in other words. A
   counts as negative has the target softmax(similarity of the two texts to that encoder); what the
   policy counts as positive stays.
 
-Both are in no public code, so no preset has them: `preset: reference` with
+The public code has neither, so no preset has one: `preset: reference` with
 `loss.correction.kind: co_teaching` is the method of the paper. Its share alpha is the paper's, the
-momentum RADAR's; the warm-up is our choice. With models that start from the same files
-(`init_reference`) the peers differ in order, crops and dropout only. A peer that knows nothing yet
-spreads its target evenly over the batch, and training by that can keep both from learning: leave
-the warm-up long enough.
+momentum RADAR's, the warm-up our choice: a model that knows nothing yet spreads its judgement
+evenly over the batch. Where both models start from one file (`init_reference`), they differ in
+order, crops and dropout only.
 """
 
 
