@@ -34,7 +34,7 @@ def test_a_batch_that_ranks_cannot_share_is_refused(tiny: Any) -> None:
 @pytest.mark.parametrize("correction", ["none", "momentum", "co_teaching"])
 def test_two_processes_train_as_one(tiny: Any, tmp_path: Path, correction: str) -> None:
     """Features are gathered with their gradient: the split of a batch does not show."""
-    image = {"dropout": 0.0}
+    image = {"dropout": 0.0, "stem": "histogram"}
     text = {"dropout": 0.0, "pooling": "mean"}
     config = tiny(
         model={"image": image, "text": text, "pooling_dropout": 0.0},
