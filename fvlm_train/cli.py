@@ -62,14 +62,16 @@ def train_command(
         typer.echo(json.dumps({**asdict(summary), "run": str(out)}))
         return
     loss = "none" if summary.last_loss is None else f"{summary.last_loss:.3f}"
-    damaged = ""
+    more = ""
+    if summary.corrected_pairs:
+        more += f", targets of {summary.corrected_pairs} abnormal pairs corrected"
     if summary.damaged_reads:
-        damaged = f", {summary.damaged_reads} samples that could not be read (see {out}/log.jsonl)"
+        more += f", {summary.damaged_reads} samples that could not be read (see {out}/log.jsonl)"
     typer.echo(
         f"trained {summary.steps} of {summary.planned_steps} steps on {summary.samples} samples "
         f"in {summary.time_s:.0f} s, {summary.parameters / 1e6:.2f} M weights, last loss {loss}, "
         f"{summary.steps_without_loss} steps without an abnormal anatomy"
-        f"{damaged}\n"
+        f"{more}\n"
         f"next: fvlm-eval zero-shot {out} --store {store}"
     )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fvlm_data.errors import ConfigError
 from fvlm_train.loading_config import ReadingConfig, SamplingConfig
+from fvlm_train.loss_config import LossConfig
 from fvlm_train.presets import EVALUATE_PRESETS, TRAIN_PRESETS, merged
 
 Voxels = Annotated[int, Field(ge=1)]
@@ -174,19 +175,6 @@ class ModelConfig(_Section):
         return self
 
 
-class LossConfig(_Section):
-    """Which pairs of a batch are no negatives."""
-
-    policy: Literal["none", "reference", "signature", "graded"] = Field(
-        default="signature", description="False-negative policy; see fvlm_data.pairing.targets."
-    )
-    not_mentioned: Literal["normal", "excluded"] | None = Field(
-        default=None,
-        description="Anatomies the report does not mention: 'normal' counts them as healthy, "
-        "'excluded' leaves them out of the loss; null takes the policy's default.",
-    )
-
-
 class OptimiserConfig(_Section):
     """AdamW and its schedule.
 
@@ -291,6 +279,14 @@ class TrainConfig(_Section):
 
         return self.loss.not_mentioned or DEFAULT_NOT_MENTIONED[self.loss.policy]
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seed of each model that learns: one, or two that teach each other."""
+        correction = self.loss.correction
+        if correction.kind != "co_teaching":
+            return (self.seed,)
+        return self.seed, self.seed + 1 if correction.peer_seed is None else correction.peer_seed
+
     @model_validator(mode="before")
     @classmethod
     def _start_from_preset(cls, given: Any) -> Any:
@@ -309,6 +305,11 @@ class TrainConfig(_Section):
             raise ValueError(
                 "flips.x mirrors left and right but signatures name sides: set flips.x to 0 or "
                 "loss.policy to reference or none"
+            )
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(
+                f"loss.correction.peer_seed is seed, {self.seed}: two equal models teach each "
+                "other nothing; set another, or null"
             )
         if self.model.text.kind == "folder" and self.model.text.folder is None:
             raise ValueError("model.text.kind is folder: set model.text.folder, or kind to fresh")

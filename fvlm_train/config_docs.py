@@ -19,6 +19,28 @@ by bit on a CPU at the same number of threads, and goes on exactly where it was 
 Where it differs on purpose from the public reference code: the weight decay reaches AdamW; the
 learning rate changes at every step; gathered features carry their gradients; nothing is silently
 replaced by another sample. The preset `reference` keeps the public recipe's numbers.
+
+## Abnormal false negatives
+
+Two abnormal samples of different studies may show one disease in other words. After a warm-up
+`train.loss.correction` lets a model correct the targets of such pairs, and of no others:
+
+- `co_teaching` (the paper): two models that differ by their seed, hence in what is drawn of their
+  first weights, in order of the samples, crops and dropout. Each reads the other's batch without
+  gradient; an abnormal pair has the target alpha T + (1 - alpha) softmax(similarity of image and
+  text to the peer), from image to text and from text to image. A step reads two batches and
+  trains two models, one after the other; weights, optimiser and checkpoint take twice the room.
+  The run's model, which `fvlm-eval` scores, is the first, that of `train.seed`; the peer lies
+  beside it in the checkpoint, and only a resumed run reads it.
+- `momentum` (RADAR): an exponential average of the text encoder. An abnormal pair that the policy
+  counts as negative has the target softmax(similarity of the two texts to that encoder); what the
+  policy counts as positive stays.
+
+The public code has neither, so no preset has one: `preset: reference` with
+`loss.correction.kind: co_teaching` is the method of the paper. Its share alpha is the paper's, the
+momentum RADAR's, the warm-up our choice: a model that knows nothing yet spreads its judgement
+evenly over the batch. Where both models start from one file (`init_reference`), they differ in
+order, crops and dropout only.
 """
 
 

@@ -114,7 +114,7 @@ class TrainingBatches:
         self, source: SampleSource, config: TrainConfig, rank: int = 0, world: int = 1
     ) -> None:
         """`config.batch_size` is shared by `world` ranks in equal parts."""
-        self._source = CachedSource(source, config.cache_bytes) if config.cache_bytes else source
+        self._source = source
         self._config = config
         self._rank, self._world = rank, world
         self._rows = source.rows

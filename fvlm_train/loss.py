@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 class Term:
     """One anatomy's part: its number, the samples compared (M,), and their targets (M, M).
 
-    `abnormal_mm` marks the pairs of abnormal samples that a model may judge in place of the rule.
+    `target_mm` has images as rows, `text_target_mm` texts: equal, but where a model that tells
+    image from text has corrected them. `abnormal_mm` marks the pairs that a model may correct.
     """
 
     anatomy: int
     members_m: Tensor
     target_mm: Tensor
+    text_target_mm: Tensor
     abnormal_mm: Tensor
 
 
@@ -68,23 +70,29 @@ def loss_terms(
         )
         if target_mm.min() < target_mm.max():
             abnormal_mm = abnormal_pairs(studies, states)
-            terms.append(Term(anatomy, torch.tensor(members), target_mm, abnormal_mm))
+            terms.append(Term(anatomy, torch.tensor(members), target_mm, target_mm, abnormal_mm))
     return terms
 
 
 def judged(term: Term, logits_mm: Tensor, keep: float) -> Term:
     """The term whose abnormal pairs are judged by a peer's or a momentum model's logits (M, M).
 
-    Logits are that model's similarities of the members, divided by its temperature; `keep` is the
-    policy's own share (paper: 0.5; a momentum text encoder alone: 0).
+    Logits are that model's similarities of the members, images as rows, divided by a temperature;
+    `keep` is the policy's own share (paper: 0.5). No gradient flows into them.
     """
-    target_mm = with_similarity(
-        term.target_mm.to(logits_mm.device),
-        term.abnormal_mm.to(logits_mm.device),
-        logits_mm.detach().softmax(dim=1),
-        keep,
+    logits_mm = logits_mm.detach()
+    abnormal_mm = term.abnormal_mm.to(logits_mm.device)
+    target_mm, text_target_mm = (
+        with_similarity(of_mm.to(logits_mm.device), abnormal_mm, by_mm.softmax(dim=1), keep)
+        for of_mm, by_mm in ((term.target_mm, logits_mm), (term.text_target_mm, logits_mm.T))
     )
-    return replace(term, target_mm=target_mm)
+    return replace(term, target_mm=target_mm, text_target_mm=text_target_mm)
+
+
+def similarities(left_bae: Tensor, right_bae: Tensor, term: Term) -> Tensor:
+    """Cosines (M, M) of a term's members, `left_bae` as rows; both are unit vectors."""
+    members_m = term.members_m.to(left_bae.device)
+    return left_bae[members_m, term.anatomy] @ right_bae[members_m, term.anatomy].T
 
 
 def contrastive_losses(
@@ -96,19 +104,16 @@ def contrastive_losses(
     """
     losses = {}
     for term in terms:
-        members_m = term.members_m.to(image_bae.device)
-        target_mm = term.target_mm.to(image_bae.device)
-        image_me = image_bae[members_m, term.anatomy]
-        text_me = text_bae[members_m, term.anatomy]
-        similarity_mm = image_me @ text_me.T / temperature
+        logits_mm = similarities(image_bae, text_bae, term) / temperature
         losses[term.anatomy] = (
-            _cross_entropy(similarity_mm, target_mm) + _cross_entropy(similarity_mm.T, target_mm)
+            _cross_entropy(logits_mm, term.target_mm.to(logits_mm.device))
+            + _cross_entropy(logits_mm.T, term.text_target_mm.to(logits_mm.device))
         ) / 2
     return losses
 
 
-def _cross_entropy(similarity_mm: Tensor, target_mm: Tensor) -> Tensor:
-    return -(target_mm * F.log_softmax(similarity_mm, dim=1)).sum(dim=1).mean()
+def _cross_entropy(logits_mm: Tensor, target_mm: Tensor) -> Tensor:
+    return -(target_mm * F.log_softmax(logits_mm, dim=1)).sum(dim=1).mean()
 
 
 def _speaks(state: str | None, silence: NotMentioned) -> bool:

@@ -1,6 +1,7 @@
 """The folder of a training run: checkpoint, log and summary, each written atomically.
 
-RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer
+RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer; with a correction of
+                     targets also the peer, or the average of the text encoder
 RUN/log.jsonl        one line a step
 RUN/summary.json     written at the end
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import torch
@@ -40,14 +41,33 @@ NOT_DECIDING = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Trained:
+    """State of a model and of its optimiser."""
+
+    model: dict[str, Any]
+    optimiser: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A run at the end of `step` steps."""
+    """A run at the end of `step` steps; `model` is its result.
+
+    `peer` and `text_average` serve the correction of targets, where the run has one.
+    """
 
     step: int
     config: TrainConfig
     tokenizer: str
     model: dict[str, Any]
     optimiser: dict[str, Any]
+    peer: Trained | None = None
+    text_average: dict[str, Any] | None = None
+
+    @property
+    def trained(self) -> tuple[Trained, ...]:
+        """The model and, where it has one, its peer."""
+        own = Trained(self.model, self.optimiser)
+        return (own, self.peer) if self.peer else (own,)
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
@@ -59,6 +79,8 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         "tokenizer": checkpoint.tokenizer,
         "model": checkpoint.model,
         "optimiser": checkpoint.optimiser,
+        "peer": asdict(checkpoint.peer) if checkpoint.peer else None,
+        "text_average": checkpoint.text_average,
     }
     temporary = run / f"{CHECKPOINT}.partial"
     with temporary.open("wb") as file:
@@ -92,6 +114,8 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
         tokenizer=content["tokenizer"],
         model=content["model"],
         optimiser=content["optimiser"],
+        peer=Trained(**content["peer"]) if content.get("peer") else None,
+        text_average=content.get("text_average"),
     )
 
 
@@ -104,15 +128,15 @@ def load_run(run: Path) -> tuple[FVLM, TrainConfig]:
     checkpoint = load_checkpoint(run)
     if checkpoint is None:
         raise InputError(f"run {run}: no {CHECKPOINT} there; train with `fvlm-train` first")
-    return restored_model(checkpoint).eval(), checkpoint.config
-
-
-def restored_model(checkpoint: Checkpoint) -> FVLM:
-    """The checkpoint's model; files that its training started from are not needed again."""
     config = checkpoint.config
-    tokenizer = WordPieces.from_json(checkpoint.tokenizer, config.model.text.max_tokens)
-    model = FVLM(config.model, config.anatomies, tokenizer)
-    model.load_state_dict(checkpoint.model)
+    return restored_model(config, checkpoint.tokenizer, checkpoint.model).eval(), config
+
+
+def restored_model(config: TrainConfig, tokenizer: str, weights: dict[str, Any]) -> FVLM:
+    """A checkpoint's model; files that its training started from are not needed again."""
+    word_pieces = WordPieces.from_json(tokenizer, config.model.text.max_tokens)
+    model = FVLM(config.model, config.anatomies, word_pieces)
+    model.load_state_dict(weights)
     return model
 
 

@@ -9,33 +9,28 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from fvlm_data.errors import ConfigError
-from fvlm_train.data import TrainingBatches, read_ahead
-from fvlm_train.distributed import Ranks, ranks
-from fvlm_train.loss import contrastive_losses, loss_terms
-from fvlm_train.model import FVLM
-from fvlm_train.runs import (
-    SUMMARY,
-    Checkpoint,
-    StepLog,
-    check_resumable,
-    load_checkpoint,
-    restored_model,
-    save_checkpoint,
-    write_json,
+from fvlm_train.correction import (
+    corrected_by_average,
+    corrected_by_peer,
+    corrected_from,
+    pairs_of,
 )
-from fvlm_train.texts import encoder_text
+from fvlm_train.data import CachedSource, TrainingBatches, read_ahead
+from fvlm_train.distributed import Ranks, ranks
+from fvlm_train.learner import Learner, inputs_of, learn, thinned
+from fvlm_train.loss import loss_terms
+from fvlm_train.runs import SUMMARY, StepLog, write_json
+from fvlm_train.state import State, save, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from fvlm_train.config import OptimiserConfig, TrainConfig
-    from fvlm_train.crops import Facts
     from fvlm_train.data import Batch
+    from fvlm_train.learner import Inputs
     from fvlm_train.loss import Term
     from fvlm_train.windows import SampleSource
 
@@ -45,6 +40,8 @@ class Step:
     """What one step did; a line of the log.
 
     Loss is None where no anatomy contributed; `damaged` names samples that could not be read.
+    `corrected_pairs` are those whose targets a peer or an average corrected; `peer_loss` is that
+    of the second model of two, on its own batch.
     """
 
     step: int
@@ -55,6 +52,8 @@ class Step:
     learning_rate: float
     time_s: float
     damaged: tuple[str, ...] = ()
+    corrected_pairs: int = 0
+    peer_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +68,7 @@ class TrainSummary:
     parameters: int
     time_s: float
     damaged_reads: int = 0
+    corrected_pairs: int = 0
 
 
 def train(
@@ -89,75 +89,95 @@ def train(
     with ranks(config.device) as place, _arithmetic(config, place):
         check(config, source, place.world)
         started_s = time.monotonic()
+        streams = _streams(config, source, place)
+        steps = len(streams[0])
+        first_corrected = corrected_from(config, streams[0].steps_per_epoch, steps)
         run.mkdir(parents=True, exist_ok=True)
-        batches = TrainingBatches(source, config, place.rank, place.world)
-        learner = _start(config, source, run, place)
-        last, silent, damaged = None, 0, 0
-        with StepLog(run, learner.step, writes=place.first) as log:
-            for step in _steps(config, learner, batches, place):
+        state = start(config, source, run, place, first_corrected)
+        last, silent, damaged, corrected = None, 0, 0, 0
+        with StepLog(run, state.step, writes=place.first) as log:
+            for step in _steps(config, state, streams, place):
                 last, silent = step, silent + (step.loss is None)
                 damaged += len(step.damaged)
+                corrected += step.corrected_pairs
                 log.write(asdict(step))
                 if place.first:
-                    report(step, len(batches))
-                ended = step.step == len(batches) or _out_of_time(config, started_s, place)
+                    report(step, steps)
+                ended = step.step == steps or _out_of_time(config, started_s, place)
                 if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
-                    _save(run, config, learner)
+                    save(run, config, state)
                 if ended:
                     break
         summary = TrainSummary(
-            steps=learner.step,
-            planned_steps=len(batches),
+            steps=state.step,
+            planned_steps=steps,
             steps_without_loss=silent,
             last_loss=last.loss if last else None,
             samples=len(source),
-            parameters=sum(weight.numel() for weight in learner.model.parameters()),
+            parameters=sum(weight.numel() for weight in state.learners[0].model.parameters()),
             time_s=round(time.monotonic() - started_s, 3),
             damaged_reads=damaged,
+            corrected_pairs=corrected,
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
         return summary
 
 
-@dataclass(slots=True)
-class _Learner:
-    """What a step changes; `wrapped` is the model as DDP sees it."""
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What one learner did with its batch."""
 
-    model: FVLM
-    wrapped: nn.Module
-    optimiser: torch.optim.Optimizer
-    step: int
+    losses: dict[str, float]
+    damaged: tuple[str, ...]
+    corrected_pairs: int = 0
+
+    @property
+    def loss(self) -> float | None:
+        return sum(self.losses.values()) if self.losses else None
+
+
+def _streams(config: TrainConfig, source: SampleSource, place: Ranks) -> list[TrainingBatches]:
+    """The batches of each learner: its seed decides order, crops and flips; memory is shared."""
+    shared = CachedSource(source, config.cache_bytes) if config.cache_bytes else source
+    return [
+        TrainingBatches(shared, config.model_copy(update={"seed": seed}), place.rank, place.world)
+        for seed in config.seeds
+    ]
 
 
 def _steps(
-    config: TrainConfig, learner: _Learner, batches: TrainingBatches, place: Ranks
+    config: TrainConfig, state: State, streams: Sequence[TrainingBatches], place: Ranks
 ) -> Iterator[Step]:
-    coming = read_ahead(
-        batches,
-        learner.step,
-        config.loader_workers,
-        config.reading.prefetch,
-        pinned=place.device.type == "cuda",
-    )
-    for number, batch in enumerate(coming, start=learner.step):
-        began_s = time.monotonic()
-        rate = learning_rate(number, len(batches), config.optimiser)
-        for group in learner.optimiser.param_groups:
-            group["lr"] = rate
-        torch.manual_seed(_dropout_seed(config.seed, number, place.rank))
-        facts = [one for part in place.gather_objects(batch.facts) for one in part]
-        losses = training_step(learner, batch, facts, config, place)
-        learner.step = number + 1
+    coming = [
+        read_ahead(
+            stream,
+            state.step,
+            config.loader_workers,
+            config.reading.prefetch,
+            pinned=place.device.type == "cuda",
+        )
+        for stream in streams
+    ]
+    for batches in zip(*coming, strict=True):
+        began_s, number = time.monotonic(), state.step
+        rate = learning_rate(number, len(streams[0]), config.optimiser)
+        outcomes = [
+            _learner_step(state, learner, batch, rate, config, place)
+            for learner, batch in zip(state.learners, batches, strict=True)
+        ]
+        state.step = number + 1
         yield Step(
-            step=learner.step,
-            epoch=number // batches.steps_per_epoch,
-            loss=sum(losses.values()) if losses else None,
-            losses=losses,
-            temperature=float(learner.model.temperature.detach()),
+            step=state.step,
+            epoch=number // streams[0].steps_per_epoch,
+            loss=outcomes[0].loss,
+            losses=outcomes[0].losses,
+            temperature=float(state.learners[0].model.temperature.detach()),
             learning_rate=rate,
             time_s=round(time.monotonic() - began_s, 3),
-            damaged=tuple(one.damaged for one in facts if one.damaged is not None),
+            damaged=tuple(one for outcome in outcomes for one in outcome.damaged),
+            corrected_pairs=outcomes[0].corrected_pairs,
+            peer_loss=outcomes[1].loss if len(outcomes) > 1 else None,
         )
 
 
@@ -166,41 +186,46 @@ def _out_of_time(config: TrainConfig, started_s: float, place: Ranks) -> bool:
     return limit_s is not None and place.any(time.monotonic() - started_s > limit_s)
 
 
-def training_step(
-    learner: _Learner, batch: Batch, facts: Sequence[Facts], config: TrainConfig, place: Ranks
-) -> dict[str, float]:
-    """One step on this rank's batch; the loss of each anatomy that contributed.
-
-    `facts` are those of all ranks.
+def _learner_step(
+    state: State, learner: Learner, batch: Batch, rate: float, config: TrainConfig, place: Ranks
+) -> _Outcome:
+    """One learner's step on its batch, of which this rank holds a share.
 
     What contributes is known to all ranks beforehand: where nothing does, none of them moves.
     """
+    facts = [one for part in place.gather_objects(batch.facts) for one in part]
+    damaged = tuple(one.damaged for one in facts if one.damaged is not None)
     terms = loss_terms(facts, len(config.anatomies), config.loss.policy, config.silence)
     if not terms:
-        return {}
-    texts, place_ba = _distinct_texts(batch.facts, terms)
-    model = learner.model
-    model.clamp_temperature()
-    ids_ts, mask_ts = model.tokenizer.encode(texts)
-    mask_ts = _thinned(mask_ts, config.model.text.token_dropout)
-    with torch.autocast(place.device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        features = learner.wrapped(
-            batch.scaled(place.device),
-            batch.tokens_ban.to(place.device),
-            ids_ts.to(place.device),
-            mask_ts.to(place.device),
-        )
-    text_bae = features.text_te[place_ba.to(place.device)]
-    losses = contrastive_losses(
-        place.gather(features.image_bae), place.gather(text_bae), features.temperature, terms
-    )
-    total = torch.stack(list(losses.values())).sum()
-    learner.optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    if config.optimiser.clip_norm is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), config.optimiser.clip_norm)
-    learner.optimiser.step()
-    return {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
+        return _Outcome({}, damaged)
+    torch.manual_seed(_dropout_seed(learner.seed, state.step, place.rank))
+    for group in learner.optimiser.param_groups:
+        group["lr"] = rate
+    learner.model.clamp_temperature()
+    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device)
+    pairs = 0
+    if state.step >= state.corrected_from and pairs_of(terms):
+        terms = _corrected(state, learner, terms, inputs, config, place)
+        pairs = pairs_of(terms)
+    losses = learn(learner, thinned(inputs, config.model.text.token_dropout), terms, config, place)
+    if state.average is not None:
+        state.average.follow(learner.model, config.loss.correction.momentum)
+    return _Outcome(losses, damaged, pairs)
+
+
+def _corrected(
+    state: State,
+    learner: Learner,
+    terms: list[Term],
+    inputs: Inputs,
+    config: TrainConfig,
+    place: Ranks,
+) -> list[Term]:
+    if state.average is not None:
+        learned = learner.model.temperature
+        return corrected_by_average(terms, inputs, state.average, learned, config, place)
+    peer = next(other for other in state.learners if other is not learner)
+    return corrected_by_peer(terms, inputs, peer.model, config, place)
 
 
 def check(config: TrainConfig, source: SampleSource, world: int) -> None:
@@ -249,96 +274,6 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
         return low + (high - low) * (step + 1) / warmup
     progress = (step - warmup) / max(steps - warmup - 1, 1)
     return low + (high - low) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
-    """AdamW with the weight decay in effect (see OptimiserConfig on the public code)."""
-    decayed: list[Tensor] = []
-    spared: list[Tensor] = []
-    for name, weight in model.named_parameters():
-        if not weight.requires_grad:
-            continue
-        table = name.endswith(("positions", "queries", "bias")) or weight.ndim < 2
-        spared_now = table and config.decay == "matrices"
-        (spared if spared_now else decayed).append(weight)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=config.betas
-    )
-
-
-def _start(config: TrainConfig, source: SampleSource, run: Path, place: Ranks) -> _Learner:
-    """From the run's checkpoint, else from the seed."""
-    checkpoint = load_checkpoint(run)
-    if checkpoint is not None:
-        check_resumable(run, checkpoint, config)
-        model = restored_model(checkpoint).to(place.device).train()
-        optimiser = make_optimiser(model, config.optimiser)
-        optimiser.load_state_dict(checkpoint.optimiser)
-        return _Learner(model, _wrapped(model, place), optimiser, checkpoint.step)
-    torch.manual_seed(config.seed)
-    model = FVLM.for_training(config.model, config.anatomies, _training_texts(config, source))
-    model = model.to(place.device).train()
-    return _Learner(model, _wrapped(model, place), make_optimiser(model, config.optimiser), 0)
-
-
-def _training_texts(config: TrainConfig, source: SampleSource) -> list[str]:
-    if config.model.text.kind != "fresh":
-        return []
-    wanted = set(config.anatomies)
-    texts = {encoder_text("", anatomy, config.template) for anatomy in wanted}
-    for row in source.rows.select(["anatomies", "texts"]).to_pylist():
-        for anatomy, text in zip(row["anatomies"], row["texts"], strict=True):
-            if anatomy in wanted:
-                texts.add(encoder_text(text, anatomy, config.template))
-    return sorted(texts)
-
-
-def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list[str], Tensor]:
-    """Texts to encode, each once, and their places (B, A); what takes no part points at 0."""
-    wanted = {term.anatomy for term in terms}
-    place_ba = torch.zeros(len(facts), len(facts[0].texts), dtype=torch.int64)
-    numbers: dict[str, int] = {}
-    for row, sample in enumerate(facts):
-        for anatomy in wanted:
-            if sample.intact[anatomy] and sample.states[anatomy] is not None:
-                text = sample.encoder_texts[anatomy]
-                place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
-    # a rank without a text still takes part in the forward pass, on which DDP counts
-    return list(numbers) or [facts[0].encoder_texts[0]], place_ba
-
-
-def _thinned(mask_ts: Tensor, share: float) -> Tensor:
-    """Attention mask with a share of its tokens hidden; the first token ([CLS]) always shows."""
-    if share == 0:
-        return mask_ts
-    shown_ts = torch.rand(mask_ts.shape) >= share
-    shown_ts[:, 0] = True
-    return mask_ts * shown_ts
-
-
-def _wrapped(model: FVLM, place: Ranks) -> nn.Module:
-    if place.world == 1:
-        return model
-    return DistributedDataParallel(
-        model, [place.device] if place.device.index is not None else None
-    )
-
-
-def _save(run: Path, config: TrainConfig, learner: _Learner) -> None:
-    save_checkpoint(
-        run,
-        Checkpoint(
-            step=learner.step,
-            config=config,
-            tokenizer=learner.model.tokenizer.to_json(),
-            model=learner.model.state_dict(),
-            optimiser=learner.optimiser.state_dict(),
-        ),
-    )
 
 
 def _dropout_seed(seed: int, step: int, rank: int) -> int:

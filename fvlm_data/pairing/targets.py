@@ -114,8 +114,8 @@ def with_similarity(
 
     Each entry of `abnormal_ij` becomes ``keep * entry + (1 - keep) * similarity``, on the scale
     on which the same study is 1; the rows are divided by their sums anew. The peer's target of
-    the paper is ``softmax(peer similarity)`` with ``keep=0.5``, that of a momentum text encoder
-    ``softmax(text similarity)`` with ``keep=0``.
+    the paper is ``softmax(peer similarity)`` with ``keep=0.5``; that of a momentum text encoder is
+    ``softmax(text similarity)`` with ``keep=0``, at pairs which the policy counts as negative.
 
     Args:
         target_ij: (B, B) from `targets`.

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
 
 from fvlm_data.errors import ConfigError
 from fvlm_train.model.pooling import AnatomyPooling
-from fvlm_train.model.text import TextEncoder
+from fvlm_train.model.text import TextEncoder, text_features
 from fvlm_train.model.vit import ImageEncoder
 from fvlm_train.model.weights import from_mae, from_reference, read_checkpoint
 from fvlm_train.model.wordpieces import WordPieces
@@ -104,8 +103,7 @@ class FVLM(nn.Module):
 
     def encode_tokens(self, ids_ts: Tensor, mask_ts: Tensor) -> Tensor:
         """Unit vectors (T, E) of tokenised texts."""
-        projected: Tensor = self.text_projection(self.text_encoder(ids_ts, mask_ts))
-        return F.normalize(projected.float(), dim=-1)
+        return text_features(self.text_encoder, self.text_projection, ids_ts, mask_ts)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (T, E) of texts, on the model's device."""

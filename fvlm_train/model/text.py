@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
 
 from fvlm_data.errors import ConfigError
 
@@ -81,3 +82,11 @@ class TextEncoder(nn.Module):
             return out_tsd[:, 0]
         weight_ts1 = mask_ts[..., None].to(out_tsd.dtype)
         return (out_tsd * weight_ts1).sum(1) / weight_ts1.sum(1)
+
+
+def text_features(
+    encoder: nn.Module, projection: nn.Module, ids_ts: Tensor, mask_ts: Tensor
+) -> Tensor:
+    """Token ids and attention mask (T, S) -> unit vectors (T, projected features)."""
+    projected: Tensor = projection(encoder(ids_ts, mask_ts))
+    return F.normalize(projected.float(), dim=-1)

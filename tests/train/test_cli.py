@@ -25,9 +25,12 @@ def shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("shards")
-def test_train_then_evaluate(tiny: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("correction", ["none", "momentum", "co_teaching"])
+def test_train_then_evaluate(tiny: Any, tmp_path: Path, correction: str) -> None:
     config = tmp_path / "config.yaml"
-    section = tiny().model_dump(mode="json")
+    section = tiny(loss={"correction": {"kind": correction, "warmup_epochs": 0}}).model_dump(
+        mode="json"
+    )
     config.write_text(yaml.safe_dump({"store": "other", "ingest": {}, "train": section}))
     run = tmp_path / "run"
     command = [str(config), "--store", "s", "--out", str(run), "--set", "train.steps=3"]

@@ -31,11 +31,17 @@ def test_a_batch_that_ranks_cannot_share_is_refused(tiny: Any) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tiny: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("correction", ["none", "momentum", "co_teaching"])
+def test_two_processes_train_as_one(tiny: Any, tmp_path: Path, correction: str) -> None:
     """Features are gathered with their gradient: the split of a batch does not show."""
-    image = {"dropout": 0.0}
-    text = {"dropout": 0.0}
-    config = tiny(model={"image": image, "text": text, "pooling_dropout": 0.0}, steps=4)
+    image = {"dropout": 0.0, "stem": "histogram"}
+    text = {"dropout": 0.0, "pooling": "mean"}
+    config = tiny(
+        model={"image": image, "text": text, "pooling_dropout": 0.0},
+        # so sharp that what a peer or an average says of a pair shows in the loss
+        loss={"correction": {"kind": correction, "warmup_epochs": 0.5, "temperature": 0.01}},
+        steps=4,
+    )
     train(config, toy_source(20, 0), tmp_path / "one")
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
@@ -50,13 +56,20 @@ def test_two_processes_train_as_one(tiny: Any, tmp_path: Path) -> None:
     one, two = load_checkpoint(tmp_path / "one"), load_checkpoint(tmp_path / "two")
     assert one is not None
     assert two is not None
-    lines = [
-        [
-            json.loads(line)["loss"]
-            for line in (tmp_path / run / "log.jsonl").read_text().splitlines()
-        ]
+    alone, shared = (
+        [json.loads(line) for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]
         for run in ("one", "two")
-    ]
-    assert lines[0] == pytest.approx(lines[1], rel=1e-4)
-    for name, weight in one.model.items():
-        torch.testing.assert_close(two.model[name], weight, atol=2e-3, rtol=1e-2)
+    )
+    for key in ("loss", "peer_loss"):
+        if alone[0][key] is not None:
+            expected = pytest.approx([line[key] for line in alone], rel=1e-4)
+            assert [line[key] for line in shared] == expected
+    pairs = [line["corrected_pairs"] for line in alone]
+    assert pairs == [line["corrected_pairs"] for line in shared]
+    assert (sum(pairs) > 0) == (correction != "none")
+    for own, other in zip(one.trained, two.trained, strict=True):
+        for name, weight in own.model.items():
+            torch.testing.assert_close(other.model[name], weight, atol=2e-3, rtol=1e-2)
+    for name, weight in (one.text_average or {}).items():
+        assert two.text_average is not None
+        torch.testing.assert_close(two.text_average[name], weight, atol=2e-3, rtol=1e-2)

@@ -1,0 +1,68 @@
+"""Section `train.loss`: which pairs of a batch are no negatives, and what a model adds to that."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CorrectionConfig(BaseModel):
+    """Targets of abnormal pairs (abnormal samples of different studies), corrected by a model.
+
+    No preset switches it on: the public code has none. docs/training.md says what each kind does.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["none", "momentum", "co_teaching"] = Field(
+        default="none",
+        description="'co_teaching': a second model that is trained beside it (fVLM paper); "
+        "'momentum': an average of the text encoder (RADAR).",
+    )
+    warmup_epochs: float = Field(
+        default=5.0,
+        ge=0,
+        description="Epochs before targets are corrected: a model must know something first.",
+    )
+    alpha: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Share of the policy's own target in an abnormal pair (co_teaching only).",
+    )
+    peer_seed: int | None = Field(
+        default=None,
+        ge=0,
+        description="Seed of the second model; null is train.seed + 1 (co_teaching only).",
+    )
+    momentum: float = Field(
+        default=0.995,
+        ge=0,
+        lt=1,
+        description="Share of the average that stays at each step (momentum only).",
+    )
+    temperature: float | None = Field(
+        default=None,
+        gt=0,
+        description="Temperature of the softmax; null is the learned one: the peer's, or with "
+        "momentum the model's own.",
+    )
+
+
+class LossConfig(BaseModel):
+    """Which pairs of a batch are no negatives."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    policy: Literal["none", "reference", "signature", "graded"] = Field(
+        default="signature", description="False-negative policy; see fvlm_data.pairing.targets."
+    )
+    not_mentioned: Literal["normal", "excluded"] | None = Field(
+        default=None,
+        description="Anatomies the report does not mention: 'normal' counts them as healthy, "
+        "'excluded' leaves them out of the loss; null takes the policy's default.",
+    )
+    correction: CorrectionConfig = Field(
+        default=CorrectionConfig(), description="Targets of abnormal pairs, corrected by a model."
+    )
