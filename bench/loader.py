@@ -41,7 +41,7 @@ from fvlm_data.shards.preprocess import PreparedSample, boxes_of, planes, quanti
 from fvlm_data.shards.target_grid import locate
 from fvlm_data.shards.writer import spool, write_shard
 from fvlm_train.config import TrainConfig
-from fvlm_train.data import TrainingBatches, read_ahead
+from fvlm_train.data.batches import TrainingBatches, read_ahead
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int, int, int]

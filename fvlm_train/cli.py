@@ -40,8 +40,8 @@ def train_command(
     """Train a model on a store's shards, alone or under torchrun; run again to resume."""
     from fvlm_data.shards import ObjectCache, ShardDataset
     from fvlm_train.config import parse_train_config
-    from fvlm_train.sections import read_sections
-    from fvlm_train.train import Step, train
+    from fvlm_train.config.sections import read_sections
+    from fvlm_train.training.train import Step, train
 
     with one_sentence(), progress_shown() as show:
         config = parse_train_config(read_sections(config_file, overrides or ())["train"])
@@ -109,8 +109,8 @@ def zero_shot_command(
     from fvlm_data.shards import ShardDataset
     from fvlm_data.vocabulary import load_findings
     from fvlm_train.config import parse_evaluate_config
+    from fvlm_train.config.sections import read_sections
     from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
-    from fvlm_train.sections import read_sections
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
     with one_sentence(), progress_shown() as show:

@@ -14,7 +14,7 @@ from fvlm_data.shards.sample import cropped
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_train.windows import Array, Box
+    from fvlm_train.data.windows import Array, Box
 
 SHAPE_ZYX = (24, 48, 48)
 

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fvlm_train.texts import normal_sentence
-from fvlm_train.windows import centred_box, end_padded, intensity, padded, pooled
+from fvlm_train.data.texts import normal_sentence
+from fvlm_train.data.windows import centred_box, end_padded, intensity, padded, pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fvlm_data.shards import Sample
     from fvlm_train.config import EvaluateConfig, TrainConfig
+    from fvlm_train.data.windows import Array, Box, SampleSource, SizeZYX
     from fvlm_train.model import FVLM
-    from fvlm_train.windows import Array, Box, SampleSource, SizeZYX
 
 
 class Prompts(Protocol):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fvlm_train.config import EvaluateConfig
-    from fvlm_train.windows import SampleSource
+    from fvlm_train.data.windows import SampleSource
 
 
 @dataclass(frozen=True, slots=True)

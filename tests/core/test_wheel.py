@@ -60,7 +60,7 @@ def test_wheel_holds_code_and_data(site: Path):
         "schemas/volumes.py",
         "fvlm_data/presets/chest.yaml",
         "fvlm_data/vocabulary/anatomies.yaml",
-        "fvlm_train/config.py",
+        "fvlm_train/config/train.py",
         "pipelines/curate.py",
     ):
         assert (site / name).is_file(), name

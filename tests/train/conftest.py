@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fvlm_train.config import TrainConfig, parse_train_config
-from fvlm_train.presets import merged
+from fvlm_train.config.presets import merged
 
 TINY: dict[str, Any] = {
     "anatomies": ["liver", "kidney", "lung"],

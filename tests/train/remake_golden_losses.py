@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 from fvlm_train.config import parse_train_config
-from fvlm_train.presets import merged
+from fvlm_train.config.presets import merged
 from fvlm_train.testing import toy_source
-from fvlm_train.train import train
+from fvlm_train.training.train import train
 
 HERE = Path(__file__).parent
 

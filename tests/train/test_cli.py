@@ -12,7 +12,7 @@ import fvlm_data.shards
 import fvlm_data.vocabulary
 from fvlm_data.errors import ConfigError
 from fvlm_train.cli import eval_app, train_app
-from fvlm_train.sections import read_sections
+from fvlm_train.config.sections import read_sections
 from fvlm_train.testing import TOY_FINDINGS, toy_source
 
 

@@ -11,21 +11,21 @@ import torch
 
 from fvlm_data.errors import ConfigError
 from fvlm_train.config import TrainConfig
-from fvlm_train.correction import (
+from fvlm_train.data.batches import TrainingBatches
+from fvlm_train.model import FVLM
+from fvlm_train.runs import Checkpoint, load_checkpoint, load_run
+from fvlm_train.testing import MemorySource, toy_sample, toy_source
+from fvlm_train.training.correction import (
     TextAverage,
     corrected_by_average,
     corrected_by_peer,
     corrected_from,
     pairs_of,
 )
-from fvlm_train.data import TrainingBatches
-from fvlm_train.distributed import Ranks
-from fvlm_train.learner import Inputs, inputs_of
-from fvlm_train.loss import Term, loss_terms
-from fvlm_train.model import FVLM
-from fvlm_train.runs import Checkpoint, load_checkpoint, load_run
-from fvlm_train.testing import MemorySource, toy_sample, toy_source
-from fvlm_train.train import Step, train
+from fvlm_train.training.distributed import Ranks
+from fvlm_train.training.learner import Inputs, inputs_of
+from fvlm_train.training.loss import Term, loss_terms
+from fvlm_train.training.train import Step, train
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 KINDS = ("co_teaching", "momentum")

@@ -9,10 +9,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fvlm_train.crops import Crop, Item, read_crop
-from fvlm_train.data import CachedSource, TrainingBatches
+from fvlm_train.data.batches import CachedSource, TrainingBatches
+from fvlm_train.data.crops import Crop, Item, read_crop
+from fvlm_train.data.windows import box_around, padded, pooled, random_box
 from fvlm_train.testing import MemorySource, toy_sample, toy_source
-from fvlm_train.windows import box_around, padded, pooled, random_box
 
 
 def whole_crop(sample: Any, config: Any, mirrored: tuple[int, ...] = ()) -> tuple[Any, Item]:

@@ -13,14 +13,14 @@ import torch
 from fvlm_data.errors import ConfigError
 from fvlm_train.runs import load_checkpoint
 from fvlm_train.testing import toy_source
-from fvlm_train.train import check, train
+from fvlm_train.training.train import check, train
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
 from fvlm_train.config import parse_train_config
 from fvlm_train.testing import toy_source
-from fvlm_train.train import train
+from fvlm_train.training.train import train
 train(parse_train_config(json.loads(sys.argv[1])), toy_source(20, 0), Path(sys.argv[2]))
 """
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from fvlm_train.crops import Facts
-from fvlm_train.loss import contrastive_losses, judged, loss_terms
+from fvlm_train.data.crops import Facts
+from fvlm_train.training.loss import contrastive_losses, judged, loss_terms
 
 
 def facts(study: str, state: str | None, *, intact: bool = True, signature: int = 0) -> Facts:

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from fvlm_data.errors import StoreError
-from fvlm_train.data import TrainingBatches, read_ahead
-from fvlm_train.order import SampleOrder
+from fvlm_train.data.batches import TrainingBatches, read_ahead
+from fvlm_train.data.order import SampleOrder
+from fvlm_train.data.windows import box_around
 from fvlm_train.testing import MemorySource, toy_sample, toy_source
-from fvlm_train.train import train
-from fvlm_train.windows import box_around
+from fvlm_train.training.train import train
 
 
 def rows_of(count: int, shards: int = 6, rare: tuple[int, ...] = (3, 17)) -> pa.Table:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fvlm_train.texts import encoder_text, mirrored
+from fvlm_train.data.texts import encoder_text, mirrored
 
 TEMPLATE = "{anatomy} shows no significant abnormalities."
 

@@ -10,10 +10,10 @@ import torch
 
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_train.config import OptimiserConfig
-from fvlm_train.learner import make_optimiser
 from fvlm_train.runs import load_checkpoint, load_run
 from fvlm_train.testing import MemorySource, toy_sample, toy_source
-from fvlm_train.train import Step, learning_rate, train
+from fvlm_train.training.learner import make_optimiser
+from fvlm_train.training.train import Step, learning_rate, train
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 

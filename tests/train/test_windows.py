@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from fvlm_train.windows import (
+from fvlm_train.data.windows import (
     anatomy_tokens,
     centred_box,
     end_padded,

@@ -21,7 +21,7 @@ from fvlm_train.evaluate.scoring import score_samples
 from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
 from fvlm_train.runs import load_run
 from fvlm_train.testing import SHAPE_ZYX, TOY_FINDINGS, MemorySource, toy_sample, toy_source
-from fvlm_train.train import train
+from fvlm_train.training.train import train
 from schemas import Link
 
 KEY = b"k" * 32

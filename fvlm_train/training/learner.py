@@ -13,19 +13,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fvlm_train.loss import contrastive_losses
 from fvlm_train.model import FVLM
 from fvlm_train.runs import Trained, restored_model
+from fvlm_train.training.loss import contrastive_losses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fvlm_train.config import OptimiserConfig, TrainConfig
-    from fvlm_train.crops import Facts
-    from fvlm_train.data import Batch
-    from fvlm_train.distributed import Ranks
-    from fvlm_train.loss import Term
+    from fvlm_train.data.batches import Batch
+    from fvlm_train.data.crops import Facts
     from fvlm_train.model import WordPieces
+    from fvlm_train.training.distributed import Ranks
+    from fvlm_train.training.loss import Term
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fvlm_train.texts import encoder_text, mirrored
-from fvlm_train.windows import anatomy_tokens, intensity, touches_face
+from fvlm_train.data.texts import encoder_text, mirrored
+from fvlm_train.data.windows import anatomy_tokens, intensity, touches_face
 
 if TYPE_CHECKING:
     from fvlm_data.shards import Sample
     from fvlm_train.config import TrainConfig
-    from fvlm_train.windows import Array, Box, Intensity, SampleSource, SizeZYX
+    from fvlm_train.data.windows import Array, Box, Intensity, SampleSource, SizeZYX
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fvlm_data.errors import ConfigError
-from fvlm_train.presets import merged
+from fvlm_train.config.presets import merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fvlm_train.correction import TextAverage
-from fvlm_train.learner import Learner, fresh_learner, restored_learner
+from fvlm_train.data.texts import encoder_text
 from fvlm_train.runs import Checkpoint, check_resumable, load_checkpoint, save_checkpoint
-from fvlm_train.texts import encoder_text
+from fvlm_train.training.correction import TextAverage
+from fvlm_train.training.learner import Learner, fresh_learner, restored_learner
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_train.config import TrainConfig
-    from fvlm_train.distributed import Ranks
-    from fvlm_train.windows import SampleSource
+    from fvlm_train.data.windows import SampleSource
+    from fvlm_train.training.distributed import Ranks
 
 
 @dataclass(slots=True)

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fvlm_data.errors import ConfigError
-from fvlm_train.correction import (
+from fvlm_train.data.batches import CachedSource, TrainingBatches, read_ahead
+from fvlm_train.runs import SUMMARY, StepLog, write_json
+from fvlm_train.training.correction import (
     corrected_by_average,
     corrected_by_peer,
     corrected_from,
     pairs_of,
 )
-from fvlm_train.data import CachedSource, TrainingBatches, read_ahead
-from fvlm_train.distributed import Ranks, ranks
-from fvlm_train.learner import Learner, inputs_of, learn, thinned
-from fvlm_train.loss import loss_terms
-from fvlm_train.runs import SUMMARY, StepLog, write_json
-from fvlm_train.state import State, save, start
+from fvlm_train.training.distributed import Ranks, ranks
+from fvlm_train.training.learner import Learner, inputs_of, learn, thinned
+from fvlm_train.training.loss import loss_terms
+from fvlm_train.training.state import State, save, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from fvlm_train.config import OptimiserConfig, TrainConfig
-    from fvlm_train.data import Batch
-    from fvlm_train.learner import Inputs
-    from fvlm_train.loss import Term
-    from fvlm_train.windows import SampleSource
+    from fvlm_train.data.batches import Batch
+    from fvlm_train.data.windows import SampleSource
+    from fvlm_train.training.learner import Inputs
+    from fvlm_train.training.loss import Term
 
 
 @dataclass(frozen=True, slots=True)

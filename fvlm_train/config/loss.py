@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from fvlm_train.config.section import Section
 
 
-class CorrectionConfig(BaseModel):
+class CorrectionConfig(Section):
     """Targets of abnormal pairs (abnormal samples of different studies), corrected by a model.
 
     No preset switches it on: the public code has none. docs/training.md says what each kind does.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["none", "momentum", "co_teaching"] = Field(
         default="none",
@@ -50,10 +50,8 @@ class CorrectionConfig(BaseModel):
     )
 
 
-class LossConfig(BaseModel):
+class LossConfig(Section):
     """Which pairs of a batch are no negatives."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     policy: Literal["none", "reference", "signature", "graded"] = Field(
         default="signature", description="False-negative policy; see fvlm_data.pairing.targets."

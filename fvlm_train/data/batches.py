@@ -17,9 +17,9 @@ from torch import Tensor
 
 from fvlm_data.errors import StoreError
 from fvlm_data.shards.sample import cropped
-from fvlm_train.crops import Crop, Item, blank_item, read_crop
-from fvlm_train.order import SampleOrder
-from fvlm_train.windows import box_around, random_box
+from fvlm_train.data.crops import Crop, Item, blank_item, read_crop
+from fvlm_train.data.order import SampleOrder
+from fvlm_train.data.windows import box_around, random_box
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards import Sample
     from fvlm_train.config import TrainConfig
-    from fvlm_train.crops import Facts
-    from fvlm_train.windows import Array, Box, SampleSource
+    from fvlm_train.data.crops import Facts
+    from fvlm_train.data.windows import Array, Box, SampleSource
 
 
 @dataclass(frozen=True, slots=True)

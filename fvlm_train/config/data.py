@@ -1,17 +1,27 @@
-"""Sections `train.sampling` and `train.reading`: which crops come when, and how they are read."""
+"""Sections `train.flips`, `train.sampling` and `train.reading`: crops, and how they are read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from fvlm_train.config.section import Probability, Section
 
 
-class SamplingConfig(BaseModel):
+class FlipConfig(Section):
+    """Probability of mirroring a crop along each axis."""
+
+    z: Probability = Field(default=0.0, description="Up-down.")
+    y: Probability = Field(default=0.0, description="Front-back.")
+    x: Probability = Field(
+        default=0.0, description="Left-right; sides named in the texts are exchanged with it."
+    )
+
+
+class SamplingConfig(Section):
     """Order of samples and place of crops; decides the weights."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     centred_share: float = Field(
         default=0.0,
@@ -35,10 +45,8 @@ class SamplingConfig(BaseModel):
     )
 
 
-class ReadingConfig(BaseModel):
+class ReadingConfig(Section):
     """How samples are read; leaves the weights alone where nothing is damaged."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     damaged: Literal["stop", "skip"] = Field(
         default="stop",

@@ -16,18 +16,18 @@ import torch
 from torch import Tensor, nn
 
 from fvlm_data.errors import ConfigError
-from fvlm_train.learner import arithmetic, gathered_features
-from fvlm_train.loss import judged, similarities
 from fvlm_train.model.text import text_features
+from fvlm_train.training.learner import arithmetic, gathered_features
+from fvlm_train.training.loss import judged, similarities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fvlm_train.config import TrainConfig
-    from fvlm_train.distributed import Ranks
-    from fvlm_train.learner import Inputs
-    from fvlm_train.loss import Term
     from fvlm_train.model import FVLM
+    from fvlm_train.training.distributed import Ranks
+    from fvlm_train.training.learner import Inputs
+    from fvlm_train.training.loss import Term
 
 
 class TextAverage(nn.Module):

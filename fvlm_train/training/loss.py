@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fvlm_data.pairing.targets import NotMentioned, Policy
-    from fvlm_train.crops import Facts
+    from fvlm_train.data.crops import Facts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,26 @@
+"""The sections `train` and `evaluate` of the project's configuration file."""
+
+from __future__ import annotations
+
+from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
+from fvlm_train.config.evaluate import EvaluateConfig
+from fvlm_train.config.loss import CorrectionConfig, LossConfig
+from fvlm_train.config.model import ImageEncoderConfig, ModelConfig, TextEncoderConfig
+from fvlm_train.config.parse import parse_evaluate_config, parse_train_config
+from fvlm_train.config.train import OptimiserConfig, TrainConfig
+
+__all__ = [
+    "CorrectionConfig",
+    "EvaluateConfig",
+    "FlipConfig",
+    "ImageEncoderConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OptimiserConfig",
+    "ReadingConfig",
+    "SamplingConfig",
+    "TextEncoderConfig",
+    "TrainConfig",
+    "parse_evaluate_config",
+    "parse_train_config",
+]

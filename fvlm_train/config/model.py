@@ -1,0 +1,157 @@
+"""Section `train.model`: encoders, pooling, temperature and where weights come from."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from fvlm_train.config.section import Probability, Section, SizeZYX, check_multiple
+
+
+class ImageEncoderConfig(Section):
+    """Size of the 3D vision transformer."""
+
+    width: int = Field(default=768, ge=8, description="Features of a token.")
+    depth: int = Field(default=12, ge=1, description="Transformer blocks.")
+    heads: int = Field(default=12, ge=1, description="Attention heads of a block; divides width.")
+    mlp_ratio: float = Field(default=4.0, gt=0, description="Hidden width of the MLP over width.")
+    dropout: Probability = Field(
+        default=0.1, description="Dropout in embedding, attention and MLP."
+    )
+    patch_zyx: SizeZYX = Field(default=(16, 16, 32), description="Patch size, voxels (z, y, x).")
+    window_zyx: SizeZYX = Field(
+        default=(112, 256, 352),
+        description="Window that the learned positions cover, voxels (z, y, x); multiple of patch.",
+    )
+    stem: Literal["patch", "histogram"] = Field(
+        default="patch",
+        description="Patch embedding: 'patch' one linear map of the voxels (public recipe); "
+        "'histogram' one linear map of soft intensity histograms, which small data sets learn "
+        "from much sooner.",
+    )
+    stem_windows: int = Field(
+        default=8, ge=1, description="Intensity windows of the histogram stem, evenly spread."
+    )
+    stem_cells: int = Field(
+        default=2, ge=1, description="Cells of a patch along each axis, of the histogram stem."
+    )
+    levels: tuple[int, ...] | None = Field(
+        default=None,
+        description="Blocks (counted from 0) whose outputs join the final norm as keys of the "
+        "anatomy attention; null spreads them as 3, 6, 9 of 12.",
+    )
+
+    @property
+    def grid_zyx(self) -> SizeZYX:
+        """Token grid of the window, tokens (z, y, x)."""
+        z, y, x = (w // p for w, p in zip(self.window_zyx, self.patch_zyx, strict=True))
+        return z, y, x
+
+    @property
+    def level_blocks(self) -> tuple[int, ...]:
+        """0-based blocks whose raw outputs are used: 3, 6, 9 for depth 12, else in proportion."""
+        if self.levels is not None:
+            return self.levels
+        twelfths = (4, 7, 10)
+        return tuple(sorted({math.ceil(self.depth * n / 12) - 1 for n in twelfths}))
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
+        check_multiple("window_zyx", self.window_zyx, self.patch_zyx)
+        if any(level < 0 or level >= self.depth for level in self.levels or ()):
+            raise ValueError(
+                f"levels {list(self.levels or ())} lie outside the {self.depth} blocks"
+            )
+        if self.stem == "histogram" and any(
+            size % max(size // self.stem_cells, 1) for size in self.patch_zyx
+        ):
+            raise ValueError(
+                f"patch_zyx {list(self.patch_zyx)} does not split into {self.stem_cells} even cells"
+            )
+        return self
+
+
+class TextEncoderConfig(Section):
+    """The BERT that reads an anatomy's text."""
+
+    kind: Literal["folder", "fresh"] = Field(
+        default="folder",
+        description="'folder' starts from a BERT saved on this machine; 'fresh' starts a small "
+        "BERT at random with a WordPiece tokenizer trained on the training texts.",
+    )
+    folder: Path | None = Field(
+        default=None, description="Local folder of config, vocabulary, weights."
+    )
+    width: int = Field(default=768, ge=8, description="Features of a token (fresh only).")
+    depth: int = Field(default=12, ge=1, description="Layers (fresh only).")
+    heads: int = Field(default=12, ge=1, description="Attention heads (fresh only); divides width.")
+    vocabulary_size: int = Field(
+        default=4000, ge=100, description="Word pieces at most (fresh only)."
+    )
+    dropout: Probability = Field(default=0.1, description="Dropout (fresh only).")
+    max_tokens: int = Field(default=384, ge=8, description="Tokens of a text; longer ones are cut.")
+    add_token_type_embeddings: bool = Field(
+        default=True,
+        description="Add BERT's token-type embeddings, as a stock BERT does; weights trained by "
+        "the public code need false.",
+    )
+    token_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of a training text's word pieces hidden at random in each step: a "
+        "small BERT then learns words, not whole sentences, and understands short prompts.",
+    )
+    pooling: Literal["cls", "mean"] = Field(
+        default="cls", description="Text feature: the first token, or the mean over the tokens."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.kind == "fresh" and self.width % self.heads:
+            raise ValueError(f"width {self.width} is not divisible by heads {self.heads}")
+        return self
+
+
+class ModelConfig(Section):
+    """The fVLM model."""
+
+    image: ImageEncoderConfig = Field(default=ImageEncoderConfig(), description="Image side.")
+    text: TextEncoderConfig = Field(default=TextEncoderConfig(), description="Text side.")
+    projection_dim: int = Field(
+        default=256, ge=2, description="Features compared between image and text."
+    )
+    pooling_heads: int = Field(default=4, ge=1, description="Heads of the anatomy attention.")
+    pooling_dropout: Probability = Field(
+        default=0.1, description="Dropout of the anatomy attention."
+    )
+    temperature_init: float = Field(default=0.07, gt=0, description="Initial temperature.")
+    temperature_min: float = Field(
+        default=0.001, gt=0, description="Lower clamp of the temperature."
+    )
+    temperature_max: float = Field(default=0.5, gt=0, description="Upper clamp of the temperature.")
+    init_mae: Path | None = Field(
+        default=None, description="Local MAE ViT-B checkpoint to start from."
+    )
+    init_reference: Path | None = Field(
+        default=None, description="Local checkpoint of the public reference code to start from."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.image.width % self.pooling_heads:
+            raise ValueError(
+                f"image.width {self.image.width} is not divisible by pooling_heads "
+                f"{self.pooling_heads}"
+            )
+        if not self.temperature_min <= self.temperature_init <= self.temperature_max:
+            raise ValueError(
+                f"temperature_init {self.temperature_init} lies outside "
+                f"[{self.temperature_min}, {self.temperature_max}]"
+            )
+        return self

@@ -1,0 +1,1 @@
+"""From shards to training batches: order of samples, crops, windows, texts."""

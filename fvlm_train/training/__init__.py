@@ -1,0 +1,1 @@
+"""Training: steps, the loss, corrected targets, ranks."""
