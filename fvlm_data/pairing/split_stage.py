@@ -11,7 +11,7 @@ from fvlm_data.stage import Item, Outcome, Stage, reject
 from schemas import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.stage import Context
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 STAGE_VERSION = 2
 BATCH_SIZE = 500
-IMAGE_COLUMNS = ("patient_id", "content_sha256")
+HASHES = ("content_sha256", "pixels_sha256")
+"""Columns that tell equal images; the second, which tells more, is missing in older rows."""
+
+IMAGE_COLUMNS = ("patient_id", *HASHES)
 
 
 def split_stage(config: PairConfig) -> Stage:
@@ -28,9 +31,7 @@ def split_stage(config: PairConfig) -> Stage:
 
     def plan(context: Context) -> list[Item]:
         named = _named_splits(context, config)
-        images = context.store.read("candidates", IMAGE_COLUMNS)
-        pairs = zip(*(images[name].to_pylist() for name in IMAGE_COLUMNS), strict=True)
-        groups = twins(pairs)
+        groups = twins(_images(context.store.read("candidates", IMAGE_COLUMNS).to_pylist()))
         patients = set(context.store.read("volumes", ["patient_id"])["patient_id"].to_pylist())
         return [
             Item(patient, content_key(STAGE_VERSION, settings, _key_part(patient, groups, named)))
@@ -70,15 +71,28 @@ def _read_twins(store: Store, patients: Collection[str]) -> dict[str, frozenset[
     """Groups of the given patients, reading their images and those equal to them only."""
     by_image: dict[str, set[str]] = defaultdict(set)
     seen: set[str] = set()
+    asked: set[str] = set()
     fresh = set(patients)
     while fresh:
         seen |= fresh
         own = store.read_items("candidates", "patient_id", fresh, IMAGE_COLUMNS)
-        hashes = {row["content_sha256"] for row in own} - by_image.keys()
-        for row in store.read_items("candidates", "content_sha256", hashes, IMAGE_COLUMNS):
-            by_image[row["content_sha256"]].add(row["patient_id"])
+        hashes = {image for _, image in _images(own)} - asked
+        asked |= hashes
+        for column in HASHES:
+            for patient, image in _images(
+                store.read_items("candidates", column, hashes, IMAGE_COLUMNS)
+            ):
+                by_image[image].add(patient)
         fresh = {patient for those in by_image.values() for patient in those} - seen
     return twins((patient, image) for image, those in by_image.items() for patient in those)
+
+
+def _images(rows: Iterable[Mapping[str, str | None]]) -> Iterator[tuple[str, str]]:
+    """Patient and hash, for each hash of each row of `candidates`."""
+    for row in rows:
+        for column in HASHES:
+            if (image := row[column]) is not None:
+                yield str(row["patient_id"]), image
 
 
 def _left_out(own: Split, best: Split) -> Outcome:
