@@ -71,6 +71,7 @@ ADDED = ("cross_checks",)
 ADDED_COLUMNS: dict[str, tuple[str, ...]] = {
     "candidates": ("pixels_sha256",),
     "volumes": ("pixels_sha256",),
+    "volume_checks": ("searched",),
 }
 """Columns that tables of this version may lack, since they came later; all may be missing.
 
