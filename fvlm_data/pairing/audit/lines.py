@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.audit.normals import NormalsOfAnatomy
 
 NEGATIVES_READ = (
-    "  Policy none trains all pairs that say the same as negatives, signature none of them.",
-    "  Policy reference still trains `misses` of them as negatives; it spares pairs of which a",
-    "  report is silent, and `wrong` pairs that say different things. graded: sum of the soft",
-    "  weights of abnormal pairs, where signature has the column disease.",
+    "  Pairs that say the same (both normal, or the same disease) should be no negatives. Policy",
+    "  none trains all of them as such, signature and graded none of them, the public code (policy",
+    "  reference, normal by the impression alone) those in `misses`. It spares pairs of which a",
+    "  report is `silent` about the anatomy, and pairs that say different things (`wrong`).",
+    "  graded: sum of the soft weights of abnormal pairs; those of equal disease weigh 1.",
 )
 
 
@@ -48,9 +49,10 @@ def _step(step: Step) -> Iterator[str]:
 
 def _negatives(audit: NegativesAudit) -> Iterator[str]:
     yield f"False negatives: pairs of different studies in a batch of {audit.batch_size}"
-    yield f"  mean of {audit.batches} batches drawn from {audit.drawn_from}"
+    unit = "batch" if audit.batches == 1 else "batches"
+    yield f"  mean of {audit.batches} {unit} drawn from {audit.drawn_from}"
     yield (
-        f"  {'':16} {'in batch':>17} {'':>8}  {'say the same':>17}  {'policy reference':>23}  "
+        f"  {'':16} {'in batch':>17} {'':>8}  {'say the same':>17}  {'public code':>23}  "
         f"{'policy':>7}"
     )
     yield (
