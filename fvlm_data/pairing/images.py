@@ -128,9 +128,10 @@ def study_images(
 
 def _searched(rows: Sequence[Mapping[str, Any]], check: Mapping[str, Any]) -> frozenset[str]:
     """Anatomies that the masks of a volume could show: as declared, else as classes are known."""
+    if check.get("searched") is not None:
+        return frozenset(check["searched"])
     systems = {row["class_system"] for row in rows}
-    known = (anatomy for system in systems for anatomy in load_anatomy_classes(system))
-    return frozenset(check.get("searched") or known)
+    return frozenset(anatomy for system in systems for anatomy in load_anatomy_classes(system))
 
 
 def cardiothoracic_ratio(

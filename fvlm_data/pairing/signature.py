@@ -18,8 +18,10 @@ SIGNATURE_STATUSES = ("present", "uncertain", "historical")
 SIDES = ("left", "right")
 SEVERITIES = ("mild", "moderate", "severe")
 
+_LISTED = r"(?:upper|middle|lower)"
 _LOBE = re.compile(
-    r"\b(?P<lung>upper|middle|lower) (?:lung |pulmonary )?lobes?\b"
+    rf"\b(?P<lung>{_LISTED}(?:(?:,? (?:and|or) |, ?| ?/ ?){_LISTED})*)"
+    r" (?:lung |pulmonary )?lobes?\b"
     r"|\b[rl](?P<short>[uml])l\b"
     r"|\b(?P<named>lingula|caudate)"
     r"|\b(?P<liver>left|right) (?:(?:hepatic|liver) lobe|lobe of (?:the )?liver)\b",
@@ -121,4 +123,8 @@ def _lobes(mention: Mapping[str, Any]) -> list[str]:
     """Lobes that the words of place name, a lung's without its side, which the laterality holds."""
     told = [match.groupdict() for match in _LOBE.finditer(mention["location"] or "")]
     names = [next((k, v.lower()) for k, v in groups.items() if v) for groups in told]
-    return [_SHORT[name] if kind == "short" else name for kind, name in names]
+    return [
+        lobe
+        for kind, name in names
+        for lobe in (re.findall(_LISTED, name) if kind == "lung" else [_SHORT.get(name, name)])
+    ]

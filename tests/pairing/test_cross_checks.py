@@ -251,6 +251,7 @@ def test_only_what_every_mask_could_show_is_missed() -> None:
 
     assert lacking(whole) == {"kidney", "spleen"}
     assert lacking(whole, part) == {"kidney"}
+    assert lacking({**whole, "searched": []}) == set()
     assert lacking(before) == {"kidney", "spleen", "colon"}
     threshold = [box("lung_left", 0, 1, class_system="threshold")]
     found = study_images({"v": threshold}, {"v": GRID}, {"v": before})

@@ -100,6 +100,9 @@ def test_severity_tells_findings_apart_by_setting():
     [
         ("right upper lobe", "upper"),
         ("lower lobe of both lungs", "lower"),
+        ("upper and lower lobes of the right lung", "lower+upper"),
+        ("upper, middle, and lower lobes", "lower+middle+upper"),
+        ("Upper/Middle lobes", "middle+upper"),
         ("Apical segment of the right upper lung lobe", "upper"),
         ("middle lobe and in the RLL", "lower+middle"),
         ("lower lobe and lingula", "lingula+lower"),

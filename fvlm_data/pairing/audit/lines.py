@@ -100,10 +100,13 @@ def _labels(audit: LabelAudit, examples: int) -> Iterator[str]:
         yield f"    {number:>9,} not compared: {reason}"
     if audit.unknown_columns:
         yield f"    columns that are no finding: {', '.join(audit.unknown_columns)}"
-    yield (f"  {'finding':36} {'both':>6} {'ours':>6} {'label':>6} {'precision':>10} {'recall':>7}")
+    yield (
+        f"  {'finding':36} {'both':>6} {'only ours':>10} {'only label':>11} {'precision':>10} "
+        f"{'recall':>7}"
+    )
     for score in audit.scores:
         yield (
-            f"  {score.finding:36} {score.both:6,} {score.only_ours:6,} {score.only_label:6,} "
+            f"  {score.finding:36} {score.both:6,} {score.only_ours:10,} {score.only_label:11,} "
             f"{_rate(score.precision):>10} {_rate(score.recall):>7}"
         )
     for finding, group in groupby(audit.disagreements, key=lambda one: one.finding):
