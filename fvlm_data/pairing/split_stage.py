@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from fvlm_data.errors import InputError
 from fvlm_data.hashing import content_key
 from fvlm_data.pairing.splits import assign_split, protector, read_split_file, twins
 from fvlm_data.stage import Item, Outcome, Stage, reject
@@ -41,7 +42,7 @@ def split_stage(config: PairConfig) -> Stage:
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
         groups = _read_twins(context.store, [item.id for item in items])
         everybody = {item.id for item in items}.union(*groups.values())
-        named = _named_splits(context, config)
+        named = _named_splits(context, config, everybody)
         rows = context.store.read_items("splits", "patient_id", everybody)
         known = {row["patient_id"]: Split(**row) for row in rows}
         splits = {
@@ -107,14 +108,31 @@ def _left_out(own: Split, best: Split) -> Outcome:
     )
 
 
-def _named_splits(context: Context, config: PairConfig) -> dict[str, str]:
-    """Split by patient id, for the patients that the external file names."""
+def _named_splits(
+    context: Context, config: PairConfig, patients: Collection[str] | None = None
+) -> dict[str, str]:
+    """Split by patient id, for those of the patients (none given: of all) whom the file names.
+
+    Raises:
+        InputError: the file cannot be read, or it names nobody of the store.
+    """
     if config.split_file is None:
         return {}
     named = read_split_file(config.split_file, context.vault.key)
-    links = context.store.read(
-        "links", ["owner_id", "value_hash"], [("kind", "=", "patient_id")]
-    ).to_pylist()
-    return {
+    columns = ["owner_id", "kind", "value_hash"]
+    links = (
+        context.store.read("links", columns, [("kind", "=", "patient_id")]).to_pylist()
+        if patients is None
+        else context.store.read_items("links", "owner_id", patients, columns)
+    )
+    links = [link for link in links if link["kind"] == "patient_id"]
+    found = {
         link["owner_id"]: named[link["value_hash"]] for link in links if link["value_hash"] in named
     }
+    if patients is None and links and not found:
+        raise InputError(
+            f"split file {config.split_file}: names {len(named)} patients, none of the store's "
+            f"{len({link['owner_id'] for link in links})}; expected ids as in the headers "
+            "(PatientID, leading zeros kept); mend the file or leave pair.split_file out"
+        )
+    return found

@@ -21,6 +21,7 @@ from fvlm_data.pairing.audit.contradictions import audit_contradictions
 from fvlm_data.pairing.audit.labels import audit_labels
 from fvlm_data.pairing.audit.lines import audit_lines
 from fvlm_data.pairing.audit.negatives import audit_negatives
+from fvlm_data.pairing.audit.split_sizes import split_sizes
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.split_stage import split_stage
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
@@ -28,7 +29,7 @@ from fvlm_data.stage import Context, pending, settle
 from fvlm_data.store import Store
 from fvlm_data.vault import Vault
 from fvlm_data.vocabulary import load_anatomies
-from schemas import CrossCheck, Quarantined, Sentence
+from schemas import CrossCheck, Quarantined, Sentence, Split
 
 SAID: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     # study: (section, sentence, what it says of the heart)
@@ -135,6 +136,18 @@ def test_funnel_counts_everything_once_and_says_why(found: Audit):
     ]  # fmt: skip
     assert all(s.offered == s.kept + sum(s.excluded.values()) for s in steps)
     assert of(steps, "studies with a report").paper == {"CT-RATE": 25692, "MedVL-CT69K": 272124}
+
+
+def test_splits_are_counted_with_what_decided_them(audited: Context, tmp_path: Path):
+    place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
+    store = Store.open(place)
+    splits = {1: ("train", "hash"), 2: ("train", "file"), 3: ("test", "file"), 7: ("test", "hash")}
+    store.replace_all(
+        "splits",
+        [Split(patient_id=f"p_{n}", split=one, source=by) for n, (one, by) in splits.items()],
+    )
+    told = [dataclasses.astuple(one) for one in split_sizes(store)]
+    assert told == [("train", 2, 1, 2, 0), ("validation", 0, 0, 0, 0), ("test", 2, 1, 2, 0)]
 
 
 def test_false_negatives_of_a_batch_are_counted_by_policy(found: Audit):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fvlm_data.errors import InputError
 from fvlm_data.identity import link_key
 from fvlm_data.pairing.config import PairConfig, SplitFractions
 from fvlm_data.pairing.matching import match_all, match_items
@@ -324,6 +325,22 @@ def test_external_split_file_wins_and_holds_when_it_is_gone(
     assert wanted <= rows(context, "splits", "patient_id", "split", "source")
     run(context, split_stage(PairConfig()))
     assert wanted <= rows(context, "splits", "patient_id", "split", "source")
+
+
+def test_split_file_that_names_nobody_of_the_store_stops_the_run(
+    hand: ModuleType, context: Context, tmp_path: Path
+):
+    context.store.replace_all("volumes", [hand.volume(1, "st_1", "p_1")])
+    key = link_key("patient_id", "00123", key=context.vault.key)
+    context.store.replace_all("links", [hand.link("patient", "p_1", "patient_id", key)])
+    file = tmp_path / "splits.csv"
+    file.write_text("patient_id,split\n123,test\n124,train\n")
+    with pytest.raises(InputError, match="names 2 patients, none of the store's 1; expected ids"):
+        run(context, split_stage(PairConfig(split_file=file)))
+    assert context.store.count("splits") == 0
+    context.store.replace_all("links", [])  # a store whose images come later
+    context.store.replace_all("volumes", [])
+    assert run(context, split_stage(PairConfig(split_file=file))) == 0
 
 
 def twin_volumes(hand: ModuleType, pairs: int = 40) -> list[Any]:

@@ -10,6 +10,7 @@ from fvlm_data.pairing.audit.funnel import Step, funnel
 from fvlm_data.pairing.audit.labels import LabelAudit, audit_labels
 from fvlm_data.pairing.audit.negatives import NegativesAudit, audit_negatives
 from fvlm_data.pairing.audit.normals import NormalsOfAnatomy, audit_normals
+from fvlm_data.pairing.audit.split_sizes import SplitSize, split_sizes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ class Audit:
     """What `fvlm-data pair --audit` tells; only `labels` holds sentences, which are scrubbed."""
 
     funnel: tuple[Step, ...]
+    splits: tuple[SplitSize, ...]
     negatives: NegativesAudit
     normals: tuple[NormalsOfAnatomy, ...]
     contradictions: tuple[Contradicted, ...]
@@ -48,6 +50,7 @@ def audit(
     """
     return Audit(
         funnel(context),
+        split_sizes(context.store),
         audit_negatives(context.store, config, seed),
         audit_normals(context.store, config),
         audit_contradictions(context.store),

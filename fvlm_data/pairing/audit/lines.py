@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.audit.labels import LabelAudit
     from fvlm_data.pairing.audit.negatives import NegativesAudit
     from fvlm_data.pairing.audit.normals import NormalsOfAnatomy
+    from fvlm_data.pairing.audit.split_sizes import SplitSize
 
 NEGATIVES_READ = (
     "  Pairs that say the same (both normal, or the same disease) should be no negatives. Policy",
@@ -30,6 +31,8 @@ def audit_lines(audit: Audit, examples: int = 3) -> Iterator[str]:
     for step in audit.funnel:
         yield from _step(step)
     yield ""
+    yield from _splits(audit.splits)
+    yield ""
     yield from _negatives(audit.negatives)
     yield ""
     yield from _normals(audit.normals)
@@ -45,6 +48,16 @@ def _step(step: Step) -> Iterator[str]:
     yield f"  {step.name:30} {step.kept:>9,} of {step.offered:,} {step.unit}{paper}"
     for reason, number in step.excluded.items():
         yield f"    {'':28} {number:>9,} {reason}"
+
+
+def _splits(rows: tuple[SplitSize, ...]) -> Iterator[str]:
+    yield "Splits, by patient"
+    yield f"  {'':16} {'patients':>9} {'by split file':>14} {'volumes':>9} {'samples':>9}"
+    for one in rows:
+        yield (
+            f"  {one.split:16} {one.patients:9,} {one.from_file:14,} {one.volumes:9,} "
+            f"{one.samples:9,}"
+        )
 
 
 def _negatives(audit: NegativesAudit) -> Iterator[str]:
