@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
     from fvlm_data.store import Store
 
-VOLUME_COLUMNS = ("volume_id", "study_id", "shape", "spacing_mm", "orientation")
+VOLUME_COLUMNS = ("volume_id", "study_id", "shape", "spacing_mm", "orientation", "age_years")
 MASK_COLUMNS = (
     "volume_id", "task", "class_system", "class_name", "volume_ml", "bbox", "touches_border",
 )  # fmt: skip
 CHECK_COLUMNS = ("volume_id", "body_region", "searched")
 SIDES = ("left", "right")
+
+ADULT_YEARS = 16
+"""From this age on organs are measured as those of adults; so are patients of unknown age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,14 @@ class StudyImages:
     `organs` holds sightings by anatomy and side ("" for the whole), `regions` body regions of
     the volumes, none where any is unknown. `searched` are the anatomies that the masks of every
     volume could show: what they lack of others proves nothing. `heart_ratio` is (volume,
-    cardiothoracic ratio).
+    cardiothoracic ratio); `adult`, whether sizes of adults apply.
     """
 
     organs: Mapping[tuple[str, str], Sequence[Seen]] = field(default_factory=dict)
     regions: frozenset[str] = frozenset()
     searched: frozenset[str] = frozenset()
     heart_ratio: tuple[str, float] | None = None
+    adult: bool = True
 
     def largest(self, anatomy: str, side: str = "") -> Seen | None:
         """The largest sighting of an organ or side, whole or not."""
@@ -63,7 +67,8 @@ class StudyImages:
 def image_keys(store: Store) -> dict[str, list[list[str]]]:
     """What `read_images` would read of each study, as hashes of the label maps' contents.
 
-    With what the masks could show, and the volumes that have none beside others that do.
+    With what the masks could show, the volumes that have none beside others that do, and
+    whether the patient is a child.
     """
     columns = ["volume_id", "task", "class_system", "content_sha256"]
     masks: dict[str, list[list[str]]] = defaultdict(list)
@@ -73,8 +78,10 @@ def image_keys(store: Store) -> dict[str, list[list[str]]]:
         if row["searched"] is not None and row["volume_id"] in masks:
             masks[row["volume_id"]].append(["searched", *row["searched"]])
     keys: dict[str, list[list[str]]] = defaultdict(list)
-    for row in store.read("volumes", ["volume_id", "study_id"]).to_pylist():
+    for row in store.read("volumes", ["volume_id", "study_id", "age_years"]).to_pylist():
         keys[row["study_id"]] += masks.get(row["volume_id"], [[row["volume_id"]]])
+        if not _adult(row):
+            keys[row["study_id"]].append(["child"])
     masked = {study: found for study, found in keys.items() if any(len(one) > 1 for one in found)}
     return {study: sorted(found) for study, found in masked.items()}
 
@@ -123,7 +130,13 @@ def study_images(
         frozenset() if "unknown" in regions else frozenset("+".join(regions).split("+")),
         frozenset.intersection(*(_searched(masks[v], checks.get(v, {})) for v in masks)),
         max(ratios, key=lambda one: one[1], default=None),
+        all(_adult(volumes[volume]) for volume in masks),
     )
+
+
+def _adult(volume: Mapping[str, Any]) -> bool:
+    age = volume["age_years"]
+    return age is None or bool(age >= ADULT_YEARS)
 
 
 def _searched(rows: Sequence[Mapping[str, Any]], check: Mapping[str, Any]) -> frozenset[str]:

@@ -174,6 +174,16 @@ def test_two_organs_that_are_called_normal_are_two_rows(read: Reader) -> None:
     assert [one.said for one in huge] == ["liver normal", "spleen normal"]
 
 
+def test_sizes_of_children_are_not_judged(read: Reader) -> None:
+    shown = dataclasses.replace(images(spleen=120, ratio=0.66), adult=False)
+    assert cross_checks("st_1", read("FINDINGS: Splenomegaly. Heart size is normal."), shown) == []
+    removed = cross_checks("st_1", read("FINDINGS: Status post splenectomy."), shown)
+    assert [one.check for one in removed] == ["organ_removed_but_seen"]
+    rows = {"v": [box("spleen", 0, 1)]}
+    for age, adult in ((None, True), (16.0, True), (15.9, False), (0.5, False)):
+        assert study_images(rows, {"v": {**GRID, "age_years": age}}, {}).adult == adult
+
+
 def test_what_is_asked_for_contradicts_nothing(read: Reader) -> None:
     text = "CLINICAL INFORMATION: Splenectomy. FINDINGS: Liver is normal."
     assert cross_checks("st_1", read(text), images(**TORSO)) == []
@@ -192,7 +202,7 @@ def box(name: str, low: int, high: int, **changes: Any) -> dict[str, Any]:
 
 
 LUNGS = [box("lung_upper_lobe_left", 55, 90), box("lung_lower_lobe_right", 10, 50)]
-GRID = {"shape": (100, 100, 100), "orientation": "LPS"}
+GRID = {"shape": (100, 100, 100), "orientation": "LPS", "age_years": None}
 
 
 @pytest.mark.parametrize(
@@ -270,7 +280,7 @@ def test_real_masks_contradict_wrong_reports_only(read: Reader, real_data: Path,
     rows = mask_rows(volume, made, "total", "path", "precomputed", "1")
     shown = study_images(
         {"v_1": [dataclasses.asdict(row) for row in rows]},
-        {"v_1": {"shape": labels.shape, "orientation": "LAS"}},
+        {"v_1": {"shape": labels.shape, "orientation": "LAS", "age_years": 60.0}},
         {"v_1": dataclasses.asdict(volume_check(volume, made, rows))},
     )
     right = "FINDINGS: Liver, spleen and kidneys are normal. Gallbladder is normal."
