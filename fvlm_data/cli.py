@@ -15,6 +15,7 @@ from fvlm_data.commands.options import (
     JsonOption,
     SetOption,
     StoreOption,
+    resolved_config,
     run_stages,
 )
 from fvlm_data.commands.reports import reports
@@ -125,7 +126,8 @@ def pair(
     """Join reports to studies; give anatomies texts, states and signatures; split patients."""
     with one_sentence():
         if audit:
-            looking.print_audit(store, labels, examples, as_json=as_json)
+            resolved = resolved_config(store, config, overrides, {})
+            looking.print_audit(resolved, labels, examples, as_json=as_json)
             return
         if labels is not None:
             raise InputError("--labels is for --audit: give both")

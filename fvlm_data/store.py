@@ -124,10 +124,11 @@ class Store:
         try:
             delta = self._table(table)
             folder = f"{self._root}/tables/{table}"
+            added = _added_fields(table)
             if self.local_root is None:
                 with _as_os_errors():
-                    return from_object_storage(delta, self._fs, folder, columns, where)
-            return from_folder(delta, folder, columns, where)
+                    return from_object_storage(delta, self._fs, folder, added, columns, where)
+            return from_folder(delta, folder, added, columns, where)
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
@@ -332,7 +333,11 @@ class Store:
         self._retry(
             table,
             lambda: write_deltalake(
-                self._table(table), bare, mode="overwrite", predicate=predicate
+                self._table(table),
+                bare,
+                mode="overwrite",
+                predicate=predicate,
+                schema_mode="merge" if table in schemas.ADDED_COLUMNS else None,
             ),
         )
 
@@ -350,6 +355,11 @@ class Store:
             f"store {self.url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write "
             "it; too many writers at once, run again"
         )
+
+
+def _added_fields(table: str) -> list[pa.Field]:
+    """Columns that the table may lack in a store that was made before they came."""
+    return [schemas.TABLES[table].schema.field(n) for n in schemas.ADDED_COLUMNS.get(table, ())]
 
 
 def _check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str]]) -> None:

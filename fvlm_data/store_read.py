@@ -24,13 +24,18 @@ Condition = tuple[str, str, Any]
 
 
 def from_folder(
-    table: DeltaTable, folder: str, columns: Sequence[str] | None, where: Sequence[Condition] | None
+    table: DeltaTable,
+    folder: str,
+    added: Sequence[pa.Field],
+    columns: Sequence[str] | None,
+    where: Sequence[Condition] | None,
 ) -> pa.Table:
-    """Rows of the table whose files lie in `folder`."""
-    return table.to_pyarrow_table(
+    """Rows of the table whose files lie in `folder`; `added` columns may be none of the table's."""
+    dataset = table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(folder, LocalFileSystem()))
+    whole = dataset.replace_schema(_completed(dataset.schema, added))
+    return whole.to_table(
         columns=list(columns) if columns else None,
-        filters=list(where) if where else None,
-        filesystem=SubTreeFileSystem(folder, LocalFileSystem()),
+        filter=filters_to_expression(list(where)) if where else None,
     )
 
 
@@ -38,14 +43,17 @@ def from_object_storage(
     table: DeltaTable,
     filesystem: Any,
     folder: str,
+    added: Sequence[pa.Field],
     columns: Sequence[str] | None,
     where: Sequence[Condition] | None,
 ) -> pa.Table:
     """Rows of the table whose files lie in `folder` of an fsspec filesystem.
 
-    Files that hold no row of the conditions by the log's statistics are not fetched.
+    Files that hold no row of the conditions by the log's statistics are not fetched; `added` as
+    in `from_folder`.
     """
-    dataset = table.to_pyarrow_dataset(filesystem=LocalFileSystem())  # names only: nothing is read
+    named = table.to_pyarrow_dataset(filesystem=LocalFileSystem())  # names only: nothing is read
+    dataset = named.replace_schema(_completed(named.schema, added))
     condition = filters_to_expression(list(where)) if where else None
     fragments = {f"{folder}/{found.path}": found for found in dataset.get_fragments(condition)}
     contents = filesystem.cat(list(fragments)) if fragments else {}
@@ -57,3 +65,8 @@ def from_object_storage(
     ]
     there = FileSystemDataset(fetched, dataset.schema, dataset.format)
     return there.to_table(columns=list(columns) if columns else None, filter=condition)
+
+
+def _completed(schema: pa.Schema, added: Sequence[pa.Field]) -> pa.Schema:
+    """The schema with the columns that it lacks; where no file has them, they hold nothing."""
+    return pa.schema([*schema, *(field for field in added if field.name not in schema.names)])

@@ -170,15 +170,22 @@ def _leaks(store: Store) -> Check:
 
 def _image_leaks(store: Store) -> Check:
     """No image is in two splits, under whatever patient."""
-    contents = store.read("volumes", ["volume_id", "content_sha256"])
-    image_of = dict(zip(*(column.to_pylist() for column in contents.columns), strict=True))
+    columns = ["volume_id", "content_sha256", "pixels_sha256"]
+    images = {
+        volume: {content, pixels} - {None}
+        for volume, content, pixels in zip(
+            *(column.to_pylist() for column in store.read("volumes", columns).columns), strict=True
+        )
+    }
     splits: dict[str, set[str]] = {}
-    for row in store.read("samples", ["volume_id", "split"]).to_pylist():
-        splits.setdefault(image_of.get(row["volume_id"], ""), set()).add(row["split"])
+    samples = store.read("samples", ["volume_id", "split"]).to_pylist()
+    for row in samples:
+        for image in images.get(row["volume_id"], ()):
+            splits.setdefault(image, set()).add(row["split"])
     torn = {image for image, names in splits.items() if len(names) > 1}
-    volumes = sorted(volume for volume, image in image_of.items() if image in torn)
+    volumes = sorted(volume for volume, those in images.items() if those & torn)
     return Check(
-        "each image is in one split", not torn, f"{len(splits)} images", tuple(volumes[:5])
+        "each image is in one split", not torn, f"{len(samples)} samples", tuple(volumes[:5])
     )
 
 

@@ -68,8 +68,19 @@ TABLES: dict[str, Table] = {
 ADDED = ("cross_checks",)
 """Tables that stores of this version may lack, since they came later; they are made anew."""
 
+ADDED_COLUMNS: dict[str, tuple[str, ...]] = {
+    "candidates": ("pixels_sha256",),
+    "volumes": ("pixels_sha256",),
+    "volume_checks": ("searched",),
+}
+"""Columns that tables of this version may lack, since they came later; all may be missing.
+
+A table without them is read as if they stood there, empty, and gets them by the next write.
+"""
+
 __all__ = [
     "ADDED",
+    "ADDED_COLUMNS",
     "TABLES",
     "VERSION",
     "AnatomyText",

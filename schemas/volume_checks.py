@@ -18,6 +18,15 @@ class VolumeCheck:
     ]
     contrast: Annotated[str, Column(STRING, "enhanced, unenhanced or unknown")]
     flags: Annotated[tuple[str, ...], Column(STRINGS, "snake_case remarks, sorted")]
+    searched: Annotated[
+        tuple[str, ...] | None,
+        Column(
+            STRINGS,
+            "anatomies that the mask's classes can show, shown or not, sorted; missing in rows "
+            "that were written before the column came",
+            nullable=True,
+        ),
+    ] = None
 
 
 TABLE = table("volume_checks", VolumeCheck, primary_key=("volume_id",), replaced_by="volume_id")

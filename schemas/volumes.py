@@ -77,6 +77,16 @@ class Volume:
         float | None, Column(FLOAT64, "age, 90 for all above 89", "years", nullable=True)
     ]
     sex: Annotated[str | None, Column(STRING, "F, M or O", nullable=True)]
+    pixels_sha256: Annotated[
+        str | None,
+        Column(
+            STRING,
+            "SHA-256 of the voxels alone, whatever the order and direction of their axes: equal "
+            "for a copy under another origin, position or orientation; missing in rows that were "
+            "written before the column came",
+            nullable=True,
+        ),
+    ] = None
 
 
 TABLE = table("volumes", Volume, primary_key=("volume_id",), replaced_by="study_id")

@@ -14,6 +14,8 @@ from fvlm_data.console import one_sentence, out, print_checks, print_summary
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fvlm_data.config import Config
+
 
 def qc(store: StoreOption) -> None:
     """Write the quality page STORE/qc/index.html."""
@@ -23,12 +25,13 @@ def qc(store: StoreOption) -> None:
         out.print(write_qc(opened_context(store)), markup=False)
 
 
-def print_audit(store: str, labels: Path | None, examples: int, *, as_json: bool) -> None:
+def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json: bool) -> None:
     """What `pair --audit` prints; raises what the audit raises."""
     from fvlm_data.pairing.audit import audit
     from fvlm_data.pairing.audit.lines import audit_lines
+    from fvlm_data.runs import open_context
 
-    told = audit(opened_context(store), labels)
+    told = audit(open_context(resolved, create=False), resolved.pair, labels)
     if as_json:
         out.print_json(json.dumps(told.as_dict()))
         return

@@ -14,6 +14,7 @@ from fvlm_data.ingest.geometry import axis_codes
 from fvlm_data.ingest.header import HeaderFacts
 from fvlm_data.ingest.names import Names, links, patient_id, study_id
 from fvlm_data.ingest.nifti_write import nifti_bytes, volume_path
+from fvlm_data.ingest.pixel_hash import pixels_sha256
 from fvlm_data.stage import Outcome, Reject
 from schemas import Link, Volume
 
@@ -128,6 +129,7 @@ def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
         acquired_on=facts.acquired_on,
         age_years=facts.age_years,
         sex=facts.sex,
+        pixels_sha256=pixels_sha256(decoded.image_zyx),
     )
 
 

@@ -45,7 +45,8 @@ def anatomy_text(
     normal whenever the impression does not speak of it.
 
     `implied` gives the findings that each finding implies. Findings of other sections (what a
-    clinician asks for, an earlier scan) do not count.
+    clinician asks for, an earlier scan) do not count. Labels, the truth of an evaluation, are
+    those of the whole report under either rule.
     """
     about = [
         sentence
@@ -62,7 +63,8 @@ def anatomy_text(
         if finding["anatomy"] == anatomy and (finding["report_id"], finding["sentence"]) in read
     ]
     findings = finding_set(mentions, severity=config.signature.severity, lobe=config.signature.lobe)
-    state = _state(anatomy, about, findings, config)
+    stated = _state_of_all(anatomy, about, findings, config)
+    state = stated if config.normal == "stated" else _state_of_impression(about)
     sentences = [sentence["text"] for sentence in about]
     template = config.template.format(anatomy=name)
     if state != "abnormal":
@@ -75,20 +77,24 @@ def anatomy_text(
         state=state,
         signature=signature(findings) if abnormal else 0,
         findings=findings if abnormal else (),
-        labels=_labels(findings, implied) if abnormal else (),
+        labels=_labels(findings, implied) if stated == "abnormal" else (),
         sources=tuple(f"{s['report_id']}:{s['start']}:{s['end']}" for s in about),
     )
 
 
-def _state(
+def _state_of_impression(about: Sequence[Mapping[str, Any]]) -> str:
+    """The public code's rule: normal unless the impression speaks of it."""
+    in_impression = any(sentence["section"] == "impression" for sentence in about)
+    return "abnormal" if in_impression else "normal_stated"
+
+
+def _state_of_all(
     anatomy: str,
     about: Sequence[Mapping[str, Any]],
     findings: Sequence[str],
     config: PairConfig,
 ) -> str:
-    if config.normal == "reference":
-        in_impression = any(sentence["section"] == "impression" for sentence in about)
-        return "abnormal" if in_impression else "normal_stated"
+    """What the whole report says."""
     said = {
         assessment
         for sentence in about

@@ -2,7 +2,8 @@
 
 Limits lie well outside what a measurement or a reader's eye may differ by: adult spleens measure
 about 110 to 315 ml, livers 1100 to 2000 ml, and a cardiothoracic ratio of 0.5 is the usual
-border. A flag says that somebody should look, with the figures; it is no diagnosis.
+border; of children no size is judged. A flag says that somebody should look, with the figures; it
+is no diagnosis.
 """
 
 from __future__ import annotations
@@ -37,8 +38,15 @@ ENLARGED_ML = {"splenomegaly": ("spleen", 150.0, 600.0), "hepatomegaly": ("liver
 HEART_RATIO = (0.42, 0.60)
 """Cardiothoracic ratio below which a heart is not enlarged, and above which it must be."""
 
-PARTIAL = re.compile(r"\b(partial|hemi|segmental|polar|subtotal|accessory)", re.IGNORECASE)
-"""Words of operations that leave a part of the organ."""
+LEFT_THERE = re.compile(
+    r"\b(partial|hemi|segmental|polar|subtotal|accessory|splenosis|splenule"
+    r"|planned|scheduled|candidate|recommend|consider|pre-?operative|(before|prior to) )",
+    re.IGNORECASE,
+)
+"""Words of operations that leave a part of the organ or are still to come."""
+
+KIDNEY_ELSEWHERE = re.compile(r"\b(transplant|allograft|ectopi|pelvic kidney)", re.IGNORECASE)
+"""Such a kidney is segmented as that of the side where it lies, of which its own is missing."""
 
 REGION_OF = {
     **dict.fromkeys(("brain",), "head"),
@@ -74,8 +82,8 @@ def cross_checks(study_id: str, text: StudyText, images: StudyImages) -> list[Cr
     found = [
         *_removed(study_id, read, images),
         *_not_seen(study_id, read, images),
-        *_size(study_id, read, images),
-        *_heart(study_id, read, images),
+        *(_size(study_id, read, images) if images.adult else ()),
+        *(_heart(study_id, read, images) if images.adult else ()),
         *_region(study_id, read, images),
     ]
     return sorted(found, key=lambda one: (one.check, one.said))
@@ -90,6 +98,7 @@ class _Reading:
         self._mentions = [
             m for m in text.findings if (m["report_id"], m["sentence"]) in self._sentence
         ]
+        self.kidney_elsewhere = any(KIDNEY_ELSEWHERE.search(s["text"]) for s in sentences)
         self._said: dict[tuple[str, str], list[str]] = {}
         for sentence in sentences:
             pairs = zip(sentence["anatomies"], sentence["assessments"], strict=True)
@@ -102,7 +111,7 @@ class _Reading:
         for mention in self._mentions:
             sentence = self._sentence[mention["report_id"], mention["sentence"]]
             if mention["finding"] == finding and mention["status"] in statuses:
-                if finding in REMOVED_ML and PARTIAL.search(sentence["text"]):
+                if finding in REMOVED_ML and LEFT_THERE.search(sentence["text"]):
                     continue
                 name = (mention["laterality"] or "", mention["status"])
                 by_side.setdefault(name, set()).add(_source(sentence))
@@ -129,6 +138,8 @@ class _Reading:
 
 def _removed(study_id: str, read: _Reading, images: StudyImages) -> Iterator[CrossCheck]:
     for finding, (organ, limit_ml) in REMOVED_ML.items():
+        if organ == "kidney" and read.kidney_elsewhere:
+            continue
         for side, said in read.told(finding, "present", "historical"):
             seen = _least_of(images, organ, side)
             if seen is not None and seen.ml >= limit_ml:
@@ -156,7 +167,7 @@ def _not_seen(study_id: str, read: _Reading, images: StudyImages) -> Iterator[Cr
         return
     for organ in ("spleen", "kidney"):
         said = read.normal(organ)
-        if said is not None and not images.shows(organ):
+        if said is not None and images.lacks(organ):
             yield _check(
                 study_id, "organ_not_seen", organ, "weak", said, None, None,
                 f"the report calls the {organ} normal, but no mask shows it, though the whole "
@@ -222,12 +233,19 @@ def _denials(read: _Reading, finding: str, organ: str) -> list[_Said]:
 
 
 def _region(study_id: str, read: _Reading, images: StudyImages) -> Iterator[CrossCheck]:
-    """Anatomies that a report speaks of, in regions of which the scan shows nothing."""
-    spoken = {name: told for name, told in read.spoken().items() if name in REGION_OF}
+    """Anatomies that a report speaks of, in regions of which the scan shows nothing.
+
+    What the masks could not show (of a backend that knows lungs only) is left out.
+    """
+    spoken = {
+        name: told
+        for name, told in read.spoken().items()
+        if name in REGION_OF and name in images.searched
+    }
     strange = {
         name: told
         for name, told in spoken.items()
-        if REGION_OF[name] not in images.regions and not images.shows(name)
+        if REGION_OF[name] not in images.regions and images.lacks(name)
     }
     if not images.regions or len(strange) < LEAST_SPOKEN:
         return

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
     from fvlm_data.store import Store
 
-VOLUME_COLUMNS = ("volume_id", "study_id", "shape", "spacing_mm", "orientation")
+VOLUME_COLUMNS = ("volume_id", "study_id", "shape", "spacing_mm", "orientation", "age_years")
 MASK_COLUMNS = (
     "volume_id", "task", "class_system", "class_name", "volume_ml", "bbox", "touches_border",
 )  # fmt: skip
+CHECK_COLUMNS = ("volume_id", "body_region", "searched")
 SIDES = ("left", "right")
+
+ADULT_YEARS = 16
+"""From this age on organs are measured as those of adults; so are patients of unknown age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,16 @@ class StudyImages:
     """What all volumes of a study show together.
 
     `organs` holds sightings by anatomy and side ("" for the whole), `regions` body regions of
-    the volumes, none where any is unknown. `heart_ratio` is (volume, cardiothoracic ratio).
+    the volumes, none where any is unknown. `searched` are the anatomies that the masks of every
+    volume could show: what they lack of others proves nothing. `heart_ratio` is (volume,
+    cardiothoracic ratio); `adult`, whether sizes of adults apply.
     """
 
     organs: Mapping[tuple[str, str], Sequence[Seen]] = field(default_factory=dict)
     regions: frozenset[str] = frozenset()
+    searched: frozenset[str] = frozenset()
     heart_ratio: tuple[str, float] | None = None
+    adult: bool = True
 
     def largest(self, anatomy: str, side: str = "") -> Seen | None:
         """The largest sighting of an organ or side, whole or not."""
@@ -51,24 +59,31 @@ class StudyImages:
         seen = [one for one in self.organs.get((anatomy, ""), ()) if one.whole]
         return max(seen, key=lambda one: one.ml, default=None)
 
-    def shows(self, anatomy: str) -> bool:
-        """Whether any volume shows a part of the anatomy."""
-        return (anatomy, "") in self.organs
+    def lacks(self, anatomy: str) -> bool:
+        """Whether no volume shows any of the anatomy though each was searched for it."""
+        return anatomy in self.searched and (anatomy, "") not in self.organs
 
 
 def image_keys(store: Store) -> dict[str, list[list[str]]]:
-    """What `read_images` would read of each study, as hashes of the label maps' contents."""
+    """What `read_images` would read of each study, as hashes of the label maps' contents.
+
+    With what the masks could show, the volumes that have none beside others that do, and
+    whether the patient is a child.
+    """
     columns = ["volume_id", "task", "class_system", "content_sha256"]
-    masks = store.read("masks", columns).group_by(columns).aggregate([])
-    volumes = store.read("volumes", ["volume_id", "study_id"])
-    study_of = dict(
-        zip(volumes["volume_id"].to_pylist(), volumes["study_id"].to_pylist(), strict=True)
-    )
+    masks: dict[str, list[list[str]]] = defaultdict(list)
+    for row in store.read("masks", columns).group_by(columns).aggregate([]).to_pylist():
+        masks[row["volume_id"]].append([row[name] for name in columns])
+    for row in store.read("volume_checks", ["volume_id", "searched"]).to_pylist():
+        if row["searched"] is not None and row["volume_id"] in masks:
+            masks[row["volume_id"]].append(["searched", *row["searched"]])
     keys: dict[str, list[list[str]]] = defaultdict(list)
-    for row in masks.to_pylist():
-        if row["volume_id"] in study_of:
-            keys[study_of[row["volume_id"]]].append([row[name] for name in columns])
-    return {study: sorted(found) for study, found in keys.items()}
+    for row in store.read("volumes", ["volume_id", "study_id", "age_years"]).to_pylist():
+        keys[row["study_id"]] += masks.get(row["volume_id"], [[row["volume_id"]]])
+        if not _adult(row):
+            keys[row["study_id"]].append(["child"])
+    masked = {study: found for study, found in keys.items() if any(len(one) > 1 for one in found)}
+    return {study: sorted(found) for study, found in masked.items()}
 
 
 def read_images(store: Store, studies: Collection[str]) -> dict[str, StudyImages]:
@@ -77,30 +92,30 @@ def read_images(store: Store, studies: Collection[str]) -> dict[str, StudyImages
         row["volume_id"]: row
         for row in store.read_items("volumes", "study_id", studies, VOLUME_COLUMNS)
     }
-    masks: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    masks: dict[str, list[dict[str, Any]]] = {volume: [] for volume in sorted(volumes)}
     for row in store.read_items("masks", "volume_id", volumes, MASK_COLUMNS):
         masks[row["volume_id"]].append(row)
-    checks = store.read_items("volume_checks", "volume_id", masks, ["volume_id", "body_region"])
-    region = {row["volume_id"]: row["body_region"] for row in checks}
+    checks = store.read_items("volume_checks", "volume_id", volumes, CHECK_COLUMNS)
+    check_of = {row["volume_id"]: row for row in checks}
     by_study: dict[str, list[str]] = defaultdict(list)
-    for volume in sorted(masks):
+    for volume in masks:
         by_study[volumes[volume]["study_id"]].append(volume)
     return {
-        study: study_images(
-            {volume: masks[volume] for volume in those},
-            {volume: volumes[volume] for volume in those},
-            {volume: region.get(volume, "unknown") for volume in those},
-        )
+        study: study_images({volume: masks[volume] for volume in those}, volumes, check_of)
         for study, those in by_study.items()
+        if any(masks[volume] for volume in those)
     }
 
 
 def study_images(
     masks: Mapping[str, Sequence[Mapping[str, Any]]],
     volumes: Mapping[str, Mapping[str, Any]],
-    regions: Mapping[str, str],
+    checks: Mapping[str, Mapping[str, Any]],
 ) -> StudyImages:
-    """From rows of the tables masks, volumes and volume_checks, by volume."""
+    """From rows of the tables masks, volumes and volume_checks, by volume.
+
+    `masks` names every volume of the study: one without a mask may show anything.
+    """
     organs: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     ratios = []
     for volume, rows in masks.items():
@@ -109,12 +124,27 @@ def study_images(
         ratio = cardiothoracic_ratio(rows, volumes[volume])
         if ratio is not None:
             ratios.append((volume, ratio))
-    known = [] if "unknown" in regions.values() else regions.values()
+    regions = {checks[v]["body_region"] if v in checks else "unknown" for v in masks}
     return StudyImages(
         dict(organs),
-        frozenset(region for told in known for region in told.split("+")),
+        frozenset() if "unknown" in regions else frozenset("+".join(regions).split("+")),
+        frozenset.intersection(*(_searched(masks[v], checks.get(v, {})) for v in masks)),
         max(ratios, key=lambda one: one[1], default=None),
+        all(_adult(volumes[volume]) for volume in masks),
     )
+
+
+def _adult(volume: Mapping[str, Any]) -> bool:
+    age = volume["age_years"]
+    return age is None or bool(age >= ADULT_YEARS)
+
+
+def _searched(rows: Sequence[Mapping[str, Any]], check: Mapping[str, Any]) -> frozenset[str]:
+    """Anatomies that the masks of a volume could show: as declared, else as classes are known."""
+    if check.get("searched") is not None:
+        return frozenset(check["searched"])
+    systems = {row["class_system"] for row in rows}
+    return frozenset(anatomy for system in systems for anatomy in load_anatomy_classes(system))
 
 
 def cardiothoracic_ratio(

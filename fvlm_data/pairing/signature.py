@@ -18,8 +18,10 @@ SIGNATURE_STATUSES = ("present", "uncertain", "historical")
 SIDES = ("left", "right")
 SEVERITIES = ("mild", "moderate", "severe")
 
+_LISTED = r"(?:upper|middle|lower)"
 _LOBE = re.compile(
-    r"\b(?P<lung>upper|middle|lower) (?:lung |pulmonary )?lobes?\b"
+    rf"\b(?P<lung>{_LISTED}(?:(?:,? (?:and|or) |, ?| ?/ ?){_LISTED})*)"
+    r" (?:lung |pulmonary )?lobes?\b"
     r"|\b[rl](?P<short>[uml])l\b"
     r"|\b(?P<named>lingula|caudate)"
     r"|\b(?P<liver>left|right) (?:(?:hepatic|liver) lobe|lobe of (?:the )?liver)\b",
@@ -35,8 +37,8 @@ def finding_set(
 
     Of several statuses of one finding on one side only the most certain stays (present before
     uncertain before historical), since impression and findings section say one thing twice.
-    A mention without side is dropped where the same finding is given with one; left and right
-    alike become bilateral, so that both ways to say it are equal.
+    A mention without side is dropped where the same finding is given with one that is as certain;
+    left and right alike become bilateral, so that both ways to say it are equal.
 
     With `severity` and `lobe` each member grows a field: `|severe`, of several the worst, and
     `|upper+lower`, all that are named; empty where nothing is.
@@ -89,21 +91,19 @@ def comparable(findings: Iterable[str]) -> bool:
 
 def _members(finding: str, told: Mapping[tuple[str, str], tuple[str, str]]) -> list[str]:
     """What is said of one finding, by side."""
-    left, right = (told.get((finding, side)) for side in SIDES)
-    if left is None and right is None:
-        status, more = told[finding, ""]
-        return [f"{finding}|{status}|{more}"]
-    if left == right and left is not None:
-        return [f"{finding}|{left[0]}|bilateral{left[1]}"]
-    both = zip(SIDES, (left, right), strict=True)
-    return [f"{finding}|{one[0]}|{side}{one[1]}" for side, one in both if one is not None]
+    sided = {side: told[finding, side] for side in SIDES if (finding, side) in told}
+    surest = min((_rank(status) for status, _ in sided.values()), default=len(SIGNATURE_STATUSES))
+    if len(sided) == len(SIDES) and len(set(sided.values())) == 1:
+        sided = {"bilateral": sided["left"]}
+    if (finding, "") in told and _rank(told[finding, ""][0]) < surest:
+        sided[""] = told[finding, ""]
+    return [f"{finding}|{status}|{side}{more}" for side, (status, more) in sided.items()]
 
 
 def _told(mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobe: bool) -> tuple[str, str]:
     """Most certain status, and the fields that follow the side, of mentions of one finding."""
     rows = list(mentions)
-    rank = min(SIGNATURE_STATUSES.index(row["status"]) for row in rows)
-    status = SIGNATURE_STATUSES[rank]
+    status = min((row["status"] for row in rows), key=_rank)
     surest = [row for row in rows if row["status"] == status]
     more = ""
     if severity:
@@ -114,8 +114,17 @@ def _told(mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobe: bool) 
     return status, more
 
 
+def _rank(status: str) -> int:
+    """Place of a status, the most certain first."""
+    return SIGNATURE_STATUSES.index(status)
+
+
 def _lobes(mention: Mapping[str, Any]) -> list[str]:
     """Lobes that the words of place name, a lung's without its side, which the laterality holds."""
     told = [match.groupdict() for match in _LOBE.finditer(mention["location"] or "")]
     names = [next((k, v.lower()) for k, v in groups.items() if v) for groups in told]
-    return [_SHORT[name] if kind == "short" else name for kind, name in names]
+    return [
+        lobe
+        for kind, name in names
+        for lobe in (re.findall(_LISTED, name) if kind == "lung" else [_SHORT.get(name, name)])
+    ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from fvlm_data.errors import InputError
 from fvlm_data.hashing import content_key
 from fvlm_data.pairing.splits import assign_split, protector, read_split_file, twins
 from fvlm_data.stage import Item, Outcome, Stage, reject
 from schemas import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.stage import Context
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 STAGE_VERSION = 2
 BATCH_SIZE = 500
-IMAGE_COLUMNS = ("patient_id", "content_sha256")
+HASHES = ("content_sha256", "pixels_sha256")
+"""Columns that tell equal images; the second, which tells more, is missing in older rows."""
+
+IMAGE_COLUMNS = ("patient_id", *HASHES)
 
 
 def split_stage(config: PairConfig) -> Stage:
@@ -28,9 +32,7 @@ def split_stage(config: PairConfig) -> Stage:
 
     def plan(context: Context) -> list[Item]:
         named = _named_splits(context, config)
-        images = context.store.read("candidates", IMAGE_COLUMNS)
-        pairs = zip(*(images[name].to_pylist() for name in IMAGE_COLUMNS), strict=True)
-        groups = twins(pairs)
+        groups = twins(_images(context.store.read("candidates", IMAGE_COLUMNS).to_pylist()))
         patients = set(context.store.read("volumes", ["patient_id"])["patient_id"].to_pylist())
         return [
             Item(patient, content_key(STAGE_VERSION, settings, _key_part(patient, groups, named)))
@@ -40,7 +42,7 @@ def split_stage(config: PairConfig) -> Stage:
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
         groups = _read_twins(context.store, [item.id for item in items])
         everybody = {item.id for item in items}.union(*groups.values())
-        named = _named_splits(context, config)
+        named = _named_splits(context, config, everybody)
         rows = context.store.read_items("splits", "patient_id", everybody)
         known = {row["patient_id"]: Split(**row) for row in rows}
         splits = {
@@ -70,15 +72,28 @@ def _read_twins(store: Store, patients: Collection[str]) -> dict[str, frozenset[
     """Groups of the given patients, reading their images and those equal to them only."""
     by_image: dict[str, set[str]] = defaultdict(set)
     seen: set[str] = set()
+    asked: set[str] = set()
     fresh = set(patients)
     while fresh:
         seen |= fresh
         own = store.read_items("candidates", "patient_id", fresh, IMAGE_COLUMNS)
-        hashes = {row["content_sha256"] for row in own} - by_image.keys()
-        for row in store.read_items("candidates", "content_sha256", hashes, IMAGE_COLUMNS):
-            by_image[row["content_sha256"]].add(row["patient_id"])
+        hashes = {image for _, image in _images(own)} - asked
+        asked |= hashes
+        for column in HASHES:
+            for patient, image in _images(
+                store.read_items("candidates", column, hashes, IMAGE_COLUMNS)
+            ):
+                by_image[image].add(patient)
         fresh = {patient for those in by_image.values() for patient in those} - seen
     return twins((patient, image) for image, those in by_image.items() for patient in those)
+
+
+def _images(rows: Iterable[Mapping[str, str | None]]) -> Iterator[tuple[str, str]]:
+    """Patient and hash, for each hash of each row of `candidates`."""
+    for row in rows:
+        for column in HASHES:
+            if (image := row[column]) is not None:
+                yield str(row["patient_id"]), image
 
 
 def _left_out(own: Split, best: Split) -> Outcome:
@@ -93,14 +108,31 @@ def _left_out(own: Split, best: Split) -> Outcome:
     )
 
 
-def _named_splits(context: Context, config: PairConfig) -> dict[str, str]:
-    """Split by patient id, for the patients that the external file names."""
+def _named_splits(
+    context: Context, config: PairConfig, patients: Collection[str] | None = None
+) -> dict[str, str]:
+    """Split by patient id, for those of the patients (none given: of all) whom the file names.
+
+    Raises:
+        InputError: the file cannot be read, or it names nobody of the store.
+    """
     if config.split_file is None:
         return {}
     named = read_split_file(config.split_file, context.vault.key)
-    links = context.store.read(
-        "links", ["owner_id", "value_hash"], [("kind", "=", "patient_id")]
-    ).to_pylist()
-    return {
+    columns = ["owner_id", "kind", "value_hash"]
+    links = (
+        context.store.read("links", columns, [("kind", "=", "patient_id")]).to_pylist()
+        if patients is None
+        else context.store.read_items("links", "owner_id", patients, columns)
+    )
+    links = [link for link in links if link["kind"] == "patient_id"]
+    found = {
         link["owner_id"]: named[link["value_hash"]] for link in links if link["value_hash"] in named
     }
+    if patients is None and links and not found:
+        raise InputError(
+            f"split file {config.split_file}: names {len(named)} patients, none of the store's "
+            f"{len({link['owner_id'] for link in links})}; expected ids as in the headers "
+            "(PatientID, leading zeros kept); mend the file or leave pair.split_file out"
+        )
+    return found

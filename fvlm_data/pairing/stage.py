@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fvlm_data.stage import Context
     from schemas import CrossCheck
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 BATCH_SIZE = 500
 
 

@@ -76,6 +76,7 @@ def mask_rows(
 def volume_check(volume: VolumeImage, made: Segmentation, rows: Sequence[Mask]) -> VolumeCheck:
     """Body region, contrast and flags from the classes present and the voxels under them."""
     anatomies = load_anatomy_classes(made.class_system)
+    declared = set(made.classes.values())
     ml: dict[str, float] = {}
     cut = set()
     for anatomy, names in anatomies.items():
@@ -90,6 +91,9 @@ def volume_check(volume: VolumeImage, made: Segmentation, rows: Sequence[Mask]) 
         body_region=body_region(ml),
         contrast=contrast(vessels_hu),
         flags=tuple(sorted(cut | phase_flags(vessels_hu))),
+        searched=tuple(
+            sorted(a for a, names in anatomies.items() if not declared.isdisjoint(names))
+        ),
     )
 
 

@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from deltalake.exceptions import CommitFailedError
 from hypothesis import HealthCheck, given, settings
@@ -24,13 +25,23 @@ import fvlm_data.store
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store import ITEMS_A_PREDICATE, MARK, Store
-from schemas import Input, Quarantined, Split
+from schemas import Column, Input, Quarantined, Split
 
 HERE = Path(__file__).parent
 
 
 def split(patient: str, name: str = "train") -> Split:
     return Split(patient_id=patient, split=name, source="hash")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotedSplit:
+    """A split with a column that stores of before lack."""
+
+    patient_id: str
+    split: str
+    source: str
+    note: str | None
 
 
 def patients(store: Store) -> dict[str, str]:
@@ -140,6 +151,31 @@ class StoreSuite:
         assert patients(store) == {"a": "train"}
         store.replace_all("splits", [split("b")])
         assert patients(store) == {"b": "train"}
+
+    def test_table_of_before_a_column_came_is_read_and_written(
+        self, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+    ):
+        now = schemas.TABLES["splits"]
+        note = Column(pa.string(), "came later", nullable=True)
+        later = replace(now, columns={**now.columns, "note": note}, row=NotedSplit)
+        store.replace("splits", ["a", "b"], [split("a"), split("b")])
+        monkeypatch.setitem(schemas.TABLES, "splits", later)
+        monkeypatch.setitem(schemas.ADDED_COLUMNS, "splits", ("note",))
+
+        def notes(*conditions: tuple[str, str, Any]) -> dict[str, str | None]:
+            rows = Store.open(url).read("splits", ["note", "patient_id"], conditions).to_pylist()
+            return {row["patient_id"]: row["note"] for row in rows}
+
+        assert notes() == {"a": None, "b": None}
+        assert notes(("note", "in", ["x"])) == {}
+        assert store.read("splits").schema.equals(later.schema)
+        noted = NotedSplit(patient_id="b", split="test", source="hash", note="x")
+        store.replace("splits", ["b"], [noted])
+        assert notes() == {"a": None, "b": "x"}
+        assert notes(("note", "in", ["x"])) == {"b": "x"}
+        assert store.read("splits").schema.equals(later.schema)
+        store.compact("splits", 0)
+        assert notes(("patient_id", "=", "a")) == {"a": None}
 
     def test_no_reading_thread_runs_python(self, store: Store, monkeypatch: pytest.MonkeyPatch):
         """A thread that lets go of a Python file while the interpreter ends aborts the process."""

@@ -20,6 +20,8 @@ from fvlm_data.pairing.audit import Audit, audit
 from fvlm_data.pairing.audit.contradictions import audit_contradictions
 from fvlm_data.pairing.audit.labels import audit_labels
 from fvlm_data.pairing.audit.lines import audit_lines
+from fvlm_data.pairing.audit.negatives import audit_negatives
+from fvlm_data.pairing.audit.split_sizes import split_sizes
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.split_stage import split_stage
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
@@ -27,7 +29,7 @@ from fvlm_data.stage import Context, pending, settle
 from fvlm_data.store import Store
 from fvlm_data.vault import Vault
 from fvlm_data.vocabulary import load_anatomies
-from schemas import CrossCheck, Quarantined, Sentence
+from schemas import CrossCheck, Quarantined, Sentence, Split
 
 SAID: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     # study: (section, sentence, what it says of the heart)
@@ -105,7 +107,7 @@ def audited(
 
 @pytest.fixture(scope="module")
 def found(audited: Context) -> Audit:
-    return audit(audited)
+    return audit(audited, PairConfig())
 
 
 def of(rows: Any, name: str) -> Any:
@@ -127,10 +129,25 @@ def test_funnel_counts_everything_once_and_says_why(found: Audit):
             "volumes that became samples", 0, 7,
             {"not yet done: run the stages again": 6, "no mask": 1},
         ),
-        ("patients with a sample", 0, 7, {"none of their volumes became a sample": 7}),
+        (
+            "patients with a sample", 0, 7,
+            {"not yet done: run the stages again": 6, "none of their volumes became a sample": 1},
+        ),
     ]  # fmt: skip
     assert all(s.offered == s.kept + sum(s.excluded.values()) for s in steps)
     assert of(steps, "studies with a report").paper == {"CT-RATE": 25692, "MedVL-CT69K": 272124}
+
+
+def test_splits_are_counted_with_what_decided_them(audited: Context, tmp_path: Path):
+    place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
+    store = Store.open(place)
+    splits = {1: ("train", "hash"), 2: ("train", "file"), 3: ("test", "file"), 7: ("test", "hash")}
+    store.replace_all(
+        "splits",
+        [Split(patient_id=f"p_{n}", split=one, source=by) for n, (one, by) in splits.items()],
+    )
+    told = [dataclasses.astuple(one) for one in split_sizes(store)]
+    assert told == [("train", 2, 1, 2, 0), ("validation", 0, 0, 0, 0), ("test", 2, 1, 2, 0)]
 
 
 def test_false_negatives_of_a_batch_are_counted_by_policy(found: Audit):
@@ -142,9 +159,46 @@ def test_false_negatives_of_a_batch_are_counted_by_policy(found: Audit):
     assert heart.both_normal == 1  # st_3, st_4
     assert heart.same_findings == 1  # st_1, st_2: both present
     assert heart.reference_misses == 1  # they use other words
-    assert heart.reference_silent == 2  # st_5 with st_3 and st_4
-    assert heart.reference_wrong == 0
+    # by the impression alone all but st_1 are normal
+    assert heart.reference_silent == 4  # st_5 with the other four
+    assert heart.reference_wrong == 5  # of these four all pairs but st_3 with st_4
     assert heart.graded == 1 + 0.5 + 0.5  # the possible one with each of the two
+
+
+def test_rule_that_the_texts_were_made_by_changes_no_figure(
+    hand: ModuleType, audited: Context, found: Audit, tmp_path: Path
+):
+    place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
+    context = Context(Store.open(place), audited.vault, "run")
+    config = PairConfig(normal="reference")
+    for batch in pending(context, pair_stage(config)).batches:
+        settle(context, pair_stage(config), batch)
+    states = context.store.read("anatomy_texts", ["state"])["state"].to_pylist()
+    assert "not_mentioned" not in states  # by that rule
+    again = audit(context, config)
+    assert again.negatives == found.negatives
+    assert again.normals == found.normals
+
+
+def test_drawn_samples_take_part_with_their_own_anatomies(
+    hand: ModuleType, audited: Context, tmp_path: Path
+):
+    place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
+    store = Store.open(place)
+    anatomies = {1: ("heart", "liver"), 2: ("heart",), 3: ("liver",), 4: ("heart",)}
+    samples = [
+        dataclasses.replace(
+            hand.sample(), sample_id=f"sa_{n}", study_id=f"st_{n}", volume_id=f"v_{n}",
+            split="test" if n == 4 else "train", anatomies=these,
+        )
+        for n, these in anatomies.items()
+    ]  # fmt: skip
+    store.replace_all("samples", samples)
+    drawn = audit_negatives(store, PairConfig(), seed=0)
+    assert drawn.drawn_from == "3 samples of split train"
+    heart, liver = (of(drawn.anatomies, name) for name in ("heart", "liver"))
+    assert (heart.samples, heart.pairs, heart.same_findings) == (2, 1, 1)  # st_1, st_2
+    assert (liver.samples, liver.pairs, liver.both_normal) == (2, 1, 0)
 
 
 def test_normals_of_the_impression_only_rule(found: Audit):
@@ -215,6 +269,23 @@ def test_labels_are_compared_and_disagreements_told_with_their_sentence(
     ]
 
 
+def test_finding_that_only_the_clinician_tells_is_told_so(
+    hand: ModuleType, audited: Context, tmp_path: Path
+):
+    place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
+    context = Context(Store.open(place), audited.vault, "run")
+    asked = hand.sentence(
+        0, "clinical_information", "Cardiomegaly.", report_id="r_5", heart="abnormal"
+    )
+    context.store.replace("sentences", ["r_5"], [asked])
+    row = hand.finding(0, "cardiomegaly", "present", None, "heart", "r_5")
+    context.store.replace("findings", ["r_5"], [row])
+    text = f"VolumeName,Cardiomegaly\n{name_of(5)},1\n"
+    (told,) = audit_labels(context, label_file(tmp_path, text)).disagreements
+    assert (told.ours, told.status) == (0, "only in clinical_information")
+    assert told.sentences == ("Cardiomegaly.",)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -270,12 +341,16 @@ def test_command_prints_for_people_and_for_machines(
     machine = CliRunner().invoke(app, [*command, "--json"])
     assert json.loads(machine.output)["labels"]["studies"] == 1
     assert [f for f in audited.store.files("") if f not in before] in ([], ["vault.mark"])
+    graded = CliRunner().invoke(app, [*command, "--set", "pair.signature.severity=true"])
+    assert graded.exit_code == 0
+    unknown = CliRunner().invoke(app, [*command, "--set", "pair.signature.grade=true"])
+    assert unknown.exit_code == 2
     refused = CliRunner().invoke(app, ["pair", *place, "--labels", str(labels)])
     assert refused.exit_code == 2
 
 
 def test_empty_store_has_an_audit(context: Context):
-    found = audit(context)
+    found = audit(context, PairConfig())
     assert found.negatives.anatomies == ()
     assert all(step.offered == 0 for step in found.funnel)
     assert everything(found)

@@ -24,6 +24,7 @@ from fvlm_data.reports.reconcile import assessments
 from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.checks import mask_rows, volume_check
 from fvlm_data.segment.library_classes import library_classes
+from fvlm_data.segment.merge import load_anatomy_classes
 from fvlm_data.segment.nifti import read_nifti
 from fvlm_data.stage import Context, pending, retire, settle
 from fvlm_data.store import Store
@@ -61,7 +62,15 @@ def read() -> Reader:
     return rows
 
 
-def images(regions: str = "chest+abdomen", ratio: float | None = None, **ml: float) -> StudyImages:
+EVERYTHING = ",".join(load_anatomy_classes("totalsegmentator_v2"))
+
+
+def images(
+    regions: str = "chest+abdomen",
+    ratio: float | None = None,
+    searched: str = EVERYTHING,
+    **ml: float,
+) -> StudyImages:
     """Whole organs by name; kidney_right is the right side."""
     organs: dict[tuple[str, str], list[Seen]] = {}
     for name, volume in ml.items():
@@ -71,6 +80,7 @@ def images(regions: str = "chest+abdomen", ratio: float | None = None, **ml: flo
     return StudyImages(
         organs,
         frozenset(regions.split("+")) if regions else frozenset(),
+        frozenset(searched.split(",")),
         ("v_1", ratio) if ratio is not None else None,
     )
 
@@ -90,12 +100,20 @@ TORSO = {"liver": 1500.0, "spleen": 180.0, "kidney_left": 150.0, "kidney_right":
         ("Status post right nephrectomy.", images(kidney_left=190, kidney_right=20), []),
         ("Status post right partial nephrectomy.", images(**TORSO), []),
         ("Status post nephrectomy.", images(kidney_left=190), []),
+        ("Bilateral nephrectomy with a renal transplant in the right iliac fossa.",
+         images(**TORSO), []),
+        ("Right nephrectomy. The transplanted kidney is normal.", images(**TORSO), []),
+        ("Splenectomy and splenosis.", images(**TORSO), []),
+        ("Splenectomy is planned.", images(**TORSO), []),
+        ("Candidate for cholecystectomy.", images(gallbladder=40), []),
+        ("The right kidney is ectopic. The right renal fossa is empty.", images(**TORSO), []),
         ("Status post nephrectomy.", images(**TORSO), ["organ_removed_but_seen strong kidney"]),
         ("The gallbladder is surgically absent.", images(gallbladder=40),
          ["organ_removed_but_seen strong gallbladder"]),
         ("No evidence of splenectomy.", images(**TORSO), []),
         ("The spleen is normal.", images(liver=1500), ["organ_not_seen weak spleen"]),
         ("The spleen is normal.", images(), []),
+        ("The spleen is normal.", images(liver=1500, searched="liver"), []),
         ("Splenomegaly.", images(spleen=120), ["enlargement_not_seen weak spleen"]),
         ("Splenomegaly.", images(spleen=400), []),
         ("The spleen is normal in size.", images(spleen=900), ["enlargement_denied weak spleen"]),
@@ -114,6 +132,13 @@ TORSO = {"liver": 1500.0, "spleen": 180.0, "kidney_left": 150.0, "kidney_right":
         ("The lungs are clear. Heart size is normal.", images("abdomen", **TORSO), []),
         ("The lungs are clear. Heart size is normal. Liver, pancreas and stomach are normal.",
          images("chest", lung=4000, heart=600), ["region_not_shown weak None"]),
+        ("Liver, pancreas and stomach are normal.",
+         images("chest", lung=4000, searched="lung,airway"), []),
+        ("The lungs are clear. Heart size is normal. Liver, pancreas and stomach are normal.",
+         images("chest", lung=4000, searched="lung,heart,aorta,esophagus"), []),
+        ("The lungs are clear. Heart size is normal. Esophagus is normal. Bladder is normal.",
+         images("abdomen", searched="lung,heart,esophagus,liver", liver=1500),
+         ["report_of_other_region strong None"]),
     ],
 )  # fmt: skip
 def test_what_contradicts_what(
@@ -149,6 +174,16 @@ def test_two_organs_that_are_called_normal_are_two_rows(read: Reader) -> None:
     assert [one.said for one in huge] == ["liver normal", "spleen normal"]
 
 
+def test_sizes_of_children_are_not_judged(read: Reader) -> None:
+    shown = dataclasses.replace(images(spleen=120, ratio=0.66), adult=False)
+    assert cross_checks("st_1", read("FINDINGS: Splenomegaly. Heart size is normal."), shown) == []
+    removed = cross_checks("st_1", read("FINDINGS: Status post splenectomy."), shown)
+    assert [one.check for one in removed] == ["organ_removed_but_seen"]
+    rows = {"v": [box("spleen", 0, 1)]}
+    for age, adult in ((None, True), (16.0, True), (15.9, False), (0.5, False)):
+        assert study_images(rows, {"v": {**GRID, "age_years": age}}, {}).adult == adult
+
+
 def test_what_is_asked_for_contradicts_nothing(read: Reader) -> None:
     text = "CLINICAL INFORMATION: Splenectomy. FINDINGS: Liver is normal."
     assert cross_checks("st_1", read(text), images(**TORSO)) == []
@@ -167,7 +202,7 @@ def box(name: str, low: int, high: int, **changes: Any) -> dict[str, Any]:
 
 
 LUNGS = [box("lung_upper_lobe_left", 55, 90), box("lung_lower_lobe_right", 10, 50)]
-GRID = {"shape": (100, 100, 100), "orientation": "LPS"}
+GRID = {"shape": (100, 100, 100), "orientation": "LPS", "age_years": None}
 
 
 @pytest.mark.parametrize(
@@ -198,15 +233,41 @@ def test_classes_of_an_organ_add_up_and_tasks_do_not() -> None:
         ],
         "v_2": [box("kidney_left", 0, 1, volume_ml=50.0)],
     }
-    found = study_images(masks, dict.fromkeys(masks, GRID), {"v_1": "abdomen", "v_2": "chest"})
+    grids = dict.fromkeys(masks, GRID)
+    regions = {"v_1": {"body_region": "abdomen"}, "v_2": {"body_region": "chest"}}
+    found = study_images(masks, grids, regions)
     assert found.organs["kidney", "left"] == [Seen("v_1", 130.0, False), Seen("v_2", 50.0, True)]
     assert found.organs["kidney", ""][0].ml == 220
     assert found.largest("kidney", "left") == Seen("v_1", 130.0, False)
     assert found.whole("kidney") == Seen("v_2", 50.0, True)
     assert found.regions == {"abdomen", "chest"}
-    assert (
-        study_images(masks, dict.fromkeys(masks, GRID), {"v_1": "unknown"}).regions == frozenset()
-    )
+    assert not study_images(masks, grids, {"v_1": {"body_region": "unknown"}}).regions
+    unmasked = study_images({**masks, "v_3": []}, {**grids, "v_3": GRID}, regions)
+    assert not unmasked.regions  # the third may show anything
+
+
+def test_only_what_every_mask_could_show_is_missed() -> None:
+    rows = [box("liver", 0, 1)]
+    whole = {"body_region": "abdomen", "searched": ["kidney", "liver", "spleen"]}
+    part = {"body_region": "abdomen", "searched": ["kidney", "liver"]}
+    before = {"body_region": "abdomen", "searched": None}  # a row of before the column came
+
+    def lacking(*checks: dict[str, Any]) -> set[str]:
+        told = {f"v_{number}": check for number, check in enumerate(checks)}
+        found = study_images(dict.fromkeys(told, rows), dict.fromkeys(told, GRID), told)
+        return {
+            name for name in ("liver", "kidney", "spleen", "colon", "face") if found.lacks(name)
+        }
+
+    assert lacking(whole) == {"kidney", "spleen"}
+    assert lacking(whole, part) == {"kidney"}
+    assert lacking({**whole, "searched": []}) == set()
+    assert lacking(before) == {"kidney", "spleen", "colon"}
+    threshold = [box("lung_left", 0, 1, class_system="threshold")]
+    found = study_images({"v": threshold}, {"v": GRID}, {"v": before})
+    assert not found.lacks("liver")
+    unmasked = study_images({"v": rows, "w": []}, dict.fromkeys("vw", GRID), {"v": whole})
+    assert not unmasked.lacks("spleen")
 
 
 @pytest.mark.parametrize("name", ["example_seg.nii.gz", "example_seg_fast.nii.gz"])
@@ -219,8 +280,8 @@ def test_real_masks_contradict_wrong_reports_only(read: Reader, real_data: Path,
     rows = mask_rows(volume, made, "total", "path", "precomputed", "1")
     shown = study_images(
         {"v_1": [dataclasses.asdict(row) for row in rows]},
-        {"v_1": {"shape": labels.shape, "orientation": "LAS"}},
-        {"v_1": volume_check(volume, made, rows).body_region},
+        {"v_1": {"shape": labels.shape, "orientation": "LAS", "age_years": 60.0}},
+        {"v_1": dataclasses.asdict(volume_check(volume, made, rows))},
     )
     right = "FINDINGS: Liver, spleen and kidneys are normal. Gallbladder is normal."
     assert cross_checks("st_1", read(right), shown) == []
@@ -340,6 +401,43 @@ def test_report_of_another_region_is_set_aside_whole(
     assert steps["studies with a report"].excluded == excluded
     (studies,) = [one for one in verify(store) if "studies" in one.name]
     assert studies.passed, studies
+
+
+def test_new_class_names_of_a_mask_check_the_study_anew(
+    hand: ModuleType, contradicted: Context
+) -> None:
+    store = contradicted.store
+    said = hand.sentence(0, "findings", "Kidneys are normal.", kidney="normal")
+    store.replace_all("sentences", [said])
+    store.replace_all("findings", [])
+
+    def check(*searched: str) -> None:
+        row = VolumeCheck(
+            volume_id="v_1", body_region="abdomen", contrast="unknown", flags=(), searched=searched
+        )
+        store.replace_all("volume_checks", [row])
+
+    check("liver", "spleen")
+    assert run(contradicted, PairConfig()) == 1
+    assert checks(contradicted) == []
+    assert run(contradicted, PairConfig()) == 0
+    check("liver", "spleen", "kidney")
+    assert run(contradicted, PairConfig()) == 1
+    assert [one.check for one in checks(contradicted)] == ["organ_not_seen"]
+
+
+def test_a_volume_without_a_mask_may_show_what_the_others_do_not(
+    hand: ModuleType, contradicted: Context
+) -> None:
+    store = contradicted.store
+    said = hand.sentence(0, "findings", "Kidneys are normal.", kidney="normal")
+    store.replace_all("sentences", [said])
+    store.replace_all("findings", [])
+    run(contradicted, PairConfig())
+    assert [one.check for one in checks(contradicted)] == ["organ_not_seen"]
+    store.replace_all("volumes", [hand.volume(1, "st_1"), hand.volume(2, "st_1")])
+    assert run(contradicted, PairConfig()) == 1
+    assert checks(contradicted) == []
 
 
 def test_store_of_before_gets_the_table(contradicted: Context) -> None:

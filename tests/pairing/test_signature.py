@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fvlm_data.pairing.signature import finding_set, signature
+from fvlm_data.pairing.signature import SIGNATURE_STATUSES, finding_set, signature
 from schemas.findings import LATERALITIES, STATUSES
 
 
@@ -49,6 +49,18 @@ MENTIONS = st.lists(
         ([mention("cyst", "family")], ()),
         ([mention("cyst"), mention("cyst", laterality="left")], ("cyst|present|left",)),
         (
+            [mention("cyst"), mention("cyst", "uncertain", "left")],
+            ("cyst|present|", "cyst|uncertain|left"),
+        ),
+        (
+            [mention("cyst", "uncertain"), mention("cyst", "historical", "bilateral")],
+            ("cyst|historical|bilateral", "cyst|uncertain|"),
+        ),
+        (
+            [mention("cyst", "uncertain"), mention("cyst", laterality="left")],
+            ("cyst|present|left",),
+        ),
+        (
             [mention("cyst", laterality="right"), mention("cyst", laterality="left")],
             ("cyst|present|bilateral",),
         ),
@@ -88,6 +100,9 @@ def test_severity_tells_findings_apart_by_setting():
     [
         ("right upper lobe", "upper"),
         ("lower lobe of both lungs", "lower"),
+        ("upper and lower lobes of the right lung", "lower+upper"),
+        ("upper, middle, and lower lobes", "lower+middle+upper"),
+        ("Upper/Middle lobes", "middle+upper"),
         ("Apical segment of the right upper lung lobe", "upper"),
         ("middle lobe and in the RLL", "lower+middle"),
         ("lower lobe and lingula", "lingula+lower"),
@@ -102,6 +117,22 @@ def test_lobe_tells_findings_apart_by_setting(location: str | None, lobe: str):
     assert finding_set(told) == ("nodule|present|right",)
     assert finding_set(told, lobe=True) == (f"nodule|present|right|{lobe}",)
     assert finding_set(told, severity=True, lobe=True) == (f"nodule|present|right||{lobe}",)
+
+
+@given(MENTIONS)
+def test_what_is_certain_stays_certain(mentions: list[dict[str, Any]]):
+    surest = {}
+    for one in mentions:
+        if one["status"] in SIGNATURE_STATUSES:
+            surest.setdefault(one["finding"], set()).add(one["status"])
+    told: dict[str, set[str]] = {}
+    for member in finding_set(mentions):
+        told.setdefault(member.split("|")[0], set()).add(member.split("|")[1])
+    assert told.keys() == surest.keys()
+    for finding, statuses in surest.items():
+        assert min(map(SIGNATURE_STATUSES.index, told[finding])) == min(
+            map(SIGNATURE_STATUSES.index, statuses)
+        )
 
 
 @given(MENTIONS)

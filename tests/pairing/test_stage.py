@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fvlm_data.errors import InputError
 from fvlm_data.identity import link_key
 from fvlm_data.pairing.config import PairConfig, SplitFractions
 from fvlm_data.pairing.matching import match_all, match_items
@@ -326,6 +327,22 @@ def test_external_split_file_wins_and_holds_when_it_is_gone(
     assert wanted <= rows(context, "splits", "patient_id", "split", "source")
 
 
+def test_split_file_that_names_nobody_of_the_store_stops_the_run(
+    hand: ModuleType, context: Context, tmp_path: Path
+):
+    context.store.replace_all("volumes", [hand.volume(1, "st_1", "p_1")])
+    key = link_key("patient_id", "00123", key=context.vault.key)
+    context.store.replace_all("links", [hand.link("patient", "p_1", "patient_id", key)])
+    file = tmp_path / "splits.csv"
+    file.write_text("patient_id,split\n123,test\n124,train\n")
+    with pytest.raises(InputError, match="names 2 patients, none of the store's 1; expected ids"):
+        run(context, split_stage(PairConfig(split_file=file)))
+    assert context.store.count("splits") == 0
+    context.store.replace_all("links", [])  # a store whose images come later
+    context.store.replace_all("volumes", [])
+    assert run(context, split_stage(PairConfig(split_file=file))) == 0
+
+
 def twin_volumes(hand: ModuleType, pairs: int = 40) -> list[Any]:
     """Patients p_0 to p_79: p_n and p_(n + 40) share an image, among others of their own."""
     return [
@@ -379,6 +396,73 @@ def test_twins_end_the_same_in_whatever_order_they_arrive(hand: ModuleType, cont
         run(context, stage)
     assert rows(context, "splits", "patient_id", "split", "source") == at_once
     assert run(context, stage) == 0
+
+
+def shifted_twins(hand: ModuleType) -> list[Any]:
+    """Twins by their pixels only, a third by the content of a row that has no hash of pixels."""
+    images = [("p_0", "a", "same"), ("p_1", "b", "same"), ("p_2", "b", None), ("p_3", "c", None),
+              ("p_4", "d", "other")]  # fmt: skip
+    return [
+        hand.volume(n, f"st_{n}", patient, content_sha256=content, pixels_sha256=pixels)
+        for n, (patient, content, pixels) in enumerate(images)
+    ]
+
+
+def named_file(hand: ModuleType, context: Context, path: Path, **splits: str) -> Path:
+    """A split file of patients by their ids here."""
+    path.write_text("patient_id,split\n" + "".join(f"M{p},{s}\n" for p, s in splits.items()))
+    context.store.replace_all(
+        "links",
+        [
+            hand.link(
+                "patient", p, "patient_id", link_key("patient_id", f"M{p}", key=context.vault.key)
+            )
+            for p in splits
+        ],
+    )
+    return path
+
+
+def test_copies_under_another_origin_never_lie_in_two_splits(
+    hand: ModuleType, context: Context, tmp_path: Path
+):
+    offer(context, shifted_twins(hand))
+    told = {"p_0": "train", "p_1": "test", "p_2": "train", "p_3": "train", "p_4": "train"}
+    file = named_file(hand, context, tmp_path / "splits.csv", **told)
+    run(context, split_stage(PairConfig(split_file=file)))
+    kept = {("p_1", "test"), ("p_3", "train"), ("p_4", "train")}
+    assert rows(context, "splits", "patient_id", "split") == kept
+    assert rows(context, "quarantine", "item") == {("p_0",), ("p_2",)}
+
+
+def test_a_late_copy_under_another_origin_takes_training_data_out(
+    hand: ModuleType, context: Context, tmp_path: Path
+):
+    volumes = shifted_twins(hand)
+    file = named_file(hand, context, tmp_path / "splits.csv", p_0="train", p_1="test")
+    stage = split_stage(PairConfig(split_file=file))
+    offer(context, volumes[:1])
+    run(context, stage)
+    assert rows(context, "splits", "patient_id") == {("p_0",)}
+    offer(context, volumes[:2])
+    assert run(context, stage) == 2
+    assert rows(context, "splits", "patient_id") == {("p_1",)}
+
+
+def test_verify_finds_copies_under_another_origin_in_two_splits(hand: ModuleType, context: Context):
+    offer(context, shifted_twins(hand))
+
+    def passed(*splits: str) -> bool:
+        made = [
+            dataclasses.replace(hand.sample(), sample_id=v, volume_id=v, patient_id=v, split=split)
+            for v, split in zip(("v_0", "v_1", "v_2", "v_3"), splits, strict=True)
+        ]
+        context.store.replace_all("samples", made)
+        return {one.name: one.passed for one in verify(context.store)}["each image is in one split"]
+
+    assert passed("test", "test", "test", "train")
+    assert not passed("train", "test", "test", "train")
+    assert not passed("test", "test", "train", "train")
 
 
 def test_twins_are_kept_by_setting_and_verify_tells(hand: ModuleType, context: Context):

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from fvlm_data.segment.checks import contrast, phase_flags
+from fvlm_data.segment.backend import Segmentation, VolumeImage
+from fvlm_data.segment.checks import contrast, mask_rows, phase_flags, volume_check
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,23 @@ def test_contrast_and_phase_from_the_blood_in_two_vessels(
 ):
     assert contrast(vessels_hu) == told
     assert phase_flags(vessels_hu) == flags
+
+
+@pytest.mark.parametrize(
+    ("system", "classes", "searched"),
+    [
+        ("totalsegmentator_v2", {5: "liver", 1: "spleen"}, ("liver", "spleen")),
+        ("totalsegmentator_v2", {5: "liver", 2: "kidney_right"}, ("kidney", "liver")),
+        ("anatomy", {5: "liver", 1: "heart", 2: "aorta"}, ("aorta", "heart", "liver")),
+        ("threshold", {5: "lung_left", 6: "body"}, ("lung",)),
+        ("totalsegmentator_task", {5: "lung_nodule"}, ()),
+    ],
+)
+def test_what_was_searched_hangs_on_the_declared_classes(
+    system: str, classes: dict[int, str], searched: tuple[str, ...]
+):
+    labels = np.full((4, 4, 4), 5, np.uint8)
+    volume = VolumeImage("v_1", np.zeros(labels.shape, np.int16), np.eye(4))
+    made = Segmentation(labels, classes, system)
+    rows = mask_rows(volume, made, "total", "p", "b", "1")
+    assert volume_check(volume, made, rows).searched == searched

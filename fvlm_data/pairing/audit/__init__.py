@@ -10,10 +10,12 @@ from fvlm_data.pairing.audit.funnel import Step, funnel
 from fvlm_data.pairing.audit.labels import LabelAudit, audit_labels
 from fvlm_data.pairing.audit.negatives import NegativesAudit, audit_negatives
 from fvlm_data.pairing.audit.normals import NormalsOfAnatomy, audit_normals
+from fvlm_data.pairing.audit.split_sizes import SplitSize, split_sizes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fvlm_data.pairing.config import PairConfig
     from fvlm_data.stage import Context
 
 __all__ = ["Audit", "audit"]
@@ -24,6 +26,7 @@ class Audit:
     """What `fvlm-data pair --audit` tells; only `labels` holds sentences, which are scrubbed."""
 
     funnel: tuple[Step, ...]
+    splits: tuple[SplitSize, ...]
     negatives: NegativesAudit
     normals: tuple[NormalsOfAnatomy, ...]
     contradictions: tuple[Contradicted, ...]
@@ -34,19 +37,22 @@ class Audit:
         return asdict(self)
 
 
-def audit(context: Context, labels: Path | None = None, *, seed: int = 0) -> Audit:
+def audit(
+    context: Context, config: PairConfig, labels: Path | None = None, *, seed: int = 0
+) -> Audit:
     """Look at the tables of a store; nothing is written.
 
-    `labels` is a CSV of labels by study (CT-RATE's columns). The batches that are looked at are
-    drawn by `seed`.
+    `config` says what makes two findings the same; `labels` is a CSV of labels by study
+    (CT-RATE's columns). The batches that are looked at are drawn by `seed`.
 
     Raises:
         InputError: the label file cannot be read or holds nothing that can be compared.
     """
     return Audit(
         funnel(context),
-        audit_negatives(context.store, seed),
-        audit_normals(context.store),
+        split_sizes(context.store),
+        audit_negatives(context.store, config, seed),
+        audit_normals(context.store, config),
         audit_contradictions(context.store),
         audit_labels(context, labels) if labels is not None else None,
     )

@@ -134,7 +134,11 @@ def _samples(
     for row in made:
         trained[row["split"]].add(row["patient_id"])
     kept = set().union(*trained.values())
-    whole = dict.fromkeys(patients - kept, "none of their volumes became a sample")
+    undone = {row["patient_id"] for row in volumes if reasons[row["volume_id"]] == NOT_YET}
+    whole = {
+        patient: NOT_YET if patient in undone else "none of their volumes became a sample"
+        for patient in patients - kept
+    }
     ids = {row["volume_id"] for row in volumes}
     return (
         _step("volumes that became samples", "volumes", ids, taken & ids, reasons, paper=True),

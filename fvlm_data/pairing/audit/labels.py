@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.identity import link_key
-from fvlm_data.pairing.matching import read_texts
+from fvlm_data.pairing.anatomy_text import READ_SECTIONS
+from fvlm_data.pairing.audit.texts import study_texts
 from fvlm_data.reports.reconcile import implied
 from fvlm_data.vocabulary import load_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from fvlm_data.pairing.anatomy_text import StudyText
@@ -33,6 +34,9 @@ KEY_COLUMNS = {
 """Column (letters only, small) that names the study, and the kind of link it is."""
 
 VALUES = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
+ASSERTED = ("present", "uncertain")
+"""Statuses that make a label of ours."""
+
 SENTENCES_SHOWN = 3
 
 
@@ -40,8 +44,9 @@ SENTENCES_SHOWN = 3
 class Disagreement:
     """A study where label and report differ; `sentences` are those that decided, scrubbed.
 
-    `status` is what the report asserts: present, uncertain, absent, historical, ..., or
-    not_mentioned, where the sentences are those about the anatomy.
+    `status` is what the report asserts: present, uncertain, absent, historical, ...; only in
+    clinical_information (or another section that does not describe this scan); or not_mentioned,
+    where the sentences are those about the anatomy.
     """
 
     study_id: str
@@ -250,13 +255,7 @@ def _disagreements(
         for study in sorted(labels)
         if bool(labels[study][term.id]) != (term.id in ours[study])
     ]
-    studies = {study for _, study in differing}
-    reports: dict[str, list[str]] = {study: [] for study in studies}
-    for row in sorted(
-        store.read_items("study_reports", "study_id", studies), key=lambda row: row["order"]
-    ):
-        reports[row["study_id"]].append(row["report_id"])
-    texts = read_texts(store, reports)
+    texts = dict(study_texts(store, {study for _, study in differing}))
     return tuple(
         _disagreement(term, study, labels[study][term.id], texts[study])
         for term, study in differing
@@ -266,18 +265,22 @@ def _disagreements(
 def _disagreement(term: FindingTerm, study: str, label: int, text: StudyText) -> Disagreement:
     """With the sentences that assert the finding; where we miss it, all that mention it."""
     meant = {term.id, *(one for one, more in implied().items() if term.id in more)}
-    mentions = [row for row in text.findings if row["finding"] in meant]
-    if not label:
-        mentions = [row for row in mentions if row["status"] in ("present", "uncertain")]
-    spoken = {(row["report_id"], row["sentence"]) for row in mentions}
+    section = {(s["report_id"], s["sentence"]): s["section"] for s in text.sentences}
+    read: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    elsewhere: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for row in text.findings:
+        place = (row["report_id"], row["sentence"])
+        if row["finding"] not in meant or (not label and row["status"] not in ASSERTED):
+            continue
+        if section[place] in READ_SECTIONS:
+            read[row["status"]].append(place)
+        else:
+            elsewhere[f"only in {section[place]}"].append(place)
+    told = read or elsewhere
+    status = max(told, key=lambda one: len(told[one]), default="not_mentioned")
+    spoken = {place for places in told.values() for place in places}
     sentences = [s for s in text.sentences if (s["report_id"], s["sentence"]) in spoken]
     if not sentences:
         sentences = [s for s in text.sentences if term.anatomy in s["anatomies"]]
-    status = _told(mentions)
     shown = tuple(sentence["text"] for sentence in sentences[:SENTENCES_SHOWN])
     return Disagreement(study, term.id, label, 1 - label, status, shown)
-
-
-def _told(mentions: Iterable[Mapping[str, Any]]) -> str:
-    statuses = [row["status"] for row in mentions]
-    return max(statuses, key=statuses.count) if statuses else "not_mentioned"

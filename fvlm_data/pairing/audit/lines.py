@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.audit.labels import LabelAudit
     from fvlm_data.pairing.audit.negatives import NegativesAudit
     from fvlm_data.pairing.audit.normals import NormalsOfAnatomy
+    from fvlm_data.pairing.audit.split_sizes import SplitSize
 
 NEGATIVES_READ = (
-    "  Policy none trains all pairs that say the same as negatives, signature none of them.",
-    "  Policy reference still trains `misses` of them as negatives; it spares pairs of which a",
-    "  report is silent, and `wrong` pairs that say different things. graded: sum of the soft",
-    "  weights of abnormal pairs, where signature has the column disease.",
+    "  Pairs that say the same (both normal, or the same disease) should be no negatives. Policy",
+    "  none trains all of them as such, signature and graded none of them, the public code (policy",
+    "  reference, normal by the impression alone) those in `misses`. It spares pairs of which a",
+    "  report is `silent` about the anatomy, and pairs that say different things (`wrong`).",
+    "  graded: sum of the soft weights of abnormal pairs; those of equal disease weigh 1.",
 )
 
 
@@ -28,6 +30,8 @@ def audit_lines(audit: Audit, examples: int = 3) -> Iterator[str]:
     yield "From files to samples"
     for step in audit.funnel:
         yield from _step(step)
+    yield ""
+    yield from _splits(audit.splits)
     yield ""
     yield from _negatives(audit.negatives)
     yield ""
@@ -46,11 +50,22 @@ def _step(step: Step) -> Iterator[str]:
         yield f"    {'':28} {number:>9,} {reason}"
 
 
+def _splits(rows: tuple[SplitSize, ...]) -> Iterator[str]:
+    yield "Splits, by patient"
+    yield f"  {'':16} {'patients':>9} {'by split file':>14} {'volumes':>9} {'samples':>9}"
+    for one in rows:
+        yield (
+            f"  {one.split:16} {one.patients:9,} {one.from_file:14,} {one.volumes:9,} "
+            f"{one.samples:9,}"
+        )
+
+
 def _negatives(audit: NegativesAudit) -> Iterator[str]:
     yield f"False negatives: pairs of different studies in a batch of {audit.batch_size}"
-    yield f"  mean of {audit.batches} batches drawn from {audit.drawn_from}"
+    unit = "batch" if audit.batches == 1 else "batches"
+    yield f"  mean of {audit.batches} {unit} drawn from {audit.drawn_from}"
     yield (
-        f"  {'':16} {'in batch':>17} {'':>8}  {'say the same':>17}  {'policy reference':>23}  "
+        f"  {'':16} {'in batch':>17} {'':>8}  {'say the same':>17}  {'public code':>23}  "
         f"{'policy':>7}"
     )
     yield (
@@ -98,10 +113,13 @@ def _labels(audit: LabelAudit, examples: int) -> Iterator[str]:
         yield f"    {number:>9,} not compared: {reason}"
     if audit.unknown_columns:
         yield f"    columns that are no finding: {', '.join(audit.unknown_columns)}"
-    yield (f"  {'finding':36} {'both':>6} {'ours':>6} {'label':>6} {'precision':>10} {'recall':>7}")
+    yield (
+        f"  {'finding':36} {'both':>6} {'only ours':>10} {'only label':>11} {'precision':>10} "
+        f"{'recall':>7}"
+    )
     for score in audit.scores:
         yield (
-            f"  {score.finding:36} {score.both:6,} {score.only_ours:6,} {score.only_label:6,} "
+            f"  {score.finding:36} {score.both:6,} {score.only_ours:10,} {score.only_label:11,} "
             f"{_rate(score.precision):>10} {_rate(score.recall):>7}"
         )
     for finding, group in groupby(audit.disagreements, key=lambda one: one.finding):

@@ -4,43 +4,50 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
+from fvlm_data.pairing.anatomy_text import anatomy_text
+from fvlm_data.pairing.audit.texts import both_rules, study_texts
+from fvlm_data.pairing.signature import comparable
 from fvlm_data.pairing.targets import targets
 from fvlm_data.vocabulary import load_anatomies
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from torch import Tensor
 
+    from fvlm_data.pairing.config import PairConfig
     from fvlm_data.pairing.targets import NotMentioned, Policy
     from fvlm_data.store import Store
+    from schemas import AnatomyText
 
 BATCH_SIZE = 64
 BATCHES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What one sample says of one anatomy."""
+_Sample: TypeAlias = tuple[str, frozenset[str]]
+"""A sample's study and its anatomies."""
 
-    study_id: str
-    state: str
-    signature: int
-    findings: frozenset[str]
-    text: str
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a study says of an anatomy by our rule of the normal, and by the public code's."""
+
+    stated: AnatomyText
+    reference: AnatomyText
 
 
 @dataclass(frozen=True, slots=True)
 class NegativesOfAnatomy:
     """Means over the batches, in pairs of different studies.
 
-    `pairs` is all of them. `both_normal` and `same_findings` say the same by typed facts: policy
-    `none` trains them as negatives. `reference_misses` of them are negatives under `reference`
-    still. It spares `reference_silent` pairs of which a report is silent about the anatomy, and
-    `reference_wrong` pairs whose reports say different things. `graded` is the sum of the soft
-    weights of abnormal pairs.
+    `pairs` is all of them. `both_normal` and `same_findings` say the same by the whole report:
+    policy `none` trains them as negatives, `signature` none of them. `reference_misses` of them
+    are negatives under `reference`, read by the public code's own rule of the normal. It spares
+    `reference_silent` pairs of which a report is silent about the anatomy, and `reference_wrong`
+    pairs whose reports say different things (pairs of abnormalities of which one has no name are
+    not counted). `graded` is the sum of the soft weights of abnormal pairs.
     """
 
     anatomy: str
@@ -66,12 +73,18 @@ class NegativesAudit:
 
 
 def audit_negatives(
-    store: Store, seed: int, batch_size: int = BATCH_SIZE, batches: int = BATCHES
+    store: Store,
+    config: PairConfig,
+    seed: int,
+    batch_size: int = BATCH_SIZE,
+    batches: int = BATCHES,
 ) -> NegativesAudit:
     """Draw batches as training does, and judge their pairs by every policy.
 
     Batches are drawn from the samples of the training split, before sharding from all studies
-    with texts; an anatomy takes part where the sample has it.
+    with texts; an anatomy takes part where the sample has it. What a report says is read by our
+    rule of the normal, what policy `reference` takes it for by the public code's, whichever
+    `config` has.
     """
     drawn_from, samples = _samples(store)
     size = min(batch_size, len(samples))
@@ -81,86 +94,98 @@ def audit_negatives(
         batches = 1  # all of them: every batch is the same
     rng = random.Random(seed)
     drawn = [rng.sample(samples, size) for _ in range(batches)]
+    facts = _facts(store, config, {study for batch in drawn for study, _ in batch})
     trained = [anatomy.id for anatomy in load_anatomies() if anatomy.trained]
-    told = (_of_anatomy(anatomy, drawn) for anatomy in trained)
+    told = (_of_anatomy(anatomy, drawn, facts) for anatomy in trained)
     return NegativesAudit(drawn_from, size, batches, tuple(one for one in told if one.samples))
 
 
-def _samples(store: Store) -> tuple[str, list[dict[str, Fact]]]:
-    """Facts of each sample by anatomy, in the order of ids."""
-    columns = ["sample_id", "study_id", "anatomies", "states", "signatures", "findings", "texts"]
+def _samples(store: Store) -> tuple[str, list[_Sample]]:
+    """Study and anatomies of each sample, in the order of ids."""
+    columns = ["sample_id", "study_id", "anatomies"]
     rows = store.read("samples", columns, [("split", "=", "train")]).to_pylist()
     if rows:
         rows.sort(key=lambda row: str(row["sample_id"]))
-        return f"{len(rows)} samples of split train", [_sample_facts(row) for row in rows]
-    by_study: dict[str, dict[str, Fact]] = {}
-    for row in store.read("anatomy_texts").to_pylist():
-        by_study.setdefault(row["study_id"], {})[row["anatomy"]] = _fact(row["study_id"], row)
+        told = f"{len(rows)} samples of split train"
+        return told, [(row["study_id"], frozenset(row["anatomies"])) for row in rows]
+    by_study: dict[str, set[str]] = {}
+    for row in store.read("anatomy_texts", ["study_id", "anatomy"]).to_pylist():
+        by_study.setdefault(row["study_id"], set()).add(row["anatomy"])
     told = f"{len(by_study)} studies with texts (no samples of split train)"
-    return told, [by_study[study] for study in sorted(by_study)]
+    return told, [(study, frozenset(by_study[study])) for study in sorted(by_study)]
 
 
-def _sample_facts(row: dict[str, Any]) -> dict[str, Fact]:
-    aligned = zip(
-        row["anatomies"],
-        row["states"],
-        row["signatures"],
-        row["findings"],
-        row["texts"],
-        strict=True,
-    )
-    return {
-        anatomy: Fact(row["study_id"], state, signature, frozenset(found), text)
-        for anatomy, state, signature, found, text in aligned
-    }
+def _facts(
+    store: Store, config: PairConfig, studies: Collection[str]
+) -> dict[tuple[str, str], _Facts]:
+    """What each study says of each anatomy, by study and anatomy."""
+    rules = both_rules(config)
+    trained = [anatomy for anatomy in load_anatomies() if anatomy.trained]
+    facts = {}
+    for study, text in study_texts(store, studies):
+        for one in trained:
+            stated, reference = (
+                anatomy_text(study, one.id, one.name, text, {}, rule) for rule in rules
+            )
+            facts[study, one.id] = _Facts(stated, reference)
+    return facts
 
 
-def _fact(study: str, row: dict[str, Any]) -> Fact:
-    return Fact(study, row["state"], row["signature"], frozenset(row["findings"]), row["text"])
-
-
-def _of_anatomy(anatomy: str, drawn: Sequence[Sequence[dict[str, Fact]]]) -> NegativesOfAnatomy:
+def _of_anatomy(
+    anatomy: str,
+    drawn: Sequence[Sequence[_Sample]],
+    facts_of: Mapping[tuple[str, str], _Facts],
+) -> NegativesOfAnatomy:
     sums = [0.0] * 9
     for batch in drawn:
-        facts = [sample[anatomy] for sample in batch if anatomy in sample]
+        facts = [
+            facts_of[study, anatomy]
+            for study, anatomies in batch
+            if anatomy in anatomies and (study, anatomy) in facts_of
+        ]
         if facts:
             sums = [total + value for total, value in zip(sums, _pairs(facts), strict=True)]
     return NegativesOfAnatomy(anatomy, *(round(total / len(drawn), 2) for total in sums))
 
 
-def _pairs(facts: Sequence[Fact]) -> tuple[float, ...]:
+def _pairs(facts: Sequence[_Facts]) -> tuple[float, ...]:
     """The numbers of one batch, in the order of `NegativesOfAnatomy`."""
     import torch
 
-    silent_i = torch.tensor([fact.state == "not_mentioned" for fact in facts])
-    normal_i = torch.tensor([fact.state == "normal_stated" for fact in facts])
-    apart_ij = (_entries(facts, "none", "normal") == 0).triu(1)
-    same_ij = (_entries(facts, "signature", "excluded") > 0) & apart_ij
-    reference_ij = (_entries(facts, "reference", "normal") > 0) & apart_ij
+    stated = [one.stated for one in facts]
+    silent_i = torch.tensor([one.state == "not_mentioned" for one in stated])
+    normal_i = torch.tensor([one.state == "normal_stated" for one in stated])
+    apart_ij = (_entries(stated, "none", "normal") == 0).triu(1)
+    same_ij = (_entries(stated, "signature", "excluded") > 0) & apart_ij
+    reference_ij = (
+        _entries([one.reference for one in facts], "reference", "normal") > 0
+    ) & apart_ij
     both_normal_ij = same_ij & normal_i[:, None] & normal_i[None, :]
     silent_ij = silent_i[:, None] | silent_i[None, :]
     abnormal_ij = apart_ij & ~(silent_ij | normal_i[:, None] | normal_i[None, :])
-    graded = float(_entries(facts, "graded", "excluded")[abnormal_ij].sum())
-    abnormal = sum(fact.state == "abnormal" for fact in facts)
+    graded = float(_entries(stated, "graded", "excluded")[abnormal_ij].sum())
+    unnamed_i = torch.tensor([not comparable(one.findings) for one in stated])
+    unnamed_ij = abnormal_ij & (unnamed_i[:, None] | unnamed_i[None, :])
     counted = (
         apart_ij,
         both_normal_ij,
         same_ij & ~both_normal_ij,
         same_ij & ~reference_ij,
         reference_ij & silent_ij,
-        reference_ij & ~silent_ij & ~same_ij,
+        reference_ij & ~silent_ij & ~same_ij & ~unnamed_ij,
     )
+    abnormal = sum(one.state == "abnormal" for one in stated)
     return (len(facts), abnormal, *(float(pairs_ij.sum()) for pairs_ij in counted), graded)
 
 
-def _entries(facts: Sequence[Fact], policy: Policy, silence: NotMentioned) -> Tensor:
+def _entries(texts: Sequence[AnatomyText], policy: Policy, silence: NotMentioned) -> Tensor:
     """The training's own targets, before each row is divided by its sum."""
     target_ij = targets(
-        [fact.study_id for fact in facts],
-        [fact.signature for fact in facts],
-        [fact.findings for fact in facts],
-        [fact.text for fact in facts],
-        [fact.state for fact in facts],
+        [one.study_id for one in texts],
+        [one.signature for one in texts],
+        [frozenset(one.findings) for one in texts],
+        [one.text for one in texts],
+        [one.state for one in texts],
         policy,
         not_mentioned=silence,
     )

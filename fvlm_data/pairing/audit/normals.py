@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fvlm_data.pairing.anatomy_text import anatomy_text
-from fvlm_data.pairing.config import PairConfig
-from fvlm_data.pairing.matching import read_texts
+from fvlm_data.pairing.audit.texts import both_rules, study_texts
 from fvlm_data.vocabulary import load_anatomies
 from schemas.anatomy_texts import STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from fvlm_data.pairing.anatomy_text import StudyText
+    from fvlm_data.pairing.config import PairConfig
     from fvlm_data.store import Store
-
-STUDIES_AT_ONCE = 1000
 
 MEASURED = {"lung": (9, 22), "heart": (22, 91), "esophagus": (14, 99), "aorta": (17, 82)}
 """Of 100 CT-RATE training patients: normal by the rule, and of those positive by its labels."""
@@ -39,16 +34,16 @@ class NormalsOfAnatomy:
     ct_rate: tuple[int, int] | None
 
 
-def audit_normals(store: Store) -> tuple[NormalsOfAnatomy, ...]:
-    """Read every study's sentences by both rules, whatever rule its texts were made by."""
+def audit_normals(store: Store, config: PairConfig) -> tuple[NormalsOfAnatomy, ...]:
+    """Read every study's sentences by both rules, whichever `config` has."""
     counts: Counter[tuple[str, str]] = Counter()
     trained = [anatomy for anatomy in load_anatomies() if anatomy.trained]
-    strict, reference = PairConfig(normal="stated"), PairConfig(normal="reference")
-    for text in _study_texts(store):
+    stated, reference = both_rules(config)
+    for study, text in study_texts(store):
         for anatomy in trained:
             by_rule, by_all = (
-                anatomy_text("", anatomy.id, anatomy.name, text, {}, config).state
-                for config in (reference, strict)
+                anatomy_text(study, anatomy.id, anatomy.name, text, {}, rule).state
+                for rule in (reference, stated)
             )
             if by_rule == "normal_stated":
                 counts[anatomy.id, by_all] += 1
@@ -63,13 +58,3 @@ def _normals(anatomy: str, counts: Counter[tuple[str, str]]) -> NormalsOfAnatomy
         ct_rate=MEASURED.get(anatomy),
         **by_state,
     )
-
-
-def _study_texts(store: Store) -> Iterator[StudyText]:
-    reports: dict[str, list[str]] = {}
-    for row in sorted(store.read("study_reports").to_pylist(), key=lambda row: row["order"]):
-        reports.setdefault(row["study_id"], []).append(row["report_id"])
-    studies = sorted(reports)
-    for start in range(0, len(studies), STUDIES_AT_ONCE):
-        part = studies[start : start + STUDIES_AT_ONCE]
-        yield from read_texts(store, {study: reports[study] for study in part}).values()
