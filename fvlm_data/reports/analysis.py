@@ -7,7 +7,7 @@ needs context (an anatomy named by a sub-header or by the sentence before) is le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ _PLACES = frozenset({
 })  # fmt: skip
 _PLACES_AND_NUMBERS = _PLACES | {"0"}
 _DENIALS = frozenset({"no", "not", "without"})
+_COMPARES = frozenset({"interval", "further"})
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +70,8 @@ class Head:
     change: Change | None
     abnormal: bool
     """Whether it is an abnormality even where no finding covers it."""
+    elsewhere: bool
+    """Whether it is denied, and what tells a side comes after ("none except on the left")."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +143,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     spans = _without_false_absences(_head_spans(matches["head"]), words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
+    spans = _without_comparisons(spans, cues, words)
     clauses = clause_bounds(words, book, matches["terminator"], cues)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
@@ -209,6 +213,22 @@ def _without_change(
     return [
         "absent" if any(start < past and first < end for start, end in denied) else status
         for (first, past), status in zip(places, said, strict=True)
+    ]
+
+
+def _without_comparisons(
+    spans: Sequence[HeadSpan], cues: Sequence[CueMatch], words: Sequence[str]
+) -> list[HeadSpan]:
+    """Leave out what only compares: "no interval enlargement of the aneurysm" denies none."""
+    compared = [
+        (cue.start, cue.end)
+        for cue in cues
+        if cue.cue.direction == "pseudo" and not _COMPARES.isdisjoint(words[cue.start : cue.end])
+    ]
+    return [
+        span
+        for span in spans
+        if span.terms or not any(start <= span.start < end for start, end in compared)
     ]
 
 
@@ -294,12 +314,15 @@ def _head(
 ) -> Head:
     words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
+    elsewhere = status == "absent" and _sides_come_after(span, sentence)
+    if elsewhere:
+        about = tuple(replace(mention, side=None) for mention in about)
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
     roles, clauses = sentence.roles, sentence.clauses
     said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
-    elsewhere = _told_elsewhere(span, about, sentence)
+    told = None if elsewhere else _told_elsewhere(span, about, sentence)
     return Head(
         start=span.start,
         end=span.end,
@@ -309,19 +332,27 @@ def _head(
             (
                 term,
                 anatomy,
-                elsewhere or side_at(about, book.terms[term].sites or (anatomy,)) or said,
+                told or side_at(about, book.terms[term].sites or (anatomy,)) or said,
             )
             for term, anatomy in terms
         ),
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
         observation=words if span.kind == "observation" else "",
-        side=elsewhere or joined([m.side for m in about]) or said,
+        side=told or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, roles, clauses),
         count=count_of(place, sentence.counts, roles, clauses),
         location=_location(about, sentence),
         change=change_of(place, sentence.changes, roles, clauses),  # type: ignore[arg-type]
         abnormal=span.abnormal,
+        elsewhere=elsewhere,
     )
+
+
+def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
+    """Whether only later clauses tell a side: "no nodule except one in the left upper lobe"."""
+    clause = sentence.clauses[span.start]
+    sided = [sentence.clauses[m.start] for m in sentence.mentions if m.side]
+    return bool(sided) and min(sided) > clause
 
 
 def _told_elsewhere(

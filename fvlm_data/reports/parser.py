@@ -284,7 +284,7 @@ def _said(reading: Reading, context: _Context, book: Phrasebook) -> _Said:
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
-    if head.kind == "finding" and context.side:
+    if head.kind == "finding" and context.side and not head.elsewhere:
         sided = tuple((f, a, s or _side_told(a, context)) for f, a, s in head.findings)
         return _Told(head, head.sites, sided)
     if head.sites or head.kind == "finding":

@@ -69,6 +69,7 @@ class Cue:
     reach: int = 0
     local: bool = False
     across: bool = False
+    overrules: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,6 +239,7 @@ def _cue_phrases() -> list[tuple[str, Cue]]:
                 rule.reach or 0,
                 rule.local,
                 rule.across,
+                rule.overrules,
             ),
         )
         for rule in words.rules

@@ -128,6 +128,7 @@ class CueRule(_Entry):
     reach: int | None = Field(default=None, description="words that it reaches; none: its scope")
     local: bool = Field(default=False, description="scope ends at the nearest comma")
     across: bool = Field(default=False, description="scope is the sentence, not the clause")
+    overrules: bool = Field(default=False, description="a doubt that holds against a denial")
 
 
 class _Terminators(_Entry):
