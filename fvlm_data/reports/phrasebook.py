@@ -93,6 +93,8 @@ class Phrasebook:
     prepositions: frozenset[str]
     conjunctions: frozenset[str]
     openers: frozenset[str]
+    partial: frozenset[str]
+    """Words of operations that leave a part of the organ."""
     carry: frozenset[tuple[str, ...]]
     carry_firsts: frozenset[str]
     """First words of `carry`."""
@@ -113,6 +115,7 @@ def phrasebook() -> Phrasebook:
         *words.prepositions,
         *words.conjunctions,
         *words.terminators.openers,
+        *words.partial,
         *words.carry.openers,
     )
     headers = {
@@ -152,6 +155,7 @@ def phrasebook() -> Phrasebook:
         prepositions=_words(lexicon, words.prepositions),
         conjunctions=_words(lexicon, words.conjunctions),
         openers=_words(lexicon, words.terminators.openers),
+        partial=_words(lexicon, words.partial),
         carry=frozenset(lexicon.words(opener) for opener in words.carry.openers),
         carry_firsts=frozenset(lexicon.words(opener)[0] for opener in words.carry.openers),
         carry_lengths=frozenset(len(lexicon.words(opener)) for opener in words.carry.openers),

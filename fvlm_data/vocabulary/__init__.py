@@ -149,6 +149,7 @@ class Cues(_Entry):
     predicates: tuple[str, ...]
     prepositions: tuple[str, ...]
     conjunctions: tuple[str, ...]
+    partial: tuple[str, ...]
     normal: tuple[str, ...]
     neutral: tuple[str, ...]
     abnormal: tuple[str, ...]
