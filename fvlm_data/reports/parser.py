@@ -18,9 +18,10 @@ from fvlm_data.reports.records import (
     Sentence,
     Verdict,
 )
-from fvlm_data.reports.sections import section_headers, sections_of, sub_headers
+from fvlm_data.reports.sections import section_headers, sections_of
 from fvlm_data.reports.sentences import sentence_spans
 from fvlm_data.reports.sites import observed
+from fvlm_data.reports.sub_headers import sub_headers
 from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class ReportParser:
                 normal += [Verdict(anatomy, index) for anatomy in said.normal]
                 before = context
         return ParsedReport(
-            headers=tuple(_plain(header) for header in headers),
+            headers=tuple(_plain(header) for header in headers if header.end > header.start),
             sections=tuple(sections),
             sentences=tuple(sentences),
             findings=tuple(findings),

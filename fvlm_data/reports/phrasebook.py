@@ -100,6 +100,8 @@ class Phrasebook:
     """First words of `carry`."""
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
+    header_words: frozenset[str]
+    """Words that name no anatomy and may stand in a sub-header."""
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Words of a sub-header -> anatomy ids; a region's is the empty one."""
 
@@ -116,6 +118,7 @@ def phrasebook() -> Phrasebook:
         *words.conjunctions,
         *words.terminators.openers,
         *words.partial,
+        *anatomy_file().header_words,
         *words.carry.openers,
     )
     headers = {
@@ -159,6 +162,7 @@ def phrasebook() -> Phrasebook:
         carry=frozenset(lexicon.words(opener) for opener in words.carry.openers),
         carry_firsts=frozenset(lexicon.words(opener)[0] for opener in words.carry.openers),
         carry_lengths=frozenset(len(lexicon.words(opener)) for opener in words.carry.openers),
+        header_words=_words(lexicon, anatomy_file().header_words),
         headers=_gather(lexicon, headers),
     )
 

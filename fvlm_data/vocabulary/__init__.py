@@ -164,6 +164,7 @@ class _AnatomyFile(_Entry):
     groups: tuple[AnatomyGroup, ...]
     generic_parts: tuple[str, ...]
     region_headers: tuple[str, ...]
+    header_words: tuple[str, ...]
     sides: dict[Literal["left", "right", "bilateral"], tuple[str, ...]]
 
 
