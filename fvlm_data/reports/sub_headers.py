@@ -15,34 +15,34 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.phrasebook import Phrasebook
 
-_NAME = r"(?P<name>[A-Za-z][A-Za-z ,/&()+|-]{1,60}?)"
+_NAME = r"(?P<name>[A-Za-z][A-Za-z ,/&()+-]{1,60}?)"
 _REMARK = r"(?:[ \t]?\([^()\n]{1,40}\))?"
 _AFTER_MARK = re.compile(r"[\n.;!?:>)]")
 _ANYWHERE = re.compile(
     r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
     r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     # What follows the run of characters that a name must be in tells most sentences apart at once.
-    r"(?=[A-Za-z][A-Za-z0-9 ,/&()+|-]{1,103}+(?:[*_\t:\r\n]|\Z))"
+    r"(?=[A-Za-z][A-Za-z0-9 ,/&()+-]{1,103}+(?:[*_\t:\r\n]|\Z))"
     rf"{_NAME}{_REMARK}[*_]{{0,3}}[ \t]{{0,3}}(?::|(?=\r?\n|\Z))[*_]{{0,3}}(?:</\w{{1,10}}>){{0,3}}"
 )
 """A title before a colon, or one that ends its line, after a mark."""
 _AFTER_SECTION = re.compile(rf"\s{{0,8}}{_NAME}{_REMARK}[ \t]{{0,3}}:")
 _LINE_START = (
-    r"[ \t#*>=\u2022-]{0,12}(?:<\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}"
+    r"[ \t#*>=|\u2022-]{0,12}(?:<\w[^<>\n]{0,40}>[ \t]{0,4}){0,4}"
     r"(?:\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)][ \t]{0,4})?(?P<open>[*_\[{]{0,3})"
 )
 _CLOSE = r"[*_\]}]{0,3}(?:</\w{1,10}>){0,3}"
 _FIRST_WORD = re.compile(_LINE_START + r"(?P<word>[A-Za-z]{2,40})")
 _AT_LINE = re.compile(
     rf"{_LINE_START}{_NAME}{_REMARK}(?P<close>{_CLOSE})"
-    r"(?:[ \t]{0,3}:|[ \t]{1,3}[=\u2013\u2014-](?=[ \t])|[ \t]{0,3}\t|\.(?=\s|\Z)"
+    r"(?:[ \t]{0,3}:|[ \t]{1,3}[=|\u2013\u2014-](?=[ \t])|[ \t]{0,3}\t|\.(?=\s|\Z)"
     rf"|(?<=[*_\]}}>])(?=\s|\Z)|(?=[ \t]{{0,8}}(?:<br|\r?\n|\Z))){_CLOSE}"
     r"(?:[ \t]{0,8}<br ?/?>)?"
 )
 """A title at the start of a line: with a mark after it, between marks, or alone."""
 _CAPITALS = re.compile(rf"{_LINE_START}(?P<name>[A-Z][A-Z ,/&-]{{2,60}})[ \t]+(?=[A-Z][a-z])")
 """A title in capitals before a sentence that has none: "LIVER Normal."."""
-_LINKS = frozenset({",", "/", "&", "+", "|", "and", "(", ")", "the", "of", "-", "both"})
+_LINKS = frozenset({",", "/", "&", "+", "and", "(", ")", "the", "of", "-", "both"})
 _LONGEST_PHRASE = 7
 _LONGEST_VERDICT = 60
 """Characters in which a finding that has a title of its own is told ("Ascites: none.")."""
@@ -108,22 +108,25 @@ def _first_words(book: Phrasebook) -> frozenset[str]:
 
 def _is_title(text: str, found: re.Match[str]) -> bool:
     """Whether the form of what was found is that of a title, and not of a sentence."""
-    said = found[0].rstrip("*_]} \t")
-    if said.endswith(":") or re.search(r":[*_\]}]*(?:</\w{1,10}>)+\Z", found[0]):
-        return True
     name, start = found["name"], found.start("name")
-    if not text[start].isupper() or re.search(r"(?:[,&/(+|-]|\b(?:and|of|the))\s*\Z", name):
+    if _has_colon(found):
+        return True
+    if not text[start].isupper() or re.search(r"(?:[,&/(+-]|\b(?:and|of|the))\s*\Z", name):
         return False
     if found.re is _CAPITALS:
         return True
-    if said.endswith("."):
+    if found[0].rstrip("*_]} \t").endswith("."):
         alone = not text[found.end() :].split("\n", 1)[0].strip()
-        return name.isupper() or alone
+        return name.isupper() or (alone and not re.search(r"\b(?:in|on|of|with)\b", name))
     if found.end() == len(found[0].rstrip()) + found.start() and _goes_on(text, found.end()):
         return False
     line = text.rfind("\n", 0, start) + 1
-    before = re.sub(r"<[^<>\n]{0,40}>", "", text[line:start]).strip(" \t*_#>=[{\u2022-")
+    before = re.sub(r"<[^<>\n]{0,40}>", "", text[line:start]).strip(" \t*_#>=|[{\u2022-")
     return not re.sub(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]", "", before)
+
+
+def _has_colon(found: re.Match[str]) -> bool:
+    return ":" in found[0][found.end("name") - found.start() :]
 
 
 def _goes_on(text: str, end: int) -> bool:
@@ -183,17 +186,17 @@ def _is_verdict(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     if not _names_finding(found["name"], book):
         return False
     rest = re.split(r"[.;\n]", text[found.end() : found.end() + _LONGEST_VERDICT], maxsplit=1)[0]
-    words = book.lexicon.words(rest)
-    told = {
-        meaning.kind
-        for i in range(len(words))
-        for length in (1, 2, 3)
-        for meaning in book.targets.get(words[i : i + length], ())
-    }
-    return bool(words) and told.isdisjoint(("anatomy", "finding", "observation", "abnormal"))
+    # A title that ends its line may stand over what is told.
+    open_ended = _has_colon(found) and not rest.strip()
+    return not open_ended and not _names_finding(rest, book)
 
 
 @lru_cache(maxsize=10_000)
-def _names_finding(name: str, book: Phrasebook) -> bool:
-    meanings = book.targets.get(book.lexicon.words(name), ())
-    return any(meaning.kind in ("finding", "observation", "abnormal") for meaning in meanings)
+def _names_finding(piece: str, book: Phrasebook) -> bool:
+    words = book.lexicon.words(piece)
+    return any(
+        meaning.kind in ("finding", "observation", "abnormal")
+        for i in range(len(words))
+        for length in (1, 2, 3)
+        for meaning in book.targets.get(words[i : i + length], ())
+    )

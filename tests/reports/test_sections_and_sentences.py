@@ -189,7 +189,7 @@ SUB_HEADERS = {
         "## Liver\n", "### LIVER\n", "**Liver** ", "**Liver:** ", "**Liver**: ", "**Liver** - ",
         "**LIVER**\n", "__Liver__: ", "_Liver_: ", "[Liver] ", "[LIVER]\n", "{Liver} ",
         "<b>Liver</b> ", "<b>Liver:</b> ", "<u>Liver</u>: ", "<b>LIVER</b><br>",
-        "<p><strong>Liver</strong>: ", "Liver (segment VII): ", "Liver (image 45): ",
+        "<p><strong>Liver</strong>: ", "| Liver | ", "Liver (segment VII): ", "Liver (image 45): ",
         "Liver findings: ", "Evaluation of the liver: ", "Findings in the liver: ",
         "Liver and biliary tree: ", "Abdomen: Liver: ", "FINDINGS: Liver: ",
     ),
@@ -264,6 +264,11 @@ def test_a_side_alone_stays_with_its_sub_header(parser: ReportParser):
         ("Ascites: None.", ("ascites", "absent")),
         ("Free fluid: small amount in the pelvis.", ("ascites", "present")),
         ("ASCITES: Ascites is present.", ("ascites", "present")),
+        ("Ascites: mild, perihepatic.", ("ascites", "present")),
+        ("Ascites - none.", ("ascites", "absent")),
+        ("Ascites.", ("ascites", "present")),
+        ("Ascites", ("ascites", "present")),
+        ("Free fluid in the left pleural space.", ("pleural_effusion", "present")),
     ],
 )
 def test_a_finding_with_a_title_of_its_own_is_told(
