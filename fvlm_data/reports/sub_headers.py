@@ -92,7 +92,8 @@ def _line_candidates(text: str, book: Phrasebook) -> Iterator[re.Match[str]]:
     while line >= 0:
         word = _FIRST_WORD.match(text, line)
         if word and canonical(word["word"]) in first_words:
-            yield from filter(None, (_AT_LINE.match(text, line), _CAPITALS.match(text, line)))
+            capitals = _CAPITALS.match(text, line) if word["word"].isupper() else None
+            yield from filter(None, (_AT_LINE.match(text, line), capitals))
         line = text.find("\n", line) + 1 or -1
 
 
