@@ -44,6 +44,8 @@ _CAPITALS = re.compile(rf"{_LINE_START}(?P<name>[A-Z][A-Z ,/&-]{{2,60}})[ \t]+(?
 """A title in capitals before a sentence that has none: "LIVER Normal."."""
 _LINKS = frozenset({",", "/", "&", "+", "and", "(", ")", "the", "of", "-", "both"})
 _LONGEST_PHRASE = 7
+_NEAR = 120
+"""Characters of a line that are looked at before and behind a title."""
 _LONGEST_VERDICT = 60
 """Characters in which a finding that has a title of its own is told ("Ascites: none.")."""
 
@@ -117,11 +119,11 @@ def _is_title(text: str, found: re.Match[str]) -> bool:
     if found.re is _CAPITALS:
         return True
     if found[0].rstrip("*_]} \t").endswith("."):
-        alone = not text[found.end() :].split("\n", 1)[0].strip()
+        alone = not text[found.end() : found.end() + _NEAR].split("\n", 1)[0].strip()
         return name.isupper() or (alone and not re.search(r"\b(?:in|on|of|with)\b", name))
     if found.end() == len(found[0].rstrip()) + found.start() and _goes_on(text, found.end()):
         return False
-    line = text.rfind("\n", 0, start) + 1
+    line = max(text.rfind("\n", max(0, start - _NEAR), start) + 1, start - _NEAR)
     before = re.sub(r"<[^<>\n]{0,40}>", "", text[line:start]).strip(" \t*_#>=|[{\u2022-")
     return not re.sub(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]", "", before)
 
@@ -132,7 +134,7 @@ def _has_colon(found: re.Match[str]) -> bool:
 
 def _goes_on(text: str, end: int) -> bool:
     """Whether the line ends here and its sentence goes on in the next."""
-    following = text[end : end + 80].lstrip(" \t")
+    following = text[end : end + _NEAR].lstrip(" \t")
     return following[:1] in ("\r", "\n") and following.lstrip()[:1].islower()
 
 
