@@ -203,12 +203,15 @@ SUB_HEADERS = {
     "kidney": (
         "Kidneys (both): ", "GU: ", "GENITOURINARY SYSTEM: ", "Left kidney - ", "RIGHT KIDNEY\n",
     ),
+    "vessel": ("Abdominal vessels: ", "Blood vessels - "),
+    "lymph_node": ("Abdominal/pelvic lymph nodes: ",),
     "bone": ("MSK: ", "Osseous structures - ", "BONES\n"),
     "": (
         "Other findings: ", "OTHER\n", "Others - ", "Remaining organs: ", "Remainder: ",
         "Further findings: ", "Additional: ", "Abdomen/Pelvis: ", "Pelvis - ", "CT CHEST:\n",
         "Abdomen and pelvis CT: ", "Visualized portions of the upper abdomen: ",
-        "Limited evaluation of the upper abdomen: ",
+        "Limited evaluation of the upper abdomen: ", "Tubes, lines, devices: ",
+        "Upper abdominal structures - ", "Pelvic viscera\n",
     ),
 }  # fmt: skip
 
