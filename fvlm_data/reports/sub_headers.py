@@ -43,6 +43,8 @@ _AT_LINE = re.compile(
 _CAPITALS = re.compile(rf"{_LINE_START}(?P<name>[A-Z][A-Z ,/&-]{{2,60}})[ \t]+(?=[A-Z][a-z])")
 """A title in capitals before a sentence that has none: "LIVER Normal."."""
 _LINKS = frozenset({",", "/", "&", "+", "and", "(", ")", "the", "of", "-", "both"})
+_ASKING = frozenset({"technique", "clinical_information", "comparison"})
+"""Sections in which a line that names anatomies tells what was done or asked."""
 _LONGEST_PHRASE = 7
 _NEAR = 120
 """Characters of a line that are looked at before and behind a title."""
@@ -66,6 +68,11 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
         if not free or (made and start < made[-1].end) or not _is_title(text, found):
             continue
         anatomies = named_anatomies(found["name"], book)
+        first = not made and before < 0 and not text[:start].strip()
+        section = taken[before].section if before >= 0 else None
+        if not _has_colon(found) and (section in _ASKING or (first and not anatomies)):
+            # "CT of the chest" is the report's own title, or what was done.
+            continue
         if anatomies is not None:
             stop = start if _is_verdict(text, found, book) else end
             made.append(Header(start, stop, None, anatomies))

@@ -279,3 +279,17 @@ def test_a_finding_with_a_title_of_its_own_is_told(
 ):
     parsed = parser.parse(f"FINDINGS:\nLiver: Normal.\n{text}")
     assert {(m.finding, m.status) for m in parsed.findings} == {expected}
+
+
+@pytest.mark.parametrize(
+    "title", ["CT Chest\n", "# CT of the abdomen with contrast\n", "**Chest**\n"]
+)
+def test_the_title_of_a_report_is_no_sub_header(parser: ReportParser, title: str):
+    parsed = parser.parse(f"{title}Lungs: Clear.")
+    assert [header.anatomies for header in parsed.headers] == [("lung",)]
+
+
+def test_what_was_examined_is_no_sub_header(parser: ReportParser):
+    text = "EXAM:\nCT chest with contrast\nHISTORY:\nLiver - metastases?\nFINDINGS:\nLiver - Clear."
+    parsed = parser.parse(text)
+    assert [header.anatomies for header in parsed.headers if not header.section] == [("liver",)]
