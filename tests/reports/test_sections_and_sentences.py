@@ -95,7 +95,7 @@ def test_sub_headers_tell_the_anatomy_of_what_follows(parser: ReportParser):
     assert said(parser.parse(text)) == [
         ("Clear.", ("airway", "lung")),
         ("No nodule.", ("airway", "lung")),
-        ("Enlarged.", ("liver",)),
+        ("Enlarged.", ("bile_duct", "gallbladder", "liver")),
         ("Unremarkable.", ()),
         ("Normal.", ("spleen",)),
         ("The aorta is ectatic.", ("aorta",)),
@@ -191,8 +191,12 @@ SUB_HEADERS = {
         "<b>Liver</b> ", "<b>Liver:</b> ", "<u>Liver</u>: ", "<b>LIVER</b><br>",
         "<p><strong>Liver</strong>: ", "| Liver | ", "Liver (segment VII): ", "Liver (image 45): ",
         "Liver findings: ", "Evaluation of the liver: ", "Findings in the liver: ",
-        "Liver and biliary tree: ", "Abdomen: Liver: ", "FINDINGS: Liver: ",
+        "Abdomen: Liver: ", "FINDINGS: Liver: ",
     ),
+    "bile_duct,gallbladder,liver": (
+        "Liver and biliary tree: ", "Hepatobiliary: ", "HEPATOBILIARY SYSTEM\n", "Liver/biliary - ",
+    ),
+    "bone,soft_tissue": ("Bones and soft tissues: ", "Soft tissues/bones - "),
     "lung,pleura": (
         "Lungs/Pleura: ", "Lungs & pleura - ", "LUNGS AND PLEURA\n", "Lungs + pleura: ",
     ),
@@ -211,7 +215,7 @@ SUB_HEADERS = {
         "Further findings: ", "Additional: ", "Abdomen/Pelvis: ", "Pelvis - ", "CT CHEST:\n",
         "Abdomen and pelvis CT: ", "Visualized portions of the upper abdomen: ",
         "Limited evaluation of the upper abdomen: ", "Tubes, lines, devices: ",
-        "Upper abdominal structures - ", "Pelvic viscera\n",
+        "Upper abdominal structures - ", "Pelvic viscera\n", "Retroperitoneum: ",
     ),
 }  # fmt: skip
 
