@@ -69,6 +69,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     others = {n: c for n, c in summary.set_aside.items() if n not in faults}
     _listed("Faults", faults)
     _listed("Set aside", others)
+    _listed("Cross-checks", summary.cross_checks)
     _listed("Waiting", summary.waiting)
     _listed("In the tables", summary.tables)
     for stage, counts in summary.stages.items():

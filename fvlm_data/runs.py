@@ -36,6 +36,7 @@ class Summary:
     tables: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     set_aside: dict[str, int] = field(default_factory=dict)
+    cross_checks: dict[str, int] = field(default_factory=dict)
     changed_settings: list[str] = field(default_factory=list)
 
 
@@ -104,7 +105,7 @@ def add_counts(summary: Summary, stage: str, counts: Counter[str]) -> None:
 
 
 def tally(context: Context, summary: Summary) -> None:
-    """Fill in what the tables hold now: rows, what waits, what is set aside by kind and reason."""
+    """Fill in what the tables hold now: rows, what waits, is set aside, or is cross-checked."""
     store = context.store
     for table in ("volumes", "reports", "anatomy_texts", "samples"):
         summary.tables[table] = store.count(table)
@@ -114,6 +115,9 @@ def tally(context: Context, summary: Summary) -> None:
     for row in store.read("quarantine", ["kind", "reason"]).to_pylist():
         name = f"{row['kind']}:{row['reason']}"
         summary.set_aside[name] = summary.set_aside.get(name, 0) + 1
+    for row in store.read("cross_checks", ["strength", "check"]).to_pylist():
+        name = f"{row['strength']}:{row['check']}"
+        summary.cross_checks[name] = summary.cross_checks.get(name, 0) + 1
 
 
 def _record(context: Context, config: Config, summary: Summary | None) -> None:

@@ -194,6 +194,7 @@ def _curate(config: Config, stages: Sequence[str]) -> Summary:
         summary = fvlm_data.curate.curate(config, stages, mapper=mapper, progress=progress)
     for title, counts in (
         ("set aside", summary.set_aside),
+        ("cross-checks", summary.cross_checks),
         ("waiting", summary.waiting),
         ("in the tables", summary.tables),
     ):

@@ -1,4 +1,4 @@
-"""Table `cross_checks`: where the reports of a study and its images contradict each other."""
+"""Table `cross_checks`: where a study's reports contradict its images, or may be versions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class CrossCheck:
         str, Column(STRING, "strong: one of the two must be wrong", allowed=STRENGTHS)
     ]
     said: Annotated[
-        str, Column(STRING, "finding|status|laterality, or <anatomy> normal, or regions")
+        str,
+        Column(STRING, "finding|status|laterality, <anatomy> normal, regions, or two report ids"),
     ]
     sources: Annotated[
         tuple[str, ...], Column(STRINGS, "sentences that say so: report_id:start:end")

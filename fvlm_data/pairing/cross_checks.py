@@ -17,7 +17,7 @@ from fvlm_data.pairing.images import SIDES
 from schemas import CrossCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.images import Seen, StudyImages
@@ -87,6 +87,27 @@ def cross_checks(study_id: str, text: StudyText, images: StudyImages) -> list[Cr
         *_region(study_id, read, images),
     ]
     return sorted(found, key=lambda one: (one.check, one.said))
+
+
+def unclear_versions_check(
+    study_id: str, pairs: Iterable[tuple[str, str]], text: StudyText
+) -> list[CrossCheck]:
+    """Remarks on pairs of reports that may be parts of one examination, or versions of one report.
+
+    Both are used: the earlier one may say what the later one takes back.
+    """
+    first = {s["report_id"]: _source(s) for s in reversed(text.sentences)}
+    return [
+        _check(
+            study_id, "unclear_versions", None, "weak",
+            _Said(" ".join(pair), tuple(first[report] for report in pair if report in first)),
+            None, None,
+            f"reports {pair[0]} and {pair[1]} are of one request, and nothing tells whether one "
+            "is a version of the other: both are used; state their status, procedures or times, or "
+            "name the later one as an addendum",
+        )
+        for pair in pairs
+    ]  # fmt: skip
 
 
 class _Reading:

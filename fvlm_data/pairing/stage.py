@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.hashing import content_key
 from fvlm_data.pairing.anatomy_text import anatomy_text
-from fvlm_data.pairing.cross_checks import cross_checks
+from fvlm_data.pairing.cross_checks import cross_checks, unclear_versions_check
 from fvlm_data.pairing.images import StudyImages, image_keys, read_images
 from fvlm_data.pairing.matching import match_all, match_items, read_texts
+from fvlm_data.reports.corrections import unclear_versions
 from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
 from schemas import StudyReport, Waiting
@@ -35,6 +36,8 @@ class _Study:
     matched: Sequence[tuple[str, str]]
     text: StudyText
     images: StudyImages
+    unclear: Sequence[tuple[str, str]]
+    """Pairs of reports that may be versions of one another."""
 
 
 def pair_stage(config: PairConfig) -> Stage:
@@ -67,9 +70,9 @@ def pair_stage(config: PairConfig) -> Stage:
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
         matches = match_items(context, [item.id for item in items])
         matched = {i.id: matches.by_study[i.id] for i in items if i.id in matches.by_study}
-        texts = read_texts(
-            context.store, {study: [report for report, _ in one] for study, one in matched.items()}
-        )
+        reports_of = {study: [report for report, _ in one] for study, one in matched.items()}
+        texts = read_texts(context.store, reports_of)
+        unclear = unclear_versions(context, reports_of)
         images = read_images(context.store, matched)
         for item in items:
             if item.id in matches.conflicts:
@@ -78,7 +81,11 @@ def pair_stage(config: PairConfig) -> Stage:
                 yield _unmatched(item.id)
             else:
                 study = _Study(
-                    item.id, matched[item.id], texts[item.id], images.get(item.id, StudyImages())
+                    item.id,
+                    matched[item.id],
+                    texts[item.id],
+                    images.get(item.id, StudyImages()),
+                    unclear.get(item.id, ()),
                 )
                 yield guarded(item, partial(_pair, study, config))
 
@@ -134,6 +141,7 @@ def _pair(study: _Study, config: PairConfig) -> Outcome:
     """Texts of all anatomies, less those that the masks strongly contradict."""
     implied = {finding.id: finding.implies for finding in load_findings()}
     checks = cross_checks(study.id, study.text, study.images)
+    checks += unclear_versions_check(study.id, study.unclear, study.text)
     strong = [one for one in checks if one.strength == "strong"]
     refused = strong if config.contradictions == "set_aside" else []
     silenced = {one.anatomy for one in refused}

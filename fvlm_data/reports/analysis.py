@@ -7,8 +7,7 @@ needs context (an anatomy named by a sub-header or by the sentence before) is le
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.anatomy import (
@@ -21,8 +20,9 @@ from fvlm_data.reports.anatomy import (
 )
 from fvlm_data.reports.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.clauses import clause_bounds
+from fvlm_data.reports.heads import head_spans, without_comparisons
 from fvlm_data.reports.measures import change_of, count_of, severity_of, side_of, sizes_mm
-from fvlm_data.reports.overlaps import HEADS, grouped, longest, of_kind
+from fvlm_data.reports.overlaps import grouped, of_kind
 from fvlm_data.reports.sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.tokens import token_spans
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from fvlm_data.reports.engine import CueMatch, Engine, Match
-    from fvlm_data.reports.phrasebook import Meaning, Phrasebook
+    from fvlm_data.reports.phrasebook import Phrasebook
     from fvlm_data.reports.records import Change, Laterality, Severity, Status
     from fvlm_data.reports.tokens import Lexicon, Spans
 
@@ -69,6 +69,8 @@ class Head:
     change: Change | None
     abnormal: bool
     """Whether it is an abnormality even where no finding covers it."""
+    elsewhere: bool
+    """Whether it is denied, and what tells a side comes after ("none except on the left")."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,9 +139,10 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     matches = grouped(engine.targets(doc))
     sides = _sides(matches["side"])
     mentions = anatomy_mentions(matches["anatomy"], words, sides)
-    spans = _without_false_absences(_head_spans(matches["head"]), words, book)
+    spans = head_spans(matches["head"], words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
+    spans = without_comparisons(spans, cues, words)
     clauses = clause_bounds(words, book, matches["terminator"], cues)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
@@ -224,67 +227,6 @@ def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
     )
 
 
-def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
-    """Findings, observations and verdicts, the longest where they overlap.
-
-    Of one phrase's meanings a finding comes before an observation, that before a verdict.
-    """
-    made = [
-        HeadSpan(match.start, match.end, *_head_of(match.meanings))
-        for match in longest(matches, HEADS)
-    ]
-    made.sort(key=lambda span: (span.start, span.end))
-    return made
-
-
-@cache
-def _head_of(meanings: tuple[Meaning, ...]) -> tuple[str, tuple[str, ...], bool, bool]:
-    """Kind, findings, whether abnormal, whether an observation, of a phrase."""
-    kinds = {meaning.kind for meaning in meanings}
-    terms = tuple(meaning.value for meaning in meanings if meaning.kind == "finding")
-    kind = next(kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds)
-    return kind, terms, "abnormal" in kinds, "observation" in kinds
-
-
-def _without_false_absences(
-    spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
-) -> list[HeadSpan]:
-    """Leave out what only looks like a missing organ.
-
-    An organ is said to be gone where it stands alone: not in "no gallbladder calculus", nor in
-    "cysts of the spleen were not seen".
-    """
-    if "no" not in words and "not" not in words:
-        return list(spans)
-    return [
-        span
-        for span in spans
-        if not {"no", "not"} & set(words[span.start : span.end])
-        or not all(book.terms[term].lasting for term in span.terms)
-        or not (_follows_word(span, spans, words, book) or _precedes_word(span, words, book))
-    ]
-
-
-def _follows_word(
-    span: HeadSpan, spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
-) -> bool:
-    """Whether an organ belongs to something before it."""
-    before = words[span.start - 2 : span.start] if span.start > 1 else words[: span.start]
-    return (
-        any(word in book.prepositions or word in ("either", "_") for word in before)
-        or any(other.end <= span.start for other in spans)
-        or any(other.start <= span.start < other.end for other in spans if other is not span)
-    )
-
-
-def _precedes_word(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
-    """Whether "no gallbladder" goes on with what the gallbladder has not."""
-    if words[span.start] != "no" or span.end == len(words):
-        return False
-    following = words[span.end]
-    return (following[0].isalpha() or following == "_") and following not in book.predicates
-
-
 def _head(
     span: HeadSpan,
     status: Status,
@@ -294,12 +236,15 @@ def _head(
 ) -> Head:
     words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
+    elsewhere = status == "absent" and _sides_come_after(span, sentence)
+    if elsewhere:
+        about = tuple(replace(mention, side=None) for mention in about)
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
     roles, clauses = sentence.roles, sentence.clauses
     said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
-    elsewhere = _told_elsewhere(span, about, sentence)
+    told = None if elsewhere else _told_elsewhere(span, about, sentence)
     return Head(
         start=span.start,
         end=span.end,
@@ -309,19 +254,27 @@ def _head(
             (
                 term,
                 anatomy,
-                elsewhere or side_at(about, book.terms[term].sites or (anatomy,)) or said,
+                told or side_at(about, book.terms[term].sites or (anatomy,)) or said,
             )
             for term, anatomy in terms
         ),
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
         observation=words if span.kind == "observation" else "",
-        side=elsewhere or joined([m.side for m in about]) or said,
+        side=told or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, roles, clauses),
         count=count_of(place, sentence.counts, roles, clauses),
         location=_location(about, sentence),
         change=change_of(place, sentence.changes, roles, clauses),  # type: ignore[arg-type]
         abnormal=span.abnormal,
+        elsewhere=elsewhere,
     )
+
+
+def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
+    """Whether only later clauses tell a side: "no nodule except one in the left upper lobe"."""
+    clause = sentence.clauses[span.start]
+    sided = [sentence.clauses[m.start] for m in sentence.mentions if m.side]
+    return bool(sided) and min(sided) > clause
 
 
 def _told_elsewhere(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.clauses import parentheses
@@ -15,14 +16,19 @@ if TYPE_CHECKING:
     from fvlm_data.reports.engine import CueMatch
     from fvlm_data.reports.records import Status
 
-_PRIORITY: tuple[Status, ...] = ("family", "hypothetical", "absent", "historical", "uncertain")
-"""Of several assertions on one finding the first of these holds ("no history of" is absent)."""
+_PRIORITY: tuple[tuple[str, Status], ...] = (
+    ("family", "family"), ("doubt", "uncertain"), ("hypothetical", "hypothetical"),
+    ("absent", "absent"), ("historical", "historical"), ("uncertain", "uncertain"),
+)  # fmt: skip
+"""Of several categories of cues on one finding the first of these tells its status: "no history
+of" is absent, "absence of it cannot be confirmed" uncertain."""
 
 _WITH = frozenset({"consistent", "compatible", "associated", "_"})
 """Words whose "with" goes on with what is held possible."""
+_OF = frozenset({"of", "in", "to", "with", "from"})
 _JOINERS = frozenset({
     "but", "and", "now", "however", ",", "then", "currently", "is", "are", "was", "were", "has",
-    "have", "been",
+    "have", "been", "which", "that",
 })  # fmt: skip
 
 
@@ -96,7 +102,7 @@ def statuses(
 
 
 def _status(categories: set[str]) -> Status:
-    return next((status for status in _PRIORITY if status in categories), "present")
+    return next((status for category, status in _PRIORITY if category in categories), "present")
 
 
 def _modifier(cue: CueMatch, scope: tuple[int, int]) -> Any:
@@ -122,13 +128,15 @@ def _scope(
     low, high = first, last + 1
     enclosed = inside[first] if words[first] != "(" else 0
     whole = cue.cue.across
-    while low > 0 and (whole or clauses[low - 1] == clauses[first]):
+    if whole:
+        clauses = _between_semicolons(words)
+    while low > 0 and clauses[low - 1] == clauses[first]:
         if enclosed and inside[low - 1] != enclosed:
             break
         if cue.cue.local and words[low - 1] in (",", "("):
             break
         low -= 1
-    while high < len(words) and (whole or clauses[high] == clauses[last]):
+    while high < len(words) and clauses[high] == clauses[last]:
         if enclosed and inside[high] != enclosed:
             break
         if cue.cue.local and words[high] in (",", ")"):
@@ -138,12 +146,19 @@ def _scope(
         low = _elided(low, first, words, clauses)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
         high = _up_to_company(cue.end, high, words)
+    if cue.cue.direction == "forward" and cue.cue.category == "absent":
+        high = _up_to_known(cue.end, high, words)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
     if cue.cue.direction == "backward":
         return max(low, cue.start - reach), cue.start
     return max(low, cue.start - reach), min(high, cue.end + reach)
+
+
+def _between_semicolons(words: Sequence[str]) -> list[int]:
+    """Number of the stretch that each token stands in: "mother had cancer; no mass is seen"."""
+    return list(accumulate(word == ";" for word in words))
 
 
 def _elided(low: int, first: int, words: Sequence[str], clauses: Sequence[int]) -> int:
@@ -163,4 +178,14 @@ def _up_to_company(start: int, high: int, words: Sequence[str]) -> int:
     for i in range(start, high):
         if words[i] == "with" and words[i - 1] not in _WITH:
             return i
+    return high
+
+
+def _up_to_known(start: int, high: int, words: Sequence[str]) -> int:
+    """End of a denial: "no complication of the known hernia" denies no hernia."""
+    for i in range(start + 2, high):
+        if words[i] == "known":
+            before = words[i - 2] if words[i - 1] == "the" else words[i - 1]
+            if before in _OF:
+                return i
     return high

@@ -78,7 +78,15 @@ def _soft_starts(
             continue
         opens = i + 1 < end and words[i + 1] in book.openers
         news = word == "," and opens and negated and not seen_verb
-        backward = word == "," and not seen_verb and described and _backward_follows(i, end, cues)
+        backward = (
+            word == ","
+            and not seen_verb
+            and (
+                (described and _backward_follows(i, end, cues, "absent"))
+                # "Without contrast, cirrhosis cannot be excluded."
+                or (negated and _backward_follows(i, end, cues, "uncertain"))
+            )
+        )
         if (seen_verb and last_verb > i and _verb_before_joint(words, verbs, i, end)) or (
             news or backward
         ):
@@ -100,9 +108,9 @@ def _verb_before_joint(words: Sequence[str], verbs: Sequence[bool], i: int, end:
     return False
 
 
-def _backward_follows(i: int, end: int, cues: Sequence[CueMatch]) -> bool:
+def _backward_follows(i: int, end: int, cues: Sequence[CueMatch], category: str) -> bool:
     return any(
-        i < cue.start < end and cue.cue.category == "absent" and cue.cue.direction == "backward"
+        i < cue.start < end and cue.cue.category == category and cue.cue.direction == "backward"
         for cue in cues
     )
 

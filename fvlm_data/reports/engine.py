@@ -123,7 +123,7 @@ def cue_rules(book: Phrasebook) -> dict[tuple[str, ...], tuple[tuple[Cue, Any], 
                 cue,
                 rule(
                     " ".join(words),
-                    cue.category.upper(),
+                    "DOUBT" if cue.overrules else cue.category.upper(),
                     direction=_DIRECTIONS[cue.direction],
                     metadata={"cue": cue},
                 ),

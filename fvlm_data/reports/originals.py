@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _ADDENDUM = re.compile(r"addend", re.IGNORECASE)
 _CORRECTED = re.compile(r"(?:corrected|amended|revised)\s+(?:final\s+)?report\b", re.IGNORECASE)
+_WITHDRAWN = re.compile(
+    r"(?:(?:withdrawn|retracted|voided)\s+report"
+    r"|(?:this\s+)?report\s+(?:(?:has\s+been|was|is)\s+)?"
+    r"(?:withdrawn|retracted|voided|entered\s+in\s+error))\b",
+    re.IGNORECASE,
+)
 _ABOUT = "about "
 """Before the names of what is no column of text; a section's name holds no blank."""
 
@@ -44,8 +50,10 @@ class Original:
 
 
 def begins_with(original: Original, words: re.Pattern[str]) -> bool:
-    """Whether the text opens with the given words, past any marks."""
-    return words.match(original.text.lstrip(" \t\r\n*#=-_[(")) is not None
+    """Whether what was found opens with the given words, past any marks."""
+    told = (original.columns.get(name, "") for name in ("report", "findings", "impression"))
+    first = next(filter(None, (text.lstrip(" \t\r\n*#=-_[(") for text in told)), "")
+    return words.match(first) is not None
 
 
 def remember(vault: Vault, rows: Mapping[str, ReportRow]) -> None:
@@ -65,7 +73,13 @@ def adds(original: Original) -> bool:
 
 def corrects(original: Original) -> bool:
     """Whether a report says that it takes the place of an earlier one."""
-    return not adds(original) and (original.version.corrected or begins_with(original, _CORRECTED))
+    says_so = original.version.corrected or begins_with(original, _CORRECTED)
+    return says_so and not adds(original) and not withdraws(original)
+
+
+def withdraws(original: Original) -> bool:
+    """Whether it is no report, but says that an earlier one does not hold."""
+    return original.version.withdrawn or begins_with(original, _WITHDRAWN)
 
 
 def reading_order(vault: Vault, report_ids: Iterable[str]) -> dict[str, tuple[bool, str, int, str]]:
@@ -92,6 +106,7 @@ def _packed(row: ReportRow) -> dict[str, str]:
         "replaces": "\n".join(row.version.replaces),
         "procedure": row.version.procedure,
         "corrected": "1" if row.version.corrected else "",
+        "withdrawn": "1" if row.version.withdrawn else "",
     }
     return {**row.columns, **{_ABOUT + name: value for name, value in about.items()}}
 
@@ -109,6 +124,7 @@ def _unpacked(kept: Mapping[str, str]) -> Original:
             tuple(filter(None, about.get("replaces", "").split("\n"))),
             about.get("procedure", ""),
             bool(about.get("corrected")),
+            bool(about.get("withdrawn")),
         ),
     )
 

@@ -18,9 +18,10 @@ from fvlm_data.reports.records import (
     Sentence,
     Verdict,
 )
-from fvlm_data.reports.sections import section_headers, sections_of, sub_headers
+from fvlm_data.reports.sections import section_headers, sections_of
 from fvlm_data.reports.sentences import sentence_spans
 from fvlm_data.reports.sites import observed
+from fvlm_data.reports.sub_headers import sub_headers
 from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class ReportParser:
                 normal += [Verdict(anatomy, index) for anatomy in said.normal]
                 before = context
         return ParsedReport(
-            headers=tuple(_plain(header) for header in headers),
+            headers=tuple(_plain(header) for header in headers if header.end > header.start),
             sections=tuple(sections),
             sentences=tuple(sentences),
             findings=tuple(findings),
@@ -284,7 +285,7 @@ def _said(reading: Reading, context: _Context, book: Phrasebook) -> _Said:
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
-    if head.kind == "finding" and context.side:
+    if head.kind == "finding" and context.side and not head.elsewhere:
         sided = tuple((f, a, s or _side_told(a, context)) for f, a, s in head.findings)
         return _Told(head, head.sites, sided)
     if head.sites or head.kind == "finding":

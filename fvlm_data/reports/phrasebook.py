@@ -69,6 +69,7 @@ class Cue:
     reach: int = 0
     local: bool = False
     across: bool = False
+    overrules: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,11 +93,15 @@ class Phrasebook:
     prepositions: frozenset[str]
     conjunctions: frozenset[str]
     openers: frozenset[str]
+    partial: frozenset[str]
+    """Words of operations that leave a part of the organ."""
     carry: frozenset[tuple[str, ...]]
     carry_firsts: frozenset[str]
     """First words of `carry`."""
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
+    header_words: frozenset[str]
+    """Words that name no anatomy and may stand in a sub-header."""
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Words of a sub-header -> anatomy ids; a region's is the empty one."""
 
@@ -112,6 +117,8 @@ def phrasebook() -> Phrasebook:
         *words.prepositions,
         *words.conjunctions,
         *words.terminators.openers,
+        *words.partial,
+        *anatomy_file().header_words,
         *words.carry.openers,
     )
     headers = {
@@ -151,9 +158,11 @@ def phrasebook() -> Phrasebook:
         prepositions=_words(lexicon, words.prepositions),
         conjunctions=_words(lexicon, words.conjunctions),
         openers=_words(lexicon, words.terminators.openers),
+        partial=_words(lexicon, words.partial),
         carry=frozenset(lexicon.words(opener) for opener in words.carry.openers),
         carry_firsts=frozenset(lexicon.words(opener)[0] for opener in words.carry.openers),
         carry_lengths=frozenset(len(lexicon.words(opener)) for opener in words.carry.openers),
+        header_words=_words(lexicon, anatomy_file().header_words),
         headers=_gather(lexicon, headers),
     )
 
@@ -238,6 +247,7 @@ def _cue_phrases() -> list[tuple[str, Cue]]:
                 rule.reach or 0,
                 rule.local,
                 rule.across,
+                rule.overrules,
             ),
         )
         for rule in words.rules

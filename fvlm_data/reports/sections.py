@@ -1,8 +1,7 @@
-"""Sections and sub-headers of a report, with their places in the text."""
+"""Sections of a report, with their places in the text."""
 
 from __future__ import annotations
 
-import bisect
 import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from fvlm_data.vocabulary.phrases import expand
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_data.reports.phrasebook import Phrasebook
     from fvlm_data.reports.records import SectionName
 
 _MARKUP = (
@@ -32,14 +30,6 @@ _TITLES = frozenset({
     "clinical information", "clinical history", "clinical indication",
 })  # fmt: skip
 """Names that in title case, without a colon, open a section before a capital."""
-_SUB_START = re.compile(r"[\n.;!?:>)]")
-_SUB = re.compile(
-    r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
-    r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
-    # What follows the run of letters that a name must be in tells most sentences apart at once.
-    r"(?=[A-Za-z][A-Za-z ,/&()-]{1,63}+(?:[*_\t:\r\n]|\Z))"
-    r"(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}"
-)
 
 
 @cache
@@ -119,7 +109,7 @@ def section_headers(text: str) -> list[Header]:
         pattern = _pattern_at(text[start : start + _LETTERS])
         found_header = pattern.match(text, start) if pattern else None
         if found_header and _opens(found_header, text, at_line=start in lines):
-            begin = _unblank(text, starts[start], start)
+            begin = unblank(text, starts[start], start)
             if begin == start > 0 and text[start - 1] in "[(":
                 begin -= 1
             below = _RULE_BELOW.match(text, found_header.end())
@@ -133,7 +123,7 @@ def section_headers(text: str) -> list[Header]:
     return made
 
 
-def _unblank(text: str, start: int, end: int) -> int:
+def unblank(text: str, start: int, end: int) -> int:
     """First non-blank place from `start` on, at most `end`."""
     while start < end and text[start].isspace():
         start += 1
@@ -165,88 +155,6 @@ def _opens(found: re.Match[str], text: str, *, at_line: bool) -> bool:
         return False
     opens = at_line and following[0][:1].isupper() and _plain(name) in _TITLES
     return capitals or (titled and opens)
-
-
-def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[Header]:
-    """Sub-headers: lines or sentence openings that only name anatomies ("Liver and biliary:").
-
-    `taken` are the section headers, in order.
-    """
-    candidates = _sub_candidates(text)
-    candidates += [found for header in taken if (found := _SUB_AFTER.match(text, header.end))]
-    starts = [header.start for header in taken]
-    made: list[Header] = []
-    for found in sorted(candidates, key=lambda found: (found.start("name"), found.end())):
-        start, end = _unblank(text, found.start(), found.start("name")), found.end()
-        before = bisect.bisect_left(starts, end) - 1
-        free = before < 0 or taken[before].end <= start
-        if not free or (made and start < made[-1].end):
-            continue
-        if not found[0].rstrip("*_").endswith(":") and not _stands_alone(text, found):
-            continue
-        anatomies = named_anatomies(found["name"], book)
-        if anatomies is not None:
-            made.append(Header(start, end, None, anatomies))
-    return made
-
-
-def _sub_candidates(text: str) -> list[re.Match[str]]:
-    """What has the form of a sub-header, at the start or after an end mark, none overlapping."""
-    made: list[re.Match[str]] = []
-    past = 0
-    for start in (0, *(mark.end() for mark in _SUB_START.finditer(text))):
-        found = _SUB.match(text, start) if start >= past else None
-        if found:
-            made.append(found)
-            past = found.end()
-    return made
-
-
-_SUB_AFTER = re.compile(r"\s{0,8}(?P<name>[A-Za-z][A-Za-z ,/&()-]{1,60}?)[ \t]{0,3}:")
-
-
-def _stands_alone(text: str, found: re.Match[str]) -> bool:
-    """Whether a title without a colon has its line for itself, and is no part of a list."""
-    start = found.start("name")
-    line_start = text.rfind("\n", 0, start) + 1
-    before = text[line_start:start].strip(" \t*_#\u2022-")
-    complete = not re.search(r"(?:[,&/(-]|\b(?:and|of|the))\s*\Z", found["name"])
-    return complete and text[start].isupper() and not re.sub(r"^\d{1,2}[.)]", "", before)
-
-
-@lru_cache(maxsize=10_000)
-def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
-    """Sites that a sub-header names; none at all where it holds any other word."""
-    words = book.lexicon.words(name)
-    if words[:1] == ("the",):
-        # "The bladder wall: thickened" is a sentence; titles have no article.
-        return None
-    made: list[str] = []
-    known = False
-    i = 0
-    while i < len(words):
-        length, sites = _longest_at(words, i, book)
-        if length:
-            made += sites
-            known = True
-            i += length
-        elif words[i] in (",", "/", "&", "and", "(", ")", "the", "of", "-", "both"):
-            i += 1
-        else:
-            return None
-    return tuple(dict.fromkeys(site for site in made if site)) if known else None
-
-
-def _longest_at(words: tuple[str, ...], i: int, book: Phrasebook) -> tuple[int, tuple[str, ...]]:
-    for length in range(min(7, len(words) - i), 0, -1):
-        piece = words[i : i + length]
-        sites = list(book.headers.get(piece, ()))
-        sites += [m.value for m in book.targets.get(piece, ()) if m.kind == "anatomy"]
-        if sites:
-            return length, tuple(sites)
-        if any(m.kind in ("side", "generic") for m in book.targets.get(piece, ())):
-            return length, ("",)
-    return 0, ()
 
 
 def sections_of(text: str, headers: Sequence[Header]) -> list[Section]:

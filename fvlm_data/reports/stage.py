@@ -14,10 +14,10 @@ from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity import file_token, keyed_id, link_key
 from fvlm_data.linking import read_joins
-from fvlm_data.reports.corrections import replaced_reports
+from fvlm_data.reports.corrections import replaced_reports, set_aside
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import Reading
-from fvlm_data.reports.originals import remember, remembered
+from fvlm_data.reports.originals import remember, remembered, withdraws
 from fvlm_data.reports.reconcile import assessments
 from fvlm_data.reports.scrub import scrub
 from fvlm_data.reports.sources import read_reports
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[str], Reading]
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 BATCH_SIZE = 500
 COMMIT_ROWS = 5000
 """Rows of a report file that are looked at and committed at once: the bound on memory."""
@@ -106,7 +106,7 @@ def reports_stage(config: ParseConfig) -> Stage:
                     vocabulary_sha256(),
                     row["fingerprint"],
                     _identities_key(context, known.get(row["item"], ())),
-                    replaced.get(row["item"]),
+                    list(replaced.get(row["item"], ())),
                 ),
             )
             for row in rows
@@ -124,7 +124,9 @@ def reports_stage(config: ParseConfig) -> Stage:
         def outcome(read: Read, item: Item) -> Outcome:
             original, source = originals.get(item.id), files.get(item.id, "")
             if item.id in replaced:
-                return _superseded(item.id, replaced[item.id], source)
+                return set_aside(item.id, replaced[item.id], source)
+            if original is not None and withdraws(original):
+                return _withdrawal(item.id, source)
             identities = known.get(item.id, set())
             return guarded(item, partial(_parse, read, item.id, original, identities, source))
 
@@ -185,12 +187,12 @@ def _parse(
     return Outcome(report_id, rows, files=reading.files)
 
 
-def _superseded(report_id: str, successor: str, source: str) -> Outcome:
+def _withdrawal(report_id: str, source: str) -> Outcome:
     detail = (
-        f"report {report_id}: report {successor} is a later version of it and is used in its "
-        "place; nothing to do"
+        f"report {report_id}: it only withdraws earlier ones, which are set aside where "
+        "they are known, with its id; nothing to do"
     )
-    return reject(report_id, "superseded", "corrected_report", detail, (source,))
+    return reject(report_id, "out_of_scope", "withdrawal", detail, (source,))
 
 
 def original_span(context: Context, report_id: str, start: int, end: int) -> str:
@@ -274,6 +276,9 @@ def _offered(
         return _Offered(token, token, token, file, path, row)
     links = sorted(f"{kind}:{value}" for kind, value in _hashed(context, row))
     columns = [f"{name}={text}" for name, text in sorted(row.columns.items())]
+    if row.version.withdrawn:
+        # It may hold the text of what it withdraws, or none.
+        columns += ["withdrawn", row.version.document, row.issued]
     report_id = keyed_id(key, "r", *links, *columns)
     occurrences[report_id] += 1
     number = occurrences[report_id] - 1
@@ -318,7 +323,9 @@ def _commit_discovery(context: Context, offered: Sequence[_Offered]) -> None:
 def _fault(offered: _Offered) -> Quarantined | None:
     if offered.row.fault is not None:
         kind, reason, detail = offered.row.fault
-    elif not any(text.strip() for text in offered.row.columns.values()):
+    elif not offered.row.version.withdrawn and not any(
+        text.strip() for text in offered.row.columns.values()
+    ):
         kind, reason, detail = (
             "fault",
             "empty_report",

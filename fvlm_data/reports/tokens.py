@@ -19,7 +19,9 @@ OTHER_MARK = "."
 NUMBER = "0"
 
 _TOKEN = re.compile(
-    r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s\u2010\u2011-]|_"
+    # "nondilated" is two words, as "non-dilated" is.
+    r"\d+(?:[.,]\d+)*|[Nn][Oo][Nn](?=[^\W\d_]{5})(?![Ee]the|ETHE)"
+    r"|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s\u2010\u2011-]|_"
     # A hyphen within a word is passed over: a letter or digit stands on either side.
     r"|[\u2010\u2011-](?:(?<![^\W_].)|(?![^\W_]))",
     re.UNICODE,

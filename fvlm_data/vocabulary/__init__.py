@@ -128,6 +128,7 @@ class CueRule(_Entry):
     reach: int | None = Field(default=None, description="words that it reaches; none: its scope")
     local: bool = Field(default=False, description="scope ends at the nearest comma")
     across: bool = Field(default=False, description="scope is the sentence, not the clause")
+    overrules: bool = Field(default=False, description="a doubt that holds against a denial")
 
 
 class _Terminators(_Entry):
@@ -148,6 +149,7 @@ class Cues(_Entry):
     predicates: tuple[str, ...]
     prepositions: tuple[str, ...]
     conjunctions: tuple[str, ...]
+    partial: tuple[str, ...]
     normal: tuple[str, ...]
     neutral: tuple[str, ...]
     abnormal: tuple[str, ...]
@@ -162,6 +164,7 @@ class _AnatomyFile(_Entry):
     groups: tuple[AnatomyGroup, ...]
     generic_parts: tuple[str, ...]
     region_headers: tuple[str, ...]
+    header_words: tuple[str, ...]
     sides: dict[Literal["left", "right", "bilateral"], tuple[str, ...]]
 
 

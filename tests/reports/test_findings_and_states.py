@@ -242,13 +242,54 @@ def test_what_is_said(parser: ReportParser, sentence: str, expected: str):
         "Nephron-sparing nephrectomy on the left.",
         "Left heminephrectomy.",
         "Condition after partial splenectomy.",
+        "Post left partial (nephron-sparing) nephrectomy.",
+        "Partial (left) nephrectomy.",
+        "Status post left hemi-nephrectomy.",
+        "Left partial robotic nephrectomy in 2018.",
+        "Robotic-assisted partial laparoscopic right nephrectomy.",
+        "Nephrectomy (partial) on the right.",
+        "Nephrectomy (left, partial).",
+        "Right nephrectomy, partial.",
+        "Wedge resection of the spleen.",
+        "The left kidney was partially resected.",
+        "Partial resection of the left kidney.",
+        "Heminephroureterectomy on the left.",
     ],
 )
 def test_an_operation_that_leaves_a_part_makes_no_organ_absent(parser: ReportParser, text: str):
     parsed = parser.parse(f"FINDINGS: {text}")
     assert not {f.finding for f in parsed.findings} & {"kidney_absent", "spleen_absent"}
-    organ = "spleen" if "splen" in text else "kidney"
+    organ = "spleen" if "sple" in text else "kidney"
     assert organ in parsed.sentences[0].anatomies
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("Laparoscopic (left) nephrectomy.", "kidney_absent"),
+        ("Total right nephrectomy.", "kidney_absent"),
+        ("Partial colectomy and left nephrectomy.", "kidney_absent"),
+        ("Subtotal gastrectomy with splenectomy.", "spleen_absent"),
+        ("Subtotal gastrectomy, splenectomy.", "spleen_absent"),
+        ("Splenectomy, partial gastrectomy.", "spleen_absent"),
+        ("Splenectomy (distal pancreatectomy).", "spleen_absent"),
+        ("Left nephrectomy. Partial right adrenalectomy.", "kidney_absent"),
+        ("Partial nephrectomy on the right and nephrectomy on the left.", "kidney_absent"),
+        ("Left nephroureterectomy.", "kidney_absent"),
+    ],
+)
+def test_a_whole_organ_is_gone_beside_a_partial_operation(
+    parser: ReportParser, text: str, finding: str
+):
+    found = {f.finding for f in parser.parse(f"FINDINGS: {text}").findings if f.status == "present"}
+    assert finding in found
+
+
+@pytest.mark.parametrize("operation", ["Partial", "Subtotal", "Fenestrating"])
+def test_a_partial_cholecystectomy_leaves_a_gallbladder(parser: ReportParser, operation: str):
+    parsed = parser.parse(f"FINDINGS: {operation} cholecystectomy.")
+    assert "gallbladder_absent" not in {f.finding for f in parsed.findings}
+    assert parsed.sentences[0].anatomies == ("gallbladder",)
 
 
 def test_what_is_left_of_an_organ_is_abnormal_where_the_other_is_gone(parser: ReportParser):

@@ -95,7 +95,7 @@ def test_sub_headers_tell_the_anatomy_of_what_follows(parser: ReportParser):
     assert said(parser.parse(text)) == [
         ("Clear.", ("airway", "lung")),
         ("No nodule.", ("airway", "lung")),
-        ("Enlarged.", ("liver",)),
+        ("Enlarged.", ("bile_duct", "gallbladder", "liver")),
         ("Unremarkable.", ()),
         ("Normal.", ("spleen",)),
         ("The aorta is ectatic.", ("aorta",)),
@@ -178,3 +178,122 @@ def test_columns_in_any_order_make_one_text(parser: ReportParser):
 def test_unknown_column_is_named(parser: ReportParser):
     with pytest.raises(InputError, match="'Remarks'"):
         parser.parse_columns({"Remarks": "none"})
+
+
+SUB_HEADERS = {
+    "liver": (
+        "LIVER: ", "Liver : ", "Liver:\n", "Liver - ", "Liver \u2013 ", "Liver \u2014 ",
+        "- Liver - ",
+        "LIVER\n", "Liver\n", "Liver.\n", "LIVER. ", "LIVER ", "Liver\t", "Liver = ", "1. Liver: ",
+        "2) Liver: ", "(3) Liver: ", "a) Liver: ", "IV. Liver: ", "* Liver: ", "\u2022 Liver: ",
+        "## Liver\n", "### LIVER\n", "**Liver** ", "**Liver:** ", "**Liver**: ", "**Liver** - ",
+        "**LIVER**\n", "__Liver__: ", "_Liver_: ", "[Liver] ", "[LIVER]\n", "{Liver} ",
+        "<b>Liver</b> ", "<b>Liver:</b> ", "<u>Liver</u>: ", "<b>LIVER</b><br>",
+        "<p><strong>Liver</strong>: ", "| Liver | ", "Liver (segment VII): ", "Liver (image 45): ",
+        "Liver findings: ", "Evaluation of the liver: ", "Findings in the liver: ",
+        "Abdomen: Liver: ", "FINDINGS: Liver: ",
+    ),
+    "bile_duct,gallbladder,liver": (
+        "Liver and biliary tree: ", "Hepatobiliary: ", "HEPATOBILIARY SYSTEM\n", "Liver/biliary - ",
+    ),
+    "bone,soft_tissue": ("Bones and soft tissues: ", "Soft tissues/bones - "),
+    "lung,pleura": (
+        "Lungs/Pleura: ", "Lungs & pleura - ", "LUNGS AND PLEURA\n", "Lungs + pleura: ",
+    ),
+    "bladder,kidney": (
+        "Kidneys, ureters, bladder (KUB): ", "KIDNEYS/URETERS/BLADDER\n",
+        "Kidneys, ureters and bladder \u2013 ",
+    ),
+    "kidney": (
+        "Kidneys (both): ", "GU: ", "GENITOURINARY SYSTEM: ", "Left kidney - ", "RIGHT KIDNEY\n",
+    ),
+    "vessel": ("Abdominal vessels: ", "Blood vessels - "),
+    "lymph_node": ("Abdominal/pelvic lymph nodes: ",),
+    "bone": ("MSK: ", "Osseous structures - ", "BONES\n"),
+    "": (
+        "Other findings: ", "OTHER\n", "Others - ", "Remaining organs: ", "Remainder: ",
+        "Further findings: ", "Additional: ", "Abdomen/Pelvis: ", "Pelvis - ", "CT CHEST:\n",
+        "Abdomen and pelvis CT: ", "Visualized portions of the upper abdomen: ",
+        "Limited evaluation of the upper abdomen: ", "Tubes, lines, devices: ",
+        "Upper abdominal structures - ", "Pelvic viscera\n", "Retroperitoneum: ",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("title", "anatomies"),
+    [(title, named) for named, titles in SUB_HEADERS.items() for title in titles],
+)
+def test_forms_of_sub_headers(parser: ReportParser, title: str, anatomies: str):
+    text = f"FINDINGS:\nStomach: Full.\n{title}Smooth outline. All well.\nSpleen: Normal."
+    parsed = parser.parse(text)
+    named = tuple(anatomies.split(",")) if anatomies else ()
+    assert said(parsed) == [
+        ("Full.", ("stomach",)),
+        ("Smooth outline.", named),
+        ("All well.", named),
+        ("Normal.", ("spleen",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Liver, spleen\nand pancreas are normal.",
+        "The liver - a large organ - is smooth.",
+        "Liver-spleen ratio is high.",
+        "Lungs clear.",
+        "The bladder wall: thickened.",
+        "Left: Nothing.",
+        "Upper pole: Nothing.",
+        "Without contrast\nNothing.",
+        "Liver cyst: unchanged.",
+        "Ascites: none.",
+        "Free fluid - a small amount.",
+        "Free fluid: small amount in the pelvis.",
+    ],
+)
+def test_what_is_no_sub_header(parser: ReportParser, text: str):
+    assert not parser.parse(f"FINDINGS:\n{text}").headers[1:]
+
+
+def test_a_side_alone_stays_with_its_sub_header(parser: ReportParser):
+    parsed = parser.parse("FINDINGS:\nKidneys:\nRight: Cyst of 3 cm.\nLeft: 4 mm stone.")
+    assert [(m.finding, m.laterality) for m in parsed.findings] == [
+        ("kidney_cyst", "right"),
+        ("kidney_stone", "left"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Ascites: None.", ("ascites", "absent")),
+        ("Free fluid: small amount in the pelvis.", ("ascites", "present")),
+        ("ASCITES: Ascites is present.", ("ascites", "present")),
+        ("Ascites: mild, perihepatic.", ("ascites", "present")),
+        ("Ascites - none.", ("ascites", "absent")),
+        ("Ascites.", ("ascites", "present")),
+        ("Ascites", ("ascites", "present")),
+        ("Free fluid in the left pleural space.", ("pleural_effusion", "present")),
+    ],
+)
+def test_a_finding_with_a_title_of_its_own_is_told(
+    parser: ReportParser, text: str, expected: tuple[str, str]
+):
+    parsed = parser.parse(f"FINDINGS:\nLiver: Normal.\n{text}")
+    assert {(m.finding, m.status) for m in parsed.findings} == {expected}
+
+
+@pytest.mark.parametrize(
+    "title", ["CT Chest\n", "# CT of the abdomen with contrast\n", "**Chest**\n"]
+)
+def test_the_title_of_a_report_is_no_sub_header(parser: ReportParser, title: str):
+    parsed = parser.parse(f"{title}Lungs: Clear.")
+    assert [header.anatomies for header in parsed.headers] == [("lung",)]
+
+
+def test_what_was_examined_is_no_sub_header(parser: ReportParser):
+    text = "EXAM:\nCT chest with contrast\nHISTORY:\nLiver - metastases?\nFINDINGS:\nLiver - Clear."
+    parsed = parser.parse(text)
+    assert [header.anatomies for header in parsed.headers if not header.section] == [("liver",)]

@@ -347,7 +347,7 @@ class TestFhir(SourceTests):
             ("nonsense", "broken_json"),
             (json.dumps(PATIENT), "not_a_report"),
             (json.dumps(diagnostic_report(status="preliminary")), "preliminary_report"),
-            (json.dumps(diagnostic_report(status="entered-in-error")), "cancelled_report"),
+            (json.dumps(diagnostic_report(status="cancelled")), "cancelled_report"),
             (
                 json.dumps(diagnostic_report(subject=["x"], basedOn="x", text="x")),
                 "broken_resource",

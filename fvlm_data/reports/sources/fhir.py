@@ -85,6 +85,10 @@ def _report(report: Mapping[str, Any], known: Mapping[str, Any]) -> RowDraft:
     for reference in (*people, *_list(report.get("resultsInterpreter"))):
         _tell(draft, reference, known)
     draft.state(str(report.get("status") or ""))
+    if draft.withdrawn:
+        # A resource keeps its time of issue when it is marked as entered in error.
+        changed = str((report.get("meta") or {}).get("lastUpdated") or "")
+        draft.issued = max(draft.issued, changed)
     draft.document = draft.name
     draft.procedure = _code(report.get("code"))
     draft.columns, fault = _texts(report, known)
@@ -181,6 +185,8 @@ def _observed(reference: Any, known: Mapping[str, Any]) -> str:
     if not isinstance(reference, dict):
         return ""
     observation = known.get(str(reference.get("reference") or ""), {})
+    if observation.get("status") in ("entered-in-error", "cancelled"):
+        return ""
     coded = observation.get("valueCodeableConcept") or {}
     return mended(str(observation.get("valueString") or coded.get("text") or ""))
 

@@ -24,6 +24,8 @@ _CHARSETS = {
 _TEXT_TYPES = frozenset({"TX", "FT", "ST", "CE", "CWE", "ED", ""})
 _SECTIONS = {"GDT": "findings", "IMP": "impression", "ADT": "addendum"}
 """Suffixes of OBX-3 (HL7 2.5.1, 7.2.4)."""
+_WRONG = frozenset({"D", "W"})
+"""OBX-11: deletes the result, posts it as wrong (table 0085); some senders use them in OBR-25."""
 _PATIENT_FIELDS = (2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 18, 19)
 _ORDER_FIELDS = (2, 3, 7, 8, 10, 16, 18, 20, 22, 28, 32, 33, 34, 35)
 
@@ -122,6 +124,11 @@ def _report(message: Any, shared: Sequence[Any], order: Sequence[Any], *, single
     filler = _part(message, request, 3, 0)
     draft.document = f"{filler} {draft.procedure}" if filler else ""
     draft.state(_part(message, request, 25, 0))
+    results = [_field(one, 11).upper() for one in order if _is_text(one)]
+    if _part(message, request, 25, 0).upper() in _WRONG or (results and _WRONG.issuperset(results)):
+        draft.withdrawn = True
+        sent = next(_part(message, one, 7, 0) for one in shared if _name(one) == "MSH")
+        draft.issued = _part(message, request, 22, 0) or sent or draft.issued
     # OBX-11 C: "record coming over is a correction and thus replaces a final result" (0085).
     if any(_name(one) == "OBX" and _field(one, 11).upper() == "C" for one in order):
         draft.corrected = True
@@ -130,10 +137,14 @@ def _report(message: Any, shared: Sequence[Any], order: Sequence[Any], *, single
 
 
 def _add_text(message: Any, order: Sequence[Any], draft: RowDraft) -> None:
-    """Text of the OBX segments; by section where their identifiers say so."""
+    """Text of the OBX segments; by section where their identifiers say so.
+
+    Results that are deleted or wrong are left out, but in a message that holds no other.
+    """
     texts: dict[str, list[str]] = {}
     for segment in order:
-        if _name(segment) != "OBX" or _field(segment, 2) not in _TEXT_TYPES:
+        wrong = _field(segment, 11).upper() in _WRONG and not draft.withdrawn
+        if not _is_text(segment) or wrong:
             continue
         suffix = re.split(r"[&^]", _field(segment, 3).upper())
         section = next((_SECTIONS[part] for part in suffix if part in _SECTIONS), "report")
@@ -151,6 +162,10 @@ def _add_text(message: Any, order: Sequence[Any], draft: RowDraft) -> None:
                 if section in texts
             )
         }
+
+
+def _is_text(segment: Any) -> bool:
+    return _name(segment) == "OBX" and _field(segment, 2) in _TEXT_TYPES
 
 
 def _text(message: Any, segment: Any) -> str:

@@ -77,7 +77,7 @@ class Layout:
         links = row_links(self.links, cells, other.get("issuer") or None)
         told = [cell(cells.get(column)) for column in self.identities.values()]
         told += [value for kind, value, _ in links if kind != "volume_name"]
-        fault, corrected = read_status(other.get("status", ""))
+        fault, corrected, withdrawn = read_status(other.get("status", ""))
         return ReportRow(
             row=number,
             links=links,
@@ -85,7 +85,9 @@ class Layout:
             identities=distinct(told),
             issued=other.get("issued", ""),
             addendum=other.get("addendum", "").lower() in ("1", "true", "yes", "y"),
-            version=Version(document=other.get("document", ""), corrected=corrected),
+            version=Version(
+                document=other.get("document", ""), corrected=corrected, withdrawn=withdrawn
+            ),
             name=other.get("name", ""),
             fault=fault,
         )

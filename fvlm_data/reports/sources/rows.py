@@ -21,8 +21,10 @@ _STATUSES = {
     "registered": "preliminary", "partial": "preliminary", "preliminary": "preliminary",
     "modified": "preliminary", "draft": "preliminary", "p": "preliminary", "r": "preliminary",
     "o": "preliminary", "i": "preliminary", "s": "preliminary",
-    "cancelled": "cancelled", "canceled": "cancelled", "entered-in-error": "cancelled",
-    "x": "cancelled",
+    "cancelled": "cancelled", "canceled": "cancelled", "x": "cancelled",
+    "entered-in-error": "withdrawn", "entered in error": "withdrawn", "withdrawn": "withdrawn",
+    "retracted": "withdrawn", "revoked": "withdrawn", "deleted": "withdrawn",
+    "voided": "withdrawn", "wrong": "withdrawn",
     "amended": "corrected", "corrected": "corrected", "correction": "corrected",
     "revised": "corrected", "c": "corrected",
 }  # fmt: skip
@@ -40,13 +42,15 @@ class Version:
 
     `document` is an id that all versions share, `replaces` are ids of documents that this one
     takes the place of, `procedure` is the code of what was examined; blank where not told.
-    `corrected` says that the report corrects an earlier one.
+    `corrected` says that the report corrects an earlier one, `withdrawn` that it is none and
+    takes the earlier ones back.
     """
 
     document: str = ""
     replaces: tuple[str, ...] = ()
     procedure: str = ""
     corrected: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class RowDraft:
     replaces: tuple[str, ...] = ()
     procedure: str = ""
     corrected: bool = False
+    withdrawn: bool = False
     name: str = ""
     fault: tuple[str, str, str] | None = None
 
@@ -100,8 +105,8 @@ class RowDraft:
             self.links.append((kind, value.strip(), issuer or None))
 
     def state(self, status: str) -> None:
-        """Take the report's status: what is not final is set aside, what corrects is noted."""
-        self.fault, self.corrected = read_status(status)
+        """Take the report's status: what is not final is set aside, versions are noted."""
+        self.fault, self.corrected, self.withdrawn = read_status(status)
 
     def row(self, number: int) -> ReportRow:
         """The finished row."""
@@ -112,9 +117,11 @@ class RowDraft:
             identities=distinct(self.identities),
             issued=self.issued,
             addendum=self.addendum,
-            version=Version(self.document, self.replaces, self.procedure, self.corrected),
+            version=Version(
+                self.document, self.replaces, self.procedure, self.corrected, self.withdrawn
+            ),
             name=self.name,
-            fault=self.fault,
+            fault=None if self.withdrawn else self.fault,
         )
 
 
@@ -123,13 +130,13 @@ def faulty(number: int, reason: str, detail: str, *, kind: str = "fault") -> Rep
     return ReportRow(number, (), {}, fault=(kind, reason, detail))
 
 
-def read_status(status: str) -> tuple[tuple[str, str, str] | None, bool]:
-    """Fault of a report that its status calls not final, and whether it corrects another."""
+def read_status(status: str) -> tuple[tuple[str, str, str] | None, bool, bool]:
+    """Fault of a report that its status calls not final, whether it corrects, and withdraws."""
     meant = _STATUSES.get(status.strip().lower())
-    if meant in (None, "corrected"):
-        return None, meant is not None
+    if meant in (None, "corrected", "withdrawn"):
+        return None, meant == "corrected", meant == "withdrawn"
     detail = f"the report's status is {meant}, expected final; nothing to do"
-    return ("out_of_scope", f"{meant}_report", detail), False
+    return ("out_of_scope", f"{meant}_report", detail), False, False
 
 
 def sorted_links(links: Iterable[Link]) -> tuple[Link, ...]:
