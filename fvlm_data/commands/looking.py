@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -70,29 +71,33 @@ def status(store: StoreOption, as_json: JsonOption = False) -> None:
 
 def compact(
     store: StoreOption,
-    keep_hours: Annotated[int, typer.Option(min=0, help="history kept, in hours")] = 168,
+    keep_hours: Annotated[
+        int, typer.Option(min=0, help="history and arrays out of use that are kept, in hours")
+    ] = 168,
+    as_json: JsonOption = False,
 ) -> None:
     """Join small shards and table files; drop history older than --keep-hours."""
-    import schemas
-    from fvlm_data.shards.joining import join_shards
-    from fvlm_data.shards.tidy import tidy_shards
+    from fvlm_data.compact import compact_store
 
     with one_sentence():
-        context = opened_context(store)
-        joined = join_shards(context, resolved_config(store, None, None, {}).shard)
-        tidied = tidy_shards(context, keep_hours)
+        config = resolved_config(store, None, None, {})
+        done = compact_store(opened_context(store), config, keep_hours)
+        if as_json:
+            out.print_json(json.dumps(dataclasses.asdict(done)))
+            return
+        left = f", {done.shards_left} left to the run that changes them" if done.shards_left else ""
         out.print(
-            f"shards: {joined.given_up} sparse ones joined to {joined.written}, "
-            f"{tidied.groups_removed} unused groups removed",
+            f"shards: {done.shards_given_up} sparse ones joined to {done.shards_written}{left}; "
+            f"{done.groups_removed} removed that were out of use",
             markup=False,
         )
-        for table in schemas.TABLES:
-            counts = context.store.compact(table, keep_hours)
-            out.print(
-                f"{table}: {counts['before']} files, now {counts['after']}; "
-                f"{counts['removed']} old files removed",
-                markup=False,
-            )
+        files = {key: sum(c[key] for c in done.tables.values()) for key in ("before", "after")}
+        removed = sum(counts["removed"] for counts in done.tables.values())
+        out.print(
+            f"tables: {files['before']} files joined to {files['after']}; {removed} old files "
+            "removed",
+            markup=False,
+        )
 
 
 def explain(

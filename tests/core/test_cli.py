@@ -13,6 +13,7 @@ from fvlm_data.cli import app
 from fvlm_data.config import load_config
 from fvlm_data.runs import begin
 from fvlm_data.stage import Context
+from schemas import Split
 
 
 def fvlm_data(*arguments: str) -> Result:
@@ -94,10 +95,19 @@ def test_export_tables(store: str, tmp_path: Path):
     assert "not empty; expected a new or empty folder" in told(again)
 
 
-def test_compact(store: str):
-    result = fvlm_data("compact", "--store", store)
+def test_compact(store: str, filled: Context):
+    for _ in range(2):
+        filled.store.replace(
+            "splits", ["p_9"], [Split(patient_id="p_9", split="test", source="file")]
+        )
+    result = fvlm_data("compact", "--store", store, "--keep-hours", "0", "--json")
     assert result.exit_code == 0, result.output
-    assert "volumes: 1 files, now 1" in result.stdout
+    done = json.loads(result.stdout)
+    assert done["tables"]["splits"] == {"before": 2, "after": 1, "removed": 3}
+    assert done["shards_given_up"] == done["shards_written"] == 0
+    again = fvlm_data("compact", "--store", store)
+    assert again.stdout.startswith("shards: 0 sparse ones joined to 0; 0 removed")
+    assert again.stdout.endswith("0 old files removed\n")
 
 
 @pytest.mark.parametrize(
