@@ -13,6 +13,7 @@ from fvlm_data.commands.export import export
 from fvlm_data.commands.options import (
     ConfigOption,
     JsonOption,
+    NameOption,
     SetOption,
     StoreOption,
     run_stages,
@@ -71,13 +72,14 @@ def ingest(
     mapping: Annotated[
         Path | None, typer.Option(help="CSV that describes volume files (studies, metadata)")
     ] = None,
+    name: NameOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take images into a store: geometry and HU proved or set aside with reason."""
     with one_sentence():
-        entry = _source_entry(source, kind, mapping)
+        entry = _source_entry(source, kind, mapping, name)
         run_stages(
             ["ingest", "select"], store, config, overrides, {"sources": [entry]}, as_json=as_json
         )
@@ -166,14 +168,19 @@ def main() -> None:
     app()
 
 
-def _source_entry(source: str, kind: str | None, mapping: Path | None) -> dict[str, str]:
+def _source_entry(
+    source: str, kind: str | None, mapping: Path | None, name: str | None
+) -> dict[str, str]:
     if "://" in source:
-        return {"kind": kind or "dicomweb", "url": source}
-    path = Path(source)
-    if not path.exists():
-        raise InputError(f"source {source}: not found; name the folder that holds the images")
-    entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
-    return {**entry, "mapping": str(mapping.resolve())} if mapping else entry
+        entry = {"kind": kind or "dicomweb", "url": source}
+    else:
+        path = Path(source)
+        if not path.exists():
+            raise InputError(f"source {source}: not found; name the folder that holds the images")
+        entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
+    if mapping is not None:
+        entry["mapping"] = str(mapping.resolve())
+    return {**entry, "name": name} if name is not None else entry
 
 
 def _kind_of(source: Path) -> str:

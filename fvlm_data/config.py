@@ -100,7 +100,9 @@ class Config(BaseModel):
         names += [source.label for source in self.reports]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two sources are named {twice[0]}: give one of them another `name`")
+            raise ValueError(
+                f"two sources are named {twice[0]}: give one of them another `name` (--name)"
+            )
         return self
 
 
@@ -230,10 +232,11 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _sentence(error: ValidationError, path: Path | None) -> str:
     """The first fault in one sentence, with its place; the value itself may be private."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    place = ".".join(str(part) for part in first["loc"])
     where = f"configuration {path}" if path else "configuration"
     if first["type"] == "extra_forbidden":
         return f"{where}: {place} is not a known key; see docs/configuration.md"
     if first["type"] == "missing":
         return f"{where}: {place} is missing"
-    return f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}"
+    told = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {place}: {told}" if place else f"{where}: {told}"

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fvlm_data.check_inputs import check_inputs
 from fvlm_data.errors import FvlmError
 from fvlm_data.runs import Summary, add_counts, begin, finish, open_context, read_run_config, tally
 from fvlm_data.stage import Context, Item, pending, retire, settle
@@ -52,6 +53,7 @@ def curate(
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
+    check_inputs(config, stages)
     context = open_context(config, create=not {"ingest", "reports"}.isdisjoint(stages))
     summary = Summary(context.run_id, context.store.url)
     summary.changed_settings = begin(context, config)

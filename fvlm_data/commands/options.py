@@ -15,6 +15,10 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML config
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value, over the configuration")
 ]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="name of the source in tables; default: last part of its path"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
 
 
@@ -53,13 +57,20 @@ def resolved_config(
 
 
 def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Flags over the last configuration: sections are merged, a new source joins the others."""
+    """Flags over the last configuration: sections are merged, a new source joins the others.
+
+    A source that is named again keeps what no flag says: its name, above all, on which the ids of
+    its files hang.
+    """
     merged: dict[str, Any] = {}
     for name, value in values.items():
         before = base.get(name)
         if isinstance(value, list):
-            places = {_place_of(entry) for entry in value}
-            merged[name] = [e for e in before or [] if _place_of(e) not in places] + value
+            entries = {_place_of(entry): entry for entry in before or []}
+            for entry in value:
+                place = _place_of(entry)
+                entries[place] = {**entries.pop(place, {}), **entry}
+            merged[name] = list(entries.values())
         else:
             merged[name] = {**(before or {}), **value}
     return merged

@@ -157,3 +157,54 @@ def test_help_names_every_command():
     commands = {command.callback.__name__ for command in app.registered_commands}
     assert len(commands) >= 11
     assert all(command in result.stdout for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("ingest {}/mask.nii.gz --mapping {}.csv", "sources[0].mapping {}.csv: not found"),
+        ("reports {}.csv", "reports[0].path {}.csv: not found"),
+        ("reports {}/no.csv --mapping {}.csv", "not found"),
+        ("segment --backend precomputed --masks {}.csv --classes totalsegmentator_v2", "masks {}"),
+        ("segment --backend precomputed --masks {} --classes {}.yaml", "classes {}.yaml: neither"),
+        ("pair --set pair.split_file={}.csv", "pair.split_file {}.csv: not found"),
+    ],
+)
+def test_mistyped_path_is_told_before_anything_is_written(
+    store: str, tmp_path: Path, arguments: str, sentence: str
+):
+    """Else every later command would take the path from the store's last configuration."""
+    place = tmp_path / "empty"
+    place.mkdir()
+    (place / "mask.nii.gz").write_bytes(b"")
+    before = files_of(store)
+    result = fvlm_data(*arguments.replace("{}", str(place)).split(), "--store", store)
+    assert sentence.replace("{}", str(place)) in told(result)
+    assert files_of(store) == before
+
+
+def test_mistyped_report_file_is_told_before_the_hours_of_the_stages_before(tmp_path: Path):
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "1.dcm").write_bytes(b"no DICOM")
+    config = tmp_path / "c.yaml"
+    config.write_text("store: s\nsources: [{kind: dicom, path: ct}]\nreports: [{path: gone.csv}]\n")
+    assert "reports[0].path" in told(fvlm_data("curate", str(config)))
+    assert not (tmp_path / "s").exists()
+
+
+def test_two_sources_whose_folders_have_one_name(tmp_path: Path):
+    url = str(tmp_path / "store")
+    for year in ("2024", "2025"):
+        (tmp_path / year / "ct").mkdir(parents=True)
+        (tmp_path / year / "ct" / "1.dcm").write_bytes(b"no DICOM")
+    first, second = (str(tmp_path / year / "ct") for year in ("2024", "2025"))
+    assert fvlm_data("ingest", first, "--store", url).exit_code == 0
+    assert "two sources are named ct" in told(fvlm_data("ingest", second, "--store", url))
+    named = fvlm_data("ingest", second, "--store", url, "--name", "ct of 2025", "--json")
+    assert json.loads(named.stdout)["stages"]["discover ingest"]["unchanged"] == 1
+    again = fvlm_data("ingest", second, "--store", url, "--json")  # keeps its name, and so its ids
+    assert json.loads(again.stdout)["stages"]["discover ingest"]["unchanged"] == 2
+
+
+def files_of(store: str) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in sorted(Path(store).rglob("*")) if p.is_file()}
