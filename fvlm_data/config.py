@@ -133,7 +133,7 @@ def load_config(
     preset = merged.get("preset")
     if preset is not None:
         merged = _merged(read_preset(preset), merged)
-    merged = _merged(last or {}, merged)
+    merged = _merged(_still_holding(last or {}, merged), merged)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -227,6 +227,14 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         else:
             merged[name] = value
     return merged
+
+
+def _still_holding(last: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The last configuration, less the task's name where it was that of another backend."""
+    before, now = dict(last.get("segment") or {}), given.get("segment")
+    if isinstance(now, dict) and now.get("backend") not in (None, before.get("backend")):
+        before.pop("task", None)
+    return {**last, "segment": before}
 
 
 def _sentence(error: ValidationError, path: Path | None) -> str:

@@ -57,22 +57,19 @@ def resolved_config(
 
 
 def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Flags over the last configuration: sections are merged, a new source joins the others.
+    """Flags, of which a new source joins those of the last configuration.
 
     A source that is named again keeps what no flag says: its name, above all, on which the ids of
     its files hang.
     """
-    merged: dict[str, Any] = {}
+    merged = dict(values)
     for name, value in values.items():
-        before = base.get(name)
         if isinstance(value, list):
-            entries = {_place_of(entry): entry for entry in before or []}
+            entries = {_place_of(entry): entry for entry in base.get(name) or []}
             for entry in value:
                 place = _place_of(entry)
                 entries[place] = {**entries.pop(place, {}), **entry}
             merged[name] = list(entries.values())
-        else:
-            merged[name] = {**(before or {}), **value}
     return merged
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 import schemas
 from fvlm_data.cli import app
+from fvlm_data.commands.options import resolved_config
 from fvlm_data.config import load_config
 from fvlm_data.runs import begin
 from fvlm_data.stage import Context
@@ -204,6 +205,23 @@ def test_two_sources_whose_folders_have_one_name(tmp_path: Path):
     assert json.loads(named.stdout)["stages"]["discover ingest"]["unchanged"] == 1
     again = fvlm_data("ingest", second, "--store", url, "--json")  # keeps its name, and so its ids
     assert json.loads(again.stdout)["stages"]["discover ingest"]["unchanged"] == 2
+
+
+def test_task_has_its_name_by_the_backend_whichever_command_came_first(store: str, tmp_path: Path):
+    """`ingest` writes down the whole configuration, with the default backend's task."""
+    (tmp_path / "masks").mkdir()
+    masks = ["--masks", str(tmp_path / "masks"), "--classes", "totalsegmentator_v2"]
+    segment = ["segment", "--store", store]
+
+    def task() -> str:
+        return str(resolved_config(store, None, None, {}).segment.task)
+
+    assert task() == "threshold"
+    assert fvlm_data(*segment, "--backend", "precomputed", *masks).exit_code == 0
+    assert task() == "total"
+    assert fvlm_data(*segment, "--set", "segment.task=lungs").exit_code == 0
+    assert fvlm_data(*segment, "--backend", "precomputed").exit_code == 0
+    assert task() == "lungs"
 
 
 def files_of(store: str) -> dict[str, bytes]:
