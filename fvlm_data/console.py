@@ -94,6 +94,8 @@ def print_checks(checks: list[Check], *, as_json: bool) -> None:
         out.print(f"{mark} {check.name} ({check.counted})", markup=False)
         for example in check.examples:
             out.print(f"         {example}", markup=False)
+        if check.remedy and not check.passed:
+            out.print(f"       {check.remedy}", markup=False)
 
 
 def _listed(title: str, counts: dict[str, int]) -> None:

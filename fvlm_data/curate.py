@@ -61,6 +61,7 @@ def curate(
     for stage in stages:
         if stage in ("ingest", "reports"):
             add_counts(summary, f"discover {stage}", _discover(context, config, stage, report))
+        _before(context, stage)
         _run_stage(context, config, stage, mapper or _mapper(config), report, summary)
         _after(context, stage)
     _conclude(context, config, stages, summary)
@@ -124,6 +125,13 @@ def _discover(
     from fvlm_data.reports.stage import discover_reports
 
     return discover_reports(context, config.reports, config.identity.source_names)
+
+
+def _before(context: Context, stage: str) -> None:
+    if stage == "shard":
+        from fvlm_data.shards.tidy import unsettle_lost
+
+        unsettle_lost(context)
 
 
 def _after(context: Context, stage: str) -> None:

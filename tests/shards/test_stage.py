@@ -16,9 +16,10 @@ from fvlm_data.errors import StoreError
 from fvlm_data.shards import ShardConfig, ShardDataset, folder, joining
 from fvlm_data.shards.joining import Joined, join_shards
 from fvlm_data.shards.stage import shard_stage
-from fvlm_data.shards.tidy import tidy_shards
+from fvlm_data.shards.tidy import tidy_shards, unsettle_lost
 from fvlm_data.stage import Item, pending, retire, settle
 from fvlm_data.store import Store
+from fvlm_data.verify import verify
 
 
 def read_all(world: Any, split: str = "train") -> dict[str, Any]:
@@ -165,6 +166,48 @@ def test_tidying_repairs_an_index_that_a_late_commit_needs(world: Any):
     assert tidy_shards(world.context).indexes_rewritten == 1
     assert world.store.read_bytes(index) == content
     assert read_all(world).keys() == {sample_id}
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 cut off somewhere PAR1"])
+def test_tidying_writes_a_damaged_index_anew(world: Any, content: bytes):
+    sample_id = world.add(1)
+    world.run()
+    (index,) = [path for path in world.store.files("shards") if path.endswith(".parquet")]
+    world.store.write_bytes(index, content)
+    assert tidy_shards(world.context).indexes_rewritten == 1
+    assert read_all(world).keys() == {sample_id}
+
+
+def test_lost_arrays_are_made_anew(world: Any):
+    ids = {world.add(number) for number in range(4)}  # two shards
+    world.run()
+    before = read_all(world)
+    lost = world.store.read("samples").to_pylist()[0]["shard"]
+    world.store.remove(folder.group_path("train", lost))
+    assert world.run() == 0
+    assert unsettle_lost(world.context) == sum(
+        row["shard"] == lost for row in world.store.read("samples").to_pylist()
+    )
+    assert world.run() > 0
+    again = read_all(world)
+    assert again.keys() == ids
+    for sample_id, sample in again.items():
+        assert np.array_equal(sample.image_zyx, before[sample_id].image_zyx)
+    assert unsettle_lost(world.context) == 0
+
+
+@pytest.mark.parametrize("lost", ["", "zarr.json", "image/zarr.json", "label/c/1/0/0"])
+def test_verify_finds_lost_arrays(world: Any, lost: str):
+    world.add(1)
+    world.run()
+    (check,) = [check for check in verify(world.store) if check.name == "every named file is there"]
+    assert check.passed, check.examples
+    (row,) = world.store.read("samples").to_pylist()
+    world.store.remove(f"{folder.group_path('train', row['shard'])}/{lost}".rstrip("/"))
+    (check,) = [check for check in verify(world.store) if check.name == "every named file is there"]
+    assert not check.passed
+    assert any(row["shard"] in example for example in check.examples)
+    assert "run `fvlm-data shard`" in check.remedy
 
 
 def test_arrays_of_superseded_shards_stay_for_readers_at_work(world: Any):
