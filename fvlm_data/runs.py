@@ -78,7 +78,7 @@ def new_run_id() -> str:
 
 def begin(context: Context, config: Config) -> list[str]:
     """Write down configuration and versions; return the settings that differ from the last run."""
-    changed = _differences(_last_configuration(context.store), config.model_dump(mode="json"))
+    changed = _differences(last_configuration(context.store), config.model_dump(mode="json"))
     _record(context, config, None)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
@@ -135,10 +135,23 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _last_configuration(store: Store) -> dict[str, Any]:
+def last_configuration(store: Store) -> dict[str, Any]:
+    """What the last run of the store resolved; empty where there was none.
+
+    Raises:
+        StoreError: config.yaml is no mapping in YAML.
+    """
     if not store.exists("config.yaml"):
         return {}
-    loaded: dict[str, Any] = yaml.safe_load(store.read_bytes("config.yaml"))
+    try:
+        loaded = yaml.safe_load(store.read_bytes("config.yaml"))
+    except (yaml.YAMLError, ValueError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise StoreError(
+            f"store {store.url}: config.yaml is damaged, expected the configuration of the last "
+            "run; mend it, or remove it and give the next command --config"
+        )
     return loaded
 
 

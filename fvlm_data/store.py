@@ -128,7 +128,8 @@ class Store:
             return self._newest(table, columns, where)[1]
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise StoreError(
-                f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
+                f"store {self.url}: table {table} cannot be read ({type(error).__name__}); restore "
+                f"tables/{table} from a backup"
             ) from error
 
     def read_items(
@@ -154,7 +155,8 @@ class Store:
             return int(self._table(table).count())
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise StoreError(
-                f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
+                f"store {self.url}: table {table} cannot be read ({type(error).__name__}); restore "
+                f"tables/{table} from a backup"
             ) from error
 
     def replace(

@@ -24,7 +24,7 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
     """URL or absolute folder, filesystem, and path in that filesystem of a store.
 
     Raises:
-        StoreError: the URL is of a kind that needs a package which is not installed.
+        StoreError: the URL is of an unknown kind, or of one whose package is not installed.
     """
     text = str(url)
     if "://" not in text or text.startswith("file://"):
@@ -35,9 +35,11 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
         filesystem, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
     except ImportError as error:
         raise StoreError(
-            f"store {text}: this kind of URL needs a package that is not installed "
-            f"({error.name}); for s3:// install fvlm[s3]"
+            f"store {text}: this kind of URL needs a package that is not installed ({error}); for "
+            "s3:// install fvlm[s3]"
         ) from error
+    except ValueError as error:  # a protocol that no package has
+        raise StoreError(f"store {text}: {error}; expected a folder or a URL as s3://") from error
     return text.rstrip("/"), filesystem, str(root).rstrip("/")
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from fvlm_data.console import err, print_summary, progress_shown
 
@@ -74,15 +73,12 @@ def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, An
 
 
 def _last_configuration(store: str) -> dict[str, Any]:
+    from fvlm_data.runs import last_configuration
     from fvlm_data.store import MARK, Store
 
     if "://" not in store and not Path(store, MARK).exists():
         return {}
-    opened = Store.open(store)
-    if not opened.exists("config.yaml"):
-        return {}
-    loaded: dict[str, Any] = yaml.safe_load(opened.read_bytes("config.yaml"))
-    return loaded
+    return last_configuration(Store.open(store))
 
 
 def opened_context(store: str) -> Any:
