@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version as installed_version
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from fvlm_data.commands import looking
 from fvlm_data.commands.export import export
@@ -22,15 +24,47 @@ from fvlm_data.commands.reports import reports
 from fvlm_data.console import one_sentence, out, progress_shown
 from fvlm_data.errors import InputError
 
+ORDER = ("phantom", "ingest", "segment", "reports", "pair", "shard", "curate", "status", "verify")
+
+
+class _InOrderOfUse(typer.core.TyperGroup):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        named = super().list_commands(ctx)
+        return [*ORDER, *(name for name in named if name not in ORDER)]
+
+
 app = typer.Typer(
     name="fvlm-data",
+    cls=_InOrderOfUse,
     help="From CT archives and reports to training data for vision-language models.",
+    epilog="Begin with ingest, segment, reports, pair, shard, in this order and with one --store; "
+    "or put all into a CONFIG.yaml and run curate. phantom makes data to try it on. The README "
+    "shows both ways.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 app.add_typer(reports, name="reports")
 app.add_typer(export, name="export")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"fvlm {installed_version('fvlm')}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print and end"),
+    ] = False,
+) -> None:
+    """From CT archives and reports to training data for vision-language models."""
+
 
 TELLING_ENDINGS = (".dcm", ".nii", ".gz", ".npz", ".zip", ".tar", ".tgz")
 

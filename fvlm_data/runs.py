@@ -16,6 +16,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.identity import keyed_id
 from fvlm_data.stage import Context
 from fvlm_data.store import Store
+from fvlm_data.store_place import QC_PAGE
 from fvlm_data.vault import Vault, default_vault_folder
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ RECORDED = ("fvlm", "deltalake", "medspacy", "numpy", "pydicom", "SimpleITK", "s
 
 @dataclass(slots=True)
 class Summary:
-    """What a command did, for people and as JSON."""
+    """What a command did, for people and as JSON.
+
+    `record` and `qc_page` are places in the store, empty where there is none; `next_step` says
+    what a store without samples lacks.
+    """
 
     run_id: str
     store: str
@@ -37,6 +42,9 @@ class Summary:
     waiting: dict[str, int] = field(default_factory=dict)
     set_aside: dict[str, int] = field(default_factory=dict)
     changed_settings: list[str] = field(default_factory=list)
+    record: str = ""
+    qc_page: str = ""
+    next_step: str = ""
 
 
 def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
@@ -88,11 +96,12 @@ def begin(context: Context, config: Config) -> list[str]:
 def finish(context: Context, config: Config, summary: Summary) -> None:
     """Write the counts of a run beside its configuration."""
     _record(context, config, summary)
+    summary.record = record_path(context.run_id)
 
 
 def read_run_config(store_url: str, run_id: str) -> Config:
     """The configuration of a run, as workers read it."""
-    record = json.loads(Store.open(store_url).read_bytes(f"runs/{run_id}.json"))
+    record = json.loads(Store.open(store_url).read_bytes(record_path(run_id)))
     return Config.model_validate(record["configuration"])
 
 
@@ -114,6 +123,26 @@ def tally(context: Context, summary: Summary) -> None:
     for row in store.read("quarantine", ["kind", "reason"]).to_pylist():
         name = f"{row['kind']}:{row['reason']}"
         summary.set_aside[name] = summary.set_aside.get(name, 0) + 1
+    summary.qc_page = QC_PAGE if store.exists(QC_PAGE) else ""
+    summary.next_step = _next_step(context)
+
+
+def _next_step(context: Context) -> str:
+    """The first thing that a store without samples lacks."""
+    steps = (
+        ("samples", ""),
+        ("anatomy_texts", "fvlm-data shard: texts of anatomies are there, and no sample yet"),
+        ("volumes", "fvlm-data ingest SOURCE: there is no volume yet"),
+        ("masks", "fvlm-data segment: no volume has a mask yet"),
+        ("reports", "fvlm-data reports FILE: there is no report yet"),
+    )
+    counts = {table: context.store.count(table) for table, _ in steps}
+    if counts["samples"]:
+        return ""
+    lacking = [step for table, step in steps[2:] if not counts[table]]
+    if lacking:
+        return lacking[0]
+    return steps[1][1] if counts["anatomy_texts"] else "fvlm-data pair: nothing is paired yet"
 
 
 def _record(context: Context, config: Config, summary: Summary | None) -> None:
@@ -125,7 +154,13 @@ def _record(context: Context, config: Config, summary: Summary | None) -> None:
         "seconds": summary.seconds if summary else None,
         "stages": summary.stages if summary else {},
     }
-    context.store.write_bytes(f"runs/{context.run_id}.json", json.dumps(record, indent=2).encode())
+    content = json.dumps(record, indent=2).encode()
+    context.store.write_bytes(record_path(context.run_id), content)
+
+
+def record_path(run_id: str) -> str:
+    """Where the record of a run lies in the store."""
+    return f"runs/{run_id}.json"
 
 
 def _version(package: str) -> str | None:

@@ -19,6 +19,9 @@ from fvlm_data.errors import StoreError
 MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
 
+QC_PAGE = "qc/index.html"
+"""Where the page of figures lies in a store."""
+
 
 def resolve(url: str | Path) -> tuple[str, Any, str]:
     """URL or absolute folder, filesystem, and path in that filesystem of a store.

@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvlm_data.commands.options import JsonOption, StoreOption, opened_context, resolved_config
-from fvlm_data.console import one_sentence, out, print_checks, print_summary
+from fvlm_data.console import (
+    one_sentence,
+    out,
+    print_checks,
+    print_set_aside,
+    print_summary,
+)
+from fvlm_data.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+RevealOption = Annotated[bool, typer.Option("--reveal", help="resolve file tokens with the vault")]
 
 
 def qc(store: StoreOption) -> None:
@@ -21,7 +31,8 @@ def qc(store: StoreOption) -> None:
     from fvlm_data.qc import write_qc
 
     with one_sentence():
-        out.print(write_qc(opened_context(store)), markup=False)
+        context = opened_context(store)
+        out.print(context.store.location(write_qc(context)), markup=False)
 
 
 def print_audit(store: str, labels: Path | None, examples: int, *, as_json: bool) -> None:
@@ -48,14 +59,27 @@ def verify(store: StoreOption, as_json: JsonOption = False) -> None:
         sys.exit(1)
 
 
-def status(store: StoreOption, as_json: JsonOption = False) -> None:
+def status(
+    store: StoreOption,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="list what was set aside, and what to do")
+    ] = False,
+    reveal: RevealOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """What the store holds now, and what its last configuration still has to do."""
+    from fvlm_data.explain import set_aside as rows_set_aside
     from fvlm_data.runs import Summary, add_counts, tally
     from fvlm_data.stage import pending
     from fvlm_data.stages import STAGES, build_stage
 
     with one_sentence():
         context = opened_context(store)
+        if set_aside:
+            print_set_aside(rows_set_aside(context, reveal=reveal), as_json=as_json)
+            return
+        if reveal:
+            raise InputError("--reveal is for --set-aside: give both")
         summary = Summary("status", context.store.url)
         resolved = resolved_config(store, None, None, {})
         for name in STAGES:
@@ -103,7 +127,7 @@ def compact(
 def explain(
     sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID")],
     store: StoreOption,
-    reveal: Annotated[bool, typer.Option(help="resolve file tokens with the vault")] = False,
+    reveal: RevealOption = False,
 ) -> None:
     """Walk from a training sample back to its files and sentences."""
     from fvlm_data.explain import explain as explained

@@ -37,7 +37,7 @@ def run_stages(
     with progress_shown() as show:
         summary = curate(resolved, stages, progress=show)
     print_summary(summary, as_json=as_json)
-    if not as_json and summary.set_aside:
+    if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):
         err.print("some items were set aside; the run itself completed", markup=False)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from fvlm_data.commands.options import resolved_config
 from fvlm_data.config import load_config
 from fvlm_data.runs import begin
 from fvlm_data.stage import Context
-from schemas import Split
+from schemas import Quarantined, Split
 
 
 def fvlm_data(*arguments: str) -> Result:
@@ -222,6 +223,93 @@ def test_task_has_its_name_by_the_backend_whichever_command_came_first(store: st
     assert fvlm_data(*segment, "--set", "segment.task=lungs").exit_code == 0
     assert fvlm_data(*segment, "--backend", "precomputed").exit_code == 0
     assert task() == "lungs"
+
+
+def test_status_lists_what_was_set_aside_with_what_to_do(store: str, filled: Context):
+    def aside(kind: str, item: str, reason: str, detail: str, *files: str) -> Quarantined:
+        return Quarantined(
+            kind=kind, stage="s", item=item, reason=reason, detail=detail, source_files=files
+        )
+
+    asides = [aside("out_of_scope", "f_3", "not_dicom", "no DICOM", "f_3")]
+    asides += [
+        aside("fault", f"se_{n}", "missing_slices", "send again", "f_1", "f_2") for n in range(5)
+    ]
+    filled.store.replace_all("quarantine", asides)
+    summary = fvlm_data("status", "--store", store)
+    assert f"what to do: fvlm-data status --set-aside --store {store}" in summary.stdout
+    result = fvlm_data("status", "--set-aside", "--reveal", "--store", store)
+    assert result.stdout == (
+        "fault: missing_slices (5)\n"
+        "  se_0 (2 files: scans/Doe/1.dcm, f_2)\n    send again\n"
+        "  se_1 (2 files: scans/Doe/1.dcm, f_2)\n    send again\n"
+        "  se_2 (2 files: scans/Doe/1.dcm, f_2)\n    send again\n"
+        "  and 2 more: --json lists all\n"
+        "out_of_scope: not_dicom (1)\n"
+        "  f_3\n    no DICOM\n"
+    )
+    listed = fvlm_data("status", "--set-aside", "--json", "--store", store)
+    assert len(json.loads(listed.stdout)) == 6
+    assert "Doe" not in listed.stdout
+    assert "give both" in told(fvlm_data("status", "--reveal", "--store", store))
+
+
+def test_summary_names_only_files_that_are_there_and_the_next_step(tmp_path: Path):
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "1.dcm").write_bytes(b"no DICOM")
+    store = str(tmp_path / "store")
+    first = fvlm_data("ingest", str(tmp_path / "ct"), "--store", store)
+    assert "Next: fvlm-data ingest SOURCE: there is no volume yet" in first.stdout
+    for result in (first, fvlm_data("status", "--store", store)):
+        assert "qc/index.html" not in result.stdout
+        places = re.findall(r"\S+\.(?:json|html)", result.stdout)
+        assert all(Path(store, place).is_file() for place in places)
+    page = fvlm_data("qc", "--store", store).stdout.strip()
+    assert Path(page).is_file()
+    assert "look there at qc/index.html" in fvlm_data("status", "--store", store).stdout
+
+
+@pytest.mark.parametrize("content", ["a: [", "only text", "\x00"])
+def test_damaged_configuration_of_a_store(store: str, content: str):
+    Path(store, "config.yaml").write_text(content)
+    for command in ("status", "pair"):
+        assert "config.yaml is damaged" in told(fvlm_data(command, "--store", store))
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("shrad.x", "shard"), ("shard.spacing", "spacing_mm"), ("parse.llm.endpiont", "endpoint")],
+)
+def test_unknown_key_names_the_nearest(store: str, key: str, meant: str):
+    result = fvlm_data("pair", "--store", store, "--set", f"{key}=1")
+    assert f"is not a known key (did you mean {meant}?)" in told(result)
+
+
+def test_version():
+    result = fvlm_data("--version")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("fvlm ")
+
+
+def test_help_shows_the_commands_in_the_order_of_use():
+    shown = fvlm_data("--help").stdout
+    order = ["ingest", "segment", "reports", "pair", "shard", "verify", "export"]
+    places = [shown.index(f"│ {name} ") for name in order]
+    assert places == sorted(places)
+    assert "Begin with ingest" in shown
+
+
+def test_phantom_where_nothing_can_be_written(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"")
+    place = str(tmp_path / "file" / "below")
+    assert "cannot be written" in told(fvlm_data("phantom", place, "--patients", "1"))
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/store", "nosuch://bucket/store"])
+def test_url_of_a_kind_that_is_not_there(url: str):
+    sentence = told(fvlm_data("status", "--store", url))
+    assert "None" not in sentence
+    assert url.partition(":")[0] in sentence
 
 
 def files_of(store: str) -> dict[str, bytes]:
