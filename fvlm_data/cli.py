@@ -209,7 +209,7 @@ def _source_entry(
         entry = {"kind": kind or "dicomweb", "url": source}
     else:
         path = Path(source)
-        if not path.exists():
+        if not source.strip() or not path.exists():
             raise InputError(f"source {source}: not found; name the folder that holds the images")
         entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
     if mapping is not None:

@@ -177,7 +177,7 @@ def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
     """Make relative paths absolute, from the folder of the configuration file."""
 
     def anchored(value: Any) -> Any:
-        if not isinstance(value, str) or "://" in value or Path(value).is_absolute():
+        if not isinstance(value, str) or not value or "://" in value or Path(value).is_absolute():
             return value
         return str(folder / Path(value).expanduser())
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fvlm_data.errors import FvlmError
+from fvlm_data.errors import FvlmError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,8 +32,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """End a command that cannot run with one sentence on standard error and exit status 2."""
-    logging.basicConfig(level=os.environ.get("FVLM_LOG", "WARNING"), format="%(message)s")
     try:
+        _start_log(os.environ.get("FVLM_LOG") or "WARNING")
         yield
     except FvlmError as error:
         err.print(f"error: {error}", markup=False)
@@ -41,6 +41,13 @@ def one_sentence() -> Iterator[None]:
     except KeyboardInterrupt:
         err.print("stopped; what is settled is kept: run again to go on", markup=False)
         sys.exit(130)
+
+
+def _start_log(level: str) -> None:
+    known = logging.getLevelNamesMapping()
+    if level.upper() not in known:
+        raise InputError(f"FVLM_LOG: {level} found, expected one of {', '.join(known)}")
+    logging.basicConfig(level=level.upper(), format="%(message)s")
 
 
 @contextmanager

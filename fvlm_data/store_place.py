@@ -27,9 +27,12 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
     """URL or absolute folder, filesystem, and path in that filesystem of a store.
 
     Raises:
-        StoreError: the URL is of an unknown kind, or of one whose package is not installed.
+        StoreError: the name is empty, or the URL is of a kind that is unknown or needs a package
+            which is not installed.
     """
     text = str(url)
+    if not text.strip():  # else an unset shell variable would name the working folder
+        raise StoreError("store: an empty name given, expected a folder or URL")
     if "://" not in text or text.startswith("file://"):
         folder = Path(text.removeprefix("file://")).expanduser().resolve()
         return str(folder), LocalFileSystem(), str(folder)

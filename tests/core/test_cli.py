@@ -312,5 +312,22 @@ def test_url_of_a_kind_that_is_not_there(url: str):
     assert url.partition(":")[0] in sentence
 
 
+def test_unset_shell_variable_is_not_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert "not found" in told(fvlm_data("ingest", "", "--store", str(tmp_path / "s")))
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "1.dcm").write_bytes(b"no DICOM")
+    for command in (["ingest", "ct"], ["status"], ["export", "tables", "out"]):
+        assert "an empty name given" in told(fvlm_data(*command, "--store", ""))
+    assert [path.name for path in tmp_path.iterdir()] == ["ct"]
+
+
+def test_unknown_level_of_the_log(store: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FVLM_LOG", "loud")
+    assert "FVLM_LOG: loud found, expected one of" in told(fvlm_data("status", "--store", store))
+
+
 def files_of(store: str) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(Path(store).rglob("*")) if p.is_file()}
