@@ -72,8 +72,9 @@ def unsettle_lost(context: Context) -> int:
         StoreError: the store cannot be read or written.
     """
     shards = folder.ShardFolder(context.store.url)
-    groups = {split: shards.listing(split).groups for split in SPLITS}
     rows = context.store.read("samples", ["sample_id", "shard", "split"]).to_pylist()
+    # listed after the rows are read: a run writes arrays before it names them
+    groups = {split: shards.listing(split).groups for split in SPLITS}
     lost = [row["sample_id"] for row in rows if row["shard"] not in groups[row["split"]]]
     context.store.replace("ledger", lost, [], {"stage": "shard"})
     return len(lost)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -110,6 +112,14 @@ def test_compact(store: str, filled: Context):
     again = fvlm_data("compact", "--store", store)
     assert again.stdout.startswith("shards: 0 sparse ones joined to 0; 0 removed")
     assert again.stdout.endswith("0 old files removed\n")
+
+
+def test_compact_of_a_store_that_cannot_be_written(store: str, monkeypatch: pytest.MonkeyPatch):
+    def read_only(*arguments: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "fsync", read_only)
+    assert "Read-only file system" in told(fvlm_data("compact", "--store", store))
 
 
 @pytest.mark.parametrize(
