@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version as installed_version
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from fvlm_data.commands import looking
 from fvlm_data.commands.export import export
 from fvlm_data.commands.options import (
     ConfigOption,
     JsonOption,
+    NameOption,
     SetOption,
     StoreOption,
     resolved_config,
@@ -22,15 +25,47 @@ from fvlm_data.commands.reports import reports
 from fvlm_data.console import one_sentence, out, progress_shown
 from fvlm_data.errors import InputError
 
+ORDER = ("phantom", "ingest", "segment", "reports", "pair", "shard", "curate", "status", "verify")
+
+
+class _InOrderOfUse(typer.core.TyperGroup):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        named = super().list_commands(ctx)
+        return [*ORDER, *(name for name in named if name not in ORDER)]
+
+
 app = typer.Typer(
     name="fvlm-data",
+    cls=_InOrderOfUse,
     help="From CT archives and reports to training data for vision-language models.",
+    epilog="Begin with ingest, segment, reports, pair, shard, in this order and with one --store; "
+    "or put all into a CONFIG.yaml and run curate. phantom makes data to try it on. The README "
+    "shows both ways.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 app.add_typer(reports, name="reports")
 app.add_typer(export, name="export")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"fvlm {installed_version('fvlm')}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print and end"),
+    ] = False,
+) -> None:
+    """From CT archives and reports to training data for vision-language models."""
+
 
 TELLING_ENDINGS = (".dcm", ".nii", ".gz", ".npz", ".zip", ".tar", ".tgz")
 
@@ -72,13 +107,14 @@ def ingest(
     mapping: Annotated[
         Path | None, typer.Option(help="CSV that describes volume files (studies, metadata)")
     ] = None,
+    name: NameOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Take images into a store: geometry and HU proved or set aside with reason."""
     with one_sentence():
-        entry = _source_entry(source, kind, mapping)
+        entry = _source_entry(source, kind, mapping, name)
         run_stages(
             ["ingest", "select"], store, config, overrides, {"sources": [entry]}, as_json=as_json
         )
@@ -168,14 +204,19 @@ def main() -> None:
     app()
 
 
-def _source_entry(source: str, kind: str | None, mapping: Path | None) -> dict[str, str]:
+def _source_entry(
+    source: str, kind: str | None, mapping: Path | None, name: str | None
+) -> dict[str, str]:
     if "://" in source:
-        return {"kind": kind or "dicomweb", "url": source}
-    path = Path(source)
-    if not path.exists():
-        raise InputError(f"source {source}: not found; name the folder that holds the images")
-    entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
-    return {**entry, "mapping": str(mapping.resolve())} if mapping else entry
+        entry = {"kind": kind or "dicomweb", "url": source}
+    else:
+        path = Path(source)
+        if not source.strip() or not path.exists():
+            raise InputError(f"source {source}: not found; name the folder that holds the images")
+        entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
+    if mapping is not None:
+        entry["mapping"] = str(mapping.resolve())
+    return {**entry, "name": name} if name is not None else entry
 
 
 def _kind_of(source: Path) -> str:

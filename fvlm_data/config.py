@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from copy import deepcopy
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -100,7 +101,9 @@ class Config(BaseModel):
         names += [source.label for source in self.reports]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two sources are named {twice[0]}: give one of them another `name`")
+            raise ValueError(
+                f"two sources are named {twice[0]}: give one of them another `name` (--name)"
+            )
         return self
 
 
@@ -131,7 +134,7 @@ def load_config(
     preset = merged.get("preset")
     if preset is not None:
         merged = _merged(read_preset(preset), merged)
-    merged = _merged(last or {}, merged)
+    merged = _merged(_still_holding(last or {}, merged), merged)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -174,7 +177,7 @@ def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
     """Make relative paths absolute, from the folder of the configuration file."""
 
     def anchored(value: Any) -> Any:
-        if not isinstance(value, str) or "://" in value or Path(value).is_absolute():
+        if not isinstance(value, str) or not value or "://" in value or Path(value).is_absolute():
             return value
         return str(folder / Path(value).expanduser())
 
@@ -227,13 +230,40 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _still_holding(last: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The last configuration, less the task's name where it was that of another backend."""
+    before, now = dict(last.get("segment") or {}), given.get("segment")
+    if isinstance(now, dict) and now.get("backend") not in (None, before.get("backend")):
+        before.pop("task", None)
+    return {**last, "segment": before}
+
+
 def _sentence(error: ValidationError, path: Path | None) -> str:
     """The first fault in one sentence, with its place; the value itself may be private."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the whole"
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    # a mistyped key may be the one that another fault misses
+    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
+    place = ".".join(str(part) for part in first["loc"])
     where = f"configuration {path}" if path else "configuration"
     if first["type"] == "extra_forbidden":
-        return f"{where}: {place} is not a known key; see docs/configuration.md"
+        near = get_close_matches(str(first["loc"][-1]), _keys_beside(first["loc"]), 1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        return f"{where}: {place} is not a known key{meant}; see docs/configuration.md"
     if first["type"] == "missing":
         return f"{where}: {place} is missing"
-    return f"{where}: {place}: {first['msg'].removeprefix('Value error, ')}"
+    told = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {place}: {told}" if place else f"{where}: {told}"
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """The keys that are known where `place` names an unknown one."""
+    model: Any = Config
+    for name in place[:-1]:
+        if isinstance(name, int):
+            continue
+        annotation = model.model_fields[name].annotation
+        models = [m for m in (annotation, *get_args(annotation)) if hasattr(m, "model_fields")]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)

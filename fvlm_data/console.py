@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fvlm_data.errors import FvlmError
+from fvlm_data.errors import FvlmError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fvlm_data.runs import Summary
     from fvlm_data.verify import Check
 
 LINE_EVERY_S = 5.0
+EXAMPLES = 3
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -31,8 +32,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """End a command that cannot run with one sentence on standard error and exit status 2."""
-    logging.basicConfig(level=os.environ.get("FVLM_LOG", "WARNING"), format="%(message)s")
     try:
+        _start_log(os.environ.get("FVLM_LOG") or "WARNING")
         yield
     except FvlmError as error:
         err.print(f"error: {error}", markup=False)
@@ -40,6 +41,13 @@ def one_sentence() -> Iterator[None]:
     except KeyboardInterrupt:
         err.print("stopped; what is settled is kept: run again to go on", markup=False)
         sys.exit(130)
+
+
+def _start_log(level: str) -> None:
+    known = logging.getLevelNamesMapping()
+    if level.upper() not in known:
+        raise InputError(f"FVLM_LOG: {level} found, expected one of {', '.join(known)}")
+    logging.basicConfig(level=level.upper(), format="%(message)s")
 
 
 @contextmanager
@@ -73,16 +81,43 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     _listed("Waiting", summary.waiting)
     _listed("In the tables", summary.tables)
     for stage, counts in summary.stages.items():
-        told = ", ".join(f"{count} {name}" for name, count in counts.items() if ":" not in name)
+        told = ", ".join(f"{n} {name}" for name, n in counts.items() if n and ":" not in name)
         out.print(f"  {stage:18} {told or 'nothing to do'}", markup=False)
     if summary.changed_settings:
         changed = ", ".join(summary.changed_settings)
         out.print(f"Settings that differ from the last run: {changed}", markup=False)
+    if summary.set_aside:
+        hint = f"fvlm-data status --set-aside --store {summary.store}"
+        out.print(f"What was set aside, and what to do: {hint}", markup=False)
+    if summary.next_step:
+        out.print(f"Next: {summary.next_step}", markup=False)
+    places = " and ".join(place for place in (summary.qc_page, summary.record) if place)
     out.print(
-        f"Done in {summary.seconds:.0f} s. Store: {summary.store}; look at qc/index.html there, "
-        f"at table quarantine for what was set aside, and at runs/{summary.run_id}.json",
+        f"Done in {summary.seconds:.0f} s. Store: {summary.store}"
+        f"{f'; look there at {places}' if places else ''}",
         markup=False,
     )
+
+
+def print_set_aside(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """What was set aside, by kind and reason, faults first; of each a few with what to do."""
+    if as_json:
+        out.print_json(json.dumps(list(rows)))
+        return
+    groups: dict[tuple[bool, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        name = f"{row['kind']}: {row['reason']}"
+        groups.setdefault((row["kind"] != "fault", name), []).append(row)
+    for (_, name), members in sorted(groups.items()):
+        out.print(f"{name} ({len(members)})", markup=False)
+        for row in members[:EXAMPLES]:
+            files = [file for file in row["source_files"] if file != row["item"]]
+            named = ", ".join(files[:EXAMPLES]) + (" ..." if len(files) > EXAMPLES else "")
+            counted = f"{len(files)} files: " if len(files) > 1 else ""
+            out.print(f"  {row['item']}{f' ({counted}{named})' if files else ''}", markup=False)
+            out.print(f"    {row['detail']}", markup=False)
+        if len(members) > EXAMPLES:
+            out.print(f"  and {len(members) - EXAMPLES} more: --json lists all", markup=False)
 
 
 def print_checks(checks: list[Check], *, as_json: bool) -> None:
@@ -95,6 +130,8 @@ def print_checks(checks: list[Check], *, as_json: bool) -> None:
         out.print(f"{mark} {check.name} ({check.counted})", markup=False)
         for example in check.examples:
             out.print(f"         {example}", markup=False)
+        if check.remedy and not check.passed:
+            out.print(f"       {check.remedy}", markup=False)
 
 
 def _listed(title: str, counts: dict[str, int]) -> None:

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fvlm_data.check_inputs import check_inputs
 from fvlm_data.errors import FvlmError
 from fvlm_data.runs import Summary, add_counts, begin, finish, open_context, read_run_config, tally
 from fvlm_data.stage import Context, Item, pending, retire, settle
@@ -52,6 +53,7 @@ def curate(
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
+    check_inputs(config, stages)
     context = open_context(config, create=not {"ingest", "reports"}.isdisjoint(stages))
     summary = Summary(context.run_id, context.store.url)
     summary.changed_settings = begin(context, config)
@@ -59,6 +61,7 @@ def curate(
     for stage in stages:
         if stage in ("ingest", "reports"):
             add_counts(summary, f"discover {stage}", _discover(context, config, stage, report))
+        _before(context, stage)
         _run_stage(context, config, stage, mapper or _mapper(config), report, summary)
         _after(context, stage)
     _conclude(context, config, stages, summary)
@@ -122,6 +125,13 @@ def _discover(
     from fvlm_data.reports.stage import discover_reports
 
     return discover_reports(context, config.reports, config.identity.source_names)
+
+
+def _before(context: Context, stage: str) -> None:
+    if stage == "shard":
+        from fvlm_data.shards.tidy import unsettle_lost
+
+        unsettle_lost(context)
 
 
 def _after(context: Context, stage: str) -> None:

@@ -74,6 +74,18 @@ def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[s
     }
 
 
+def set_aside(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]:
+    """Rows of table quarantine in the order of kind, reason and item; `reveal` as in `explain`."""
+    rows: list[dict[str, Any]] = context.store.read("quarantine").to_pylist()
+    paths: dict[str, str] = {}
+    if reveal:
+        paths = context.vault.file_paths(t for row in rows for t in row["source_files"])
+    for row in rows:
+        row["item"] = paths.get(row["item"], row["item"])
+        row["source_files"] = [paths.get(token, token) for token in row["source_files"]]
+    return sorted(rows, key=lambda row: (row["kind"], row["reason"], row["item"], row["detail"]))
+
+
 def _named(context: Context, tokens: list[str], *, reveal: bool) -> list[str]:
     if not reveal:
         return tokens

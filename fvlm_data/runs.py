@@ -16,6 +16,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.identity import keyed_id
 from fvlm_data.stage import Context
 from fvlm_data.store import Store
+from fvlm_data.store_place import QC_PAGE
 from fvlm_data.vault import Vault, default_vault_folder
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ RECORDED = ("fvlm", "deltalake", "medspacy", "numpy", "pydicom", "SimpleITK", "s
 
 @dataclass(slots=True)
 class Summary:
-    """What a command did, for people and as JSON."""
+    """What a command did, for people and as JSON.
+
+    `record` and `qc_page` are places in the store, empty where there is none; `next_step` says
+    what a store without samples lacks.
+    """
 
     run_id: str
     store: str
@@ -38,6 +43,9 @@ class Summary:
     set_aside: dict[str, int] = field(default_factory=dict)
     cross_checks: dict[str, int] = field(default_factory=dict)
     changed_settings: list[str] = field(default_factory=list)
+    record: str = ""
+    qc_page: str = ""
+    next_step: str = ""
 
 
 def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
@@ -79,7 +87,7 @@ def new_run_id() -> str:
 
 def begin(context: Context, config: Config) -> list[str]:
     """Write down configuration and versions; return the settings that differ from the last run."""
-    changed = _differences(_last_configuration(context.store), config.model_dump(mode="json"))
+    changed = _differences(last_configuration(context.store), config.model_dump(mode="json"))
     _record(context, config, None)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
@@ -89,11 +97,12 @@ def begin(context: Context, config: Config) -> list[str]:
 def finish(context: Context, config: Config, summary: Summary) -> None:
     """Write the counts of a run beside its configuration."""
     _record(context, config, summary)
+    summary.record = record_path(context.run_id)
 
 
 def read_run_config(store_url: str, run_id: str) -> Config:
     """The configuration of a run, as workers read it."""
-    record = json.loads(Store.open(store_url).read_bytes(f"runs/{run_id}.json"))
+    record = json.loads(Store.open(store_url).read_bytes(record_path(run_id)))
     return Config.model_validate(record["configuration"])
 
 
@@ -118,6 +127,26 @@ def tally(context: Context, summary: Summary) -> None:
     for row in store.read("cross_checks", ["strength", "check"]).to_pylist():
         name = f"{row['strength']}:{row['check']}"
         summary.cross_checks[name] = summary.cross_checks.get(name, 0) + 1
+    summary.qc_page = QC_PAGE if store.exists(QC_PAGE) else ""
+    summary.next_step = _next_step(context)
+
+
+def _next_step(context: Context) -> str:
+    """The first thing that a store without samples lacks."""
+    steps = (
+        ("samples", ""),
+        ("anatomy_texts", "fvlm-data shard: texts of anatomies are there, and no sample yet"),
+        ("volumes", "fvlm-data ingest SOURCE: there is no volume yet"),
+        ("masks", "fvlm-data segment: no volume has a mask yet"),
+        ("reports", "fvlm-data reports FILE: there is no report yet"),
+    )
+    counts = {table: context.store.count(table) for table, _ in steps}
+    if counts["samples"]:
+        return ""
+    lacking = [step for table, step in steps[2:] if not counts[table]]
+    if lacking:
+        return lacking[0]
+    return steps[1][1] if counts["anatomy_texts"] else "fvlm-data pair: nothing is paired yet"
 
 
 def _record(context: Context, config: Config, summary: Summary | None) -> None:
@@ -129,7 +158,13 @@ def _record(context: Context, config: Config, summary: Summary | None) -> None:
         "seconds": summary.seconds if summary else None,
         "stages": summary.stages if summary else {},
     }
-    context.store.write_bytes(f"runs/{context.run_id}.json", json.dumps(record, indent=2).encode())
+    content = json.dumps(record, indent=2).encode()
+    context.store.write_bytes(record_path(context.run_id), content)
+
+
+def record_path(run_id: str) -> str:
+    """Where the record of a run lies in the store."""
+    return f"runs/{run_id}.json"
 
 
 def _version(package: str) -> str | None:
@@ -139,10 +174,23 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _last_configuration(store: Store) -> dict[str, Any]:
+def last_configuration(store: Store) -> dict[str, Any]:
+    """What the last run of the store resolved; empty where there was none.
+
+    Raises:
+        StoreError: config.yaml is no mapping in YAML.
+    """
     if not store.exists("config.yaml"):
         return {}
-    loaded: dict[str, Any] = yaml.safe_load(store.read_bytes("config.yaml"))
+    try:
+        loaded = yaml.safe_load(store.read_bytes("config.yaml"))
+    except (yaml.YAMLError, ValueError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise StoreError(
+            f"store {store.url}: config.yaml is damaged, expected the configuration of the last "
+            "run; mend it, or remove it and give the next command --config"
+        )
     return loaded
 
 

@@ -173,8 +173,10 @@ def retire(context: Context, stage: Stage, items: Sequence[str]) -> None:
         context.store.replace(table, items, [], {"stage": stage.name})
 
 
-def guarded(item: Item, make: Callable[[], Outcome]) -> Outcome:
+def guarded(item: Item, make: Callable[[], Outcome], files: Iterable[str] = ()) -> Outcome:
     """Run `make` for one item; an unforeseen fault of the item becomes a reject, to be retried.
+
+    `files` are the source files that are set aside with the item, where it is made of some.
 
     The store's own errors, a full disk and want of memory are not faults of the item: they
     stop the batch. The reject names the exception's type and place, never its text, which may
@@ -196,7 +198,9 @@ def guarded(item: Item, make: Callable[[], Outcome]) -> Outcome:
             "none; the item is tried again by the next run; report it if it stays"
         )
         log.warning("item %s: %s", item.id, detail)
-        return Outcome(item.id, rejects=(Reject("fault", "unexpected", detail),), retry=True)
+        return Outcome(
+            item.id, rejects=(Reject("fault", "unexpected", detail, tuple(files)),), retry=True
+        )
 
 
 def reject(item: str, kind: str, reason: str, detail: str, files: Iterable[str] = ()) -> Outcome:

@@ -10,7 +10,7 @@ import shutil
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,13 +23,16 @@ from fvlm_data.errors import StoreError
 from fvlm_data.store_place import MARK as MARK
 from fvlm_data.store_place import add_tables, make, resolve, table_url
 from fvlm_data.store_read import Condition, from_folder, from_object_storage
+from fvlm_data.store_write import by_key, check_owners, rows_of, write_error
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 COMMIT_ATTEMPTS = 30
 ITEMS_A_PREDICATE = 10_000
 TARGET_FILE_BYTES = 128 * 1024 * 1024
+
+Written = TypeVar("Written")
 
 
 class Store:
@@ -122,16 +125,11 @@ class Store:
             StoreError: the table is missing or damaged.
         """
         try:
-            delta = self._table(table)
-            folder = f"{self._root}/tables/{table}"
-            added = _added_fields(table)
-            if self.local_root is None:
-                with _as_os_errors():
-                    return from_object_storage(delta, self._fs, folder, added, columns, where)
-            return from_folder(delta, folder, added, columns, where)
+            return self._newest(table, columns, where)[1]
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise StoreError(
-                f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
+                f"store {self.url}: table {table} cannot be read ({type(error).__name__}); restore "
+                f"tables/{table} from a backup"
             ) from error
 
     def read_items(
@@ -157,7 +155,8 @@ class Store:
             return int(self._table(table).count())
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise StoreError(
-                f"store {self.url}: table {table} cannot be read ({type(error).__name__})"
+                f"store {self.url}: table {table} cannot be read ({type(error).__name__}); restore "
+                f"tables/{table} from a backup"
             ) from error
 
     def replace(
@@ -182,14 +181,42 @@ class Store:
         wanted = sorted(set(items))
         column = definition.replaced_by
         owners = arrow.column(column)
-        _check_owners(table, arrow, {column: wanted, **{k: [v] for k, v in (also or {}).items()}})
+        check_owners(table, arrow, {column: wanted, **{k: [v] for k, v in (also or {}).items()}})
         for start in range(0, len(wanted), ITEMS_A_PREDICATE):
             part = wanted[start : start + ITEMS_A_PREDICATE]
-            predicate = _predicate(column, part, also or {})
+            predicate = rows_of(column, part, also or {})
             mine = arrow
             if len(wanted) > ITEMS_A_PREDICATE:
                 mine = arrow.filter(pc.is_in(owners, pa.array(part)))
             self._overwrite(table, mine, predicate)
+
+    def swap(self, table: str, before: Sequence[Mapping[str, Any]], rows: Sequence[Any]) -> bool:
+        """Replace the rows `before`, as `read` gave them, by `rows` of the same items.
+
+        False, and nothing is written, where another writer has changed one of them meanwhile:
+        the comparison and the replacement are one commit. `before` holds all rows of their
+        items.
+
+        Raises:
+            SchemaError: a row does not fit the table or is of no item.
+            StoreError: the table cannot be read or written.
+        """
+        definition = schemas.TABLES[table]
+        column = definition.replaced_by
+        arrow = definition.to_arrow(rows)
+        items = sorted({str(row[column]) for row in before})
+        check_owners(table, arrow, {column: items})
+        expected = by_key(table, before)
+
+        def write() -> bool:
+            delta, now = self._newest(table, None, [(column, "in", items)])
+            if by_key(table, now.to_pylist()) != expected:
+                return False
+            # written to the version that was read: a later commit to these files is a conflict
+            self._write(table, delta, arrow, rows_of(column, items, {}))
+            return True
+
+        return self._retry(table, write)
 
     def replace_all(self, table: str, rows: Sequence[Any]) -> None:
         """Replace the whole table (for tables derived from others) in one commit."""
@@ -204,15 +231,7 @@ class Store:
         self._retry(
             table, lambda: self._table(table).optimize.compact(target_size=TARGET_FILE_BYTES)
         )
-        removed: list[str] = []
-        self._retry(
-            table,
-            lambda: removed.extend(
-                self._table(table).vacuum(
-                    retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False
-                )
-            ),
-        )
+        removed = self._vacuum(table, keep_hours)
         after = len(self._table(table).file_uris())
         return {"before": before, "after": after, "removed": len(removed)}
 
@@ -221,9 +240,7 @@ class Store:
 
         Only files that the log has dropped are removed, never those of a writer at work.
         """
-        self._table(table).vacuum(
-            retention_hours=0, enforce_retention_duration=False, dry_run=False
-        )
+        self._vacuum(table, 0)
 
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write one file, seen whole or not at all.
@@ -249,7 +266,7 @@ class Store:
             finally:
                 draft.unlink(missing_ok=True)
         except OSError as error:
-            raise _write_error(self.url, path, error) from error
+            raise write_error(self.url, path, error) from error
 
     def put_tree(self, folder: Path, path: str) -> None:
         """Copy a local folder of files into the store.
@@ -269,6 +286,8 @@ class Store:
                 return
             final = Path(target)
             if final.exists():
+                for file in final.rglob("*"):
+                    file.touch()  # no row may name it yet: tidying spares what is young
                 return
             final.parent.mkdir(parents=True, exist_ok=True)
             draft = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
@@ -281,7 +300,7 @@ class Store:
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         except OSError as error:
-            raise _write_error(self.url, path, error) from error
+            raise write_error(self.url, path, error) from error
 
     def read_bytes(self, path: str) -> bytes:
         """The content of one file.
@@ -327,30 +346,56 @@ class Store:
                 f"store {self.url}: table {table} is missing; the store is damaged"
             ) from error
 
+    def _newest(
+        self, table: str, columns: Sequence[str] | None, where: Sequence[Condition] | None
+    ) -> tuple[DeltaTable, pa.Table]:
+        """The table at its newest version, and rows of that version."""
+        folder, added = f"{self._root}/tables/{table}", _added_fields(table)
+        delta = self._table(table)
+        while True:
+            try:
+                if self.local_root is None:
+                    with _as_os_errors():
+                        return delta, from_object_storage(
+                            delta, self._fs, folder, added, columns, where
+                        )
+                return delta, from_folder(delta, folder, added, columns, where)
+            except FileNotFoundError:
+                newest = self._table(table)
+                if newest.version() == delta.version():
+                    raise
+                delta = newest  # another process joined files and removed the old ones
+
     def _overwrite(self, table: str, rows: pa.Table, predicate: str | None) -> None:
+        self._retry(table, lambda: self._write(table, self._table(table), rows, predicate))
+
+    def _write(self, table: str, delta: DeltaTable, rows: pa.Table, predicate: str | None) -> None:
         # an older store describes a column in other words, and keeps its own
         bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
-        self._retry(
+        write_deltalake(
+            delta,
+            bare,
+            mode="overwrite",
+            predicate=predicate,
+            schema_mode="merge" if table in schemas.ADDED_COLUMNS else None,
+        )
+
+    def _vacuum(self, table: str, keep_hours: int) -> list[str]:
+        return self._retry(
             table,
-            lambda: write_deltalake(
-                self._table(table),
-                bare,
-                mode="overwrite",
-                predicate=predicate,
-                schema_mode="merge" if table in schemas.ADDED_COLUMNS else None,
+            lambda: self._table(table).vacuum(
+                retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False
             ),
         )
 
-    def _retry(self, table: str, write: Any) -> None:
+    def _retry(self, table: str, write: Callable[[], Written]) -> Written:
         for attempt in range(COMMIT_ATTEMPTS):
             try:
-                write()
+                return write()
             except CommitFailedError:
                 time.sleep(random.uniform(0.02, 0.1) * min(2**attempt, 20))
             except (DeltaError, OSError) as error:
-                raise _write_error(self.url, f"table {table}", error) from error
-            else:
-                return
+                raise write_error(self.url, f"table {table}", error) from error
         raise StoreError(
             f"store {self.url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write "
             "it; too many writers at once, run again"
@@ -362,22 +407,6 @@ def _added_fields(table: str) -> list[pa.Field]:
     return [schemas.TABLES[table].schema.field(n) for n in schemas.ADDED_COLUMNS.get(table, ())]
 
 
-def _check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str]]) -> None:
-    """Refuse rows that a replacement of other items would leave behind or add twice."""
-    for column, values in expected.items():
-        strangers = pc.invert(pc.is_in(rows.column(column), pa.array(values, pa.string())))
-        if pc.any(strangers).as_py():
-            raise schemas.SchemaError(
-                f"table {table}: a row's {column} is none of those that the commit replaces"
-            )
-
-
-def _predicate(column: str, items: Sequence[str], also: Mapping[str, str]) -> str:
-    listed = ", ".join(_quoted(item) for item in items)
-    conditions = [f"{name} = {_quoted(value)}" for name, value in also.items()]
-    return " AND ".join([*conditions, f"{column} IN ({listed})"])
-
-
 @contextmanager
 def _as_os_errors() -> Iterator[None]:
     """Errors of a filesystem library's own classes (botocore's, aiohttp's) as OSError."""
@@ -387,16 +416,3 @@ def _as_os_errors() -> Iterator[None]:
         raise
     except Exception as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _write_error(url: str, what: str, error: Exception) -> StoreError:
-    why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-    first_line = why.strip().splitlines()[0] if why.strip() else type(error).__name__
-    return StoreError(
-        f"store {url}: {what} cannot be written: {first_line}; free space or mend the place, "
-        "then run again: finished work is kept"
-    )

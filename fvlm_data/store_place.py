@@ -19,14 +19,20 @@ from fvlm_data.errors import StoreError
 MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
 
+QC_PAGE = "qc/index.html"
+"""Where the page of figures lies in a store."""
+
 
 def resolve(url: str | Path) -> tuple[str, Any, str]:
     """URL or absolute folder, filesystem, and path in that filesystem of a store.
 
     Raises:
-        StoreError: the URL is of a kind that needs a package which is not installed.
+        StoreError: the name is empty, or the URL is of a kind that is unknown or needs a package
+            which is not installed.
     """
     text = str(url)
+    if not text.strip():  # else an unset shell variable would name the working folder
+        raise StoreError("store: an empty name given, expected a folder or URL")
     if "://" not in text or text.startswith("file://"):
         folder = Path(text.removeprefix("file://")).expanduser().resolve()
         return str(folder), LocalFileSystem(), str(folder)
@@ -35,9 +41,11 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
         filesystem, root = fsspec.core.url_to_fs(text, use_listings_cache=False)
     except ImportError as error:
         raise StoreError(
-            f"store {text}: this kind of URL needs a package that is not installed "
-            f"({error.name}); for s3:// install fvlm[s3]"
+            f"store {text}: this kind of URL needs a package that is not installed ({error}); for "
+            "s3:// install fvlm[s3]"
         ) from error
+    except ValueError as error:  # a protocol that no package has
+        raise StoreError(f"store {text}: {error}; expected a folder or a URL as s3://") from error
     return text.rstrip("/"), filesystem, str(root).rstrip("/")
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.compute as pc
 
 import schemas
+from fvlm_data.errors import StoreError
+from fvlm_data.shards.folder import ShardFolder, group_path, index_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from fvlm_data.store import Store
     from fvlm_data.store_read import Condition
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One proved or broken statement; `examples` are ids or tokens that break it."""
+    """One proved or broken statement; `examples` are ids or tokens that break it.
+
+    `remedy` says what mends a broken one, where a person can.
+    """
 
     name: str
     passed: bool
     counted: str
     examples: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 def verify(store: Store) -> list[Check]:
@@ -192,10 +198,35 @@ def _image_leaks(store: Store) -> Check:
 def _present(store: Store) -> Check:
     tables = ("candidates", "volumes", "masks")
     wanted = {path for table in tables for path in _column(store, table, "path")}
-    for row in store.read("samples", ["split", "shard"]).to_pylist():
-        wanted.add(f"shards/{row['split']}/{row['shard']}.parquet")
+    shards = {(row["split"], row["shard"]) for row in _placed(store)}
+    for split, shard in shards:
+        wanted.add(index_path(split, shard))
+        wanted.update(_objects(store, split, shard))
     there = {path for folder in ("volumes", "masks", "shards") for path in store.files(folder)}
     missing = sorted(wanted - there)
     return Check(
-        "every named file is there", not missing, f"{len(wanted)} files", tuple(missing[:5])
+        "every named file is there",
+        not missing,
+        f"{len(wanted)} files",
+        tuple(missing[:5]),
+        "restore volumes and masks from a backup; remove what is left of a shard (.zarr, .parquet) "
+        "and run `fvlm-data shard`, which writes it anew",
     )
+
+
+def _placed(store: Store) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = store.read("samples", ["split", "shard"]).to_pylist()
+    return rows
+
+
+def _objects(store: Store, split: str, shard: str) -> Iterator[str]:
+    """Files of a shard's group: as many objects of each array as its metadata say."""
+    group = group_path(split, shard)
+    try:
+        _, arrays = ShardFolder(store.url).read_group(split, shard, None)
+    except StoreError:
+        yield from (f"{group}{name}/zarr.json" for name in ("", "/image", "/label"))
+        return
+    for name, array in arrays.items():
+        for number in range(-(-array.shape_zyx[0] // array.object_z)):
+            yield f"{group}/{name}/c/{number}/0/0"

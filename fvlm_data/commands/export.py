@@ -30,14 +30,20 @@ def _export() -> None:
 
 
 @export.command("tables")
-def export_tables(folder: FolderArgument, store: StoreOption) -> None:
+def export_tables(folder: FolderArgument, store: StoreOption, as_json: JsonOption = False) -> None:
     """Every table as one plain Parquet file."""
     import schemas
     from fvlm_data.export.tables import write_tables
 
     with one_sentence():
         write_tables(opened_context(store).store, folder)
-    out.print(f"{len(schemas.TABLES)} tables in {folder}", markup=False)
+    if as_json:
+        told = {"format": "tables", "folder": str(folder), "files": len(schemas.TABLES)}
+        out.print_json(json.dumps(told))
+        return
+    out.print(
+        f"{len(schemas.TABLES)} tables in {folder}: docs/tables.md tells the columns", markup=False
+    )
 
 
 @export.command("webdataset")

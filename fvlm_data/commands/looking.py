@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvlm_data.commands.options import JsonOption, StoreOption, opened_context, resolved_config
-from fvlm_data.console import one_sentence, out, print_checks, print_summary
+from fvlm_data.console import (
+    one_sentence,
+    out,
+    print_checks,
+    print_set_aside,
+    print_summary,
+)
+from fvlm_data.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,12 +25,16 @@ if TYPE_CHECKING:
     from fvlm_data.config import Config
 
 
+RevealOption = Annotated[bool, typer.Option("--reveal", help="resolve file tokens with the vault")]
+
+
 def qc(store: StoreOption) -> None:
     """Write the quality page STORE/qc/index.html."""
     from fvlm_data.qc import write_qc
 
     with one_sentence():
-        out.print(write_qc(opened_context(store)), markup=False)
+        context = opened_context(store)
+        out.print(context.store.location(write_qc(context)), markup=False)
 
 
 def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json: bool) -> None:
@@ -50,14 +62,27 @@ def verify(store: StoreOption, as_json: JsonOption = False) -> None:
         sys.exit(1)
 
 
-def status(store: StoreOption, as_json: JsonOption = False) -> None:
+def status(
+    store: StoreOption,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="list what was set aside, and what to do")
+    ] = False,
+    reveal: RevealOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """What the store holds now, and what its last configuration still has to do."""
+    from fvlm_data.explain import set_aside as rows_set_aside
     from fvlm_data.runs import Summary, add_counts, tally
     from fvlm_data.stage import pending
     from fvlm_data.stages import STAGES, build_stage
 
     with one_sentence():
         context = opened_context(store)
+        if set_aside:
+            print_set_aside(rows_set_aside(context, reveal=reveal), as_json=as_json)
+            return
+        if reveal:
+            raise InputError("--reveal is for --set-aside: give both")
         summary = Summary("status", context.store.url)
         resolved = resolved_config(store, None, None, {})
         for name in STAGES:
@@ -73,35 +98,39 @@ def status(store: StoreOption, as_json: JsonOption = False) -> None:
 
 def compact(
     store: StoreOption,
-    keep_hours: Annotated[int, typer.Option(min=0, help="history kept, in hours")] = 168,
+    keep_hours: Annotated[
+        int, typer.Option(min=0, help="history and arrays out of use that are kept, in hours")
+    ] = 168,
+    as_json: JsonOption = False,
 ) -> None:
     """Join small shards and table files; drop history older than --keep-hours."""
-    import schemas
-    from fvlm_data.shards.joining import join_shards
-    from fvlm_data.shards.tidy import tidy_shards
+    from fvlm_data.compact import compact_store
 
     with one_sentence():
-        context = opened_context(store)
-        joined = join_shards(context, resolved_config(store, None, None, {}).shard)
-        tidied = tidy_shards(context, keep_hours)
+        config = resolved_config(store, None, None, {})
+        done = compact_store(opened_context(store), config, keep_hours)
+        if as_json:
+            out.print_json(json.dumps(dataclasses.asdict(done)))
+            return
+        left = f", {done.shards_left} left to the run that changes them" if done.shards_left else ""
         out.print(
-            f"shards: {joined.given_up} sparse ones joined to {joined.written}, "
-            f"{tidied.groups_removed} unused groups removed",
+            f"shards: {done.shards_given_up} sparse ones joined to {done.shards_written}{left}; "
+            f"{done.groups_removed} removed that were out of use",
             markup=False,
         )
-        for table in schemas.TABLES:
-            counts = context.store.compact(table, keep_hours)
-            out.print(
-                f"{table}: {counts['before']} files, now {counts['after']}; "
-                f"{counts['removed']} old files removed",
-                markup=False,
-            )
+        files = {key: sum(c[key] for c in done.tables.values()) for key in ("before", "after")}
+        removed = sum(counts["removed"] for counts in done.tables.values())
+        out.print(
+            f"tables: {files['before']} files joined to {files['after']}; {removed} old files "
+            "removed",
+            markup=False,
+        )
 
 
 def explain(
     sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID")],
     store: StoreOption,
-    reveal: Annotated[bool, typer.Option(help="resolve file tokens with the vault")] = False,
+    reveal: RevealOption = False,
 ) -> None:
     """Walk from a training sample back to its files and sentences."""
     from fvlm_data.explain import explain as explained

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from fvlm_data.console import err, print_summary, progress_shown
 
@@ -14,6 +13,10 @@ StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value, over the configuration")
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="name of the source in tables; default: last part of its path"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
 
@@ -34,7 +37,7 @@ def run_stages(
     with progress_shown() as show:
         summary = curate(resolved, stages, progress=show)
     print_summary(summary, as_json=as_json)
-    if not as_json and summary.set_aside:
+    if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):
         err.print("some items were set aside; the run itself completed", markup=False)
 
 
@@ -53,28 +56,29 @@ def resolved_config(
 
 
 def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Flags over the last configuration: sections are merged, a new source joins the others."""
-    merged: dict[str, Any] = {}
+    """Flags, of which a new source joins those of the last configuration.
+
+    A source that is named again keeps what no flag says: its name, above all, on which the ids of
+    its files hang.
+    """
+    merged = dict(values)
     for name, value in values.items():
-        before = base.get(name)
         if isinstance(value, list):
-            places = {_place_of(entry) for entry in value}
-            merged[name] = [e for e in before or [] if _place_of(e) not in places] + value
-        else:
-            merged[name] = {**(before or {}), **value}
+            entries = {_place_of(entry): entry for entry in base.get(name) or []}
+            for entry in value:
+                place = _place_of(entry)
+                entries[place] = {**entries.pop(place, {}), **entry}
+            merged[name] = list(entries.values())
     return merged
 
 
 def _last_configuration(store: str) -> dict[str, Any]:
+    from fvlm_data.runs import last_configuration
     from fvlm_data.store import MARK, Store
 
     if "://" not in store and not Path(store, MARK).exists():
         return {}
-    opened = Store.open(store)
-    if not opened.exists("config.yaml"):
-        return {}
-    loaded: dict[str, Any] = yaml.safe_load(opened.read_bytes("config.yaml"))
-    return loaded
+    return last_configuration(Store.open(store))
 
 
 def opened_context(store: str) -> Any:

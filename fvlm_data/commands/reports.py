@@ -12,6 +12,7 @@ import typer.core
 from fvlm_data.commands.options import (
     ConfigOption,
     JsonOption,
+    NameOption,
     SetOption,
     StoreOption,
     opened_context,
@@ -51,10 +52,13 @@ def reports_read(
     column: Annotated[
         list[str] | None, typer.Option(help="our name=column of the file, as study_uid=UID")
     ] = None,
-    kind: Annotated[str, typer.Option(help="kind of the files; auto: by suffix")] = "auto",
+    kind: Annotated[
+        str | None, typer.Option(help="kind of the files; auto (the default): by suffix")
+    ] = None,
     mapping: Annotated[
         Path | None, typer.Option(help="CSV that maps reports to study_uid, accession, ...")
     ] = None,
+    name: NameOption = None,
     review: Annotated[
         bool, typer.Option("--review", help="write an HTML page to look at and correct")
     ] = False,
@@ -69,9 +73,14 @@ def reports_read(
         if file is None and not review:
             raise InputError("reports: no file named; expected FILE, or --review")
         if file is not None:
-            entry: dict[str, Any] = {"path": str(file.resolve()), "kind": kind}
-            entry["columns"] = _columns(column or [])
-            entry["mapping"] = str(mapping.resolve()) if mapping else None
+            given = {
+                "kind": kind,
+                "columns": _columns(column) if column else None,
+                "mapping": str(mapping.resolve()) if mapping else None,
+                "name": name,
+            }
+            entry: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+            entry["path"] = str(file.resolve())
             run_stages(["reports"], store, config, overrides, {"reports": [entry]}, as_json=as_json)
         if review:
             from fvlm_data.reports.commands import write_review

@@ -83,7 +83,10 @@ def new_folder(folder: Path, plan: str) -> Iterator[Draft]:
 
 def _remove(partial: Path) -> None:
     """Remove what another export has left unfinished, and nothing else."""
-    if not (partial / PLAN).is_file() and (not partial.is_dir() or any(partial.iterdir())):
+    ours = {PLAN, f".{PLAN}.tmp"}  # the latter alone where a disk was full at once
+    if not partial.is_dir() or not (
+        (partial / PLAN).is_file() or ours.issuperset(path.name for path in partial.iterdir())
+    ):
         raise InputError(
             f"folder {partial}: was not left by an export (no {PLAN}); move it away, its place "
             "is needed until the export is whole"

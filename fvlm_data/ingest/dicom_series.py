@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from fvlm_data.ingest.geometry import Fault, Grid
 from fvlm_data.ingest.grouping import stacks
 from fvlm_data.ingest.hounsfield import Rescaled, check_header, out_of_field_to_air, to_hu
 from fvlm_data.ingest.multiframe import frame_datasets
-from fvlm_data.ingest.names import patient_id
+from fvlm_data.ingest.names import links, patient_id
 from fvlm_data.ingest.opener import is_there, opened
 from fvlm_data.ingest.pixels import decode, decodes_without_gil
 from fvlm_data.ingest.plausibility import check_plausible
@@ -86,7 +87,7 @@ def read_series(
             unreadable.setdefault(found, []).append(token)
         else:
             slices.extend(found)
-    identities = _identities(slices, series_id, key)
+    readable = slices
     slices, duplicates = _without_duplicates(slices)
     rejects = _file_rejects(unreadable, duplicates)
     volumes: list[Decoded] = []
@@ -98,6 +99,7 @@ def read_series(
         else:
             rejects.extend(made)
     volumes, rejects = _one_place_a_file(volumes, rejects)
+    identities = _identities(readable, series_id, key, linked=not volumes)
     return SeriesResult(tuple(volumes), tuple(rejects), identities, retry=GONE in unreadable)
 
 
@@ -191,13 +193,22 @@ def _image(dataset: Dataset, header: SliceHeader, frame: int | None) -> Rescaled
     return check_text(pixels) or to_hu(pixels, header.stored)
 
 
-def _identities(slices: Sequence[Slice], series_id: str, key: bytes) -> dict[str, tuple[str, ...]]:
-    """What the headers say of each patient, for the vault."""
-    found: dict[str, set[str]] = {}
+def _identities(
+    slices: Sequence[Slice], series_id: str, key: bytes, *, linked: bool
+) -> dict[str, tuple[str, ...]]:
+    """What the headers say of each patient, for the vault.
+
+    Of a series without a volume no table will say whose it is: with `linked` the same stands
+    under the hash of each name that a report may know it by, so that the report is scrubbed.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
     for one in slices:
-        patient = patient_id(key, one.header.names, series_id)
-        found.setdefault(patient, set()).update(one.identities)
-    return {patient: tuple(sorted(known)) for patient, known in found.items()}
+        found[patient_id(key, one.header.names, series_id)].update(one.identities)
+    for names in {one.header.names for one in slices} if linked else ():
+        known = found[patient_id(key, names, series_id)]
+        for link in links(key, names, series_id):
+            found[link.value_hash].update(known)
+    return {owner: tuple(sorted(known)) for owner, known in found.items()}
 
 
 def _settled(

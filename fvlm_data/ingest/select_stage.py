@@ -56,7 +56,9 @@ def _run(config: SelectConfig, context: Context, items: Sequence[Item]) -> Itera
     for row in context.store.read_items("candidates", "study_id", studies):
         studies[row["study_id"]].append(row)
     for item in items:
-        yield guarded(item, partial(_selected, config, item.id, studies[item.id]))
+        found = studies[item.id]
+        files = (token for row in found for token in row["source_files"])
+        yield guarded(item, partial(_selected, config, item.id, found), files)
 
 
 def _selected(config: SelectConfig, study: str, rows: Sequence[Mapping[str, Any]]) -> Outcome:

@@ -111,7 +111,7 @@ def _run(
         return outcome(item.id, tokens, result, context.vault.key)
 
     for item in items:
-        yield guarded(item, partial(make, item))
+        yield guarded(item, partial(make, item), (file.token for file in files[item.id]))
 
 
 def _mappings(

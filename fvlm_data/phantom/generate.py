@@ -110,7 +110,7 @@ def generate(
         Counts and the content hash, which also stand in `phantom.json`.
 
     Raises:
-        InputError: the folder is not empty, or a number is out of range.
+        InputError: the folder is not empty or cannot be written, or a number is out of range.
     """
     if patients < 1 or seed < 0 or workers < 1:
         raise InputError(
@@ -118,11 +118,17 @@ def generate(
             f"found {patients}, {seed}, {workers}"
         )
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"phantom: {out} is not an empty folder; name a new one or empty it")
-    out.mkdir(parents=True, exist_ok=True)
-    made = _make_all(out, patients, seed, workers, progress)
-    return _write_tables(out, seed, made)
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"phantom: {out} is not an empty folder; name a new one or empty it")
+        out.mkdir(parents=True, exist_ok=True)
+        made = _make_all(out, patients, seed, workers, progress)
+        return _write_tables(out, seed, made)
+    except OSError as error:
+        raise InputError(
+            f"phantom: {out} cannot be written ({error.strerror or type(error).__name__}); name "
+            "another folder, or free space and empty it"
+        ) from error
 
 
 def _make_all(

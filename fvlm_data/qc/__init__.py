@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from fvlm_data.qc.figures import read_figures
 from fvlm_data.qc.page import render
 from fvlm_data.qc.thumbnails import read_thumbnails
+from fvlm_data.store_place import QC_PAGE
 
 if TYPE_CHECKING:
     from fvlm_data.stage import Context
 
 __all__ = ["write_qc"]
 
-PATH = "qc/index.html"
 PICTURES = 8
 
 
@@ -33,5 +33,5 @@ def write_qc(context: Context) -> str:
         read_figures(store),
         read_thumbnails(store, sorted(masked)[:PICTURES]),
     )
-    store.write_bytes(PATH, page.encode())
-    return PATH
+    store.write_bytes(QC_PAGE, page.encode())
+    return QC_PAGE

@@ -386,13 +386,20 @@ def _links(context: Context, offered: _Offered) -> list[Link]:
 def _known_identities(
     context: Context, reports: Iterable[str] | None = None
 ) -> dict[str, set[str]]:
-    """What the vault knows of the patients whom each report may be about."""
+    """What the vault knows of the patients whom each report may be about.
+
+    Where the tables know no patient, the images may have been refused: then their headers'
+    names stand under the hashes of the report's links.
+    """
     joins = read_joins(context.store, reports)
-    patients = {patient for joined in joins.values() for patient in joined.patients}
-    identities = context.vault.patient_identities(patients)
+    owners: dict[str, set[str]] = {r: set(joined.patients) for r, joined in joins.items()}
+    unknown = [report for report, patients in owners.items() if not patients]
+    for link in context.store.read_items("links", "owner_id", unknown, ["owner_id", "value_hash"]):
+        owners[link["owner_id"]].add(link["value_hash"])
+    identities = context.vault.patient_identities(set().union(*owners.values()))
     return {
-        report: {name for patient in joined.patients for name in identities.get(patient, ())}
-        for report, joined in joins.items()
+        report: {name for owner in mine for name in identities.get(owner, ())}
+        for report, mine in owners.items()
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fvlm_data.hashing import content_key
 from fvlm_data.segment.backend import Backend, VolumeImage
 from fvlm_data.segment.checks import mask_rows, volume_check
-from fvlm_data.segment.class_map import declared_classes
+from fvlm_data.segment.class_map import ClassMap, declared_classes
 from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, owners, owners_in_batch
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
 from fvlm_data.segment.precomputed import Candidate, Precomputed
@@ -71,6 +71,17 @@ def segment_stage(
         config.batch_size,
         partition={"masks": {"task": config.task}},
     )
+
+
+def check_masks(config: SegmentConfig) -> None:
+    """Look whether the masks that a configuration names can be listed, and their classes read.
+
+    Raises:
+        InputError: the folder or manifest is missing or has not the expected form.
+        ConfigError: a map of classes is neither known nor a file.
+    """
+    if config.backend == "precomputed":
+        _class_maps(config, list_mask_files(config, b"", "token"))
 
 
 def stage_name(task: str) -> str:
@@ -162,10 +173,7 @@ def _read_offer(
 ) -> _Offer:
     key = context.vault.key
     masks = list_mask_files(config, key, source_names)
-    class_maps = {
-        declared: declared_classes(declared, _folder(config))
-        for declared in sorted({mask.declared for mask in masks})
-    }
+    class_maps = _class_maps(config, masks)
     pairs = (
         owners(context.store, key, masks)
         if items is None
@@ -180,6 +188,13 @@ def _read_offer(
         if not volumes:
             ownerless[mask.token] = mask
     return _Offer(by_volume, ownerless)
+
+
+def _class_maps(config: SegmentConfig, masks: Sequence[MaskFile]) -> dict[str, ClassMap]:
+    return {
+        declared: declared_classes(declared, _folder(config))
+        for declared in sorted({mask.declared for mask in masks})
+    }
 
 
 def _folder(config: SegmentConfig) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from fvlm_data.identity import keyed_id
 from fvlm_data.shards import folder
 from fvlm_data.shards.preprocess import PreparedSample
 from fvlm_data.shards.writer import attributes, offsets_z, spool, write_shard
+from fvlm_data.store_write import by_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,17 +32,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Counts: shards that were given up, and shards written in their place."""
+    """Counts of shards: given up, written in their place, and left because a run changed them."""
 
     given_up: int
     written: int
+    left: int = 0
 
 
 def join_shards(context: Context, config: ShardConfig) -> Joined:
     """Write the samples of sparse shards into new, full ones; arrays stay as they are.
 
-    Shards made with other settings than `config` are left alone. Run `tidy_shards` after it, and
-    no curation beside it. May be killed and repeated: the table `samples` decides.
+    Shards made with other settings than `config` are left alone, and so are those of which a
+    run beside changes a sample meanwhile. Run `tidy_shards` after it. May be killed and
+    repeated: the table `samples` decides.
 
     Raises:
         StoreError: a shard is damaged (the message names the sample), or the store cannot be
@@ -50,32 +53,49 @@ def join_shards(context: Context, config: ShardConfig) -> Joined:
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in context.store.read("samples").to_pylist():
         rows[row["split"], row["shard"]].append(row)
-    shards = folder.ShardFolder(context.store.url)
-    given_up = written = 0
+    counts = Counter[str]()
     for split in sorted({split for split, _ in rows}):
-        there = shards.listing(split).groups  # `verify` names those that are missing
-        sparse: dict[str, dict[str, SlabArray]] = {}
-        hollow = False
-        for (of, shard), members in sorted(rows.items()):
-            if of != split or shard not in there:
-                continue
+        mine = {shard: members for (of, shard), members in rows.items() if of == split}
+        sparse = _sparse(context, config, split, mine)
+        chosen = sorted(
+            (row for shard in sparse for row in mine[shard]), key=lambda row: str(row["sample_id"])
+        )
+        size = config.samples_per_shard
+        left: set[str] = set()
+        for start in range(0, len(chosen), size):
+            part = chosen[start : start + size]
+            if _rewritten(context, config, part, sparse):
+                counts["written"] += 1
+            else:
+                left.update(row["shard"] for row in part)
+        counts["left"] += len(left)
+        counts["given_up"] += len(sparse) - len(left)
+    return Joined(counts["given_up"], counts["written"], counts["left"])
+
+
+def _sparse(
+    context: Context, config: ShardConfig, split: str, rows: dict[str, list[Row]]
+) -> dict[str, dict[str, SlabArray]]:
+    """Arrays of the shards that are worth joining: two small ones or more, or a hollow one."""
+    shards = folder.ShardFolder(context.store.url)
+    there = shards.listing(split).groups  # `verify` names those that are missing
+    sparse: dict[str, dict[str, SlabArray]] = {}
+    hollow = False
+    for shard, members in sorted(rows.items()):
+        if shard not in there:
+            continue
+        try:
             found, arrays = shards.read_group(split, shard, None)
-            if {name: found.get(name) for name in attributes(config)} != _plain(config):
-                continue
-            empty = _used_share(members, arrays["image"]) < FULL_SHARE
-            if empty or len(members) < FULL_SHARE * config.samples_per_shard:
-                sparse[shard], hollow = arrays, hollow or empty
-        if len(sparse) > 1 or hollow:
-            chosen = sorted(
-                (row for shard in sparse for row in rows[split, shard]),
-                key=lambda row: str(row["sample_id"]),
-            )
-            size = config.samples_per_shard
-            for start in range(0, len(chosen), size):
-                _rewrite(context, config, chosen[start : start + size], sparse)
-                written += 1
-            given_up += len(sparse)
-    return Joined(given_up, written)
+        except StoreError:
+            if _stand(context, members):
+                raise
+            continue  # a run has made its samples anew and removed it
+        if {name: found.get(name) for name in attributes(config)} != _plain(config):
+            continue
+        empty = _used_share(members, arrays["image"]) < FULL_SHARE
+        if empty or len(members) < FULL_SHARE * config.samples_per_shard:
+            sparse[shard], hollow = arrays, hollow or empty
+    return sparse if len(sparse) > 1 or hollow else {}
 
 
 def _plain(config: ShardConfig) -> dict[str, Any]:
@@ -89,21 +109,37 @@ def _used_share(rows: Sequence[Row], image: SlabArray) -> float:
     return last / max(1, image.shape_zyx[0])
 
 
-def _rewrite(
+def _rewritten(
     context: Context,
     config: ShardConfig,
     rows: Sequence[Row],
     arrays: dict[str, dict[str, SlabArray]],
-) -> None:
-    """One new shard of `rows`; committed as the stage does it: arrays, notes, index, rows."""
+) -> bool:
+    """Write one new shard of `rows`, as the stage does it: arrays, notes, index, rows.
+
+    False where a run has changed one of the rows since they were read. What was written then,
+    named by no row, is removed by `tidy_shards`.
+    """
     split = rows[0]["split"]
     parts = [part for row in rows for part in (row["sample_id"], row["content_sha256"])]
     shard = keyed_id(context.vault.key, "sh", "joined", *parts)
-    with spool() as aside:
-        laid = [aside.lay(_read(row, arrays[row["shard"]])) for row in rows]
-        target = aside.folder / f"{shard}.zarr"
-        offsets = write_shard(target, laid, config)
-        context.store.put_tree(target, folder.group_path(split, shard))
+    try:
+        with spool() as aside:
+            laid = [aside.lay(_read(row, arrays[row["shard"]])) for row in rows]
+            target = aside.folder / f"{shard}.zarr"
+            offsets = write_shard(target, laid, config)
+            context.store.put_tree(target, folder.group_path(split, shard))
+    except StoreError:
+        if _stand(context, rows):
+            raise
+        return False  # made anew: a run may have removed the old arrays
+    except OSError as error:
+        raise StoreError(
+            f"shard {shard}: the temporary folder cannot be written ({error.strerror or error}); "
+            "free space there (or set TMPDIR) and run again: finished work is kept"
+        ) from error
+    if not _stand(context, rows):
+        return False
     moved: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         moved[row["shard"]].append(row["sample_id"])
@@ -115,7 +151,15 @@ def _rewrite(
     ]
     table = schemas.TABLES["samples"].to_arrow(placed)
     context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(table))
-    context.store.replace("samples", [row["sample_id"] for row in rows], placed)
+    return context.store.swap("samples", rows, placed)
+
+
+def _stand(context: Context, rows: Sequence[Row]) -> bool:
+    """Whether the table still has the samples as `rows` say."""
+    ids = [row["sample_id"] for row in rows]
+    return by_key("samples", context.store.read_items("samples", "sample_id", ids)) == by_key(
+        "samples", rows
+    )
 
 
 def _read(row: Row, arrays: dict[str, SlabArray]) -> PreparedSample:

@@ -7,6 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from fvlm_data.shards import folder
 from schemas.splits import SPLITS
 
@@ -61,6 +63,23 @@ def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
     return Tidied(rewritten, removed, freed, tuple(missing))
 
 
+def unsettle_lost(context: Context) -> int:
+    """Have the stage make the samples anew whose arrays are gone; returns how many.
+
+    Run it before the stage. A damaged shard is mended by removing it and running the stage.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    shards = folder.ShardFolder(context.store.url)
+    rows = context.store.read("samples", ["sample_id", "shard", "split"]).to_pylist()
+    # listed after the rows are read: a run writes arrays before it names them
+    groups = {split: shards.listing(split).groups for split in SPLITS}
+    lost = [row["sample_id"] for row in rows if row["shard"] not in groups[row["split"]]]
+    context.store.replace("ledger", lost, [], {"stage": "shard"})
+    return len(lost)
+
+
 def _rewrite(
     context: Context,
     shards: ShardFolder,
@@ -71,15 +90,22 @@ def _rewrite(
     """Write the indexes that differ from the table; returns how many."""
     count = 0
     for shard, ids in sorted(wanted.items()):
-        if shard in listing.indexes:
-            listed = shards.read_index(split, shard, ["sample_id"])["sample_id"].to_pylist()
-            if set(listed) == ids and len(listed) == len(ids):
-                continue
+        if shard in listing.indexes and _lists(shards, split, shard, ids):
+            continue
         if shard in listing.groups:
             rows = context.store.read("samples", None, [("shard", "=", shard)])
             context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(rows))
             count += 1
     return count
+
+
+def _lists(shards: ShardFolder, split: str, shard: str, ids: set[str]) -> bool:
+    """Whether the index can be read and lists each of `ids` once and nothing else."""
+    try:
+        listed = shards.read_index(split, shard, ["sample_id"])["sample_id"].to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return False
+    return set(listed) == ids and len(listed) == len(ids)
 
 
 def _free(

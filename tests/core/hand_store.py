@@ -5,9 +5,14 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
+from fvlm_data.shards import ShardConfig
+from fvlm_data.shards.preprocess import PreparedSample
+from fvlm_data.shards.writer import spool, write_shard
 from fvlm_data.stage import Context
+from fvlm_data.store import Store
 from schemas import (
     TABLES,
     AnatomyText,
@@ -168,6 +173,20 @@ def sample() -> Sample:
     )
 
 
+def put_shard(store: Store, split: str) -> None:
+    """The files of shard sh_1: its index, and arrays of the sample's shape."""
+    index = io.BytesIO()
+    pq.write_table(TABLES["samples"].to_arrow([sample()]), index)
+    shape = sample().shape_zyx
+    affine = np.reshape(sample().affine_ras, (4, 4))
+    arrays = np.zeros(shape, np.int16), np.zeros(shape, np.uint8)
+    with spool() as aside:
+        laid = aside.lay(PreparedSample(*arrays, affine, sample().spacing_mm, {}))
+        write_shard(aside.folder / "sh_1.zarr", [laid], ShardConfig())
+        store.put_tree(aside.folder / "sh_1.zarr", f"shards/{split}/sh_1.zarr")
+    store.write_bytes(f"shards/{split}/sh_1.parquet", index.getvalue())
+
+
 def fill(context: Context) -> None:
     """A store in which every statement of `verify` holds."""
     store = context.store
@@ -213,7 +232,5 @@ def fill(context: Context) -> None:
         store.replace_all(table, made)
     for path in ("volumes/01/v_1.nii.gz", "volumes/02/v_2.nii.gz", "masks/01/v_1.total.nii.gz"):
         store.write_bytes(path, b"x")
-    index = io.BytesIO()
-    pq.write_table(TABLES["samples"].to_arrow([sample()]), index)
-    store.write_bytes("shards/train/sh_1.parquet", index.getvalue())
+    put_shard(store, "train")
     context.vault.remember_files({"f_1": "scans/Doe/1.dcm"})

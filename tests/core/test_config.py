@@ -94,7 +94,10 @@ def test_presets_resolve(name: str):
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"stroe": "x"}, "stroe is not a known key; see docs/configuration.md"),
+        (
+            {"stroe": "x"},
+            "stroe is not a known key (did you mean store?); see docs/configuration.md",
+        ),
         ({"shard": {"slab": 1}}, "shard.slab is not a known key"),
         ({"sources": [{"kind": "dicom", "path": "x", "pth": "y"}]}, "sources.0.pth is not a known"),
         ({"shard": {"slab_z": 0}}, "shard.slab_z: Input should be greater than or equal to 1"),

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from s3fs import S3FileSystem
 import fvlm_data.store
 import schemas
 from fvlm_data.errors import StoreError
+from fvlm_data.shards.folder import ShardFolder
 from fvlm_data.store import ITEMS_A_PREDICATE, MARK, Store
 from schemas import Column, Input, Quarantined, Split
 
@@ -283,6 +286,81 @@ class StoreSuite:
         parquet = [p for p in store.files("tables/splits") if p.endswith(".parquet")]
         assert len([p for p in parquet if "_delta_log" not in p]) == 1
 
+    def test_swap_replaces_rows_that_still_stand(self, store: Store):
+        store.replace("splits", ["a", "b"], [split("a"), split("b")])
+        store.replace("splits", ["c"], [split("c")])
+        before = store.read_items("splits", "patient_id", ["b", "a"])
+        assert store.swap("splits", before, [split("a", "test"), split("b", "test")])
+        assert patients(store) == {"a": "test", "b": "test", "c": "train"}
+        assert not store.swap("splits", before, [split("a"), split("b")])
+        assert patients(store) == {"a": "test", "b": "test", "c": "train"}
+
+    @pytest.mark.parametrize(
+        ("change", "swapped"),
+        [("of the row", False), ("gone", False), ("of another row", True), ("compact", True)],
+    )
+    def test_swap_never_overwrites_a_change_made_at_the_same_moment(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, change: str, swapped: bool
+    ):
+        """The other writer commits after the swap has compared and before it commits."""
+        store.replace("splits", ["a", "b", "c"], [split("a"), split("b"), split("c")])
+        before = store.read_items("splits", "patient_id", ["a", "b"])
+        write, writes = fvlm_data.store.write_deltalake, count()
+
+        def late(*arguments: Any, **options: Any) -> None:
+            if next(writes) == 0:
+                if change == "compact":
+                    store.compact("splits", keep_hours=0)
+                else:
+                    item = "c" if change == "of another row" else "a"
+                    rows = [] if change == "gone" else [split(item, "validation")]
+                    store.replace("splits", [item], rows)
+            write(*arguments, **options)
+
+        monkeypatch.setattr(fvlm_data.store, "write_deltalake", late)
+        rows = [split("a", "test"), split("b", "test")]
+        assert store.swap("splits", before, rows) is swapped
+        expected = {
+            "of the row": {"a": "validation", "b": "train", "c": "train"},
+            "gone": {"b": "train", "c": "train"},
+            "of another row": {"a": "test", "b": "test", "c": "validation"},
+            "compact": {"a": "test", "b": "test", "c": "train"},
+        }
+        assert patients(store) == expected[change]
+
+    def test_read_beside_a_process_that_removes_old_files(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        for number in range(3):
+            store.replace("splits", [f"p{number}"], [split(f"p{number}")])
+        name = "from_folder" if store.local_root else "from_object_storage"
+        read, reads = getattr(fvlm_data.store, name), count()
+
+        def late(*arguments: Any) -> Any:
+            if next(reads) == 0:
+                store.compact("splits", keep_hours=0)
+            return read(*arguments)
+
+        monkeypatch.setattr(fvlm_data.store, name, late)
+        assert patients(store) == dict.fromkeys(["p0", "p1", "p2"], "train")
+
+    def test_erasing_superseded_rows_beside_a_run_that_writes(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ):
+        for name in ("train", "test"):
+            store.replace("splits", ["a"], [split("a", name)])
+        vacuum, tries = DeltaTable.vacuum, count()
+
+        def late(table: DeltaTable, *arguments: Any, **options: Any) -> list[str]:
+            if next(tries) == 0:
+                store.replace("splits", ["a"], [split("a", "validation")])
+            return vacuum(table, *arguments, **options)
+
+        monkeypatch.setattr(DeltaTable, "vacuum", late)
+        store.forget("splits")
+        assert patients(store) == {"a": "validation"}
+        assert len([p for p in store.files("tables/splits") if p.endswith("parquet")]) == 1
+
     def test_table_write_on_a_full_disk_is_one_sentence(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ):
@@ -307,6 +385,37 @@ class TestLocalStore(StoreSuite):
     @pytest.fixture
     def store(self, url: str, empty_store: Path) -> Store:
         return Store.open(shutil.copytree(empty_store, url))
+
+    def test_tree_put_again_is_young_so_that_tidying_spares_it(self, store: Store, tmp_path: Path):
+        """A killed run left it long ago; the run that puts it again has yet to commit its rows."""
+        tree = tmp_path / "tree"
+        (tree / "c").mkdir(parents=True)
+        (tree / "c" / "0").write_bytes(b"chunk")
+        store.put_tree(tree, "shards/train/sh_1.zarr")
+        left = Path(store.location("shards/train/sh_1.zarr/c/0"))
+        os.utime(left, (0, 0))
+        store.put_tree(tree, "shards/train/sh_1.zarr")
+        assert ShardFolder(store.url).changed("train", "sh_1.zarr").year > 2000
+        assert left.read_bytes() == b"chunk"
+
+    def test_tree_on_a_full_disk_is_one_sentence(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        def full(source: Any, target: Any, **options: Any) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), source, None, target)
+
+        tree = tmp_path / "tree"
+        tree.mkdir()
+        for number in range(3):
+            (tree / f"{number}").write_bytes(b"chunk")
+        monkeypatch.setattr(shutil, "copytree", partial(shutil.copytree, copy_function=full))
+        with pytest.raises(
+            StoreError,
+            match=r"^store [^']*: shards/train/sh_1.zarr cannot be written: \[Errno 28\] No space "
+            r"left on device; free space or mend the place, then run again",
+        ):
+            store.put_tree(tree, "shards/train/sh_1.zarr")
+        assert store.files("shards") == []
 
     def test_write_that_breaks_half_way_leaves_the_file_as_it_was(
         self, store: Store, monkeypatch: pytest.MonkeyPatch

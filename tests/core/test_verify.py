@@ -112,7 +112,7 @@ def test_missing_file_is_found(filled: Context):
 def test_patient_in_two_splits_is_found(hand: ModuleType, filled: Context):
     other = dataclasses.replace(hand.sample(), sample_id="sa_2", split="test", volume_id="v_2")
     filled.store.replace("samples", ["sa_2"], [other])
-    filled.store.write_bytes("shards/test/sh_1.parquet", b"x")
+    hand.put_shard(filled.store, "test")
     (check,) = broken(filled)
     assert (check.name, check.examples) == ("each patient is in one split", ("p_1",))
 

@@ -58,6 +58,11 @@ LATER_REPORT = (
     "FINDINGS: Frau Mustermann, 15.02.1930: there is a pulmonary nodule of 8 mm in the right upper "
     "lobe. No pleural effusion.\nIMPRESSION: Pulmonary nodule, new since 2024-05-01 (ACC0001742)"
 )
+REFUSED_REPORT = (
+    "TECHNIQUE: CT for Mustermann Friederike of Quellenhof.\nFINDINGS: No nodule. Compared with "
+    "Mustermann's last scan nothing has changed.\nIMPRESSION: Mustermann is free of disease."
+)
+"""Of a study whose only series is refused: no table says whose it is."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,8 @@ def make_archive(folder: Path) -> Path:
     """Write archive/ and reports.csv below `folder`; returns the archive.
 
     A study in two reconstructions (one is not picked), a later study of the same patient, a
-    series that is refused, a capture, a damaged file, a note, and a zip with a series of its own.
+    series that is refused, a study of nothing else, a capture, a damaged file, a note, and a zip
+    with a series of its own.
     """
     archive, tags = folder / "archive", list(planted_tags())
     chest = Chest(tags={"ConvolutionKernel": "B30f"})
@@ -128,7 +134,8 @@ def make_archive(folder: Path) -> Path:
         seed=5,
         tags={"ConvolutionKernel": "B30f"},
     )
-    for number, series in enumerate((chest, sharp, short, later)):
+    refused = Chest(series_uid="1.2.826.4242424242.12", study_uid="1.2.826.4242424242.11", slices=3)
+    for number, series in enumerate((chest, sharp, short, later, refused)):
         datasets = [plant(one, tags) for one in series.datasets()]
         place = archive / "SECRETFOLDER Mustermann" / f"Friederike {number}"
         names = [f"Mustermann_{place}.dcm" for place in range(len(datasets))]
@@ -143,6 +150,10 @@ def make_archive(folder: Path) -> Path:
     with zipfile.ZipFile(archive / "Mustermann.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("SECRETFOLDER/Mustermann.dcm", inner.getvalue())
     with (folder / "reports.csv").open("w", encoding="utf-8", newline="") as handle:
-        rows = [(chest.study_uid, REPORT), (later.study_uid, LATER_REPORT)]
+        rows = [
+            (chest.study_uid, REPORT),
+            (later.study_uid, LATER_REPORT),
+            (refused.study_uid, REFUSED_REPORT),
+        ]
         csv.writer(handle).writerows([("study_uid", "report"), *rows])
     return archive

@@ -147,6 +147,7 @@ def test_the_archive_was_planted_and_the_chain_ran(chain: Chain):
     reports = sorted(opened.read("reports", ["text"])["text"].to_pylist())
     assert "lungs are clear" in reports[0]
     assert "right upper lobe" in reports[1]
+    assert "free of disease" in reports[2]
     assert len(hits(REPORT.encode())) > 4
     source = (chain.folder / "archive" / "Mustermann notes.txt").read_bytes()
     assert hits(source) == [b"Mustermann", b"Friederike"] or len(hits(source)) == 2

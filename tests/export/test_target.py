@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -173,3 +174,21 @@ def test_what_the_command_prints(store: str, tmp_path: Path):
     assert f"3 of train, 1 of validation, 2 of test in {tmp_path / 'out'}: 4 files" in result.stdout
     assert f'next: datasets.load_dataset("{tmp_path / "out"}")' in result.stdout
     assert "export: 6 of 6" in result.stderr
+
+
+def test_export_that_found_the_disk_full_at_once_is_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(number: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with (
+            pytest.raises(InputError, match="cannot be written"),
+            new_folder(tmp_path / "out", "plan"),
+        ):
+            pass
+    with new_folder(tmp_path / "out", "plan") as draft:
+        draft.write("a", b"1")
+    assert files_of(tmp_path / "out") == {"a": b"1"}

@@ -122,6 +122,10 @@ def test_truncated_damaged_and_foreign_files(ingested: Ingested, tmp_path: Path)
     (folder / "noise.nii.gz").write_bytes(bytes(range(256)) * 9)
     (folder / "noise.nii").write_bytes(bytes(range(256)) * 9)
     (folder / "empty.nii.gz").write_bytes(b"")
+    whole = save(tmp_path / "whole.nii", body()).read_bytes()
+    (folder / "half_header.nii").write_bytes(whole[:200])
+    (folder / "no_size.nii").write_bytes(whole[:40] + b"\x03\0\xf6\xff" + whole[44:])
+    (folder / "units.nii").write_bytes(whole[:123] + b"\x05" + whole[124:])
     (folder / "list.csv").write_text("volume\n")
     run(ingested, folder)
     reasons = {row["source_files"][0]: row["reason"] for row in ingested.rows("quarantine")}
@@ -129,6 +133,9 @@ def test_truncated_damaged_and_foreign_files(ingested: Ingested, tmp_path: Path)
         "tree/cut.nii.gz": "unreadable_nifti",
         "tree/noise.nii.gz": "unreadable_nifti",
         "tree/noise.nii": "unreadable_nifti",
+        "tree/half_header.nii": "unreadable_nifti",
+        "tree/no_size.nii": "unreadable_nifti",
+        "tree/units.nii": "unreadable_nifti",
         "tree/empty.nii.gz": "empty_file",
         "tree/list.csv": "not_nifti",
     }

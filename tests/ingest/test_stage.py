@@ -265,3 +265,17 @@ def test_unknown_settings_and_impossible_values_are_refused():
             IngestConfig(**setting)
     with pytest.raises(ValueError, match="mapping is for volume files only"):
         SourceConfig(kind="dicom", path=Path("x"), mapping=Path("m.csv"))
+
+
+@pytest.mark.parametrize("place", ["stage.outcome", "select_stage.choose"])
+def test_files_of_a_series_that_fails_unexpectedly_are_accounted_for(
+    ingested: Ingested, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+):
+    def broken(*arguments: Any) -> None:
+        raise ArithmeticError("Doe^John")
+
+    write(Series().datasets(), tmp_path / "in")
+    monkeypatch.setattr(f"fvlm_data.ingest.{place}", broken)
+    ingested.dicom(tmp_path / "in")
+    assert ingested.reasons() == {"fault:unexpected": 6}
+    ingested.check_conserved()

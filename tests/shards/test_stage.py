@@ -3,19 +3,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fvlm_data.compact import compact_store
+from fvlm_data.config import load_config
 from fvlm_data.errors import StoreError
-from fvlm_data.shards import ShardConfig, ShardDataset, folder
+from fvlm_data.shards import ShardConfig, ShardDataset, folder, joining
 from fvlm_data.shards.joining import Joined, join_shards
 from fvlm_data.shards.stage import shard_stage
-from fvlm_data.shards.tidy import tidy_shards
+from fvlm_data.shards.tidy import tidy_shards, unsettle_lost
 from fvlm_data.stage import Item, pending, retire, settle
 from fvlm_data.store import Store
+from fvlm_data.verify import verify
 
 
 def read_all(world: Any, split: str = "train") -> dict[str, Any]:
@@ -162,6 +166,48 @@ def test_tidying_repairs_an_index_that_a_late_commit_needs(world: Any):
     assert tidy_shards(world.context).indexes_rewritten == 1
     assert world.store.read_bytes(index) == content
     assert read_all(world).keys() == {sample_id}
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 cut off somewhere PAR1"])
+def test_tidying_writes_a_damaged_index_anew(world: Any, content: bytes):
+    sample_id = world.add(1)
+    world.run()
+    (index,) = [path for path in world.store.files("shards") if path.endswith(".parquet")]
+    world.store.write_bytes(index, content)
+    assert tidy_shards(world.context).indexes_rewritten == 1
+    assert read_all(world).keys() == {sample_id}
+
+
+def test_lost_arrays_are_made_anew(world: Any):
+    ids = {world.add(number) for number in range(4)}  # two shards
+    world.run()
+    before = read_all(world)
+    lost = world.store.read("samples").to_pylist()[0]["shard"]
+    world.store.remove(folder.group_path("train", lost))
+    assert world.run() == 0
+    assert unsettle_lost(world.context) == sum(
+        row["shard"] == lost for row in world.store.read("samples").to_pylist()
+    )
+    assert world.run() > 0
+    again = read_all(world)
+    assert again.keys() == ids
+    for sample_id, sample in again.items():
+        assert np.array_equal(sample.image_zyx, before[sample_id].image_zyx)
+    assert unsettle_lost(world.context) == 0
+
+
+@pytest.mark.parametrize("lost", ["", "zarr.json", "image/zarr.json", "label/c/1/0/0"])
+def test_verify_finds_lost_arrays(world: Any, lost: str):
+    world.add(1)
+    world.run()
+    (check,) = [check for check in verify(world.store) if check.name == "every named file is there"]
+    assert check.passed, check.examples
+    (row,) = world.store.read("samples").to_pylist()
+    world.store.remove(f"{folder.group_path('train', row['shard'])}/{lost}".rstrip("/"))
+    (check,) = [check for check in verify(world.store) if check.name == "every named file is there"]
+    assert not check.passed
+    assert any(row["shard"] in example for example in check.examples)
+    assert "run `fvlm-data shard`" in check.remedy
 
 
 def test_arrays_of_superseded_shards_stay_for_readers_at_work(world: Any):
@@ -383,3 +429,118 @@ def test_joining_names_a_damaged_sample_and_leaves_other_settings(world: Any, sm
     with pytest.raises(StoreError, match=row["sample_id"]):
         join_shards(world.context, small)
     assert len(world.samples()) == 2
+
+
+@pytest.mark.parametrize("moment", ["while the arrays are written", "before the rows"])
+def test_joining_leaves_what_a_run_changes_meanwhile(
+    world: Any, small: ShardConfig, monkeypatch: pytest.MonkeyPatch, moment: str
+):
+    for number in range(3):
+        world.add(number)
+        world.run()
+    module, name = {
+        "while the arrays are written": (joining, "write_shard"),
+        "before the rows": (folder, "index_bytes"),
+    }[moment]
+    real, calls = getattr(module, name), count()
+
+    def beside(*arguments: Any) -> Any:
+        if next(calls) == 0:
+            world.texts(1, "a cyst")
+            world.run()
+        return real(*arguments)
+
+    monkeypatch.setattr(module, name, beside)
+    assert join_shards(world.context, small) == Joined(given_up=0, written=0, left=3)
+    tidy_shards(world.context, keep_hours=0)
+    shown = read_all(world)
+    assert shown.keys() == world.samples().keys()
+    assert sorted(sample.texts[0] for sample in shown.values()) == [
+        "liver: a cyst.",
+        "liver: normal.",
+        "liver: normal.",
+    ]
+    assert join_shards(world.context, small).given_up == 3
+    assert world.run() == 0
+
+
+def test_joining_beside_a_run_that_removes_the_old_arrays(
+    world: Any, small: ShardConfig, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(3):
+        world.add(number)
+        world.run()
+    real = joining.spool
+
+    def beside() -> Any:
+        world.texts(1, "a cyst")
+        world.run()
+        return real()
+
+    monkeypatch.setattr(joining, "spool", beside)
+    assert join_shards(world.context, small) == Joined(given_up=0, written=0, left=3)
+    assert len(read_all(world)) == 3
+
+
+def test_compaction_that_keeps_nothing_spares_arrays_about_to_be_committed(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+):
+    world.add(1)
+    put, config = Store.put_tree, load_config(None, (), {"store": world.store.url})
+
+    def beside(store: Store, *arguments: Any) -> None:
+        put(store, *arguments)
+        assert compact_store(world.context, config, keep_hours=0).groups_removed == 0
+
+    monkeypatch.setattr(Store, "put_tree", beside)
+    world.run()
+    assert read_all(world).keys() == world.samples().keys()
+
+
+def test_runs_and_compactions_at_once_lose_no_sample(world: Any, small: ShardConfig):
+    """Another process compacts, keeping nothing, for as long as samples are made anew here."""
+    numbers = range(3)
+    for number in numbers:
+        world.add(number)
+        world.run()
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from fvlm_data.compact import compact_store\n"
+        "from fvlm_data.config import load_config\n"
+        "from fvlm_data.shards import ShardConfig\n"
+        "from fvlm_data.stage import Context\n"
+        "from fvlm_data.store import Store\n"
+        "from fvlm_data.vault import Vault\n"
+        "url, vault, shard, stop = sys.argv[1:]\n"
+        "config = load_config(None, (), {'store': url}).model_copy(\n"
+        "    update={'shard': ShardConfig.model_validate_json(shard)})\n"
+        "context = Context(Store.open(url), Vault.open(Path(vault)), 'compact')\n"
+        "print('ready', flush=True)\n"
+        "while not Path(stop).exists():\n"
+        "    compact_store(context, config, 0)\n"
+    )
+    vault, stop = world.context.vault.folder, world.context.vault.folder / "stop"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, world.store.url, vault, small.model_dump_json(), stop],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "ready\n"
+            for time in range(4):
+                for number in numbers:
+                    world.texts(number, f"seen {time}")
+                    world.run(tidy=False)
+                tidy_shards(world.context)
+        finally:
+            stop.touch()
+            _, told = other.communicate(timeout=120)
+        assert other.returncode == 0, told
+    compact_store(world.context, load_config(None, (), {"store": world.store.url}), 0)
+    shown = read_all(world)
+    assert shown.keys() == world.samples().keys()
+    assert [sample.texts[0] for sample in shown.values()] == ["liver: seen 3."] * 3
+    assert world.run() == 0

@@ -119,13 +119,17 @@ def load(
     """Values (i, j, k) of a NIfTI file, and voxel to RAS+ mm or why the header does not say."""
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     try:
         with opened(place) as handle:
             image = _image(handle)
             affine = _affine(image, config)
             values = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, *DAMAGE) as error:
+    except (
+        *(ImageFileError, HeaderDataError, WrapStructError, *DAMAGE),
+        *(KeyError, OverflowError),  # units and sizes that a damaged header makes up
+    ) as error:
         detail = f"the file cannot be read ({type(error).__name__}): damaged or truncated; resend"
         return Fault("unreadable_nifti", detail)
     shaped = three_axes(values, config)

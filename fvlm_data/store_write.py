@@ -1,0 +1,59 @@
+"""Writing to a Delta Lake table: which rows a commit replaces, and why one failed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import schemas
+from fvlm_data.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+def check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str]]) -> None:
+    """Refuse rows that a replacement of other items would leave behind or add twice."""
+    for column, values in expected.items():
+        strangers = pc.invert(pc.is_in(rows.column(column), pa.array(values, pa.string())))
+        if pc.any(strangers).as_py():
+            raise schemas.SchemaError(
+                f"table {table}: a row's {column} is none of those that the commit replaces"
+            )
+
+
+def rows_of(column: str, items: Sequence[str], also: Mapping[str, str]) -> str:
+    """SQL of the rows of `items` with the given column values."""
+    listed = ", ".join(_quoted(item) for item in items)
+    conditions = [f"{name} = {_quoted(value)}" for name, value in also.items()]
+    return " AND ".join([*conditions, f"{column} IN ({listed})"])
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def by_key(table: str, rows: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], Any]:
+    """Rows by their primary key, to be compared whatever their order."""
+    key = schemas.TABLES[table].primary_key
+    return {tuple(row[column] for column in key): dict(row) for row in rows}
+
+
+def write_error(url: str, what: str, error: Exception) -> StoreError:
+    """The sentence for what could not be written, and what to do."""
+    if isinstance(error, shutil.Error):  # a copied tree: one (source, target, reason) a file
+        found = sorted({str(reason).split(": ")[0] for _, _, reason in error.args[0]})
+        why = "; ".join(found)
+    elif isinstance(error, OSError) and error.errno:
+        why = os.strerror(error.errno)
+    else:
+        why = str(error)
+    first_line = why.strip().splitlines()[0] if why.strip() else type(error).__name__
+    return StoreError(
+        f"store {url}: {what} cannot be written: {first_line}; free space or mend the place, "
+        "then run again: finished work is kept"
+    )
