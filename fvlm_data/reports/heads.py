@@ -142,6 +142,8 @@ def without_comparisons(
         for cue in cues
         if cue.cue.direction == "pseudo" and not _COMPARES.isdisjoint(words[cue.start : cue.end])
     ]
+    if not compared:
+        return list(spans)
     return [
         span
         for span in spans

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _NAME = r"(?P<name>[A-Za-z][A-Za-z ,/&()+-]{1,60}?)"
 _REMARK = r"(?:[ \t]?\([^()\n]{1,40}\))?"
-_AFTER_MARK = re.compile(r"[\n.;!?:>)]")
 _ANYWHERE = re.compile(
-    r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
+    # After a mark or at the start of the text, so that `finditer` skips all other places.
+    r"(?:\A|(?<=[\n.;!?:>)]))(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
     r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     # What follows the run of characters that a name must be in tells most sentences apart at once.
     r"(?=[A-Za-z][A-Za-z0-9 ,/&()+-]{1,103}+(?:[*_\t:\r\n]|\Z))"
@@ -57,7 +57,7 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
 
     A title that belongs to its sentence ("Ascites: none.") makes an empty one where it starts.
     """
-    candidates = [*_candidates(text), *_line_candidates(text, book)]
+    candidates = [*_ANYWHERE.finditer(text), *_line_candidates(text, book)]
     candidates += [found for one in taken if (found := _AFTER_SECTION.match(text, one.end))]
     starts = [header.start for header in taken]
     made: list[Header] = []
@@ -82,16 +82,6 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
 def _order(found: re.Match[str]) -> tuple[int, int, int]:
     """By place; of matches of one name the one that takes the most before it comes first."""
     return found.start("name"), found.start(), found.end()
-
-
-def _candidates(text: str) -> Iterator[re.Match[str]]:
-    """What has the form of a sub-header, at the start or after an end mark, none overlapping."""
-    past = 0
-    for start in (0, *(mark.end() for mark in _AFTER_MARK.finditer(text))):
-        found = _ANYWHERE.match(text, start) if start >= past else None
-        if found:
-            yield found
-            past = found.end()
 
 
 def _line_candidates(text: str, book: Phrasebook) -> Iterator[re.Match[str]]:

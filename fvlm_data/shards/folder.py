@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FOLDER = "shards"
 GROUP, INDEX, NOTE = ".zarr", ".parquet", ".json"
 WITHOUT = ".without."
+REMEDY = "remove the shard's folder and run `fvlm-data shard`, which makes it anew"
 
 
 def group_path(split: str, shard: str) -> str:

@@ -172,14 +172,15 @@ def _read(row: Row, arrays: dict[str, SlabArray]) -> PreparedSample:
         try:
             array.read(part, found[name])
         except (StoreError, OSError) as error:
+            why = str(error) if isinstance(error, StoreError) else type(error).__name__
             raise StoreError(
                 f"sample {row['sample_id']}: shard {row['split']}/{row['shard']} cannot be read "
-                f"({error if isinstance(error, StoreError) else type(error).__name__}); restore it"
+                f"({why}); {folder.REMEDY}"
             ) from error
     if array_sha256(found["image"], found["label"]) != row["content_sha256"]:
         raise StoreError(
             f"sample {row['sample_id']}: arrays in shard {row['split']}/{row['shard']} are not "
-            "those of its row (content_sha256); restore the shard"
+            f"those of its row (content_sha256); {folder.REMEDY}"
         )
     spacing_z, spacing_y, spacing_x = row["spacing_mm"]
     affine = np.array(row["affine_ras"], np.float64).reshape(4, 4)

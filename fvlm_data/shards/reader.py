@@ -15,7 +15,7 @@ import pyarrow as pa
 
 import schemas
 from fvlm_data.errors import InputError, StoreError
-from fvlm_data.shards.folder import ShardFolder
+from fvlm_data.shards.folder import REMEDY, ShardFolder
 from fvlm_data.shards.sample import Sample, moved
 from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
 from schemas.splits import SPLITS
@@ -157,7 +157,7 @@ class ShardDataset:
             why = str(error) if isinstance(error, StoreError) else type(error).__name__
             raise StoreError(
                 f"sample {row['sample_id']}: shard {self.split}/{row['shard']} of store "
-                f"{self.store} cannot be read ({why}); expected intact data; restore the shard"
+                f"{self.store} cannot be read ({why}); {REMEDY}"
             ) from error
 
     def _opened(self, shard_id: str) -> _OpenShard:
@@ -178,10 +178,15 @@ class ShardDataset:
 
 
 def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
-    """Index rows of all shards that are complete, each sample once, by sample id."""
+    """Index rows of all shards, each sample once, by sample id.
+
+    Arrays are written before the index that names them, and removed after it: an index whose
+    arrays are missing has lost samples, unless they have been made anew in another shard.
+    """
     listing = folder.listing(split)
     tables = [schemas.TABLES["samples"].schema.empty_table()]
-    for shard in sorted(listing.indexes & listing.groups):
+    lost: dict[str, set[str]] = {}
+    for shard in sorted(listing.indexes):
         try:
             table = folder.read_index(split, shard).cast(tables[0].schema)
             moved = folder.moved(split, listing, shard)
@@ -191,9 +196,18 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
                 f"({type(error).__name__}); run `fvlm-data shard` to write it anew"
             ) from error
         ids = table["sample_id"].to_pylist()
+        if shard not in listing.groups:
+            lost[shard] = set(ids) - moved
+            continue
         tables.append(table.filter(pa.array([i not in moved for i in ids], pa.bool_())))
     rows = pa.concat_tables(tables).sort_by([("sample_id", "ascending"), ("shard", "ascending")])
     ids = rows["sample_id"].to_pylist()
+    for shard, gone in lost.items():
+        if gone - set(ids):
+            raise StoreError(
+                f"store {store}: arrays of shard {split}/{shard} are missing, {len(gone)} samples "
+                "with them; run `fvlm-data shard`, which makes them anew"
+            )
     first = [number for number, i in enumerate(ids) if number == 0 or ids[number - 1] != i]
     return rows.take(pa.array(first, pa.int64())).combine_chunks()
 

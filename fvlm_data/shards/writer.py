@@ -48,10 +48,19 @@ class Spool:
         image_path = self.folder / f"{self._count}.image.npy"
         label_path = self.folder / f"{self._count}.label.npy"
         self._count += 1
-        np.save(image_path, sample.image_zyx, allow_pickle=False)
-        np.save(label_path, sample.label_zyx, allow_pickle=False)
+        _save(image_path, sample.image_zyx)
+        _save(label_path, sample.label_zyx)
         nz, ny, nx = sample.image_zyx.shape
         return Laid(image_path, label_path, (nz, ny, nx))
+
+
+def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
+    """A .npy file; unlike np.save, a full disk raises OSError with its number."""
+    content = np.ascontiguousarray(array)
+    with path.open("wb") as target:
+        header = np.lib.format.header_data_from_array_1_0(content)
+        np.lib.format.write_array_header_1_0(target, header)  # type: ignore[no-untyped-call]
+        target.write(content.data)
 
 
 @contextmanager

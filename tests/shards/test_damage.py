@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ import zarr
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.shards import ShardDataset
 from fvlm_data.shards.folder import group_path, index_path
+from fvlm_data.shards.tidy import unsettle_lost
 
 if TYPE_CHECKING:
     from fvlm_data.shards import ShardConfig
@@ -70,10 +72,24 @@ def test_a_shard_of_another_format_is_refused(mine: ShardDataset):
         mine[0]
 
 
-def test_a_shard_without_arrays_is_not_yet_there(mine: ShardDataset):
-    folder = group_folder(mine, 0)
-    folder.rename(folder.with_name(f".{folder.name}.tmp"))
-    assert len(ShardDataset(mine.store, "train")) == 0
+def test_a_shard_without_arrays_is_lost_and_made_anew(world: Any, mine: ShardDataset):
+    rmtree(group_folder(mine, 0))
+    with pytest.raises(StoreError, match=r"are missing, 3 samples .* `fvlm-data shard`"):
+        ShardDataset(mine.store, "train")
+    assert unsettle_lost(world.context) == 3
+    world.run()
+    assert len(ShardDataset(mine.store, "train")) == 3
+
+
+def test_lost_arrays_of_which_nothing_is_needed_any_more_are_no_loss(
+    world: Any, mine: ShardDataset
+):
+    old = group_folder(mine, 0)
+    for number in range(3):
+        world.texts(number, "a cyst")
+    world.run(tidy=False)
+    rmtree(old)
+    assert len(ShardDataset(mine.store, "train")) == 3
 
 
 def test_damaged_index_is_named(mine: ShardDataset):
