@@ -58,7 +58,7 @@ def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
     """A .npy file; unlike np.save, a full disk raises OSError with its number."""
     content = np.ascontiguousarray(array)
     with path.open("wb") as target:
-        header = np.lib.format.header_data_from_array_1_0(content)
+        header = np.lib.format.header_data_from_array_1_0(content)  # type: ignore[no-untyped-call]
         np.lib.format.write_array_header_1_0(target, header)  # type: ignore[no-untyped-call]
         target.write(content.data)
 
