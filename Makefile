@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 
-# Synthetic patients, all stages, a small model for three minutes, zero-shot AUCs on held-out patients.
+# Synthetic patients, all stages, a small model of some minutes, zero-shot AUCs on held-out patients.
 demo: export FVLM_VAULT = demo/vault
 # Their key is fixed, so that ids, and with them the split, are the same everywhere.
 demo: install
