@@ -17,9 +17,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,17 +29,14 @@ import tensorstore
 import torch
 import zarr
 from loader_peers import peers
-from torch.utils.data import DataLoader
+from loader_rates import print_rates
 
 import schemas
 from fvlm_data.shards import ShardConfig, ShardDataset
-from fvlm_data.shards.config import ANATOMIES
 from fvlm_data.shards.folder import group_path, index_bytes, index_path
 from fvlm_data.shards.preprocess import PreparedSample, boxes_of, planes, quantised
 from fvlm_data.shards.target_grid import locate
 from fvlm_data.shards.writer import spool, write_shard
-from fvlm_train.config import TrainConfig
-from fvlm_train.data.batches import TrainingBatches, read_ahead
 
 Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int, int, int]
@@ -51,8 +46,6 @@ CROP = (112, 256, 352)
 NAMES = ("image", "label")
 CONFIGS = ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")
 SPLIT, SHARD = "train", "bench"
-STEP_CROPS, STEP_S = 48, 0.5
-"""What a training step needs on a current GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +75,7 @@ def main() -> None:
             for cold in (False, True):
                 _print_times(ways, shapes, arguments.rounds, cold)
             if margin_zyx == 8:
-                _print_rates(folder, arguments.rounds * 8)
+                print_rates(folder, SPLIT, CROP, arguments.rounds * 8)
 
 
 def _arguments() -> argparse.Namespace:
@@ -330,86 +323,6 @@ def _drop(files: tuple[Path, ...]) -> None:
         descriptor = os.open(path, os.O_RDONLY)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(descriptor)
-
-
-class RandomCrops:
-    """Random crops of a store's samples, for a DataLoader."""
-
-    def __init__(self, store: Path, count: int) -> None:
-        """`count` crops of the samples of `store`."""
-        self.dataset = ShardDataset(store, SPLIT)
-        self.count = count
-
-    def __len__(self) -> int:
-        """Number of crops."""
-        return self.count
-
-    def __getitem__(self, number: int) -> tuple[Any, Any]:
-        """Image and label of a crop drawn from its number."""
-        rng = np.random.default_rng(number)
-        index = number % len(self.dataset)
-        shape = self.dataset.rows["shape_zyx"][index].as_py()
-        low = [int(rng.integers(n - c + 1)) for n, c in zip(shape, CROP, strict=True)]
-        z, y, x = low
-        sample = self.dataset.read(index, (z, y, x, z + CROP[0], y + CROP[1], x + CROP[2]))
-        return torch.from_numpy(sample.image_zyx), torch.from_numpy(sample.label_zyx)
-
-
-def _print_rates(folder: Path, count: int) -> None:
-    """Crops a second by threads, as training reads, and by the processes of a DataLoader."""
-    print(f"crops a second (a step needs {STEP_CROPS / STEP_S:.0f})")
-    for dtype in ("int16", "uint8"):
-        crops = RandomCrops(folder / dtype, count)
-        rates = {"alone": _rate(map(crops.__getitem__, range(count)))}
-        for workers in (1, 2):
-            with ThreadPoolExecutor(workers) as pool:
-                rates[f"{workers} threads"] = _rate(_ahead(pool, crops, 2 * workers))
-            loader: DataLoader[Any] = DataLoader(
-                crops,  # type: ignore[arg-type]
-                batch_size=None,
-                num_workers=workers,
-            )
-            rates[f"{workers} processes"] = _rate(iter(loader))
-        print(f"  {dtype}: " + ", ".join(f"{name} {rate:.0f}" for name, rate in rates.items()))
-    _print_batches(folder, count)
-
-
-def _print_batches(folder: Path, count: int) -> None:
-    """Crops a second in ready batches: read, mirrored, tokens of 16 anatomies, facts."""
-    print("crops a second in batches ready for the device, with tokens of 16 anatomies")
-    for dtype in ("int16", "uint8"):
-        source = ShardDataset(folder / dtype, SPLIT)
-        config = TrainConfig.model_validate(
-            {
-                "anatomies": ANATOMIES,
-                "model": {"text": {"kind": "fresh"}},
-                "flips": {"z": 0.2, "y": 0.2},
-                "batch_size": len(source),
-                "steps": count // len(source),
-            }
-        )
-        batches = TrainingBatches(source, config)
-        rates = []
-        for threads in (0, 1, 2):
-            coming = read_ahead(batches, 0, threads, 2, pinned=False)
-            rates.append(f"{threads} threads {_rate(coming) * len(source):.0f}")
-        print(f"  {dtype}: " + ", ".join(rates))
-
-
-def _ahead(pool: ThreadPoolExecutor, crops: RandomCrops, ahead: int) -> Iterator[Any]:
-    waiting = deque(pool.submit(crops.__getitem__, number) for number in range(ahead))
-    for number in range(ahead, len(crops)):
-        yield waiting.popleft().result()
-        waiting.append(pool.submit(crops.__getitem__, number))
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _rate(crops: Iterator[Any]) -> float:
-    next(crops)
-    started = time.perf_counter()
-    left = sum(1 for _ in crops)
-    return left / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

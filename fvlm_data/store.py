@@ -8,7 +8,6 @@ import random
 import secrets
 import shutil
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,12 +20,12 @@ from fsspec.implementations.local import LocalFileSystem
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store_place import MARK as MARK
-from fvlm_data.store_place import add_tables, make, resolve, table_url
-from fvlm_data.store_read import Condition, from_folder, from_object_storage
+from fvlm_data.store_place import add_tables, as_os_errors, make, resolve, table_url
+from fvlm_data.store_read import Condition, added_fields, from_folder, from_object_storage
 from fvlm_data.store_write import by_key, check_owners, rows_of, write_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 COMMIT_ATTEMPTS = 30
 ITEMS_A_PREDICATE = 10_000
@@ -251,7 +250,7 @@ class Store:
         target = f"{self._root}/{path}"
         try:
             if self.local_root is None:
-                with _as_os_errors():
+                with as_os_errors():
                     self._fs.pipe_file(target, content)
                 return
             final = Path(target)
@@ -281,7 +280,7 @@ class Store:
         target = f"{self._root}/{path}"
         try:
             if self.local_root is None:
-                with _as_os_errors():
+                with as_os_errors():
                     self._fs.put(f"{folder}/", f"{target}/", recursive=True)
                 return
             final = Path(target)
@@ -309,7 +308,7 @@ class Store:
             StoreError: the file is missing or cannot be read.
         """
         try:
-            with _as_os_errors():
+            with as_os_errors():
                 return bytes(self._fs.cat_file(f"{self._root}/{path}"))
         except OSError as error:
             raise StoreError(
@@ -350,12 +349,12 @@ class Store:
         self, table: str, columns: Sequence[str] | None, where: Sequence[Condition] | None
     ) -> tuple[DeltaTable, pa.Table]:
         """The table at its newest version, and rows of that version."""
-        folder, added = f"{self._root}/tables/{table}", _added_fields(table)
+        folder, added = f"{self._root}/tables/{table}", added_fields(table)
         delta = self._table(table)
         while True:
             try:
                 if self.local_root is None:
-                    with _as_os_errors():
+                    with as_os_errors():
                         return delta, from_object_storage(
                             delta, self._fs, folder, added, columns, where
                         )
@@ -400,19 +399,3 @@ class Store:
             f"store {self.url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write "
             "it; too many writers at once, run again"
         )
-
-
-def _added_fields(table: str) -> list[pa.Field]:
-    """Columns that the table may lack in a store that was made before they came."""
-    return [schemas.TABLES[table].schema.field(n) for n in schemas.ADDED_COLUMNS.get(table, ())]
-
-
-@contextmanager
-def _as_os_errors() -> Iterator[None]:
-    """Errors of a filesystem library's own classes (botocore's, aiohttp's) as OSError."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(f"{type(error).__name__}: {error}") from error

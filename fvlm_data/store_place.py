@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fsspec
 from deltalake import DeltaTable
@@ -15,6 +15,9 @@ from fsspec.implementations.local import LocalFileSystem
 
 import schemas
 from fvlm_data.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
@@ -118,3 +121,14 @@ def _columns_with_statistics(table: schemas.Table) -> str:
     """
     kept = {*table.primary_key, table.replaced_by} - {"detail", *table.partition_by}
     return ",".join(name for name in table.columns if name in kept)
+
+
+@contextmanager
+def as_os_errors() -> Iterator[None]:
+    """Errors of a filesystem library's own classes (botocore's, aiohttp's) as OSError."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error

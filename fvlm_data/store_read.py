@@ -15,12 +15,19 @@ from pyarrow.dataset import FileSystemDataset
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from pyarrow.parquet import filters_to_expression
 
+import schemas
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deltalake import DeltaTable
 
 Condition = tuple[str, str, Any]
+
+
+def added_fields(table: str) -> list[pa.Field]:
+    """Columns that the table may lack in a store that was made before they came."""
+    return [schemas.TABLES[table].schema.field(n) for n in schemas.ADDED_COLUMNS.get(table, ())]
 
 
 def from_folder(
