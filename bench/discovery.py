@@ -62,13 +62,13 @@ def _measured(way: str, tree: Path, workers: int) -> dict[str, float]:
 
 
 def _run(way: str, tree: Path, workers: int) -> dict[str, float]:
+    from fvlm_data.identity.vault import Vault
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.ingest.discover import discover
+    from fvlm_data.ingest.discovery.discover import discover
+    from fvlm_data.ingest.discovery.walk import walk
     from fvlm_data.ingest.stage import ingest_stage
-    from fvlm_data.ingest.walk import walk
-    from fvlm_data.stage import Context, pending
-    from fvlm_data.store import Store
-    from fvlm_data.vault import Vault
+    from fvlm_data.store.stage import Context, pending
+    from fvlm_data.store.tables import Store
 
     source = SourceConfig(kind="dicom", path=tree, name="bench")
     context: Any = None

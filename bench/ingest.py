@@ -40,15 +40,15 @@ sys.path.insert(0, str(ROOT / "tests" / "ingest"))
 from encoded import compress  # type: ignore[import-not-found]  # noqa: E402
 from series import Series, set_hu, write  # type: ignore[import-not-found]  # noqa: E402
 
-from fvlm_data.config import Config, ExecutionConfig  # noqa: E402
-from fvlm_data.curate import curate  # noqa: E402
-from fvlm_data.identity import IdentityConfig  # noqa: E402
+from fvlm_data.identity.ids import IdentityConfig  # noqa: E402
+from fvlm_data.identity.vault import Vault  # noqa: E402
 from fvlm_data.ingest.config import IngestConfig, SourceConfig  # noqa: E402
-from fvlm_data.ingest.discover import discover  # noqa: E402
+from fvlm_data.ingest.discovery.discover import discover  # noqa: E402
 from fvlm_data.ingest.stage import ingest_stage  # noqa: E402
-from fvlm_data.stage import Context, pending, settle  # noqa: E402
-from fvlm_data.store import Store  # noqa: E402
-from fvlm_data.vault import Vault  # noqa: E402
+from fvlm_data.run.config import Config, ExecutionConfig  # noqa: E402
+from fvlm_data.run.curate import curate  # noqa: E402
+from fvlm_data.store.stage import Context, pending, settle  # noqa: E402
+from fvlm_data.store.tables import Store  # noqa: E402
 
 Run = Callable[[Path, Path], float]
 

@@ -29,12 +29,12 @@ sys.path.insert(0, str(ROOT / "tests" / "ingest"))
 from trap_series import TRAPS  # type: ignore[import-not-found]  # noqa: E402
 from truth import unmatched  # type: ignore[import-not-found]  # noqa: E402
 
+from fvlm_data.identity.vault import Vault  # noqa: E402
 from fvlm_data.ingest.config import IngestConfig, SourceConfig  # noqa: E402
-from fvlm_data.ingest.discover import discover  # noqa: E402
+from fvlm_data.ingest.discovery.discover import discover  # noqa: E402
 from fvlm_data.ingest.stage import ingest_stage  # noqa: E402
-from fvlm_data.stage import Context, pending, settle  # noqa: E402
-from fvlm_data.store import Store  # noqa: E402
-from fvlm_data.vault import Vault  # noqa: E402
+from fvlm_data.store.stage import Context, pending, settle  # noqa: E402
+from fvlm_data.store.tables import Store  # noqa: E402
 
 Volumes = list[tuple[Any, Any]]
 

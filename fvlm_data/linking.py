@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 JOINING_KINDS = ("study_uid", "volume_name", "accession")
 """Kinds of link that join a report to a study, the strongest first.

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fvlm_data.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, progress_shown
 from fvlm_data.errors import InputError
 
 StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]

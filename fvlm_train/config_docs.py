@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from fvlm_data.config_docs import section_tables
+from fvlm_data.run.config_docs import section_tables
 from fvlm_train.config import EvaluateConfig, TrainConfig
 
 HEAD = """# Training and evaluation

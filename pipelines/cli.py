@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fvlm_data.console import err, print_summary
+from fvlm_data.cli.console import err, print_summary
 from fvlm_data.errors import FvlmError
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="the summary for machines")] = False,
 ) -> None:
     """Run the flow `curate` on Dask, with Prefect's temporary server (or PREFECT_API_URL's)."""
-    from fvlm_data.config import load_config
+    from fvlm_data.run.config import load_config
 
     try:
         load_config(config)  # a fault is told at once, not after the server's start

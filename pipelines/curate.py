@@ -19,10 +19,10 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed
 
-import fvlm_data.curate
-from fvlm_data.config import load_config
+import fvlm_data.run.curate
 from fvlm_data.errors import FvlmError
-from fvlm_data.stages import STAGES
+from fvlm_data.run.config import load_config
+from fvlm_data.run.registry import STAGES
 from pipelines.workers import check_resources, check_vaults, connect, task_runner
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
     from prefect_dask import DaskTaskRunner
 
-    from fvlm_data.config import Config
-    from fvlm_data.runs import Summary
+    from fvlm_data.run.config import Config
+    from fvlm_data.run.records import Summary
 
 LINE_EVERY_S = 5.0
 BATCHES_A_WORKER = 4
@@ -89,7 +89,7 @@ def settle(
 ) -> dict[str, int]:
     """Settle batch `number` of a stage: (item id, key) of each item, nothing else, travels."""
     with texts_withheld():
-        return fvlm_data.curate.settle_batch(store, run_id, stage, batch)
+        return fvlm_data.run.curate.settle_batch(store, run_id, stage, batch)
 
 
 class DaskMapper:
@@ -104,7 +104,7 @@ class DaskMapper:
         self._resources = resources
 
     def __call__(
-        self, store: str, run_id: str, stage: str, batches: Sequence[fvlm_data.curate.Batch]
+        self, store: str, run_id: str, stage: str, batches: Sequence[fvlm_data.run.curate.Batch]
     ) -> Iterator[dict[str, int]]:
         """Yield the counts of each batch as it is done.
 
@@ -191,7 +191,7 @@ def _curate(config: Config, stages: Sequence[str]) -> Summary:
 
     with _server_named(), task_runner(config.execution) as runner:
         mapper = DaskMapper(runner, connect(runner), config.execution.resources)
-        summary = fvlm_data.curate.curate(config, stages, mapper=mapper, progress=progress)
+        summary = fvlm_data.run.curate.curate(config, stages, mapper=mapper, progress=progress)
     for title, counts in (
         ("set aside", summary.set_aside),
         ("cross-checks", summary.cross_checks),

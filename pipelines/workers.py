@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from distributed import Client
 
-    from fvlm_data.config import ExecutionConfig
+    from fvlm_data.run.config import ExecutionConfig
 
 SAME_VERSIONS = (
     "prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pydantic", "fvlm",
@@ -170,9 +170,9 @@ def check_vaults(client: Client, store: str, run_id: str) -> None:
 
 def vault_mark(store: str, run_id: str) -> str | None:
     """A mark of the key in this process's vault that does not give it away; None without one."""
-    from fvlm_data.runs import read_run_config
-    from fvlm_data.store import Store
-    from fvlm_data.vault import Vault, default_vault_folder
+    from fvlm_data.identity.vault import Vault, default_vault_folder
+    from fvlm_data.run.records import read_run_config
+    from fvlm_data.store.tables import Store
 
     config = read_run_config(store, run_id)
     folder = config.identity.vault or default_vault_folder(Store.open(store).store_id)

@@ -18,7 +18,7 @@ class Link:
     owner_kind: Annotated[str, Column(STRING, "what is named", allowed=OWNER_KINDS)]
     owner_id: Annotated[str, Column(STRING, "keyed id of what is named")]
     kind: Annotated[str, Column(STRING, "which external key", allowed=LINK_KINDS)]
-    value_hash: Annotated[str, Column(STRING, "fvlm_data.identity.link_key of kind and value")]
+    value_hash: Annotated[str, Column(STRING, "fvlm_data.identity.ids.link_key of kind and value")]
     stated_by: Annotated[
         str, Column(STRING, "item whose commit stated it: series or report (rows leave with it)")
     ]

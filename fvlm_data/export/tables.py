@@ -13,7 +13,7 @@ from fvlm_data.export.target import new_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 
 def write_tables(store: Store, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from fvlm_data.ingest.header_words import kernel_kind
+from fvlm_data.ingest.dicom.header_words import kernel_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

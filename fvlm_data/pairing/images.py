@@ -12,7 +12,7 @@ from fvlm_data.segment.merge import load_anatomy_classes
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 VOLUME_COLUMNS = ("volume_id", "study_id", "shape", "spacing_mm", "orientation", "age_years")
 MASK_COLUMNS = (

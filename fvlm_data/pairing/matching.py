@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.linking import read_joins
 from fvlm_data.pairing.anatomy_text import StudyText
-from fvlm_data.reports.originals import reading_order
+from fvlm_data.reports.versions.original_reports import reading_order
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from fvlm_data.linking import Joined
-    from fvlm_data.stage import Context
-    from fvlm_data.store import Store
+    from fvlm_data.store.stage import Context
+    from fvlm_data.store.tables import Store
 
 
 @dataclass(frozen=True, slots=True)

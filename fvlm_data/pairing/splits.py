@@ -11,7 +11,7 @@ import csv
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity import fraction, link_key
+from fvlm_data.identity.ids import fraction, link_key
 from schemas import Split
 from schemas.splits import SPLITS
 

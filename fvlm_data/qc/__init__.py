@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from fvlm_data.qc.figures import read_figures
 from fvlm_data.qc.page import render
 from fvlm_data.qc.thumbnails import read_thumbnails
-from fvlm_data.store_place import QC_PAGE
+from fvlm_data.store.place import QC_PAGE
 
 if TYPE_CHECKING:
-    from fvlm_data.stage import Context
+    from fvlm_data.store.stage import Context
 
 __all__ = ["write_qc"]
 

@@ -14,7 +14,7 @@ from schemas.quarantine import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 VOLUMES_MEASURED = 2000
 """Distributions are taken over so many volumes; ids are random, so the first are a sample."""

@@ -17,7 +17,7 @@ from fvlm_data.segment.nifti import NiftiError, read_nifti
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 Array = np.ndarray[Any, Any]
 

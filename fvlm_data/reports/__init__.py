@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.config import ParseConfig
-from fvlm_data.reports.parsed import ParsedReport
-from fvlm_data.reports.records import (
+from fvlm_data.reports.language.parsed import ParsedReport
+from fvlm_data.reports.language.records import (
     AnatomyState,
     Contradiction,
     FindingMention,
@@ -16,7 +16,7 @@ from fvlm_data.reports.records import (
 )
 
 if TYPE_CHECKING:
-    from fvlm_data.reports.parser import ReportParser
+    from fvlm_data.reports.language.parser import ReportParser
 
 __all__ = [
     "AnatomyState",
@@ -33,7 +33,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "ReportParser":
-        from fvlm_data.reports.parser import ReportParser
+        from fvlm_data.reports.language.parser import ReportParser
 
         return ReportParser
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

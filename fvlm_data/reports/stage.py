@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
-from fvlm_data.identity import file_token, keyed_id, link_key
+from fvlm_data.identity.ids import file_token, keyed_id, link_key
 from fvlm_data.linking import read_joins
-from fvlm_data.reports.corrections import replaced_reports, set_aside
+from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import Reading
-from fvlm_data.reports.originals import remember, remembered, withdraws
-from fvlm_data.reports.reconcile import assessments
-from fvlm_data.reports.scrub import scrub
+from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.reports.sources import read_reports
-from fvlm_data.stage import Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.reports.versions.corrections import replaced_reports, set_aside
+from fvlm_data.reports.versions.original_reports import remember, remembered, withdraws
+from fvlm_data.store.stage import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import vocabulary_sha256
 from schemas import Finding, Input, Link, Quarantined, Report, Sentence
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fvlm_data.reports.config import ParseConfig
-    from fvlm_data.reports.originals import Original
-    from fvlm_data.reports.parsed import ParsedReport
-    from fvlm_data.reports.source_config import ReportSourceConfig
+    from fvlm_data.reports.language.parsed import ParsedReport
     from fvlm_data.reports.sources import ReportRow
-    from fvlm_data.stage import Context
+    from fvlm_data.reports.sources.config import ReportSourceConfig
+    from fvlm_data.reports.versions.original_reports import Original
+    from fvlm_data.store.stage import Context
 
     Read = Callable[[str], Reading]
 
@@ -144,7 +144,7 @@ def _outcomes(
     items: Sequence[Item],
 ) -> Iterator[Outcome]:
     """Outcomes by the configured backend; requests to a language model overlap."""
-    from fvlm_data.reports.parser import ReportParser
+    from fvlm_data.reports.language.parser import ReportParser
 
     parser = ReportParser(config)
     if config.backend == "rules" or config.llm is None:

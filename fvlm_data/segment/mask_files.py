@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity import file_token, link_key
-from fvlm_data.stage import Reject
+from fvlm_data.identity.ids import file_token, link_key
+from fvlm_data.store.stage import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fvlm_data.segment.config import SegmentConfig
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 Naming = Literal["token", "plain"]
 

@@ -11,18 +11,18 @@ import numpy as np
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.hashing import array_sha256
-from fvlm_data.identity import keyed_id
+from fvlm_data.identity.ids import keyed_id
 from fvlm_data.shards import folder
 from fvlm_data.shards.preprocess import PreparedSample
 from fvlm_data.shards.writer import attributes, offsets_z, spool, write_shard
-from fvlm_data.store_write import by_key
+from fvlm_data.store.writing import by_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.shards.slabs import SlabArray
-    from fvlm_data.stage import Context
+    from fvlm_data.store.stage import Context
 
 FULL_SHARE = 0.5
 """Share of a shard's samples, or of its slices in use, below which it is written anew."""

@@ -13,7 +13,7 @@ import numpy as np
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.hashing import array_sha256
-from fvlm_data.identity import keyed_id
+from fvlm_data.identity.ids import keyed_id
 from fvlm_data.segment.nifti import NiftiError
 from fvlm_data.shards import faces, folder, inputs
 from fvlm_data.shards.nifti_slabs import open_nifti
@@ -21,7 +21,7 @@ from fvlm_data.shards.preprocess import sampled
 from fvlm_data.shards.source import LabelFile, read_labels
 from fvlm_data.shards.target_grid import locate
 from fvlm_data.shards.writer import spool, write_shard
-from fvlm_data.stage import Outcome, Reject, Stage, guarded, reject
+from fvlm_data.store.stage import Outcome, Reject, Stage, guarded, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from fvlm_data.shards.preprocess import PreparedSample
     from fvlm_data.shards.source import Labels
     from fvlm_data.shards.writer import Laid, Spool
-    from fvlm_data.stage import Context, Item
-    from fvlm_data.store import Store
+    from fvlm_data.store.stage import Context, Item
+    from fvlm_data.store.tables import Store
 
 NAME = "shard"
 Array = np.ndarray[Any, Any]

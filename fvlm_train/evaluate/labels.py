@@ -13,9 +13,9 @@ import pyarrow.parquet
 import yaml
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity import link_key
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault, default_vault_folder
+from fvlm_data.identity.ids import link_key
+from fvlm_data.identity.vault import Vault, default_vault_folder
+from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,11 +12,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import schemas
-from fvlm_data.cli import app
-from fvlm_data.commands.options import resolved_config
-from fvlm_data.config import load_config
-from fvlm_data.runs import begin
-from fvlm_data.stage import Context
+from fvlm_data.cli.main import app
+from fvlm_data.cli.options import resolved_config
+from fvlm_data.run.config import load_config
+from fvlm_data.run.records import begin
+from fvlm_data.store.stage import Context
 from schemas import Quarantined, Split
 
 

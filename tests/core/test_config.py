@@ -8,8 +8,15 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from fvlm_data.config import PRESETS, Config, DaskConfig, ExecutionConfig, load_config, read_preset
 from fvlm_data.errors import ConfigError
+from fvlm_data.run.config import (
+    PRESETS,
+    Config,
+    DaskConfig,
+    ExecutionConfig,
+    load_config,
+    read_preset,
+)
 
 PINNED = Path(__file__).parent / "config_keys.txt"
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-import fvlm_data.curate
-from fvlm_data.config import Config, load_config
-from fvlm_data.curate import curate
+import fvlm_data.run.curate
 from fvlm_data.errors import ConfigError, FvlmError, StoreError
-from fvlm_data.runs import read_run_config
-from fvlm_data.stage import Context
-from fvlm_data.stages import STAGES, build_stage
-from fvlm_data.store import Store
+from fvlm_data.run.config import Config, load_config
+from fvlm_data.run.curate import curate
+from fvlm_data.run.records import read_run_config
+from fvlm_data.run.registry import STAGES, build_stage
+from fvlm_data.store.stage import Context
+from fvlm_data.store.tables import Store
 
 
 def config(store: str | Path, *overrides: str) -> Config:
@@ -99,7 +99,7 @@ def test_worker_that_dies_is_told_in_one_sentence(
             pass
 
     monkeypatch.setattr("fvlm_data.pairing.split_stage.BATCH_SIZE", 5)
-    monkeypatch.setattr(fvlm_data.curate, "ProcessPoolExecutor", DeadPool)
+    monkeypatch.setattr(fvlm_data.run.curate, "ProcessPoolExecutor", DeadPool)
     with pytest.raises(FvlmError, match=r"a worker process died.*fewer execution.workers"):
         curate(config(patients.store.url, "execution.workers=2"), ["split"])
 

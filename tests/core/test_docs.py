@@ -8,8 +8,8 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from fvlm_data.cli import app as data_app
-from fvlm_data.config_docs import configuration_markdown
+from fvlm_data.cli.main import app as data_app
+from fvlm_data.run.config_docs import configuration_markdown
 from fvlm_train.cli import eval_app, train_app
 from fvlm_train.config_docs import training_markdown
 
@@ -20,7 +20,7 @@ APPS = {"fvlm-data": data_app, "fvlm-train": train_app, "fvlm-eval": eval_app}
 def test_configuration_page_is_up_to_date() -> None:
     written = (DOCS / "configuration.md").read_text(encoding="utf-8")
     assert written == configuration_markdown(), (
-        "run: python -m fvlm_data.config_docs > docs/configuration.md"
+        "run: python -m fvlm_data.run.config_docs > docs/configuration.md"
     )
 
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fvlm_data.errors import ConfigError, StoreError
-from fvlm_data.identity import file_token, fraction, keyed_id, link_key, shifted_date
-from fvlm_data.vault import Vault, default_vault_folder
+from fvlm_data.identity.ids import file_token, fraction, keyed_id, link_key, shifted_date
+from fvlm_data.identity.vault import Vault, default_vault_folder
 
 KEY = bytes(range(32))
 OTHER = bytes(32)
@@ -174,7 +174,7 @@ def test_contents_of_the_vault_are_encrypted(vault_folder: Path):
 
 def test_two_processes_that_make_a_vault_at_once_end_with_one_key(vault_folder: Path):
     script = (
-        "import sys; from pathlib import Path; from fvlm_data.vault import Vault; "
+        "import sys; from pathlib import Path; from fvlm_data.identity.vault import Vault; "
         "vault = Vault.open(Path(sys.argv[1])); vault.remember_files({sys.argv[2]: 'x'}); "
         "print(vault.key.hex())"
     )

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fvlm_data.config import load_config
 from fvlm_data.errors import StoreError
-from fvlm_data.runs import open_context
-from fvlm_data.vault import Vault
+from fvlm_data.identity.vault import Vault
+from fvlm_data.run.config import load_config
+from fvlm_data.run.records import open_context
 
 
 def test_another_vault_is_refused_and_the_right_one_goes_on(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import schemas
-from fvlm_data.store import Store
+from fvlm_data.store.tables import Store
 from schemas import Finding, Quarantined, Report, SchemaError, Sentence, Split, VolumeCheck
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fvlm_data.errors import InputError, StoreError
-from fvlm_data.stage import (
+from fvlm_data.identity.vault import Vault
+from fvlm_data.store.stage import (
     Context,
     Item,
     Outcome,
@@ -30,8 +31,7 @@ from fvlm_data.stage import (
     retire,
     settle,
 )
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.tables import Store
 from schemas import Split
 
 HERE = Path(__file__).parent
@@ -303,7 +303,7 @@ def test_full_disk_while_committing_leaves_the_ledger_empty(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("fvlm_data.store.write_deltalake", full)
+        patch.setattr("fvlm_data.store.tables.write_deltalake", full)
         with pytest.raises(StoreError, match="No space left on device"):
             toy.settle_all(context, toy.toy_stage(ITEMS))
     assert context.store.count("ledger") == 0

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
-import fvlm_data.store
+import fvlm_data.store.tables
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.shards.folder import ShardFolder
-from fvlm_data.store import ITEMS_A_PREDICATE, MARK, Store
+from fvlm_data.store.tables import ITEMS_A_PREDICATE, MARK, Store
 from schemas import Column, Input, Quarantined, Split
 
 HERE = Path(__file__).parent
@@ -305,7 +305,7 @@ class StoreSuite:
         """The other writer commits after the swap has compared and before it commits."""
         store.replace("splits", ["a", "b", "c"], [split("a"), split("b"), split("c")])
         before = store.read_items("splits", "patient_id", ["a", "b"])
-        write, writes = fvlm_data.store.write_deltalake, count()
+        write, writes = fvlm_data.store.tables.write_deltalake, count()
 
         def late(*arguments: Any, **options: Any) -> None:
             if next(writes) == 0:
@@ -317,7 +317,7 @@ class StoreSuite:
                     store.replace("splits", [item], rows)
             write(*arguments, **options)
 
-        monkeypatch.setattr(fvlm_data.store, "write_deltalake", late)
+        monkeypatch.setattr(fvlm_data.store.tables, "write_deltalake", late)
         rows = [split("a", "test"), split("b", "test")]
         assert store.swap("splits", before, rows) is swapped
         expected = {
@@ -334,14 +334,14 @@ class StoreSuite:
         for number in range(3):
             store.replace("splits", [f"p{number}"], [split(f"p{number}")])
         name = "from_folder" if store.local_root else "from_object_storage"
-        read, reads = getattr(fvlm_data.store, name), count()
+        read, reads = getattr(fvlm_data.store.tables, name), count()
 
         def late(*arguments: Any) -> Any:
             if next(reads) == 0:
                 store.compact("splits", keep_hours=0)
             return read(*arguments)
 
-        monkeypatch.setattr(fvlm_data.store, name, late)
+        monkeypatch.setattr(fvlm_data.store.tables, name, late)
         assert patients(store) == dict.fromkeys(["p0", "p1", "p2"], "train")
 
     def test_erasing_superseded_rows_beside_a_run_that_writes(
@@ -367,7 +367,7 @@ class StoreSuite:
         def full(*args: Any, **options: Any) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(fvlm_data.store, "write_deltalake", full)
+        monkeypatch.setattr(fvlm_data.store.tables, "write_deltalake", full)
         with pytest.raises(
             StoreError,
             match=r"^store .*: table splits cannot be written: No space left on device; free "
@@ -500,7 +500,7 @@ class TestLocalStore(StoreSuite):
         """The limit stops the writer as a full disk does; Delta's own error, not a stand-in."""
         script = (
             "import resource, signal, sys\n"
-            "from fvlm_data.store import Store\n"
+            "from fvlm_data.store.tables import Store\n"
             "from schemas import Split\n"
             "store = Store.open(sys.argv[1])\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -518,7 +518,7 @@ class TestLocalStore(StoreSuite):
         assert patients(store) == {"a": "train"}
 
     def test_conflict_is_tried_again(self, store: Store, monkeypatch: pytest.MonkeyPatch):
-        original = fvlm_data.store.write_deltalake
+        original = fvlm_data.store.tables.write_deltalake
         tries = 0
 
         def contended(*args: Any, **options: Any) -> None:
@@ -528,7 +528,7 @@ class TestLocalStore(StoreSuite):
                 raise CommitFailedError("another writer was first")
             original(*args, **options)
 
-        monkeypatch.setattr(fvlm_data.store, "write_deltalake", contended)
+        monkeypatch.setattr(fvlm_data.store.tables, "write_deltalake", contended)
         store.replace("splits", ["a"], [split("a")])
         assert patients(store) == {"a": "train"}
 
@@ -538,8 +538,8 @@ class TestLocalStore(StoreSuite):
         def contended(*args: Any, **options: Any) -> None:
             raise CommitFailedError("another writer was first")
 
-        monkeypatch.setattr(fvlm_data.store, "write_deltalake", contended)
-        monkeypatch.setattr(fvlm_data.store.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr(fvlm_data.store.tables, "write_deltalake", contended)
+        monkeypatch.setattr(fvlm_data.store.tables.time, "sleep", lambda seconds: None)
         with pytest.raises(StoreError, match="too many writers at once, run again"):
             store.replace("splits", ["a"], [split("a")])
 

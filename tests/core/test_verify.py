@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from fvlm_data.errors import InputError, StoreError
-from fvlm_data.explain import explain
-from fvlm_data.stage import Context
-from fvlm_data.verify import verify
+from fvlm_data.inspect.explain import explain
+from fvlm_data.inspect.verify import verify
+from fvlm_data.store.stage import Context
 from schemas import TABLES, Quarantined, Waiting
 
 

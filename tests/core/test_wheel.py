@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 def test_wheel_holds_code_and_data(site: Path):
     for name in (
         "schemas/volumes.py",
-        "fvlm_data/presets/chest.yaml",
+        "fvlm_data/run/presets/chest.yaml",
         "fvlm_data/vocabulary/anatomies.yaml",
         "fvlm_train/config/train.py",
         "pipelines/curate.py",
@@ -81,7 +81,7 @@ def test_commands_run_from_a_folder_with_our_names(site: Path, folder: Path, com
 def test_commands_find_the_wheels_own_modules(site: Path, folder: Path):
     script = (
         "sys.path.remove('')\n"
-        "import schemas, fvlm_data.cli, pipelines.cli\n"
+        "import schemas, fvlm_data.cli.main, pipelines.cli\n"
         "print(schemas.__file__, fvlm_data.__file__, pipelines.__file__)"
     )
     ended = run(folder, site, script)
@@ -94,7 +94,7 @@ def test_flow_imported_beside_a_pipelines_of_the_user(site: Path, folder: Path):
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("module", ["fvlm_data", "fvlm_data.cli", "fvlm_data.curate"])
+@pytest.mark.parametrize("module", ["fvlm_data", "fvlm_data.cli.main", "fvlm_data.run.curate"])
 def test_users_schemas_in_the_way_stops_with_one_sentence(site: Path, folder: Path, module: str):
     ended = run(folder, site, f"import {module}")
     assert ended.returncode == 1

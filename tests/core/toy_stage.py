@@ -16,9 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from fvlm_data.hashing import content_key
-from fvlm_data.stage import Context, Item, Outcome, Stage, guarded, pending, reject, retire, settle
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.identity.vault import Vault
+from fvlm_data.store.stage import (
+    Context,
+    Item,
+    Outcome,
+    Stage,
+    guarded,
+    pending,
+    reject,
+    retire,
+    settle,
+)
+from fvlm_data.store.tables import Store
 from schemas import Split, VolumeCheck
 
 TABLES = ("splits", "volume_checks", "quarantine", "ledger")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from fvlm_data.store import Store
+from fvlm_data.store.tables import Store
 from schemas import Split
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import schemas
-from fvlm_data.config import Config, load_config
-from fvlm_data.curate import curate
+from fvlm_data.run.config import Config, load_config
+from fvlm_data.run.curate import curate
 from fvlm_data.shards import ShardDataset
-from fvlm_data.store import Store
+from fvlm_data.store.tables import Store
 
 VOLATILE = {
     "ledger": ("run_id",),

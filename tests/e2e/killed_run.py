@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fvlm_data.curate
-from fvlm_data.store import Store
+import fvlm_data.run.curate
+from fvlm_data.store.tables import Store
 from tests.e2e.chain import chain_config
 
 
 def main(store: str, phantom: str, stage: str, write: int) -> None:
     state: dict[str, Any] = {"stage": None, "writes": 0}
-    settle = fvlm_data.curate.settle
+    settle = fvlm_data.run.curate.settle
 
     def watched_settle(context: Any, running: Any, items: Any) -> Any:
         state["stage"] = running.name
@@ -32,10 +32,10 @@ def main(store: str, phantom: str, stage: str, write: int) -> None:
 
         return call
 
-    fvlm_data.curate.settle = watched_settle
+    fvlm_data.run.curate.settle = watched_settle
     for name in ("write_bytes", "put_tree", "replace"):
         setattr(Store, name, counted(getattr(Store, name)))
-    fvlm_data.curate.curate(chain_config(Path(store), Path(phantom)))
+    fvlm_data.run.curate.curate(chain_config(Path(store), Path(phantom)))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fvlm_data.cli import app
-from fvlm_data.store import Store
-from fvlm_data.verify import verify
+from fvlm_data.cli.main import app
+from fvlm_data.inspect.verify import verify
+from fvlm_data.store.tables import Store
 from tests.ingest.series import Series, write
 
 REPORT = "FINDINGS: The liver is normal. IMPRESSION: Normal."

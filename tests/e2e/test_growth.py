@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fvlm_data.store import Store
-from fvlm_data.verify import verify
+from fvlm_data.inspect.verify import verify
+from fvlm_data.store.tables import Store
 from tests.e2e.chain import chain_config, run_chain, snapshot
 
 

@@ -18,7 +18,7 @@ import yaml
 import zarr
 
 from fvlm_data.reports import ReportParser
-from fvlm_data.store import Store
+from fvlm_data.store.tables import Store
 from tests.e2e.planted import PLANTED, REPORT, make_archive, planted_tags
 
 REFUSE_NETWORK = Path(__file__).parent / "refuse_network"
@@ -72,7 +72,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     }
     printed = ""
 
-    def run(*command: str, main: str = "fvlm_data.cli:main") -> None:
+    def run(*command: str, main: str = "fvlm_data.cli.main:main") -> None:
         nonlocal printed
         module, _, function = main.partition(":")
         script = f"from {module} import {function}; {function}()"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fvlm_data.config import load_config
+from fvlm_data.inspect.verify import verify
+from fvlm_data.run.config import load_config
 from fvlm_data.shards import ShardDataset
-from fvlm_data.store import Store
-from fvlm_data.verify import verify
+from fvlm_data.store.tables import Store
 from tests.e2e.chain import run_chain
 
 ABDOMEN = """FINDINGS:

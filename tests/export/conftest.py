@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fvlm_data.hashing import array_sha256
+from fvlm_data.identity.vault import Vault
 from fvlm_data.segment.nifti import label_map_bytes
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.tables import Store
 from schemas import Volume
 from tests.shards.conftest import SMALL, World
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from typer.testing import CliRunner
 
-from fvlm_data.cli import app
+from fvlm_data.cli.main import app
 
 if TYPE_CHECKING:
     from pathlib import Path

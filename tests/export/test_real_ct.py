@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from fvlm_data.config import load_config
-from fvlm_data.curate import curate
+from fvlm_data.run.config import load_config
+from fvlm_data.run.curate import curate
 from tests.export.conftest import positions_ras
 from tests.export.exporting import exported
 

@@ -11,7 +11,7 @@ import pytest
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.export.source import open_source
 from fvlm_data.shards import folder as shard_folder
-from fvlm_data.store import Store
+from fvlm_data.store.tables import Store
 from tests.export.conftest import make_store
 from tests.export.exporting import refused
 from tests.shards.conftest import SMALL

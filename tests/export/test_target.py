@@ -23,7 +23,7 @@ NAME = "Dataset001_A"
 
 KILLED = """
 import os, signal, sys
-from fvlm_data.cli import app
+from fvlm_data.cli.main import app
 from fvlm_data.export.target import Draft
 write, left = os.fsync, [int(sys.argv[1])]
 def fsync(number):

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules share series.py
 
+from fvlm_data.identity.vault import Vault
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
-from fvlm_data.ingest.discover import discover
+from fvlm_data.ingest.discovery.discover import discover
 from fvlm_data.ingest.select_stage import select_stage
 from fvlm_data.ingest.selection import SelectConfig
 from fvlm_data.ingest.stage import ingest_stage
-from fvlm_data.stage import Context, Stage, pending, retire, settle
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.stage import Context, Stage, pending, retire, settle
+from fvlm_data.store.tables import Store
 
 
 @dataclass

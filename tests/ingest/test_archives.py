@@ -16,10 +16,10 @@ import pytest
 from pydicom.data import get_testdata_file
 from series import Series, write
 
-from fvlm_data.ingest import archive
 from fvlm_data.ingest.config import SourceConfig
-from fvlm_data.ingest.opener import Place, opened, placed, reading_ranks
-from fvlm_data.ingest.walk import FoundFile, walk
+from fvlm_data.ingest.discovery import archive
+from fvlm_data.ingest.discovery.opener import Place, opened, placed, reading_ranks
+from fvlm_data.ingest.discovery.walk import FoundFile, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

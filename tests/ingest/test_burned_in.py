@@ -7,7 +7,7 @@ import pydicom
 import pytest
 from series import Series, set_hu, write
 
-from fvlm_data.ingest.burned_in import check_text
+from fvlm_data.ingest.dicom.burned_in import check_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ import pytest
 from series import Series, fresh_uid, write
 
 from fvlm_data.errors import InputError
-from fvlm_data.ingest import wado
 from fvlm_data.ingest.config import SourceConfig
-from fvlm_data.ingest.discover import discover
+from fvlm_data.ingest.discovery.discover import discover
+from fvlm_data.ingest.sources import wado
 
 if TYPE_CHECKING:
     from collections.abc import Callable

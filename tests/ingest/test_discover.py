@@ -14,12 +14,12 @@ from pydicom.dataset import Dataset
 from series import Series, write
 
 from fvlm_data.errors import ConfigError, InputError
-from fvlm_data.ingest.commit import KnownFiles
 from fvlm_data.ingest.config import SourceConfig
-from fvlm_data.ingest.discover import discover
-from fvlm_data.ingest.opener import Place
-from fvlm_data.ingest.opener import opened as open_place
-from fvlm_data.ingest.walk import FoundFile, walk
+from fvlm_data.ingest.discovery.discover import discover
+from fvlm_data.ingest.discovery.inputs import KnownFiles
+from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.discovery.opener import opened as open_place
+from fvlm_data.ingest.discovery.walk import FoundFile, walk
 
 if TYPE_CHECKING:
     from conftest import Ingested
@@ -142,7 +142,7 @@ def test_unchanged_files_are_not_opened_again(
         opened.append(place.path.name)
         return open_place(place)
 
-    monkeypatch.setattr("fvlm_data.ingest.probe.opened", watch)
+    monkeypatch.setattr("fvlm_data.ingest.discovery.file_kind.opened", watch)
     counts = ingested.dicom(tmp_path / "in")
     assert opened == []
     assert counts["unchanged"] == 6
@@ -226,9 +226,9 @@ def test_processes_find_what_one_finds(
 ):
     where = source(mixed(tmp_path / "in"))
     discover(ingested.context, [where], "plain")
-    monkeypatch.setattr("fvlm_data.ingest.discover.CHUNK_FILES", 4)
-    monkeypatch.setattr("fvlm_data.ingest.discover.COMMIT_FILES", 8)
-    monkeypatch.setattr("fvlm_data.ingest.probing.WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("fvlm_data.ingest.discovery.discover.CHUNK_FILES", 4)
+    monkeypatch.setattr("fvlm_data.ingest.discovery.discover.COMMIT_FILES", 8)
+    monkeypatch.setattr("fvlm_data.ingest.discovery.file_kinds.WORTH_A_PROCESS", 1)
     parallel = make_ingested(tmp_path / "parallel")
     counts = discover(parallel.context, [where], "plain", workers=2)
     assert counts["files"] == 22
@@ -238,11 +238,11 @@ def test_processes_find_what_one_finds(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fvlm_data.ingest import discover as module
+from fvlm_data.ingest.discovery import discover as module
 from fvlm_data.ingest.config import SourceConfig
-from fvlm_data.stage import Context
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.stage import Context
+from fvlm_data.store.tables import Store
+from fvlm_data.identity.vault import Vault
 
 store, vault, tree = map(Path, sys.argv[1:])
 module.CHUNK_FILES = module.COMMIT_FILES = 4
@@ -298,7 +298,7 @@ def test_a_folder_that_may_not_be_read_has_its_line(tmp_path: Path, monkeypatch:
             raise PermissionError
         return scan(folder)
 
-    monkeypatch.setattr("fvlm_data.ingest.walk.os.scandir", refused)
+    monkeypatch.setattr("fvlm_data.ingest.discovery.walk.os.scandir", refused)
     found = {file.relative: file.problem for file in walk(source(tmp_path / "in"))}
     assert found["closed"] == "unreadable_folder"
     assert len(found) == 7

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from series import AXIAL, Series
 
 from fvlm_data.ingest.config import IngestConfig
-from fvlm_data.ingest.geometry import Fault, Grid, SliceGeometry, axis_codes, prove, prove_affine
+from fvlm_data.ingest.volume.geometry import (
+    Fault,
+    Grid,
+    SliceGeometry,
+    axis_codes,
+    prove,
+    prove_affine,
+)
 
 CONFIG = IngestConfig(tilt="refuse")
 

@@ -10,9 +10,10 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
 import fvlm_data.ingest
-from fvlm_data.ingest import header_words, profile
-from fvlm_data.ingest.header import facts, identities
-from fvlm_data.ingest.header_words import allowed_words, contrast, kernel, kernel_kind
+from fvlm_data.ingest.dicom import header_profile as profile
+from fvlm_data.ingest.dicom import header_words
+from fvlm_data.ingest.dicom.header import facts, identities
+from fvlm_data.ingest.dicom.header_words import allowed_words, contrast, kernel, kernel_kind
 
 KEY = bytes(range(32))
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -105,7 +106,7 @@ def test_every_attribute_of_the_profile_is_in_the_dictionary_once():
 def test_the_page_holds_the_table():
     page = (DOCS / "identity.md").read_text(encoding="utf-8")
     assert page.partition(profile.MARK)[2].strip() == profile.table_markdown().strip(), (
-        "run: python -m fvlm_data.ingest.profile docs/identity.md"
+        "run: python -m fvlm_data.ingest.dicom.header_profile docs/identity.md"
     )
 
 

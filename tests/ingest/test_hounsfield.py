@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fvlm_data.ingest.geometry import Fault
-from fvlm_data.ingest.hounsfield import StoredValues, check_header, to_hu
+from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.hounsfield import StoredValues, check_header, to_hu
 
 STORED = StoredValues(
     slope=1.0,

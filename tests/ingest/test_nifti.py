@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
 from fvlm_data.ingest.config import SourceConfig
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from series import Series, write
 from trap_series import TRAPS
 
-from fvlm_data.ingest.commit import SourceFile
 from fvlm_data.ingest.config import IngestConfig
-from fvlm_data.ingest.dicom_series import read_series
-from fvlm_data.ingest.geometry import Fault
-from fvlm_data.ingest.grouping import stacks
-from fvlm_data.ingest.opener import Place
-from fvlm_data.ingest.slice_header import SliceHeader, parse
-from fvlm_data.ingest.volume import SeriesResult, content_sha256
+from fvlm_data.ingest.dicom.series import read_series
+from fvlm_data.ingest.dicom.slice_header import SliceHeader, parse
+from fvlm_data.ingest.discovery.inputs import SourceFile
+from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.grouping import stacks
+from fvlm_data.ingest.volume.result import SeriesResult, content_sha256
 
 MIXED = (
     "every file twice",

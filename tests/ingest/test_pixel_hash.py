@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from series import Series, write
 
 from fvlm_data.ingest.config import SourceConfig
-from fvlm_data.ingest.pixel_hash import pixels_sha256
+from fvlm_data.ingest.volume.pixel_hash import pixels_sha256
 
 Image = NDArray[np.int16]
 

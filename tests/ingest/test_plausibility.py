@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fvlm_data.ingest.plausibility import check_plausible
+from fvlm_data.ingest.volume.plausibility import check_plausible
 
 CT = (
     "example_ct.nii.gz",

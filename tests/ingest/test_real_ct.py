@@ -14,7 +14,7 @@ import SimpleITK
 from pydicom.data import get_testdata_file
 
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
-from fvlm_data.ingest.pixels import decode
+from fvlm_data.ingest.dicom.pixels import decode
 
 if TYPE_CHECKING:
     from conftest import Ingested

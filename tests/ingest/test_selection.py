@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from series import Series, write
 
-from fvlm_data.config import load_config
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.selection import Candidate, SelectConfig, choose
-from fvlm_data.verify import verify
+from fvlm_data.inspect.verify import verify
+from fvlm_data.run.config import load_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,8 +22,8 @@ from pydicom.uid import (
 from series import Series, fresh_uid, move, set_hu, write
 
 from fvlm_data.ingest.config import IngestConfig
-from fvlm_data.ingest.grouping import stacks
-from fvlm_data.ingest.slice_header import parse
+from fvlm_data.ingest.dicom.slice_header import parse
+from fvlm_data.ingest.volume.grouping import stacks
 
 if TYPE_CHECKING:
     from conftest import Ingested

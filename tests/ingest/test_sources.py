@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.sources.ct_rate import decide
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from series import Series, write
 
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
-from fvlm_data.ingest.dicom_series import read_series
+from fvlm_data.ingest.dicom.series import read_series
 from fvlm_data.ingest.stage import ingest_stage
-from fvlm_data.ingest.volume import SeriesResult, content_sha256, outcome
-from fvlm_data.stage import pending
+from fvlm_data.ingest.volume.result import SeriesResult, content_sha256, outcome
+from fvlm_data.store.stage import pending
 
 if TYPE_CHECKING:
     from conftest import Ingested
@@ -106,7 +106,7 @@ def test_sources_of_an_earlier_run_are_found_again(ingested: Ingested, tmp_path:
 
 
 def test_a_file_gone_before_ingest_is_tried_again(ingested: Ingested, tmp_path: Path):
-    from fvlm_data.ingest.discover import discover
+    from fvlm_data.ingest.discovery.discover import discover
 
     paths = write(Series().datasets(), tmp_path / "in")
     discover(ingested.context, [source(tmp_path / "in")], "plain")

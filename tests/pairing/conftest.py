@@ -7,9 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from fvlm_data.stage import Context
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.identity.vault import Vault
+from fvlm_data.store.stage import Context
+from fvlm_data.store.tables import Store
 
 
 @pytest.fixture(scope="session")

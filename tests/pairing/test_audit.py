@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from fvlm_data.cli import app
+from fvlm_data.cli.main import app
 from fvlm_data.errors import InputError
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
+from fvlm_data.identity.vault import Vault
 from fvlm_data.pairing.audit import Audit, audit
 from fvlm_data.pairing.audit.contradictions import audit_contradictions
 from fvlm_data.pairing.audit.labels import audit_labels
-from fvlm_data.pairing.audit.lines import audit_lines
 from fvlm_data.pairing.audit.negatives import audit_negatives
+from fvlm_data.pairing.audit.printed import audit_lines
 from fvlm_data.pairing.audit.split_sizes import split_sizes
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.split_stage import split_stage
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
-from fvlm_data.stage import Context, pending, settle
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.stage import Context, pending, settle
+from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import load_anatomies
 from schemas import CrossCheck, Quarantined, Sentence, Split
 

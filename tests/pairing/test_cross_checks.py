@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fvlm_data.errors import StoreError
+from fvlm_data.inspect.verify import verify
 from fvlm_data.pairing.anatomy_text import StudyText
 from fvlm_data.pairing.audit.funnel import funnel
 from fvlm_data.pairing.config import PairConfig
@@ -20,15 +21,14 @@ from fvlm_data.pairing.cross_checks import cross_checks
 from fvlm_data.pairing.images import Seen, StudyImages, cardiothoracic_ratio, study_images
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
 from fvlm_data.reports import ReportParser
-from fvlm_data.reports.reconcile import assessments
+from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.checks import mask_rows, volume_check
 from fvlm_data.segment.library_classes import library_classes
 from fvlm_data.segment.merge import load_anatomy_classes
 from fvlm_data.segment.nifti import read_nifti
-from fvlm_data.stage import Context, pending, retire, settle
-from fvlm_data.store import Store
-from fvlm_data.verify import verify
+from fvlm_data.store.stage import Context, pending, retire, settle
+from fvlm_data.store.tables import Store
 from schemas import CrossCheck, VolumeCheck
 
 Reader = Callable[[str], StudyText]

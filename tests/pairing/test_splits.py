@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
 from fvlm_data.pairing.config import SplitFractions
 from fvlm_data.pairing.splits import assign_split, protector, read_split_file, twins
 from schemas import Split

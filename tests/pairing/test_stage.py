@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
+from fvlm_data.inspect.verify import verify
 from fvlm_data.pairing.config import PairConfig, SplitFractions
 from fvlm_data.pairing.matching import match_all, match_items
 from fvlm_data.pairing.split_stage import split_stage
 from fvlm_data.pairing.splits import assign_split
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
-from fvlm_data.stage import Context, Item, Stage, pending, retire, settle
-from fvlm_data.store import Store
-from fvlm_data.verify import verify
+from fvlm_data.store.stage import Context, Item, Stage, pending, retire, settle
+from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import load_anatomies
 from schemas import LedgerRow, Link, Quarantined
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import schemas
-from fvlm_data.config import load_config
-from fvlm_data.curate import curate
-from fvlm_data.stages import STAGES
-from fvlm_data.store import Store
+from fvlm_data.run.config import load_config
+from fvlm_data.run.curate import curate
+from fvlm_data.run.registry import STAGES
+from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,9 +8,9 @@ import dask
 import pytest
 from distributed import Client, get_worker
 
-from fvlm_data.config import Config, ExecutionConfig
 from fvlm_data.errors import ConfigError
-from fvlm_data.runs import begin, open_context
+from fvlm_data.run.config import Config, ExecutionConfig
+from fvlm_data.run.records import begin, open_context
 from pipelines.workers import (
     SAME_VERSIONS,
     WorkerError,

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from fvlm_data.identity.vault import Vault
 from fvlm_data.qc import write_qc
 from fvlm_data.qc.figures import read_figures
 from fvlm_data.qc.png import png_bytes
@@ -16,9 +17,8 @@ from fvlm_data.qc.thumbnails import ANATOMIES, colour_of, read_thumbnails, slice
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.merge import known_anatomies
 from fvlm_data.segment.nifti import label_map_bytes
-from fvlm_data.stage import Context
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.stage import Context
+from fvlm_data.store.tables import Store
 from schemas import (
     AnatomyText,
     Input,

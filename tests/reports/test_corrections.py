@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fvlm_data.curate import curate
-from fvlm_data.identity import link_key
-from fvlm_data.runs import open_context
-from fvlm_data.verify import verify
+from fvlm_data.identity.ids import link_key
+from fvlm_data.inspect.verify import verify
+from fvlm_data.run.curate import curate
+from fvlm_data.run.records import open_context
 from tests.core.hand_store import link, volume
 from tests.reports.sr_files import text_item, write_sr
 from tests.reports.test_sources import ORU, diagnostic_report
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fvlm_data.stage import Context
+    from fvlm_data.store.stage import Context
 
 FIRST, SECOND = "Liver cyst.", "Liver metastasis."
 STUDY = {

@@ -6,7 +6,7 @@ import pytest
 
 from fvlm_data.errors import ConfigError
 from fvlm_data.reports import ReportParser
-from fvlm_data.reports.phrasebook import phrasebook
+from fvlm_data.reports.language.phrasebook import phrasebook
 from fvlm_data.vocabulary import finding_lists, load_anatomies, load_findings
 from fvlm_data.vocabulary.phrases import expand
 

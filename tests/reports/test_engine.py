@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from fvlm_data.phantom.draws import stream
 from fvlm_data.phantom.patient import draw_patient
 from fvlm_data.phantom.reports import abdomen_text, compose
-from fvlm_data.reports.engine import Engine, MedspacyEngine
-from fvlm_data.reports.phrasebook import phrasebook
+from fvlm_data.reports.language.phrase_matching import Engine, MedspacyEngine
+from fvlm_data.reports.language.phrasebook import phrasebook
 
 if TYPE_CHECKING:
-    from fvlm_data.reports.engine import CueMatch, Match
+    from fvlm_data.reports.language.phrase_matching import CueMatch, Match
 
 BOOK = phrasebook()
 WORDS = sorted({word for phrase in (*BOOK.targets, *BOOK.cues) for word in phrase} | {"_", "0"})

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fvlm_data.reports import ParseConfig, ReportParser
-from fvlm_data.reports.measures import largest_mm
-from fvlm_data.reports.reconcile import assessments
+from fvlm_data.reports.language.measures import largest_mm
+from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:

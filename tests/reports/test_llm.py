@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fvlm_data.config import load_config
-from fvlm_data.curate import curate
 from fvlm_data.errors import ConfigError, FvlmError
+from fvlm_data.inspect.verify import verify
 from fvlm_data.reports.llm.client import EndpointRefusesError, LlmClient, NoAnswerError
 from fvlm_data.reports.llm.compare import compare
 from fvlm_data.reports.llm.config import LlmConfig
 from fvlm_data.reports.llm.reader import LlmReader
-from fvlm_data.runs import open_context
-from fvlm_data.store import Store
-from fvlm_data.verify import verify
+from fvlm_data.run.config import load_config
+from fvlm_data.run.curate import curate
+from fvlm_data.run.records import open_context
+from fvlm_data.store.tables import Store
 from tests.reports.llm_server import Answer, Server, completion, serving
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-from fvlm_data.cli import app
+from fvlm_data.cli.main import app
 from fvlm_data.errors import InputError
 from fvlm_data.reports import ReportParser
-from fvlm_data.reports.review import review_page
-from fvlm_data.reports.score import read_gold, score
+from fvlm_data.reports.review.page import review_page
+from fvlm_data.reports.review.score import read_gold, score
 from tests.reports.llm_server import completion, serving
 
 if TYPE_CHECKING:

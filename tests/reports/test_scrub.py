@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fvlm_data.reports.scrub import scrub as scrub_with_map
+from fvlm_data.reports.scrubbing.scrub import scrub as scrub_with_map
 
 
 def scrub(text: str, identities: list[str]) -> str:

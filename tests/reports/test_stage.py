@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fvlm_data.config import load_config
-from fvlm_data.curate import curate
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
+from fvlm_data.inspect.verify import verify
 from fvlm_data.reports.stage import original_span
-from fvlm_data.runs import open_context
-from fvlm_data.verify import verify
+from fvlm_data.run.config import load_config
+from fvlm_data.run.curate import curate
+from fvlm_data.run.records import open_context
 from tests.core.hand_store import link, volume
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fvlm_data.config import Config
-    from fvlm_data.stage import Context
+    from fvlm_data.run.config import Config
+    from fvlm_data.store.stage import Context
 
 HEADER = ["Mustermann Erika", "1964-08-12", "PAT-77001"]
 

@@ -99,7 +99,7 @@ def test_unknown_key_is_refused(monkeypatch: pytest.MonkeyPatch):
 
 def test_import_is_light():
     code = (
-        "import sys, fvlm_data.reports, fvlm_data.vocabulary, fvlm_data.reports.parser, "
+        "import sys, fvlm_data.reports, fvlm_data.vocabulary, fvlm_data.reports.language.parser, "
         "fvlm_data.reports.sources; print(sorted({'medspacy', 'spacy', 'torch', 'prefect', "
         "'loguru'} & set(sys.modules)))"
     )

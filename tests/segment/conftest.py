@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fvlm_data.hashing import array_sha256
-from fvlm_data.identity import keyed_id, link_key
-from fvlm_data.stage import Context, Stage, pending, retire, settle
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.identity.ids import keyed_id, link_key
+from fvlm_data.identity.vault import Vault
+from fvlm_data.store.stage import Context, Stage, pending, retire, settle
+from fvlm_data.store.tables import Store
 from schemas import Link, Volume
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from fvlm_data.hashing import array_sha256
-from fvlm_data.identity import keyed_id
+from fvlm_data.identity.ids import keyed_id
+from fvlm_data.identity.vault import Vault
 from fvlm_data.segment.nifti import label_map_bytes
 from fvlm_data.shards import ShardDataset
 from fvlm_data.shards.config import ShardConfig
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards
-from fvlm_data.stage import Context, pending, retire, settle
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.stage import Context, pending, retire, settle
+from fvlm_data.store.tables import Store
 from schemas import AnatomyText, Mask, Split, Volume
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fvlm_data.errors import StoreError
+from fvlm_data.identity.vault import Vault
 from fvlm_data.shards import ObjectCache, Sample, ShardDataset, slabs
 from fvlm_data.shards.folder import group_path
 from fvlm_data.shards.writer import METADATA_OBJECTS
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

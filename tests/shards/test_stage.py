@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fvlm_data.compact import compact_store
-from fvlm_data.config import load_config
 from fvlm_data.errors import StoreError
+from fvlm_data.inspect.verify import verify
+from fvlm_data.run.compaction import compact_store
+from fvlm_data.run.config import load_config
 from fvlm_data.shards import ShardConfig, ShardDataset, folder, joining
 from fvlm_data.shards.joining import Joined, join_shards
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards, unsettle_lost
-from fvlm_data.stage import Item, pending, retire, settle
-from fvlm_data.store import Store
-from fvlm_data.verify import verify
+from fvlm_data.store.stage import Item, pending, retire, settle
+from fvlm_data.store.tables import Store
 
 
 def read_all(world: Any, split: str = "train") -> dict[str, Any]:
@@ -506,12 +506,12 @@ def test_runs_and_compactions_at_once_lose_no_sample(world: Any, small: ShardCon
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from fvlm_data.compact import compact_store\n"
-        "from fvlm_data.config import load_config\n"
+        "from fvlm_data.run.compaction import compact_store\n"
+        "from fvlm_data.run.config import load_config\n"
         "from fvlm_data.shards import ShardConfig\n"
-        "from fvlm_data.stage import Context\n"
-        "from fvlm_data.store import Store\n"
-        "from fvlm_data.vault import Vault\n"
+        "from fvlm_data.store.stage import Context\n"
+        "from fvlm_data.store.tables import Store\n"
+        "from fvlm_data.identity.vault import Vault\n"
         "url, vault, shard, stop = sys.argv[1:]\n"
         "config = load_config(None, (), {'store': url}).model_copy(\n"
         "    update={'shard': ShardConfig.model_validate_json(shard)})\n"

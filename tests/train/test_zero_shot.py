@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from fvlm_data.errors import ConfigError, InputError
-from fvlm_data.identity import link_key
-from fvlm_data.store import Store
-from fvlm_data.vault import Vault
+from fvlm_data.identity.ids import link_key
+from fvlm_data.identity.vault import Vault
+from fvlm_data.store.tables import Store
 from fvlm_train.config import EvaluateConfig
 from fvlm_train.evaluate.labels import read_labels
 from fvlm_train.evaluate.scoring import score_samples

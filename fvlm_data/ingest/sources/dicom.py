@@ -5,18 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fvlm_data.ingest.dicom_series import read_series
-from fvlm_data.ingest.probe import probe
+from fvlm_data.ingest.dicom.series import read_series
+from fvlm_data.ingest.discovery.file_kind import probe
+from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.ingest.sources.kind import Kind
-from fvlm_data.ingest.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_data.ingest.commit import SourceFile
     from fvlm_data.ingest.config import IngestConfig
-    from fvlm_data.ingest.description import Description
-    from fvlm_data.ingest.volume import SeriesResult
+    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.volume.description import Description
+    from fvlm_data.ingest.volume.result import SeriesResult
 
 
 def read(

@@ -10,12 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError
-from fvlm_data.ingest.opener import Place
-from fvlm_data.ingest.probe import Aside, Probed, probe_dataset
+from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe_dataset
+from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.discovery.walk import PROBLEMS, FoundFile
 from fvlm_data.ingest.sources.dicom import read
 from fvlm_data.ingest.sources.kind import Kind
-from fvlm_data.ingest.wado import client, instance_url, reached
-from fvlm_data.ingest.walk import PROBLEMS, FoundFile
+from fvlm_data.ingest.sources.wado import client, instance_url, reached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

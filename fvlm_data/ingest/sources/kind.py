@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fvlm_data.ingest.commit import SourceFile
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.ingest.description import Columns, Description
-    from fvlm_data.ingest.probe import Probed
-    from fvlm_data.ingest.volume import SeriesResult
-    from fvlm_data.ingest.walk import FoundFile
+    from fvlm_data.ingest.discovery.file_kind import Probed
+    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.volume.description import Columns, Description
+    from fvlm_data.ingest.volume.result import SeriesResult
 
 
 class Read(Protocol):

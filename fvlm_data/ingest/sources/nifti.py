@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from fvlm_data.ingest.archive import DAMAGE
-from fvlm_data.ingest.description import Columns, Description, from_json, stem
-from fvlm_data.ingest.geometry import Fault, prove_affine
-from fvlm_data.ingest.names import Names
-from fvlm_data.ingest.opener import is_there, opened
-from fvlm_data.ingest.probe import NIFTI_ENDINGS, Aside, Probed
+from fvlm_data.ingest.discovery.archive import DAMAGE
+from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS, Aside, Probed
+from fvlm_data.ingest.discovery.opener import is_there, opened
+from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.ingest.sources.kind import Kind
-from fvlm_data.ingest.volume_file import (
+from fvlm_data.ingest.volume.description import Columns, Description, from_json, stem
+from fvlm_data.ingest.volume.geometry import Fault, prove_affine
+from fvlm_data.ingest.volume.names import Names
+from fvlm_data.ingest.volume.volume_file import (
     Loaded,
     accepted,
     gone,
@@ -25,7 +26,6 @@ from fvlm_data.ingest.volume_file import (
     to_int16,
     volume_name,
 )
-from fvlm_data.ingest.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fvlm_data.ingest.commit import SourceFile
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.ingest.opener import Place
-    from fvlm_data.ingest.volume import SeriesResult
-    from fvlm_data.ingest.walk import FoundFile
+    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.discovery.opener import Place
+    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.volume.result import SeriesResult
 
 MILLIMETRE = ("mm", "unknown")
 GZIP_MARK = b"\x1f\x8b"

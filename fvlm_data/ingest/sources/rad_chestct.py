@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fvlm_data.ingest.archive import DAMAGE
-from fvlm_data.ingest.description import Columns, Description
-from fvlm_data.ingest.geometry import Fault
-from fvlm_data.ingest.names import Names
-from fvlm_data.ingest.opener import is_there, opened
+from fvlm_data.ingest.discovery.archive import DAMAGE
+from fvlm_data.ingest.discovery.opener import is_there, opened
+from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.ingest.sources.kind import Kind
-from fvlm_data.ingest.volume_file import (
+from fvlm_data.ingest.volume.description import Columns, Description
+from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.names import Names
+from fvlm_data.ingest.volume.volume_file import (
     Loaded,
     accepted,
     gone,
@@ -29,17 +30,16 @@ from fvlm_data.ingest.volume_file import (
     three_axes,
     volume_name,
 )
-from fvlm_data.ingest.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from fvlm_data.ingest.commit import SourceFile
     from fvlm_data.ingest.config import IngestConfig
-    from fvlm_data.ingest.opener import Place
-    from fvlm_data.ingest.volume import SeriesResult
+    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.discovery.opener import Place
+    from fvlm_data.ingest.volume.result import SeriesResult
 
 ARRAY = "ct"
 SIZES = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 EXAMPLES = 3
 

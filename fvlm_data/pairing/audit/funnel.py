@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.identity import keyed_id
+from fvlm_data.identity.ids import keyed_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from fvlm_data.stage import Context
-    from fvlm_data.store import Store
+    from fvlm_data.store.stage import Context
+    from fvlm_data.store.tables import Store
 
 NOT_YET = "not yet done: run the stages again"
 

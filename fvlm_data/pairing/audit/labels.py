@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import ConfigError, InputError
-from fvlm_data.identity import link_key
+from fvlm_data.identity.ids import link_key
 from fvlm_data.pairing.anatomy_text import READ_SECTIONS
 from fvlm_data.pairing.audit.texts import study_texts
-from fvlm_data.reports.reconcile import implied
+from fvlm_data.reports.language.reconcile import implied
 from fvlm_data.vocabulary import load_findings
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.pairing.anatomy_text import StudyText
-    from fvlm_data.stage import Context
-    from fvlm_data.store import Store
+    from fvlm_data.store.stage import Context
+    from fvlm_data.store.tables import Store
     from fvlm_data.vocabulary import FindingTerm
 
 KEY_COLUMNS = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.pairing.targets import NotMentioned, Policy
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
     from schemas import AnatomyText
 
 BATCH_SIZE = 64

@@ -13,7 +13,7 @@ from schemas.anatomy_texts import STATES
 
 if TYPE_CHECKING:
     from fvlm_data.pairing.config import PairConfig
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 MEASURED = {"lung": (9, 22), "heart": (22, 91), "esophagus": (14, 99), "aorta": (17, 82)}
 """Of 100 CT-RATE training patients: normal by the rule, and of those positive by its labels."""

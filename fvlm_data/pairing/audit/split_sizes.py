@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 
 @dataclass(frozen=True, slots=True)

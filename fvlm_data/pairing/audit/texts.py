@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.config import PairConfig
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 STUDIES_AT_ONCE = 10_000
 """Studies in memory together: each part takes a pass over the tables of reports."""

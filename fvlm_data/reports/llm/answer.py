@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
-from fvlm_data.reports.records import (
+from fvlm_data.reports.language.records import (
     Change,
     FindingMention,
     Laterality,
@@ -21,8 +21,8 @@ from fvlm_data.vocabulary import OTHER_ABNORMALITY, load_anatomies, load_cues, l
 from fvlm_data.vocabulary.phrases import expand
 
 if TYPE_CHECKING:
-    from fvlm_data.reports.parsed import ParsedReport
-    from fvlm_data.reports.records import Sentence
+    from fvlm_data.reports.language.parsed import ParsedReport
+    from fvlm_data.reports.language.records import Sentence
 
 PROMPT_VERSION = 2
 

@@ -11,9 +11,9 @@ from fvlm_data.reports.llm.client import NoAnswerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fvlm_data.reports.language.parsed import ParsedReport
+    from fvlm_data.reports.language.parser import ReportParser
     from fvlm_data.reports.llm.reader import LlmReader
-    from fvlm_data.reports.parsed import ParsedReport
-    from fvlm_data.reports.parser import ReportParser
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
+from fvlm_data.reports.language.records import FindingMention, Verdict
 from fvlm_data.reports.llm.answer import (
     PROMPT_VERSION,
     MalformedAnswerError,
@@ -20,13 +21,12 @@ from fvlm_data.reports.llm.answer import (
 )
 from fvlm_data.reports.llm.client import LlmClient, NoAnswerError
 from fvlm_data.reports.llm.reading import Reading
-from fvlm_data.reports.records import FindingMention, Verdict
 
 if TYPE_CHECKING:
+    from fvlm_data.reports.language.parsed import ParsedReport
+    from fvlm_data.reports.language.parser import ReportParser
     from fvlm_data.reports.llm.config import LlmConfig
-    from fvlm_data.reports.parsed import ParsedReport
-    from fvlm_data.reports.parser import ReportParser
-    from fvlm_data.store import Store
+    from fvlm_data.store.tables import Store
 
 _ASKED_AGAIN = 2
 """Times that the model is asked where its answer is no JSON of the schema."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fvlm_data.reports.parsed import ParsedReport
+    from fvlm_data.reports.language.parsed import ParsedReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,140 @@
+"""Commands that look at a store, tidy it, and tell where a sample comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fvlm_data.cli.console import (
+    one_sentence,
+    out,
+    print_checks,
+    print_set_aside,
+    print_summary,
+)
+from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
+from fvlm_data.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fvlm_data.run.config import Config
+
+
+RevealOption = Annotated[bool, typer.Option("--reveal", help="resolve file tokens with the vault")]
+
+
+def qc(store: StoreOption) -> None:
+    """Write the quality page STORE/qc/index.html."""
+    from fvlm_data.qc import write_qc
+
+    with one_sentence():
+        context = opened_context(store)
+        out.print(context.store.location(write_qc(context)), markup=False)
+
+
+def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json: bool) -> None:
+    """What `pair --audit` prints; raises what the audit raises."""
+    from fvlm_data.pairing.audit import audit
+    from fvlm_data.pairing.audit.printed import audit_lines
+    from fvlm_data.run.records import open_context
+
+    told = audit(open_context(resolved, create=False), resolved.pair, labels)
+    if as_json:
+        out.print_json(json.dumps(told.as_dict()))
+        return
+    for line in audit_lines(told, examples):
+        out.print(line, markup=False)
+
+
+def verify(store: StoreOption, as_json: JsonOption = False) -> None:
+    """Prove by counting that nothing is lost; exit status 1 where a statement is broken."""
+    from fvlm_data.inspect.verify import verify as checked
+
+    with one_sentence():
+        checks = checked(opened_context(store).store)
+        print_checks(checks, as_json=as_json)
+    if not all(check.passed for check in checks):
+        sys.exit(1)
+
+
+def status(
+    store: StoreOption,
+    set_aside: Annotated[
+        bool, typer.Option("--set-aside", help="list what was set aside, and what to do")
+    ] = False,
+    reveal: RevealOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What the store holds now, and what its last configuration still has to do."""
+    from fvlm_data.inspect.explain import set_aside as rows_set_aside
+    from fvlm_data.run.records import Summary, add_counts, tally
+    from fvlm_data.run.registry import STAGES, build_stage
+    from fvlm_data.store.stage import pending
+
+    with one_sentence():
+        context = opened_context(store)
+        if set_aside:
+            print_set_aside(rows_set_aside(context, reveal=reveal), as_json=as_json)
+            return
+        if reveal:
+            raise InputError("--reveal is for --set-aside: give both")
+        summary = Summary("status", context.store.url)
+        resolved = resolved_config(store, None, None, {})
+        for name in STAGES:
+            work = pending(context, build_stage(name, resolved))
+            counts: Any = {
+                "settled": work.settled,
+                "to do": sum(len(batch) for batch in work.batches),
+            }
+            add_counts(summary, name, counts)
+        tally(context, summary)
+        print_summary(summary, as_json=as_json)
+
+
+def compact(
+    store: StoreOption,
+    keep_hours: Annotated[
+        int, typer.Option(min=0, help="history and arrays out of use that are kept, in hours")
+    ] = 168,
+    as_json: JsonOption = False,
+) -> None:
+    """Join small shards and table files; drop history older than --keep-hours."""
+    from fvlm_data.run.compaction import compact_store
+
+    with one_sentence():
+        config = resolved_config(store, None, None, {})
+        done = compact_store(opened_context(store), config, keep_hours)
+        if as_json:
+            out.print_json(json.dumps(dataclasses.asdict(done)))
+            return
+        left = f", {done.shards_left} left to the run that changes them" if done.shards_left else ""
+        out.print(
+            f"shards: {done.shards_given_up} sparse ones joined to {done.shards_written}{left}; "
+            f"{done.groups_removed} removed that were out of use",
+            markup=False,
+        )
+        files = {key: sum(c[key] for c in done.tables.values()) for key in ("before", "after")}
+        removed = sum(counts["removed"] for counts in done.tables.values())
+        out.print(
+            f"tables: {files['before']} files joined to {files['after']}; {removed} old files "
+            "removed",
+            markup=False,
+        )
+
+
+def explain(
+    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID")],
+    store: StoreOption,
+    reveal: RevealOption = False,
+) -> None:
+    """Walk from a training sample back to its files and sentences."""
+    from fvlm_data.inspect.explain import explain as explained
+
+    with one_sentence():
+        told = explained(opened_context(store), sample_id, reveal=reveal)
+        out.print_json(json.dumps(told))

@@ -1,0 +1,234 @@
+"""The command `fvlm-data`: what takes data in and runs the stages; groups lie in `commands`."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from fvlm_data.cli import inspection as looking
+from fvlm_data.cli.console import one_sentence, out, progress_shown
+from fvlm_data.cli.export import export
+from fvlm_data.cli.options import (
+    ConfigOption,
+    JsonOption,
+    NameOption,
+    SetOption,
+    StoreOption,
+    resolved_config,
+    run_stages,
+)
+from fvlm_data.cli.reports import reports
+from fvlm_data.errors import InputError
+
+ORDER = ("phantom", "ingest", "segment", "reports", "pair", "shard", "curate", "status", "verify")
+
+
+class _InOrderOfUse(typer.core.TyperGroup):
+    """Commands in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        named = super().list_commands(ctx)
+        return [*ORDER, *(name for name in named if name not in ORDER)]
+
+
+app = typer.Typer(
+    name="fvlm-data",
+    cls=_InOrderOfUse,
+    help="From CT archives and reports to training data for vision-language models.",
+    epilog="Begin with ingest, segment, reports, pair, shard, in this order and with one --store; "
+    "or put all into a CONFIG.yaml and run curate. phantom makes data to try it on. The README "
+    "shows both ways.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(reports, name="reports")
+app.add_typer(export, name="export")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"fvlm {installed_version('fvlm')}", markup=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print and end"),
+    ] = False,
+) -> None:
+    """From CT archives and reports to training data for vision-language models."""
+
+
+TELLING_ENDINGS = (".dcm", ".nii", ".gz", ".npz", ".zip", ".tar", ".tgz")
+
+
+@app.command()
+def phantom(
+    out_folder: Annotated[Path, typer.Argument(metavar="OUT", help="new or empty folder")],
+    patients: Annotated[int, typer.Option(min=1, help="number of synthetic patients")] = 12,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same patients")] = 7,
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+) -> None:
+    """Make synthetic patients: DICOM series, masks, reports and the truth."""
+    from fvlm_data.phantom import generate
+
+    with one_sentence(), progress_shown() as show:
+        generate(
+            out_folder,
+            patients=patients,
+            seed=seed,
+            workers=workers,
+            progress=lambda done, total: show("phantom", done, total),
+        )
+    out.print(f"{patients} synthetic patients in {out_folder}", markup=False)
+
+
+@app.command()
+def ingest(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="folder, archive, DICOMDIR, or URL of a DICOMweb server"
+        ),
+    ],
+    store: StoreOption,
+    kind: Annotated[
+        str | None,
+        typer.Option(help="dicom, dicomweb, nifti, ct_rate or rad_chestct; default: by look"),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="CSV that describes volume files (studies, metadata)")
+    ] = None,
+    name: NameOption = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take images into a store: geometry and HU proved or set aside with reason."""
+    with one_sentence():
+        entry = _source_entry(source, kind, mapping, name)
+        run_stages(
+            ["ingest", "select"], store, config, overrides, {"sources": [entry]}, as_json=as_json
+        )
+
+
+@app.command()
+def segment(
+    store: StoreOption,
+    backend: Annotated[
+        str | None, typer.Option(help="precomputed, threshold or totalsegmentator")
+    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="folder or manifest of label maps")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="totalsegmentator_v1, totalsegmentator_v2 or a YAML map")
+    ] = None,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give every volume a label map of anatomical classes."""
+    known = classes in ("totalsegmentator_v1", "totalsegmentator_v2")
+    named = classes if known or classes is None else str(Path(classes).resolve())
+    given = {"backend": backend, "masks": str(masks.resolve()) if masks else None, "classes": named}
+    section = {name: value for name, value in given.items() if value is not None}
+    with one_sentence():
+        run_stages(["segment"], store, config, overrides, {"segment": section}, as_json=as_json)
+
+
+@app.command()
+def pair(
+    store: StoreOption,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="look at the pairs as they are; nothing is written")
+    ] = False,
+    labels: Annotated[
+        Path | None, typer.Option(help="for --audit: CSV of labels, CT-RATE's columns")
+    ] = None,
+    examples: Annotated[
+        int, typer.Option(min=0, help="for --audit: disagreements shown of each kind")
+    ] = 3,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Join reports to studies; give anatomies texts, states and signatures; split patients."""
+    with one_sentence():
+        if audit:
+            resolved = resolved_config(store, config, overrides, {})
+            looking.print_audit(resolved, labels, examples, as_json=as_json)
+            return
+        if labels is not None:
+            raise InputError("--labels is for --audit: give both")
+        run_stages(["split", "pair"], store, config, overrides, {}, as_json=as_json)
+
+
+@app.command()
+def shard(
+    store: StoreOption,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write training samples as zarr shards."""
+    with one_sentence():
+        run_stages(["shard"], store, config, overrides, {}, as_json=as_json)
+
+
+@app.command()
+def curate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML configuration")],
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run all stages in this process, without a server."""
+    from fvlm_data.run.registry import STAGES
+
+    with one_sentence():
+        run_stages(list(STAGES), None, config, overrides, {}, as_json=as_json)
+
+
+for _command in (looking.qc, looking.verify, looking.status, looking.compact, looking.explain):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()
+
+
+def _source_entry(
+    source: str, kind: str | None, mapping: Path | None, name: str | None
+) -> dict[str, str]:
+    if "://" in source:
+        entry = {"kind": kind or "dicomweb", "url": source}
+    else:
+        path = Path(source)
+        if not source.strip() or not path.exists():
+            raise InputError(f"source {source}: not found; name the folder that holds the images")
+        entry = {"kind": kind or _kind_of(path), "path": str(path.resolve())}
+    if mapping is not None:
+        entry["mapping"] = str(mapping.resolve())
+    return {**entry, "name": name} if name is not None else entry
+
+
+def _kind_of(source: Path) -> str:
+    """What the first file with a telling name says, among the first few thousand."""
+    from fvlm_data.ingest.sources.ct_rate import NAME
+
+    looked_at = islice(source.rglob("*"), 5000)
+    files = (file for file in looked_at if file.suffix.lower() in TELLING_ENDINGS)
+    first = source if source.is_file() else next(files, None)
+    name = first.name.lower() if first else ""
+    if name.endswith(".npz"):
+        return "rad_chestct"
+    if not name.endswith((".nii", ".nii.gz")):
+        return "dicom"
+    return "ct_rate" if NAME.fullmatch(name.partition(".nii")[0]) else "nifti"

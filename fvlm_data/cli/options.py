@@ -1,0 +1,92 @@
+"""What the commands share: options, the configuration that holds, the run of stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fvlm_data.cli.console import err, print_summary, progress_shown
+
+StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, over the configuration")
+]
+NameOption = Annotated[
+    str | None,
+    typer.Option("--name", help="name of the source in tables; default: last part of its path"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
+
+
+def run_stages(
+    stages: list[str],
+    store: str | None,
+    config: Path | None,
+    overrides: list[str] | None,
+    values: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Run stages over the store and print the summary; raises what `curate` raises."""
+    from fvlm_data.run.curate import curate
+
+    resolved = resolved_config(store, config, overrides, values)
+    with progress_shown() as show:
+        summary = curate(resolved, stages, progress=show)
+    print_summary(summary, as_json=as_json)
+    if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):
+        err.print("some items were set aside; the run itself completed", markup=False)
+
+
+def resolved_config(
+    store: str | None, path: Path | None, overrides: list[str] | None, values: dict[str, Any]
+) -> Any:
+    """The given configuration, else that of the store's last run, with the flags on top."""
+    from fvlm_data.run.config import load_config
+
+    base: dict[str, Any] = {}
+    if store is not None:
+        if path is None:
+            base = _last_configuration(store)
+        values = {**_listed_values(base, values), "store": store}
+    return load_config(path, overrides or (), values, base)
+
+
+def _listed_values(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Flags, of which a new source joins those of the last configuration.
+
+    A source that is named again keeps what no flag says: its name, above all, on which the ids of
+    its files hang.
+    """
+    merged = dict(values)
+    for name, value in values.items():
+        if isinstance(value, list):
+            entries = {_place_of(entry): entry for entry in base.get(name) or []}
+            for entry in value:
+                place = _place_of(entry)
+                entries[place] = {**entries.pop(place, {}), **entry}
+            merged[name] = list(entries.values())
+    return merged
+
+
+def _last_configuration(store: str) -> dict[str, Any]:
+    from fvlm_data.run.records import last_configuration
+    from fvlm_data.store.tables import MARK, Store
+
+    if "://" not in store and not Path(store, MARK).exists():
+        return {}
+    return last_configuration(Store.open(store))
+
+
+def opened_context(store: str) -> Any:
+    """Store and vault as the store's last configuration names them; raises StoreError."""
+    from fvlm_data.run.records import open_context
+
+    return open_context(resolved_config(store, None, None, {}), create=False)
+
+
+def _place_of(entry: dict[str, Any]) -> str:
+    return str(entry.get("url") or entry.get("path"))

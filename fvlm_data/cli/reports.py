@@ -1,0 +1,141 @@
+"""`fvlm-data reports`: read reports, review them, score the parser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.options import (
+    ConfigOption,
+    JsonOption,
+    NameOption,
+    SetOption,
+    StoreOption,
+    opened_context,
+    resolved_config,
+    run_stages,
+)
+from fvlm_data.errors import InputError
+
+
+class _ReadByDefault(typer.core.TyperGroup):
+    """`reports FILE ...` reads a file: what is no command of the group goes to `read`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["read", *args]
+        return super().parse_args(ctx, args)
+
+
+reports = typer.Typer(
+    cls=_ReadByDefault,
+    help="Read reports (reports FILE --store STORE), review them, score the parser.",
+    no_args_is_help=True,
+)
+
+
+@reports.command("read")
+def reports_read(
+    store: StoreOption,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV, Parquet, JSONL, text, DICOM SR, FHIR JSON, HL7 v2, or a folder of them",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="our name=column of the file, as study_uid=UID")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="kind of the files; auto (the default): by suffix")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="CSV that maps reports to study_uid, accession, ...")
+    ] = None,
+    name: NameOption = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="write an HTML page to look at and correct")
+    ] = False,
+    page: Annotated[Path, typer.Option(help="where --review writes")] = Path("review.html"),
+    limit: Annotated[int, typer.Option(min=1, help="reports on the page")] = 50,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take reports into a store: scrubbed, split, tagged, with findings; or review them."""
+    with one_sentence():
+        if file is None and not review:
+            raise InputError("reports: no file named; expected FILE, or --review")
+        if file is not None:
+            given = {
+                "kind": kind,
+                "columns": _columns(column) if column else None,
+                "mapping": str(mapping.resolve()) if mapping else None,
+                "name": name,
+            }
+            entry: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+            entry["path"] = str(file.resolve())
+            run_stages(["reports"], store, config, overrides, {"reports": [entry]}, as_json=as_json)
+        if review:
+            from fvlm_data.reports.review.commands import write_review
+
+            resolved = resolved_config(store, config, overrides, {})
+            shown = write_review(opened_context(store), resolved.parse, page, limit)
+            out.print(f"{shown} reports in {page}: text without known identities", markup=False)
+
+
+@reports.command("score")
+def reports_score(
+    gold: Annotated[Path, typer.Argument(metavar="GOLD.jsonl", help="saved by the review page")],
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the parser against corrected reports."""
+    from fvlm_data.reports.review.commands import score_gold, score_lines
+    from fvlm_data.run.config import load_config
+
+    with one_sentence():
+        scored = score_gold(load_config(config, overrides or (), {"store": "none"}).parse, gold)
+        if as_json:
+            out.print_json(json.dumps(scored.as_dict()))
+            return
+        for line in score_lines(scored):
+            out.print(line, markup=False)
+
+
+@reports.command("compare")
+def reports_compare(
+    store: StoreOption,
+    limit: Annotated[int, typer.Option(min=1, help="reports to read both ways")] = 100,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List where the rules and the language model of parse.llm read reports differently."""
+    from fvlm_data.reports.review.commands import compare_backends, comparison_lines
+
+    with one_sentence():
+        resolved = resolved_config(store, config, overrides, {})
+        compared = compare_backends(opened_context(store), resolved.parse, limit)
+        if as_json:
+            out.print_json(json.dumps(compared.as_dict()))
+            return
+        for line in comparison_lines(compared):
+            out.print(line, markup=False)
+
+
+def _columns(pairs: list[str]) -> dict[str, str]:
+    columns = {}
+    for pair_text in pairs:
+        ours, separator, theirs = pair_text.partition("=")
+        if not separator:
+            raise InputError(f"--column {pair_text}: expected our_name=column of the file")
+        columns[ours] = theirs
+    return columns

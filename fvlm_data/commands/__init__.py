@@ -1,1 +1,0 @@
-"""The commands of `fvlm-data`, one file a group."""

@@ -1,0 +1,1 @@
+"""What DICOM files hold: headers, pixels, series."""

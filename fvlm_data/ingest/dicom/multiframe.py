@@ -1,0 +1,97 @@
+"""Enhanced multi-frame CT: each frame as a data set like a classic slice (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fvlm_data.ingest.dicom.tags import integer
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+FRAME_ELEMENTS = {
+    "PlanePositionSequence": {"ImagePositionPatient": "ImagePositionPatient"},
+    "PlaneOrientationSequence": {"ImageOrientationPatient": "ImageOrientationPatient"},
+    "PixelMeasuresSequence": {
+        "PixelSpacing": "PixelSpacing",
+        "SliceThickness": "SliceThickness",
+    },
+    "PixelValueTransformationSequence": {
+        "RescaleSlope": "RescaleSlope",
+        "RescaleIntercept": "RescaleIntercept",
+        "RescaleType": "RescaleType",
+    },
+    "CTImageFrameTypeSequence": {"FrameType": "ImageType"},
+    "CTReconstructionSequence": {"ConvolutionKernel": "ConvolutionKernel"},
+    "CTXRayDetailsSequence": {"KVP": "KVP"},
+    "CardiacSynchronizationSequence": {
+        "NominalPercentageOfCardiacPhase": "NominalPercentageOfCardiacPhase",
+        "NominalCardiacTriggerDelayTime": "TriggerTime",
+    },
+    "FrameContentSequence": {
+        "StackID": "StackID",
+        "TemporalPositionIndex": "TemporalPositionIdentifier",
+        "FrameAcquisitionNumber": "AcquisitionNumber",
+        "FrameAcquisitionDateTime": "AcquisitionDateTime",
+    },
+}
+"""Functional group sequences: what each holds, and what classic CT calls it."""
+
+SHARED_ELEMENTS = (
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ImageType",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+)
+
+
+def frame_datasets(dataset: Dataset) -> list[Dataset]:
+    """One data set a frame with the elements of a classic CT slice; [] for a single frame.
+
+    A frame's own functional groups go before the shared ones. NumberOfFrames is left out, as
+    each stands for one image.
+    """
+    from pydicom.dataset import Dataset as Empty
+
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    count = integer(dataset, "NumberOfFrames", 1)
+    if not groups or len(groups) != count:
+        return []
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Empty()])[0]
+    frames = []
+    for number, own in enumerate(groups, start=1):
+        frame = Empty()
+        for keyword in SHARED_ELEMENTS:
+            if keyword in dataset:
+                frame[keyword] = dataset[keyword]
+        for sequence, elements in FRAME_ELEMENTS.items():
+            for source in (shared, own):
+                _overlay(frame, source.get(sequence), elements)
+        frame.InstanceNumber = number
+        frames.append(frame)
+    return frames
+
+
+def _overlay(frame: Dataset, group: list[Dataset] | None, elements: dict[str, str]) -> None:
+    if not group:
+        return
+    for keyword, classic in elements.items():
+        if keyword in group[0]:
+            setattr(frame, classic, group[0][keyword].value)

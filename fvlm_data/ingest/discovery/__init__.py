@@ -1,0 +1,1 @@
+"""Which files a source holds, and what each of them is."""

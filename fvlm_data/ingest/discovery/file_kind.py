@@ -1,0 +1,307 @@
+"""What one file is: the series that it belongs to, or why it is set aside. Headers only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from fvlm_data.ingest.dicom.slice_header import parse_names
+from fvlm_data.ingest.dicom.tags import integer, quiet_pydicom, text, texts, uid
+from fvlm_data.ingest.discovery.opener import opened
+from fvlm_data.ingest.discovery.walk import PROBLEMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydicom.dataset import Dataset
+
+    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.volume.names import Names
+
+TAIL_BYTES = 4096
+BLOCK_BYTES = 1 << 20
+NIFTI_HEAD_BYTES = 65536
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+"""First bytes of a data set without preamble: group 0002 or 0008, either byte order."""
+
+DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
+CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
+ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
+CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+KNOWN_MODALITIES = frozenset(
+    {"CR", "DX", "ECG", "MG", "MR", "NM", "OT", "PR", "PT", "REG", "RF", "RTDOSE", "RTIMAGE"}
+    | {"RTPLAN", "RTSTRUCT", "SC", "SEG", "SR", "US", "XA"}
+)
+"""Modalities that a message may name; any other text could be anything."""
+
+OUT_OF_SCOPE_TYPES = {
+    "LOCALIZER": "localizer",
+    "SCOUT": "localizer",
+    "TOPOGRAM": "localizer",
+    "MIP": "projection",
+    "MINIP": "projection",
+    "MAX_IP": "projection",
+    "MIN_IP": "projection",
+    "PROJECTION IMAGE": "projection",
+    "SCREEN SAVE": "secondary_capture",
+    "MPR": "reformatted",
+    "CSA MPR": "reformatted",
+    "REFORMATTED": "reformatted",
+    "RESAMPLED": "reformatted",
+    "PERFUSION": "derived_map",
+    "CBF": "derived_map",
+    "CBV": "derived_map",
+    "MTT": "derived_map",
+    "TTP": "derived_map",
+    "TMAX": "derived_map",
+    "CALCIUM_SCORE": "derived_map",
+    "IODINE": "derived_map",
+    "MATERIAL_SPECIFIC": "derived_map",
+    "MATERIAL_FRACTION": "derived_map",
+    "ELECTRON_DENSITY": "derived_map",
+    "EFF_ATOMIC_NUM": "derived_map",
+    "RHO": "derived_map",
+}
+
+TAGS = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+    "PatientID",
+    "IssuerOfPatientID",
+    "AccessionNumber",
+    "Modality",
+    "ImageType",
+    "BurnedInAnnotation",
+    "NumberOfFrames",
+    "SeriesNumber",
+    "SeriesDate",
+    "SeriesTime",
+    "DeviceSerialNumber",
+    "Rows",
+    "Columns",
+    "DirectoryRecordSequence",
+)
+
+HINTS = (
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "SeriesTime",
+    "SeriesDate",
+    "StudyInstanceUID",
+    "DeviceSerialNumber",
+)
+TELLING_HINTS = 3
+"""Of the hints, the first three tell series apart; one of them must be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Why a file is set aside at discovery."""
+
+    kind: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a file's header says: its content's fingerprint and what becomes of it.
+
+    `names` and `series_hint` are for files that belong to a CT series: without a series UID
+    the hint, from the headers of one folder, stands in its place. Neither may enter a table.
+    """
+
+    fingerprint: str
+    aside: Aside | None = None
+    names: Names | None = None
+    series_hint: tuple[str, ...] = ()
+
+
+def probe(found: FoundFile, kind: str) -> Probed:
+    """Look at one file of a source of kind `dicom` or `nifti`."""
+    if found.problem:
+        problem = PROBLEMS[found.problem]
+        fingerprint = "" if problem.passing else _fingerprint(0, found.problem.encode(), b"")
+        return Probed(fingerprint, Aside(problem.kind, found.problem, problem.detail))
+    if found.size_bytes == 0:
+        detail = "the file is empty, expected an image; send it again"
+        return Probed(_fingerprint(0, b"", b""), Aside("fault", "empty_file", detail))
+    try:
+        with opened(found.place) as handle:
+            return _dicom(handle, found) if kind == "dicom" else _nifti(handle, found)
+    except OSError:
+        return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"].detail))
+
+
+def is_nifti(relative: str) -> bool:
+    """Whether the name is that of a NIfTI file."""
+    return relative.lower().endswith(NIFTI_ENDINGS)
+
+
+def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
+    if found.relative.lower().endswith(".nii"):
+        digest = _file_digest(handle)
+        fingerprint = _fingerprint(found.size_bytes, digest, b"")
+    else:
+        head = handle.read(NIFTI_HEAD_BYTES)
+        fingerprint = _fingerprint(found.size_bytes, head, _tail(handle, found.size_bytes))
+    if is_nifti(found.relative):
+        return Probed(fingerprint)
+    detail = "the file is no .nii or .nii.gz, expected NIfTI files in a NIfTI source"
+    return Probed(fingerprint, Aside("out_of_scope", "not_nifti", detail))
+
+
+def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
+    size = found.size_bytes
+    start = handle.read(132)
+    if start[128:] != b"DICM" and start[:2] not in FIRST_GROUPS:
+        fingerprint = _fingerprint(size, start, _tail(handle, size))
+        detail = "the file is no DICOM (no DICM mark and no data set at its start)"
+        return Probed(fingerprint, Aside("out_of_scope", "not_dicom", detail))
+    marked = start[128:] == b"DICM"
+    handle.seek(0)
+    series = _header(handle, size, marked=marked)
+    end = handle.tell()
+    handle.seek(0)
+    fingerprint = _fingerprint(size, handle.read(end), _tail(handle, size))
+    if isinstance(series, Aside):
+        return Probed(fingerprint, series)
+    names, hint = series
+    return Probed(fingerprint, None, names, hint)
+
+
+def probe_dataset(fingerprint: str, make: Callable[[], Dataset]) -> Probed:
+    """What a header says that comes without its file, as a server's metadata do."""
+    try:
+        with quiet_pydicom():
+            found = _judged(make(), marked=True)
+    except Exception as error:  # pydicom raises any type on damaged values
+        return Probed(fingerprint, _unreadable(error))
+    if isinstance(found, Aside):
+        return Probed(fingerprint, found)
+    names, hint = found
+    return Probed(fingerprint, None, names, hint)
+
+
+def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
+    """Names and series hint of a CT slice; `handle` is left where its pixel data begin."""
+    import pydicom
+
+    try:
+        with quiet_pydicom():
+            dataset = pydicom.dcmread(
+                handle, stop_before_pixels=True, force=True, specific_tags=list(TAGS)
+            )
+            judged = _judged(dataset, marked=marked)
+            if isinstance(judged, Aside) and judged.reason != "no_series_identifier":
+                return judged
+            return _complete(dataset, handle.tell(), size) or judged
+    except Exception as error:  # pydicom raises any type on damaged files; each gets its row
+        if not marked:
+            return Aside("out_of_scope", "not_dicom", "no DICM mark, and no data set that reads")
+        return _unreadable(error)
+
+
+def _judged(dataset: Dataset, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
+    excluded = _scope(dataset, marked=marked)
+    if excluded:
+        return excluded
+    names = parse_names(dataset)
+    hint = () if names.series_uid else _series_hint(dataset)
+    if not names.series_uid and not any(hint[:TELLING_HINTS]):
+        detail = (
+            "no series UID, frame of reference, series number or time; expected one of them: the "
+            "slice cannot be told from those of other series; export it with identifiers"
+        )
+        return Aside("fault", "no_series_identifier", detail)
+    return names, hint
+
+
+def _unreadable(error: Exception) -> Aside:
+    detail = f"the header cannot be read ({type(error).__name__}): damaged; send it again"
+    return Aside("fault", "unreadable_header", detail)
+
+
+def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:
+    """Whether the file is a CT slice at all."""
+    sop_class = uid(dataset, "SOPClassUID", "MediaStorageSOPClassUID")
+    modality = text(dataset, "Modality").upper()
+    if sop_class == DIRECTORY_STORAGE or "DirectoryRecordSequence" in dataset:
+        return Aside("out_of_scope", "dicomdir", "a DICOMDIR; its files are found by themselves")
+    if not modality and sop_class not in (CT_STORAGE, *ENHANCED_CT):
+        if not marked and not sop_class:
+            return Aside("out_of_scope", "not_dicom", "the file holds no DICOM data set")
+        if not sop_class:
+            detail = "the header names no modality and no SOP class; damaged, or not an image"
+            return Aside("fault", "modality_unknown", detail)
+    if sop_class.startswith(CAPTURES):
+        return Aside("out_of_scope", "secondary_capture", "a secondary capture, expected CT slices")
+    if modality not in ("CT", "") or not (modality or sop_class in (CT_STORAGE, *ENHANCED_CT)):
+        known = modality if modality in KNOWN_MODALITIES else "another one"
+        return Aside("out_of_scope", "modality_not_ct", f"modality: {known}, expected CT")
+    if sop_class not in ENHANCED_CT and integer(dataset, "NumberOfFrames", 1) > 1:
+        detail = (
+            "several frames in one file that is no Enhanced CT, expected single frames or Enhanced "
+            "CT: the frames' places are not known; export it as one of them"
+        )
+        return Aside("out_of_scope", "multiframe", detail)
+    return _excluded_type(dataset)
+
+
+def _excluded_type(dataset: Dataset) -> Aside | None:
+    for value in texts(dataset, "ImageType"):
+        reason = OUT_OF_SCOPE_TYPES.get(value.upper())
+        if reason:
+            kind = "not_selected" if reason == "reformatted" else "out_of_scope"
+            detail = (
+                f"ImageType holds {value.upper()}, expected slices of CT as reconstructed, in HU"
+            )
+            return Aside(kind, reason, detail)
+    if text(dataset, "BurnedInAnnotation").upper() == "YES":
+        detail = "BurnedInAnnotation is YES: the pixels may show an identity; leave it out"
+        return Aside("fault", "burned_in_annotation", detail)
+    return None
+
+
+def _complete(dataset: Dataset, end: int, size: int) -> Aside | None:
+    meta = getattr(dataset, "file_meta", None)
+    deflated = meta is not None and text(meta, "TransferSyntaxUID") == DEFLATED
+    if end >= size and not deflated:
+        detail = (
+            f"the file ends with its header ({size} bytes), expected pixel data behind it: "
+            "truncated, or sent without images; send it again"
+        )
+        return Aside("fault", "no_pixel_data", detail)
+    return None
+
+
+def _series_hint(dataset: Dataset) -> tuple[str, ...]:
+    """Header values that all slices of one series share, where the series UID is blank."""
+    return tuple(text(dataset, keyword) for keyword in HINTS)
+
+
+def _file_digest(handle: BinaryIO) -> bytes:
+    digest = hashlib.sha256()
+    while block := handle.read(BLOCK_BYTES):
+        digest.update(block)
+    return digest.digest()
+
+
+def _tail(handle: BinaryIO, size: int) -> bytes:
+    handle.seek(max(0, size - TAIL_BYTES), os.SEEK_SET)
+    return handle.read(TAIL_BYTES)
+
+
+def _fingerprint(size: int, head: bytes, tail: bytes) -> str:
+    digest = hashlib.sha256(f"{size}:{len(head)}:".encode())
+    digest.update(head)
+    digest.update(tail)
+    return digest.hexdigest()

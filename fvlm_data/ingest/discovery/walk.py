@@ -1,0 +1,211 @@
+"""Walking a source: every file below it once, archives and DICOMDIR looked into."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fvlm_data.errors import InputError
+from fvlm_data.ingest.discovery import archive, dicomdir
+from fvlm_data.ingest.discovery.opener import MEMBER_MARK, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fvlm_data.ingest.config import SourceConfig
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """One entry of a source: relative POSIX path, place, size and modification time.
+
+    A member of an archive is called `<archive>!/<name of the member>` and has the archive's
+    modification time. `problem` is empty, or the code of PROBLEMS for which it is not opened.
+    """
+
+    relative: str
+    place: Place
+    size_bytes: int = 0
+    modified_ns: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why an entry is not opened; with `passing` the next run looks again."""
+
+    detail: str
+    kind: str = "fault"
+    passing: bool = False
+
+
+PROBLEMS = {
+    "unreadable_folder": Problem("the folder may not be read; check its permissions", passing=True),
+    "unreadable_file": Problem(
+        "the file may not be read, or is a link to nothing; check it", passing=True
+    ),
+    "not_a_file": Problem("this is no regular file (a device or pipe); leave it out"),
+    "file_name_not_unicode": Problem("the file's name is no valid Unicode; rename it"),
+    "archive": Problem("an archive; its members have lines of their own", "out_of_scope"),
+    "damaged_archive": Problem(
+        "the archive is damaged or breaks off; members up to there are taken in; send it again",
+        passing=True,
+    ),
+    "archive_bomb": Problem(
+        f"the archive would unpack to more than {archive.MAX_RATIO} times its size, expected at "
+        "most 10 times for CT; not read on; check where it comes from"
+    ),
+    "archive_too_large": Problem(
+        f"the archive has more than {archive.MAX_MEMBERS} members; those are taken in; unpack it, "
+        "or pack the rest on its own"
+    ),
+    "archive_not_supported": Problem(
+        "an archive of another kind, expected zip, tar, tar.gz or tar.bz2; unpack it"
+    ),
+    "nested_archive": Problem("an archive within an archive; unpack the outer one"),
+    "duplicate_member": Problem(
+        "a second member of the same name, expected one; the first is taken; unpack or pack anew"
+    ),
+    "link_in_archive": Problem("a link within an archive; what it points to has its own line"),
+    "encrypted_member": Problem("the member is encrypted; unpack the archive with its password"),
+    "member_too_large": Problem("the member is larger than 8 GiB unpacked; unpack the archive"),
+    "named_by_dicomdir": Problem(
+        "the DICOMDIR names this file and it is not there; copy the whole disc again", passing=True
+    ),
+    "outside_file_set": Problem("the DICOMDIR names a file outside its own folder; not opened"),
+}
+
+
+def walk(source: SourceConfig) -> Iterator[FoundFile]:
+    """Every file of a source, in a fixed order; links are followed, no folder entered twice.
+
+    A source may be a folder, one file, an archive, or the DICOMDIR of a disc, which stands for
+    the folder that it lies in. Files that a DICOMDIR names and that are missing are listed too.
+
+    Raises:
+        InputError: the source is missing, cannot be read, or holds no file at all.
+    """
+    root = Path(source.path).expanduser()
+    folder = base_folder(source)
+    if root.is_file() and not dicomdir.is_dicomdir(root.name):
+        yield from _file(root, root.name)
+        return
+    if not folder.is_dir():
+        raise InputError(
+            f"source {source.label}: {root} is no folder and no file; expected a folder of images; "
+            "check the path"
+        )
+    empty = True
+    for found in _walk_folder(folder, "", set()):
+        if found.problem == "unreadable_folder" and not found.relative:
+            raise InputError(f"source {source.label}: {folder} may not be read; check permissions")
+        empty = False
+        yield found
+    if empty:
+        raise InputError(
+            f"source {source.label}: {folder} holds no files; expected a folder of images; "
+            "check the path"
+        )
+
+
+def base_folder(source: SourceConfig) -> Path:
+    """The folder from which the relative names of a source's files count."""
+    root = Path(source.path).expanduser()
+    return root.parent if root.is_file() else root
+
+
+def _walk_folder(folder: Path, relative: str, seen: set[tuple[int, int]]) -> Iterator[FoundFile]:
+    try:
+        state = folder.stat()
+        if (state.st_dev, state.st_ino) in seen:
+            return
+        seen.add((state.st_dev, state.st_ino))
+        with os.scandir(folder) as entries:
+            # real folders before links to them, so that a file has its own path, not a link's
+            ordered = sorted((entry.is_symlink(), entry.name, entry.is_dir()) for entry in entries)
+    except OSError:
+        yield FoundFile(relative, Place(folder), problem="unreadable_folder")
+        return
+    for _, name, is_folder in ordered:
+        below = f"{relative}/{name}" if relative else name
+        if is_folder:
+            yield from _walk_folder(folder / name, below, seen)
+            continue
+        yield from _file(folder / name, below)
+        if dicomdir.is_dicomdir(name):
+            lost = dicomdir.missing(Place(folder / name), dicomdir.in_folder(folder))
+            yield from _lost(lost, Place(folder / name), below)
+
+
+def _file(path: Path, relative: str) -> Iterator[FoundFile]:
+    """A file, or the members of an archive and then the archive itself."""
+    readable = _readable(relative)
+    if readable != relative:
+        yield FoundFile(readable, Place(path), problem="file_name_not_unicode")
+        return
+    try:
+        state = path.stat()
+    except OSError:
+        yield FoundFile(relative, Place(path), problem="unreadable_file")
+        return
+    size_bytes, modified_ns = state.st_size, state.st_mtime_ns
+    problem = "" if path.is_file() else "not_a_file"
+    if not problem and archive.is_archive(path.name) and size_bytes:
+        problem = "archive"
+        try:
+            yield from _members(path, relative, modified_ns)
+        except archive.ArchiveError as error:
+            problem = error.reason
+    elif not problem and path.name.lower().endswith(archive.OTHER_ENDINGS):
+        problem = "archive_not_supported"
+    yield FoundFile(relative, Place(path), size_bytes, modified_ns, problem)
+
+
+def _members(path: Path, relative: str, modified_ns: int) -> Iterator[FoundFile]:
+    directories: list[str] = []
+    again: dict[str, int] = {}
+    for member in archive.members(path):
+        name = _readable(member.name)
+        problem = member.problem if name == member.name else "file_name_not_unicode"
+        below = f"{relative}{MEMBER_MARK}{name}"
+        if problem == "duplicate_member":
+            again[name] = again.get(name, 1) + 1
+            below = f"{below}#{again[name]}"
+        elif not problem and dicomdir.is_dicomdir(name.rpartition("/")[2]):
+            directories.append(name)
+        place = Place(path, member.name)
+        yield FoundFile(below, place, member.size_bytes, modified_ns, problem)
+    for name in directories:
+        above = name.rpartition("/")[0]
+        inside = {dicomdir.folded(tuple(one.name.split("/"))) for one in archive.members(path)}
+        lost = dicomdir.missing(
+            Place(path, name),
+            lambda file, above=above, inside=inside: (  # type: ignore[misc]
+                dicomdir.folded((*filter(None, above.split("/")), *file)) in inside
+            ),
+        )
+        yield from _lost(lost, Place(path, name), f"{relative}{MEMBER_MARK}{name}")
+
+
+def _lost(
+    files: Iterator[dicomdir.File | None], directory: Place, relative: str
+) -> Iterator[FoundFile]:
+    """Lines of the files that a DICOMDIR called `relative` names and that are not there."""
+    above = relative.rpartition("/")[0]
+    for number, file in enumerate(files):
+        if file is None:
+            yield FoundFile(f"{relative}#{number}", directory, problem="outside_file_set")
+            continue
+        below = _readable("/".join(filter(None, (above, *file))))
+        yield FoundFile(below, directory, problem="named_by_dicomdir")
+
+
+def _readable(name: str) -> str:
+    """The name itself, or one with escapes where it is no valid Unicode."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return name

@@ -1,0 +1,1 @@
+"""From slices to a proved volume: grouping, geometry, HU, and its row and file."""

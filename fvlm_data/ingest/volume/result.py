@@ -1,0 +1,147 @@
+"""A decoded volume and how it becomes a row, links and a file of the store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fvlm_data.hashing import array_sha256
+from fvlm_data.identity.ids import keyed_id
+from fvlm_data.ingest.dicom.header import HeaderFacts
+from fvlm_data.ingest.volume.geometry import axis_codes
+from fvlm_data.ingest.volume.names import Names, links, patient_id, study_id
+from fvlm_data.ingest.volume.nifti_write import nifti_bytes, volume_path
+from fvlm_data.ingest.volume.pixel_hash import pixels_sha256
+from fvlm_data.store.stage import Outcome, Reject
+from schemas import Link, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+AFFINE_DECIMALS = 4
+"""Decimals (0.1 um) of the affine that enter the content hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A volume that passed every check.
+
+    `image_zyx` is int16 HU, axes (k, j, i); `spacing_mm` runs along i, j, k; `affine_ras` is
+    4 x 4, voxel (i, j, k, 1) to RAS+ mm; `source_files` are tokens in the order of k; `names`
+    are what the headers call it, the first that of its ids; `adjustments` as in the table.
+    """
+
+    image_zyx: NDArray[np.int16]
+    spacing_mm: tuple[float, float, float]
+    affine_ras: NDArray[np.float64]
+    source_files: tuple[str, ...]
+    rescale_decision: str
+    names: tuple[Names, ...]
+    facts: HeaderFacts = field(default_factory=HeaderFacts)
+    adjustments: tuple[str, ...] = ()
+    tilt_degrees: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesResult:
+    """What became of the files of one series; `identities` by patient id, for the vault.
+
+    With `retry` a file could not be reached and the next run is to try again.
+    """
+
+    volumes: tuple[Decoded, ...]
+    rejects: tuple[Reject, ...] = ()
+    identities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    retry: bool = False
+
+
+def content_sha256(image_zyx: NDArray[np.int16], affine_ras: NDArray[np.float64]) -> str:
+    """Hash of a volume's decoded content: int16 voxels (k, j, i) and affine to 0.1 um."""
+    rounded = np.round(np.asarray(affine_ras, dtype=np.float64), AFFINE_DECIMALS) + 0.0
+    return array_sha256(np.asarray(image_zyx, dtype=np.int16), rounded)
+
+
+def outcome(series_id: str, tokens: Iterable[str], result: SeriesResult, key: bytes) -> Outcome:
+    """Rows, files and rejects of one series whose files are `tokens`.
+
+    Raises:
+        RuntimeError: a file ended in no place or in two; a fault of this program.
+    """
+    rows: dict[str, Volume] = {}
+    stated: dict[Link, None] = {}
+    files: dict[str, bytes] = {}
+    rejects = list(result.rejects)
+    for decoded in sorted(result.volumes, key=lambda one: one.source_files):
+        row = _row(decoded, series_id, key)
+        if row.volume_id in rows:
+            detail = f"the same voxels at the same place as volume {row.volume_id} of the series"
+            rejects.append(Reject("duplicate", "same_volume", detail, row.source_files))
+            continue
+        rows[row.volume_id] = row
+        stated.update(dict.fromkeys(x for n in decoded.names for x in links(key, n, series_id)))
+        files[row.path] = nifti_bytes(decoded.image_zyx, decoded.affine_ras)
+    _check_conserved(series_id, tokens, rows.values(), rejects)
+    tables: dict[str, list[Any]] = {}
+    if rows:
+        tables = {"candidates": list(rows.values()), "links": list(stated)}
+    return Outcome(
+        series_id,
+        rows=tables,
+        files=files,
+        rejects=tuple(rejects),
+        identities=result.identities,
+        retry=result.retry,
+    )
+
+
+def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
+    content = content_sha256(decoded.image_zyx, decoded.affine_ras)
+    volume_id = keyed_id(key, "v", series_id, content)
+    names, facts = decoded.names[0], decoded.facts
+    slices, rows, columns = decoded.image_zyx.shape
+    return Volume(
+        volume_id=volume_id,
+        patient_id=patient_id(key, names, series_id),
+        study_id=study_id(key, names, series_id),
+        series_id=series_id,
+        path=volume_path(volume_id),
+        source_files=decoded.source_files,
+        shape=(columns, rows, slices),
+        spacing_mm=tuple(float(value) for value in decoded.spacing_mm),
+        affine_ras=tuple(float(value) + 0.0 for value in decoded.affine_ras.ravel()),
+        orientation=axis_codes(decoded.affine_ras),
+        content_sha256=content,
+        hu_min=int(decoded.image_zyx.min()),
+        hu_max=int(decoded.image_zyx.max()),
+        rescale_decision=decoded.rescale_decision,
+        adjustments=decoded.adjustments,
+        tilt_degrees=decoded.tilt_degrees,
+        body_region_header=facts.body_region,
+        contrast_header=facts.contrast,
+        kernel=facts.kernel,
+        series_description=facts.description,
+        manufacturer=facts.manufacturer,
+        acquired_on=facts.acquired_on,
+        age_years=facts.age_years,
+        sex=facts.sex,
+        pixels_sha256=pixels_sha256(decoded.image_zyx),
+    )
+
+
+def _check_conserved(
+    series_id: str, tokens: Iterable[str], rows: Iterable[Volume], rejects: Iterable[Reject]
+) -> None:
+    # a multi-frame file may hold several volumes: it counts once
+    ended = Counter({token for row in rows for token in row.source_files})
+    ended.update(token for reject in rejects for token in reject.source_files)
+    offered = Counter(tokens)
+    if ended != offered:
+        raise RuntimeError(
+            f"series {series_id}: {offered.total()} files offered, {ended.total()} accounted for; "
+            "each must end in one place"
+        )

@@ -1,0 +1,135 @@
+"""A file that holds a whole volume: the checks that all such sources share, and its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fvlm_data.ingest.dicom import header as header_facts
+from fvlm_data.ingest.dicom.tags import quiet_pydicom
+from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe
+from fvlm_data.ingest.volume.description import stem
+from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.hounsfield import INT16, out_of_field_to_air
+from fvlm_data.ingest.volume.names import Names, patient_id
+from fvlm_data.ingest.volume.plausibility import check_plausible
+from fvlm_data.ingest.volume.result import Decoded, SeriesResult
+from fvlm_data.store.stage import Reject
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fvlm_data.ingest.config import IngestConfig
+    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.volume.description import Description
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was read of a volume file, its geometry proved.
+
+    `image_zyx` is int16 HU, axes (k, j, i); `affine_ras` 4 x 4, voxel (i, j, k, 1) to RAS+ mm.
+    """
+
+    image_zyx: NDArray[np.int16]
+    affine_ras: NDArray[np.float64]
+    rescale_decision: str
+
+
+def probe_file(found: FoundFile, endings: tuple[str, ...], reason: str) -> Probed:
+    """The fingerprint of a volume file; a file of another ending is set aside for `reason`."""
+    probed = probe(found, "nifti")
+    if probed.aside is not None and probed.aside.reason != "not_nifti":
+        return probed
+    if found.relative.lower().endswith(endings):
+        return Probed(probed.fingerprint)
+    detail = f"the file is no {' or '.join(endings)}, expected one in a source of this kind"
+    return Probed(probed.fingerprint, Aside("out_of_scope", reason, detail))
+
+
+def volume_name(file: SourceFile) -> str:
+    """What a volume is called: its file name without ending and folder."""
+    return PurePosixPath(stem(file.relative)).name
+
+
+def gone(file: SourceFile) -> SeriesResult:
+    """The result of a file that cannot be reached; the next run tries again."""
+    detail = "the file is gone since discovery; bring it back and run again"
+    return SeriesResult(
+        (), (Reject("fault", "unreadable_file", detail, (file.token,)),), retry=True
+    )
+
+
+def refused(file: SourceFile, fault: Fault) -> SeriesResult:
+    """The result of a file that is no volume."""
+    return SeriesResult((), (Reject("fault", fault.reason, fault.detail, (file.token,)),))
+
+
+def accepted(
+    file: SourceFile,
+    loaded: Loaded,
+    names: Names,
+    description: Description,
+    series_id: str,
+    key: bytes,
+) -> SeriesResult:
+    """The result of a file that is a volume, after the checks of its values."""
+    fault = check_plausible(loaded.image_zyx)
+    if fault:
+        return refused(file, fault)
+    lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
+    patient = patient_id(key, names, series_id)
+    with quiet_pydicom():
+        dataset = description.dataset()
+        facts = header_facts.facts(dataset, patient, key)
+        identities = header_facts.identities(dataset)
+    image_zyx = np.require(loaded.image_zyx, requirements="W")  # else it may be a read-only map
+    outside = out_of_field_to_air(image_zyx)
+    decoded = Decoded(
+        image_zyx=image_zyx,
+        spacing_mm=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
+        affine_ras=loaded.affine_ras,
+        source_files=(file.token,),
+        rescale_decision=loaded.rescale_decision,
+        names=(names,),
+        facts=facts,
+        adjustments=(f"out_of_field_to_air={outside}",) if outside else (),
+    )
+    known = {patient: tuple(sorted(identities))} if identities else {}
+    return SeriesResult((decoded,), identities=known)
+
+
+def three_axes(values: NDArray[Any], config: IngestConfig) -> NDArray[Any] | Fault:
+    """The array less trailing axes of length 1, if it is a volume of numbers."""
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim != 3 or values.dtype.fields is not None or values.dtype.kind not in "iuf":
+        return Fault(
+            "not_a_volume",
+            f"{values.ndim} axes of {values.dtype.kind!r} values, expected 3 axes of numbers",
+        )
+    if min(values.shape) < config.min_slices:
+        return Fault(
+            "too_few_slices",
+            f"the shortest axis has {min(values.shape)} voxels, expected at least "
+            f"{config.min_slices}",
+        )
+    return values
+
+
+def to_int16(values: NDArray[Any]) -> NDArray[np.int16] | Fault:
+    """Values rounded to int16 HU, if all are finite and fit."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return Fault("not_finite", "some voxels hold no finite number, expected HU in each")
+    low, high = float(values.min()), float(values.max())
+    if low < INT16.min or high > INT16.max:
+        return Fault(
+            "hu_out_of_range",
+            f"values run from {low:g} to {high:g} HU, expected {INT16.min} to {INT16.max}",
+        )
+    whole = np.rint(values) if values.dtype.kind == "f" else values
+    return whole.astype(np.int16)

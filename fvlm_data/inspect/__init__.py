@@ -1,0 +1,1 @@
+"""Looking at a store: what it proves, where a sample comes from."""

@@ -1,0 +1,339 @@
+"""The context-free parse of one sentence: all that can be said without the sentences around it.
+
+A reading is what canonical words say, in which all numbers are one: sentences of equal words have
+equal readings, so each is made once (parser.py). Offsets and sizes are the sentence's own. What
+needs context (an anatomy named by a sub-header or by the sentence before) is left pending.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.language.anatomy import (
+    OTHER,
+    AnatomyMention,
+    Attachment,
+    anatomy_mentions,
+    joined,
+    roles,
+)
+from fvlm_data.reports.language.asserted_phrases import head_spans, without_comparisons
+from fvlm_data.reports.language.assertion import Target, relevant_cues, statuses
+from fvlm_data.reports.language.clauses import clause_bounds
+from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
+from fvlm_data.reports.language.measures import change_of, count_of, severity_of, side_of, sizes_mm
+from fvlm_data.reports.language.overlaps import grouped, of_kind
+from fvlm_data.reports.language.tokens import token_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
+    from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.records import Change, Laterality, Severity, Status
+    from fvlm_data.reports.language.tokens import Lexicon, Spans
+
+_LONGEST_LOCATION = 12
+_PLACES = frozenset({
+    "left", "right", "bilateral", "both", "upper", "lower", "middle", "posterior", "anterior",
+    "lateral", "medial", "apical", "basal", "superior", "inferior", "proximal", "distal",
+    "segment", "lobe", "pole", "zone", "apex", "base", "head", "body", "tail", "neck",
+    "fundus", "wall", "l", "r",
+})  # fmt: skip
+_PLACES_AND_NUMBERS = _PLACES | {"0"}
+_DENIALS = frozenset({"no", "not", "without"})
+
+
+@dataclass(slots=True, eq=False)
+class Head:
+    """A finding, an observation or a verdict, in tokens [start, end) of a sentence.
+
+    `findings` (id, anatomy, side) are those named outright or by observation and site. `sites`
+    are what it is about, none where only context can tell; `observation` are its words for that
+    look-up.
+    """
+
+    start: int
+    end: int
+    kind: str
+    status: Status
+    findings: tuple[tuple[str, str, Laterality | None], ...]
+    sites: tuple[str, ...]
+    observation: str
+    side: Laterality | None
+    severity: Severity | None
+    count: str | None
+    location: tuple[int, int] | None
+    """Tokens that say where it lies."""
+    change: Change | None
+    abnormal: bool
+    """Whether it is an abnormality even where no finding covers it."""
+    elsewhere: bool
+    """Whether it is denied, and what tells a side comes after ("none except on the left")."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What the words of a sentence say by themselves; equal only to itself, so quick to look up.
+
+    `clauses` are the clause numbers of its tokens, `measured` tokens [start, end) of the heads
+    that may have a size.
+    """
+
+    heads: tuple[Head, ...]
+    sites: tuple[str, ...]
+    anatomies: tuple[str, ...]
+    side: Laterality | None
+    carries: bool
+    clauses: tuple[int, ...] = ()
+    measured: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a head stands in the characters of a sentence, and the size stated of it in mm."""
+
+    start: int
+    end: int
+    location: tuple[int, int] | None
+    size_mm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The reading of a sentence, with the place of each of its heads."""
+
+    reading: Reading
+    places: tuple[Place, ...]
+
+
+def analyse(
+    text: str, lexicon: Lexicon, reading_of: Callable[[tuple[str, ...]], Reading]
+) -> Analysis:
+    """Analyse one sentence without its context; `reading_of` gives the reading of words."""
+    words = lexicon.words(text)
+    reading = reading_of(words)
+    if not reading.heads:
+        return Analysis(reading, ())
+    spans = token_spans(text)
+    measured = sizes_mm(text, words, spans, reading.clauses, reading.measured)
+    return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
+
+
+def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) -> Place:
+    told = head.location
+    return Place(
+        spans[head.start][0],
+        spans[head.end - 1][1],
+        (spans[told[0]][0], spans[told[1] - 1][1]) if told else None,
+        measured.get((head.start, head.end)),
+    )
+
+
+def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Reading:
+    """Read the canonical words of one sentence."""
+    if not words:
+        return Reading((), (), (), None, False)
+    doc = engine.doc(words)
+    matches = grouped(engine.targets(doc))
+    sides = _sides(matches["side"])
+    mentions = anatomy_mentions(matches["anatomy"], words, sides)
+    spans = head_spans(matches["head"], words, book)
+    named = [(s.start, s.end) for s in spans if s.kind == "finding"]
+    cues = relevant_cues(engine.cues(doc), words, named)
+    spans = without_comparisons(spans, cues, words)
+    clauses = clause_bounds(words, book, matches["terminator"], cues)
+    targets = [Target(span.start, span.end) for span in spans]
+    said = _without_change(
+        statuses(words, clauses, cues, targets), [(s.start, s.end) for s in spans], cues, words
+    )
+    role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
+    sentence = _Sentence(
+        words,
+        tuple(clauses),
+        tuple(role),
+        tuple(mentions),
+        tuple(spans),
+        tuple(sides),
+        *(of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
+    )
+    attachment = Attachment(words, role, clauses, mentions)
+    heads = tuple(
+        _head(span, status, sentence, attachment, book)
+        for span, status in zip(spans, said, strict=True)
+    )
+    return _summed(heads, sentence, book)
+
+
+@dataclass(slots=True)
+class _Sentence:
+    words: tuple[str, ...]
+    clauses: tuple[int, ...]
+    roles: tuple[int, ...]
+    mentions: tuple[AnatomyMention, ...]
+    spans: tuple[HeadSpan, ...]
+    sides: tuple[tuple[int, int, Laterality], ...]
+    severities: tuple[Match, ...]
+    changes: tuple[Match, ...]
+    counts: tuple[Match, ...]
+
+
+def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
+    """Status of the characters [start, end) of a sentence, whatever they are."""
+    words = book.lexicon.words(text)
+    spans = token_spans(text)
+    inside = [i for i, (first, past) in enumerate(spans) if first < end and start < past]
+    if not inside:
+        return "present"
+    target = Target(inside[0], inside[-1] + 1)
+    doc = engine.doc(words)
+    cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
+    terminators = grouped(engine.targets(doc))["terminator"]
+    clauses = clause_bounds(words, book, terminators, cues)
+    said = statuses(words, clauses, cues, [target])
+    return _without_change(said, [(target.start, target.end)], cues, words)[0]
+
+
+def _without_change(
+    said: Sequence[Status],
+    places: Sequence[tuple[int, int]],
+    cues: Sequence[CueMatch],
+    words: Sequence[str],
+) -> list[Status]:
+    """Deny what a cue of "no change" names: "no increase in wall thickness" is no thickening."""
+    denied = [
+        (cue.start, cue.end)
+        for cue in cues
+        if cue.cue.direction == "pseudo" and not _DENIALS.isdisjoint(words[cue.start : cue.end])
+    ]
+    if not denied:
+        return list(said)
+    return [
+        "absent" if any(start < past and first < end for start, end in denied) else status
+        for (first, past), status in zip(places, said, strict=True)
+    ]
+
+
+def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
+    if not matches:
+        return []
+    kept = of_kind(matches, "side")
+    return sorted(
+        (m.start, m.end, meaning.value)  # type: ignore[misc]
+        for m in kept
+        for meaning in m.meanings
+        if meaning.kind == "side"
+    )
+
+
+def _head(
+    span: HeadSpan,
+    status: Status,
+    sentence: _Sentence,
+    attachment: Attachment,
+    book: Phrasebook,
+) -> Head:
+    words = " ".join(sentence.words[span.start : span.end])
+    about, terms = meant(span, words, attachment, book)
+    elsewhere = status == "absent" and _sides_come_after(span, sentence)
+    if elsewhere:
+        about = tuple(replace(mention, side=None) for mention in about)
+    if span.kind == "finding":
+        terms += _shared(span, sentence, attachment, book)
+    place = (span.start, span.end)
+    roles, clauses = sentence.roles, sentence.clauses
+    said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
+    told = None if elsewhere else _told_elsewhere(span, about, sentence)
+    return Head(
+        start=span.start,
+        end=span.end,
+        kind=span.kind,
+        status=status,
+        findings=tuple(
+            (
+                term,
+                anatomy,
+                told or side_at(about, book.terms[term].sites or (anatomy,)) or said,
+            )
+            for term, anatomy in terms
+        ),
+        sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
+        observation=words if span.kind == "observation" else "",
+        side=told or joined([m.side for m in about]) or said,
+        severity=severity_of(place, sentence.severities, roles, clauses),
+        count=count_of(place, sentence.counts, roles, clauses),
+        location=_location(about, sentence),
+        change=change_of(place, sentence.changes, roles, clauses),  # type: ignore[arg-type]
+        abnormal=span.abnormal,
+        elsewhere=elsewhere,
+    )
+
+
+def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
+    """Whether only later clauses tell a side: "no nodule except one in the left upper lobe"."""
+    clause = sentence.clauses[span.start]
+    sided = [sentence.clauses[m.start] for m in sentence.mentions if m.side]
+    return bool(sided) and min(sided) > clause
+
+
+def _told_elsewhere(
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: _Sentence
+) -> Laterality | None:
+    """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
+    clause = sentence.clauses[span.start]
+    if not about or not sentence.sides or any(sentence.clauses[m.start] == clause for m in about):
+        return None
+    return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
+
+
+def _location(about: Sequence[AnatomyMention], sentence: _Sentence) -> tuple[int, int] | None:
+    """Tokens that tell a location within the anatomy: a side, a lobe, a segment."""
+    words = sentence.words
+    if not about:
+        return None
+    first, past = about[0].start, about[-1].end
+    if past - first > _LONGEST_LOCATION:
+        first, past = about[0].start, about[0].end
+    while first > 0 and sentence.roles[first - 1] == OTHER and words[first - 1] in _PLACES:
+        first -= 1
+    while past < len(words) and words[past] in _PLACES_AND_NUMBERS:
+        past += 1
+    if past - first == 1 and about[0].side is None:
+        return None
+    return first, past
+
+
+def _shared(
+    span: HeadSpan, sentence: _Sentence, attachment: Attachment, book: Phrasebook
+) -> tuple[tuple[str, str], ...]:
+    """What anatomies listed before a finding share with it ("pericardial, pleural effusion")."""
+    first = next((m for m in sentence.mentions if m.start == span.start and m.end < span.end), None)
+    if first is None:
+        return ()
+    tail = " ".join(sentence.words[first.end : span.end])
+    listed = attachment.listed_before(first)
+    return observed(tail, [site for mention in listed for site in mention.sites], book)
+
+
+def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> Reading:
+    mentions, words = sentence.mentions, sentence.words
+    sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
+    named = {anatomy for head in heads for _, anatomy, _ in head.findings}
+    anatomies = {site.split(".")[0] for site in sites} | named
+    carries = words[0] in book.carry_firsts and any(
+        words[:length] in book.carry for length in book.carry_lengths
+    )
+    return Reading(
+        heads=heads,
+        sites=sites or tuple(sorted(named)),
+        anatomies=tuple(sorted(anatomies)),
+        side=joined([mention.side for mention in mentions]),
+        carries=carries,
+        clauses=sentence.clauses,
+        measured=tuple(
+            (span.start, span.end)
+            for span in sentence.spans
+            if span.terms or span.kind == "observation"
+        ),
+    )

@@ -1,0 +1,278 @@
+"""Which anatomy a sentence speaks of, and to which of them a word in it belongs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.language.overlaps import longest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fvlm_data.reports.language.phrase_matching import Match
+    from fvlm_data.reports.language.phrasebook import Meaning, Phrasebook
+    from fvlm_data.reports.language.records import Laterality
+
+VERB, PREPOSITION, JOINT, HEAD, ANATOMY, OF, OTHER = range(7)
+"""Roles of tokens when words are attached to anatomies."""
+
+_ANATOMY = frozenset({"anatomy"})
+_LISTED = 8
+"""Tokens that may stand between two anatomies of one list."""
+
+
+@dataclass(slots=True)
+class AnatomyMention:
+    """Tokens [start, end) that name anatomies; `sites` are ids or parts (heart.coronary)."""
+
+    start: int
+    end: int
+    sites: tuple[str, ...]
+    side: Laterality | None
+    anatomies: tuple[str, ...]
+    """Anatomy ids of the sites."""
+
+
+def anatomy_mentions(
+    matches: Sequence[Match], words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
+) -> list[AnatomyMention]:
+    """Mentions of anatomies in order, longest first where they overlap, with their side.
+
+    `matches` are those of anatomies and of compounds, `sides` in order.
+    """
+    made = []
+    for match in longest(matches, _ANATOMY):
+        sites, anatomies, told = _named(match.meanings)
+        side = told or (_side_before(match, words, sides) if sides else None)
+        made.append(AnatomyMention(match.start, match.end, sites, side, anatomies))
+    made.sort(key=lambda mention: (mention.start, mention.end))
+    return made
+
+
+@cache
+def _named(
+    meanings: tuple[Meaning, ...],
+) -> tuple[tuple[str, ...], tuple[str, ...], Laterality | None]:
+    """Sites, anatomies and side that a phrase of the vocabulary names."""
+    meant = [meaning for meaning in meanings if meaning.kind == "anatomy"]
+    sites = tuple(sorted(meaning.value for meaning in meant))
+    told = next((meaning.side for meaning in meant if meaning.side), None)
+    return sites, tuple(dict.fromkeys(site.split(".")[0] for site in sites)), told  # type: ignore[return-value]
+
+
+def _side_before(
+    match: Match, words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
+) -> Laterality | None:
+    """Side stated within the mention or right before it ("left and right kidneys": both)."""
+    found: list[Laterality] = [
+        side for start, end, side in sides if match.start <= start and end <= match.end
+    ]
+    place = match.start
+    for start, end, side in reversed(sides):
+        between = words[end:place]
+        if end <= place and len(between) <= 2 and all(_light(word) for word in between):
+            found.append(side)
+            place = start
+    return joined(found)
+
+
+def _light(word: str) -> bool:
+    return word in ("_", "and", "or", "the", "lower", "upper", "middle", "main", "/", "0")
+
+
+def joined(sides: Sequence[Laterality | None]) -> Laterality | None:
+    """One side for several: left and right make bilateral."""
+    found = {side for side in sides if side is not None}
+    if not found:
+        return None
+    return found.pop() if len(found) == 1 else "bilateral"
+
+
+def roles(
+    words: Sequence[str],
+    book: Phrasebook,
+    mentions: Sequence[AnatomyMention],
+    heads: Sequence[tuple[int, int]],
+) -> list[int]:
+    """Role of each token; anatomies and heads (findings, verdicts) come before words."""
+    of_word = _word_roles(book)
+    made = [of_word.get(word, OTHER) for word in words]
+    for mention in mentions:
+        made[mention.start : mention.end] = [ANATOMY] * (mention.end - mention.start)
+    for start, end in heads:
+        for i in range(start, end):
+            if made[i] != ANATOMY:
+                made[i] = HEAD
+    return made
+
+
+@cache
+def _word_roles(book: Phrasebook) -> dict[str, int]:
+    """Roles of the words that have one of their own; verbs come before prepositions."""
+    return {
+        **dict.fromkeys(book.conjunctions, JOINT),
+        **dict.fromkeys(book.prepositions, PREPOSITION),
+        "of": OF,
+        **dict.fromkeys(book.predicates, VERB),
+    }
+
+
+class Attachment:
+    """Finds the anatomies that a head (a finding or a verdict) of a sentence is about."""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        role: Sequence[int],
+        clauses: Sequence[int],
+        mentions: Sequence[AnatomyMention],
+    ) -> None:
+        """Take words, roles and clause numbers of tokens, and the mentions in order."""
+        self._words = words
+        self._role = role
+        self._clauses = clauses
+        self._mentions = mentions
+
+    def of(self, start: int, end: int) -> Iterator[tuple[AnatomyMention, ...]]:
+        """Candidate lists of anatomies for the head at tokens [start, end), best first."""
+        mentions = self._mentions
+        if not mentions:
+            return
+        for step in self._steps(start, end):
+            if step:
+                yield tuple([mentions[i] for i in step])
+
+    def _steps(self, start: int, end: int) -> Iterator[Sequence[int]]:
+        clauses, clause = self._clauses, self._clauses[start]
+        before: list[int] = []
+        after: list[int] = []
+        within: list[int] = []
+        for i, mention in enumerate(self._mentions):
+            if clauses[mention.start] != clause:
+                continue
+            if mention.end <= start:
+                before.append(i)
+            elif mention.start >= end:
+                after.append(i)
+            else:
+                within.append(i)
+        yield within
+        if before:
+            yield self._right_before(before, start)
+        if after:
+            yield self._after_preposition(after, end)
+            yield self._after_passive(after, end)
+            yield self._right_after(after, end)
+        if before:
+            yield self._chain(before[-1])
+        if after:
+            yield self._chain(after[0])
+        yield from self._other_clauses(start)
+        yield from ((i,) for i in reversed(before))
+
+    def listed_before(self, mention: AnatomyMention) -> tuple[AnatomyMention, ...]:
+        """The other mentions of the list that a mention ends."""
+        i = self._mentions.index(mention)
+        return tuple(self._mentions[j] for j in self._adjectives(i) if j != i)
+
+    def _right_before(self, before: Sequence[int], start: int) -> tuple[int, ...]:
+        """Nothing but adjectives in between: "renal and hepatic cysts"."""
+        between = self._role[self._mentions[before[-1]].end : start]
+        if len(between) > 4 or any(role not in (OTHER, HEAD) for role in between):
+            return ()
+        if between and HEAD in between and OTHER in between:
+            return ()
+        return self._adjectives(before[-1])
+
+    def _adjectives(self, i: int) -> tuple[int, ...]:
+        """The list that ends at a mention, less what belongs to something before it."""
+        chain = self._chain_left(i)
+        governed = [place for place, j in enumerate(chain[:-1]) if self._is_governed(j)]
+        return chain[governed[-1] + 1 :] if governed else chain
+
+    def _is_governed(self, i: int) -> bool:
+        """Whether a mention follows a preposition: it belongs to what stands before that."""
+        place = self._mentions[i].start - 1
+        while place >= 0 and self._role[place] == OTHER:
+            place -= 1
+        return place >= 0 and self._role[place] in (OF, PREPOSITION)
+
+    def _after_preposition(self, after: Sequence[int], end: int) -> tuple[int, ...]:
+        """As in "cysts and calcifications in the liver and the spleen"."""
+        between = self._role[end : self._mentions[after[0]].start]
+        if VERB in between or not (PREPOSITION in between or OF in between):
+            return ()
+        first = min(i for i, role in enumerate(between) if role in (PREPOSITION, OF))
+        if HEAD in between[first:] or (HEAD in between[:first] and JOINT not in between[:first]):
+            return ()
+        return self._chain_right(after[0])
+
+    def _after_passive(self, after: Sequence[int], end: int) -> tuple[int, ...]:
+        """As in "in the organs shown, no mass was detected in the liver and spleen"."""
+        first = self._mentions[after[0]].start
+        verbs = [i for i in range(end, first) if self._role[i] == VERB]
+        if not verbs or self._words[verbs[-1] + 1] not in ("in", "within"):
+            return ()
+        if HEAD in self._role[verbs[0] : first] or JOINT in self._role[verbs[0] : first]:
+            return ()
+        return self._chain_right(after[0])
+
+    def _right_after(self, after: Sequence[int], end: int) -> tuple[int, ...]:
+        """As in "enlarged liver and spleen"."""
+        between = self._role[end : self._mentions[after[0]].start]
+        if len(between) > 3 or any(role not in (OTHER, HEAD) for role in between):
+            return ()
+        return self._chain_right(after[0])
+
+    def _other_clauses(self, start: int) -> list[tuple[int, ...]]:
+        """The clause before ("the liver is enlarged and shows a cyst"), then the one after."""
+        clause = self._clauses[start]
+        numbered = [(self._clauses[m.start], i) for i, m in enumerate(self._mentions)]
+        earlier = [number for number, _ in numbered if number < clause]
+        later = [number for number, _ in numbered if number > clause]
+        made = []
+        for number in [*([max(earlier)] if earlier else []), *([min(later)] if later else [])]:
+            made.append(self._chain(next(i for n, i in numbered if n == number)))
+        return made
+
+    def _chain(self, i: int) -> tuple[int, ...]:
+        return tuple(sorted({*self._chain_left(i), *self._chain_right(i)}))
+
+    def _chain_left(self, i: int) -> tuple[int, ...]:
+        chain = [i]
+        while i > 0 and self._linked(i - 1, i) and not self._has_own_head(i - 1):
+            i -= 1
+            chain.append(i)
+        return tuple(reversed(chain))
+
+    def _chain_right(self, i: int) -> tuple[int, ...]:
+        chain = [i]
+        while (
+            i + 1 < len(self._mentions) and self._linked(i, i + 1) and not self._is_adjective(i + 1)
+        ):
+            i += 1
+            chain.append(i)
+        return tuple(chain)
+
+    def _linked(self, i: int, j: int) -> bool:
+        """Whether two neighbouring mentions stand in one list."""
+        left, right = self._mentions[i], self._mentions[j]
+        if self._clauses[left.start] != self._clauses[right.start]:
+            return False
+        between = self._role[left.end : right.start]
+        return len(between) <= _LISTED and all(
+            role in (JOINT, OF, OTHER)
+            or (role == PREPOSITION and place > 0 and between[place - 1] == JOINT)
+            for place, role in enumerate(between)
+        )
+
+    def _is_adjective(self, i: int) -> bool:
+        """Whether a mention belongs to the head right behind it ("and splenic calcification")."""
+        end = self._mentions[i].end
+        return end < len(self._role) and self._role[end] == HEAD
+
+    def _has_own_head(self, i: int) -> bool:
+        start = self._mentions[i].start
+        return start > 0 and self._role[start - 1] == HEAD

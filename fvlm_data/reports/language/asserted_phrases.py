@@ -1,0 +1,151 @@
+"""The heads of a sentence: findings, observations and verdicts whose status is asked."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.language.finding_sites import HeadSpan
+from fvlm_data.reports.language.overlaps import HEADS, longest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.language.phrase_matching import CueMatch, Match
+    from fvlm_data.reports.language.phrasebook import Meaning, Phrasebook
+
+_COMPARES = frozenset({"interval", "further"})
+_OPERATION = "ectomy"
+_ABOUT_OPERATION = 6
+"""Words that may tell of an operation what it left."""
+
+
+def head_spans(matches: Sequence[Match], words: Sequence[str], book: Phrasebook) -> list[HeadSpan]:
+    """Heads in order; where they overlap the longest, and none that only looks like one."""
+    spans = _without_false_absences(_head_spans(matches), words, book)
+    if book.partial.isdisjoint(words):
+        return spans
+    return [
+        HeadSpan(span.start, span.end, "abnormal", abnormal=True)
+        if _lacks_organ(span, book) and _leaves_part(span, words, book)
+        else span
+        for span in spans
+    ]
+
+
+def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
+    """Findings, observations and verdicts, the longest where they overlap.
+
+    Of one phrase's meanings a finding comes before an observation, that before a verdict.
+    """
+    made = [
+        HeadSpan(match.start, match.end, *_head_of(match.meanings))
+        for match in longest(matches, HEADS)
+    ]
+    made.sort(key=lambda span: (span.start, span.end))
+    return made
+
+
+@cache
+def _head_of(meanings: tuple[Meaning, ...]) -> tuple[str, tuple[str, ...], bool, bool]:
+    """Kind, findings, whether abnormal, whether an observation, of a phrase."""
+    kinds = {meaning.kind for meaning in meanings}
+    terms = tuple(meaning.value for meaning in meanings if meaning.kind == "finding")
+    kind = next(kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds)
+    return kind, terms, "abnormal" in kinds, "observation" in kinds
+
+
+def _without_false_absences(
+    spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> list[HeadSpan]:
+    """Leave out what only looks like a missing organ.
+
+    An organ is said to be gone where it stands alone: not in "no gallbladder calculus", nor in
+    "cysts of the spleen were not seen".
+    """
+    if "no" not in words and "not" not in words:
+        return list(spans)
+    return [
+        span
+        for span in spans
+        if not {"no", "not"} & set(words[span.start : span.end])
+        or not all(book.terms[term].lasting for term in span.terms)
+        or not (_follows_word(span, spans, words, book) or _precedes_word(span, words, book))
+    ]
+
+
+def _follows_word(
+    span: HeadSpan, spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> bool:
+    """Whether an organ belongs to something before it."""
+    before = words[span.start - 2 : span.start] if span.start > 1 else words[: span.start]
+    return (
+        any(word in book.prepositions or word in ("either", "_") for word in before)
+        or any(other.end <= span.start for other in spans)
+        or any(other.start <= span.start < other.end for other in spans if other is not span)
+    )
+
+
+def _precedes_word(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether "no gallbladder" goes on with what the gallbladder has not."""
+    if words[span.start] != "no" or span.end == len(words):
+        return False
+    following = words[span.end]
+    return (following[0].isalpha() or following == "_") and following not in book.predicates
+
+
+def _lacks_organ(span: HeadSpan, book: Phrasebook) -> bool:
+    """Whether a head says that an organ is gone."""
+    return bool(span.terms) and all(
+        book.terms[term].lasting and not book.terms[term].at_site for term in span.terms
+    )
+
+
+def _leaves_part(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether an operation is a partial one: "partial (left) nephrectomy", "nephrectomy, partial".
+
+    What tells it stands in the same phrase before, in brackets after, or last after a comma.
+    """
+    for i in range(span.start - 1, max(-1, span.start - 1 - _ABOUT_OPERATION), -1):
+        if words[i] in book.partial:
+            return True
+        if _ends_phrase(words[i], book):
+            break
+    after = words[span.end : span.end + _ABOUT_OPERATION]
+    if after[:1] == ("(",) and ")" in after:
+        return not book.partial.isdisjoint(after[: after.index(")")])
+    after = after[after[:1] == (",",) :]
+    return (
+        bool(after)
+        and after[0] in book.partial
+        and not any(word[0].isalpha() or word == "_" for word in after[1:2])
+    )
+
+
+def _ends_phrase(word: str, book: Phrasebook) -> bool:
+    """Whether what stands before a word belongs to something else."""
+    return (
+        word in (",", ";", ":", ".")
+        or word.endswith(_OPERATION)
+        or word in book.conjunctions
+        or word in book.predicates
+        or word in book.prepositions
+    )
+
+
+def without_comparisons(
+    spans: Sequence[HeadSpan], cues: Sequence[CueMatch], words: Sequence[str]
+) -> list[HeadSpan]:
+    """Leave out what only compares: "no interval enlargement of the aneurysm" denies none."""
+    compared = [
+        (cue.start, cue.end)
+        for cue in cues
+        if cue.cue.direction == "pseudo" and not _COMPARES.isdisjoint(words[cue.start : cue.end])
+    ]
+    if not compared:
+        return list(spans)
+    return [
+        span
+        for span in spans
+        if span.terms or not any(start <= span.start < end for start, end in compared)
+    ]

@@ -1,0 +1,191 @@
+"""What a sentence asserts of a finding: medspaCy's ConText with our cues and scopes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.reports.language.clauses import parentheses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.language.phrase_matching import CueMatch
+    from fvlm_data.reports.language.records import Status
+
+_PRIORITY: tuple[tuple[str, Status], ...] = (
+    ("family", "family"), ("doubt", "uncertain"), ("hypothetical", "hypothetical"),
+    ("absent", "absent"), ("historical", "historical"), ("uncertain", "uncertain"),
+)  # fmt: skip
+"""Of several categories of cues on one finding the first of these tells its status: "no history
+of" is absent, "absence of it cannot be confirmed" uncertain."""
+
+_WITH = frozenset({"consistent", "compatible", "associated", "_"})
+"""Words whose "with" goes on with what is held possible."""
+_OF = frozenset({"of", "in", "to", "with", "from"})
+_JOINERS = frozenset({
+    "but", "and", "now", "however", ",", "then", "currently", "is", "are", "was", "were", "has",
+    "have", "been", "which", "that",
+})  # fmt: skip
+
+
+@dataclass(slots=True)
+class Target:
+    """A span of tokens whose status is asked; has what medspaCy wants of a spaCy Span."""
+
+    start: int
+    end: int
+    label_: str = "TARGET"
+
+
+def relevant_cues(
+    cues: Sequence[CueMatch], words: Sequence[str], covered: Sequence[tuple[int, int]]
+) -> list[CueMatch]:
+    """Cues that count: not within a longer cue, not within a finding, at the end if they must.
+
+    This is our rule for overlaps in place of medspaCy's `prune`, which hides every overlap:
+    cues that only touch ("not" and "no longer seen") are both kept.
+    """
+    kept = []
+    for cue in cues:
+        length = cue.end - cue.start
+        if any(
+            other.start <= cue.start and cue.end <= other.end and other.end - other.start > length
+            for other in cues
+            if not other.cue.at_end or _at_end(other, words)
+        ):
+            continue
+        if any(start <= cue.start and cue.end <= end for start, end in covered):
+            continue
+        if cue.cue.at_end and not _at_end(cue, words):
+            continue
+        kept.append(cue)
+    return _one_direction(kept)
+
+
+def _at_end(cue: CueMatch, words: Sequence[str]) -> bool:
+    return all(not word[0].isalnum() and word != "_" for word in words[cue.end :])
+
+
+def _one_direction(cues: list[CueMatch]) -> list[CueMatch]:
+    """Of cues on the same words, the one that must stand at the end and does wins."""
+    ending = {(cue.start, cue.end) for cue in cues if cue.cue.at_end}
+    return [cue for cue in cues if cue.cue.at_end or (cue.start, cue.end) not in ending]
+
+
+def statuses(
+    words: Sequence[str],
+    clauses: Sequence[int],
+    cues: Sequence[CueMatch],
+    targets: Sequence[Target],
+) -> list[Status]:
+    """Status of each target, in order, by medspaCy's ConText graph over clause scopes."""
+    if not cues or not targets:
+        return ["present"] * len(targets)
+    new_graph, _ = _context_classes()
+    inside = parentheses(words)
+    modifiers = [
+        _modifier(cue, _scope(cue, words, clauses, inside))
+        for cue in cues
+        if cue.cue.direction != "pseudo"
+    ]
+    graph = new_graph(targets=list(targets), modifiers=modifiers)
+    graph.update_scopes()
+    graph.apply_modifiers()
+    found: dict[int, set[str]] = {}
+    for target, modifier in graph.edges:
+        found.setdefault(id(target), set()).add(modifier.category.lower())
+    return [_status(found.get(id(target), set())) for target in targets]
+
+
+def _status(categories: set[str]) -> Status:
+    return next((status for category, status in _PRIORITY if category in categories), "present")
+
+
+def _modifier(cue: CueMatch, scope: tuple[int, int]) -> Any:
+    _, new_modifier = _context_classes()
+    return new_modifier(cue.rule, cue.start, cue.end, None, scope[0], scope[1])
+
+
+@cache
+def _context_classes() -> tuple[Any, Any]:
+    """MedspaCy's graph and modifier, imported once: its import changes the warning filters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from medspacy.context.context_graph import ConTextGraph
+        from medspacy.context.context_modifier import ConTextModifier
+    return ConTextGraph, ConTextModifier
+
+
+def _scope(
+    cue: CueMatch, words: Sequence[str], clauses: Sequence[int], inside: Sequence[int]
+) -> tuple[int, int]:
+    """Tokens that a cue reaches: its clause, its parenthesis, its reach."""
+    first, last = cue.start, cue.end - 1
+    low, high = first, last + 1
+    enclosed = inside[first] if words[first] != "(" else 0
+    whole = cue.cue.across
+    if whole:
+        clauses = _between_semicolons(words)
+    while low > 0 and clauses[low - 1] == clauses[first]:
+        if enclosed and inside[low - 1] != enclosed:
+            break
+        if cue.cue.local and words[low - 1] in (",", "("):
+            break
+        low -= 1
+    while high < len(words) and clauses[high] == clauses[last]:
+        if enclosed and inside[high] != enclosed:
+            break
+        if cue.cue.local and words[high] in (",", ")"):
+            break
+        high += 1
+    if cue.cue.direction == "backward" and not whole:
+        low = _elided(low, first, words, clauses)
+    if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
+        high = _up_to_company(cue.end, high, words)
+    if cue.cue.direction == "forward" and cue.cue.category == "absent":
+        high = _up_to_known(cue.end, high, words)
+    reach = cue.cue.reach or len(words)
+    if cue.cue.direction == "forward":
+        return cue.end, min(high, cue.end + reach)
+    if cue.cue.direction == "backward":
+        return max(low, cue.start - reach), cue.start
+    return max(low, cue.start - reach), min(high, cue.end + reach)
+
+
+def _between_semicolons(words: Sequence[str]) -> list[int]:
+    """Number of the stretch that each token stands in: "mother had cancer; no mass is seen"."""
+    return list(accumulate(word == ";" for word in words))
+
+
+def _elided(low: int, first: int, words: Sequence[str], clauses: Sequence[int]) -> int:
+    """Start of a backward scope: "was suspected but excluded" names its subject only before."""
+    if low == 0 or not all(word in _JOINERS for word in words[low:first]):
+        return low
+    if words[low] == ",":
+        return low
+    before = clauses[low - 1]
+    while low > 0 and clauses[low - 1] == before:
+        low -= 1
+    return low
+
+
+def _up_to_company(start: int, high: int, words: Sequence[str]) -> int:
+    """End of what is held possible: in "suspected cirrhosis with ascites" ascites is seen."""
+    for i in range(start, high):
+        if words[i] == "with" and words[i - 1] not in _WITH:
+            return i
+    return high
+
+
+def _up_to_known(start: int, high: int, words: Sequence[str]) -> int:
+    """End of a denial: "no complication of the known hernia" denies no hernia."""
+    for i in range(start + 2, high):
+        if words[i] == "known":
+            before = words[i - 2] if words[i - 1] == "the" else words[i - 1]
+            if before in _OF:
+                return i
+    return high

@@ -1,0 +1,118 @@
+"""Which finding a head is, by its words and by the anatomies that it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.language.anatomy import joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fvlm_data.reports.language.anatomy import AnatomyMention, Attachment
+    from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.records import Laterality
+
+_WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
+"""Anatomies that give way to a later candidate which knows the observation."""
+
+
+_NEAREST = 4
+"""Candidates that may tell the side of a finding that is named outright."""
+
+
+@dataclass(slots=True)
+class HeadSpan:
+    """A head before its status is known, in tokens."""
+
+    start: int
+    end: int
+    kind: str
+    terms: tuple[str, ...] = ()
+    abnormal: bool = False
+    observation: bool = False
+
+
+def meant(
+    span: HeadSpan, words: str, attachment: Attachment, book: Phrasebook
+) -> tuple[tuple[AnatomyMention, ...], tuple[tuple[str, str], ...]]:
+    """Mentions that a head is about, and findings (id, anatomy) that it is there.
+
+    A phrase that names a finding by itself and another one by its site ("lymphoma", of the
+    spleen) is the latter where it can be.
+    """
+    if span.observation:
+        about = _about(attachment.of(span.start, span.end), words, book)
+        terms = observed(words, [site for m in about for site in m.sites], book)
+        if terms or span.kind == "observation":
+            return about, terms
+    if span.kind != "finding":
+        return next(attachment.of(span.start, span.end), ()), ()
+    about = _about_finding(span, attachment, book)
+    return about, tuple(
+        (term, anatomy) for term in span.terms for anatomy in _lies_in(term, about, book)
+    )
+
+
+def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tuple[str, ...]:
+    """Anatomies that a finding named outright makes abnormal."""
+    entry = book.terms[term]
+    if entry.at_site:
+        sites = {site.split(".")[0] for site in entry.sites}
+        named = [a for m in about for a in m.anatomies if not sites or a in sites]
+        if named:
+            return tuple(dict.fromkeys(named))
+    return (entry.anatomy,)
+
+
+def side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality | None:
+    """Side of those mentions that are at the given sites."""
+    if not about:
+        return None
+    anatomies = {site.split(".")[0] for site in sites}
+    return joined([m.side for m in about if not anatomies.isdisjoint(m.anatomies)])
+
+
+def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[str, str], ...]:
+    """Findings (id, anatomy) that an observation is at the given sites, parts before wholes."""
+    made: dict[str, str] = {}
+    for site in sites:
+        found = book.observed_at.get((words, site)) or (
+            book.observed_at.get((words, site.split(".")[0]), ()) if "." in site else ()
+        )
+        for term in found:
+            made[term] = (
+                site.split(".")[0] if book.terms[term].at_site else book.terms[term].anatomy
+            )
+    return tuple(made.items())
+
+
+def _about(
+    steps: Iterable[tuple[AnatomyMention, ...]], words: str, book: Phrasebook
+) -> tuple[AnatomyMention, ...]:
+    """The first candidates, unless they are weak and later ones know the observation."""
+    first: tuple[AnatomyMention, ...] = ()
+    for step in steps:
+        if observed(words, [site for m in step for site in m.sites], book):
+            return step
+        first = first or step
+        if not all(_WEAK.issuperset(m.anatomies) for m in step):
+            break
+    return first
+
+
+def _about_finding(
+    span: HeadSpan, attachment: Attachment, book: Phrasebook
+) -> tuple[AnatomyMention, ...]:
+    """Mentions of the finding's own anatomy that it is attached to; they tell its side."""
+    steps = attachment.of(span.start, span.end)
+    if any(book.terms[t].at_site and not book.terms[t].sites for t in span.terms):
+        return next(steps, ())
+    own = [book.own[term] for term in span.terms]
+    for step in islice(steps, _NEAREST):
+        kept = tuple(m for m in step if any(not one.isdisjoint(m.anatomies) for one in own))
+        if kept:
+            return kept
+    return ()

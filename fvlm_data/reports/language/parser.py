@@ -1,0 +1,352 @@
+"""The report parser: sections, sentences, findings, with context applied per report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from fvlm_data.reports.config import ParseConfig
+from fvlm_data.reports.language.analysis import (
+    Analysis,
+    Head,
+    Reading,
+    analyse,
+    assert_target,
+    read_words,
+)
+from fvlm_data.reports.language.finding_sites import observed
+from fvlm_data.reports.language.parsed import ParsedReport
+from fvlm_data.reports.language.phrase_matching import Engine
+from fvlm_data.reports.language.phrasebook import phrasebook
+from fvlm_data.reports.language.records import (
+    FindingMention,
+    Header,
+    Sentence,
+    Verdict,
+)
+from fvlm_data.reports.language.sections import section_headers, sections_of
+from fvlm_data.reports.language.sentences import sentence_spans
+from fvlm_data.reports.language.sub_headers import sub_headers
+from fvlm_data.reports.sources.columns import joined_columns
+from fvlm_data.vocabulary import OTHER_ABNORMALITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.records import Laterality, Section, SectionName, Status
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Text between two headers, with what the headers say about it."""
+
+    start: int
+    end: int
+    section: SectionName
+    sites: tuple[str, ...]
+    side: Laterality | None
+
+
+class _Context(NamedTuple):
+    """What a sentence is about: its own anatomies, or those that it inherits.
+
+    A tuple, since what is said is looked up by it.
+    """
+
+    sites: tuple[str, ...]
+    anatomies: tuple[str, ...]
+    side: Laterality | None
+
+
+class _Told(NamedTuple):
+    """What a head is about in its context, and the findings (id, anatomy, side) that it is."""
+
+    head: Head
+    sites: tuple[str, ...]
+    findings: tuple[tuple[str, str, Laterality | None], ...]
+
+    @property
+    def anatomies(self) -> tuple[str, ...]:
+        """Anatomies of the sites, sorted."""
+        return _ids(self.sites)
+
+
+@dataclass(slots=True)
+class _Mention:
+    """A finding that the head of this number in its sentence tells."""
+
+    head: int
+    finding: str
+    anatomy: str
+    status: Status
+    laterality: Laterality | None
+    located: bool
+    """Whether the place that the head names is the finding's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a sentence says in its context: `normal` anatomies, and all that it speaks of."""
+
+    mentions: tuple[_Mention, ...]
+    normal: tuple[str, ...]
+    anatomies: tuple[str, ...]
+
+
+class ReportParser:
+    """Takes report texts apart. Build one in each process that parses; it is not pickled.
+
+    The context-free analysis of a sentence is kept for the next report that holds the same
+    sentence, its reading for the next sentence of the same canonical words, what that says for
+    the next one in the same context (at most `config.memo_sentences` of each); results do not
+    depend on it.
+    """
+
+    def __init__(self, config: ParseConfig | None = None) -> None:
+        """Build the engine for the default vocabulary.
+
+        Raises:
+            ConfigError: the vocabulary is at fault.
+        """
+        self._config = config or ParseConfig()
+        self._book: Phrasebook = phrasebook()
+        self._engine = Engine(self._book)
+        kept = lru_cache(maxsize=self._config.memo_sentences)
+        reading_of = kept(lambda words: read_words(words, self._book, self._engine))
+        self._analyse = kept(lambda text: analyse(text, self._book.lexicon, reading_of))
+        self._said = kept(lambda reading, context: _said(reading, context, self._book))
+
+    def parse(self, text: str) -> ParsedReport:
+        """Take one report apart; offsets are characters of `text`."""
+        openers = section_headers(text)
+        subs = sub_headers(text, self._book, openers)
+        headers = sorted((*openers, *subs), key=lambda header: header.start)
+        sections = sections_of(text, openers)
+        sentences: list[Sentence] = []
+        findings: list[FindingMention] = []
+        normal: list[Verdict] = []
+        for block in self._blocks(text, headers, sections):
+            before: _Context | None = None
+            for start, end in sentence_spans(
+                text, block.start, block.end, self._config.max_sentence_chars
+            ):
+                words = text[start:end]
+                analysis = self._analyse(words)
+                context = self._context(analysis.reading, block, before)
+                index = len(sentences)
+                said = self._said(analysis.reading, context)
+                sentences.append(Sentence(words, start, end, block.section, said.anatomies))
+                findings += _placed(words, analysis, said, index, start)
+                normal += [Verdict(anatomy, index) for anatomy in said.normal]
+                before = context
+        return ParsedReport(
+            headers=tuple(_plain(header) for header in headers if header.end > header.start),
+            sections=tuple(sections),
+            sentences=tuple(sentences),
+            findings=tuple(findings),
+            normal=tuple(normal),
+            uncertain_counts=self._config.uncertain_is_abnormal,
+        )
+
+    def parse_many(self, texts: Iterable[str]) -> Iterator[ParsedReport]:
+        """Take many reports apart, in their order, one at a time."""
+        for text in texts:
+            yield self.parse(text)
+
+    def parse_columns(self, columns: Mapping[str, str]) -> tuple[str, ParsedReport]:
+        """Join a report that comes in columns (section name -> text), then take it apart.
+
+        Returns the text, with a header line before each section, and its parse. The order of
+        the columns does not matter.
+        """
+        text = joined_columns(columns)
+        return text, self.parse(text)
+
+    def assertion(self, sentence: str, target: str) -> Status:
+        """What a sentence asserts of the first occurrence of `target` in it.
+
+        Raises:
+            ValueError: the target does not stand in the sentence.
+        """
+        place = sentence.lower().find(target.lower())
+        if place < 0 or not target.strip():
+            raise ValueError("the target does not stand in the sentence; give words of it")
+        stop = place + len(target)
+        spans = sentence_spans(sentence, 0, len(sentence), self._config.max_sentence_chars)
+        for start, end in spans:
+            if start <= place < end:
+                return assert_target(
+                    sentence[start : max(end, stop)],
+                    place - start,
+                    stop - start,
+                    self._book,
+                    self._engine,
+                )
+        return "present"
+
+    def _blocks(
+        self, text: str, headers: list[Header], sections: list[Section]
+    ) -> Iterator[_Block]:
+        """Stretches of text between headers, in order."""
+        section: SectionName = sections[0].name if sections else "findings"
+        if headers and headers[0].section is not None and not text[: headers[0].start].strip():
+            section = headers[0].section
+        sites: tuple[str, ...] = ()
+        side: Laterality | None = None
+        start = 0
+        for header in (*headers, None):
+            end = header.start if header else len(text)
+            if text[start:end].strip():
+                yield _Block(start, end, section, sites, side)
+            if header is None:
+                return
+            if header.section is not None:
+                section, sites, side = header.section, (), None
+            else:
+                sites = header.anatomies
+                side = self._analyse(text[header.start : header.end]).reading.side
+            start = header.end
+
+    def _context(self, reading: Reading, block: _Block, before: _Context | None) -> _Context:
+        if reading.anatomies:
+            return _Context(reading.sites, reading.anatomies, reading.side or block.side)
+        if block.sites:
+            return _Context(block.sites, _ids(block.sites), reading.side or block.side)
+        if before is not None and self._config.carry_over and self._carries(reading, before):
+            return _Context(before.sites, _ids(before.sites), reading.side or before.side)
+        return _Context((), (), reading.side)
+
+    def _carries(self, reading: Reading, before: _Context) -> bool:
+        """Whether a sentence goes on about what the one before was about."""
+        return reading.carries or any(
+            observed(head.observation, before.sites, self._book) for head in reading.heads
+        )
+
+
+@lru_cache(maxsize=10_000)
+def _ids(sites: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({site.split(".")[0] for site in sites}))
+
+
+def _plain(header: Header) -> Header:
+    return Header(header.start, header.end, header.section, _ids(header.anatomies))
+
+
+def _placed(
+    text: str, analysis: Analysis, said: _Said, index: int, offset: int
+) -> list[FindingMention]:
+    """Mentions of a sentence at their place in its report."""
+    made = []
+    for one in said.mentions:
+        head, place = analysis.reading.heads[one.head], analysis.places[one.head]
+        told = place.location if one.located else None
+        made.append(
+            FindingMention(
+                one.finding,
+                one.anatomy,
+                one.status,
+                one.laterality,
+                index,
+                offset + place.start,
+                offset + place.end,
+                head.severity,
+                place.size_mm,
+                head.count,
+                text[told[0] : told[1]] if told else None,
+                head.change,
+            )
+        )
+    return made
+
+
+def _said(reading: Reading, context: _Context, book: Phrasebook) -> _Said:
+    """What a reading says in a context."""
+    heads = reading.heads
+    told = [_in_context(head, context, book) for head in heads]
+    mentions = [
+        _Mention(
+            number,
+            finding,
+            anatomy,
+            _lasting(one.head.status, finding, book),
+            side if side and _has_sides(finding, anatomy, book) else None,
+            located=True,
+        )
+        for number, one in enumerate(told)
+        for finding, anatomy, side in one.findings
+    ]
+    mentions += _others(told, mentions, book)
+    mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
+    normal = {
+        anatomy
+        for one in told
+        if (one.head.kind == "normal" and one.head.status == "present")
+        or (one.head.abnormal and not one.findings and one.head.status == "absent")
+        for anatomy in one.anatomies
+    }
+    about = {*context.anatomies, *(mention.anatomy for mention in mentions)}
+    return _Said(tuple(mentions), tuple(sorted(normal)), tuple(sorted(about)))
+
+
+def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
+    """A head that names no site itself is about what its sentence is about."""
+    if head.kind == "finding" and context.side and not head.elsewhere:
+        sided = tuple((f, a, s or _side_told(a, context)) for f, a, s in head.findings)
+        return _Told(head, head.sites, sided)
+    if head.sites or head.kind == "finding":
+        return _Told(head, head.sites, head.findings)
+    findings = observed(head.observation, context.sites, book) if head.observation else ()
+    if head.observation and not context.sites:
+        findings = tuple(
+            (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
+        )
+    side = head.side or context.side
+    return _Told(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
+
+
+def _side_told(anatomy: str, context: _Context) -> Laterality | None:
+    """Side that the context tells of an anatomy."""
+    return context.side if anatomy in context.anatomies and len(context.anatomies) == 1 else None
+
+
+def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
+    """A removed organ stays removed: "status post splenectomy" is present."""
+    return "present" if status == "historical" and book.terms[finding].lasting else status
+
+
+def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
+    return anatomy in book.paired or finding in book.sided
+
+
+def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
+    """What is abnormal and covered by no finding: one mention an anatomy.
+
+    Not where the sentence says of the anatomy that it is normal, or names a finding there.
+    """
+    covered = {m.anatomy for m in mentions if m.status in ("present", "uncertain")}
+    covered |= {
+        anatomy
+        for one in told
+        if (one.head.kind == "normal" and one.head.status == "present")
+        or (one.findings and one.head.status in ("present", "uncertain"))
+        for anatomy in one.anatomies
+    }
+    made: dict[str, _Mention] = {}
+    for number, one in enumerate(told):
+        head = one.head
+        if head.kind == "normal":
+            status: Status | None = "present" if head.status == "absent" else None
+        else:
+            asserted = head.abnormal and head.status in ("present", "uncertain")
+            status = head.status if asserted else None
+        if status is None or one.findings:
+            continue
+        for anatomy in one.anatomies:
+            if anatomy not in covered and anatomy not in made:
+                side = head.side if anatomy in book.paired else None
+                made[anatomy] = _Mention(
+                    number, OTHER_ABNORMALITY, anatomy, status, side, located=False
+                )
+    return list(made.values())

@@ -1,0 +1,277 @@
+"""The vocabulary, expanded: what each word sequence means to the parser."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from fvlm_data.reports.language.tokens import Lexicon
+from fvlm_data.vocabulary import (
+    anatomy_file,
+    finding_file,
+    load_anatomies,
+    load_cues,
+    load_findings,
+    load_groups,
+)
+from fvlm_data.vocabulary.phrases import expand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fvlm_data.vocabulary import FindingTerm
+
+_T = TypeVar("_T", bound=Any)
+
+Kind = Literal[
+    "anatomy",
+    "side",
+    "generic",
+    "compound",
+    "finding",
+    "observation",
+    "normal",
+    "abnormal",
+    "neutral",
+    "severity",
+    "change",
+    "count",
+    "terminator",
+]
+
+
+_MEDICAL: frozenset[Kind] = frozenset({"anatomy", "finding", "observation"})
+"""Kinds whose misspelt words are mended; words of cues are not: a slip there may be a word."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Meaning:
+    """One meaning of a phrase.
+
+    `value` is an id (anatomy part, finding, side, severity);
+    an observation goes by the words of its phrase.
+    """
+
+    kind: Kind
+    value: str
+    side: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cue:
+    """A ConText rule with what our scopes add to it (fields as in cues.yaml)."""
+
+    category: str
+    direction: str
+    at_end: bool = False
+    reach: int = 0
+    local: bool = False
+    across: bool = False
+    overrules: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phrasebook:
+    """All phrases in canonical words, and the words that shape clauses."""
+
+    lexicon: Lexicon
+    targets: dict[tuple[str, ...], tuple[Meaning, ...]]
+    cues: dict[tuple[str, ...], tuple[Cue, ...]]
+    terms: dict[str, FindingTerm]
+    observed_at: dict[tuple[str, str], tuple[str, ...]]
+    """(observation, site) -> finding ids; an observation goes by its canonical words."""
+    alone: dict[str, tuple[str, ...]]
+    """Observation -> finding ids where nothing tells the site."""
+    own: dict[str, frozenset[str]]
+    """Finding id -> the anatomy that it makes abnormal, and those where it may lie."""
+    paired: frozenset[str]
+    sided: frozenset[str]
+    """Findings that may lie in an anatomy of which sides matter."""
+    predicates: frozenset[str]
+    prepositions: frozenset[str]
+    conjunctions: frozenset[str]
+    openers: frozenset[str]
+    partial: frozenset[str]
+    """Words of operations that leave a part of the organ."""
+    carry: frozenset[tuple[str, ...]]
+    carry_firsts: frozenset[str]
+    """First words of `carry`."""
+    carry_lengths: frozenset[int]
+    """Numbers of words of `carry`."""
+    header_words: frozenset[str]
+    """Words that name no anatomy and may stand in a sub-header."""
+    headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+    """Words of a sub-header -> anatomy ids; a region's is the empty one."""
+
+
+@cache
+def phrasebook() -> Phrasebook:
+    """The default vocabulary's phrasebook, made once in a process."""
+    targets = _target_phrases()
+    cues = _cue_phrases()
+    words = load_cues()
+    clause_words = (
+        *words.predicates,
+        *words.prepositions,
+        *words.conjunctions,
+        *words.terminators.openers,
+        *words.partial,
+        *anatomy_file().header_words,
+        *words.carry.openers,
+    )
+    headers = {
+        (phrase, anatomy.id)
+        for anatomy in load_anatomies()
+        for header in anatomy.headers
+        for phrase in expand(header)
+    }
+    headers |= {
+        (phrase, "") for header in anatomy_file().region_headers for phrase in expand(header)
+    }
+    lexicon = Lexicon(
+        [phrase for phrase, _ in (*targets, *cues, *headers)]
+        + [*clause_words, "the", "and", "consistent", "compatible", "associated"],
+        [phrase for phrase, meaning in targets if meaning.kind in _MEDICAL],
+    )
+    observed_at = _observations(lexicon)
+    paired = frozenset(anatomy.id for anatomy in load_anatomies() if anatomy.paired)
+    return Phrasebook(
+        lexicon=lexicon,
+        targets=_gather(lexicon, targets),
+        cues=_gather(lexicon, cues),
+        terms={term.id: term for term in load_findings()},
+        observed_at=observed_at,
+        alone=_alone(lexicon),
+        own={
+            term.id: frozenset({term.anatomy, *(site.split(".")[0] for site in term.sites)})
+            for term in load_findings()
+        },
+        paired=paired,
+        sided=frozenset(
+            term.id
+            for term in load_findings()
+            if any(site.split(".")[0] in paired for site in term.sites)
+        ),
+        predicates=_words(lexicon, words.predicates),
+        prepositions=_words(lexicon, words.prepositions),
+        conjunctions=_words(lexicon, words.conjunctions),
+        openers=_words(lexicon, words.terminators.openers),
+        partial=_words(lexicon, words.partial),
+        carry=frozenset(lexicon.words(opener) for opener in words.carry.openers),
+        carry_firsts=frozenset(lexicon.words(opener)[0] for opener in words.carry.openers),
+        carry_lengths=frozenset(len(lexicon.words(opener)) for opener in words.carry.openers),
+        header_words=_words(lexicon, anatomy_file().header_words),
+        headers=_gather(lexicon, headers),
+    )
+
+
+def _words(lexicon: Lexicon, words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word for phrase in words for word in lexicon.words(phrase))
+
+
+def _gather(
+    lexicon: Lexicon, pairs: Iterable[tuple[str, _T]]
+) -> dict[tuple[str, ...], tuple[_T, ...]]:
+    made: dict[tuple[str, ...], set[_T]] = defaultdict(set)
+    for phrase, meaning in pairs:
+        made[lexicon.words(phrase)].add(meaning)
+    return {words: tuple(sorted(made[words])) for words in sorted(made)}
+
+
+def _target_phrases() -> list[tuple[str, Meaning]]:
+    made = _anatomy_phrases()
+    macros = finding_file().macros
+    for term in load_findings():
+        made += _meant("finding", term.id, term.synonyms, macros=macros)
+        made += [
+            (phrase, Meaning("observation", ""))
+            for pattern in (*term.observations, *term.alone)
+            for phrase in expand(pattern, macros)
+        ]
+    words = load_cues()
+    made += _meant("normal", "", words.normal)
+    made += _meant("neutral", "", words.neutral)
+    made += _meant("abnormal", "", words.abnormal)
+    made += _meant("terminator", "", words.terminators.words)
+    for severity, phrases in words.severities.items():
+        made += _meant("severity", severity, phrases)
+    for change, phrases in words.changes.items():
+        made += _meant("change", change, phrases)
+    for count, phrases in words.counts.items():
+        made += _meant("count", count, phrases)
+    return made
+
+
+def _anatomy_phrases() -> list[tuple[str, Meaning]]:
+    made: list[tuple[str, Meaning]] = []
+    for anatomy in load_anatomies():
+        made += _meant("anatomy", anatomy.id, anatomy.phrases)
+        made += _meant("anatomy", anatomy.id, anatomy.left, side="left")
+        made += _meant("anatomy", anatomy.id, anatomy.right, side="right")
+        for part, phrases in anatomy.parts.items():
+            made += _meant("anatomy", f"{anatomy.id}.{part}", phrases)
+        made += _meant("compound", anatomy.id, anatomy.compound)
+    for group in load_groups():
+        for anatomy_id in group.anatomies:
+            made += _meant("anatomy", anatomy_id, group.phrases)
+    places = anatomy_file()
+    made += _meant("generic", "", places.generic_parts)
+    for side, phrases in places.sides.items():
+        made += _meant("side", side, phrases)
+    return made
+
+
+def _meant(
+    kind: Kind,
+    value: str,
+    phrases: Iterable[str],
+    *,
+    side: str = "",
+    macros: dict[str, tuple[str, ...]] | None = None,
+) -> list[tuple[str, Meaning]]:
+    meaning = Meaning(kind, value, side)
+    return [(phrase, meaning) for pattern in phrases for phrase in expand(pattern, macros)]
+
+
+def _cue_phrases() -> list[tuple[str, Cue]]:
+    words = load_cues()
+    return [
+        (
+            phrase,
+            Cue(
+                rule.category,
+                rule.direction,
+                rule.at_end,
+                rule.reach or 0,
+                rule.local,
+                rule.across,
+                rule.overrules,
+            ),
+        )
+        for rule in words.rules
+        for pattern in rule.phrases
+        for phrase in expand(pattern, words.macros)
+    ]
+
+
+def _observations(lexicon: Lexicon) -> dict[tuple[str, str], tuple[str, ...]]:
+    macros = finding_file().macros
+    made: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for term in load_findings():
+        for pattern in (*term.observations, *term.alone):
+            for phrase in expand(pattern, macros):
+                for site in term.sites or (term.anatomy,):
+                    made[" ".join(lexicon.words(phrase)), site].add(term.id)
+    return {key: tuple(sorted(ids)) for key, ids in sorted(made.items())}
+
+
+def _alone(lexicon: Lexicon) -> dict[str, tuple[str, ...]]:
+    macros = finding_file().macros
+    made: dict[str, set[str]] = defaultdict(set)
+    for term in load_findings():
+        for pattern in term.alone:
+            for phrase in expand(pattern, macros):
+                made[" ".join(lexicon.words(phrase))].add(term.id)
+    return {words: tuple(sorted(made[words])) for words in sorted(made)}

@@ -1,0 +1,166 @@
+"""Findings and impression reconciled: the state of each anatomy, and CT-RATE's labels.
+
+The reference code calls an anatomy normal when the impression is silent about it, which is wrong
+for 14 to 41 % of them: here a finding stated anywhere makes it abnormal, and silence is a state
+of its own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from fvlm_data.reports.language.records import ASSERTING_SECTIONS, AnatomyState, Contradiction
+from fvlm_data.vocabulary import load_anatomies, load_findings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from fvlm_data.reports.language.records import FindingMention, Sentence, State, Verdict
+
+Assessment = Literal["abnormal", "normal", "neutral"]
+"""What one sentence says of one anatomy."""
+
+
+def assessments(parsed: Assertions) -> list[dict[str, Assessment]]:
+    """For each sentence what it says of each anatomy that it speaks of, by id, sorted.
+
+    Abnormal where a finding is present (or held possible, as configured), normal where the
+    sentence says so or denies a finding, else neutral ("the liver was biopsied").
+    """
+    said: list[dict[str, Assessment]] = [
+        dict.fromkeys(sentence.anatomies, "neutral") for sentence in parsed.sentences
+    ]
+    for verdict in parsed.normal:
+        said[verdict.sentence][verdict.anatomy] = "normal"
+    for mention in parsed.findings:
+        if mention.status == "absent":
+            said[mention.sentence][mention.anatomy] = "normal"
+    for mention in parsed.findings:
+        if _holds(mention, parsed.uncertain_counts):
+            said[mention.sentence][mention.anatomy] = "abnormal"
+    return [dict(sorted(one.items())) for one in said]
+
+
+class Assertions(Protocol):
+    """What reconciling reads of a `ParsedReport`."""
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """All sentences, in order."""
+
+    @property
+    def findings(self) -> tuple[FindingMention, ...]:
+        """All mentions."""
+
+    @property
+    def normal(self) -> tuple[Verdict, ...]:
+        """Sentences that call an anatomy normal."""
+
+    @property
+    def uncertain_counts(self) -> bool:
+        """Whether what is held possible makes an anatomy abnormal."""
+
+
+def anatomy_states(parsed: Assertions) -> dict[str, AnatomyState]:
+    """State of every anatomy of the vocabulary, by id.
+
+    Abnormal if any sentence of an asserting section calls it so, normal only if one says so.
+    """
+    mentions: dict[str, list[FindingMention]] = {}
+    asserting = _asserting(parsed)
+    for mention in parsed.findings:
+        if mention.sentence in asserting:
+            mentions.setdefault(mention.anatomy, []).append(mention)
+    spoken: dict[str, dict[int, Assessment]] = {}
+    for index, said in enumerate(assessments(parsed)):
+        if index in asserting:
+            for anatomy, assessment in said.items():
+                spoken.setdefault(anatomy, {})[index] = assessment
+    return {
+        anatomy.id: AnatomyState(
+            _state(spoken.get(anatomy.id, {}).values()),
+            tuple(mentions.get(anatomy.id, ())),
+            tuple(spoken.get(anatomy.id, ())),
+        )
+        for anatomy in load_anatomies()
+    }
+
+
+def contradictions(parsed: Assertions) -> list[Contradiction]:
+    """What a report both states and denies, in order of anatomy, finding, sentence.
+
+    A finding that is present in one sentence and absent in another, on sides that overlap; and an
+    anatomy called normal in one section where another section tells a finding of it. What is only
+    not new, and what is asked or past, contradicts nothing.
+    """
+    asserting = _asserting(parsed)
+    mentions = [m for m in parsed.findings if m.sentence in asserting]
+    stated = [m for m in mentions if m.status == "present"]
+    denied = [
+        m
+        for m in mentions
+        if m.status == "absent" and m.change not in ("new", "resolved") and not m.location
+    ]
+    made = {
+        Contradiction(yes.anatomy, yes.finding, no.sentence, yes.sentence)
+        for no in denied
+        for yes in stated
+        if (no.finding, no.anatomy) == (yes.finding, yes.anatomy)
+        and no.sentence != yes.sentence
+        and _sides_overlap(no, yes)
+    }
+    for verdict in parsed.normal:
+        if verdict.sentence in asserting:
+            made |= {
+                Contradiction(yes.anatomy, None, verdict.sentence, yes.sentence)
+                for yes in stated
+                if yes.anatomy == verdict.anatomy
+                and parsed.sentences[yes.sentence].section
+                != parsed.sentences[verdict.sentence].section
+            }
+    return sorted(made, key=lambda c: (c.anatomy, c.finding or "", c.denied_in, c.stated_in))
+
+
+def _sides_overlap(one: FindingMention, other: FindingMention) -> bool:
+    sides = {one.laterality, other.laterality}
+    return len(sides) == 1 or None in sides or "bilateral" in sides
+
+
+def ct_rate_labels(parsed: Assertions) -> dict[str, int]:
+    """CT-RATE's 18 labels by column name: 1 where stated or held possible, else 0."""
+    asserting = _asserting(parsed)
+    found: set[str] = set()
+    for mention in parsed.findings:
+        if mention.sentence in asserting and _holds(mention, parsed.uncertain_counts):
+            found |= {mention.finding, *implied().get(mention.finding, ())}
+    return {term.ct_rate: int(term.id in found) for term in load_findings() if term.ct_rate}
+
+
+@cache
+def implied() -> dict[str, frozenset[str]]:
+    """Every finding with all that it implies, directly or through others."""
+    direct = {term.id: set(term.implies) for term in load_findings()}
+    made = {}
+    for term in direct:
+        reached: set[str] = set()
+        fresh = set(direct[term])
+        while fresh:
+            reached |= fresh
+            fresh = {more for one in fresh for more in direct[one]} - reached
+        made[term] = frozenset(reached)
+    return made
+
+
+def _asserting(parsed: Assertions) -> set[int]:
+    return {i for i, s in enumerate(parsed.sentences) if s.section in ASSERTING_SECTIONS}
+
+
+def _holds(mention: FindingMention, uncertain_counts: bool) -> bool:
+    return mention.status == "present" or (uncertain_counts and mention.status == "uncertain")
+
+
+def _state(said: Collection[Assessment]) -> State:
+    if "abnormal" in said:
+        return "abnormal"
+    return "normal_stated" if "normal" in said else "not_mentioned"

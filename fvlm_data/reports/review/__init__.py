@@ -1,0 +1,1 @@
+"""Looking at what the parser read, correcting it, and scoring it."""

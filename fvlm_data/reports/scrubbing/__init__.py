@@ -1,0 +1,1 @@
+"""Identities taken out of report texts."""

@@ -1,0 +1,1 @@
+"""Reports as they came, and which of them later ones replace or withdraw."""

@@ -1,0 +1,1 @@
+"""Running the stages: configuration, registry, batches, records of runs, compaction."""

@@ -1,0 +1,56 @@
+"""Compaction of a store: sparse shards joined, small table files joined, what is old removed.
+
+A run may go on beside it. Tables change by commits, which fail where the other has changed the same
+rows; shards are joined by such a commit, and those that a run changes meanwhile are left. Files
+have none: only those are removed that no row names and that are older than a run needs to commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import schemas
+from fvlm_data.shards.joining import join_shards
+from fvlm_data.shards.tidy import tidy_shards
+
+if TYPE_CHECKING:
+    from fvlm_data.run.config import Config
+    from fvlm_data.store.stage import Context
+
+COMMIT_HOURS = 1
+"""A run writes the arrays of a shard and names them by rows within seconds, a minute where many
+write at once; the rest is for clocks that differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What compaction did, in counts.
+
+    Shards given up, written and left to a run beside; groups of arrays removed; files of each
+    table `before` and `after`, and old ones `removed`.
+    """
+
+    shards_given_up: int
+    shards_written: int
+    shards_left: int
+    groups_removed: int
+    tables: dict[str, dict[str, int]]
+
+
+def compact_store(context: Context, config: Config, keep_hours: int) -> Compacted:
+    """Join sparse shards and small files; drop history and arrays out of use for `keep_hours`.
+
+    Arrays younger than `COMMIT_HOURS` stay in any case. May be killed and repeated.
+
+    Raises:
+        StoreError: a shard is damaged, or the store cannot be read or written.
+    """
+    # a store that can only be read is told in one sentence; the tables' library would panic
+    probe = f"runs/.compact-{context.run_id}"
+    context.store.write_bytes(probe, b"")
+    context.store.remove(probe)
+    joined = join_shards(context, config.shard)
+    tidied = tidy_shards(context, max(keep_hours, COMMIT_HOURS))
+    tables = {name: context.store.compact(name, keep_hours) for name in schemas.TABLES}
+    return Compacted(joined.given_up, joined.written, joined.left, tidied.groups_removed, tables)

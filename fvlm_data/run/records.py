@@ -1,0 +1,208 @@
+"""Runs: what was asked, with which versions, and what came of it; one JSON file a run."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from fvlm_data.errors import StoreError
+from fvlm_data.identity.ids import keyed_id
+from fvlm_data.identity.vault import Vault, default_vault_folder
+from fvlm_data.run.config import Config
+from fvlm_data.store.place import QC_PAGE
+from fvlm_data.store.stage import Context
+from fvlm_data.store.tables import Store
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+VAULT_MARK = "vault.mark"
+RECORDED = ("fvlm", "deltalake", "medspacy", "numpy", "pydicom", "SimpleITK", "spacy", "zarr")
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a command did, for people and as JSON.
+
+    `record` and `qc_page` are places in the store, empty where there is none; `next_step` says
+    what a store without samples lacks.
+    """
+
+    run_id: str
+    store: str
+    seconds: float = 0.0
+    stages: dict[str, dict[str, int]] = field(default_factory=dict)
+    tables: dict[str, int] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    set_aside: dict[str, int] = field(default_factory=dict)
+    cross_checks: dict[str, int] = field(default_factory=dict)
+    changed_settings: list[str] = field(default_factory=list)
+    record: str = ""
+    qc_page: str = ""
+    next_step: str = ""
+
+
+def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
+    """Open (or make) the store and vault of a configuration under a run id.
+
+    Raises:
+        StoreError: either cannot be opened, or the vault is not that of the store.
+    """
+    store = Store.create(config.store) if create else Store.open(config.store)
+    folder = config.identity.vault or default_vault_folder(store.store_id)
+    if store.exists(VAULT_MARK) and not (folder / "key").is_file():
+        raise StoreError(
+            f"vault {folder}: no key found there, expected the one that made the ids of store "
+            f"{store.url}; name its folder by identity.vault or FVLM_VAULT, or restore it from a "
+            "backup"
+        )
+    vault = Vault.open(folder)
+    _check_vault(store, vault)
+    return Context(store, vault, run_id or new_run_id())
+
+
+def _check_vault(store: Store, vault: Vault) -> None:
+    """Refuse a vault with another key: it would give everything a second, unrelated id."""
+    mark = keyed_id(vault.key, "sh", "mark of the vault", store.store_id)
+    if not store.exists(VAULT_MARK):
+        store.write_bytes(VAULT_MARK, mark.encode())
+    elif store.read_bytes(VAULT_MARK).decode() != mark:
+        raise StoreError(
+            f"vault {vault.folder}: its key is not the one that made the ids of store "
+            f"{store.url}; name the right vault by identity.vault or FVLM_VAULT, or restore it "
+            "from a backup"
+        )
+
+
+def new_run_id() -> str:
+    """A fresh id: UTC time and a random part, so that two runs at once differ."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def begin(context: Context, config: Config) -> list[str]:
+    """Write down configuration and versions; return the settings that differ from the last run."""
+    changed = _differences(last_configuration(context.store), config.model_dump(mode="json"))
+    _record(context, config, None)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    context.store.write_bytes("config.yaml", text.encode())
+    return changed
+
+
+def finish(context: Context, config: Config, summary: Summary) -> None:
+    """Write the counts of a run beside its configuration."""
+    _record(context, config, summary)
+    summary.record = record_path(context.run_id)
+
+
+def read_run_config(store_url: str, run_id: str) -> Config:
+    """The configuration of a run, as workers read it."""
+    record = json.loads(Store.open(store_url).read_bytes(record_path(run_id)))
+    return Config.model_validate(record["configuration"])
+
+
+def add_counts(summary: Summary, stage: str, counts: Counter[str]) -> None:
+    """Add the counts of a batch to those of its stage."""
+    stage_counts = summary.stages.setdefault(stage, {})
+    for name, number in counts.items():
+        stage_counts[name] = stage_counts.get(name, 0) + number
+
+
+def tally(context: Context, summary: Summary) -> None:
+    """Fill in what the tables hold now: rows, what waits, is set aside, or is cross-checked."""
+    store = context.store
+    for table in ("volumes", "reports", "anatomy_texts", "samples"):
+        summary.tables[table] = store.count(table)
+    for row in store.read("waiting", ["owner_kind", "waits_for"]).to_pylist():
+        name = f"{row['owner_kind']} waits for {row['waits_for']}"
+        summary.waiting[name] = summary.waiting.get(name, 0) + 1
+    for row in store.read("quarantine", ["kind", "reason"]).to_pylist():
+        name = f"{row['kind']}:{row['reason']}"
+        summary.set_aside[name] = summary.set_aside.get(name, 0) + 1
+    for row in store.read("cross_checks", ["strength", "check"]).to_pylist():
+        name = f"{row['strength']}:{row['check']}"
+        summary.cross_checks[name] = summary.cross_checks.get(name, 0) + 1
+    summary.qc_page = QC_PAGE if store.exists(QC_PAGE) else ""
+    summary.next_step = _next_step(context)
+
+
+def _next_step(context: Context) -> str:
+    """The first thing that a store without samples lacks."""
+    steps = (
+        ("samples", ""),
+        ("anatomy_texts", "fvlm-data shard: texts of anatomies are there, and no sample yet"),
+        ("volumes", "fvlm-data ingest SOURCE: there is no volume yet"),
+        ("masks", "fvlm-data segment: no volume has a mask yet"),
+        ("reports", "fvlm-data reports FILE: there is no report yet"),
+    )
+    counts = {table: context.store.count(table) for table, _ in steps}
+    if counts["samples"]:
+        return ""
+    lacking = [step for table, step in steps[2:] if not counts[table]]
+    if lacking:
+        return lacking[0]
+    return steps[1][1] if counts["anatomy_texts"] else "fvlm-data pair: nothing is paired yet"
+
+
+def _record(context: Context, config: Config, summary: Summary | None) -> None:
+    record = {
+        "run_id": context.run_id,
+        "configuration": config.model_dump(mode="json"),
+        "versions": {name: _version(name) for name in RECORDED},
+        "finished": summary is not None,
+        "seconds": summary.seconds if summary else None,
+        "stages": summary.stages if summary else {},
+    }
+    content = json.dumps(record, indent=2).encode()
+    context.store.write_bytes(record_path(context.run_id), content)
+
+
+def record_path(run_id: str) -> str:
+    """Where the record of a run lies in the store."""
+    return f"runs/{run_id}.json"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def last_configuration(store: Store) -> dict[str, Any]:
+    """What the last run of the store resolved; empty where there was none.
+
+    Raises:
+        StoreError: config.yaml is no mapping in YAML.
+    """
+    if not store.exists("config.yaml"):
+        return {}
+    try:
+        loaded = yaml.safe_load(store.read_bytes("config.yaml"))
+    except (yaml.YAMLError, ValueError):
+        loaded = None
+    if not isinstance(loaded, dict):
+        raise StoreError(
+            f"store {store.url}: config.yaml is damaged, expected the configuration of the last "
+            "run; mend it, or remove it and give the next command --config"
+        )
+    return loaded
+
+
+def _differences(before: Any, now: Any, place: str = "") -> list[str]:
+    if not before and not place:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            difference
+            for name in sorted(before.keys() | now.keys())
+            for difference in _differences(
+                before.get(name), now.get(name), f"{place}.{name}" if place else name
+            )
+        ]
+    return [] if before == now else [place]

@@ -1,0 +1,1 @@
+"""The store: its place, its tables, and how stages read and commit."""
