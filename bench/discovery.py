@@ -67,7 +67,8 @@ def _run(way: str, tree: Path, workers: int) -> dict[str, float]:
     from fvlm_data.ingest.discovery.discover import discover
     from fvlm_data.ingest.discovery.walk import walk
     from fvlm_data.ingest.stage import ingest_stage
-    from fvlm_data.store.stage import Context, pending
+    from fvlm_data.store.declared import Context
+    from fvlm_data.store.planning import pending
     from fvlm_data.store.tables import Store
 
     source = SourceConfig(kind="dicom", path=tree, name="bench")

@@ -17,3 +17,7 @@ class ConfigError(FvlmError):
 
 class StoreError(FvlmError):
     """The store or the vault cannot be read, written or found."""
+
+
+class DamagedError(StoreError):
+    """A file of the store is not what the stage that wrote it left there."""

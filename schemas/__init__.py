@@ -6,12 +6,16 @@ from schemas import (
     anatomy_texts,
     candidates,
     cross_checks,
+    files,
     findings,
+    identity_marks,
     inputs,
     ledger,
     links,
     masks,
     quarantine,
+    report_matches,
+    report_versions,
     reports,
     samples,
     sentences,
@@ -23,12 +27,16 @@ from schemas import (
 )
 from schemas.anatomy_texts import AnatomyText
 from schemas.cross_checks import CrossCheck
+from schemas.files import StoredFile
 from schemas.findings import Finding
+from schemas.identity_marks import IdentityMark
 from schemas.inputs import Input
 from schemas.ledger import LedgerRow
 from schemas.links import Link
 from schemas.masks import Mask
 from schemas.quarantine import Quarantined
+from schemas.report_matches import ReportMatch
+from schemas.report_versions import ReportVersion
 from schemas.reports import Report
 from schemas.samples import Sample
 from schemas.sentences import Sentence
@@ -39,8 +47,8 @@ from schemas.volume_checks import VolumeCheck
 from schemas.volumes import Volume
 from schemas.waiting import Waiting
 
-VERSION = 1
-"""Version of the tables; a store made by another version is refused."""
+VERSION = 2
+"""Version of the tables; an older store is refused until `fvlm-data upgrade` has brought it here."""
 
 TABLES: dict[str, Table] = {
     module.TABLE.name: module.TABLE
@@ -50,9 +58,12 @@ TABLES: dict[str, Table] = {
         volumes,
         volume_checks,
         links,
+        identity_marks,
         quarantine,
         waiting,
         masks,
+        report_matches,
+        report_versions,
         reports,
         sentences,
         findings,
@@ -61,42 +72,32 @@ TABLES: dict[str, Table] = {
         cross_checks,
         splits,
         samples,
+        files,
         ledger,
     )
 }
 
-ADDED = ("cross_checks",)
-"""Tables that stores of this version may lack, since they came later; they are made anew."""
-
-ADDED_COLUMNS: dict[str, tuple[str, ...]] = {
-    "candidates": ("pixels_sha256",),
-    "volumes": ("pixels_sha256",),
-    "volume_checks": ("searched",),
-}
-"""Columns that tables of this version may lack, since they came later; all may be missing.
-
-A table without them is read as if they stood there, empty, and gets them by the next write.
-"""
-
 __all__ = [
-    "ADDED",
-    "ADDED_COLUMNS",
     "TABLES",
     "VERSION",
     "AnatomyText",
     "Column",
     "CrossCheck",
     "Finding",
+    "IdentityMark",
     "Input",
     "LedgerRow",
     "Link",
     "Mask",
     "Quarantined",
     "Report",
+    "ReportMatch",
+    "ReportVersion",
     "Sample",
     "SchemaError",
     "Sentence",
     "Split",
+    "StoredFile",
     "StudyReport",
     "Table",
     "Volume",

@@ -1,4 +1,8 @@
-"""Table `inputs`: every file and report row that was ever offered; what conservation counts."""
+"""Table `inputs`: all that the outside ever offered; what conservation counts.
+
+Image files (`file`) and report rows (`report`) are counted; masks, rows of a mapping CSV and
+lines of a split file stand here too, so that what an item is made from is told by tables alone.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,12 @@ from schemas.table import INT64, STRING, Column, table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """One input file, or one row of a report file."""
+    """One input file, or one row of a report file, mapping, mask manifest or split file."""
 
-    kind: Annotated[str, Column(STRING, "what it is", allowed=("file", "report"))]
+    kind: Annotated[
+        str,
+        Column(STRING, "what it is", allowed=("file", "report", "mask", "mapping", "split")),
+    ]
     token: Annotated[
         str, Column(STRING, "keyed token (or plain relative path) of the file or report row")
     ]
@@ -21,7 +28,8 @@ class Input:
         str | None,
         Column(
             STRING,
-            "series or report that it became part of; none: set aside at discovery",
+            "series, report, volume or patient that it became part of; none: set aside at "
+            "discovery",
             nullable=True,
         ),
     ]
@@ -30,7 +38,13 @@ class Input:
     ]
     size_bytes: Annotated[int, Column(INT64, "size", "bytes")]
     modified_ns: Annotated[
-        int, Column(INT64, "modification time: only spares a second reading (not compared)", "ns")
+        int,
+        Column(
+            INT64,
+            "modification time: only spares a second reading (not compared)",
+            "ns",
+            compared=False,
+        ),
     ]
 
 

@@ -18,7 +18,21 @@ class LedgerRow:
         str, Column(STRING, "hash of input contents, the stage's configuration and version")
     ]
     outcome: Annotated[str, Column(STRING, "how it ended", allowed=("accepted", "set_aside"))]
-    run_id: Annotated[str, Column(STRING, "run that settled it (not compared between runs)")]
+    content: Annotated[
+        str,
+        Column(STRING, "hash of the outcome and of all rows and files made; none: not known"),
+    ]
+    parts: Annotated[
+        str,
+        Column(
+            STRING,
+            "what the key was made from, as label=hash in short: version, settings, and "
+            "read.column of each column that decides",
+        ),
+    ]
+    run_id: Annotated[
+        str, Column(STRING, "run that settled it (not compared between runs)", compared=False)
+    ]
 
 
 TABLE = table(

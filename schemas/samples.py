@@ -30,9 +30,16 @@ class Sample:
     study_id: Annotated[str, Column(STRING, "keyed id of the study")]
     volume_id: Annotated[str, Column(STRING, "keyed id of the volume")]
     split: Annotated[str, Column(STRING, "split of the patient", allowed=SPLITS)]
-    shard: Annotated[str, Column(STRING, "shard id (placement: not compared between runs)")]
-    index: Annotated[int, Column(INT32, "number of the sample in its shard, from 0")]
-    offset_z: Annotated[int, Column(INT32, "first slice of the sample in the shard's arrays")]
+    shard: Annotated[
+        str, Column(STRING, "shard id (placement: not compared between runs)", compared=False)
+    ]
+    index: Annotated[
+        int, Column(INT32, "number of the sample in its shard, from 0", compared=False)
+    ]
+    offset_z: Annotated[
+        int,
+        Column(INT32, "first slice of the sample in the shard's arrays", compared=False),
+    ]
     shape_zyx: Annotated[tuple[int, ...], Column(INT32S, "voxels along z, y, x", "voxels")]
     spacing_mm: Annotated[tuple[float, ...], Column(FLOAT64S, "spacing along z, y, x", "mm")]
     affine_ras: Annotated[

@@ -20,13 +20,19 @@ class SchemaError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Type, meaning and unit of one column; `allowed` lists the only values it may hold."""
+    """Type, meaning and unit of one column.
+
+    `allowed` lists the only values it may hold. A column that is not `compared` may differ
+    between two runs over the same inputs (which shard holds a sample, which run wrote a row) and
+    is no part of an item's content.
+    """
 
     type: pa.DataType
     description: str
     unit: str = ""
     nullable: bool = False
     allowed: tuple[str, ...] = ()
+    compared: bool = True
 
 
 @dataclass(frozen=True, slots=True)

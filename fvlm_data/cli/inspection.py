@@ -74,7 +74,7 @@ def status(
     from fvlm_data.inspect.explain import set_aside as rows_set_aside
     from fvlm_data.run.records import Summary, add_counts, tally
     from fvlm_data.run.registry import STAGES, build_stage
-    from fvlm_data.store.stage import pending
+    from fvlm_data.store.planning import pending
 
     with one_sentence():
         context = opened_context(store)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
 from fvlm_data.ingest.selection import SelectConfig, candidate, choose
-from fvlm_data.store.stage import Context, Item, Outcome, Reject, Stage, guarded
+from fvlm_data.store.declared import Context, Item, Outcome, Reject, Stage, guarded
 from schemas import Volume
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from fvlm_data.ingest.discovery.inputs import FILES, known_sources, series_files
 from fvlm_data.ingest.sources import KINDS
 from fvlm_data.ingest.volume.description import Description, described, load
 from fvlm_data.ingest.volume.result import outcome
-from fvlm_data.store.stage import Item, Outcome, Stage, guarded, reject
+from fvlm_data.store.declared import Item, Outcome, Stage, guarded, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 STAGE_VERSION = 1
 NAME = "ingest"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 
 def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from fvlm_data.linking import Joined
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
 
 

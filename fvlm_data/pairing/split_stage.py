@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from fvlm_data.errors import InputError
 from fvlm_data.hashing import content_key
 from fvlm_data.pairing.splits import assign_split, protector, read_split_file, twins
-from fvlm_data.store.stage import Item, Outcome, Stage, reject
+from fvlm_data.store.declared import Item, Outcome, Stage, reject
 from schemas import Split
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from fvlm_data.pairing.config import PairConfig
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
 
 STAGE_VERSION = 2

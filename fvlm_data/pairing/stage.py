@@ -12,7 +12,7 @@ from fvlm_data.pairing.cross_checks import cross_checks, unclear_versions_check
 from fvlm_data.pairing.images import StudyImages, image_keys, read_images
 from fvlm_data.pairing.matching import match_all, match_items, read_texts
 from fvlm_data.reports.versions.corrections import unclear_versions
-from fvlm_data.store.stage import Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.store.declared import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
 from schemas import StudyReport, Waiting
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.config import PairConfig
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
     from schemas import CrossCheck
 
 STAGE_VERSION = 3

@@ -10,7 +10,7 @@ from fvlm_data.qc.thumbnails import read_thumbnails
 from fvlm_data.store.place import QC_PAGE
 
 if TYPE_CHECKING:
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 __all__ = ["write_qc"]
 

@@ -21,7 +21,7 @@ from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.reports.sources import read_reports
 from fvlm_data.reports.versions.corrections import replaced_reports, set_aside
 from fvlm_data.reports.versions.original_reports import remember, remembered, withdraws
-from fvlm_data.store.stage import Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.store.declared import Item, Outcome, Reject, Stage, guarded, reject
 from fvlm_data.vocabulary import vocabulary_sha256
 from schemas import Finding, Input, Link, Quarantined, Report, Sentence
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.sources import ReportRow
     from fvlm_data.reports.sources.config import ReportSourceConfig
     from fvlm_data.reports.versions.original_reports import Original
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
     Read = Callable[[str], Reading]
 

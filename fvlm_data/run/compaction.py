@@ -16,7 +16,7 @@ from fvlm_data.shards.tidy import tidy_shards
 
 if TYPE_CHECKING:
     from fvlm_data.run.config import Config
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 COMMIT_HOURS = 1
 """A run writes the arrays of a shard and names them by rows within seconds, a minute where many

@@ -22,7 +22,9 @@ from fvlm_data.run.records import (
     tally,
 )
 from fvlm_data.run.registry import STAGES, build_stage
-from fvlm_data.store.stage import Context, Item, pending, retire, settle
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context, Item
+from fvlm_data.store.planning import pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

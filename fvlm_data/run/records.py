@@ -16,7 +16,7 @@ from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 from fvlm_data.run.config import Config
 from fvlm_data.store.place import QC_PAGE
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from fvlm_data.errors import ConfigError
 
 if TYPE_CHECKING:
     from fvlm_data.run.config import Config
-    from fvlm_data.store.stage import Stage
+    from fvlm_data.store.declared import Stage
 
 STAGES = ("ingest", "select", "segment", "reports", "split", "pair", "shard")
 

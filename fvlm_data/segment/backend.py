@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from fvlm_data.store.stage import Reject
+    from fvlm_data.store.declared import Reject
 
 
 @dataclass(frozen=True, slots=True)

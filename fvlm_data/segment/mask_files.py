@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fvlm_data.errors import InputError
 from fvlm_data.identity.ids import file_token, link_key
-from fvlm_data.store.stage import Reject
+from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -11,7 +11,7 @@ from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.class_map import disagreement, unnamed_values
 from fvlm_data.segment.grid import reoriented
 from fvlm_data.segment.nifti import NiftiError, NiftiImage, read_nifti
-from fvlm_data.store.stage import Reject
+from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

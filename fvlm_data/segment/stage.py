@@ -18,7 +18,7 @@ from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, owne
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
 from fvlm_data.segment.precomputed import Candidate, Precomputed
 from fvlm_data.segment.threshold import Threshold
-from fvlm_data.store.stage import Context, Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.store.declared import Context, Item, Outcome, Reject, Stage, guarded, reject
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -23,7 +23,7 @@ from fvlm_data.segment.grid import from_canonical, to_canonical
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_data.store.stage import Reject
+    from fvlm_data.store.declared import Reject
 
 Array = np.ndarray[Any, Any]
 

@@ -26,7 +26,7 @@ from fvlm_data.errors import ConfigError
 from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.grid import reoriented
 from fvlm_data.segment.library_classes import DISTRIBUTION, installed_classes
-from fvlm_data.store.stage import Reject
+from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

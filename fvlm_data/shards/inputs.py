@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.segment.merge import known_anatomies, load_anatomy_classes
-from fvlm_data.store.stage import Item
+from fvlm_data.store.declared import Item
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from fvlm_data.shards.config import ShardConfig
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 STAGE_VERSION = 1
 

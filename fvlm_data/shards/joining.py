@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.shards.slabs import SlabArray
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 FULL_SHARE = 0.5
 """Share of a shard's samples, or of its slices in use, below which it is written anew."""

@@ -21,7 +21,7 @@ from fvlm_data.shards.preprocess import sampled
 from fvlm_data.shards.source import LabelFile, read_labels
 from fvlm_data.shards.target_grid import locate
 from fvlm_data.shards.writer import spool, write_shard
-from fvlm_data.store.stage import Outcome, Reject, Stage, guarded, reject
+from fvlm_data.store.declared import Outcome, Reject, Stage, guarded, reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fvlm_data.shards.preprocess import PreparedSample
     from fvlm_data.shards.source import Labels
     from fvlm_data.shards.writer import Laid, Spool
-    from fvlm_data.store.stage import Context, Item
+    from fvlm_data.store.declared import Context, Item
     from fvlm_data.store.tables import Store
 
 NAME = "shard"

@@ -14,7 +14,7 @@ from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
     from fvlm_data.shards.folder import Listing, ShardFolder
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 KEEP_HOURS = 24.0
 

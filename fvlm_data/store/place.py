@@ -91,11 +91,23 @@ def make(url: str, filesystem: Any, root: str) -> None:
             filesystem.pipe_file(f"{root}/{MARK}", mark.encode(), mode="create")
 
 
-def add_tables(url: str, filesystem: Any, root: str) -> None:
-    """Make the tables that a store of this version lacks because they came later."""
-    for name in schemas.ADDED:
-        if not filesystem.exists(f"{root}/tables/{name}"):
-            _make_table(table_url(url, filesystem, root, name), schemas.TABLES[name])
+def check_version(url: str, version: Any) -> None:
+    """Refuse a store whose tables are of another version than this program's.
+
+    Raises:
+        StoreError: it is older (an upgrade is named) or newer.
+    """
+    if version == schemas.VERSION:
+        return
+    remedy = (
+        f"run `fvlm-data upgrade --store {url}`"
+        if isinstance(version, int) and version < schemas.VERSION
+        else "use the program version that made the store"
+    )
+    raise StoreError(
+        f"store {url}: tables of version {version} found, this program expects "
+        f"{schemas.VERSION}; {remedy}"
+    )
 
 
 def _make_table(url: str, table: schemas.Table) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import secrets
-import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
@@ -19,17 +18,22 @@ from fsspec.implementations.local import LocalFileSystem
 
 import schemas
 from fvlm_data.errors import StoreError
+from fvlm_data.store import reading
+from fvlm_data.store.fetched import Fetched
+from fvlm_data.store.files import put_whole_tree, write_whole
 from fvlm_data.store.place import MARK as MARK
-from fvlm_data.store.place import add_tables, as_os_errors, make, resolve, table_url
-from fvlm_data.store.reading import Condition, added_fields, from_folder, from_object_storage
+from fvlm_data.store.place import as_os_errors, check_version, make, resolve, table_url
 from fvlm_data.store.writing import by_key, check_owners, rows_of, write_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+    from fvlm_data.store.reading import Condition
+
 COMMIT_ATTEMPTS = 30
 ITEMS_A_PREDICATE = 10_000
 TARGET_FILE_BYTES = 128 * 1024 * 1024
+GLOB = frozenset("*?[]{}")
 
 Written = TypeVar("Written")
 
@@ -38,15 +42,22 @@ class Store:
     """Tables and files below one URL; the only place that reads and writes them.
 
     A file is seen whole or not at all: it is written under a temporary name and renamed (on
-    object storage: one put). A table changes by atomic commits.
+    object storage: one put). A table changes by atomic commits. `memory_mb` and `spill` bound
+    the engine that reads and plans.
     """
 
     def __init__(self, url: str, filesystem: Any, root: str, store_id: str) -> None:
         """Use `Store.create` or `Store.open`."""
         self.url = url
         self.store_id = store_id
+        self.memory_mb = 2000
+        self.spill: Path | None = None
         self._fs = filesystem
         self._root = root
+        self._opened: dict[str, DeltaTable] = {}
+        self._engine: duckdb.DuckDBPyConnection | None = None
+        self._fetched = None if self.local_root else Fetched(filesystem, f"{root}/tables")
+        self._link: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
     def create(cls, url: str | Path) -> Store:
@@ -90,24 +101,39 @@ class Store:
                 f"store {text}: {MARK} cannot be read ({type(error).__name__}); "
                 "check permissions and credentials, or restore the file"
             ) from error
-        if mark.get("version") != schemas.VERSION:
-            raise StoreError(
-                f"store {text}: tables of version {mark.get('version')} found, this program "
-                f"expects {schemas.VERSION}; use the program version that made the store"
-            )
-        try:
-            add_tables(text, filesystem, root)
-        except Exception as error:  # object storage raises classes of its own
-            raise StoreError(
-                f"store {text}: a table that came later cannot be made ({type(error).__name__}); "
-                "expected a folder or bucket that this user may write"
-            ) from error
+        check_version(text, mark.get("version"))
         return cls(text, filesystem, root, store_id)
 
     @property
     def local_root(self) -> Path | None:
         """The store's folder, or None where the store is on object storage."""
         return Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A connection for queries over `scan`s, with temporary tables of its own.
+
+        All connections of a store share one engine, bounded as the store says: to start an
+        engine takes longer than most queries.
+        """
+        if self._engine is None:
+            self._engine = reading.connect(self.memory_mb, self.spill)
+        return self._engine.cursor()
+
+    def scan(
+        self,
+        table: str,
+        where: Iterable[Condition] = (),
+        among: Mapping[str, Collection[str]] = {},
+    ) -> str:
+        """SQL of all columns of the table's newest version, of the files that may matter.
+
+        Files without a row of `where` (or of the values `among` which a column must hold one)
+        by the log's statistics are left out; the conditions themselves are still to be asked.
+
+        Raises:
+            StoreError: the table is missing or damaged.
+        """
+        return self._scanned(table, self._table(table), list(where), among)
 
     def read(
         self,
@@ -117,27 +143,21 @@ class Store:
     ) -> pa.Table:
         """Rows of `table`; `where` holds (column, operator, value) conditions, all to hold.
 
-        Operators are those of pyarrow's filters (=, !=, <, >, in, not in). Row order is not
-        defined.
+        Operators are =, !=, <, <=, >, >=, in, not in. Row order is not defined.
 
         Raises:
             StoreError: the table is missing or damaged.
         """
         try:
-            return self._newest(table, columns, where)[1]
-        except (DeltaError, OSError, pa.ArrowInvalid) as error:
-            raise StoreError(
-                f"store {self.url}: table {table} cannot be read ({type(error).__name__}); restore "
-                f"tables/{table} from a backup"
-            ) from error
+            return self._newest(table, columns, where or ())[1]
+        except (DeltaError, OSError, duckdb.Error, pa.ArrowInvalid) as error:
+            raise self._unreadable(table, error) from error
 
     def read_items(
         self, table: str, column: str, values: Iterable[str], columns: Sequence[str] | None = None
     ) -> list[dict[str, Any]]:
         """Rows whose `column` holds one of `values`, as dictionaries, in no defined order."""
         wanted = sorted(set(values))
-        if not wanted:
-            return []
         rows: list[dict[str, Any]] = []
         for start in range(0, len(wanted), ITEMS_A_PREDICATE):
             part = wanted[start : start + ITEMS_A_PREDICATE]
@@ -153,10 +173,11 @@ class Store:
         try:
             return int(self._table(table).count())
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
-            raise StoreError(
-                f"store {self.url}: table {table} cannot be read ({type(error).__name__}); restore "
-                f"tables/{table} from a backup"
-            ) from error
+            raise self._unreadable(table, error) from error
+
+    def version(self, table: str) -> int:
+        """Version of the table's newest commit."""
+        return int(self._table(table).version())
 
     def replace(
         self,
@@ -212,7 +233,7 @@ class Store:
             if by_key(table, now.to_pylist()) != expected:
                 return False
             # written to the version that was read: a later commit to these files is a conflict
-            self._write(table, delta, arrow, rows_of(column, items, {}))
+            self._write(delta, arrow, rows_of(column, items, {}))
             return True
 
         return self._retry(table, write)
@@ -241,63 +262,45 @@ class Store:
         """
         self._vacuum(table, 0)
 
+    def drop_unreadable(self, table: str) -> int:
+        """Take files that are missing or damaged out of a table; returns how many.
+
+        Their rows are lost to it: `integrity` finds the items that lack them. Removed files are
+        kept beside the table's log under the ending `.damaged`.
+
+        Raises:
+            StoreError: the table's log cannot be read or written.
+        """
+        unreadable = [path for path in self._paths(table) if not self._readable(table, path)]
+        for path in unreadable:
+            place = f"{self._root}/tables/{table}/{path}"
+            if self._fs.exists(place):
+                self._fs.mv(place, f"{place}.damaged")
+        if unreadable:
+            self._retry(table, lambda: self._table(table).repair())
+        return len(unreadable)
+
     def write_bytes(self, path: str, content: bytes) -> None:
         """Write one file, seen whole or not at all.
 
         Raises:
             StoreError: no space, no permission, or the place is gone.
         """
-        target = f"{self._root}/{path}"
         try:
-            if self.local_root is None:
-                with as_os_errors():
-                    self._fs.pipe_file(target, content)
-                return
-            final = Path(target)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            draft = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
-            try:
-                with draft.open("wb") as handle:
-                    handle.write(content)
-                    handle.flush()
-                    os.fsync(handle.fileno())
-                draft.replace(final)
-            finally:
-                draft.unlink(missing_ok=True)
+            local = self.local_root is not None
+            write_whole(self._fs, f"{self._root}/{path}", content, local=local)
         except OSError as error:
             raise write_error(self.url, path, error) from error
 
     def put_tree(self, folder: Path, path: str) -> None:
-        """Copy a local folder of files into the store.
-
-        In a folder it is seen whole or not at all; on object storage its files appear one by
-        one, so that the row which names it must come after. A folder already at `path` is taken
-        as the same content (paths of trees are made from content hashes).
+        """Copy a local folder of files into the store, as `files.put_whole_tree`.
 
         Raises:
             StoreError: no space, no permission, or the place is gone.
         """
-        target = f"{self._root}/{path}"
         try:
-            if self.local_root is None:
-                with as_os_errors():
-                    self._fs.put(f"{folder}/", f"{target}/", recursive=True)
-                return
-            final = Path(target)
-            if final.exists():
-                for file in final.rglob("*"):
-                    file.touch()  # no row may name it yet: tidying spares what is young
-                return
-            final.parent.mkdir(parents=True, exist_ok=True)
-            draft = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
-            try:
-                shutil.copytree(folder, draft)
-                draft.rename(final)
-            except OSError:
-                if not final.exists():  # else another run put the same tree first
-                    raise
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
+            local = self.local_root is not None
+            put_whole_tree(self._fs, folder, f"{self._root}/{path}", local=local)
         except OSError as error:
             raise write_error(self.url, path, error) from error
 
@@ -317,11 +320,16 @@ class Store:
 
     def files(self, path: str) -> list[str]:
         """Paths (relative to the store) of all files below `path`, sorted."""
+        return sorted(self.sizes(path))
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Size in bytes of every file below `path`, by its path relative to the store."""
         below = f"{self._root}/{path}"
         if not self._fs.exists(below):
-            return []
+            return {}
         prefix = len(self._root) + 1
-        return sorted(found[prefix:] for found in self._fs.find(below))
+        found = self._fs.find(below, detail=True)
+        return {place[prefix:]: int(told["size"]) for place, told in found.items()}
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder stands at `path`."""
@@ -338,46 +346,88 @@ class Store:
         return f"{self._root}/{path}" if self.local_root else f"{self.url}/{path}"
 
     def _table(self, table: str) -> DeltaTable:
+        """The table at its newest version; its log is read on from where it was left."""
         try:
-            return DeltaTable(table_url(self.url, self._fs, self._root, table))
+            if table in self._opened:
+                self._opened[table].update_incremental()
+            else:
+                url = table_url(self.url, self._fs, self._root, table)
+                self._opened[table] = DeltaTable(url)
         except TableNotFoundError as error:
             raise StoreError(
                 f"store {self.url}: table {table} is missing; the store is damaged"
             ) from error
+        return self._opened[table]
 
     def _newest(
-        self, table: str, columns: Sequence[str] | None, where: Sequence[Condition] | None
+        self, table: str, columns: Sequence[str] | None, where: Sequence[Condition]
     ) -> tuple[DeltaTable, pa.Table]:
         """The table at its newest version, and rows of that version."""
-        folder, added = f"{self._root}/tables/{table}", added_fields(table)
+        names = list(columns or schemas.TABLES[table].columns)
+        listed = ", ".join(f'"{name}"' for name in names)
+        conditions = reading.condition_sql(where)
         delta = self._table(table)
         while True:
+            version = delta.version()
             try:
-                if self.local_root is None:
-                    with as_os_errors():
-                        return delta, from_object_storage(
-                            delta, self._fs, folder, added, columns, where
-                        )
-                return delta, from_folder(delta, folder, added, columns, where)
-            except FileNotFoundError:
-                newest = self._table(table)
-                if newest.version() == delta.version():
+                scanned = self._scanned(table, delta, where, {})
+                query = f"SELECT {listed} FROM ({scanned}) WHERE {conditions}"
+                rows = self.connect().sql(query).to_arrow_table()
+                return delta, reading.rows_as(table, names, rows)
+            except (FileNotFoundError, duckdb.IOException):
+                delta = self._table(table)
+                if delta.version() == version:
                     raise
-                delta = newest  # another process joined files and removed the old ones
+                # else another process joined files and removed the old ones
+
+    def _scanned(
+        self,
+        table: str,
+        delta: DeltaTable,
+        where: Sequence[Condition],
+        among: Mapping[str, Collection[str]],
+    ) -> str:
+        paths = reading.file_paths(delta, where, among)
+        return reading.scan(table, self._tables_folder(table, paths), paths)
+
+    def _tables_folder(self, table: str, paths: Sequence[str]) -> str:
+        """The local folder of a table's files, by a name that DuckDB takes for no pattern."""
+        if self._fetched is not None:
+            return self._fetched.folder(table, paths)
+        if not GLOB.intersection(self._root):
+            return f"{self._root}/tables/{table}"
+        if self._link is None:
+            self._link = tempfile.TemporaryDirectory(prefix="fvlm-tables-")
+            Path(self._link.name, "store").symlink_to(self._root)
+        return f"{self._link.name}/store/tables/{table}"
+
+    def _paths(self, table: str) -> list[str]:
+        return reading.file_paths(self._table(table))
+
+    def _readable(self, table: str, path: str) -> bool:
+        try:
+            scanned = reading.scan(table, self._tables_folder(table, [path]), [path])
+            columns = schemas.TABLES[table].columns
+            counted = ", ".join(f'count("{name}")' for name in columns)
+            self.connect().sql(f"SELECT {counted} FROM ({scanned})").fetchall()
+        except (OSError, duckdb.Error):
+            return False
+        return True
+
+    def _unreadable(self, table: str, error: Exception) -> StoreError:
+        return StoreError(
+            f"store {self.url}: table {table} cannot be read ({type(error).__name__}); the next "
+            "run makes what it lacks anew, `fvlm-data verify` tells what that is; if it stays, "
+            f"restore tables/{table} from a backup"
+        )
 
     def _overwrite(self, table: str, rows: pa.Table, predicate: str | None) -> None:
-        self._retry(table, lambda: self._write(table, self._table(table), rows, predicate))
+        self._retry(table, lambda: self._write(self._table(table), rows, predicate))
 
-    def _write(self, table: str, delta: DeltaTable, rows: pa.Table, predicate: str | None) -> None:
+    def _write(self, delta: DeltaTable, rows: pa.Table, predicate: str | None) -> None:
         # an older store describes a column in other words, and keeps its own
         bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
-        write_deltalake(
-            delta,
-            bare,
-            mode="overwrite",
-            predicate=predicate,
-            schema_mode="merge" if table in schemas.ADDED_COLUMNS else None,
-        )
+        write_deltalake(delta, bare, mode="overwrite", predicate=predicate)
 
     def _vacuum(self, table: str, keep_hours: int) -> list[str]:
         return self._retry(

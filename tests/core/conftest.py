@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from fvlm_data.identity.vault import Vault
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 
 HERE = Path(__file__).parent

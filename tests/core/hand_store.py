@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from fvlm_data.shards import ShardConfig
 from fvlm_data.shards.preprocess import PreparedSample
 from fvlm_data.shards.writer import spool, write_shard
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 from schemas import (
     TABLES,

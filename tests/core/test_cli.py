@@ -16,7 +16,7 @@ from fvlm_data.cli.main import app
 from fvlm_data.cli.options import resolved_config
 from fvlm_data.run.config import load_config
 from fvlm_data.run.records import begin
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from schemas import Quarantined, Split
 
 

@@ -13,7 +13,7 @@ from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import read_run_config
 from fvlm_data.run.registry import STAGES, build_stage
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 
 

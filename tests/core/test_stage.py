@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,18 +19,9 @@ from hypothesis import strategies as st
 
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.identity.vault import Vault
-from fvlm_data.store.stage import (
-    Context,
-    Item,
-    Outcome,
-    Reject,
-    Stage,
-    guarded,
-    pending,
-    reject,
-    retire,
-    settle,
-)
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context, Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from schemas import Split
 
@@ -131,28 +122,30 @@ def test_item_that_another_run_settles_meanwhile_stays_as_it_is(toy: ModuleType,
 
     def work(item: str, setting: str) -> Outcome:
         first = toy.toy_stage([item])
-        settle(Context(context.store, context.vault, "first"), first, first.plan(context))
+        settle(Context(context.store, context.vault, "first"), first, planned(context, first))
         late = Split(patient_id=item, split="test", source="hash")
         return Outcome(item, {"splits": [late]})
 
     stage = toy.toy_stage(["i0"], work=work)
-    settle(context, stage, stage.plan(context))
+    settle(context, stage, planned(context, stage))
     assert context.store.read("splits")["split"].to_pylist() == ["train"]
     assert context.store.read("ledger")["run_id"].to_pylist() == ["first"]
 
 
 def test_new_key_redoes_only_its_items(toy: ModuleType, context: Context):
-    toy.settle_all(context, toy.toy_stage(ITEMS))
-    stage = toy.toy_stage(ITEMS)
+    toy.settle_all(context, toy.reading_stage(ITEMS))
     ran: list[str] = []
-    changed = toy.toy_stage(ITEMS, ran=ran)
-
-    def plan(context: Context) -> list[Item]:
-        return [Item(i.id, "new") if i.id in ("i1", "i4") else i for i in stage.plan(context)]
-
-    toy.settle_all(context, Stage("toy", stage.tables, plan, changed.run, 4))
+    context.store.replace("waiting", ["i1", "i4"], [toy.waits("i1", "mask"), toy.waits("i4", "study")])
+    toy.settle_all(context, toy.reading_stage(ITEMS, ran=ran))
     assert ran == ["i1", "i4"]
     assert context.store.count("ledger") == len(ITEMS)
+
+
+def test_column_that_a_stage_only_carries_remakes_nothing(toy: ModuleType, context: Context):
+    context.store.replace("waiting", ["i1"], [toy.waits("i1", "mask")])
+    toy.settle_all(context, toy.reading_stage(ITEMS))
+    context.store.replace("waiting", ["i1"], [toy.waits("i1", "mask", since="another run")])
+    assert pending(context, toy.reading_stage(ITEMS)).batches == ()
 
 
 def test_new_setting_replaces_all_rows(toy: ModuleType, context: Context):
@@ -173,17 +166,19 @@ def test_items_that_leave_the_plan_leave_the_tables(toy: ModuleType, context: Co
 def test_items_of_outside_sources_stay(toy: ModuleType, context: Context):
     stage = toy.toy_stage(ITEMS)
     toy.settle_all(context, stage)
-    outside = Stage("toy", stage.tables, lambda context: [], stage.run, 4, derived=False)
+    outside = replace(stage, items="SELECT NULL::VARCHAR AS item WHERE false", derived=False)
     assert pending(context, outside).obsolete == ()
 
 
 def test_retiring_leaves_other_stages_alone(toy: ModuleType, context: Context):
     other = Stage(
-        "other",
-        (),
-        lambda context: [Item("i2", "k")],
-        lambda context, items: iter([reject("i2", "fault", "r", "d")]),
-        1,
+        name="other",
+        version=1,
+        settings={},
+        tables=(),
+        items="SELECT 'i2' AS item",
+        make=lambda batch: iter([reject("i2", "fault", "r", "d")]),
+        batch_size=1,
     )
     toy.settle_all(context, other)
     toy.settle_all(context, toy.toy_stage(ITEMS))
@@ -216,8 +211,11 @@ def test_unexpected_exception_is_set_aside_without_its_text_and_tried_again(
 
 
 def plan_of(toy: ModuleType, context: Context, count: int) -> list[Item]:
-    planned: list[Item] = toy.toy_stage(ITEMS[:count]).plan(context)
-    return planned
+    return planned(context, toy.toy_stage(ITEMS[:count]))
+
+
+def planned(context: Context, stage: Stage) -> list[Item]:
+    return [item for batch in pending(context, stage).batches for item in batch]
 
 
 def test_fault_under_a_new_setting_takes_the_old_rows_and_ledger_away(
@@ -242,7 +240,7 @@ def test_what_is_no_fault_of_the_item_stops_the_batch(error: Exception):
         raise error
 
     with pytest.raises(type(error)):
-        guarded(Item("i0", "k"), make)
+        guarded("i0", make)
 
 
 def test_full_disk_below_a_stage_stops_the_batch_with_a_sentence():
@@ -250,7 +248,7 @@ def test_full_disk_below_a_stage_stops_the_batch_with_a_sentence():
         raise OSError(errno.ENOSPC, "No space left on device", "/tmp/jane doe")
 
     with pytest.raises(StoreError, match="no space left for temporary files") as caught:
-        guarded(Item("i0", "k"), make)
+        guarded("i0", make)
     assert "jane" not in str(caught.value)
 
 
@@ -258,16 +256,21 @@ def test_unreadable_file_below_a_stage_is_a_fault_of_the_item():
     def make() -> Outcome:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    outcome = guarded(Item("i0", "k"), make)
+    outcome = guarded("i0", make)
     assert outcome.retry
     assert outcome.rejects[0].reason == "unexpected"
 
 
 def of(*outcomes: Outcome) -> Any:
-    def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        yield from outcomes
-
-    return Stage("toy", ("splits",), lambda context: [], run, 4)
+    return Stage(
+        name="toy",
+        version=1,
+        settings={},
+        tables=("splits",),
+        items="SELECT 'i0' AS item",
+        make=lambda batch: iter(outcomes),
+        batch_size=4,
+    )
 
 
 SET_ASIDE = Outcome("i0", rejects=(Reject("fault", "r", "d"),))

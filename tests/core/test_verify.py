@@ -9,7 +9,7 @@ import pytest
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.inspect.explain import explain
 from fvlm_data.inspect.verify import verify
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from schemas import TABLES, Quarantined, Waiting
 
 

@@ -12,24 +12,16 @@ import os
 import signal
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fvlm_data.hashing import content_key
 from fvlm_data.identity.vault import Vault
-from fvlm_data.store.stage import (
-    Context,
-    Item,
-    Outcome,
-    Stage,
-    guarded,
-    pending,
-    reject,
-    retire,
-    settle,
-)
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Batch, Context, Outcome, Read, Stage, guarded, reject
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
-from schemas import Split, VolumeCheck
+from schemas import Split, VolumeCheck, Waiting
 
 TABLES = ("splits", "volume_checks", "quarantine", "ledger")
 
@@ -57,16 +49,32 @@ def toy_stage(
     ran: list[str] | None = None,
     work: Any = make,
 ) -> Stage:
-    def plan(context: Context) -> list[Item]:
-        return [Item(item, content_key(1, setting, item)) for item in items]
-
-    def run(context: Context, batch: Sequence[Item]) -> Iterator[Outcome]:
-        for item in batch:
+    def run(batch: Batch) -> Iterator[Outcome]:
+        for one in batch.inputs:
             if ran is not None:
-                ran.append(item.id)
-            yield guarded(item, lambda i=item: work(i.id, setting))
+                ran.append(one.item)
+            yield guarded(one.item, lambda item=one.item: work(item, setting))
 
-    return Stage("toy", ("splits", "volume_checks"), plan, run, batch_size)
+    listed = ", ".join(f"('{item}')" for item in items)
+    return Stage(
+        name="toy",
+        version=1,
+        settings={"setting": setting},
+        tables=("splits", "volume_checks"),
+        items=f"SELECT * FROM (VALUES {listed}) v(item)",
+        make=run,
+        batch_size=batch_size,
+    )
+
+
+def reading_stage(items: Sequence[str], ran: list[str] | None = None) -> Stage:
+    """The toy stage, made from what items wait for in table `waiting`."""
+    waits = Read("waits", "waiting", "owner_id", ("waits_for",), carries=("since_run",))
+    return replace(toy_stage(items, ran=ran), reads=(waits,))
+
+
+def waits(item: str, what: str, since: str = "run") -> Waiting:
+    return Waiting(owner_kind="study", owner_id=item, waits_for=what, since_run=since)
 
 
 def settle_all(context: Context, stage: Stage) -> None:

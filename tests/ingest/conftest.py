@@ -21,7 +21,9 @@ from fvlm_data.ingest.discovery.discover import discover
 from fvlm_data.ingest.select_stage import select_stage
 from fvlm_data.ingest.selection import SelectConfig
 from fvlm_data.ingest.stage import ingest_stage
-from fvlm_data.store.stage import Context, Stage, pending, retire, settle
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context, Stage
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 
 

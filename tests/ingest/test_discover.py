@@ -240,7 +240,7 @@ import os, signal, sys
 from pathlib import Path
 from fvlm_data.ingest.discovery import discover as module
 from fvlm_data.ingest.config import SourceConfig
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 from fvlm_data.identity.vault import Vault
 

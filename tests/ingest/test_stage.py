@@ -18,7 +18,7 @@ from fvlm_data.ingest.config import IngestConfig, SourceConfig
 from fvlm_data.ingest.dicom.series import read_series
 from fvlm_data.ingest.stage import ingest_stage
 from fvlm_data.ingest.volume.result import SeriesResult, content_sha256, outcome
-from fvlm_data.store.stage import pending
+from fvlm_data.store.planning import pending
 
 if TYPE_CHECKING:
     from conftest import Ingested

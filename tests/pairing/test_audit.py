@@ -26,7 +26,9 @@ from fvlm_data.pairing.audit.split_sizes import split_sizes
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.split_stage import split_stage
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
-from fvlm_data.store.stage import Context, pending, settle
+from fvlm_data.store.commits import settle
+from fvlm_data.store.declared import Context
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import load_anatomies
 from schemas import CrossCheck, Quarantined, Sentence, Split

@@ -27,7 +27,9 @@ from fvlm_data.segment.checks import mask_rows, volume_check
 from fvlm_data.segment.library_classes import library_classes
 from fvlm_data.segment.merge import load_anatomy_classes
 from fvlm_data.segment.nifti import read_nifti
-from fvlm_data.store.stage import Context, pending, retire, settle
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from schemas import CrossCheck, VolumeCheck
 

@@ -15,7 +15,9 @@ from fvlm_data.pairing.matching import match_all, match_items
 from fvlm_data.pairing.split_stage import split_stage
 from fvlm_data.pairing.splits import assign_split
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
-from fvlm_data.store.stage import Context, Item, Stage, pending, retire, settle
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context, Item, Stage
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import load_anatomies
 from schemas import LedgerRow, Link, Quarantined

@@ -17,7 +17,7 @@ from fvlm_data.qc.thumbnails import ANATOMIES, colour_of, read_thumbnails, slice
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.merge import known_anatomies
 from fvlm_data.segment.nifti import label_map_bytes
-from fvlm_data.store.stage import Context
+from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 from schemas import (
     AnatomyText,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 FIRST, SECOND = "Liver cyst.", "Liver metastasis."
 STUDY = {

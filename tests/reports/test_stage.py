@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.run.config import Config
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 HEADER = ["Mustermann Erika", "1964-08-12", "PAT-77001"]
 

@@ -12,7 +12,9 @@ import pytest
 from fvlm_data.hashing import array_sha256
 from fvlm_data.identity.ids import keyed_id, link_key
 from fvlm_data.identity.vault import Vault
-from fvlm_data.store.stage import Context, Stage, pending, retire, settle
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context, Stage
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from schemas import Link, Volume
 

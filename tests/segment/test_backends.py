@@ -22,7 +22,7 @@ from fvlm_data.segment.merge import load_anatomy_classes
 from fvlm_data.segment.precomputed import Candidate, Precomputed
 from fvlm_data.segment.threshold import Threshold
 from fvlm_data.segment.totalsegmentator import load_totalsegmentator
-from fvlm_data.store.stage import Reject
+from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

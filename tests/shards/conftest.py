@@ -14,7 +14,9 @@ from fvlm_data.shards import ShardDataset
 from fvlm_data.shards.config import ShardConfig
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards
-from fvlm_data.store.stage import Context, pending, retire, settle
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from schemas import AnatomyText, Mask, Split, Volume
 

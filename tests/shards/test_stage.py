@@ -18,7 +18,9 @@ from fvlm_data.shards import ShardConfig, ShardDataset, folder, joining
 from fvlm_data.shards.joining import Joined, join_shards
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards, unsettle_lost
-from fvlm_data.store.stage import Item, pending, retire, settle
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Item
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 
 

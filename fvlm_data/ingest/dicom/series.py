@@ -25,7 +25,7 @@ from fvlm_data.ingest.volume.names import links, patient_id
 from fvlm_data.ingest.volume.plausibility import check_plausible
 from fvlm_data.ingest.volume.result import Decoded, SeriesResult
 from fvlm_data.ingest.volume.tilt import shear
-from fvlm_data.store.stage import Reject
+from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

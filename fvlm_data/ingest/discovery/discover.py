@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.discovery.file_kind import Probed
     from fvlm_data.ingest.discovery.file_kinds import Chunk
     from fvlm_data.ingest.discovery.walk import FoundFile
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 CHUNK_FILES = 2000
 COMMIT_FILES = 10_000

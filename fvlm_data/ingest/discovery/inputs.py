@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.identity.vault import Vault
     from fvlm_data.ingest.discovery.walk import FoundFile
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
     from schemas import Input, Quarantined
 

@@ -15,7 +15,7 @@ from fvlm_data.ingest.volume.geometry import axis_codes
 from fvlm_data.ingest.volume.names import Names, links, patient_id, study_id
 from fvlm_data.ingest.volume.nifti_write import nifti_bytes, volume_path
 from fvlm_data.ingest.volume.pixel_hash import pixels_sha256
-from fvlm_data.store.stage import Outcome, Reject
+from fvlm_data.store.declared import Outcome, Reject
 from schemas import Link, Volume
 
 if TYPE_CHECKING:

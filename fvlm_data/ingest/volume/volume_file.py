@@ -17,7 +17,7 @@ from fvlm_data.ingest.volume.hounsfield import INT16, out_of_field_to_air
 from fvlm_data.ingest.volume.names import Names, patient_id
 from fvlm_data.ingest.volume.plausibility import check_plausible
 from fvlm_data.ingest.volume.result import Decoded, SeriesResult
-from fvlm_data.store.stage import Reject
+from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.pairing.config import PairConfig
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 __all__ = ["Audit", "audit"]
 

@@ -11,7 +11,7 @@ from fvlm_data.identity.ids import keyed_id
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
 
 NOT_YET = "not yet done: run the stages again"

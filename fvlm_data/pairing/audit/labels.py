@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.pairing.anatomy_text import StudyText
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
     from fvlm_data.vocabulary import FindingTerm
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.config import ParseConfig
     from fvlm_data.reports.llm.compare import Comparison
     from fvlm_data.reports.review.score import Score
-    from fvlm_data.store.stage import Context
+    from fvlm_data.store.declared import Context
 
 _SHOWN = 200
 

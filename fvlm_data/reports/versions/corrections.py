@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fvlm_data.reports.versions.original_reports import adds, corrects, remembered, withdraws
 from fvlm_data.reports.versions.repeats import repeats
-from fvlm_data.store.stage import reject
+from fvlm_data.store.declared import reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fvlm_data.reports.versions.original_reports import Original
-    from fvlm_data.store.stage import Context, Outcome
+    from fvlm_data.store.declared import Context, Outcome
 
 _NAMING = ("accession", "study_uid")
 _MOST = 200

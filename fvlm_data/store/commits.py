@@ -1,0 +1,319 @@
+"""How a batch is settled: inputs read, outcomes made, then files, rows and ledger committed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import schemas
+from fvlm_data.errors import DamagedError
+from fvlm_data.store.content import contents_sql, digest, owned
+from fvlm_data.store.declared import Batch, Outcome
+from fvlm_data.store.gathering import gather
+from fvlm_data.store.reading import quoted
+from schemas import LedgerRow, Quarantined, StoredFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from fvlm_data.store.declared import Context, Inputs, Item, Reject, Row, Stage
+
+
+@dataclass(slots=True)
+class _Made:
+    """Outcomes of a batch without their contents, and the files that were written for them."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    files: dict[str, list[StoredFile]] = field(default_factory=dict)
+    trees: dict[str, list[StoredFile]] = field(default_factory=dict)
+
+
+def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str]:
+    """Run a stage on a batch and commit files, then rows, then the ledger.
+
+    An item that another run settled meanwhile under the same key is left as it is. Returns
+    counts of accepted, set-aside, held and already settled items and of rejects by
+    `kind:reason`.
+
+    Raises:
+        StoreError: the store cannot be written; nothing of the batch is in the ledger.
+        RuntimeError: the stage did not give exactly one outcome for each item, or an item was
+            neither accepted nor set aside.
+    """
+    settled = _opened(context, stage, items)
+    left = [item for item in items if item.id not in settled]
+    counts = Counter({"already settled": len(settled)} if settled else {})
+    if not left:
+        return counts
+    inputs, parts = gather(context, stage, left)
+    made = _made(context, stage, stage.make(_batch(context, stage, inputs)))
+    if Counter(o.item for o in made.outcomes) != Counter(item.id for item in left):
+        raise RuntimeError(f"stage {stage.name}: outcomes and items of a batch do not match")
+    for outcome in made.outcomes:
+        if not (_accepted(outcome) or outcome.rejects or outcome.held):
+            raise RuntimeError(
+                f"stage {stage.name}: item {outcome.item} has neither rows nor a reject"
+            )
+    return counts + _commit(context, stage, left, made, parts)
+
+
+def retire(context: Context, stage: Stage, items: Sequence[str]) -> None:
+    """Take the rows and ledger entries of items that no longer exist out of the tables."""
+    if not items:
+        return
+    for table, also in owned(stage):
+        context.store.replace(table, items, [], also)
+    context.store.replace("ledger", items, [], {"stage": stage.name})
+
+
+def unsettle(context: Context, stage: str, items: Sequence[str]) -> None:
+    """Have the next plan make items anew; their rows stay until then."""
+    if items:
+        context.store.replace("ledger", items, [], {"stage": stage})
+
+
+def stored_tree(stage: str, path: str, folder: Path) -> list[StoredFile]:
+    """Rows of the files in a folder that is to lie at `path` of the store."""
+    return [
+        StoredFile(
+            path=f"{path}/{file.relative_to(folder).as_posix()}",
+            stage=stage,
+            item=path,
+            size_bytes=file.stat().st_size,
+            sha256=_sha256(file),
+        )
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    ]
+
+
+def _made(context: Context, stage: Stage, outcomes: Iterator[Outcome]) -> _Made:
+    made = _Made()
+    for outcome in outcomes:
+        for path, folder in outcome.trees.items():
+            made.trees[path] = stored_tree(stage.name, path, folder)
+            context.store.put_tree(folder, path)
+        for path, content in outcome.files.items():
+            context.store.write_bytes(path, content)
+            made.files.setdefault(outcome.item, []).append(
+                StoredFile(
+                    path=path,
+                    stage=stage.name,
+                    item=outcome.item,
+                    size_bytes=len(content),
+                    sha256=hashlib.sha256(content).hexdigest(),
+                )
+            )
+        made.outcomes.append(_without_files(outcome))
+    return made
+
+
+def _without_files(outcome: Outcome) -> Outcome:
+    """The outcome less its written contents, so that a batch holds rows only in memory."""
+    return Outcome(
+        outcome.item,
+        outcome.rows,
+        rejects=outcome.rejects,
+        identities=outcome.identities,
+        retry=outcome.retry,
+        held=outcome.held,
+    )
+
+
+def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
+    keys = {one.item: one.key for one in inputs}
+
+    def settled() -> set[str]:
+        ledger = _ledger_keys(context, stage, keys)
+        return {item for item, key in ledger.items() if keys[item] == key}
+
+    def standing(table: str, column: str, values: Iterable[str]) -> list[Row]:
+        return context.store.read_items(table, column, values)
+
+    return Batch(
+        inputs=inputs,
+        secret=context.vault.key,
+        file=_Files(context).read,
+        paths=context.vault.file_paths,
+        identities=context.vault.patient_identities,
+        originals=context.vault.reports,
+        standing=standing,
+        settled=settled,
+    )
+
+
+class _Files:
+    """Files of the store, each compared with what was written when it is read."""
+
+    def __init__(self, context: Context) -> None:
+        self._store = context.store
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a file.
+
+        Raises:
+            DamagedError: it is missing, or its bytes are not those that were written.
+            StoreError: the store cannot be read.
+        """
+        store = self._store
+        told = store.read("files", None, [("path", "=", path)]).to_pylist()
+        if not told or not store.exists(path):
+            raise DamagedError(
+                f"store {store.url}: file {path} is missing; `fvlm-data curate` makes it anew"
+            )
+        content = store.read_bytes(path)
+        if hashlib.sha256(content).hexdigest() != told[0]["sha256"]:
+            # its stage finds it unsettled and makes it anew
+            store.replace("ledger", [told[0]["item"]], [], {"stage": told[0]["stage"]})
+            raise DamagedError(
+                f"store {store.url}: file {path} is not what stage {told[0]['stage']} wrote; the "
+                "next `fvlm-data curate` makes it anew"
+            )
+        return content
+
+
+def _commit(
+    context: Context,
+    stage: Stage,
+    items: Sequence[Item],
+    made: _Made,
+    parts: Mapping[str, str],
+) -> Counter[str]:
+    keys = {item.id: item.key for item in items}
+    held = {outcome.item for outcome in made.outcomes if outcome.held}
+    ledger = _ledger_keys(context, stage, keys)
+    still_open = {item for item, key in keys.items() if ledger.get(item) != key} - held
+    mine = [outcome for outcome in made.outcomes if outcome.item in still_open]
+    for outcome in mine:
+        for patient, identities in outcome.identities.items():
+            context.vault.remember_patient(patient, identities)
+    rows = {
+        table: [row for outcome in mine for row in outcome.rows.get(table, ())]
+        for table in stage.tables
+    }
+    rows["quarantine"] = [row for o in mine for row in _quarantined(stage.name, o)]
+    rows["files"] = [row for item in sorted(still_open) for row in made.files.get(item, ())]
+    for table, also in owned(stage):
+        replaced = set(still_open)
+        written = list(rows[table])
+        if table == "files":
+            replaced |= made.trees.keys()
+            written += [row for files in made.trees.values() for row in files]
+        if written or _has_rows(context, table, replaced, also):
+            context.store.replace(table, replaced, written, also)
+    settled = [outcome for outcome in mine if not outcome.retry]
+    contents = _contents(context, stage, rows, settled)
+    context.store.replace(
+        "ledger",
+        [outcome.item for outcome in settled],
+        [
+            LedgerRow(
+                stage=stage.name,
+                item=outcome.item,
+                key=keys[outcome.item],
+                outcome=_ended(outcome),
+                content=contents[outcome.item],
+                parts=parts[outcome.item],
+                run_id=context.run_id,
+            )
+            for outcome in settled
+        ],
+        {"stage": stage.name},
+    )
+    return _counts(made.outcomes)
+
+
+def _has_rows(context: Context, table: str, items: Iterable[str], also: Mapping[str, str]) -> bool:
+    """Whether there is anything to take out: most items are new, and an empty commit costs too."""
+    column = schemas.TABLES[table].replaced_by
+    wanted = [*((name, "=", value) for name, value in also.items()), (column, "in", sorted(items))]
+    return bool(context.store.read(table, [column], wanted).num_rows)
+
+
+def _contents(
+    context: Context,
+    stage: Stage,
+    rows: Mapping[str, Sequence[object]],
+    outcomes: Sequence[Outcome],
+) -> dict[str, str]:
+    """Content hash of each item, by the same SQL that later looks whether it still stands."""
+    connection = context.store.connect()
+    try:
+        for table, _ in owned(stage):
+            connection.register(table, schemas.TABLES[table].to_arrow(rows[table]))
+        connection.execute(f"CREATE TEMP TABLE _contents AS {contents_sql(stage)}")
+        ended = ", ".join(f"({quoted(o.item)}, {quoted(_ended(o))})" for o in outcomes)
+        if not ended:
+            return {}
+        found = connection.execute(
+            f"SELECT e.item, {digest('e.outcome')} FROM (VALUES {ended}) e(item, outcome) "
+            "LEFT JOIN _contents c ON c.item = e.item"
+        ).fetchall()
+    finally:
+        connection.close()
+    return dict(found)
+
+
+def _opened(context: Context, stage: Stage, items: Sequence[Item]) -> set[str]:
+    """Items that are settled under their key; the others lose their ledger rows.
+
+    A row of an older key must go before the first file or row of the new one is written: a run
+    that is killed between would leave it standing for contents that are no longer its own.
+    """
+    ledger = _ledger_keys(context, stage, [item.id for item in items])
+    stale = [item.id for item in items if ledger.get(item.id, item.key) != item.key]
+    unsettle(context, stage.name, stale)
+    return ledger.keys() - set(stale)
+
+
+def _ledger_keys(context: Context, stage: Stage, items: Iterable[str]) -> dict[str, str]:
+    wanted = [("stage", "=", stage.name), ("item", "in", sorted(items))]
+    rows = context.store.read("ledger", ["item", "key"], wanted)
+    return dict(zip(rows["item"].to_pylist(), rows["key"].to_pylist(), strict=True))
+
+
+def _accepted(outcome: Outcome) -> bool:
+    return any(outcome.rows.values())
+
+
+def _ended(outcome: Outcome) -> str:
+    return "accepted" if _accepted(outcome) else "set_aside"
+
+
+def _quarantined(stage: str, outcome: Outcome) -> list[Quarantined]:
+    """One row for each reason and detail; equal ones are told once, with the files of all."""
+    told: dict[tuple[str, str], Reject] = {}
+    files: dict[tuple[str, str], dict[str, None]] = {}
+    for one in outcome.rejects:
+        told.setdefault((one.reason, one.detail), one)
+        files.setdefault((one.reason, one.detail), {}).update(dict.fromkeys(one.source_files))
+    return [
+        Quarantined(
+            kind=one.kind,
+            stage=stage,
+            item=outcome.item,
+            reason=one.reason,
+            detail=one.detail,
+            source_files=tuple(files[name]),
+        )
+        for name, one in told.items()
+    ]
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _counts(outcomes: Sequence[Outcome]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.held:
+            counts["held"] += 1
+            continue
+        counts["accepted" if _accepted(outcome) else "set_aside"] += 1
+        counts.update(f"{r.kind}:{r.reason}" for r in outcome.rejects)
+    return counts

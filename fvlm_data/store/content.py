@@ -1,0 +1,87 @@
+"""Content of rows as SQL: one hash for a set of rows, whatever their order.
+
+The hash of a set is the sum of its rows' MD5s (upper and lower half apart) with their number: rows
+come in any order from any number of files, a row that is there twice counts twice, and DuckDB adds
+it up in one pass without sorting. MD5 finds damage here, it does not keep anybody out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import schemas
+from fvlm_data.store.reading import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from fvlm_data.store.declared import Stage
+
+SHARED = ("quarantine", "files")
+"""Tables in which every stage has the rows of its own name."""
+
+
+def row_text(columns: Iterable[str], label: str = "", alias: str = "") -> str:
+    """SQL of a row's canonical text: JSON of the named columns, with a label in front."""
+    prefix = f"{alias}." if alias else ""
+    fields = [f"'of': {quoted(label)}"] if label else []
+    fields += [f"{quoted(name)}: {prefix}{identifier(name)}" for name in columns]
+    return f"to_json({{{', '.join(fields)}}})::VARCHAR"
+
+
+def sums(text: str) -> str:
+    """SQL aggregates of rows by their `text`: columns n, low, high."""
+    return (
+        f"count(*) AS n, sum(md5_number_lower({text})::HUGEINT) AS low, "
+        f"sum(md5_number_upper({text})::HUGEINT) AS high"
+    )
+
+
+def digest(*before: str) -> str:
+    """SQL of the hash of n, low and high (0 where there was no row), with `before` in front."""
+    parts = [*before, "coalesce(n, 0)", "coalesce(low, 0)", "coalesce(high, 0)"]
+    return f"md5(concat_ws(':', {', '.join(parts)}))"
+
+
+def compared(table: str) -> list[str]:
+    """Columns of a table that are part of an item's content."""
+    return [name for name, column in schemas.TABLES[table].columns.items() if column.compared]
+
+
+def owned(stage: Stage) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Tables in which a stage has rows, with the column values that mark them as its own."""
+    for table in stage.tables:
+        yield table, stage.partition.get(table, {})
+    for table in SHARED:
+        yield table, {"stage": stage.name}
+
+
+def contents_sql(stage: Stage) -> str:
+    """SQL of columns item, n, low, high over all rows that the stage owns."""
+    parts = []
+    for table, also in owned(stage):
+        item = identifier(schemas.TABLES[table].replaced_by)
+        conditions = [f"{identifier(name)} = {quoted(value)}" for name, value in also.items()]
+        if table == "files":  # objects of a tree belong to several items, and to none's content
+            conditions.append("NOT starts_with(path, item || '/')")
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        text = row_text(compared(table), table)
+        parts.append(f"SELECT {item} AS item, {text} AS j FROM {identifier(table)}{where}")
+    rows = " UNION ALL ".join(parts)
+    return f"SELECT item, {sums('j')} FROM ({rows}) GROUP BY item"
+
+
+def tables_of(stage: Stage) -> list[str]:
+    """Names of the tables in which a stage has rows."""
+    return [table for table, _ in owned(stage)]
+
+
+def identifier(name: str) -> str:
+    """A name as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def columns_sql(columns: Sequence[str], alias: str = "") -> str:
+    """Names of columns as a list in SQL."""
+    prefix = f"{alias}." if alias else ""
+    return ", ".join(f"{prefix}{identifier(name)}" for name in columns)

@@ -1,0 +1,212 @@
+"""What a stage is: the inputs it declares, the function that turns them into outcomes.
+
+A stage knows no store, vault, scheduler or command line. What an item is made from is said once,
+in `reads`; planning, reading, keys and commits are derived from it (`planning`, `inputs`,
+`commits`).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.errors import DamagedError, FvlmError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from fvlm_data.identity.vault import Vault
+    from fvlm_data.store.tables import Store
+
+log = logging.getLogger(__name__)
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a run finds its store and vault, and the id under which it commits."""
+
+    store: Store
+    vault: Vault
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One unit of work.
+
+    `key` hashes the content of its declared inputs, the stage's settings and its version; `refs`
+    are the values of the stage's `refs`, by which its inputs are found.
+    """
+
+    id: str
+    key: str
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Rows of a table (or of one of the stage's views) that an item is made from.
+
+    Rows are those whose column `by` equals `on`: the item itself, one of the stage's `refs`, or
+    `<read>.<column>`, any value of that column in an earlier read of the same item. `decides`
+    are the columns that enter the item's key; `carries` are read beside them, but a change of
+    theirs alone remakes nothing (places of files). `where` is SQL over the row, called `t`.
+    """
+
+    name: str
+    table: str
+    by: str
+    decides: tuple[str, ...]
+    on: str = "item"
+    carries: tuple[str, ...] = ()
+    where: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are read, those that decide first."""
+        return (*self.decides, *(name for name in self.carries if name not in self.decides))
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What one item is made from: rows by the name of the read that found them.
+
+    Rows stand in the order of their table's primary key as far as it is read.
+    """
+
+    item: str
+    key: str
+    refs: Mapping[str, str]
+    rows: Mapping[str, Sequence[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The items of one commit, and where the bytes and secrets that they name are found.
+
+    `file` gives the bytes of a file of the store and refuses one that is not what its stage
+    wrote (StoreError). `paths`, `identities` and `originals` look up what the vault alone knows:
+    relative paths by file token, names by patient or link, reports as they came. `standing`
+    gives the rows of one of the stage's own tables as they stand now, by the value of a column,
+    and `settled` the items that another run has settled meanwhile under the same key. `secret`
+    is the key of all ids.
+    """
+
+    inputs: Sequence[Inputs]
+    secret: bytes
+    file: Callable[[str], bytes]
+    paths: Callable[[Iterable[str]], dict[str, str]]
+    identities: Callable[[Iterable[str]], dict[str, list[str]]]
+    originals: Callable[[Iterable[str]], dict[str, dict[str, str]]]
+    standing: Callable[[str, str, Iterable[str]], list[Row]]
+    settled: Callable[[], set[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Something set aside: `kind` is one of schemas.quarantine.KINDS, `reason` a snake_case code.
+
+    `detail` says what was found, what was expected and what to do, without identities.
+    """
+
+    kind: str
+    reason: str
+    detail: str
+    source_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage makes of one item.
+
+    `rows` holds row dataclasses by table, `files` contents by path, `trees` local folders by
+    path; all paths are relative to the store. `identities` go to the vault only: names, ids and
+    dates by patient id. With `retry` the item is not settled: the next run tries it again. A
+    `held` item is left exactly as it is, rows and all: what it is made from is damaged.
+    """
+
+    item: str
+    rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    trees: Mapping[str, Path] = field(default_factory=dict)
+    rejects: tuple[Reject, ...] = ()
+    identities: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    retry: bool = False
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage of the pipeline, as plain data and one function.
+
+    `items` is SQL over the tables that gives a column `item`, and the columns `refs`; `views`
+    are further relations that it and the reads may name. `make` turns a batch into outcomes,
+    exactly one for each item, in any order. `settings` are the leaves of the stage's own
+    section of the configuration that decide results.
+
+    `tables` are those whose rows it owns: rows of an item are replaced together; `partition`
+    narrows the replacement in a table to the rows with the given column values. `group` is one
+    of `refs`: no batch mixes two of its values. Items of a `derived` stage that leave the plan
+    lose their rows; items of a stage that reads outside sources stay. `holders` is SQL of columns
+    tree and item: which items lie in a tree of files that several share.
+    """
+
+    name: str
+    version: int
+    settings: Mapping[str, Any]
+    tables: tuple[str, ...]
+    items: str
+    make: Callable[[Batch], Iterator[Outcome]]
+    reads: tuple[Read, ...] = ()
+    refs: tuple[str, ...] = ()
+    views: Mapping[str, str] = field(default_factory=dict)
+    batch_size: int
+    group: str | None = None
+    derived: bool = True
+    partition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    holders: str = ""
+
+
+def guarded(item: str, make: Callable[[], Outcome], files: Iterable[str] = ()) -> Outcome:
+    """Run `make` for one item; an unforeseen fault of the item becomes a reject, to be retried.
+
+    `files` are the source files that are set aside with the item, where it is made of some.
+
+    An input that is damaged in the store holds the item back. The store's own errors, a full
+    disk and want of memory are not faults of the item: they stop the batch. The reject names
+    the exception's type and place, never its text, which may hold an identity.
+    """
+    try:
+        return make()
+    except DamagedError as error:
+        log.warning("item %s is left as it is: %s", item, error)
+        return Outcome(item, held=True)
+    except (FvlmError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise StoreError(
+                f"no space left for temporary files while working on {item}; free space "
+                "and run again: finished work is kept"
+            ) from error
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        detail = (
+            f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}; expected "
+            "none; the item is tried again by the next run; report it if it stays"
+        )
+        log.warning("item %s: %s", item, detail)
+        return Outcome(
+            item, rejects=(Reject("fault", "unexpected", detail, tuple(files)),), retry=True
+        )
+
+
+def reject(item: str, kind: str, reason: str, detail: str, files: Iterable[str] = ()) -> Outcome:
+    """The outcome of an item that is set aside as a whole."""
+    return Outcome(item, rejects=(Reject(kind, reason, detail, tuple(files)),))

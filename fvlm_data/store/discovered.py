@@ -1,0 +1,108 @@
+"""What discovery wrote of a source, as one ledger row: whether it still stands as it was left.
+
+Discovery has no items of its own: it looks at a source as a whole, and spares what its rows in
+`inputs` say is known. Were one of these rows changed or lost, what it stands for would be passed
+over for ever; so the ledger keeps a hash of all that a source's discovery wrote. While a source is
+being looked at it has no ledger row: a killed run leaves rows that are taken as they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fvlm_data.store.content import compared, digest, row_text, sums
+from fvlm_data.store.planning import open_tables, with_readable_tables
+from fvlm_data.store.reading import quoted
+from schemas import LedgerRow
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from fvlm_data.store.declared import Context
+
+TABLES = ("inputs", "quarantine", "links", "ledger")
+SEEN = "accepted"
+"""Outcome of a source's row in the ledger."""
+
+
+def changed_sources(context: Context, stage: str, kind: str) -> set[str]:
+    """Sources (column `source` of inputs) whose rows are not those that discovery left.
+
+    `kind` is that of their rows in `inputs`, `stage` the name under which discovery sets aside.
+
+    Raises:
+        StoreError: a table is missing or damaged beyond taking out files.
+    """
+
+    def work() -> set[str]:
+        connection = context.store.connect()
+        try:
+            open_tables(context, connection, TABLES)
+            told = digest(quoted(SEEN))
+            found = connection.execute(
+                f"SELECT l.item FROM ledger l LEFT JOIN ({_contents(stage, kind)}) c "
+                f"ON c.item = l.item WHERE l.stage = {quoted(stage)} AND l.content <> {told}"
+            ).fetchall()
+        finally:
+            connection.close()
+        return {item for (item,) in found}
+
+    return with_readable_tables(context, TABLES, work, mend=True)
+
+
+def open_source(context: Context, stage: str, source: str) -> None:
+    """Take the ledger row of a source away, before the first of its rows is written."""
+    wanted = [("stage", "=", stage), ("item", "=", source)]
+    if context.store.read("ledger", ["item"], wanted).num_rows:
+        context.store.replace("ledger", [source], [], {"stage": stage})
+
+
+def close_sources(context: Context, stage: str, kind: str, sources: Collection[str]) -> None:
+    """Write down what discovery left of the sources, after the last of their rows.
+
+    Nothing is written for those whose row stands as it must.
+    """
+    connection = context.store.connect()
+    try:
+        open_tables(context, connection, TABLES)
+        rows = connection.execute(
+            f"SELECT item, {digest(quoted(SEEN))} FROM ({_contents(stage, kind)})"
+        ).fetchall()
+    finally:
+        connection.close()
+    now = dict(rows)
+    told = {
+        row["item"]: row["content"]
+        for row in context.store.read(
+            "ledger", ["item", "content"], [("stage", "=", stage)]
+        ).to_pylist()
+    }
+    written = [
+        LedgerRow(
+            stage=stage,
+            item=source,
+            key="",
+            outcome=SEEN,
+            content=now[source],
+            parts="",
+            run_id=context.run_id,
+        )
+        for source in sorted(sources)
+        if source in now and told.get(source) != now[source]
+    ]
+    if written:
+        context.store.replace("ledger", [row.item for row in written], written, {"stage": stage})
+
+
+def _contents(stage: str, kind: str) -> str:
+    """SQL of item (the source), n, low and high of all rows that discovery wrote."""
+    mine = f"SELECT * FROM inputs WHERE kind = {quoted(kind)}"
+    rows = [
+        f"SELECT source AS item, {row_text(compared('inputs'), 'inputs')} AS j FROM ({mine})",
+        f"SELECT i.source AS item, {row_text(compared('quarantine'), 'quarantine', 'q')} AS j "
+        f"FROM quarantine q JOIN ({mine}) i ON i.token = q.item WHERE q.stage = {quoted(stage)}",
+        f"SELECT i.source AS item, {row_text(compared('links'), 'links', 'k')} AS j "
+        f"FROM links k JOIN (SELECT DISTINCT source, item FROM ({mine}) WHERE item IS NOT NULL) i "
+        "ON i.item = k.owner_id WHERE k.owner_kind = 'report'",
+    ]
+    return f"SELECT item, {sums('j')} FROM ({' UNION ALL '.join(rows)}) GROUP BY item"

@@ -1,0 +1,40 @@
+"""Files of tables on object storage, fetched once a process: a file of a table never changes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.store.place import as_os_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Fetched:
+    """Local copies of table files, in a temporary folder that goes with this object."""
+
+    def __init__(self, filesystem: Any, tables: str) -> None:
+        """`tables` is the path of the store's tables in the filesystem."""
+        self._fs = filesystem
+        self._tables = tables
+        self._folder = tempfile.TemporaryDirectory(prefix="fvlm-tables-")
+
+    def folder(self, table: str, paths: Sequence[str]) -> str:
+        """The local folder that holds `paths` of a table; those that are missing are fetched.
+
+        Raises:
+            OSError: a file is not there or cannot be fetched.
+        """
+        local = Path(self._folder.name, table)
+        lacking = [path for path in paths if not (local / path).exists()]
+        if lacking:
+            for path in lacking:
+                (local / path).parent.mkdir(parents=True, exist_ok=True)
+            with as_os_errors():
+                contents = self._fs.cat([f"{self._tables}/{table}/{path}" for path in lacking])
+            # a single path is answered by a dictionary too, since a list was asked for
+            for path in lacking:
+                (local / path).write_bytes(contents[f"{self._tables}/{table}/{path}"])
+        return str(local)

@@ -1,0 +1,119 @@
+"""The inputs of a batch, read in one go: only the files that may hold them are opened."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+import schemas
+from fvlm_data.store.content import columns_sql, digest, identifier, row_text, sums
+from fvlm_data.store.declared import Inputs
+from fvlm_data.store.integrity import tables_named
+from fvlm_data.store.planning import READ, constant_key, open_tables, open_views, read_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import duckdb
+
+    from fvlm_data.store.declared import Context, Item, Read, Row, Stage
+
+PART_DIGITS = 8
+
+
+def gather(
+    context: Context, stage: Stage, items: Sequence[Item]
+) -> tuple[list[Inputs], dict[str, str]]:
+    """Inputs of the items, in their order, and what each key is made from (ledger's `parts`).
+
+    Raises:
+        StoreError: a table is missing or damaged.
+    """
+    connection = context.store.connect()
+    try:
+        _begin(context, connection, stage, items)
+        for read in stage.reads:
+            _read(context, connection, stage, read)
+        rows = {read.name: _by_item(connection, read) for read in stage.reads}
+        parts = _parts(connection, stage)
+    finally:
+        connection.close()
+    inputs = [
+        Inputs(
+            item.id,
+            item.key,
+            dict(zip(stage.refs, item.refs, strict=True)),
+            {read.name: rows[read.name].get(item.id, []) for read in stage.reads},
+        )
+        for item in items
+    ]
+    fixed = f"version={stage.version} settings={constant_key(stage)[:PART_DIGITS]}"
+    return inputs, {item.id: " ".join([fixed, *parts.get(item.id, ())]) for item in items}
+
+
+def _begin(
+    context: Context,
+    connection: duckdb.DuckDBPyConnection,
+    stage: Stage,
+    items: Sequence[Item],
+) -> None:
+    """The table `_items` and, where the stage has relations of its own, what they stand on."""
+    columns = {"item": pa.array([item.id for item in items], pa.string())}
+    for place, name in enumerate(stage.refs):
+        columns[name] = pa.array([item.refs[place] for item in items], pa.string())
+    connection.register("_batch", pa.table(columns))
+    connection.execute("CREATE TEMP TABLE _items AS SELECT * FROM _batch")
+    named = [*stage.views.values(), *(read.where for read in stage.reads)]
+    open_tables(context, connection, set().union(*map(tables_named, named)) if named else ())
+    open_views(context, connection, stage)
+
+
+def _read(
+    context: Context, connection: duckdb.DuckDBPyConnection, stage: Stage, read: Read
+) -> None:
+    """The table `_read_<name>`: item and the read's columns."""
+    if read.table in stage.views:
+        table = identifier(read.table)
+    else:
+        source, column = "_items", read.on
+        if "." in read.on:
+            name, column = read.on.split(".", 1)
+            source = f"{READ}{name}"
+        found = connection.execute(
+            f"SELECT DISTINCT {identifier(column)} FROM {source} "
+            f"WHERE {identifier(column)} IS NOT NULL"
+        ).fetchall()
+        table = f"({context.store.scan(read.table, among={read.by: [v for (v,) in found]})})"
+    query = read_sql(stage, read, table)
+    connection.execute(f"CREATE TEMP TABLE {READ}{read.name} AS {query}")
+
+
+def _by_item(connection: duckdb.DuckDBPyConnection, read: Read) -> dict[str, list[Row]]:
+    """Rows of a read by item, in the order of the primary key; ties in that of their content."""
+    definition = schemas.TABLES.get(read.table)
+    key = [name for name in definition.primary_key if name in read.columns] if definition else []
+    order = ", ".join(["item", *map(identifier, key), row_text(read.columns)])
+    rows = connection.sql(
+        f"SELECT item, {columns_sql(read.columns)} FROM {READ}{read.name} ORDER BY {order}"
+    ).to_arrow_table()
+    found: dict[str, list[Row]] = defaultdict(list)
+    items = rows["item"].to_pylist()
+    for item, row in zip(items, rows.drop_columns(["item"]).to_pylist(), strict=True):
+        found[item].append(row)
+    return found
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, stage: Stage) -> dict[str, list[str]]:
+    """For each item `read.column=hash` of each column that decides."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    for read in stage.reads:
+        for column in read.decides:
+            rows: list[tuple[Any, ...]] = connection.execute(
+                f"SELECT item, left({digest()}, {PART_DIGITS}) FROM (SELECT item, "
+                f"{sums(row_text([column]))} FROM {READ}{read.name} GROUP BY item)"
+            ).fetchall()
+            for item, told in rows:
+                parts[item].append(f"{read.name}.{column}={told}")
+    return parts

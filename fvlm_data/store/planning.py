@@ -1,0 +1,290 @@
+"""What a stage has to do: its items' keys against the ledger, worked out by DuckDB.
+
+No table is read into Python. The key of an item hashes the content of the rows that its reads
+find now; an item is due when the ledger has it under another key, not at all, or with rows that
+are no longer those it was settled with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import duckdb
+
+from fvlm_data.errors import StoreError
+from fvlm_data.hashing import content_key
+from fvlm_data.identity.ids import ID_DIGITS
+from fvlm_data.store import integrity
+from fvlm_data.store.content import columns_sql, digest, identifier, row_text, sums, tables_of
+from fvlm_data.store.declared import Item
+from fvlm_data.store.reading import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from fvlm_data.store.declared import Context, Read, Stage
+
+READ = "_read_"
+
+Done = TypeVar("Done")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a stage has to do: batches to settle, and items whose rows must leave.
+
+    `settled` items need nothing; `replaced` of those in batches were settled under another key;
+    `mended` ones have rows or files that are not those they were settled with. `held` items are
+    due but rest on damaged inputs, `lost` are damaged and can not be made anew: both stay as
+    they are.
+    """
+
+    batches: tuple[tuple[Item, ...], ...]
+    obsolete: tuple[str, ...]
+    settled: int
+    replaced: int
+    mended: tuple[str, ...] = ()
+    held: int = 0
+    lost: tuple[str, ...] = ()
+
+
+def pending(
+    context: Context, stage: Stage, upstream: Collection[Stage] = (), *, mend: bool = False
+) -> Work:
+    """Compare what the stage's items are made from now with the ledger.
+
+    `upstream` are the stages whose rows it may read: of an item with damaged rows nothing is
+    taken. With `mend`, table files that cannot be read are taken out first.
+
+    Raises:
+        StoreError: a table is missing or damaged.
+    """
+    tables = _tables(stage, upstream)
+    return with_readable_tables(
+        context, tables, lambda: _pending(context, stage, upstream, tables), mend=mend
+    )
+
+
+def with_readable_tables(
+    context: Context, tables: Collection[str], work: Callable[[], Done], *, mend: bool
+) -> Done:
+    """Do `work`; where a table's file cannot be read, take such files out and do it again.
+
+    Raises:
+        StoreError: a table cannot be read, and that is not mended by taking files out.
+    """
+    try:
+        return work()
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
+        raise  # the query is wrong, not the data
+    except duckdb.Error as error:
+        dropped = sum(context.store.drop_unreadable(table) for table in tables) if mend else 0
+        if not dropped:
+            names = ", ".join(sorted(tables))
+            raise StoreError(
+                f"store {context.store.url}: one of the tables {names} cannot be read "
+                f"({type(error).__name__}); `fvlm-data curate` makes what is lost anew, "
+                "`fvlm-data verify` tells what that is"
+            ) from error
+    return work()
+
+
+def open_tables(
+    context: Context, connection: duckdb.DuckDBPyConnection, tables: Collection[str]
+) -> None:
+    """Make views of the tables at their newest versions, which do not change under a plan."""
+    for table in sorted(tables):
+        scanned = context.store.scan(table)
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(table)} AS {scanned}")
+
+
+def open_views(context: Context, connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Make the stage's own relations, and the macro keyed_id(prefix, part, part) that they use."""
+    if any("keyed_id(" in query for query in (stage.items, *stage.views.values())):
+        _make_keyed_id(connection, context.vault.key)
+    for name, query in stage.views.items():
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {query}")
+
+
+def _make_keyed_id(connection: duckdb.DuckDBPyConnection, secret: bytes) -> None:
+    """`identity.keyed_id` in SQL: HMAC-SHA-256 (RFC 2104), its pads in a table.
+
+    They are no literals of the query, which the engine's errors quote.
+    """
+    key = secret.ljust(64, b"\0")
+    pads = [bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C)]
+    connection.execute(
+        "CREATE TEMP TABLE _pads AS SELECT ?::BLOB AS within, ?::BLOB AS around", pads
+    )
+    connection.execute(
+        "CREATE TEMP MACRO keyed_id(prefix, one, two) AS prefix || '_' || left(sha256("
+        "(SELECT around FROM _pads) || unhex(sha256((SELECT within FROM _pads) || "
+        f"encode(concat_ws(chr(31), prefix, one, two))))), {ID_DIGITS})"
+    )
+
+
+def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str:
+    """SQL of a read: column item, then its columns; `table` stands for its table.
+
+    Rows of earlier reads stand in `_read_<name>`, the items in `items`.
+    """
+    source, column = items, read.on
+    if "." in read.on:
+        name, column = read.on.split(".", 1)
+        source = f"{READ}{name}"
+    elif read.on != "item" and read.on not in stage.refs:
+        raise ValueError(f"stage {stage.name}: read {read.name} is on {read.on}, not known")
+    on = identifier(column)
+    where = f" WHERE {read.where}" if read.where else ""
+    return (
+        f"SELECT s.item, {columns_sql(read.columns, 't')} "
+        f"FROM (SELECT DISTINCT item, {on} AS on_value FROM {source}) s "
+        f"JOIN {table} t ON t.{identifier(read.by)} = s.on_value{where}"
+    )
+
+
+def constant_key(stage: Stage) -> str:
+    """The part of all keys of a stage that no input decides."""
+    return content_key(stage.name, stage.version, dict(stage.settings))
+
+
+def _tables(stage: Stage, upstream: Collection[Stage]) -> set[str]:
+    named = {read.table for read in stage.reads} - stage.views.keys()
+    for query in (stage.items, *stage.views.values()):
+        named |= integrity.tables_named(query)
+    for one in (stage, *upstream):
+        named.update(tables_of(one))
+    return named | {"ledger"}
+
+
+def _pending(
+    context: Context, stage: Stage, upstream: Collection[Stage], tables: Collection[str]
+) -> Work:
+    connection = context.store.connect()
+    try:
+        open_tables(context, connection, tables)
+        open_views(context, connection, stage)
+        _plan(connection, stage)
+        integrity.find_broken(connection, context.store, stage, "_broken")
+        _hold_back(connection, context, stage, upstream)
+        return _work(connection, stage)
+    finally:
+        connection.close()
+
+
+def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """The table `_now`: item, refs and current key."""
+    refs = [identifier(name) for name in stage.refs]
+    listed = ", ".join(["item", *refs])
+    connection.execute(f"CREATE TEMP TABLE _items AS SELECT DISTINCT {listed} FROM ({stage.items})")
+    sources = {read.on.split(".", 1)[0] for read in stage.reads if "." in read.on}
+    parts, joins = [quoted(constant_key(stage))], []
+    for number, read in enumerate(stage.reads):
+        query = read_sql(stage, read, identifier(read.table))
+        if read.name in sources:
+            connection.execute(f"CREATE TEMP TABLE {READ}{read.name} AS {query}")
+            query = f"SELECT * FROM {READ}{read.name}"
+        if not read.decides:
+            continue
+        text = row_text(read.decides)
+        parts.append(f"coalesce(r{number}.h, '-')")
+        joins.append(
+            f"LEFT JOIN (SELECT item, {digest()} AS h FROM (SELECT item, {sums(text)} "
+            f"FROM ({query}) GROUP BY item)) r{number} ON r{number}.item = i.item"
+        )
+    columns = ", ".join(["i.item", *(f"i.{ref}" for ref in refs)])
+    connection.execute(
+        f"CREATE TEMP TABLE _now AS SELECT {columns}, "
+        f"sha256(concat_ws('|', {', '.join(parts)})) AS key FROM _items i {' '.join(joins)}"
+    )
+
+
+def _hold_back(
+    connection: duckdb.DuckDBPyConnection,
+    context: Context,
+    stage: Stage,
+    upstream: Collection[Stage],
+) -> None:
+    """The table `_held`: items that rest on rows which are not what their stage settled.
+
+    Where lost rows leave no trace of the items that they belonged to, `_held_all` is true: then
+    nothing of the stage is changed until they are made anew.
+    """
+    connection.execute("CREATE TEMP TABLE _held (item VARCHAR)")
+    connection.execute("CREATE TEMP TABLE _held_all (held BOOLEAN)")
+    for number, (one, reads) in enumerate(integrity.owners_read(stage, upstream)):
+        broken = f"_broken_{number}"
+        integrity.find_broken(connection, context.store, one, broken)
+        if not connection.execute(f"SELECT count(*) FROM {broken}").fetchall()[0][0]:
+            continue
+        for read in reads:
+            if integrity.finds_item(read):
+                connection.execute(
+                    f"INSERT INTO _held SELECT DISTINCT i.item FROM _now i JOIN {broken} b "
+                    f"ON b.item = i.{identifier(read.on)}"
+                )
+            else:
+                connection.execute("INSERT INTO _held_all VALUES (true)")
+
+
+def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
+    ledger = f"(SELECT DISTINCT item, key FROM ledger WHERE stage = {quoted(stage.name)})"
+    connection.execute(
+        f"CREATE TEMP TABLE _due AS SELECT n.*, l.key IS NOT NULL AS known, "
+        f"b.item IS NOT NULL AS broken FROM _now n LEFT JOIN {ledger} l ON l.item = n.item "
+        f"LEFT JOIN (SELECT DISTINCT item FROM _broken) b ON b.item = n.item "
+        f"WHERE l.key IS DISTINCT FROM n.key OR b.item IS NOT NULL"
+    )
+    held = "(EXISTS (SELECT * FROM _held_all) OR item IN (SELECT item FROM _held))"
+    group = identifier(stage.group) if stage.group else "''"
+    refs = [identifier(name) for name in stage.refs]
+    listed = ", ".join(["item", "key", f"{group} AS batch_group", "known", "broken", *refs])
+    rows = connection.execute(
+        f"SELECT {listed} FROM _due WHERE NOT {held} ORDER BY batch_group, item"
+    ).fetchall()
+    total, waiting = connection.execute(
+        f"SELECT (SELECT count(*) FROM _now), (SELECT count(*) FROM _due WHERE {held})"
+    ).fetchall()[0]
+    lost = connection.execute(
+        "SELECT DISTINCT item FROM _broken WHERE item NOT IN (SELECT item FROM _now) ORDER BY item"
+    ).fetchall()
+    return Work(
+        batches=tuple(_batches(rows, stage.batch_size)),
+        obsolete=_obsolete(connection, stage),
+        settled=total - len(rows) - waiting,
+        replaced=sum(1 for row in rows if row[3]),
+        mended=tuple(row[0] for row in rows if row[4]),
+        held=waiting,
+        lost=() if stage.derived else tuple(item for (item,) in lost),
+    )
+
+
+def _batches(rows: Sequence[tuple[str, ...]], size: int) -> Iterator[tuple[Item, ...]]:
+    batch: list[Item] = []
+    group = None
+    for item, key, mine, _, _, *refs in rows:
+        if batch and (len(batch) == size or mine != group):
+            yield tuple(batch)
+            batch = []
+        group = mine
+        batch.append(Item(item, key, tuple(refs)))
+    if batch:
+        yield tuple(batch)
+
+
+def _obsolete(connection: duckdb.DuckDBPyConnection, stage: Stage) -> tuple[str, ...]:
+    """Items that have rows or ledger entries and are no longer planned.
+
+    None are told while damaged inputs are held back: an item may seem gone because the rows that
+    it rests on are.
+    """
+    if not stage.derived:
+        return ()
+    found = connection.execute(
+        f"SELECT item FROM (SELECT item FROM ledger WHERE stage = {quoted(stage.name)} "
+        "UNION SELECT item FROM _broken_contents) WHERE item NOT IN (SELECT item FROM _now) "
+        "AND NOT EXISTS (SELECT * FROM _held_all) AND NOT EXISTS (SELECT * FROM _held) "
+        "ORDER BY item"
+    ).fetchall()
+    return tuple(item for (item,) in found)
