@@ -48,8 +48,8 @@ from fvlm_data.ingest.stage import ingest_stage  # noqa: E402
 from fvlm_data.run.config import Config, ExecutionConfig  # noqa: E402
 from fvlm_data.run.curate import curate  # noqa: E402
 from fvlm_data.store.commits import settle  # noqa: E402
-from fvlm_data.store.declared import Context
-from fvlm_data.store.planning import pending
+from fvlm_data.store.declared import Context  # noqa: E402
+from fvlm_data.store.planning import pending  # noqa: E402
 from fvlm_data.store.tables import Store  # noqa: E402
 
 Run = Callable[[Path, Path], float]

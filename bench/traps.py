@@ -34,8 +34,8 @@ from fvlm_data.ingest.config import IngestConfig, SourceConfig  # noqa: E402
 from fvlm_data.ingest.discovery.discover import discover  # noqa: E402
 from fvlm_data.ingest.stage import ingest_stage  # noqa: E402
 from fvlm_data.store.commits import settle  # noqa: E402
-from fvlm_data.store.declared import Context
-from fvlm_data.store.planning import pending
+from fvlm_data.store.declared import Context  # noqa: E402
+from fvlm_data.store.planning import pending  # noqa: E402
 from fvlm_data.store.tables import Store  # noqa: E402
 
 Volumes = list[tuple[Any, Any]]

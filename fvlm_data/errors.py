@@ -21,3 +21,12 @@ class StoreError(FvlmError):
 
 class DamagedError(StoreError):
     """A file of the store is not what the stage that wrote it left there."""
+
+
+def missing_input(section: str, path: object) -> InputError:
+    """The error for a path of the configuration that is not there; `section` names it."""
+    return InputError(
+        f"{section} {path}: not found; check the path; what is gone for good is taken out "
+        f"of `{section.split('[')[0]}` in the configuration (that of the last run is "
+        "config.yaml in the store)"
+    )

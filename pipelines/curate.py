@@ -22,7 +22,6 @@ from prefect.states import Failed
 import fvlm_data.run.curate
 from fvlm_data.errors import FvlmError
 from fvlm_data.run.config import load_config
-from fvlm_data.run.registry import STAGES
 from pipelines.workers import check_resources, check_vaults, connect, task_runner
 
 if TYPE_CHECKING:
@@ -85,9 +84,9 @@ def worth_another_try(_task: Any, _task_run: Any, state: State[Any]) -> bool:
     retry_condition_fn=worth_another_try,
 )
 def settle(
-    store: str, run_id: str, stage: str, number: int, batch: list[tuple[str, str]]
+    store: str, run_id: str, stage: str, number: int, batch: list[tuple[str, str, tuple[str, ...]]]
 ) -> dict[str, int]:
-    """Settle batch `number` of a stage: (item id, key) of each item, nothing else, travels."""
+    """Settle batch `number` of a stage: ids and keys of its items, nothing else, travel."""
     with texts_withheld():
         return fvlm_data.run.curate.settle_batch(store, run_id, stage, batch)
 
@@ -174,12 +173,12 @@ def curate(config: str, stages: list[str] | None = None) -> Summary:
     """
     try:
         with texts_withheld():
-            return _curate(load_config(Path(config).resolve()), stages or STAGES)
+            return _curate(load_config(Path(config).resolve()), stages)
     except FvlmError as error:
         return Failed(data=error, message=str(error))  # type: ignore[return-value]
 
 
-def _curate(config: Config, stages: Sequence[str]) -> Summary:
+def _curate(config: Config, stages: Sequence[str] | None) -> Summary:
     logger = get_run_logger()
     last: dict[str, float] = {}
 

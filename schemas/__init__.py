@@ -48,7 +48,7 @@ from schemas.volumes import Volume
 from schemas.waiting import Waiting
 
 VERSION = 2
-"""Version of the tables; an older store is refused until `fvlm-data upgrade` has brought it here."""
+"""Version of the tables; an older store is refused until `fvlm-data upgrade` has rewritten it."""
 
 TABLES: dict[str, Table] = {
     module.TABLE.name: module.TABLE

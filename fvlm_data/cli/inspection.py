@@ -51,12 +51,20 @@ def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json
         out.print(line, markup=False)
 
 
-def verify(store: StoreOption, as_json: JsonOption = False) -> None:
-    """Prove by counting that nothing is lost; exit status 1 where a statement is broken."""
+def verify(
+    store: StoreOption,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="read every volume, mask and shard object too")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that nothing is lost or changed; exit status 1 where a statement is broken."""
     from fvlm_data.inspect.verify import verify as checked
+    from fvlm_data.run.registry import build_stages
 
     with one_sentence():
-        checks = checked(opened_context(store).store)
+        stages = build_stages(resolved_config(store, None, None, {}))
+        checks = checked(opened_context(store).store, stages, deep=deep)
         print_checks(checks, as_json=as_json)
     if not all(check.passed for check in checks):
         sys.exit(1)
@@ -73,7 +81,7 @@ def status(
     """What the store holds now, and what its last configuration still has to do."""
     from fvlm_data.inspect.explain import set_aside as rows_set_aside
     from fvlm_data.run.records import Summary, add_counts, tally
-    from fvlm_data.run.registry import STAGES, build_stage
+    from fvlm_data.run.registry import build_stages
     from fvlm_data.store.planning import pending
 
     with one_sentence():
@@ -85,13 +93,16 @@ def status(
             raise InputError("--reveal is for --set-aside: give both")
         summary = Summary("status", context.store.url)
         resolved = resolved_config(store, None, None, {})
-        for name in STAGES:
-            work = pending(context, build_stage(name, resolved))
+        stages = build_stages(resolved)
+        for stage in stages:
+            work = pending(context, stage, stages)
             counts: Any = {
                 "settled": work.settled,
                 "to do": sum(len(batch) for batch in work.batches),
+                "damaged": len(work.mended) + len(work.lost),
+                "held": work.held,
             }
-            add_counts(summary, name, counts)
+            add_counts(summary, stage.name.split(":")[0], counts)
         tally(context, summary)
         print_summary(summary, as_json=as_json)
 
@@ -128,13 +139,24 @@ def compact(
 
 
 def explain(
-    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID")],
+    item: Annotated[str, typer.Argument(metavar="SAMPLE_ID", help="with --why: any item's id")],
     store: StoreOption,
+    why: Annotated[
+        bool, typer.Option("--why", help="what makes an item be made anew, by stage")
+    ] = False,
     reveal: RevealOption = False,
 ) -> None:
     """Walk from a training sample back to its files and sentences."""
     from fvlm_data.inspect.explain import explain as explained
+    from fvlm_data.inspect.why import why as reasons
+    from fvlm_data.run.registry import build_stages
 
     with one_sentence():
-        told = explained(opened_context(store), sample_id, reveal=reveal)
-        out.print_json(json.dumps(told))
+        context = opened_context(store)
+        if not why:
+            out.print_json(json.dumps(explained(context, item, reveal=reveal)))
+            return
+        config = resolved_config(store, None, None, {})
+        for told in reasons(context, config, build_stages(config), item):
+            because = f": {'; '.join(told.reasons)}" if told.reasons else ""
+            out.print(f"{told.stage}: {told.state}{because}", markup=False)

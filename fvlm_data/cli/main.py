@@ -20,7 +20,7 @@ from fvlm_data.cli.options import (
     SetOption,
     StoreOption,
     resolved_config,
-    run_stages,
+    run_command,
 )
 from fvlm_data.cli.reports import reports
 from fvlm_data.errors import InputError
@@ -115,9 +115,7 @@ def ingest(
     """Take images into a store: geometry and HU proved or set aside with reason."""
     with one_sentence():
         entry = _source_entry(source, kind, mapping, name)
-        run_stages(
-            ["ingest", "select"], store, config, overrides, {"sources": [entry]}, as_json=as_json
-        )
+        run_command("ingest", store, config, overrides, {"sources": [entry]}, as_json=as_json)
 
 
 @app.command()
@@ -140,7 +138,7 @@ def segment(
     given = {"backend": backend, "masks": str(masks.resolve()) if masks else None, "classes": named}
     section = {name: value for name, value in given.items() if value is not None}
     with one_sentence():
-        run_stages(["segment"], store, config, overrides, {"segment": section}, as_json=as_json)
+        run_command("segment", store, config, overrides, {"segment": section}, as_json=as_json)
 
 
 @app.command()
@@ -167,7 +165,7 @@ def pair(
             return
         if labels is not None:
             raise InputError("--labels is for --audit: give both")
-        run_stages(["split", "pair"], store, config, overrides, {}, as_json=as_json)
+        run_command("pair", store, config, overrides, {}, as_json=as_json)
 
 
 @app.command()
@@ -179,7 +177,7 @@ def shard(
 ) -> None:
     """Write training samples as zarr shards."""
     with one_sentence():
-        run_stages(["shard"], store, config, overrides, {}, as_json=as_json)
+        run_command("shard", store, config, overrides, {}, as_json=as_json)
 
 
 @app.command()
@@ -189,10 +187,8 @@ def curate(
     as_json: JsonOption = False,
 ) -> None:
     """Run all stages in this process, without a server."""
-    from fvlm_data.run.registry import STAGES
-
     with one_sentence():
-        run_stages(list(STAGES), None, config, overrides, {}, as_json=as_json)
+        run_command("curate", None, config, overrides, {}, as_json=as_json)
 
 
 for _command in (looking.qc, looking.verify, looking.status, looking.compact, looking.explain):

@@ -21,8 +21,8 @@ NameOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
 
 
-def run_stages(
-    stages: list[str],
+def run_command(
+    command: str,
     store: str | None,
     config: Path | None,
     overrides: list[str] | None,
@@ -30,12 +30,17 @@ def run_stages(
     *,
     as_json: bool,
 ) -> None:
-    """Run stages over the store and print the summary; raises what `curate` raises."""
+    """Run a command's stages over the store and print the summary; raises what `curate` raises.
+
+    The command `curate` runs all.
+    """
     from fvlm_data.run.curate import curate
+    from fvlm_data.run.registry import stages_of
 
     resolved = resolved_config(store, config, overrides, values)
     with progress_shown() as show:
-        summary = curate(resolved, stages, progress=show)
+        names = None if command == "curate" else stages_of(command)
+        summary = curate(resolved, names, progress=show)
     print_summary(summary, as_json=as_json)
     if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):
         err.print("some items were set aside; the run itself completed", markup=False)

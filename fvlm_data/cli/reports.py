@@ -18,7 +18,7 @@ from fvlm_data.cli.options import (
     StoreOption,
     opened_context,
     resolved_config,
-    run_stages,
+    run_command,
 )
 from fvlm_data.errors import InputError
 
@@ -81,7 +81,7 @@ def reports_read(
             }
             entry: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
             entry["path"] = str(file.resolve())
-            run_stages(["reports"], store, config, overrides, {"reports": [entry]}, as_json=as_json)
+            run_command("reports", store, config, overrides, {"reports": [entry]}, as_json=as_json)
         if review:
             from fvlm_data.reports.review.commands import write_review
 

@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fvlm_data.errors import FvlmError
-from fvlm_data.run.check_inputs import check_inputs
 from fvlm_data.run.records import (
     Summary,
     add_counts,
@@ -21,8 +20,8 @@ from fvlm_data.run.records import (
     read_run_config,
     tally,
 )
-from fvlm_data.run.registry import STAGES, build_stage
-from fvlm_data.store.commits import retire, settle
+from fvlm_data.run.registry import build_stage, build_stages, stage_entry, stage_names
+from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context, Item
 from fvlm_data.store.planning import pending
 
@@ -31,12 +30,15 @@ if TYPE_CHECKING:
 
     from fvlm_data.run.config import Config
 
+CREATING = frozenset({"ingest", "versions"})
+"""Stages that take something in, and so may make a store."""
+
 TEXT_TABLES = frozenset({"reports", "sentences", "anatomy_texts", "samples"})
 """Tables with report text: a report is scrubbed again when its patient's header arrives, and what
 it was before must not live on in the tables' history."""
 
-Batch = list[tuple[str, str]]
-"""(item id, key) of each item: all that travels to a worker."""
+Batch = list[tuple[str, str, tuple[str, ...]]]
+"""(item id, key, refs) of each item: all that travels to a worker."""
 
 
 class Mapper(Protocol):
@@ -50,11 +52,11 @@ class Mapper(Protocol):
 
 def curate(
     config: Config,
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] | None = None,
     mapper: Mapper | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Summary:
-    """Run `stages` in order and return the summary.
+    """Run `stages` (none given: all) in order and return the summary.
 
     Without a `mapper`, batches run in this process, or in `execution.workers` processes.
     `progress` is told stage, settled items and their number (0: not known).
@@ -63,18 +65,19 @@ def curate(
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
-    check_inputs(config, stages)
-    context = open_context(config, create=not {"ingest", "reports"}.isdisjoint(stages))
+    names = list(stages or stage_names())
+    for name in names:
+        check = stage_entry(name).check
+        if check is not None:
+            check(config)
+    context = open_context(config, create=not CREATING.isdisjoint(names))
     summary = Summary(context.run_id, context.store.url)
     summary.changed_settings = begin(context, config)
     report = progress or (lambda stage, done, total: None)
-    for stage in stages:
-        if stage in ("ingest", "reports"):
-            add_counts(summary, f"discover {stage}", _discover(context, config, stage, report))
-        _before(context, stage)
-        _run_stage(context, config, stage, mapper or _mapper(config), report, summary)
-        _after(context, stage)
-    _conclude(context, config, stages, summary)
+    for name in names:
+        _discover(context, config, name, report, summary)
+        _run_stage(context, config, name, mapper or _mapper(config), report, summary)
+    _conclude(context, config, names, summary)
     summary.seconds = round(time.monotonic() - started, 1)
     finish(context, config, summary)
     return summary
@@ -83,7 +86,7 @@ def curate(
 def settle_batch(store: str, run_id: str, stage: str, batch: Batch) -> dict[str, int]:
     """Settle one batch in a worker, which finds all else in the store and the vault."""
     config, context = _worker(store, run_id)
-    items = [Item(item, key) for item, key in batch]
+    items = [Item(item, key, tuple(refs)) for item, key, refs in batch]
     return dict(settle(context, build_stage(stage, config), items))
 
 
@@ -101,13 +104,17 @@ def _run_stage(
     report: Callable[[str, int, int], None],
     summary: Summary,
 ) -> None:
+    entry = stage_entry(name)
     stage = build_stage(name, config)
-    work = pending(context, stage)
+    work = pending(context, stage, build_stages(config), mend=True)
+    unsettle(context, stage.name, work.mended)
     retire(context, stage, work.obsolete)
     total = sum(len(batch) for batch in work.batches)
     counts: Counter[str] = Counter({"already settled": work.settled, "retired": len(work.obsolete)})
+    told = {"damaged": len(work.mended), "held": work.held, "lost": len(work.lost)}
+    counts.update({name: number for name, number in told.items() if number})
     report(name, 0, total)
-    batches = [[(item.id, item.key) for item in batch] for batch in work.batches]
+    batches = [[(item.id, item.key, item.refs) for item in batch] for batch in work.batches]
     for done in mapper(context.store.url, context.run_id, name, batches):
         counts.update(done)
         elsewhere = counts["already settled"] - work.settled
@@ -115,40 +122,24 @@ def _run_stage(
     if work.replaced or work.obsolete:
         for table in sorted(TEXT_TABLES.intersection(stage.tables)):
             context.store.forget(table)
+    if entry.finish is not None:
+        entry.finish(context)
     add_counts(summary, name, counts)
 
 
 def _discover(
-    context: Context, config: Config, stage: str, report: Callable[[str, int, int], None]
-) -> Counter[str]:
-    """Look what the sources hold now, before the stage that takes it in."""
-    if stage == "ingest":
-        from fvlm_data.ingest.discovery.discover import discover
-
-        return discover(
-            context,
-            config.sources,
-            config.identity.source_names,
-            lambda seen: report("discover", seen, 0),
-            config.execution.workers,
-        )
-    from fvlm_data.reports.stage import discover_reports
-
-    return discover_reports(context, config.reports, config.identity.source_names)
-
-
-def _before(context: Context, stage: str) -> None:
-    if stage == "shard":
-        from fvlm_data.shards.tidy import unsettle_lost
-
-        unsettle_lost(context)
-
-
-def _after(context: Context, stage: str) -> None:
-    if stage == "shard":
-        from fvlm_data.shards.tidy import tidy_shards
-
-        tidy_shards(context)
+    context: Context,
+    config: Config,
+    name: str,
+    report: Callable[[str, int, int], None],
+    summary: Summary,
+) -> None:
+    """Look what the outside holds now, before the stage that takes it in."""
+    discover = stage_entry(name).discover
+    if discover is not None:
+        counts = discover(context, config, lambda seen: report("discover", seen, 0))
+        if counts:
+            add_counts(summary, f"discover {name}", Counter(counts))
 
 
 def _conclude(context: Context, config: Config, stages: Sequence[str], summary: Summary) -> None:

@@ -15,8 +15,8 @@ from fvlm_data.errors import StoreError
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 from fvlm_data.run.config import Config
-from fvlm_data.store.place import QC_PAGE
 from fvlm_data.store.declared import Context
+from fvlm_data.store.place import QC_PAGE
 from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def new_run_id() -> str:
 
 def begin(context: Context, config: Config) -> list[str]:
     """Write down configuration and versions; return the settings that differ from the last run."""
-    changed = _differences(last_configuration(context.store), config.model_dump(mode="json"))
+    changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
     _record(context, config, None)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
@@ -194,14 +194,15 @@ def last_configuration(store: Store) -> dict[str, Any]:
     return loaded
 
 
-def _differences(before: Any, now: Any, place: str = "") -> list[str]:
+def differences(before: Any, now: Any, place: str = "") -> list[str]:
+    """Places of the leaves in which two nested configurations differ; none where one is empty."""
     if not before and not place:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
         return [
             difference
             for name in sorted(before.keys() | now.keys())
-            for difference in _differences(
+            for difference in differences(
                 before.get(name), now.get(name), f"{place}.{name}" if place else name
             )
         ]

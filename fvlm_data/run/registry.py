@@ -1,52 +1,100 @@
-"""The stages of a configuration, in the order of the data."""
+"""Everything of which there are several kinds, listed once: ours, and what packages of others add.
+
+What one such thing is and does is said in its own folder.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fvlm_data.errors import ConfigError
+from fvlm_data.extensions import Extensions, loaded
+from fvlm_data.store.declared import StageEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fvlm_data.run.config import Config
     from fvlm_data.store.declared import Stage
 
-STAGES = ("ingest", "select", "segment", "reports", "split", "pair", "shard")
+STAGES = Extensions(
+    "fvlm_data.stages",
+    "stage",
+    {
+        "ingest": "fvlm_data.ingest.entries:INGEST",
+        "select": "fvlm_data.ingest.entries:SELECT",
+        "segment": "fvlm_data.segment.entries:SEGMENT",
+        "versions": "fvlm_data.reports.entries:VERSIONS",
+        "match": "fvlm_data.pairing.entries:MATCH",
+        "reports": "fvlm_data.reports.entries:REPORTS",
+        "split": "fvlm_data.pairing.entries:SPLIT",
+        "pair": "fvlm_data.pairing.entries:PAIR",
+        "shard": "fvlm_data.shards.entries:SHARD",
+    },
+)
+"""In the order of the data."""
+
+
+def stage_names() -> list[str]:
+    """All stages in the order in which they run; those of others after the one that they name.
+
+    Raises:
+        ConfigError: another package's stage cannot be loaded, or runs after one that is not known.
+    """
+    names = list(STAGES.own)
+    for offer in STAGES.offers():
+        if not offer.foreign:
+            continue
+        entry = stage_entry(offer.name)
+        place = len(names) if entry.after is None else names.index(_known(entry, names)) + 1
+        names.insert(place, offer.name)
+    return names
+
+
+def stages_of(command: str) -> list[str]:
+    """The stages that a command of `fvlm-data` runs, in order."""
+    return [name for name in stage_names() if command in stage_entry(name).commands]
+
+
+def stage_entry(name: str) -> StageEntry:
+    """How the stage called `name` is made.
+
+    Raises:
+        ConfigError: there is no such stage, or its package cannot be loaded.
+    """
+    entry: StageEntry = STAGES.load(name)
+    return entry
 
 
 def build_stage(name: str, config: Config) -> Stage:
     """The stage called `name`, made from its own section of the configuration.
 
-    A stage's module is imported here, so that a worker loads only what its stage needs.
+    A stage's module is imported here, so that a worker loads only what its stage needs. The
+    version of another package is part of its stage's settings, so that a new one makes anew.
 
     Raises:
-        ConfigError: there is no such stage.
+        ConfigError: there is no such stage, or its package cannot be loaded.
     """
-    if name == "ingest":
-        from fvlm_data.ingest.stage import ingest_stage
+    offer = STAGES.offer(name)
+    entry: StageEntry = loaded(offer, STAGES.what)
+    stage = entry.build(config)
+    if not offer.foreign:
+        return stage
+    made_by = f"{offer.package} {offer.version}"
+    return replace(stage, settings={**stage.settings, "package": made_by})
 
-        return ingest_stage(config.ingest, config.sources, config.execution.threads())
-    if name == "select":
-        from fvlm_data.ingest.select_stage import select_stage
 
-        return select_stage(config.select)
-    if name == "segment":
-        from fvlm_data.segment.stage import segment_stage
+def build_stages(config: Config, names: Sequence[str] | None = None) -> list[Stage]:
+    """The stages called `names` (none given: all), in that order."""
+    return [build_stage(name, config) for name in names or stage_names()]
 
-        return segment_stage(config.segment, config.identity.source_names)
-    if name == "reports":
-        from fvlm_data.reports.stage import reports_stage
 
-        return reports_stage(config.parse)
-    if name == "split":
-        from fvlm_data.pairing.split_stage import split_stage
+def _known(entry: StageEntry, names: Sequence[str]) -> str:
+    from fvlm_data.errors import ConfigError
 
-        return split_stage(config.pair)
-    if name == "pair":
-        from fvlm_data.pairing.stage import pair_stage
-
-        return pair_stage(config.pair)
-    if name == "shard":
-        from fvlm_data.shards.stage import shard_stage
-
-        return shard_stage(config.shard)
-    raise ConfigError(f"stage {name!r} is not known; expected one of {', '.join(STAGES)}")
+    if entry.after not in names:
+        raise ConfigError(
+            f"stage {entry.name!r} is to run after {entry.after!r}, which is not known; expected "
+            f"one of {', '.join(names)}; mend or uninstall its package"
+        )
+    return str(entry.after)

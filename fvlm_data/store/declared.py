@@ -174,6 +174,29 @@ class Stage:
     holders: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageEntry:
+    """A stage as the registry lists it: how it is made from the configuration, and what is beside.
+
+    `build` makes the stage from the whole configuration, of which it reads its own section.
+    `commands` are those of `fvlm-data` that run it beside `curate`. `check` refuses a
+    configuration whose inputs cannot be opened, before a run starts (InputError, ConfigError).
+    `discover` brings what lies outside into table `inputs` before the stage is planned, and
+    returns counts; `finish` tidies after it. An entry of another package runs after the stage
+    that `after` names (none: last) and may bring the pydantic model of a section of its own,
+    named as it.
+    """
+
+    name: str
+    build: Callable[[Any], Stage]
+    commands: tuple[str, ...]
+    check: Callable[[Any], None] | None = None
+    discover: Callable[[Context, Any, Callable[[int], None]], Mapping[str, int]] | None = None
+    finish: Callable[[Context], None] | None = None
+    after: str | None = None
+    section: Any = None
+
+
 def guarded(item: str, make: Callable[[], Outcome], files: Iterable[str] = ()) -> Outcome:
     """Run `make` for one item; an unforeseen fault of the item becomes a reject, to be retried.
 

@@ -38,16 +38,20 @@ def changed_sources(context: Context, stage: str, kind: str) -> set[str]:
         connection = context.store.connect()
         try:
             open_tables(context, connection, TABLES)
-            told = digest(quoted(SEEN))
-            found = connection.execute(
-                f"SELECT l.item FROM ledger l LEFT JOIN ({_contents(stage, kind)}) c "
-                f"ON c.item = l.item WHERE l.stage = {quoted(stage)} AND l.content <> {told}"
-            ).fetchall()
+            found = connection.execute(changed_sql(stage, kind)).fetchall()
         finally:
             connection.close()
         return {item for (item,) in found}
 
     return with_readable_tables(context, TABLES, work, mend=True)
+
+
+def changed_sql(stage: str, kind: str) -> str:
+    """SQL of `changed_sources`, over views of the tables."""
+    return (
+        f"SELECT l.item FROM ledger l LEFT JOIN ({_contents(stage, kind)}) c ON c.item = l.item "
+        f"WHERE l.stage = {quoted(stage)} AND l.content <> {digest(quoted(SEEN))}"
+    )
 
 
 def open_source(context: Context, stage: str, source: str) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context, Read, Stage
 
 READ = "_read_"
+HELD = "(EXISTS (SELECT * FROM _held_all) OR {} IN (SELECT item FROM _held))"
 
 Done = TypeVar("Done")
 
@@ -62,8 +63,45 @@ def pending(
     """
     tables = _tables(stage, upstream)
     return with_readable_tables(
-        context, tables, lambda: _pending(context, stage, upstream, tables), mend=mend
+        context, tables, lambda: _pending(context, stage, upstream), mend=mend
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One item as a plan sees it: whether its own rows are damaged, or those that it rests on."""
+
+    item: Item
+    broken: bool
+    held: bool
+
+
+def planned(
+    context: Context, stage: Stage, upstream: Collection[Stage], item: str
+) -> Planned | None:
+    """The item called `item` as the stage plans it now, None where it does not.
+
+    Raises:
+        StoreError: a table is missing or damaged.
+    """
+    connection = context.store.connect()
+    try:
+        _prepared(connection, context, stage, upstream)
+        refs = ", ".join(["item", "key", *map(identifier, stage.refs)])
+        rows = connection.execute(f"SELECT {refs} FROM _now WHERE item = {quoted(item)}").fetchall()
+        if not rows:
+            return None
+        broken, held = connection.execute(
+            f"SELECT {quoted(item)} IN (SELECT item FROM _broken), {HELD.format(quoted(item))}"
+        ).fetchall()[0]
+    except duckdb.IOException as error:
+        raise StoreError(
+            f"store {context.store.url}: a table cannot be read ({type(error).__name__}); "
+            "`fvlm-data verify` tells which"
+        ) from error
+    finally:
+        connection.close()
+    return Planned(Item(rows[0][0], rows[0][1], tuple(rows[0][2:])), broken, held)
 
 
 def with_readable_tables(
@@ -158,19 +196,27 @@ def _tables(stage: Stage, upstream: Collection[Stage]) -> set[str]:
     return named | {"ledger"}
 
 
-def _pending(
-    context: Context, stage: Stage, upstream: Collection[Stage], tables: Collection[str]
-) -> Work:
+def _pending(context: Context, stage: Stage, upstream: Collection[Stage]) -> Work:
     connection = context.store.connect()
     try:
-        open_tables(context, connection, tables)
-        open_views(context, connection, stage)
-        _plan(connection, stage)
-        integrity.find_broken(connection, context.store, stage, "_broken")
-        _hold_back(connection, context, stage, upstream)
+        _prepared(connection, context, stage, upstream)
         return _work(connection, stage)
     finally:
         connection.close()
+
+
+def _prepared(
+    connection: duckdb.DuckDBPyConnection,
+    context: Context,
+    stage: Stage,
+    upstream: Collection[Stage],
+) -> None:
+    """The tables _now, _broken, _held and _held_all of a stage."""
+    open_tables(context, connection, _tables(stage, upstream))
+    open_views(context, connection, stage)
+    _plan(connection, stage)
+    integrity.find_broken(connection, context.store, stage, "_broken")
+    _hold_back(connection, context, stage, upstream)
 
 
 def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
@@ -236,7 +282,7 @@ def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
         f"LEFT JOIN (SELECT DISTINCT item FROM _broken) b ON b.item = n.item "
         f"WHERE l.key IS DISTINCT FROM n.key OR b.item IS NOT NULL"
     )
-    held = "(EXISTS (SELECT * FROM _held_all) OR item IN (SELECT item FROM _held))"
+    held = HELD.format("item")
     group = identifier(stage.group) if stage.group else "''"
     refs = [identifier(name) for name in stage.refs]
     listed = ", ".join(["item", "key", f"{group} AS batch_group", "known", "broken", *refs])

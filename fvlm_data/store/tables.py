@@ -135,6 +135,21 @@ class Store:
         """
         return self._scanned(table, self._table(table), list(where), among)
 
+    def readable_scan(self, table: str) -> tuple[str, list[str]]:
+        """SQL of the table's rows as far as its files can be read, and the files that can not.
+
+        Raises:
+            StoreError: the table's log is missing or damaged.
+        """
+        paths = self._paths(table)
+        unreadable = (
+            []
+            if self._readable(table, paths)
+            else [path for path in paths if not self._readable(table, [path])]
+        )
+        kept = [path for path in paths if path not in set(unreadable)]
+        return reading.scan(table, self._tables_folder(table, kept), kept), unreadable
+
     def read(
         self,
         table: str,
@@ -271,7 +286,7 @@ class Store:
         Raises:
             StoreError: the table's log cannot be read or written.
         """
-        unreadable = [path for path in self._paths(table) if not self._readable(table, path)]
+        _, unreadable = self.readable_scan(table)
         for path in unreadable:
             place = f"{self._root}/tables/{table}/{path}"
             if self._fs.exists(place):
@@ -404,11 +419,12 @@ class Store:
     def _paths(self, table: str) -> list[str]:
         return reading.file_paths(self._table(table))
 
-    def _readable(self, table: str, path: str) -> bool:
+    def _readable(self, table: str, paths: Sequence[str]) -> bool:
         try:
-            scanned = reading.scan(table, self._tables_folder(table, [path]), [path])
+            scanned = reading.scan(table, self._tables_folder(table, paths), paths)
             columns = schemas.TABLES[table].columns
-            counted = ", ".join(f'count("{name}")' for name in columns)
+            # every value is decoded: a counter alone may be told by the file's footer
+            counted = ", ".join(f'count(hash("{name}"))' for name in columns)
             self.connect().sql(f"SELECT {counted} FROM ({scanned})").fetchall()
         except (OSError, duckdb.Error):
             return False

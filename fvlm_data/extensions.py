@@ -1,0 +1,115 @@
+"""Lists that packages of others can add to: ours by name and place, theirs by entry points.
+
+Nothing is imported until it is asked for by name, so that a faulty package never stops a command
+which does not use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OURS = "fvlm"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One entry of a list: where it lies (`module:attribute`) and which package brings it."""
+
+    name: str
+    place: str
+    package: str = OURS
+    version: str = ""
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another package brings it."""
+        return self.package != OURS
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """A list of things of one kind, by name.
+
+    `group` is the entry-point group by which packages of others add to it, `what` one such
+    thing in words, `own` the places of ours in the order in which they are shown.
+    """
+
+    group: str
+    what: str
+    own: Mapping[str, str]
+
+    def offers(self) -> list[Offer]:
+        """All entries, ours first, then those of other packages by name and package."""
+        ours = [Offer(name, place) for name, place in self.own.items()]
+        theirs = [
+            Offer(
+                found.name,
+                found.value,
+                found.dist.name if found.dist else "unknown package",
+                found.dist.version if found.dist else "",
+            )
+            for found in entry_points(group=self.group)
+        ]
+        foreign = {offer for offer in theirs if offer.package != OURS}
+        return ours + sorted(foreign, key=lambda offer: (offer.name, offer.package))
+
+    def names(self) -> list[str]:
+        """Names of all entries, each once."""
+        return list(dict.fromkeys(offer.name for offer in self.offers()))
+
+    def offer(self, name: str) -> Offer:
+        """The entry called `name`.
+
+        Raises:
+            ConfigError: there is none (the nearest is named), or two packages bring it.
+        """
+        found = [offer for offer in self.offers() if offer.name == name]
+        if not found:
+            near = get_close_matches(name, self.names(), 1)
+            meant = f" (did you mean {near[0]}?)" if near else ""
+            raise ConfigError(
+                f"{self.what} {name!r} is not known{meant}; expected one of "
+                f"{', '.join(self.names())}; `fvlm-data plugins` lists what packages add"
+            )
+        if len(found) > 1:
+            packages = ", ".join(sorted({offer.package for offer in found}))
+            raise ConfigError(
+                f"{self.what} {name!r} is brought by several packages ({packages}), expected "
+                "one; uninstall all but one of them"
+            )
+        return found[0]
+
+    def load(self, name: str) -> Any:
+        """The thing itself; its module is imported now.
+
+        Raises:
+            ConfigError: there is none, two packages bring it, or its package cannot be imported.
+        """
+        return loaded(self.offer(name), self.what)
+
+
+def loaded(offer: Offer, what: str) -> Any:
+    """What an entry names.
+
+    Raises:
+        ConfigError: another package's entry cannot be imported; ours raise as they are.
+    """
+    module, _, attribute = offer.place.partition(":")
+    if not offer.foreign:
+        return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except Exception as error:  # a package of others may raise anything
+        raise ConfigError(
+            f"{what} {offer.name!r} of package {offer.package} {offer.version} cannot be loaded "
+            f"({type(error).__name__} in {offer.place}); mend or uninstall that package"
+        ) from error

@@ -1,0 +1,50 @@
+"""The stages of this folder, as the registry lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.errors import missing_input
+from fvlm_data.store.declared import StageEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fvlm_data.store.declared import Context, Stage
+
+
+def _ingest(config: Any) -> Stage:
+    from fvlm_data.ingest.stage import ingest_stage
+
+    return ingest_stage(config.ingest, config.sources, config.execution.threads())
+
+
+def _select(config: Any) -> Stage:
+    from fvlm_data.ingest.select_stage import select_stage
+
+    return select_stage(config.select)
+
+
+def _check(config: Any) -> None:
+    from fvlm_data.ingest.sources import KINDS
+
+    for number, source in enumerate(config.sources):
+        if source.kind != "dicomweb" and not source.path.exists():
+            raise missing_input(f"sources[{number}].path", source.path)
+        if source.mapping is not None and not source.mapping.exists():
+            raise missing_input(f"sources[{number}].mapping", source.mapping)
+    for source in config.sources:
+        next(KINDS[source.kind].find(source))
+
+
+def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
+    from fvlm_data.ingest.discovery.discover import discover
+
+    names = config.identity.source_names
+    return discover(context, config.sources, names, progress, config.execution.workers)
+
+
+INGEST = StageEntry(
+    name="ingest", build=_ingest, commands=("ingest",), check=_check, discover=_discover
+)
+SELECT = StageEntry(name="select", build=_select, commands=("ingest",))

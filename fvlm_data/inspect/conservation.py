@@ -1,0 +1,125 @@
+"""What must hold of the tables together, as SQL: nothing lost, nothing twice, nothing leaked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement that holds where `wrong` (SQL of a column `item`) finds nothing.
+
+    `counts` are SQL of numbers to be told, by what they count.
+    """
+
+    name: str
+    wrong: str
+    counts: Mapping[str, str] = field(default_factory=dict)
+    remedy: str = ""
+
+
+def partition(name: str, offered: str, places: str) -> Statement:
+    """Every item of `offered` is in `places` exactly once (both SQL of a column `item`)."""
+    lost = f"SELECT item FROM ({offered}) EXCEPT SELECT item FROM ({places})"
+    twice = f"SELECT item FROM ({places}) GROUP BY item HAVING count(*) > 1"
+    unknown = (
+        f"SELECT DISTINCT item FROM ({places}) WHERE item NOT IN (SELECT item FROM ({offered}))"
+    )
+    return Statement(
+        f"every one of the {name} is in exactly one place",
+        f"({lost}) UNION ALL ({twice}) UNION ALL ({unknown})",
+        {
+            "offered": f"SELECT count(DISTINCT item) FROM ({offered})",
+            "unaccounted for": f"SELECT count(*) FROM ({lost})",
+            "in two places": f"SELECT count(*) FROM ({twice})",
+            "never offered": f"SELECT count(*) FROM ({unknown})",
+        },
+    )
+
+
+def orphans(name: str, table: str, column: str, of: str) -> Statement:
+    """Every value of a column stands in the table that it names."""
+    return Statement(
+        f"{name} exist",
+        f"SELECT {column} AS item FROM {table} WHERE {column} NOT IN (SELECT {column} FROM {of})",
+        {"rows": f"SELECT count(*) FROM {table}"},
+    )
+
+
+def _aside(*stages: str) -> str:
+    listed = ", ".join(f"'{stage}'" for stage in stages)
+    return f"SELECT * FROM quarantine WHERE stage IN ({listed})"
+
+
+FILES = partition(
+    "files",
+    "SELECT token AS item FROM inputs WHERE kind = 'file'",
+    # a multi-frame file may hold several volumes of its series: it counts once
+    "SELECT token AS item FROM (SELECT DISTINCT series_id, unnest(source_files) AS token "
+    f"FROM volumes) UNION ALL SELECT unnest(source_files) AS item FROM "
+    f"({_aside('discover', 'ingest', 'select')})",
+)
+
+SERIES = partition(
+    "series",
+    "SELECT DISTINCT item FROM inputs WHERE kind = 'file' AND item IS NOT NULL",
+    "SELECT DISTINCT series_id AS item FROM volumes UNION ALL "
+    f"SELECT DISTINCT item FROM (SELECT item FROM ({_aside('ingest')}) UNION ALL "
+    "SELECT coalesce(i.item, q.token) AS item FROM (SELECT unnest(source_files) AS token FROM "
+    f"({_aside('select')})) q LEFT JOIN (SELECT token, item FROM inputs WHERE kind = 'file') i "
+    "ON i.token = q.token) WHERE item NOT IN (SELECT series_id FROM volumes)",
+)
+
+STUDIES = partition(
+    "studies",
+    "SELECT study_id AS item FROM volumes UNION SELECT study_id FROM candidates",
+    # a study whose text of one anatomy is set aside is accepted with the others
+    "WITH waits AS (SELECT owner_id AS item FROM waiting WHERE owner_kind = 'study'), "
+    "accepted AS (SELECT study_id AS item FROM anatomy_texts EXCEPT SELECT item FROM waits), "
+    f"aside AS (SELECT item FROM ({_aside('pair')}) WHERE item IN (SELECT study_id FROM volumes) "
+    f"AND item NOT IN (SELECT item FROM accepted) UNION SELECT item FROM ({_aside('select')}) "
+    "WHERE item NOT IN (SELECT study_id FROM volumes)) SELECT item FROM accepted UNION ALL "
+    "SELECT item FROM aside UNION ALL SELECT item FROM waits",
+)
+
+REPORTS = partition(
+    "reports",
+    "SELECT token AS item FROM inputs WHERE kind = 'report'",
+    "WITH told AS (SELECT token, item FROM inputs WHERE kind = 'report' AND item IS NOT NULL), "
+    "places AS (SELECT DISTINCT report_id AS item FROM study_reports UNION ALL "
+    f"SELECT DISTINCT item FROM ({_aside('discover_reports', 'reports', 'match')}) UNION ALL "
+    "SELECT owner_id AS item FROM waiting WHERE owner_kind = 'report') "
+    "SELECT coalesce(t.token, p.item) AS item FROM places p LEFT JOIN told t ON t.item = p.item",
+)
+
+PATIENTS = Statement(
+    "each patient is in one split",
+    "SELECT patient_id AS item FROM samples GROUP BY patient_id HAVING count(DISTINCT split) > 1",
+    {"patients": "SELECT count(DISTINCT patient_id) FROM samples"},
+)
+
+IMAGES = Statement(
+    "each image is in one split",
+    "WITH images AS (SELECT volume_id, content_sha256 AS image FROM volumes UNION "
+    "SELECT volume_id, pixels_sha256 FROM volumes WHERE pixels_sha256 IS NOT NULL), "
+    "torn AS (SELECT image FROM images JOIN samples USING (volume_id) GROUP BY image "
+    "HAVING count(DISTINCT split) > 1) "
+    "SELECT DISTINCT volume_id AS item FROM images JOIN torn USING (image)",
+    {"samples": "SELECT count(*) FROM samples"},
+)
+
+STATEMENTS = (
+    FILES,
+    SERIES,
+    STUDIES,
+    REPORTS,
+    orphans("masks of volumes", "masks", "volume_id", "volumes"),
+    orphans("samples of volumes", "samples", "volume_id", "volumes"),
+    orphans("sentences of reports", "sentences", "report_id", "reports"),
+    PATIENTS,
+    IMAGES,
+)

@@ -1,0 +1,129 @@
+"""What in a store is not as its stage left it: rows, files, and what discovery wrote."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from fvlm_data.errors import StoreError
+from fvlm_data.store import discovered
+from fvlm_data.store.integrity import find_broken
+from fvlm_data.store.reading import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    import duckdb
+
+    from fvlm_data.store.declared import Stage
+    from fvlm_data.store.tables import Store
+
+EXAMPLES = 5
+DISCOVERIES = {
+    "discover": "file",
+    "discover_mapping": "mapping",
+    "discover_masks": "mask",
+    "discover_reports": "report",
+    "discover_split": "split",
+}
+"""Discovery's stage name by the kind of its rows in `inputs`."""
+
+
+def broken_items(
+    store: Store, connection: duckdb.DuckDBPyConnection, stage: Stage
+) -> tuple[list[str], int]:
+    """Items of a stage whose rows or files are not what it settled, and how many it settled.
+
+    Rows of items that the ledger does not have are told too, where the stage owns its tables:
+    a killed run leaves such, and the next takes them away.
+    """
+    find_broken(connection, store, stage, "_verified")
+    also = (
+        ""
+        if not stage.derived
+        else (
+            " UNION SELECT item FROM _verified_contents WHERE item NOT IN "
+            f"(SELECT item FROM ledger WHERE stage = {quoted(stage.name)}) AND item NOT IN "
+            f"(SELECT item FROM quarantine WHERE stage = {quoted(stage.name)})"
+        )
+    )
+    broken = connection.execute(
+        f"SELECT DISTINCT item FROM (SELECT item FROM _verified{also}) ORDER BY item"
+    ).fetchall()
+    settled = connection.execute(
+        f"SELECT count(*) FROM ledger WHERE stage = {quoted(stage.name)}"
+    ).fetchall()[0][0]
+    connection.execute("DROP TABLE _verified")
+    connection.execute("DROP TABLE _verified_contents")
+    return [item for (item,) in broken], settled
+
+
+def changed_sources(connection: duckdb.DuckDBPyConnection, stage: str, kind: str) -> list[str]:
+    """Sources whose rows are not those that discovery left."""
+    found = connection.execute(discovered.changed_sql(stage, kind)).fetchall()
+    return sorted(item for (item,) in found)
+
+
+def wrong_sizes(store: Store, connection: duckdb.DuckDBPyConnection) -> tuple[int, list[str]]:
+    """How many files the store must hold, and the paths of those missing or of another size."""
+    sizes: dict[str, int] = {}
+    for folder in ("volumes", "masks", "shards"):
+        sizes.update(store.sizes(folder))
+    there = pa.table(
+        {
+            "path": pa.array(sizes.keys(), pa.string()),
+            "size_bytes": pa.array(sizes.values(), pa.int64()),
+        }
+    )
+    connection.register("_there", there)
+    wrong = connection.execute(
+        "SELECT f.path FROM files f LEFT JOIN _there h ON h.path = f.path "
+        "WHERE h.size_bytes IS DISTINCT FROM f.size_bytes UNION "
+        "SELECT path FROM (SELECT path FROM candidates UNION SELECT path FROM masks) "
+        "WHERE path NOT IN (SELECT path FROM files) ORDER BY 1"
+    ).fetchall()
+    connection.unregister("_there")
+    named = connection.execute("SELECT count(*) FROM files").fetchall()[0][0]
+    return named, [path for (path,) in wrong]
+
+
+def wrong_contents(
+    store: Store, connection: duckdb.DuckDBPyConnection, known: Collection[str]
+) -> list[str]:
+    """Paths of files whose bytes are not those that were written; `known` ones are passed over."""
+    wrong = []
+    cursor = connection.cursor()
+    rows = connection.execute("SELECT path, sha256 FROM files ORDER BY path").fetchall()
+    cursor.close()
+    for path, told in rows:
+        if path in known:
+            continue
+        try:
+            found = hashlib.sha256(store.read_bytes(path)).hexdigest()
+        except StoreError:
+            found = "unreadable"
+        if found != told:
+            wrong.append(path)
+    return wrong
+
+
+def unsettle_files(
+    store: Store,
+    connection: duckdb.DuckDBPyConnection,
+    stages: Sequence[Stage],
+    paths: Collection[str],
+) -> None:
+    """Have the next run make the items of these files anew."""
+    listed = ", ".join(quoted(path) for path in paths)
+    for stage in stages if paths else ():
+        owners = (
+            f"SELECT DISTINCT item FROM files WHERE stage = {quoted(stage.name)} "
+            f"AND path IN ({listed})"
+        )
+        if stage.holders:
+            owners = f"SELECT h.item FROM ({owners}) o JOIN ({stage.holders}) h ON h.tree = o.item"
+        items = [item for (item,) in connection.execute(owners).fetchall()]
+        if items:
+            store.replace("ledger", items, [], {"stage": stage.name})

@@ -1,0 +1,56 @@
+"""The stages of this folder, as the registry lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.errors import missing_input
+from fvlm_data.store.declared import StageEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fvlm_data.store.declared import Context, Stage
+
+
+def _versions(config: Any) -> Stage:
+    from fvlm_data.reports.versions.stage import versions_stage
+
+    return versions_stage()
+
+
+def _reports(config: Any) -> Stage:
+    from fvlm_data.reports.stage import reports_stage
+
+    return reports_stage(config.parse)
+
+
+def _check(config: Any) -> None:
+    from fvlm_data.reports.sources import read_reports
+
+    for number, report in enumerate(config.reports):
+        if not report.path.exists():
+            raise missing_input(f"reports[{number}].path", report.path)
+        if report.mapping is not None and not report.mapping.exists():
+            raise missing_input(f"reports[{number}].mapping", report.mapping)
+    for report in config.reports:
+        rows = read_reports(
+            report.path,
+            report.columns,
+            kind=report.kind,
+            mapping=report.mapping,
+            encoding=report.encoding,
+        )
+        next(rows, None)
+
+
+def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
+    from fvlm_data.reports.discovery import discover_reports
+
+    return discover_reports(context, config.reports, config.identity.source_names)
+
+
+VERSIONS = StageEntry(
+    name="versions", build=_versions, commands=("reports",), check=_check, discover=_discover
+)
+REPORTS = StageEntry(name="reports", build=_reports, commands=("reports",))

@@ -1,0 +1,35 @@
+"""The stage of this folder, as the registry lists it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.store.declared import StageEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fvlm_data.store.declared import Context, Stage
+
+
+def _segment(config: Any) -> Stage:
+    from fvlm_data.segment.stage import segment_stage
+
+    return segment_stage(config.segment)
+
+
+def _check(config: Any) -> None:
+    from fvlm_data.segment.stage import check_masks
+
+    check_masks(config.segment)
+
+
+def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
+    from fvlm_data.segment.discovery import discover_masks
+
+    return discover_masks(context, config.segment, config.identity.source_names)
+
+
+SEGMENT = StageEntry(
+    name="segment", build=_segment, commands=("segment",), check=_check, discover=_discover
+)
