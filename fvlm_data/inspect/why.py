@@ -1,4 +1,4 @@
-"""Why an item is made anew, or not: what its key was made from, against what it is made from now."""
+"""Why an item is made anew, or not: what its key was made from, against what it is now."""
 
 from __future__ import annotations
 

@@ -55,6 +55,15 @@ def open_context(config: Config, run_id: str | None = None, *, create: bool = Tr
         StoreError: either cannot be opened, or the vault is not that of the store.
     """
     store = Store.create(config.store) if create else Store.open(config.store)
+    return Context(store, open_vault(store, config), run_id or new_run_id())
+
+
+def open_vault(store: Store, config: Config) -> Vault:
+    """The vault of a store, as the configuration names it.
+
+    Raises:
+        StoreError: it cannot be opened, has no key, or is not that of the store.
+    """
     folder = config.identity.vault or default_vault_folder(store.store_id)
     if store.exists(VAULT_MARK) and not (folder / "key").is_file():
         raise StoreError(
@@ -64,7 +73,7 @@ def open_context(config: Config, run_id: str | None = None, *, create: bool = Tr
         )
     vault = Vault.open(folder)
     _check_vault(store, vault)
-    return Context(store, vault, run_id or new_run_id())
+    return vault
 
 
 def _check_vault(store: Store, vault: Vault) -> None:
@@ -165,6 +174,12 @@ def _record(context: Context, config: Config, summary: Summary | None) -> None:
 def record_path(run_id: str) -> str:
     """Where the record of a run lies in the store."""
     return f"runs/{run_id}.json"
+
+
+def last_record(store: Store) -> dict[str, Any]:
+    """The record of the store's last run; empty where there was none."""
+    runs = [path for path in store.files("runs") if path.endswith(".json")]
+    return dict(json.loads(store.read_bytes(runs[-1]))) if runs else {}
 
 
 def _version(package: str) -> str | None:

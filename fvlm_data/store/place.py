@@ -75,7 +75,7 @@ def make(url: str, filesystem: Any, root: str) -> None:
             )
     filesystem.makedirs(root, exist_ok=True)
     for table in schemas.TABLES.values():
-        _make_table(table_url(url, filesystem, root, table.name), table)
+        make_table(table_url(url, filesystem, root, table.name), table)
     mark = json.dumps({"version": schemas.VERSION, "store_id": secrets.token_hex(8)})
     draft = f"{root}/.{MARK}.{secrets.token_hex(4)}"
     if isinstance(filesystem, LocalFileSystem):
@@ -110,7 +110,8 @@ def check_version(url: str, version: Any) -> None:
     )
 
 
-def _make_table(url: str, table: schemas.Table) -> None:
+def make_table(url: str, table: schemas.Table) -> None:
+    """Make an empty table at `url`; one that is there stays."""
     try:
         DeltaTable.create(
             url,

@@ -104,6 +104,25 @@ def planned(
     return Planned(Item(rows[0][0], rows[0][1], tuple(rows[0][2:])), broken, held)
 
 
+def settled_before(
+    context: Context, stage: Stage, upstream: Collection[Stage]
+) -> list[tuple[str, str, str, str]]:
+    """Item, current key, outcome and content of each item that the ledger has under any key.
+
+    For a store whose keys an older program wrote: they are taken to stand for what is there now.
+    """
+    connection = context.store.connect()
+    try:
+        _prepared(connection, context, stage, upstream)
+        return connection.execute(
+            f"SELECT n.item, n.key, l.outcome, {digest('l.outcome')} FROM _now n "
+            f"JOIN ledger l ON l.item = n.item AND l.stage = {quoted(stage.name)} "
+            "LEFT JOIN _broken_contents c ON c.item = n.item ORDER BY n.item"
+        ).fetchall()
+    finally:
+        connection.close()
+
+
 def with_readable_tables(
     context: Context, tables: Collection[str], work: Callable[[], Done], *, mend: bool
 ) -> Done:

@@ -81,8 +81,8 @@ class Store:
         return cls.open(url)
 
     @classmethod
-    def open(cls, url: str | Path) -> Store:
-        """Open an existing store.
+    def open(cls, url: str | Path, older: Collection[int] = ()) -> Store:
+        """Open an existing store; of `older` versions only to bring it up to this one.
 
         Raises:
             StoreError: there is no store, it cannot be read, or its version differs.
@@ -101,7 +101,8 @@ class Store:
                 f"store {text}: {MARK} cannot be read ({type(error).__name__}); "
                 "check permissions and credentials, or restore the file"
             ) from error
-        check_version(text, mark.get("version"))
+        if mark.get("version") not in older:
+            check_version(text, mark.get("version"))
         return cls(text, filesystem, root, store_id)
 
     @property
@@ -148,7 +149,7 @@ class Store:
             else [path for path in paths if not self._readable(table, [path])]
         )
         kept = [path for path in paths if path not in set(unreadable)]
-        return reading.scan(table, self._tables_folder(table, kept), kept), unreadable
+        return reading.scan(table, self.tables_folder(table, kept), kept), unreadable
 
     def read(
         self,
@@ -403,9 +404,9 @@ class Store:
         among: Mapping[str, Collection[str]],
     ) -> str:
         paths = reading.file_paths(delta, where, among)
-        return reading.scan(table, self._tables_folder(table, paths), paths)
+        return reading.scan(table, self.tables_folder(table, paths), paths)
 
-    def _tables_folder(self, table: str, paths: Sequence[str]) -> str:
+    def tables_folder(self, table: str, paths: Sequence[str]) -> str:
         """The local folder of a table's files, by a name that DuckDB takes for no pattern."""
         if self._fetched is not None:
             return self._fetched.folder(table, paths)
@@ -421,7 +422,7 @@ class Store:
 
     def _readable(self, table: str, paths: Sequence[str]) -> bool:
         try:
-            scanned = reading.scan(table, self._tables_folder(table, paths), paths)
+            scanned = reading.scan(table, self.tables_folder(table, paths), paths)
             columns = schemas.TABLES[table].columns
             # every value is decoded: a counter alone may be told by the file's footer
             counted = ", ".join(f'count(hash("{name}"))' for name in columns)

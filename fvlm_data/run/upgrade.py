@@ -1,0 +1,150 @@
+"""A store that an older program made, brought to this version: nothing is made anew for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import schemas
+from fvlm_data.run.config import Config
+from fvlm_data.run.records import (
+    last_configuration,
+    last_record,
+    new_run_id,
+    open_vault,
+)
+from fvlm_data.run.registry import build_stages
+from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.declared import Context
+from fvlm_data.store.migration import add_missing_tables, rewrite_table
+from fvlm_data.store.planning import pending, settled_before
+from fvlm_data.store.tables import MARK, Store
+from schemas import Input, LedgerRow, StoredFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fvlm_data.store.declared import Stage
+
+OLDER = (1,)
+"""Versions that can be brought up."""
+
+CAME_LATER = ("versions", "match")
+"""Stages that version 1 did not have: they are run, from what tables and vault hold."""
+
+UNKNOWN = ""
+"""SHA-256 of a file that was written before its hash was kept."""
+
+
+def upgrade(url: str) -> dict[str, int]:
+    """Bring the store at `url` to this version; returns the number of items adopted by stage.
+
+    Rows and files stay as they are. Items keep their place where the store's last run ended, so
+    that nothing is made anew; where it did not, all items are left for the next run to compare.
+    May be killed and repeated: the mark of the version comes last.
+
+    Raises:
+        StoreError: the store or its vault cannot be opened or written, or is of a version that
+            cannot be brought up.
+    """
+    store = Store.open(url, older=OLDER)
+    mark = json.loads(store.read_bytes(MARK))
+    if mark["version"] == schemas.VERSION:
+        return {}
+    add_missing_tables(store)
+    for name in schemas.TABLES:
+        rewrite_table(store, name)
+    store = Store.open(url, older=OLDER)
+    config = Config.model_validate(last_configuration(store) or {"store": url})
+    context = Context(store, open_vault(store, config), new_run_id())
+    stages = build_stages(config)
+    _name_files(context, stages)
+    adopted = _adopted(context, stages) if last_record(store).get("finished") else {}
+    store.write_bytes(MARK, json.dumps({**mark, "version": schemas.VERSION}).encode())
+    return adopted
+
+
+def _adopted(context: Context, stages: Sequence[Stage]) -> dict[str, int]:
+    _offer_masks(context, stages)
+    counts = {}
+    for stage in stages:
+        if stage.name in CAME_LATER:
+            work = pending(context, stage, stages)
+            retire(context, stage, work.obsolete)
+            for batch in work.batches:
+                settle(context, stage, batch)
+            continue
+        rows = [
+            LedgerRow(
+                stage=stage.name,
+                item=item,
+                key=key,
+                outcome=outcome,
+                content=content,
+                parts="",
+                run_id=context.run_id,
+            )
+            for item, key, outcome, content in settled_before(context, stage, stages)
+        ]
+        context.store.replace("ledger", [row.item for row in rows], rows, {"stage": stage.name})
+        counts[stage.name] = len(rows)
+    return counts
+
+
+def _name_files(context: Context, stages: Sequence[Stage]) -> None:
+    """Rows of table `files` for what the older program wrote, by size; hashes are not known."""
+    store = context.store
+    owners = {}
+    for table, column, stage in (
+        ("candidates", "series_id", "ingest"),
+        ("masks", "volume_id", None),
+    ):
+        columns = ["path", column, *(["task"] if table == "masks" else [])]
+        for row in store.read(table, columns).to_pylist():
+            owners[row["path"]] = (stage or f"segment:{row['task']}", row[column])
+    rows = [
+        StoredFile(path=path, stage=stage, item=item, size_bytes=size, sha256=UNKNOWN)
+        for path, size, stage, item in _named(store, owners)
+    ]
+    for stage in sorted({row.stage for row in rows}):
+        mine = [row for row in rows if row.stage == stage]
+        store.replace("files", sorted({row.item for row in mine}), mine, {"stage": stage})
+
+
+def _named(store: Store, owners: dict[str, tuple[str, str]]) -> Iterator[tuple[str, int, str, str]]:
+    for folder in ("volumes", "masks"):
+        for path, size in store.sizes(folder).items():
+            if path in owners:
+                yield path, size, *owners[path]
+    for path, size in store.sizes("shards").items():
+        tree, found, _ = path.partition(".zarr/")
+        if found:
+            yield path, size, "shard", f"{tree}.zarr"
+
+
+def _offer_masks(context: Context, stages: Sequence[Stage]) -> None:
+    """A row of `inputs` for each volume that has a mask of a file.
+
+    What the file held is not known here: the next discovery compares, and one that is no longer
+    offered keeps its volume's mask.
+    """
+    ledger = context.store.read("ledger", ["stage", "item"]).to_pylist()
+    volumes = sorted(
+        row["item"]
+        for row in ledger
+        if row["stage"].startswith("segment:") and row["item"].startswith("v_")
+    )
+    rows = [
+        Input(
+            kind="mask",
+            token=f"{volume}.before",
+            source="before",
+            item=volume,
+            fingerprint="before",
+            size_bytes=0,
+            modified_ns=0,
+        )
+        for volume in volumes
+    ]
+    if any("inputs" in {read.table for read in s.reads} for s in stages if "segment" in s.name):
+        context.store.replace("inputs", [row.token for row in rows], rows, {"kind": "mask"})
