@@ -94,10 +94,8 @@ def wrong_contents(
 ) -> list[str]:
     """Paths of files whose bytes are not those that were written; `known` ones are passed over."""
     wrong = []
-    cursor = connection.cursor()
-    rows = connection.execute("SELECT path, sha256 FROM files ORDER BY path").fetchall()
-    cursor.close()
-    for path, told in rows:
+    query = "SELECT path, sha256 FROM files WHERE sha256 <> '' ORDER BY path"
+    for path, told in connection.execute(query).fetchall():
         if path in known:
             continue
         try:
