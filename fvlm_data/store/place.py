@@ -58,6 +58,33 @@ def table_url(url: str, filesystem: Any, root: str, table: str) -> str:
     return f"{base}/tables/{table}"
 
 
+def read_mark(url: str, filesystem: Any, root: str) -> str:
+    """The id of the store that stands at a place.
+
+    Raises:
+        StoreError: there is no store, it cannot be read, or its version differs.
+    """
+    try:
+        mark = dict(json.loads(filesystem.cat_file(f"{root}/{MARK}")))
+        store_id = str(mark["store_id"])
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"store {url}: no store found there (no {MARK}); make one with `fvlm-data "
+            "ingest SOURCE --store STORE` or check the path"
+        ) from error
+    except Exception as error:  # object storage raises classes of its own
+        raise StoreError(
+            f"store {url}: {MARK} cannot be read ({type(error).__name__}); "
+            "check permissions and credentials, or restore the file"
+        ) from error
+    if mark.get("version") != schemas.VERSION:
+        raise StoreError(
+            f"store {url}: tables of version {mark.get('version')} found, this program "
+            f"expects {schemas.VERSION}; use the program version that made the store"
+        )
+    return store_id
+
+
 def make(url: str, filesystem: Any, root: str) -> None:
     """Make an empty store; the mark comes last, so that a killed run is taken up by the next.
 

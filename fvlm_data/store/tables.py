@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import secrets
@@ -20,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store.place import MARK as MARK
-from fvlm_data.store.place import add_tables, as_os_errors, make, resolve, table_url
+from fvlm_data.store.place import add_tables, as_os_errors, make, read_mark, resolve, table_url
 from fvlm_data.store.reading import Condition, added_fields, from_folder, from_object_storage
 from fvlm_data.store.writing import by_key, check_owners, rows_of, write_error
 
@@ -77,24 +76,7 @@ class Store:
             StoreError: there is no store, it cannot be read, or its version differs.
         """
         text, filesystem, root = resolve(url)
-        try:
-            mark = dict(json.loads(filesystem.cat_file(f"{root}/{MARK}")))
-            store_id = str(mark["store_id"])
-        except FileNotFoundError as error:
-            raise StoreError(
-                f"store {text}: no store found there (no {MARK}); make one with `fvlm-data "
-                "ingest SOURCE --store STORE` or check the path"
-            ) from error
-        except Exception as error:  # object storage raises classes of its own
-            raise StoreError(
-                f"store {text}: {MARK} cannot be read ({type(error).__name__}); "
-                "check permissions and credentials, or restore the file"
-            ) from error
-        if mark.get("version") != schemas.VERSION:
-            raise StoreError(
-                f"store {text}: tables of version {mark.get('version')} found, this program "
-                f"expects {schemas.VERSION}; use the program version that made the store"
-            )
+        store_id = read_mark(text, filesystem, root)
         try:
             add_tables(text, filesystem, root)
         except Exception as error:  # object storage raises classes of its own
