@@ -16,6 +16,7 @@ from deltalake import DeltaTable, write_deltalake
 import fvlm_data
 import schemas
 from fvlm_data.errors import StoreError
+from fvlm_data.store.relations import Relations
 from fvlm_data.store.tables import Store
 from schemas import Finding, LedgerRow, Report
 
@@ -123,6 +124,16 @@ def test_what_is_read_is_the_newest_version(store: Store):
     assert len(findings) == 2
     store.compact("findings", keep_hours=0)
     assert sorted(findings.to_pandas()["report_id"]) == ["r_1", "r_2"]
+
+
+def test_a_version_stays_until_its_files_are_removed(store: Store):
+    relations = Relations(store)
+    count = "SELECT count(*) FROM findings"
+    assert relations.rows(count) == [(3,)]
+    store.replace("findings", ["r_0"], [])
+    assert relations.rows(count) == [(3,)]
+    store.compact("findings", keep_hours=0)
+    assert relations.rows(count) == [(2,)]
 
 
 def test_a_table_that_another_program_has_rewritten(store: Store):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import os
@@ -92,6 +93,17 @@ class StoreSuite:
 
     def spoil_mark(self, store: Store, content: bytes) -> None:
         store.write_bytes(MARK, content)
+
+    def test_tables_are_read_by_open_store(self, store: Store):
+        store.replace("splits", ["a", "b"], [split("a"), split("b", "test")])
+        store.replace_all("inputs", [input_of("f_1")])
+        opened = open_store(store.url)
+        told = opened.splits.where("split = 'test'").to_pandas()
+        assert told.to_dict("records") == [{"patient_id": "b", "split": "test", "source": "hash"}]
+        outlives_its_store = open_store(store.url).inputs.select("kind", "token").relation()
+        gc.collect()
+        assert outlives_its_store.fetchall() == [("file", "f_1")]
+        assert opened.masks.to_arrow().schema.equals(schemas.TABLES["masks"].schema)
 
     def test_new_store_has_all_tables_empty(self, store: Store):
         assert {store.count(table) for table in schemas.TABLES} == {0}
@@ -562,15 +574,6 @@ class TestLocalStore(StoreSuite):
         store.replace("splits", names, [split(name, "test") for name in names[1:]])
         assert patients(store) == dict.fromkeys(names[1:], "test")
         assert len(store.read_items("splits", "patient_id", names)) == len(names) - 1
-
-    def test_tables_are_read_by_open_store(self, store: Store):
-        store.replace("splits", ["a", "b"], [split("a"), split("b", "test")])
-        store.replace_all("inputs", [input_of("f_1")])
-        opened = open_store(store.url)
-        told = opened.splits.where("split = 'test'").to_pandas()
-        assert told.to_dict("records") == [{"patient_id": "b", "split": "test", "source": "hash"}]
-        assert opened.inputs.select("kind", "token").relation().fetchall() == [("file", "f_1")]
-        assert opened.masks.to_arrow().schema.equals(schemas.TABLES["masks"].schema)
 
 
 @pytest.fixture(scope="module")
