@@ -31,10 +31,10 @@ A column is never missing unless its type says `or missing`.
     store.masks.relation()                           # a lazy DuckDB relation over the Parquet files
     store.sql("SELECT split, count(*) FROM samples GROUP BY split").to_df()
 
-Each table is an attribute of its name, `columns` names its columns. It is read at its newest version
-when rows are asked for, and never written; tables on object storage are read whole. DuckDB fetches
-no extension. Other tools open `STORE/tables/<table>/` as Delta Lake, or what `fvlm-data export tables`
-writes as plain Parquet.
+Each table is an attribute of its name, `columns` names its columns. It is read at its newest
+version when rows are asked for, and never written; tables on object storage are read whole. DuckDB
+fetches no extension. Other tools open `STORE/tables/<table>/` as Delta Lake, or as plain Parquet
+what `fvlm-data export tables` writes.
 """
 
 
