@@ -7,10 +7,12 @@ storage are read whole, as Arrow.
 
 from __future__ import annotations
 
+import atexit
 import re
+import shutil
 import tempfile
 from collections import defaultdict
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
@@ -24,6 +26,7 @@ from fvlm_data.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from fvlm_data.store.tables import Store
 
@@ -146,9 +149,20 @@ def _connect() -> duckdb.DuckDBPyConnection:
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "temp_directory": str(Path(tempfile.gettempdir()) / "fvlm_duckdb"),
+            "temp_directory": _spill_folder(),
         },
     )
+
+
+@cache
+def _spill_folder() -> str:
+    """A folder of this process and user alone: what is spilled may hold text of reports.
+
+    It stays to the end of the process, since a relation may outlive the store that it came from.
+    """
+    folder = tempfile.mkdtemp(prefix="fvlm-duckdb-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _tables_of(query: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -258,6 +259,29 @@ def test_no_extension_is_fetched(store: Store):
         "current_setting('autoload_known_extensions')"
     )
     assert settings.fetchall() == [(False, False)]
+
+
+def test_what_is_spilled_lies_in_a_private_folder_and_goes(store: Store, tmp_path: Path):
+    script = (
+        "import sys, fvlm_data\n"
+        "opened = fvlm_data.open_store(sys.argv[1])\n"
+        "told = opened.sql(\"SELECT current_setting('temp_directory') FROM findings LIMIT 1\")\n"
+        "folder = told.fetchone()[0]\n"
+        "import os; print(oct(os.stat(folder).st_mode & 0o777), folder)"
+    )
+    spill = tmp_path / "temporary"
+    spill.mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", script, store.url],
+        env={**os.environ, "TMPDIR": str(spill)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    mode, folder = ended.stdout.split()
+    assert mode == "0o700"
+    assert Path(folder).parent == spill
+    assert list(spill.iterdir()) == []
 
 
 def test_open_store_is_found_without_being_imported_first():
