@@ -266,7 +266,7 @@ def test_what_is_spilled_lies_in_a_private_folder_and_goes(store: Store, tmp_pat
         "import sys, fvlm_data\n"
         "opened = fvlm_data.open_store(sys.argv[1])\n"
         "told = opened.sql(\"SELECT current_setting('temp_directory') FROM findings LIMIT 1\")\n"
-        "folder = told.fetchone()[0]\n"
+        "folder = told.fetchall()[0][0]\n"
         "import os; print(oct(os.stat(folder).st_mode & 0o777), folder)"
     )
     spill = tmp_path / "temporary"
