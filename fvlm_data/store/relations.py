@@ -8,6 +8,7 @@ storage are read whole, as Arrow.
 from __future__ import annotations
 
 import atexit
+import json
 import re
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ import schemas
 from fvlm_data.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from fvlm_data.store.tables import Store
@@ -91,38 +92,57 @@ class Relations:
                 self._show(query, anew=True)
                 return ask()
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            named = " or ".join(_tables_of(query))
+            named = " or ".join(self._tables_of(query))
             raise _unreadable(self._store, named, error) from error
 
     def _show(self, query: str, *, anew: bool = False) -> None:
-        for table in _tables_of(query):
+        for table in self._tables_of(query):
             if anew or table not in self._shown:
                 # kept: a view does not keep alive the Arrow table that its relation may hold
                 self._shown[table] = self._relation(table)
                 self._shown[table].create_view(table, replace=True)
 
+    def _tables_of(self, query: str) -> list[str]:
+        """Tables of the store that a query may read."""
+        parsed = self._connection.execute("SELECT json_serialize_sql($1)", [query]).fetchall()
+        tree = json.loads(parsed[0][0])
+        # DuckDB gives no tree of PIVOT and the like: there, any word may name a table
+        named = re.findall(r"\w+", query) if tree["error"] else _table_names(tree)
+        return sorted({name.lower() for name in named} & schemas.TABLES.keys())
+
     def _relation(self, table: str) -> duckdb.DuckDBPyRelation:
         schema = schemas.TABLES[table].schema
         wanted = self._columns.get(table, schema.names)
         schema = pa.schema([schema.field(name) for name in wanted])
-        folder = self._store.local_root
-        if folder is None:
-            later = table in schemas.ADDED and not self._store.exists(f"tables/{table}")
-            rows = schema.empty_table() if later else self._store.read(table, wanted)
-            return self._connection.from_arrow(rows)
-        try:
-            delta = _delta(self._store, folder, table)
-            parts = _files_by_partition(delta) if delta else []
-            found = [
-                self._of_partition(table, [str(folder / "tables" / table / f) for f in files], told)
-                for told, files in parts
-            ]
-        except (DeltaError, OSError, duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise _unreadable(self._store, table, error) from error
+        if (folder := self._store.local_root) is not None:
+            return self._of_folder(table, folder, schema)
+        later = table in schemas.ADDED and not self._store.exists(f"tables/{table}")
+        rows = schema.empty_table() if later else self._store.read(table, wanted)
+        return self._connection.from_arrow(rows)
+
+    def _of_folder(self, table: str, folder: Path, schema: pa.Schema) -> duckdb.DuckDBPyRelation:
+        tried = None
+        while True:
+            version = None
+            try:
+                delta = _delta(self._store, folder, table)
+                version = delta.version() if delta else None
+                return self._of_version(table, folder, delta, schema)
+            except duckdb.IOException as error:
+                if version == tried:
+                    raise _unreadable(self._store, table, error) from error
+                tried = version  # another process joined files and removed the old ones
+            except (DeltaError, OSError, duckdb.InvalidInputException) as error:
+                raise _unreadable(self._store, table, error) from error
+
+    def _of_version(
+        self, table: str, folder: Path, delta: DeltaTable | None, schema: pa.Schema
+    ) -> duckdb.DuckDBPyRelation:
         whole = self._connection.from_arrow(schema.empty_table())
         names = ", ".join(_quoted(name) for name in schema.names)
-        for part in found:
-            whole = whole.union(part.project(names))
+        for told, files in _files_by_partition(delta) if delta else []:
+            paths = [str(folder / "tables" / table / file) for file in files]
+            whole = whole.union(self._of_partition(table, paths, told).project(names))
         return whole
 
     def _of_partition(
@@ -165,9 +185,15 @@ def _spill_folder() -> str:
     return folder
 
 
-def _tables_of(query: str) -> list[str]:
-    """Tables of the store whose names a query holds, be it as a word of another meaning."""
-    return sorted({word.lower() for word in re.findall(r"\w+", query)} & schemas.TABLES.keys())
+def _table_names(node: Any) -> Iterator[str]:
+    """Names of tables in the tree of a query as DuckDB writes it."""
+    if isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE":
+            yield node["table_name"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from _table_names(part)
 
 
 def _delta(store: Store, folder: Path, table: str) -> DeltaTable | None:

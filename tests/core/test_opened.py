@@ -117,6 +117,14 @@ def test_tables_are_joined_by_sql(store: Store):
     assert counted == [("absent", 1), ("present", 2)]
 
 
+def test_a_column_that_is_named_as_a_table_is_no_table(store: Store):
+    shutil.rmtree(store.local_root / "tables" / "findings")
+    opened = fvlm_data.open_store(store.url)
+    assert len(opened.anatomy_texts.where("len(findings) > 0").to_arrow()) == 0
+    pivoted = opened.sql("PIVOT ledger ON outcome USING count(*) GROUP BY run_id")
+    assert pivoted.fetchall() == [("r", 3)]
+
+
 def test_what_is_read_is_the_newest_version(store: Store):
     opened = fvlm_data.open_store(store.url)
     findings = opened.findings
