@@ -15,6 +15,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 import fvlm_data
+import fvlm_data.store.relations
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store.relations import Relations
@@ -143,6 +144,24 @@ def test_a_version_stays_until_its_files_are_removed(store: Store):
     assert relations.rows(count) == [(3,)]
     store.compact("findings", keep_hours=0)
     assert relations.rows(count) == [(2,)]
+
+
+def test_files_that_are_removed_before_they_are_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    listed = fvlm_data.store.relations._files_by_partition
+    removals = iter(["r_0"])
+
+    def outrun(delta: DeltaTable) -> list[tuple[dict[str, str], list[str]]]:
+        found = listed(delta)
+        for item in removals:
+            store.replace("findings", [item], [])
+            store.compact("findings", keep_hours=0)
+        return found
+
+    monkeypatch.setattr(fvlm_data.store.relations, "_files_by_partition", outrun)
+    rows = fvlm_data.open_store(store.url).findings.to_arrow()
+    assert sorted(rows["report_id"].to_pylist()) == ["r_1", "r_2"]
 
 
 def test_a_table_that_another_program_has_rewritten(store: Store):
