@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fvlm_data.store.opened import open_store as open_store
 
 _HERE = Path(__file__).resolve().parent.parent
 
@@ -28,3 +33,16 @@ _check_neighbours()
 from fvlm_data.telemetry import switch_telemetry_off  # noqa: E402
 
 switch_telemetry_off()
+
+_LAZY = {"open_store": "fvlm_data.store.opened"}
+"""Public names whose modules are imported at first use, so that the package itself stays light."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

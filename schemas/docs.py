@@ -20,6 +20,21 @@ Made from the package `schemas` by `python -m schemas.docs > docs/tables.md`; do
 Every table is a Delta Lake table in `STORE/tables/<table>/`, version {version}.
 A commit replaces all rows of an item at once: those whose column in *replaced by* names it.
 A column is never missing unless its type says `or missing`.
+
+## Reading them
+
+    import fvlm_data
+
+    store = fvlm_data.open_store("STORE")            # a folder or a URL; the vault is not needed
+    store.findings.to_pandas()
+    store.findings.select("report_id", "finding").where("status = 'present'").to_arrow()
+    store.masks.relation()                           # a lazy DuckDB relation over the Parquet files
+    store.sql("SELECT split, count(*) FROM samples GROUP BY split").to_df()
+
+Each table is an attribute of its name, `columns` names its columns. It is read at its newest
+version when rows are asked for, and never written; tables on object storage are read whole. DuckDB
+fetches no extension. Other tools open `STORE/tables/<table>/` as Delta Lake, or as plain Parquet
+what `fvlm-data export tables` writes.
 """
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from fvlm_data.qc.figures import read_figures
 from fvlm_data.qc.page import render
-from fvlm_data.qc.thumbnails import read_thumbnails
+from fvlm_data.qc.thumbnails import kept_thumbnails
 from fvlm_data.store.place import QC_PAGE
 
 if TYPE_CHECKING:
@@ -16,22 +17,26 @@ __all__ = ["write_qc"]
 
 PICTURES = 8
 
+RUN = re.compile(rb"(?<=last changed by run )<span>[^<]*</span>")
+"""The only part of the page that differs between runs which changed nothing."""
+
 
 def write_qc(context: Context) -> str:
-    """Write the page from the tables as they stand; returns its path in the store.
+    """Bring the page up to date with the tables; returns its path in the store.
 
-    It names the store and volumes by their ids only and fetches nothing from elsewhere.
+    A page that tells the same already stays as it is, with the run that it names. It names the
+    store and volumes by their ids only and fetches nothing from elsewhere.
 
     Raises:
         StoreError: a table cannot be read or the page not written.
     """
     store = context.store
-    masked = store.read("masks", ["volume_id"])["volume_id"].unique().to_pylist()
-    page = render(
-        store.store_id,
-        context.run_id,
-        read_figures(store),
-        read_thumbnails(store, sorted(masked)[:PICTURES]),
-    )
-    store.write_bytes(QC_PAGE, page.encode())
+    figures, thumbnails = read_figures(store), kept_thumbnails(store, PICTURES)
+    page = render(store.store_id, context.run_id, figures, thumbnails).encode()
+    if not (store.exists(QC_PAGE) and _tell_the_same(store.read_bytes(QC_PAGE), page)):
+        store.write_bytes(QC_PAGE, page)
     return QC_PAGE
+
+
+def _tell_the_same(one: bytes, other: bytes) -> bool:
+    return RUN.sub(b"", one, count=1) == RUN.sub(b"", other, count=1)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fvlm_data.segment.merge import known_anatomies, load_anatomy_classes
+from fvlm_data.store.relations import Relations
 from schemas.quarantine import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from fvlm_data.store.tables import Store
 
@@ -20,6 +19,35 @@ VOLUMES_MEASURED = 2000
 """Distributions are taken over so many volumes; ids are random, so the first are a sample."""
 
 PERCENTILES = (5, 25, 50, 75, 95)
+
+STUDIES_WITH_A_REPORT = """
+SELECT count(DISTINCT study_id) FROM study_reports
+WHERE study_id IN (SELECT study_id FROM volumes)
+"""
+
+MEASURED = """
+measured AS (
+    SELECT * FROM masks
+    WHERE volume_id IN (SELECT volume_id FROM volumes ORDER BY volume_id LIMIT $volumes)
+)
+"""
+
+SPREADS = f"""
+WITH {MEASURED},
+classes AS (
+    SELECT unnest($systems) AS class_system, unnest($names) AS class_name,
+        unnest($anatomies) AS anatomy
+),
+-- ordered, since a sum of floats depends on the order
+of_task AS (
+    SELECT volume_id, anatomy, sum(volume_ml ORDER BY class_name) AS ml
+    FROM measured JOIN classes USING (class_system, class_name)
+    GROUP BY volume_id, task, anatomy
+),
+of_volume AS (SELECT volume_id, anatomy, max(ml) AS ml FROM of_task GROUP BY ALL)
+SELECT anatomy, count(*), quantile_cont(ml, $shares) FROM of_volume GROUP BY anatomy
+"""
+"""Two tasks may show one anatomy: the greater of both counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,108 +87,102 @@ class Figures:
 
 
 def read_figures(store: Store) -> Figures:
-    """Count what the store holds."""
-    volumes = store.read("volumes", ["volume_id", "series_id", "study_id"])
-    pairs = store.read("study_reports", ["study_id", "report_id"])
-    imaged = _distinct(volumes, "study_id")
-    series = store.read("inputs", ["item"], [("kind", "=", "file")])
-    samples = store.read("samples", ["split", "patient_id"]).to_pylist()
-    checks = store.read("volume_checks", ["body_region", "contrast", "flags"]).to_pylist()
-    ml = _volumes_ml(store, sorted(volumes["volume_id"].to_pylist()))
+    """Count what the store holds.
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
+    tables = Relations(store)
+    volumes, studies = tables.rows("SELECT count(*), count(DISTINCT study_id) FROM volumes")[0]
+    files, series = tables.rows(
+        "SELECT count(*), count(DISTINCT item) FROM inputs WHERE kind = 'file'"
+    )[0]
+    splits = tables.rows(
+        "SELECT split, count(*), count(DISTINCT patient_id) FROM samples GROUP BY 1 ORDER BY 1"
+    )
     return Figures(
         images=(
-            ("files", series.num_rows),
-            ("series", len(_distinct(series, "item"))),
-            ("volumes", volumes.num_rows),
-            ("studies", len(imaged)),
-            ("studies with a report", len(imaged & _distinct(pairs, "study_id"))),
-            ("samples", len(samples)),
+            ("files", files),
+            ("series", series),
+            ("volumes", volumes),
+            ("studies", studies),
+            ("studies with a report", _count(tables, STUDIES_WITH_A_REPORT)),
+            ("samples", sum(samples for _, samples, _ in splits)),
         ),
         reports=(
-            ("rows offered", store.read("inputs", ["kind"], [("kind", "=", "report")]).num_rows),
-            ("reports", store.count("reports")),
-            ("reports joined to a study", len(_distinct(pairs, "report_id"))),
+            ("rows offered", _count(tables, "SELECT count(*) FROM inputs WHERE kind = 'report'")),
+            ("reports", _count(tables, "SELECT count(*) FROM reports")),
+            (
+                "reports joined to a study",
+                _count(tables, "SELECT count(DISTINCT report_id) FROM study_reports"),
+            ),
         ),
-        set_aside=_set_aside(store),
-        waiting=_waiting(store),
-        states=_states(store),
-        spreads=tuple(
-            _spread(anatomy, ml[anatomy]) for anatomy in known_anatomies() if ml[anatomy]
+        set_aside=_set_aside(tables),
+        waiting=tuple(
+            tables.rows(
+                "SELECT owner_kind, waits_for, count(*) FROM waiting GROUP BY 1, 2 ORDER BY 1, 2"
+            )
         ),
-        splits=_splits(samples),
-        regions=_ranking(row["body_region"] for row in checks),
-        contrasts=_ranking(row["contrast"] for row in checks),
-        flags=_ranking(flag for row in checks for flag in row["flags"]),
+        states=_states(tables),
+        spreads=_spreads(tables),
+        splits=tuple(splits),
+        regions=_ranking(tables, "SELECT body_region AS value FROM volume_checks"),
+        contrasts=_ranking(tables, "SELECT contrast AS value FROM volume_checks"),
+        flags=_ranking(tables, "SELECT unnest(flags) AS value FROM volume_checks"),
     )
 
 
-def _distinct(table: Any, column: str) -> set[str]:
-    return {value for value in table[column].unique().to_pylist() if value is not None}
+def _count(tables: Relations, query: str) -> int:
+    return int(tables.rows(query)[0][0])
 
 
-def _set_aside(store: Store) -> tuple[SetAside, ...]:
-    rows = store.read("quarantine", ["kind", "stage", "reason", "detail"])
-    groups = rows.group_by(["kind", "stage", "reason"])
-    counted = groups.aggregate([("detail", "count"), ("detail", "min")]).to_pylist()
-    found = (
-        SetAside(row["kind"], row["stage"], row["reason"], row["detail_count"], row["detail_min"])
-        for row in counted
+def _set_aside(tables: Relations) -> tuple[SetAside, ...]:
+    rows = tables.rows(
+        "SELECT kind, stage, reason, count(*), min(detail) FROM quarantine GROUP BY ALL"
     )
+    found = (SetAside(*row) for row in rows)
     return tuple(sorted(found, key=lambda s: (KINDS.index(s.kind), -s.count, s.stage, s.reason)))
 
 
-def _waiting(store: Store) -> tuple[tuple[str, str, int], ...]:
-    rows = store.read("waiting", ["owner_kind", "waits_for"]).to_pylist()
-    counts = Counter((row["owner_kind"], row["waits_for"]) for row in rows)
-    return tuple((kind, what, count) for (kind, what), count in sorted(counts.items()))
-
-
-def _states(store: Store) -> dict[str, dict[str, int]]:
-    rows = store.read("anatomy_texts", ["anatomy", "state"])
-    counted = rows.group_by(["anatomy", "state"]).aggregate([([], "count_all")]).to_pylist()
+def _states(tables: Relations) -> dict[str, dict[str, int]]:
     states: dict[str, dict[str, int]] = defaultdict(dict)
-    for row in counted:
-        states[row["anatomy"]][row["state"]] = row["count_all"]
-    return dict(sorted(states.items()))
+    for anatomy, state, count in tables.rows(
+        "SELECT anatomy, state, count(*) FROM anatomy_texts GROUP BY 1, 2 ORDER BY 1, 2"
+    ):
+        states[anatomy][state] = count
+    return dict(states)
 
 
-def _volumes_ml(store: Store, volume_ids: Sequence[str]) -> defaultdict[str, list[float]]:
-    """Volume of each anatomy, by anatomy, over the first volumes."""
-    ml: defaultdict[str, list[float]] = defaultdict(list)
-    if not volume_ids:
-        return ml
-    last = volume_ids[:VOLUMES_MEASURED][-1]
-    columns = ["volume_id", "task", "class_system", "class_name", "volume_ml"]
-    rows = store.read("masks", columns, [("volume_id", "<=", last)]).to_pylist()
-    anatomies: dict[str, dict[str, list[str]]] = {}
-    for system in {row["class_system"] for row in rows}:
-        anatomies[system] = defaultdict(list)
-        for anatomy, names in load_anatomy_classes(system).items():
-            for name in names:
-                anatomies[system][name].append(anatomy)
-    sums: defaultdict[tuple[str, str, str], float] = defaultdict(float)
-    for row in rows:
-        for anatomy in anatomies[row["class_system"]].get(row["class_name"], ()):
-            sums[row["volume_id"], row["task"], anatomy] += row["volume_ml"]
-    greatest: defaultdict[tuple[str, str], float] = defaultdict(float)
-    for (volume, _, anatomy), value in sums.items():
-        greatest[volume, anatomy] = max(value, greatest[volume, anatomy])
-    for (_, anatomy), value in sorted(greatest.items()):
-        ml[anatomy].append(value)
-    return ml
+def _spreads(tables: Relations) -> tuple[Spread, ...]:
+    systems = tables.rows(
+        f"WITH {MEASURED} SELECT DISTINCT class_system FROM measured ORDER BY 1",
+        {"volumes": VOLUMES_MEASURED},
+    )
+    classes = [
+        (system, name, anatomy)
+        for (system,) in systems
+        for anatomy, names in load_anatomy_classes(system).items()
+        for name in names
+    ]
+    if not classes:
+        return ()
+    named, names, anatomies = (list(column) for column in zip(*classes, strict=True))
+    rows = tables.rows(
+        SPREADS,
+        {
+            "volumes": VOLUMES_MEASURED,
+            "systems": named,
+            "names": names,
+            "anatomies": anatomies,
+            "shares": [percent / 100 for percent in PERCENTILES],
+        },
+    )
+    order = known_anatomies()
+    found = (Spread(anatomy, count, tuple(ml)) for anatomy, count, ml in rows)
+    return tuple(sorted(found, key=lambda spread: order.index(spread.anatomy)))
 
 
-def _spread(anatomy: str, ml: Sequence[float]) -> Spread:
-    return Spread(anatomy, len(ml), tuple(float(v) for v in np.percentile(ml, PERCENTILES)))
-
-
-def _splits(samples: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, int, int], ...]:
-    patients: defaultdict[str, set[str]] = defaultdict(set)
-    for row in samples:
-        patients[row["split"]].add(row["patient_id"])
-    counts = Counter(row["split"] for row in samples)
-    return tuple((split, counts[split], len(patients[split])) for split in sorted(counts))
-
-
-def _ranking(values: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0])))
+def _ranking(tables: Relations, values: str) -> tuple[tuple[str, int], ...]:
+    return tuple(
+        tables.rows(f"SELECT value, count(*) AS n FROM ({values}) GROUP BY 1 ORDER BY n DESC, 1")
+    )

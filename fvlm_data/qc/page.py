@@ -204,8 +204,8 @@ def _pictures(thumbnails: Sequence[Thumbnail]) -> str:
 
 def _figure(picture: Thumbnail) -> str:
     caption = escape(picture.volume_id)
-    if picture.image_rgb is None:
+    if picture.png is None:
         image = _note("The volume or its label map cannot be read; restore the file.")
     else:
-        image = f'<img src="{data_url(picture.image_rgb)}" alt="axial slice with outlines">'
+        image = f'<img src="{data_url(picture.png)}" alt="axial slice with outlines">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"

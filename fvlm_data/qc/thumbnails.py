@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fvlm_data.errors import StoreError
+from fvlm_data.hashing import content_key
+from fvlm_data.qc.png import PngError, description_of, png_bytes
 from fvlm_data.segment.grid import to_canonical
-from fvlm_data.segment.merge import merge_labels
+from fvlm_data.segment.merge import anatomy_table, known_anatomies, merge_labels
 from fvlm_data.segment.nifti import NiftiError, read_nifti
+from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,17 +34,61 @@ ANATOMIES = (
 WINDOW_HU = (-160, 240)
 WIDTH_PIXELS = 240
 
+FOLDER = "qc/thumbnails"
+
+VERSION = 1
+"""Of the way pictures are drawn: another one makes all anew."""
+
+COLUMNS = {
+    "volumes": ("volume_id", "path", "affine_ras", "content_sha256"),
+    "masks": (
+        "volume_id", "path", "content_sha256", "class_system", "class_name", "class_value",
+    ),
+}  # fmt: skip
+
+VOLUMES = """
+SELECT volume_id, path, affine_ras, content_sha256 FROM volumes
+WHERE volume_id IN (SELECT volume_id FROM masks)
+ORDER BY volume_id LIMIT $volumes
+"""
+
+LABEL_MAPS = f"""
+SELECT volume_id, path, content_sha256, class_system, class_name, class_value FROM masks
+WHERE volume_id IN (SELECT volume_id FROM ({VOLUMES}))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture uint8 (rows, columns, 3) of one volume; `anatomies` are those outlined.
+    """A picture of one volume as a PNG file; `anatomies` are those outlined.
 
     Without a picture: its file, or that of its label map, cannot be read.
     """
 
     volume_id: str
-    image_rgb: Array | None
+    png: bytes | None
     anatomies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """A file of labels: its content and the class name of each value."""
+
+    path: str
+    content_sha256: str
+    class_system: str
+    names: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a picture is made from: a volume and its label maps on the same grid."""
+
+    volume_id: str
+    path: str
+    affine_ras: Sequence[float]
+    content_sha256: str
+    maps: tuple[LabelMap, ...]
 
 
 def colour_of(anatomy: str) -> tuple[int, int, int]:
@@ -49,36 +98,88 @@ def colour_of(anatomy: str) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def read_thumbnails(store: Store, volume_ids: Sequence[str]) -> list[Thumbnail]:
-    """A picture of each volume that has a label map; None for one whose files are damaged."""
-    columns = ["volume_id", "path", "affine_ras"]
-    volumes = store.read_items("volumes", "volume_id", volume_ids, columns)
-    columns = ["volume_id", "path", "class_system", "class_name", "class_value"]
-    maps: dict[str, dict[tuple[str, str], dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
-    for row in store.read_items("masks", "volume_id", volume_ids, columns):
-        names = maps[row["volume_id"]][row["path"], row["class_system"]]
-        names[row["class_value"]] = row["class_name"]
-    made = []
-    for volume in sorted(volumes, key=lambda row: row["volume_id"]):
-        if volume["volume_id"] in maps:
-            try:
-                made.append(_thumbnail(store, volume, maps[volume["volume_id"]]))
-            except (NiftiError, StoreError):
-                made.append(Thumbnail(volume["volume_id"], None, ()))
+def kept_thumbnails(store: Store, volumes: int) -> list[Thumbnail]:
+    """A picture of each of the first volumes that have a label map, ordered by id.
+
+    Pictures lie in the store under the hash of what they show, so that volumes and masks are
+    read only for those that are new; those of contents that are no longer shown are removed. A
+    picture that cannot be made, since its files are damaged, is tried again the next time.
+
+    Raises:
+        StoreError: a table cannot be read or a picture not written.
+    """
+    made, wanted = [], set()
+    there = set(store.files(FOLDER))
+    for scene in read_scenes(store, volumes):
+        path = picture_path(scene)
+        wanted.add(path)
+        kept = _kept(store, path) if path in there else None
+        if kept is None and (kept := _drawn(store, scene)) is not None:
+            store.write_bytes(path, kept)
+        shown = tuple(description_of(kept).split()) if kept else ()
+        made.append(Thumbnail(scene.volume_id, kept, shown))
+    for path in sorted(there - wanted):
+        # others are files that a run beside this one is writing, which may remove some too
+        if re.fullmatch(r"[0-9a-f]{64}\.png", path.rpartition("/")[2]):
+            with suppress(FileNotFoundError):
+                store.remove(path)
     return made
 
 
-def _thumbnail(
-    store: Store,
-    volume: Mapping[str, Any],
-    maps: Mapping[tuple[str, str], Mapping[int, str]],
-) -> Thumbnail:
-    affine_ras = np.array(volume["affine_ras"]).reshape(4, 4)
-    image_hu = read_nifti(store.read_bytes(volume["path"])).data
+def read_scenes(store: Store, volumes: int) -> list[Scene]:
+    """The first volumes that have a label map, by id: chosen the same way every time."""
+    tables = Relations(store)
+    maps: dict[str, dict[tuple[str, str, str], dict[int, str]]]
+    maps = defaultdict(lambda: defaultdict(dict))
+    chosen = {"volumes": volumes}
+    for volume_id, path, sha256, system, name, value in tables.rows(LABEL_MAPS, chosen):
+        maps[volume_id][path, sha256, system][value] = name
+    scenes = []
+    for volume_id, path, affine_ras, sha256 in tables.rows(VOLUMES, chosen):
+        of_volume = tuple(LabelMap(*told, names) for told, names in sorted(maps[volume_id].items()))
+        scenes.append(Scene(volume_id, path, affine_ras, sha256, of_volume))
+    return scenes
+
+
+def picture_path(scene: Scene) -> str:
+    """Where a picture lies in the store: by the content of volume and masks, and how it is drawn.
+
+    A class counts as the anatomy that it is drawn as, so that another list of classes makes
+    those pictures anew which it changes.
+    """
+    drawn_as = [
+        (one.content_sha256, anatomy_table(one.names, one.class_system, ANATOMIES).tolist())
+        for one in scene.maps
+    ]
+    style = (VERSION, ANATOMIES, known_anatomies(), WINDOW_HU, WIDTH_PIXELS)
+    return f"{FOLDER}/{content_key(style, scene.content_sha256, sorted(drawn_as))}.png"
+
+
+def _kept(store: Store, path: str) -> bytes | None:
+    """The picture as it was made; None where it is damaged or was removed meanwhile."""
+    try:
+        content = store.read_bytes(path)
+        description_of(content)
+    except (StoreError, PngError):
+        return None
+    return content
+
+
+def _drawn(store: Store, scene: Scene) -> bytes | None:
+    """The picture as a PNG file; None where the volume or a label map cannot be read."""
+    try:
+        return _picture(store, scene)
+    except (NiftiError, StoreError):
+        return None
+
+
+def _picture(store: Store, scene: Scene) -> bytes:
+    affine_ras = np.array(scene.affine_ras).reshape(4, 4)
+    image_hu = read_nifti(store.read_bytes(scene.path)).data
     labels = merge_labels(
         [
-            (read_nifti(store.read_bytes(path)).data, names, system)
-            for (path, system), names in sorted(maps.items())
+            (read_nifti(store.read_bytes(one.path)).data, one.names, one.class_system)
+            for one in scene.maps
         ],
         ANATOMIES,
     )
@@ -90,9 +191,7 @@ def _thumbnail(
         image_hu[:, :, k], labels[:, :, k], float(spacing_mm[1] / spacing_mm[0])
     )
     present = np.unique(labels[:, :, k])
-    return Thumbnail(
-        volume["volume_id"], picture, tuple(ANATOMIES[value - 1] for value in present if value)
-    )
+    return png_bytes(picture, " ".join(ANATOMIES[value - 1] for value in present if value))
 
 
 def slice_picture(slice_hu: Array, labels: Array, aspect: float) -> Array:

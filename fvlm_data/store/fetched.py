@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.store.place import as_os_errors
+from fvlm_data.store.reading import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class Fetched:
-    """Local copies of table files, in a temporary folder that goes with this object."""
+    """Local copies of table files, in a folder that goes with the process."""
 
     def __init__(self, filesystem: Any, tables: str) -> None:
         """`tables` is the path of the store's tables in the filesystem."""
         self._fs = filesystem
         self._tables = tables
-        self._folder = tempfile.TemporaryDirectory(prefix="fvlm-tables-")
+        self._folder = Path(tempfile.mkdtemp(dir=private_folder()))
 
     def folder(self, table: str, paths: Sequence[str]) -> str:
         """The local folder that holds `paths` of a table; those that are missing are fetched.
@@ -27,7 +28,7 @@ class Fetched:
         Raises:
             OSError: a file is not there or cannot be fetched.
         """
-        local = Path(self._folder.name, table)
+        local = self._folder / table
         lacking = [path for path in paths if not (local / path).exists()]
         if lacking:
             for path in lacking:

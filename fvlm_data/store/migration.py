@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +10,7 @@ from deltalake import DeltaTable, write_deltalake
 import schemas
 from fvlm_data.store import place
 from fvlm_data.store.content import identifier
-from fvlm_data.store.reading import duckdb_type, file_paths, quoted
+from fvlm_data.store.reading import Part, duckdb_type, literally, parts, quoted
 
 if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
@@ -37,25 +36,12 @@ def rewrite_table(store: Store, name: str) -> bool:
     there = {field.name for field in delta.schema().fields}
     if there >= table.columns.keys():
         return False
-    paths = file_paths(delta)
-    folder = store.tables_folder(name, paths)
-    columns = ", ".join(
-        f"{identifier(column)}::{duckdb_type(one.type)} AS {identifier(column)}"
-        if column in there
-        else f"{'NULL' if one.nullable else quoted('')}::{duckdb_type(one.type)} "
-        f"AS {identifier(column)}"
-        for column, one in table.columns.items()
-    )
     bare = pa.schema([field.remove_metadata() for field in table.schema])
     rows = bare.empty_table()
-    if paths:
-        listed = ", ".join(quoted(str(Path(folder, path))) for path in paths)
-        hive = ", ".join(f"{part}: VARCHAR" for part in table.partition_by)
-        hive_types = f", hive_types={{{hive}}}" if hive else ""
-        query = (
-            f"SELECT {columns} FROM read_parquet([{listed}], union_by_name=true, "
-            f"hive_partitioning={str(bool(hive)).lower()}{hive_types})"
-        )
+    found = parts(delta)
+    if found:
+        folder = store.tables_folder(name, found)
+        query = " UNION ALL ".join(_select(table, there, folder, part) for part in found)
         rows = store.connect().sql(query).to_arrow_table().cast(bare)
     write_deltalake(
         delta,
@@ -65,3 +51,21 @@ def rewrite_table(store: Store, name: str) -> bool:
         partition_by=list(table.partition_by) or None,
     )
     return True
+
+
+def _select(table: schemas.Table, there: set[str], folder: str, part: Part) -> str:
+    """SQL of this version's columns in files that may lack some, by what the log says of each."""
+    shown = []
+    for name, column in table.columns.items():
+        kind = duckdb_type(column.type)
+        value = identifier(name)
+        if name in part.values:
+            value = quoted(part.values[name])
+        elif name not in there:
+            value = "NULL" if column.nullable else quoted("")
+        shown.append(f"{value}::{kind} AS {identifier(name)}")
+    listed = ", ".join(quoted(literally(f"{folder}/{path}")) for path in part.paths)
+    return (
+        f"SELECT {', '.join(shown)} FROM read_parquet([{listed}], union_by_name=true, "
+        "hive_partitioning=false)"
+    )

@@ -17,7 +17,7 @@ import schemas
 from fvlm_data.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
@@ -56,6 +56,30 @@ def table_url(url: str, filesystem: Any, root: str, table: str) -> str:
     """Where a table of a store lies, as Delta Lake takes it."""
     base = root if isinstance(filesystem, LocalFileSystem) else url
     return f"{base}/tables/{table}"
+
+
+def read_mark(url: str, filesystem: Any, root: str, older: Collection[int] = ()) -> str:
+    """The id of the store that stands at a place; of `older` versions only to bring it up.
+
+    Raises:
+        StoreError: there is no store, it cannot be read, or its version differs.
+    """
+    try:
+        mark = dict(json.loads(filesystem.cat_file(f"{root}/{MARK}")))
+        store_id = str(mark["store_id"])
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"store {url}: no store found there (no {MARK}); make one with `fvlm-data "
+            "ingest SOURCE --store STORE` or check the path"
+        ) from error
+    except Exception as error:  # object storage raises classes of its own
+        raise StoreError(
+            f"store {url}: {MARK} cannot be read ({type(error).__name__}); "
+            "check permissions and credentials, or restore the file"
+        ) from error
+    if mark.get("version") not in older:
+        check_version(url, mark.get("version"))
+    return store_id
 
 
 def make(url: str, filesystem: Any, root: str) -> None:

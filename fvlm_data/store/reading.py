@@ -9,6 +9,13 @@ ends, and pyarrow cannot filter tables that deltalake has rewritten (`string_vie
 
 from __future__ import annotations
 
+import atexit
+import re
+import shutil
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -18,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import schemas
+from fvlm_data.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,6 +39,12 @@ OPERATORS = {"=", "==", "!=", "<", "<=", ">", ">="}
 NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 """No network call of DuckDB: what it has is what its package holds."""
 
+NOT_PLAIN_FILES = {"deletionVectors", "columnMapping"}
+"""Features of Delta Lake with which the rows are not what the Parquet files say."""
+
+COLUMN_MAPPING_ONLY = 2
+"""The version of the protocol for readers that stands for column mapping, without a name."""
+
 DUCKDB_TYPES = {
     pa.string(): "VARCHAR",
     pa.int32(): "INTEGER",
@@ -40,56 +54,109 @@ DUCKDB_TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Files of one partition of a table: its column values, and paths below the table's folder."""
+
+    values: Mapping[str, str]
+    paths: tuple[str, ...]
+
+
 def connect(memory_mb: int = 2000, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """A connection of its own, in memory, that spills to a folder and asks no network."""
-    settings: dict[str, Any] = {**NO_EXTENSIONS, "memory_limit": f"{memory_mb}MB"}
-    if spill is not None:
-        settings["temp_directory"] = str(spill)
+    """An engine of its own, in memory, that spills to a private folder and asks no network."""
+    folder = spill or private_folder()
+    settings: dict[str, Any] = {
+        **NO_EXTENSIONS,
+        "memory_limit": f"{memory_mb}MB",
+        "temp_directory": str(folder),
+    }
     return duckdb.connect(":memory:", config=settings)
 
 
-def file_paths(
+@cache
+def private_folder() -> Path:
+    """A folder of this process and user alone: what is spilled may hold text of reports.
+
+    It stays to the end of the process, since a relation may outlive the store that it came from.
+    """
+    folder = tempfile.mkdtemp(prefix="fvlm-tables-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def parts(
     delta: DeltaTable, where: Iterable[Condition] = (), among: Mapping[str, Collection[str]] = {}
-) -> list[str]:
-    """Paths, relative to the table's folder, of the files that may hold rows of the conditions.
+) -> list[Part]:
+    """The files that may hold rows of the conditions, by partition.
 
     `among` gives values of which a column must hold one. What the log's statistics do not tell
-    is taken for possible.
+    is taken for possible. The log spells a path as a URL (`stage=segment%253Atotal` is
+    `stage=segment%3Atotal` on disk), and `DeltaTable.file_uris` spells the folder so too.
     """
-    actions = pa.table(delta.get_add_actions(flatten=True))
     ranges = dict(_ranges(where))
     for column, values in among.items():
         if not values:
             return []
         ranges[column] = (min(values), max(values))
-    kept = actions
+    kept = pa.table(delta.get_add_actions(flatten=True))
     for column, (low, high) in ranges.items():
-        kept = kept.filter(_may_hold(kept, column, low, high)) if kept.num_rows else kept
-    # the log spells a path as a URL: `stage=segment%253Atotal` is `stage=segment%3Atotal` on disk
-    return [unquote(str(path)) for path in kept["path"].to_pylist()]
+        if kept.num_rows:
+            kept = kept.filter(_may_hold(kept, column, low, high))
+    names = delta.metadata().partition_columns
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    told = [kept[f"partition.{name}"].cast(pa.string()).to_pylist() for name in names]
+    for number, path in enumerate(kept["path"].to_pylist()):
+        found[tuple(column[number] for column in told)].append(unquote(str(path)))
+    return [
+        Part(dict(zip(names, values, strict=True)), tuple(sorted(found[values])))
+        for values in sorted(found)
+    ]
 
 
-def scan(table: str, folder: str, paths: Sequence[str]) -> str:
-    """SQL of all columns of `table` in the files `paths` below `folder`."""
-    definition = schemas.TABLES[table]
-    columns = ", ".join(
-        f'"{name}"::{duckdb_type(column.type)} AS "{name}"'
-        for name, column in definition.columns.items()
-    )
-    if not paths:
-        empty = ", ".join(
-            f'NULL::{duckdb_type(column.type)} AS "{name}"'
-            for name, column in definition.columns.items()
+def scan(table: str, folder: str, files: Iterable[Part]) -> str:
+    """SQL of all columns of `table` in the files below `folder`.
+
+    Values of partition columns come from the log: DuckDB would read them from any part of the
+    path, `/data/task=x/store` too, and cast them as it sees fit.
+    """
+    columns = schemas.TABLES[table].columns
+    selects = [
+        "SELECT "
+        + ", ".join(f'NULL::{duckdb_type(one.type)} AS "{name}"' for name, one in columns.items())
+        + " WHERE false"
+    ]
+    for part in files:
+        listed = ", ".join(quoted(literally(f"{folder}/{path}")) for path in part.paths)
+        shown = ", ".join(
+            f'{quoted(part.values[name])} AS "{name}"'
+            if name in part.values
+            else f'"{name}"::{duckdb_type(one.type)} AS "{name}"'
+            for name, one in columns.items()
         )
-        return f"SELECT {empty} WHERE false"
-    listed = ", ".join(quoted(f"{folder}/{path}") for path in paths)
-    hive = ", ".join(f"{name}: VARCHAR" for name in definition.partition_by)
-    hive_types = f", hive_types={{{hive}}}" if hive else ""
-    partitions = "true" if definition.partition_by else "false"
-    return (
-        f"SELECT {columns} FROM read_parquet([{listed}], "
-        f"hive_partitioning={partitions}{hive_types})"
-    )
+        selects.append(f"SELECT {shown} FROM read_parquet([{listed}], hive_partitioning=false)")
+    return " UNION ALL ".join(selects if len(selects) == 1 else selects[1:])
+
+
+def check_plain(delta: DeltaTable, what: str) -> None:
+    """Refuse a table whose rows are not what its Parquet files say.
+
+    Raises:
+        StoreError: another program has switched on such a feature of Delta Lake.
+    """
+    protocol = delta.protocol()
+    unread = NOT_PLAIN_FILES & set(protocol.reader_features or ())
+    if protocol.min_reader_version == COLUMN_MAPPING_ONLY:
+        unread = {"columnMapping"}
+    if unread:
+        raise StoreError(
+            f"{what} uses {' and '.join(sorted(unread))} of Delta Lake, which another program has "
+            "switched on; expected plain files: rewrite the table with that program, without it"
+        )
+
+
+def literally(path: str) -> str:
+    """A path in which DuckDB finds no pattern of file names."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
 def condition_sql(where: Iterable[Condition]) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,7 +20,7 @@ from fvlm_data.store import reading
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import put_whole_tree, write_whole
 from fvlm_data.store.place import MARK as MARK
-from fvlm_data.store.place import as_os_errors, check_version, make, resolve, table_url
+from fvlm_data.store.place import as_os_errors, make, read_mark, resolve, table_url
 from fvlm_data.store.writing import by_key, check_owners, rows_of, write_error
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 COMMIT_ATTEMPTS = 30
 ITEMS_A_PREDICATE = 10_000
 TARGET_FILE_BYTES = 128 * 1024 * 1024
-GLOB = frozenset("*?[]{}")
 
 Written = TypeVar("Written")
 
@@ -57,7 +54,6 @@ class Store:
         self._opened: dict[str, DeltaTable] = {}
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._fetched = None if self.local_root else Fetched(filesystem, f"{root}/tables")
-        self._link: tempfile.TemporaryDirectory[str] | None = None
 
     @classmethod
     def create(cls, url: str | Path) -> Store:
@@ -88,21 +84,7 @@ class Store:
             StoreError: there is no store, it cannot be read, or its version differs.
         """
         text, filesystem, root = resolve(url)
-        try:
-            mark = dict(json.loads(filesystem.cat_file(f"{root}/{MARK}")))
-            store_id = str(mark["store_id"])
-        except FileNotFoundError as error:
-            raise StoreError(
-                f"store {text}: no store found there (no {MARK}); make one with `fvlm-data "
-                "ingest SOURCE --store STORE` or check the path"
-            ) from error
-        except Exception as error:  # object storage raises classes of its own
-            raise StoreError(
-                f"store {text}: {MARK} cannot be read ({type(error).__name__}); "
-                "check permissions and credentials, or restore the file"
-            ) from error
-        if mark.get("version") not in older:
-            check_version(text, mark.get("version"))
+        store_id = read_mark(text, filesystem, root, older)
         return cls(text, filesystem, root, store_id)
 
     @property
@@ -142,14 +124,13 @@ class Store:
         Raises:
             StoreError: the table's log is missing or damaged.
         """
-        paths = self._paths(table)
-        unreadable = (
-            []
-            if self._readable(table, paths)
-            else [path for path in paths if not self._readable(table, [path])]
-        )
-        kept = [path for path in paths if path not in set(unreadable)]
-        return reading.scan(table, self.tables_folder(table, kept), kept), unreadable
+        whole = reading.parts(self._table(table))
+        if self._readable(table, whole):
+            return self._scan_of(table, whole), []
+        single = [reading.Part(one.values, (path,)) for one in whole for path in one.paths]
+        readable = [one for one in single if self._readable(table, [one])]
+        lost = [one.paths[0] for one in single if one not in readable]
+        return self._scan_of(table, readable), lost
 
     def read(
         self,
@@ -369,6 +350,7 @@ class Store:
             else:
                 url = table_url(self.url, self._fs, self._root, table)
                 self._opened[table] = DeltaTable(url)
+                reading.check_plain(self._opened[table], f"store {self.url}: table {table}")
         except TableNotFoundError as error:
             raise StoreError(
                 f"store {self.url}: table {table} is missing; the store is damaged"
@@ -403,29 +385,22 @@ class Store:
         where: Sequence[Condition],
         among: Mapping[str, Collection[str]],
     ) -> str:
-        paths = reading.file_paths(delta, where, among)
-        return reading.scan(table, self.tables_folder(table, paths), paths)
+        return self._scan_of(table, reading.parts(delta, where, among))
 
-    def tables_folder(self, table: str, paths: Sequence[str]) -> str:
-        """The local folder of a table's files, by a name that DuckDB takes for no pattern."""
-        if self._fetched is not None:
-            return self._fetched.folder(table, paths)
-        if not GLOB.intersection(self._root):
+    def _scan_of(self, table: str, parts: Sequence[reading.Part]) -> str:
+        return reading.scan(table, self.tables_folder(table, parts), parts)
+
+    def tables_folder(self, table: str, parts: Sequence[reading.Part]) -> str:
+        """The local folder of a table's files, which are fetched from object storage."""
+        if self._fetched is None:
             return f"{self._root}/tables/{table}"
-        if self._link is None:
-            self._link = tempfile.TemporaryDirectory(prefix="fvlm-tables-")
-            Path(self._link.name, "store").symlink_to(self._root)
-        return f"{self._link.name}/store/tables/{table}"
+        return self._fetched.folder(table, [path for part in parts for path in part.paths])
 
-    def _paths(self, table: str) -> list[str]:
-        return reading.file_paths(self._table(table))
-
-    def _readable(self, table: str, paths: Sequence[str]) -> bool:
+    def _readable(self, table: str, parts: Sequence[reading.Part]) -> bool:
+        """Whether every value can be decoded: a counter alone may be told by a file's footer."""
+        counted = ", ".join(f'count(hash("{name}"))' for name in schemas.TABLES[table].columns)
         try:
-            scanned = reading.scan(table, self.tables_folder(table, paths), paths)
-            columns = schemas.TABLES[table].columns
-            # every value is decoded: a counter alone may be told by the file's footer
-            counted = ", ".join(f'count(hash("{name}"))' for name in columns)
+            scanned = self._scan_of(table, parts)
             self.connect().sql(f"SELECT {counted} FROM ({scanned})").fetchall()
         except (OSError, duckdb.Error):
             return False

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from s3fs import S3FileSystem
 
 import fvlm_data.store.tables
 import schemas
+from fvlm_data import open_store
 from fvlm_data.errors import StoreError
 from fvlm_data.shards.folder import ShardFolder
 from fvlm_data.store.tables import ITEMS_A_PREDICATE, MARK, Store
@@ -35,6 +37,18 @@ HERE = Path(__file__).parent
 
 def split(patient: str, name: str = "train") -> Split:
     return Split(patient_id=patient, split=name, source="hash")
+
+
+def input_of(token: str) -> Input:
+    return Input(
+        kind="file",
+        token=token,
+        source="s",
+        item=None,
+        fingerprint="f",
+        size_bytes=0,
+        modified_ns=0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +93,17 @@ class StoreSuite:
 
     def spoil_mark(self, store: Store, content: bytes) -> None:
         store.write_bytes(MARK, content)
+
+    def test_tables_are_read_by_open_store(self, store: Store):
+        store.replace("splits", ["a", "b"], [split("a"), split("b", "test")])
+        store.replace_all("inputs", [input_of("f_1")])
+        opened = open_store(store.url)
+        told = opened.splits.where("split = 'test'").to_pandas()
+        assert told.to_dict("records") == [{"patient_id": "b", "split": "test", "source": "hash"}]
+        outlives_its_store = open_store(store.url).inputs.select("kind", "token").relation()
+        gc.collect()
+        assert outlives_its_store.fetchall() == [("file", "f_1")]
+        assert opened.masks.to_arrow().schema.equals(schemas.TABLES["masks"].schema)
 
     def test_new_store_has_all_tables_empty(self, store: Store):
         assert {store.count(table) for table in schemas.TABLES} == {0}
@@ -620,18 +645,7 @@ class TestS3Store(StoreSuite):
 )
 def test_any_file_name_can_name_an_item(store: Store, name: str):
     """Quotes, backslashes and percent signs reach the table's predicate as they are."""
-    rows = [
-        Input(
-            kind="file",
-            token=token,
-            source="s",
-            item=None,
-            fingerprint="f",
-            size_bytes=0,
-            modified_ns=0,
-        )
-        for token in (name, f"{name}'", "other")
-    ]
+    rows = [input_of(token) for token in (name, f"{name}'", "other")]
     store.replace_all("inputs", rows)
     store.replace("inputs", [name], [])
     assert sorted(store.read("inputs")["token"].to_pylist()) == sorted([f"{name}'", "other"])

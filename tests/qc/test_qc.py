@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from fvlm_data.hashing import array_sha256
 from fvlm_data.identity.vault import Vault
 from fvlm_data.qc import write_qc
 from fvlm_data.qc.figures import read_figures
-from fvlm_data.qc.png import png_bytes
-from fvlm_data.qc.thumbnails import ANATOMIES, colour_of, read_thumbnails, slice_picture
+from fvlm_data.qc.png import PngError, description_of, png_bytes
+from fvlm_data.qc.thumbnails import ANATOMIES, colour_of, kept_thumbnails, slice_picture
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.merge import known_anatomies
 from fvlm_data.segment.nifti import label_map_bytes
@@ -32,6 +34,7 @@ from schemas import (
 )
 
 LIVER = 5
+THUMBNAILS = "qc/thumbnails"
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def volume(number: int, store: Store) -> Volume:
         spacing_mm=(1.0, 1.0, 1.0),
         affine_ras=tuple(float(x) for x in np.eye(4).ravel()),
         orientation="RAS",
-        content_sha256="",
+        content_sha256=array_sha256(image, np.eye(4)),
         hu_min=0,
         hu_max=0,
         rescale_decision="already_hu",
@@ -69,10 +72,10 @@ def volume(number: int, store: Store) -> Volume:
     )
 
 
-def mask(of: Volume, store: Store, name: str = "liver", ml: float = 1500.0) -> Mask:
+def mask(of: Volume, store: Store, name: str = "liver", ml: float = 1500.0, last: int = 9) -> Mask:
     path = f"masks/00/{of.volume_id}.total.nii.gz"
     labels = np.zeros(of.shape, np.uint8)
-    labels[3:9, 3:9, 1:4] = LIVER
+    labels[3:last, 3:9, 1:4] = LIVER
     store.write_bytes(path, label_map_bytes(labels, np.eye(4)))
     values = {name: value for value, name in recorded_classes("totalsegmentator_v2").items()}
     return Mask(
@@ -86,7 +89,7 @@ def mask(of: Volume, store: Store, name: str = "liver", ml: float = 1500.0) -> M
         bbox=(0, 0, 0, 1, 1, 1),
         touches_border=False,
         path=path,
-        content_sha256="",
+        content_sha256=array_sha256(labels),
         backend="precomputed",
         backend_version="1",
     )
@@ -293,12 +296,14 @@ def test_a_damaged_file_costs_its_picture_only_and_is_told(full: Context):
     store = full.store
     first = store.read("volumes").to_pylist()[0]
     store.write_bytes(first["path"], b"junk")
-    ids = [row["volume_id"] for row in store.read("volumes").to_pylist()]
-    pictures = {one.volume_id: one.image_rgb for one in read_thumbnails(store, ids)}
+    pictures = {one.volume_id: one.png for one in kept_thumbnails(store, 8)}
     assert len(pictures) == 3
     assert [one for one in pictures if pictures[one] is None] == [first["volume_id"]]
-    page = store.read_bytes(write_qc(full)).decode()
-    assert page.count("cannot be read; restore the file") == 1
+    assert page(full).count("cannot be read; restore the file") == 1
+    assert len(store.files(THUMBNAILS)) == 2
+    volume(0, store)
+    assert "cannot be read" not in page(full)
+    assert len(store.files(THUMBNAILS)) == 3
 
 
 def test_a_picture_shows_the_right_side_on_the_left_and_the_front_on_top():
@@ -317,15 +322,140 @@ def test_anatomies_of_pictures_are_known_and_differ_in_colour():
     assert len({colour_of(anatomy) for anatomy in ANATOMIES}) == len(ANATOMIES)
 
 
+class Watch:
+    """Paths that were read, written and removed."""
+
+    def __init__(self, store: Store, patch: pytest.MonkeyPatch) -> None:
+        self.read: list[str] = []
+        self.changed: list[str] = []
+        for name, told in (
+            ("read_bytes", self.read),
+            ("write_bytes", self.changed),
+            ("remove", self.changed),
+        ):
+            patch.setattr(store, name, self.watched(getattr(store, name), told))
+
+    @staticmethod
+    def watched(method: Callable[..., Any], told: list[str]) -> Callable[..., Any]:
+        def called(path: str, *others: Any) -> Any:
+            told.append(path)
+            return method(path, *others)
+
+        return called
+
+    def images(self) -> list[str]:
+        """Volumes and masks that were read, in order."""
+        return sorted(path for path in self.read if path.startswith(("volumes/", "masks/")))
+
+
+@pytest.fixture
+def watch(full: Context, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """The full store, its page written, watched from then on."""
+    page(full)
+    return Watch(full.store, monkeypatch)
+
+
+def states(store: Store) -> dict[str, tuple[int, int]]:
+    """Each file's number and time of change."""
+    found = {path: (Path(store.url) / path).stat() for path in store.files("")}
+    return {path: (state.st_ino, state.st_mtime_ns) for path, state in found.items()}
+
+
+def later(context: Context) -> Context:
+    return Context(context.store, context.vault, "run_8")
+
+
+def test_a_run_that_changed_nothing_reads_no_image_and_writes_nothing(full: Context, watch: Watch):
+    before = states(full.store)
+    text = page(later(full))
+    assert watch.images() == []
+    assert watch.changed == []
+    assert states(full.store) == before
+    assert "run_7" in text
+    assert "run_8" not in text
+
+
+def test_a_changed_mask_remakes_its_picture_only(full: Context, watch: Watch):
+    store = full.store
+    kept = set(store.files(THUMBNAILS))
+    assert len(kept) == 3
+    (one,) = store.read_items("volumes", "volume_id", [f"v_{1:020x}"])
+    changed = mask(Volume(**one), store, last=12)
+    store.replace("masks", [one["volume_id"]], [changed])
+    watch.changed.clear()
+    text = page(later(full))
+    assert watch.images() == [changed.path, one["path"]]
+    now = set(store.files(THUMBNAILS))
+    assert sorted(watch.changed) == sorted([*(now ^ kept), "qc/index.html"])
+    assert len(now - kept) == len(kept - now) == 1
+    assert "last changed by run <span>run_8</span>" in text
+
+
+def test_the_page_from_kept_pictures_is_that_from_new_ones(full: Context, watch: Watch):
+    text = page(full)
+    full.store.remove("qc")
+    assert page(full) == text
+    assert len(watch.images()) == 6
+
+
+def test_counts_change_the_page_and_no_picture(full: Context, watch: Watch):
+    full.store.replace_all("waiting", [])
+    text = page(later(full))
+    assert "Nothing waits" in text
+    assert watch.images() == []
+    assert watch.changed == ["qc/index.html"]
+
+
+def test_a_volume_that_leaves_takes_its_picture_along(full: Context, watch: Watch):
+    full.store.replace("masks", [f"v_{2:020x}"], [])
+    assert f"v_{2:020x}" not in page(full)
+    assert len(full.store.files(THUMBNAILS)) == 2
+    assert watch.images() == []
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda content: b"junk"])
+def test_a_damaged_picture_is_made_anew(
+    full: Context, watch: Watch, damage: Callable[[bytes], bytes]
+):
+    whole = page(full)
+    path = full.store.files(THUMBNAILS)[0]
+    content = full.store.read_bytes(path)
+    full.store.write_bytes(path, damage(content))
+    assert page(full) == whole
+    assert full.store.read_bytes(path) == content
+
+
+def test_a_damaged_page_is_written_anew(full: Context, watch: Watch):
+    whole = page(full)
+    full.store.write_bytes("qc/index.html", whole[:-30].encode())
+    assert page(full) == whole
+    assert watch.images() == []
+
+
+def test_a_file_that_another_run_is_writing_stays(full: Context, watch: Watch):
+    draft = f"{THUMBNAILS}/.{'a' * 64}.png.12345678.tmp"
+    full.store.write_bytes(draft, b"half")
+    page(full)
+    assert full.store.exists(draft)
+
+
 def test_png_holds_the_pixels_in_order():
     image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    encoded = png_bytes(image)
+    encoded = png_bytes(image, "")
     assert encoded.startswith(b"\x89PNG\r\n\x1a\n")
     start = encoded.index(b"IDAT") + 4
     length = int.from_bytes(encoded[start - 8 : start - 4], "big")
     lines = np.frombuffer(zlib.decompress(encoded[start : start + length]), np.uint8)
     assert (lines.reshape(2, 10)[:, 0] == 0).all()
     np.testing.assert_array_equal(lines.reshape(2, 10)[:, 1:].reshape(2, 3, 3), image)
+
+
+def test_png_keeps_its_description_and_tells_damage():
+    content = png_bytes(np.zeros((4, 5, 3), np.uint8), "lung heart")
+    assert description_of(content) == "lung heart"
+    for damaged in (content[:-1], content[:60], content.replace(b"heart", b"heard"), b""):
+        with pytest.raises(PngError):
+            description_of(damaged)
 
 
 def test_figures_of_many_volumes_use_a_sample(full: Context, monkeypatch: pytest.MonkeyPatch):

@@ -1,0 +1,113 @@
+"""Tables of a store as DuckDB relations, read when a query asks."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+from deltalake.exceptions import DeltaError
+
+import schemas
+from fvlm_data.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from fvlm_data.store.tables import Store
+
+Answer = TypeVar("Answer")
+
+
+class Relations:
+    """The tables of one store in a DuckDB connection of their own, for reading only."""
+
+    def __init__(self, store: Store) -> None:
+        """Nothing is read yet."""
+        self._store = store
+        self._connection = store.connect()
+        self._shown: set[str] = set()
+
+    def rows(
+        self, query: str, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows of an SQL query; a table stays at the version at which it was first asked for.
+
+        Raises:
+            StoreError: a table is missing or damaged.
+        """
+        self._show(query)
+        return self._answer(query, lambda: self._connection.execute(query, parameters).fetchall())
+
+    def relation(self, query: str) -> duckdb.DuckDBPyRelation:
+        """An SQL query over the newest versions, to be refined; it is read when its rows are asked.
+
+        Raises:
+            StoreError: a table is missing or damaged.
+            duckdb.Error: the query is not right.
+        """
+        self._show(query, anew=True)
+        return self._connection.sql(query)
+
+    def arrow(self, query: str) -> pa.Table:
+        """Rows of an SQL query over the newest versions.
+
+        Raises:
+            StoreError: a table is missing or damaged.
+            duckdb.Error: the query is not right.
+        """
+        self._show(query, anew=True)
+        return self._answer(query, lambda: self._connection.sql(query).to_arrow_table())
+
+    def _answer(self, query: str, ask: Callable[[], Answer]) -> Answer:
+        try:
+            try:
+                return ask()
+            except duckdb.IOException:  # another process joined files and removed the old ones
+                self._show(query, anew=True)
+                return ask()
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            named = " or ".join(self._tables_of(query))
+            raise _unreadable(self._store, named, error) from error
+
+    def _show(self, query: str, *, anew: bool = False) -> None:
+        for table in self._tables_of(query):
+            if anew or table not in self._shown:
+                scanned = self._scanned(table)
+                self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {scanned}")
+                self._shown.add(table)
+
+    def _scanned(self, table: str) -> str:
+        try:
+            return self._store.scan(table)
+        except (DeltaError, OSError) as error:
+            raise _unreadable(self._store, table, error) from error
+
+    def _tables_of(self, query: str) -> list[str]:
+        """Tables of the store that a query may read."""
+        parsed = self._connection.execute("SELECT json_serialize_sql($1)", [query]).fetchall()
+        tree = json.loads(parsed[0][0])
+        # DuckDB gives no tree of PIVOT and the like: there, any word may name a table
+        named = re.findall(r"\w+", query) if tree["error"] else _table_names(tree)
+        return sorted({name.lower() for name in named} & schemas.TABLES.keys())
+
+
+def _table_names(node: Any) -> Iterator[str]:
+    """Names of tables in the tree of a query as DuckDB writes it."""
+    if isinstance(node, dict):
+        if node.get("type") == "BASE_TABLE":
+            yield node["table_name"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from _table_names(part)
+
+
+def _unreadable(store: Store, table: str, error: Exception) -> StoreError:
+    return StoreError(
+        f"store {store.url}: table {table} cannot be read ({type(error).__name__}); restore "
+        f"tables/{table} from a backup"
+    )
