@@ -159,15 +159,15 @@ def open_tables(
 def open_views(context: Context, connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     """Make the stage's own relations, and the macro keyed_id(prefix, part, part) that they use."""
     if any("keyed_id(" in query for query in (stage.items, *stage.views.values())):
-        _make_keyed_id(connection, context.vault.key)
+        make_keyed_id(connection, context.vault.key)
     for name, query in stage.views.items():
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {query}")
 
 
-def _make_keyed_id(connection: duckdb.DuckDBPyConnection, secret: bytes) -> None:
-    """`identity.keyed_id` in SQL: HMAC-SHA-256 (RFC 2104), its pads in a table.
+def make_keyed_id(connection: duckdb.DuckDBPyConnection, secret: bytes) -> None:
+    """The macro keyed_id: `identity.keyed_id` in SQL, HMAC-SHA-256 (RFC 2104).
 
-    They are no literals of the query, which the engine's errors quote.
+    Its pads stand in a table: they are no literals of the query, which the engine's errors quote.
     """
     key = secret.ljust(64, b"\0")
     pads = [bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C)]

@@ -1,0 +1,107 @@
+"""Plans of stages over a settled store of many studies: seconds and peak memory.
+
+Each figure comes from a process of its own, which opens the store and plans one stage (`all`: one
+after the other; `status`: the command), nothing being due. Growth is the time of the largest store
+over that of the smallest, by the study.
+
+    python bench/plan.py --studies 10000 250000 --stages all shard status
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from synthetic_store import make_store
+
+
+def main() -> None:
+    """Make the stores, then plan on each in turn."""
+    arguments = _arguments()
+    if arguments.way:
+        print(json.dumps(_run(arguments.way, arguments.folder)))
+        return
+    figures: dict[str, list[tuple[int, float]]] = {}
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
+        for studies in arguments.studies:
+            folder = Path(scratch) / str(studies)
+            began = time.monotonic()
+            make_store(folder, studies)
+            print(f"{studies} studies made in {time.monotonic() - began:.0f} s", flush=True)
+            for way in arguments.stages:
+                runs = [_measured(way, folder) for _ in range(arguments.rounds)]
+                seconds = statistics.median(run["seconds"] for run in runs)
+                figures.setdefault(way, []).append((studies, seconds))
+                print(
+                    f"{way:8} {studies:8} studies {seconds:7.2f} s, peak "
+                    f"{max(run['peak_mb'] for run in runs):5.0f} MB, {runs[0]['due']} due",
+                    flush=True,
+                )
+    for way, told in figures.items():
+        (few, first), (many, last) = told[0], told[-1]
+        if many > few:
+            print(f"{way:8} a study, {many} against {few}: {last / many / (first / few):.2f} times")
+
+
+def _run(way: str, folder: Path) -> dict[str, Any]:
+    from fvlm_data.identity.vault import Vault
+    from fvlm_data.run.config import load_config
+    from fvlm_data.run.registry import build_stages
+    from fvlm_data.store.declared import Context
+    from fvlm_data.store.planning import pending
+    from fvlm_data.store.tables import Store
+
+    values = {
+        "store": str(folder / "store"),
+        "segment": {
+            "backend": "precomputed",
+            "masks": str(folder),
+            "classes": "totalsegmentator_v2",
+        },
+    }
+    began = time.monotonic()
+    stages = build_stages(load_config(None, (), values))
+    context = Context(Store.open(folder / "store"), Vault.open(folder / "vault"), "bench")
+    due = 0
+    for stage in stages:
+        if way in ("all", "status", stage.name.split(":")[0]):
+            work = pending(context, stage, stages)
+            due += sum(len(batch) for batch in work.batches) + work.held + len(work.obsolete)
+    if way == "status":
+        from fvlm_data.run.records import Summary, tally
+
+        tally(context, Summary("bench", context.store.url))
+    return {
+        "seconds": time.monotonic() - began,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "due": due,
+    }
+
+
+def _measured(way: str, folder: Path) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return told
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", type=int, nargs="+", default=[10_000, 50_000])
+    parser.add_argument("--stages", nargs="+", default=["all", "shard", "status"])
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--folder", type=Path, help="place of the scratch folder")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
