@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context, Inputs, Item, Reject, Row, Stage
 
 
+ASIDE_TOO = ("identity_marks",)
+"""Tables in which an item that is set aside has rows as well: they do not make it accepted."""
+
+
 @dataclass(slots=True)
 class _Made:
     """Outcomes of a batch without their contents, and the files that were written for them."""
@@ -276,7 +280,7 @@ def _ledger_keys(context: Context, stage: Stage, items: Iterable[str]) -> dict[s
 
 
 def _accepted(outcome: Outcome) -> bool:
-    return any(outcome.rows.values())
+    return any(rows for table, rows in outcome.rows.items() if table not in ASIDE_TOO)
 
 
 def _ended(outcome: Outcome) -> str:
