@@ -20,8 +20,8 @@ ID_DIGITS = 20
 
 MAX_SHIFT_DAYS = 3650
 
-Prefix = Literal["p", "st", "se", "v", "r", "sa", "f", "sh"]
-"""patient, study, series, volume, report, sample, file token, shard"""
+Prefix = Literal["p", "st", "se", "v", "r", "sa", "f", "sh", "im"]
+"""patient, study, series, volume, report, sample, file token, shard, identity mark"""
 
 
 class IdentityConfig(BaseModel):

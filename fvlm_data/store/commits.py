@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context, Inputs, Item, Reject, Row, Stage
 
 
+ASIDE_TOO = ("identity_marks",)
+"""Tables in which an item that is set aside has rows as well: they do not make it accepted."""
+
+
 @dataclass(slots=True)
 class _Made:
     """Outcomes of a batch without their contents, and the files that were written for them."""
@@ -43,7 +47,7 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
         RuntimeError: the stage did not give exactly one outcome for each item, or an item was
             neither accepted nor set aside.
     """
-    settled = _opened(context, stage, items)
+    settled, former = _opened(context, stage, items)
     left = [item for item in items if item.id not in settled]
     counts = Counter({"already settled": len(settled)} if settled else {})
     if not left:
@@ -57,7 +61,10 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
             raise RuntimeError(
                 f"stage {stage.name}: item {outcome.item} has neither rows nor a reject"
             )
-    return counts + _commit(context, stage, left, made, parts)
+    counts += _commit(context, stage, left, made, parts)
+    held = {outcome.item for outcome in made.outcomes if outcome.held}
+    _put_back(context, stage, [row for row in former if row.item in held])
+    return counts
 
 
 def retire(context: Context, stage: Stage, items: Sequence[str]) -> None:
@@ -258,16 +265,27 @@ def _contents(
     return dict(found)
 
 
-def _opened(context: Context, stage: Stage, items: Sequence[Item]) -> set[str]:
-    """Items that are settled under their key; the others lose their ledger rows.
+def _opened(
+    context: Context, stage: Stage, items: Sequence[Item]
+) -> tuple[set[str], list[LedgerRow]]:
+    """Items that are settled under their key; and the ledger rows that the others lose.
 
     A row of an older key must go before the first file or row of the new one is written: a run
     that is killed between would leave it standing for contents that are no longer its own.
     """
-    ledger = _ledger_keys(context, stage, [item.id for item in items])
-    stale = [item.id for item in items if ledger.get(item.id, item.key) != item.key]
-    unsettle(context, stage.name, stale)
-    return ledger.keys() - set(stale)
+    keys = {item.id: item.key for item in items}
+    wanted = [("stage", "=", stage.name), ("item", "in", sorted(keys))]
+    ledger = context.store.read("ledger", None, wanted).to_pylist()
+    stale = [LedgerRow(**row) for row in ledger if row["key"] != keys[row["item"]]]
+    unsettle(context, stage.name, [row.item for row in stale])
+    return {row["item"] for row in ledger} - {row.item for row in stale}, stale
+
+
+def _put_back(context: Context, stage: Stage, rows: Sequence[LedgerRow]) -> None:
+    """Items that are held back stay settled as they were: of them nothing was written."""
+    if rows:
+        items = [row.item for row in rows]
+        context.store.replace("ledger", items, rows, {"stage": stage.name})
 
 
 def _ledger_keys(context: Context, stage: Stage, items: Iterable[str]) -> dict[str, str]:
@@ -277,7 +295,7 @@ def _ledger_keys(context: Context, stage: Stage, items: Iterable[str]) -> dict[s
 
 
 def _accepted(outcome: Outcome) -> bool:
-    return any(outcome.rows.values())
+    return any(rows for table, rows in outcome.rows.items() if table not in ASIDE_TOO)
 
 
 def _ended(outcome: Outcome) -> str:

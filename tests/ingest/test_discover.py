@@ -16,7 +16,7 @@ from series import Series, write
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery.discover import discover
-from fvlm_data.ingest.discovery.inputs import KnownFiles
+from fvlm_data.ingest.discovery.known import KnownFiles
 from fvlm_data.ingest.discovery.opener import Place
 from fvlm_data.ingest.discovery.opener import opened as open_place
 from fvlm_data.ingest.discovery.walk import FoundFile, walk

@@ -18,8 +18,8 @@ from trap_series import TRAPS
 from fvlm_data.ingest.config import IngestConfig
 from fvlm_data.ingest.dicom.series import read_series
 from fvlm_data.ingest.dicom.slice_header import SliceHeader, parse
-from fvlm_data.ingest.discovery.inputs import SourceFile
 from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.source_files import SourceFile
 from fvlm_data.ingest.volume.geometry import Fault
 from fvlm_data.ingest.volume.grouping import stacks
 from fvlm_data.ingest.volume.result import SeriesResult, content_sha256

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from fvlm_data.ingest.config import IngestConfig
-    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.source_files import SourceFile
 
 GONE = "unreadable_file"
 DAMAGED = "unreadable_header"

@@ -9,20 +9,29 @@ from typing import TYPE_CHECKING, Literal
 
 from fvlm_data.identity.ids import file_token, keyed_id
 from fvlm_data.ingest.config import by_label
-from fvlm_data.ingest.discovery import inputs as commit
+from fvlm_data.ingest.discovery.commit import Seen, SourceWriter, close
 from fvlm_data.ingest.discovery.file_kinds import probe_all
+from fvlm_data.ingest.discovery.known import known_files
+from fvlm_data.ingest.discovery.mapping import KIND as MAPPING_KIND
+from fvlm_data.ingest.discovery.mapping import STAGE as MAPPING_STAGE
+from fvlm_data.ingest.discovery.mapping import discover_mapping
+from fvlm_data.ingest.discovery.mending import remove_strangers, to_mend
+from fvlm_data.ingest.source_files import remember_sources
 from fvlm_data.ingest.sources import KINDS
+from fvlm_data.store.discovered import changed_sources
 from schemas import Input, Quarantined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fvlm_data.ingest.config import SourceConfig
-    from fvlm_data.ingest.discovery.file_kind import Probed
+    from fvlm_data.ingest.discovery.file_kind import Aside, Probed
     from fvlm_data.ingest.discovery.file_kinds import Chunk
+    from fvlm_data.ingest.discovery.known import KnownFiles
     from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.store.declared import Context
 
+STAGE, KIND = "discover", "file"
 CHUNK_FILES = 2000
 COMMIT_FILES = 10_000
 """A commit looks through the whole table, so that fewer and larger ones are faster; a killed run
@@ -39,12 +48,14 @@ def discover(
     """Bring tables `inputs` and `quarantine` (stage `discover`) up to date with the sources.
 
     Every file gets one row of `inputs`; a file that is part of no series gets one of
-    `quarantine` too. Files whose size and modification time are as before are not opened.
-    Files that vanished keep their rows. `progress` is called with the number of files seen.
+    `quarantine` too. Files whose size and modification time are as before are not opened, and
+    what is as it was is not written. Files that vanished keep their rows. A source whose rows
+    were damaged is read again in full, whether this run names it or not. Rows of mapping files
+    follow (`discover_mapping`). `progress` is called with the number of files seen.
     Returns counts: files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
 
     Raises:
-        InputError: a source is missing, cannot be read, or is empty.
+        InputError: a source is missing, cannot be read, or is empty; a mapping file is at fault.
         ConfigError: two sources have one name.
         StoreError: the store or vault cannot be written.
         FvlmError: a worker process died.
@@ -52,12 +63,38 @@ def discover(
     named = by_label(tuple(sources))
     for source in sources:  # a missing source stops the run before anything is written
         next(KINDS[source.kind].find(source))
-    commit.remember_sources(context.vault, named)
+    remember_sources(context.vault, named)
+    damaged = changed_sources(context, STAGE, KIND)
+    mappings_damaged = changed_sources(context, MAPPING_STAGE, MAPPING_KIND)
+    looked_at = [*sources, *to_mend(context, named, damaged | mappings_damaged)]
     counts: Counter[str] = Counter()
-    for source in sources:
-        probed = probe_all(source.kind, _chunks(context, source, naming), workers)
-        for group in _groups(probed, counts["files"], progress):
-            counts += _commit(context, source, group)
+    writers = []
+    for source in looked_at:
+        writer = SourceWriter(context, STAGE, KIND, source.label, source.label in damaged)
+        writers.append(writer)
+        counts += _discovered(writer, source, naming, counts["files"], progress, workers)
+    close(context, writers)
+    discover_mapping(context, looked_at, mappings_damaged)
+    return counts
+
+
+def _discovered(
+    writer: SourceWriter,
+    source: SourceConfig,
+    naming: Literal["token", "plain"],
+    seen: int,
+    progress: Callable[[int], None] | None,
+    workers: int,
+) -> Counter[str]:
+    """Look at the files of one source; `seen` were looked at before."""
+    context = writer.context
+    known = known_files(context.store, source.label, trusted=not writer.damaged)
+    probed = probe_all(source.kind, _chunks(context, source, naming, known), workers)
+    counts: Counter[str] = Counter()
+    for group in _groups(probed, seen, progress):
+        counts += _commit(writer, source, group, known)
+    if writer.damaged:
+        remove_strangers(writer)
     return counts
 
 
@@ -82,10 +119,12 @@ def _groups(
 
 
 def _chunks(
-    context: Context, source: SourceConfig, naming: Literal["token", "plain"]
+    context: Context,
+    source: SourceConfig,
+    naming: Literal["token", "plain"],
+    known: KnownFiles,
 ) -> Iterator[Chunk]:
-    """The files of a source with their tokens, and whether each is new or changed."""
-    known = commit.known_files(context.store, source.label)
+    """The files of a source with their tokens, and whether each is to be opened."""
     files = KINDS[source.kind].find(source)
     while found := list(islice(files, CHUNK_FILES)):
         key, label = context.vault.key, source.label
@@ -95,36 +134,41 @@ def _chunks(
 
 
 def _commit(
-    context: Context, source: SourceConfig, group: Sequence[tuple[str, FoundFile, Probed | None]]
+    writer: SourceWriter,
+    source: SourceConfig,
+    group: Sequence[tuple[str, FoundFile, Probed | None]],
+    known: KnownFiles,
 ) -> Counter[str]:
-    counts = Counter(files=len(group))
-    inputs: list[Input] = []
-    asides: list[Quarantined] = []
-    paths: dict[str, str] = {}
-    for token, found, probed in group:
-        if probed is None:
-            continue
-        item = None if probed.aside else _item(context.vault.key, source, found, probed)
-        inputs.append(
-            Input(
-                kind="file",
-                token=token,
-                source=source.label,
-                item=item,
-                fingerprint=probed.fingerprint,
-                size_bytes=found.size_bytes,
-                modified_ns=found.modified_ns,
-            )
-        )
-        paths[token] = found.relative
-        if probed.aside:
-            asides.append(_quarantined(token, probed))
-            counts[f"{probed.aside.kind}:{probed.aside.reason}"] += 1
-    commit.commit_discovered(context, inputs, asides, paths)
-    counts["unchanged"] = len(group) - len(inputs)
-    counts["accepted"] = len(inputs) - len(asides)
-    counts["set_aside"] = len(asides)
-    return counts
+    key = writer.context.vault.key
+    seen = [
+        _seen(key, source, token, found, probed)
+        for token, found, probed in group
+        if probed is not None
+    ]
+    written = writer.write_files(seen, known.held([one.row.token for one in seen]))
+    asides = [one.aside for one in written if one.aside]
+    return Counter(
+        {
+            "files": len(group),
+            "unchanged": len(group) - len(written),
+            "accepted": len(written) - len(asides),
+            "set_aside": len(asides),
+        }
+    ) + Counter(f"{aside.kind}:{aside.reason}" for aside in asides)
+
+
+def _seen(key: bytes, source: SourceConfig, token: str, found: FoundFile, probed: Probed) -> Seen:
+    row = Input(
+        kind=KIND,
+        token=token,
+        source=source.label,
+        item=None if probed.aside else _item(key, source, found, probed),
+        fingerprint=probed.fingerprint,
+        size_bytes=found.size_bytes,
+        modified_ns=found.modified_ns,
+    )
+    aside = _quarantined(token, probed.aside) if probed.aside else None
+    return Seen(row, aside, found.relative)
 
 
 def _item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str:
@@ -144,14 +188,12 @@ def _item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) ->
     return keyed_id(key, "se", "folder", source.label, folder, *probed.series_hint, *patient)
 
 
-def _quarantined(token: str, probed: Probed) -> Quarantined:
-    if probed.aside is None:
-        raise ValueError("only a file that is set aside has a quarantine row")
+def _quarantined(token: str, aside: Aside) -> Quarantined:
     return Quarantined(
-        kind=probed.aside.kind,
-        stage="discover",
+        kind=aside.kind,
+        stage=STAGE,
         item=token,
-        reason=probed.aside.reason,
-        detail=probed.aside.detail,
+        reason=aside.reason,
+        detail=aside.detail,
         source_files=(token,),
     )

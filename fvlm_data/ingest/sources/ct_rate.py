@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig
-    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.result import SeriesResult
 
 COLUMNS = Columns(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fvlm_data.ingest.config import IngestConfig
-    from fvlm_data.ingest.discovery.inputs import SourceFile
+    from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Description
     from fvlm_data.ingest.volume.result import SeriesResult
 

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.ingest.discovery.inputs import SourceFile
     from fvlm_data.ingest.discovery.opener import Place
     from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.result import SeriesResult
 
 MILLIMETRE = ("mm", "unknown")

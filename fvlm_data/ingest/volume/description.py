@@ -93,7 +93,7 @@ def load(path: Path, columns: Columns) -> Mapping[str, Description]:
     try:
         state = path.expanduser().stat()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     return _loaded(path, columns, state.st_size, state.st_mtime_ns)
 
 
@@ -123,7 +123,7 @@ def _loaded(path: Path, columns: Columns, _size: int, _modified_ns: int) -> dict
             found = tuple(reader.fieldnames or ())
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     wanted = (columns.volume, *columns.needed)
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -146,7 +146,8 @@ def _loaded(path: Path, columns: Columns, _size: int, _modified_ns: int) -> dict
     return descriptions
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def unreadable(path: Path, error: Exception) -> InputError:
+    """The error of a mapping file that `error` keeps from being read."""
     return InputError(
         f"mapping {path}: cannot be read ({type(error).__name__}); expected a CSV file in UTF-8"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fvlm_data.ingest.volume.names import Names, links, patient_id, study_id
 from fvlm_data.ingest.volume.nifti_write import nifti_bytes, volume_path
 from fvlm_data.ingest.volume.pixel_hash import pixels_sha256
 from fvlm_data.store.declared import Outcome, Reject
-from schemas import Link, Volume
+from schemas import IdentityMark, Link, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,17 +86,29 @@ def outcome(series_id: str, tokens: Iterable[str], result: SeriesResult, key: by
         stated.update(dict.fromkeys(x for n in decoded.names for x in links(key, n, series_id)))
         files[row.path] = nifti_bytes(decoded.image_zyx, decoded.affine_ras)
     _check_conserved(series_id, tokens, rows.values(), rejects)
-    tables: dict[str, list[Any]] = {}
-    if rows:
-        tables = {"candidates": list(rows.values()), "links": list(stated)}
     return Outcome(
         series_id,
-        rows=tables,
+        rows={
+            "candidates": list(rows.values()),
+            "links": list(stated),
+            "identity_marks": _marks(result.identities, series_id, key),
+        },
         files=files,
         rejects=tuple(rejects),
         identities=result.identities,
         retry=result.retry,
     )
+
+
+def _marks(
+    identities: Mapping[str, Iterable[str]], series_id: str, key: bytes
+) -> list[IdentityMark]:
+    return [
+        IdentityMark(
+            owner_id=owner, series_id=series_id, mark=keyed_id(key, "im", *sorted(set(told)))
+        )
+        for owner, told in identities.items()
+    ]
 
 
 def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig
-    from fvlm_data.ingest.discovery.inputs import SourceFile
     from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Description
 
 

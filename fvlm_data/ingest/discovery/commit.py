@@ -1,0 +1,110 @@
+"""What discovery writes of one source: only what differs from what stands there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.store.discovered import close_sources, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from fvlm_data.store.declared import Context
+    from schemas import Input, Quarantined
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What discovery makes of one file: its row, why it is set aside, and its relative path."""
+
+    row: Input
+    aside: Quarantined | None
+    relative: str
+
+
+@dataclass(slots=True)
+class SourceWriter:
+    """Writes rows of one source; the first write opens it in the ledger.
+
+    A `damaged` source is not opened: its ledger row, which tells the damage, stays until all of
+    it is mended.
+    """
+
+    context: Context
+    stage: str
+    kind: str
+    source: str
+    damaged: bool
+    wrote: bool = field(default=False, init=False)
+
+    def write_files(self, files: Sequence[Seen], known: Collection[str]) -> list[Seen]:
+        """Commit what is new or changed of the files, and return that: vault, quarantine, inputs.
+
+        `known` are the tokens that may have rows already. The rows of `inputs` come last: a file
+        counts as known only when the rest stands.
+        """
+        asides = self._standing("quarantine", "item", [one.row.token for one in files])
+        rows = self._standing("inputs", "token", known)
+        new = [one for one in files if not _stands(one, rows, asides)]
+        if not new:
+            return []
+        self._open()
+        tokens = [one.row.token for one in new]
+        self.context.vault.remember_files({one.row.token: one.relative for one in new})
+        set_aside = [one.aside for one in new if one.aside]
+        if set_aside or not asides.keys().isdisjoint(tokens):
+            self.context.store.replace("quarantine", tokens, set_aside, {"stage": self.stage})
+        self.context.store.replace("inputs", tokens, [one.row for one in new], {"kind": self.kind})
+        return new
+
+    def write(self, rows: Sequence[Input], gone: Collection[str] = ()) -> None:
+        """Commit rows that differ from those that stand, and take out those of tokens `gone`."""
+        tokens = {row.token for row in rows} | set(gone)
+        if tokens:
+            self._open()
+            self.context.store.replace("inputs", tokens, rows, {"kind": self.kind})
+
+    def _open(self) -> None:
+        if not self.wrote and not self.damaged:
+            open_source(self.context, self.stage, self.source)
+        self.wrote = True
+
+    def _standing(
+        self, table: str, column: str, tokens: Collection[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        if tokens:
+            mine = ("kind", "=", self.kind) if table == "inputs" else ("stage", "=", self.stage)
+            among = (column, "in", sorted(tokens))
+            for row in self.context.store.read(table, None, [mine, among]).to_pylist():
+                found[row[column]].append(row)
+        return found
+
+
+def close(context: Context, writers: Sequence[SourceWriter]) -> None:
+    """Write down what was left of each source, where anything of it was written or not told yet.
+
+    What was not written is as the ledger says: it is not hashed once more.
+    """
+    stage, kind = writers[0].stage, writers[0].kind
+    told = context.store.read("ledger", ["item"], [("stage", "=", stage)])["item"].to_pylist()
+    wanted = {one.source for one in writers if one.wrote or one.damaged or one.source not in told}
+    if wanted:
+        close_sources(context, stage, kind, wanted)
+
+
+def _stands(
+    one: Seen, rows: dict[str, list[dict[str, Any]]], asides: dict[str, list[dict[str, Any]]]
+) -> bool:
+    """Whether just the rows that are made of a file now stand there already."""
+    token = one.row.token
+    expected = [_as_read(one.aside)] if one.aside else []
+    return rows.get(token) == [_as_read(one.row)] and asides.get(token, []) == expected
+
+
+def _as_read(row: Input | Quarantined) -> dict[str, Any]:
+    """A row as the store gives it."""
+    values = asdict(row)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}

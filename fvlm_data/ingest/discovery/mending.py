@@ -1,0 +1,69 @@
+"""What a damaged source needs beyond being read again in full."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from fvlm_data.errors import InputError
+from fvlm_data.ingest.source_files import known_sources
+from fvlm_data.ingest.sources import KINDS
+from fvlm_data.ingest.volume.description import load
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from fvlm_data.ingest.config import SourceConfig
+    from fvlm_data.ingest.discovery.commit import SourceWriter
+    from fvlm_data.store.declared import Context
+
+log = logging.getLogger(__name__)
+
+TOKENS_AT_ONCE = 10_000
+
+
+def to_mend(
+    context: Context, configured: Mapping[str, SourceConfig], damaged: Collection[str]
+) -> Iterator[SourceConfig]:
+    """Damaged sources of earlier runs that this run does not name, and that can be reached.
+
+    Of one that is out of reach the damage stays known, and a later run looks again.
+    """
+    for label in sorted(damaged):
+        log.warning("source %s: its rows in table inputs were damaged", label)
+    others = set(damaged) - configured.keys()
+    for label, source in known_sources(context.vault.file_paths, {}, others).items():
+        try:
+            next(KINDS[source.kind].find(source))
+            columns = KINDS[source.kind].mapping
+            if source.mapping is not None and columns is not None:
+                load(source.mapping, columns)
+        except InputError as error:
+            log.warning("source %s: cannot be read again to mend its rows: %s", label, error)
+        else:
+            yield source
+
+
+def remove_strangers(writer: SourceWriter) -> None:
+    """Take out rows of a damaged source under tokens that no file ever had.
+
+    The vault keeps the path of every file before its rows are written.
+    """
+    context, stage = writer.context, writer.stage
+    mine = [("kind", "=", writer.kind), ("source", "=", writer.source)]
+    tokens = set(context.store.read("inputs", ["token"], mine)["token"].to_pylist())
+    writer.write([], _unknown(context, tokens))
+    asides = context.store.read("quarantine", ["item"], [("stage", "=", stage)])
+    unknown = _unknown(context, set(asides["item"].to_pylist()))
+    if unknown:
+        context.store.replace("quarantine", unknown, [], {"stage": stage})
+
+
+def _unknown(context: Context, tokens: Collection[str]) -> list[str]:
+    ordered = sorted(tokens)
+    found: list[str] = []
+    for start in range(0, len(ordered), TOKENS_AT_ONCE):
+        part = ordered[start : start + TOKENS_AT_ONCE]
+        known = context.vault.file_paths(part)
+        found.extend(token for token in part if token not in known)
+    return found

@@ -1,0 +1,93 @@
+"""Where the files of a series lie: the sources of this run and of earlier ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.ingest.config import SourceConfig
+from fvlm_data.ingest.discovery.opener import Place, placed, reading_ranks
+from fvlm_data.ingest.discovery.walk import base_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fvlm_data.identity.vault import Vault
+    from fvlm_data.store.declared import Row
+
+Paths = Callable[[Iterable[str]], dict[str, str]]
+"""Relative paths by file token, as the vault gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a series: token, content fingerprint, source and, where known, its place."""
+
+    token: str
+    fingerprint: str
+    source: str
+    relative: str
+    place: Place | None
+
+
+def remember_sources(vault: Vault, sources: Mapping[str, SourceConfig]) -> None:
+    """Keep where each source lies: a later run may name other sources only."""
+    told = {_source_key(name): _settled(one).model_dump_json() for name, one in sources.items()}
+    known = vault.file_paths(told)
+    vault.remember_files({key: text for key, text in told.items() if known.get(key) != text})
+
+
+def known_sources(
+    paths: Paths, configured: Mapping[str, SourceConfig], names: Iterable[str]
+) -> dict[str, SourceConfig]:
+    """Sources by name: as configured, else as the vault remembers them; unknown ones left out."""
+    remembered = paths(_source_key(name) for name in sorted(set(names) - set(configured)))
+    found = {
+        key.partition(":")[2]: SourceConfig.model_validate(json.loads(text))
+        for key, text in remembered.items()
+    }
+    return {**found, **configured}
+
+
+def series_files(
+    rows: Sequence[Row], relative: Mapping[str, str], sources: Mapping[str, SourceConfig]
+) -> list[SourceFile]:
+    """Files of one series with their places, by token, but members of archives as they lie.
+
+    `rows` are those of `inputs` in the order of their tokens, `relative` the paths by token.
+    """
+    files = [_source_file(row, relative.get(row["token"], ""), sources) for row in rows]
+    rank = reading_ranks([file.place for file in files if file.place])
+    return sorted(files, key=lambda file: rank.get(file.place, ("", 0)) if file.place else ("", 0))
+
+
+def _source_file(row: Row, below: str, sources: Mapping[str, SourceConfig]) -> SourceFile:
+    source = sources.get(row["source"])
+    return SourceFile(
+        token=row["token"],
+        fingerprint=row["fingerprint"],
+        source=row["source"],
+        relative=below,
+        place=_place(source, below) if source and below else None,
+    )
+
+
+def _place(source: SourceConfig, relative: str) -> Place:
+    if source.url:
+        return Place(url=f"{source.url.rstrip('/')}/{relative}")
+    return placed(base_folder(source), relative)
+
+
+def _settled(source: SourceConfig) -> SourceConfig:
+    """The source with paths that do not hang on the working folder."""
+    if source.url:
+        return source
+    mapping = source.mapping.expanduser().resolve() if source.mapping else None
+    path = source.path.expanduser().resolve()
+    return source.model_copy(update={"path": path, "mapping": mapping})
+
+
+def _source_key(name: str) -> str:
+    return f"source:{name}"
