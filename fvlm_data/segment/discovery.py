@@ -157,14 +157,14 @@ class _Writing:
 
     def commit(self, found: Sequence[tuple[_Offered, Input]], *, rewrite: bool) -> Counter[str]:
         """Commit the vault, then quarantine, then inputs: a mask is known when the rest stands."""
-        changed = [
-            (one, row) for one, row in found if rewrite or self.known.get(row.token) != row
-        ]
+        changed = [(one, row) for one, row in found if rewrite or self.known.get(row.token) != row]
         counts = Counter(unchanged=len(found) - len(changed))
         if not changed:
             return counts
         self._open()
-        paths = {token: o.mask.relative for o, row in changed for token in (o.mask.token, row.token)}
+        paths = {
+            token: o.mask.relative for o, row in changed for token in (o.mask.token, row.token)
+        }
         self.context.vault.remember_files(paths)
         aside = [_ownerless(one) for one, row in changed if row.item is None]
         self._set_aside([row.token for _, row in changed], aside, look=rewrite)

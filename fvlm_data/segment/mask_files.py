@@ -90,9 +90,7 @@ def masks_folder(config: SegmentConfig) -> Path:
 
 
 @lru_cache(maxsize=2)
-def _declared_in(
-    manifest: Path, modified_ns: int, size_bytes: int, default: str
-) -> frozenset[str]:
+def _declared_in(manifest: Path, modified_ns: int, size_bytes: int, default: str) -> frozenset[str]:
     """The maps that a manifest of this time and size declares."""
     return frozenset(declared or default for _, _, declared in _manifest(manifest))
 

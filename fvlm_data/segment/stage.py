@@ -41,8 +41,8 @@ def segment_stage(
 
     With several tasks in one store only one may own the table volume_checks: pass `checks`
     False for the others. Volumes without a precomputed mask are not planned: they wait (see
-    `waiting.volumes_without_mask`). A settled volume whose mask file is no longer offered stays as it
-    is.
+    `waiting.volumes_without_mask`). A settled volume whose mask file is no longer offered stays
+    as it is.
     """
     name = stage_name(config.task)
     decides = ("content_sha256", "affine_ras")

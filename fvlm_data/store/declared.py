@@ -128,9 +128,10 @@ class Outcome:
 
     `rows` holds row dataclasses by table, `files` contents by path, `trees` local folders by
     path; all paths are relative to the store. `derived_files` are written after these and not
-    recorded: their stage makes them again from tables when they are lost. `identities` go to the
-    vault only: names, ids and dates by patient id. With `retry` the item is not settled: the next run tries it again. A
-    `held` item is left exactly as it is, rows and all: what it is made from is damaged.
+    recorded: their stage makes them again from tables where they are lost. `identities` go to
+    the vault only: names, ids and dates by patient id. With `retry` the item is not settled: the
+    next run tries it again. A `held` item is left exactly as it is, rows and all: what it is
+    made from is damaged.
     """
 
     item: str

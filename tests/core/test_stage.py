@@ -135,7 +135,9 @@ def test_item_that_another_run_settles_meanwhile_stays_as_it_is(toy: ModuleType,
 def test_new_key_redoes_only_its_items(toy: ModuleType, context: Context):
     toy.settle_all(context, toy.reading_stage(ITEMS))
     ran: list[str] = []
-    context.store.replace("waiting", ["i1", "i4"], [toy.waits("i1", "mask"), toy.waits("i4", "study")])
+    context.store.replace(
+        "waiting", ["i1", "i4"], [toy.waits("i1", "mask"), toy.waits("i4", "study")]
+    )
     toy.settle_all(context, toy.reading_stage(ITEMS, ran=ran))
     assert ran == ["i1", "i4"]
     assert context.store.count("ledger") == len(ITEMS)
