@@ -1,29 +1,25 @@
-"""Precomputed masks: which files there are, and which volume each belongs to."""
+"""Precomputed masks: which files there are, and what each one is called."""
 
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from fvlm_data.errors import InputError
-from fvlm_data.identity.ids import file_token, link_key
+from fvlm_data.identity.ids import file_token
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from fvlm_data.segment.config import SegmentConfig
-    from fvlm_data.store.tables import Store
 
 Naming = Literal["token", "plain"]
 
 SUFFIXES = (".nii", ".nii.gz")
-NAMING_KINDS = ("series_uid", "volume_name")
-LINK_COLUMNS = ("owner_kind", "owner_id", "kind", "value_hash")
-VOLUME_COLUMNS = ("volume_id", "series_id")
 SOURCE = "masks"
 
 
@@ -66,63 +62,37 @@ def list_mask_files(config: SegmentConfig, key: bytes, naming: Naming) -> list[M
     return sorted(found, key=lambda mask: (mask.token, mask.name, mask.declared))
 
 
-def owners(
-    store: Store, key: bytes, masks: Sequence[MaskFile]
-) -> list[tuple[MaskFile, tuple[str, ...]]]:
-    """Volumes that each mask names: by volume id, series UID or source file name."""
-    rows = store.read("links", LINK_COLUMNS, [("owner_kind", "=", "series")])
-    links = [link for link in rows.to_pylist() if link["kind"] in NAMING_KINDS]
-    volumes = store.read("volumes", VOLUME_COLUMNS).to_pylist()
-    return _matched([(mask, _names(mask, key)) for mask in masks], links, volumes)
+def mask_file(config: SegmentConfig, relative: str, key: bytes, naming: Naming) -> MaskFile:
+    """The mask at a place below the folder, as `list_mask_files` would give it, by file name."""
+    return _mask_file(masks_folder(config), _stem(relative), relative, "", key, naming)
 
 
-def owners_in_batch(
-    store: Store, key: bytes, masks: Sequence[MaskFile], items: Collection[str]
-) -> list[tuple[MaskFile, tuple[str, ...]]]:
-    """`owners` of those masks that name a volume in `items` or whose token is one of them.
+def declared_maps(config: SegmentConfig) -> frozenset[str]:
+    """What is declared of the values of any mask on offer; a manifest is read once a process.
 
-    Only rows that these masks name are read.
+    Raises:
+        InputError: the manifest has not the expected form.
     """
-    mine = store.read_items("volumes", "volume_id", items, VOLUME_COLUMNS)
-    own = store.read_items("links", "owner_id", {v["series_id"] for v in mine}, LINK_COLUMNS)
-    wanted = {v["volume_id"] for v in mine} | {link["value_hash"] for link in own}
-    named = [(mask, _names(mask, key)) for mask in masks]
-    named = [(mask, names) for mask, names in named if wanted & names or mask.token in items]
-    names = {name for _, those in named for name in those}
-    links = [
-        link
-        for link in store.read_items("links", "value_hash", names, LINK_COLUMNS)
-        if link["owner_kind"] == "series" and link["kind"] in NAMING_KINDS
-    ]
-    series = {link["owner_id"] for link in links}
-    volumes = store.read_items("volumes", "series_id", series, VOLUME_COLUMNS)
-    volumes += store.read_items("volumes", "volume_id", names, VOLUME_COLUMNS)
-    return _matched(named, links, volumes)
+    default = config.classes or ""
+    place = config.masks
+    if place is None or not place.is_file():
+        return frozenset({default})
+    told = place.stat()
+    return _declared_in(place, told.st_mtime_ns, told.st_size, default)
 
 
-def _names(mask: MaskFile, key: bytes) -> set[str]:
-    """A mask's name as a volume id and as link hashes."""
-    if not mask.name.strip():
-        return set()
-    return {mask.name} | {link_key(kind, mask.name, key=key) for kind in NAMING_KINDS}
+def masks_folder(config: SegmentConfig) -> Path:
+    """Where masks and class maps are looked up: the folder of masks, or that of the manifest."""
+    place = config.masks
+    if place is None:
+        raise ValueError("a precomputed configuration without masks cannot exist")
+    return place if place.is_dir() else place.parent
 
 
-def _matched(
-    named: Iterable[tuple[MaskFile, set[str]]],
-    links: Iterable[Mapping[str, Any]],
-    volumes: Iterable[Mapping[str, Any]],
-) -> list[tuple[MaskFile, tuple[str, ...]]]:
-    by_series: dict[str, set[str]] = defaultdict(set)
-    by_name: dict[str, set[str]] = defaultdict(set)
-    for volume in volumes:
-        by_series[volume["series_id"]].add(volume["volume_id"])
-        by_name[volume["volume_id"]].add(volume["volume_id"])
-    for link in links:
-        by_name[link["value_hash"]] |= by_series.get(link["owner_id"], set())
-    return [
-        (mask, tuple(sorted({v for name in names for v in by_name.get(name, ())})))
-        for mask, names in named
-    ]
+@lru_cache(maxsize=2)
+def _declared_in(manifest: Path, modified_ns: int, size_bytes: int, default: str) -> frozenset[str]:
+    """The maps that a manifest of this time and size declares."""
+    return frozenset(declared or default for _, _, declared in _manifest(manifest))
 
 
 def _mask_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.class_map import disagreement, unnamed_values
+from fvlm_data.segment.fingerprint import UNREADABLE
 from fvlm_data.segment.grid import reoriented
 from fvlm_data.segment.nifti import NiftiError, NiftiImage, read_nifti
 from fvlm_data.store.declared import Reject
@@ -24,11 +26,19 @@ SHOWN_VALUES = 8
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A mask file that names a volume, what its values mean, and how many volumes it names."""
+    """A mask file that names a volume, what its values mean, and how many volumes it names.
+
+    `sha256` is that of the file when it was found; UNREADABLE where it could not be opened.
+    """
 
     mask: MaskFile
     class_map: ClassMap
+    sha256: str
     volumes_named: int = 1
+
+
+class MaskGoneError(Exception):
+    """A mask is no longer what it was when it was found: gone, or written anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,11 @@ class Precomputed:
     version: str = "1"
 
     def __call__(self, volume: VolumeImage) -> Segmentation | Reject:
-        """The volume's only mask on the volume's grid, or why it cannot be taken."""
+        """The volume's only mask on the volume's grid, or why it cannot be taken.
+
+        Raises:
+            MaskGoneError: the mask is gone or was changed since it was found.
+        """
         offered = self.candidates.get(volume.volume_id, ())
         tokens = tuple(sorted({candidate.mask.token for candidate in offered}))
         if len(offered) != 1 or offered[0].volumes_named != 1:
@@ -49,11 +63,13 @@ class Precomputed:
         (candidate,) = offered
         if candidate.mask.fault is not None:
             return candidate.mask.fault
+        content = _content(candidate)
+        if content is None:
+            return _unreadable("cannot be read from disk", tokens)
         try:
-            image = read_nifti(candidate.mask.path.read_bytes())
-        except (OSError, NiftiError) as error:
-            why = str(error) if isinstance(error, NiftiError) else "cannot be read from disk"
-            return _fault("mask_unreadable", f"the mask {why}; write it anew", tokens)
+            image = read_nifti(content)
+        except NiftiError as error:
+            return _unreadable(str(error), tokens)
         labels = _believed(image, candidate.class_map, tokens)
         if isinstance(labels, Reject):
             return labels
@@ -69,6 +85,23 @@ class Precomputed:
             return _fault("mask_grid_mismatch", f"the mask's grid: {aligned}; {advice}", tokens)
         class_map = candidate.class_map
         return Segmentation(aligned, class_map.classes, class_map.class_system)
+
+
+def _content(candidate: Candidate) -> bytes | None:
+    """The bytes that were found; None where they could not be read then and cannot now."""
+    try:
+        content = candidate.mask.path.read_bytes()
+    except OSError as error:
+        if candidate.sha256 == UNREADABLE:
+            return None
+        raise MaskGoneError from error
+    if hashlib.sha256(content).hexdigest() != candidate.sha256:
+        raise MaskGoneError
+    return content
+
+
+def _unreadable(why: str, tokens: tuple[str, ...]) -> Reject:
+    return _fault("mask_unreadable", f"the mask {why}; write it anew", tokens)
 
 
 def _believed(

@@ -2,73 +2,69 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fvlm_data.hashing import content_key
 from fvlm_data.segment.backend import Backend, VolumeImage
 from fvlm_data.segment.checks import mask_rows, volume_check
 from fvlm_data.segment.class_map import ClassMap, declared_classes
-from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, owners, owners_in_batch
+from fvlm_data.segment.fingerprint import MaskFingerprint, classes_key
+from fvlm_data.segment.mask_files import (
+    Naming,
+    declared_maps,
+    list_mask_files,
+    mask_file,
+    masks_folder,
+)
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
-from fvlm_data.segment.precomputed import Candidate, Precomputed
+from fvlm_data.segment.precomputed import Candidate, MaskGoneError, Precomputed
 from fvlm_data.segment.threshold import Threshold
-from fvlm_data.store.declared import Context, Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
+from fvlm_data.store.reading import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fvlm_data.segment.config import SegmentConfig
+    from fvlm_data.store.declared import Batch, Inputs
 
 STAGE_VERSION = 1
-VOLUME_COLUMNS = ("volume_id", "path", "affine_ras")
 
 
 def segment_stage(
     config: SegmentConfig, source_names: Naming = "token", *, checks: bool = True
 ) -> Stage:
-    """The stage of one segmentation task.
+    """The stage of one segmentation task; run `discover_masks` before it.
 
     With several tasks in one store only one may own the table volume_checks: pass `checks`
     False for the others. Volumes without a precomputed mask are not planned: they wait (see
-    `volumes_without_mask`). A settled volume whose mask file is no longer offered stays as it
-    is. A mask that names no volume is an item of its own, set aside under its file token.
+    `waiting.volumes_without_mask`). A settled volume whose mask file is no longer offered stays
+    as it is.
     """
-
-    def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        ids = [item.id for item in items]
-        rows = context.store.read_items("volumes", "volume_id", ids, VOLUME_COLUMNS)
-        volumes = {row["volume_id"]: row for row in rows}
-        ownerless: Mapping[str, MaskFile] = {}
-        backend: Backend
-        if config.backend == "precomputed":
-            offer = _read_offer(context, config, source_names, ids)
-            ownerless = offer.ownerless
-            context.vault.remember_files(offer.relative_paths())
-            backend = Precomputed(offer.by_volume, config.grid_tolerance_voxels)
-        else:
-            backend = _model(config)
-        for item in items:
-            if item.id in volumes:
-                work = partial(
-                    _segment, context, item, volumes[item.id], backend, config.task, checks
-                )
-                yield guarded(item, work)
-            else:
-                yield _without_volume(item, ownerless.get(item.id))
-
+    name = stage_name(config.task)
+    decides = ("content_sha256", "affine_ras")
+    reads = [Read("volume", "volumes", "volume_id", decides, carries=("path",))]
+    items, kept = "SELECT volume_id AS item FROM volumes", ""
+    if config.backend == "precomputed":
+        offered = f"t.kind = 'mask' AND t.source = {quoted(name)}"
+        reads.append(
+            Read("masks", "inputs", "item", ("fingerprint",), carries=("token",), where=offered)
+        )
+        items += f" WHERE volume_id IN (SELECT t.item FROM inputs t WHERE {offered})"
+        kept = _segmented(config.task)
     return Stage(
-        stage_name(config.task),
-        ("masks", "volume_checks") if checks else ("masks",),
-        partial(_plan, config, source_names),
-        run,
-        config.batch_size,
+        name=name,
+        version=STAGE_VERSION,
+        settings=config.key_part(),
+        tables=("masks", "volume_checks") if checks else ("masks",),
+        items=items,
+        make=partial(_make, config, source_names, checks),
+        reads=tuple(reads),
+        batch_size=config.batch_size,
+        kept=kept,
         partition={"masks": {"task": config.task}},
     )
 
@@ -81,21 +77,13 @@ def check_masks(config: SegmentConfig) -> None:
         ConfigError: a map of classes is neither known nor a file.
     """
     if config.backend == "precomputed":
-        _class_maps(config, list_mask_files(config, b"", "token"))
+        list_mask_files(config, b"", "token")
+        _class_maps(config)
 
 
 def stage_name(task: str) -> str:
     """Name of the stage of a task, as it stands in the ledger."""
     return f"segment:{task}"
-
-
-def volumes_without_mask(context: Context, task: str) -> set[str]:
-    """Volumes that wait for a mask: neither settled nor set aside by the stage of `task`."""
-    done: set[str] = set()
-    for table in ("ledger", "quarantine"):
-        rows = context.store.read(table, ["item"], [("stage", "=", stage_name(task))])
-        done |= set(rows["item"].to_pylist())
-    return set(context.store.read("volumes", ["volume_id"])["volume_id"].to_pylist()) - done
 
 
 def mask_path(volume_id: str, task: str) -> str:
@@ -127,103 +115,106 @@ def segment_volume(
     return Outcome(item, tables, {path: label_map_bytes(made.labels, volume.affine_ras)})
 
 
+def _segmented(task: str) -> str:
+    """SQL of the volumes that have a label map: without a mask on offer they stay as they are."""
+    return (
+        "SELECT v.volume_id AS item FROM volumes v WHERE v.volume_id IN "
+        f"(SELECT m.volume_id FROM masks m WHERE m.task = {quoted(task)}) OR v.volume_id IN "
+        f"(SELECT l.item FROM ledger l WHERE l.stage = {quoted(stage_name(task))} "
+        "AND l.outcome = 'accepted')"
+    )
+
+
+def _make(
+    config: SegmentConfig, source_names: Naming, checks: bool, batch: Batch
+) -> Iterator[Outcome]:
+    backend_of = _backends(config, source_names, batch)
+    for one in batch.inputs:
+        work = partial(_segment, batch, one, backend_of, config.task, checks)
+        yield guarded(one.item, work)
+
+
+def _segment(
+    batch: Batch,
+    one: Inputs,
+    backend_of: Callable[[Inputs], Backend],
+    task: str,
+    checks: bool,
+) -> Outcome:
+    if not one.rows["volume"]:
+        return _gone(one.item)
+    (row,) = one.rows["volume"]
+    content = batch.file(row["path"])
+    try:
+        image = read_nifti(content)
+    except NiftiError as error:
+        detail = f"the store's volume {error}; ingest its series anew"
+        return Outcome(
+            one.item, rejects=(Reject("fault", "volume_unreadable", detail),), retry=True
+        )
+    affine_ras = np.array(row["affine_ras"], float).reshape(4, 4)
+    volume = VolumeImage(one.item, image.data, affine_ras)
+    try:
+        return segment_volume(volume, one.item, backend_of(one), task, checks)
+    except MaskGoneError:
+        return _gone(one.item)
+
+
+def _backends(
+    config: SegmentConfig, source_names: Naming, batch: Batch
+) -> Callable[[Inputs], Backend]:
+    """What segments each volume of a batch."""
+    if config.backend == "precomputed":
+        return _Offer.of(config, source_names, batch).backend
+    model = _model(config)
+    return lambda one: model
+
+
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """Masks on offer: by the volume they name, and by token those that name none."""
+    """The masks of a batch: their places by token, and class maps by their key."""
 
-    by_volume: Mapping[str, Sequence[Candidate]]
-    ownerless: Mapping[str, MaskFile]
+    config: SegmentConfig
+    source_names: Naming
+    secret: bytes
+    paths: Mapping[str, str]
+    class_maps: Mapping[str, ClassMap]
 
-    def relative_paths(self) -> dict[str, str]:
-        masks = [c.mask for candidates in self.by_volume.values() for c in candidates]
-        return {mask.token: mask.relative for mask in (*masks, *self.ownerless.values())}
+    @classmethod
+    def of(cls, config: SegmentConfig, source_names: Naming, batch: Batch) -> _Offer:
+        tokens = [row["token"] for one in batch.inputs for row in one.rows["masks"]]
+        class_maps = {classes_key(found): found for found in _class_maps(config)}
+        return cls(config, source_names, batch.secret, batch.paths(tokens), class_maps)
+
+    def backend(self, one: Inputs) -> Precomputed:
+        """The volume's masks, to be believed or not.
+
+        Raises:
+            MaskGoneError: there is none, or its place or classes are not known any more.
+        """
+        candidates = [self._candidate(row) for row in one.rows["masks"]]
+        if not candidates:
+            raise MaskGoneError
+        return Precomputed({one.item: candidates}, self.config.grid_tolerance_voxels)
+
+    def _candidate(self, row: Mapping[str, Any]) -> Candidate:
+        told = MaskFingerprint.of(row["fingerprint"])
+        relative = self.paths.get(row["token"])
+        class_map = self.class_maps.get(told.classes)
+        if relative is None or class_map is None:
+            raise MaskGoneError
+        mask = mask_file(self.config, relative, self.secret, self.source_names)
+        if (mask.fault.reason if mask.fault else "") != told.fault:
+            raise MaskGoneError
+        return Candidate(mask, class_map, told.sha256, told.volumes_named)
 
 
-def _plan(config: SegmentConfig, source_names: Naming, context: Context) -> list[Item]:
-    rows = context.store.read("volumes", ["volume_id", "content_sha256"]).to_pylist()
-    content = {row["volume_id"]: row["content_sha256"] for row in rows}
-    if config.backend != "precomputed":
-        return [Item(volume, _key(config, content[volume])) for volume in sorted(content)]
-    offer = _read_offer(context, config, source_names, None)
-    items = [
-        Item(volume, _key(config, content[volume], sorted(map(_candidate_key, candidates))))
-        for volume, candidates in offer.by_volume.items()
-    ]
-    items += [Item(token, _key(config, "no volume")) for token in offer.ownerless]
-    return items + _kept(context, config.task, content.keys() - offer.by_volume.keys())
-
-
-def _kept(context: Context, task: str, volumes: Collection[str]) -> list[Item]:
-    """Volumes that were segmented from a mask that is not offered now, under their old key."""
-    rows = context.store.read(
-        "ledger", ["item", "key", "outcome"], [("stage", "=", stage_name(task))]
-    ).to_pylist()
+def _class_maps(config: SegmentConfig) -> list[ClassMap]:
+    """The class maps of all masks on offer, each read once."""
     return [
-        Item(row["item"], row["key"])
-        for row in rows
-        if row["outcome"] == "accepted" and row["item"] in volumes
+        declared_classes(declared, masks_folder(config))
+        for declared in sorted(declared_maps(config))
     ]
-
-
-def _read_offer(
-    context: Context,
-    config: SegmentConfig,
-    source_names: Naming,
-    items: Collection[str] | None,
-) -> _Offer:
-    key = context.vault.key
-    masks = list_mask_files(config, key, source_names)
-    class_maps = _class_maps(config, masks)
-    pairs = (
-        owners(context.store, key, masks)
-        if items is None
-        else owners_in_batch(context.store, key, masks, items)
-    )
-    by_volume: dict[str, list[Candidate]] = defaultdict(list)
-    ownerless: dict[str, MaskFile] = {}
-    for mask, volumes in pairs:
-        candidate = Candidate(mask, class_maps[mask.declared], len(volumes))
-        for volume in volumes:
-            by_volume[volume].append(candidate)
-        if not volumes:
-            ownerless[mask.token] = mask
-    return _Offer(by_volume, ownerless)
-
-
-def _class_maps(config: SegmentConfig, masks: Sequence[MaskFile]) -> dict[str, ClassMap]:
-    return {
-        declared: declared_classes(declared, _folder(config))
-        for declared in sorted({mask.declared for mask in masks})
-    }
-
-
-def _folder(config: SegmentConfig) -> Path:
-    """Where class maps of a manifest are looked up."""
-    place = config.masks
-    if place is None:
-        raise ValueError("a precomputed configuration without masks cannot exist")
-    return place if place.is_dir() else place.parent
-
-
-def _key(config: SegmentConfig, *parts: Any) -> str:
-    return content_key(STAGE_VERSION, config.key_part(), *parts)
-
-
-def _candidate_key(candidate: Candidate) -> str:
-    """Hash of all that decides what becomes of a mask: bytes, class names, faults."""
-    mask = candidate.mask
-    digest = ""
-    if mask.fault is None:
-        try:
-            with mask.path.open("rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        except OSError:
-            digest = "unreadable"
-    classes = sorted(candidate.class_map.classes.items())
-    fault = mask.fault.reason if mask.fault else ""
-    return content_key(
-        digest, candidate.class_map.class_system, classes, fault, candidate.volumes_named
-    )
 
 
 def _model(config: SegmentConfig) -> Backend:
@@ -234,33 +225,6 @@ def _model(config: SegmentConfig) -> Backend:
     return load_totalsegmentator(config)
 
 
-def _segment(
-    context: Context,
-    item: Item,
-    row: Mapping[str, Any],
-    backend: Backend,
-    task: str,
-    checks: bool,
-) -> Outcome:
-    try:
-        image = read_nifti(context.store.read_bytes(row["path"]))
-    except NiftiError as error:
-        detail = f"the store's volume {error}; ingest its series anew"
-        return Outcome(item.id, rejects=(Reject("fault", "volume_unreadable", detail),), retry=True)
-    affine_ras = np.array(row["affine_ras"], float).reshape(4, 4)
-    volume = VolumeImage(item.id, image.data, affine_ras)
-    return segment_volume(volume, item.id, backend, task, checks)
-
-
-def _without_volume(item: Item, mask: MaskFile | None) -> Outcome:
-    if mask is None:
-        detail = "the mask or volume went away while the run was under way; run again"
-        return Outcome(item.id, rejects=(Reject("fault", "mask_missing", detail),), retry=True)
-    return reject(
-        item.id,
-        "fault",
-        "mask_without_volume",
-        "the mask's name is no volume_id, SeriesInstanceUID or source file name of a volume in "
-        "the store; ingest its volume, or name it in a manifest",
-        (item.id,),
-    )
+def _gone(item: str) -> Outcome:
+    detail = "the mask or volume went away while the run was under way; run again"
+    return Outcome(item, rejects=(Reject("fault", "mask_missing", detail),), retry=True)

@@ -22,14 +22,20 @@ import schemas
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fvlm_data.shards.objects import ObjectCache
     from fvlm_data.shards.slabs import SlabArray
 
 FOLDER = "shards"
+STAGE = "shard"
+"""The stage that writes this folder."""
+
 GROUP, INDEX, NOTE = ".zarr", ".parquet", ".json"
 WITHOUT = ".without."
+TREE_SQL = f"'{FOLDER}/' || split || '/' || shard || '{GROUP}'"
+"""`group_path` of a row of table `samples`, in SQL."""
+
 REMEDY = "remove the shard's folder and run `fvlm-data shard`, which makes it anew"
 
 
@@ -64,10 +70,13 @@ def index_bytes(rows: pa.Table) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What lies in the folder of one split; `other` are names that belong to no shard."""
+    """What lies in the folder of one split; `other` are names that belong to no shard.
+
+    `indexes` gives the stamp of each shard's index: size and time, which change with its bytes.
+    """
 
     groups: frozenset[str]
-    indexes: frozenset[str]
+    indexes: Mapping[str, str]
     notes: tuple[tuple[str, str], ...]
     other: tuple[str, ...]
 
@@ -90,14 +99,15 @@ class ShardFolder:
         place = f"{self._root}/{split}"
         self._fs.invalidate_cache(place)
         try:
-            found = sorted(str(path) for path in self._fs.ls(place, detail=False))
+            found = self._fs.ls(place, detail=True)
         except FileNotFoundError:
             found = []
-        names = [path.rstrip("/").rsplit("/", 1)[1] for path in found]
+        told = {str(one["name"]).rstrip("/").rsplit("/", 1)[1]: one for one in found}
+        names = sorted(told)
         seen = [name for name in names if not name.startswith(".")]
         return Listing(
             frozenset(n.removesuffix(GROUP) for n in seen if n.endswith(GROUP)),
-            frozenset(n.removesuffix(INDEX) for n in seen if n.endswith(INDEX)),
+            {n.removesuffix(INDEX): _stamp(told[n]) for n in seen if n.endswith(INDEX)},
             tuple((n, n.split(WITHOUT)[0]) for n in seen if WITHOUT in n and n.endswith(NOTE)),
             tuple(name for name in names if name.startswith(".")),
         )
@@ -130,3 +140,9 @@ class ShardFolder:
         from fvlm_data.shards.slabs import read_group
 
         return read_group(Objects(self._fs, cache), f"{self._store}/{group_path(split, shard)}")
+
+
+def _stamp(told: Mapping[str, Any]) -> str:
+    """Size and time of a file, or its ETag where the place gives one."""
+    changed = told.get("ETag") or told.get("mtime") or told.get("LastModified")
+    return f"{told['size']} {changed}"

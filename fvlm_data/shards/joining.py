@@ -15,10 +15,12 @@ from fvlm_data.identity.ids import keyed_id
 from fvlm_data.shards import folder
 from fvlm_data.shards.preprocess import PreparedSample
 from fvlm_data.shards.writer import attributes, offsets_z, spool, write_shard
+from fvlm_data.store.commits import stored_tree
+from fvlm_data.store.planning import open_tables, with_readable_tables
 from fvlm_data.store.writing import by_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.shards.slabs import SlabArray
@@ -50,50 +52,70 @@ def join_shards(context: Context, config: ShardConfig) -> Joined:
         StoreError: a shard is damaged (the message names the sample), or the store cannot be
             read or written.
     """
-    rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in context.store.read("samples").to_pylist():
-        rows[row["split"], row["shard"]].append(row)
+    held = _held(context)
     counts = Counter[str]()
-    for split in sorted({split for split, _ in rows}):
-        mine = {shard: members for (of, shard), members in rows.items() if of == split}
+    for split in sorted({split for split, _ in held}):
+        mine = {shard: depths for (of, shard), depths in held.items() if of == split}
         sparse = _sparse(context, config, split, mine)
-        chosen = sorted(
-            (row for shard in sparse for row in mine[shard]), key=lambda row: str(row["sample_id"])
-        )
+        chosen = _samples_in(context, split, sparse)
         size = config.samples_per_shard
         left: set[str] = set()
         for start in range(0, len(chosen), size):
             part = chosen[start : start + size]
-            if _rewritten(context, config, part, sparse):
+            if _rewritten(context, config, split, [sample for sample, _ in part], sparse):
                 counts["written"] += 1
             else:
-                left.update(row["shard"] for row in part)
+                left.update(shard for _, shard in part)
         counts["left"] += len(left)
         counts["given_up"] += len(sparse) - len(left)
     return Joined(counts["given_up"], counts["written"], counts["left"])
 
 
+def _held(context: Context) -> dict[tuple[str, str], list[int]]:
+    """Slices of each sample in each shard, by split and shard."""
+
+    def work() -> dict[tuple[str, str], list[int]]:
+        connection = context.store.connect()
+        try:
+            open_tables(context, connection, ["samples"])
+            rows = connection.execute(
+                "SELECT split, shard, list(shape_zyx[1]) FROM samples GROUP BY split, shard"
+            ).fetchall()
+        finally:
+            connection.close()
+        return {(split, shard): depths for split, shard, depths in rows}
+
+    return with_readable_tables(context, ["samples"], work, mend=False)
+
+
+def _samples_in(context: Context, split: str, shards: Collection[str]) -> list[tuple[str, str]]:
+    """Sample id and shard of the samples in some shards of a split, by sample id."""
+    where = [("split", "=", split), ("shard", "in", sorted(shards))]
+    rows = context.store.read("samples", ["sample_id", "shard"], where).to_pylist()
+    return sorted((row["sample_id"], row["shard"]) for row in rows)
+
+
 def _sparse(
-    context: Context, config: ShardConfig, split: str, rows: dict[str, list[Row]]
+    context: Context, config: ShardConfig, split: str, held: dict[str, list[int]]
 ) -> dict[str, dict[str, SlabArray]]:
     """Arrays of the shards that are worth joining: two small ones or more, or a hollow one."""
     shards = folder.ShardFolder(context.store.url)
     there = shards.listing(split).groups  # `verify` names those that are missing
     sparse: dict[str, dict[str, SlabArray]] = {}
     hollow = False
-    for shard, members in sorted(rows.items()):
+    for shard, depths in sorted(held.items()):
         if shard not in there:
             continue
         try:
             found, arrays = shards.read_group(split, shard, None)
         except StoreError:
-            if _stand(context, members):
+            if len(_samples_in(context, split, [shard])) == len(depths):
                 raise
             continue  # a run has made its samples anew and removed it
         if {name: found.get(name) for name in attributes(config)} != _plain(config):
             continue
-        empty = _used_share(members, arrays["image"]) < FULL_SHARE
-        if empty or len(members) < FULL_SHARE * config.samples_per_shard:
+        empty = _used_share(depths, arrays["image"]) < FULL_SHARE
+        if empty or len(depths) < FULL_SHARE * config.samples_per_shard:
             sparse[shard], hollow = arrays, hollow or empty
     return sparse if len(sparse) > 1 or hollow else {}
 
@@ -103,8 +125,8 @@ def _plain(config: ShardConfig) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in attributes(config).items()}
 
 
-def _used_share(rows: Sequence[Row], image: SlabArray) -> float:
-    shapes = [(row["shape_zyx"][0], 0, 0) for row in rows]
+def _used_share(depths: Sequence[int], image: SlabArray) -> float:
+    shapes = [(depth, 0, 0) for depth in depths]
     last = offsets_z([*shapes, (0, 0, 0)], image.slab_z)[-1]
     return last / max(1, image.shape_zyx[0])
 
@@ -112,15 +134,21 @@ def _used_share(rows: Sequence[Row], image: SlabArray) -> float:
 def _rewritten(
     context: Context,
     config: ShardConfig,
-    rows: Sequence[Row],
+    split: str,
+    samples: Sequence[str],
     arrays: dict[str, dict[str, SlabArray]],
 ) -> bool:
-    """Write one new shard of `rows`, as the stage does it: arrays, notes, index, rows.
+    """Write one new shard of `samples`, as the stage does it: arrays, notes, index, rows.
 
-    False where a run has changed one of the rows since they were read. What was written then,
+    False where a run has changed one of them since they were chosen. What was written then,
     named by no row, is removed by `tidy_shards`.
     """
-    split = rows[0]["split"]
+    rows = context.store.read_items("samples", "sample_id", samples)
+    rows.sort(key=lambda row: str(row["sample_id"]))
+    if len(rows) < len(samples) or any(
+        row["split"] != split or row["shard"] not in arrays for row in rows
+    ):
+        return False
     parts = [part for row in rows for part in (row["sample_id"], row["content_sha256"])]
     shard = keyed_id(context.vault.key, "sh", "joined", *parts)
     try:
@@ -128,7 +156,10 @@ def _rewritten(
             laid = [aside.lay(_read(row, arrays[row["shard"]])) for row in rows]
             target = aside.folder / f"{shard}.zarr"
             offsets = write_shard(target, laid, config)
-            context.store.put_tree(target, folder.group_path(split, shard))
+            path = folder.group_path(split, shard)
+            recorded = stored_tree(folder.STAGE, path, target)
+            context.store.put_tree(target, path)
+            context.store.replace("files", [path], recorded, {"stage": folder.STAGE})
     except StoreError:
         if _stand(context, rows):
             raise

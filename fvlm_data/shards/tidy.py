@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
+import pyarrow.compute as pc
 
 from fvlm_data.shards import folder
+from fvlm_data.shards.agreement import Agreement, agreements, remember, rows_now, rows_of_index
+from fvlm_data.store.planning import open_tables, with_readable_tables
+from fvlm_data.store.reading import quoted
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from fvlm_data.shards.agreement import Shard
     from fvlm_data.shards.folder import Listing, ShardFolder
     from fvlm_data.store.declared import Context
 
 KEEP_HOURS = 24.0
+SHARDS_A_READ = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,82 +36,99 @@ class Tidied:
 
 
 def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
-    """Make each shard's index list exactly the samples that the table places in it.
+    """Make each shard's index hold exactly the rows that the table places in it.
 
     Run it after the stage. Indexes of shards without a sample go at once, so that no trainer
     finds them; their arrays, and what a killed run left half-written, go once they are
     `keep_hours` old: a trainer may still read them, and another run may be about to commit
-    them. May be killed and repeated at any time.
+    them. An index is read only where it or its rows changed since they last agreed. May be killed
+    and repeated at any time.
 
     Raises:
         StoreError: the store cannot be read or written.
     """
-    rows = context.store.read("samples", ["sample_id", "shard", "split"]).to_pylist()
-    wanted: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in rows:
-        wanted[row["split"], row["shard"]].add(row["sample_id"])
+    known = agreements(context)
+    now = rows_now(context)
     shards = folder.ShardFolder(context.store.url)
     oldest = dt.datetime.now(dt.UTC) - dt.timedelta(hours=keep_hours)
+    agreed: dict[Shard, Agreement] = {}
     rewritten = removed = freed = 0
     missing: list[str] = []
+    there: set[str] = set()
     for split in SPLITS:
-        mine = {shard: ids for (of, shard), ids in wanted.items() if of == split}
+        mine = {shard: rows for (of, shard), rows in now.items() if of == split}
         listing = shards.listing(split)
         missing += sorted(mine.keys() - listing.groups)
-        rewritten += _rewrite(context, shards, split, mine, listing)
-        for shard in sorted(listing.indexes - mine.keys()):
+        agree = _agreeing(context, shards, split, mine, listing, known)
+        agreed.update(agree)
+        outdated = sorted(mine.keys() & listing.groups - {shard for _, shard in agree})
+        _rewrite(context, split, outdated)
+        rewritten += len(outdated)
+        for shard in sorted(listing.indexes.keys() - mine.keys()):
             context.store.remove(folder.index_path(split, shard))
             removed += 1
         for name, _ in listing.notes:
             context.store.remove(f"{folder.FOLDER}/{split}/{name}")
         unused = [f"{shard}{folder.GROUP}" for shard in sorted(listing.groups - mine.keys())]
         freed += _free(context, shards, split, [*unused, *listing.other], oldest)
+        left = shards.listing(split).groups
+        there |= {folder.group_path(split, shard) for shard in left | mine.keys()}
+    remember(context, known, agreed)
+    _forget_trees(context, there)
     return Tidied(rewritten, removed, freed, tuple(missing))
 
 
-def unsettle_lost(context: Context) -> int:
-    """Have the stage make the samples anew whose arrays are gone; returns how many.
-
-    Run it before the stage. A damaged shard is mended by removing it and running the stage.
-
-    Raises:
-        StoreError: the store cannot be read or written.
-    """
-    shards = folder.ShardFolder(context.store.url)
-    rows = context.store.read("samples", ["sample_id", "shard", "split"]).to_pylist()
-    # listed after the rows are read: a run writes arrays before it names them
-    groups = {split: shards.listing(split).groups for split in SPLITS}
-    lost = [row["sample_id"] for row in rows if row["shard"] not in groups[row["split"]]]
-    context.store.replace("ledger", lost, [], {"stage": "shard"})
-    return len(lost)
-
-
-def _rewrite(
+def _agreeing(
     context: Context,
     shards: ShardFolder,
     split: str,
-    wanted: dict[str, set[str]],
+    wanted: Mapping[str, str],
     listing: Listing,
-) -> int:
-    """Write the indexes that differ from the table; returns how many."""
-    count = 0
-    for shard, ids in sorted(wanted.items()):
-        if shard in listing.indexes and _lists(shards, split, shard, ids):
+    known: Mapping[str, Agreement],
+) -> dict[Shard, Agreement]:
+    """The shards whose index holds just the rows of the table, with what they agree on."""
+    found: dict[Shard, Agreement] = {}
+    for shard, rows in sorted(wanted.items()):
+        if shard not in listing.indexes or shard not in listing.groups:
             continue
-        if shard in listing.groups:
-            rows = context.store.read("samples", None, [("shard", "=", shard)])
-            context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(rows))
-            count += 1
-    return count
+        agreement = Agreement(rows, listing.indexes[shard])
+        if known.get(folder.index_path(split, shard)) == agreement or (
+            rows_of_index(context, shards, split, shard) == rows
+        ):
+            found[split, shard] = agreement
+    return found
 
 
-def _lists(shards: ShardFolder, split: str, shard: str, ids: set[str]) -> bool:
-    """Whether the index can be read and lists each of `ids` once and nothing else."""
-    try:
-        listed = shards.read_index(split, shard, ["sample_id"])["sample_id"].to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowException):
-        return False
-    return set(listed) == ids and len(listed) == len(ids)
+def _rewrite(context: Context, split: str, shards: Sequence[str]) -> None:
+    """Write indexes anew from the table."""
+    for start in range(0, len(shards), SHARDS_A_READ):
+        part = list(shards[start : start + SHARDS_A_READ])
+        where = [("split", "=", split), ("shard", "in", part)]
+        rows = context.store.read("samples", None, where)
+        for shard in part:
+            mine = rows.filter(pc.equal(rows["shard"], shard))
+            if mine.num_rows:  # else a run has moved its samples meanwhile
+                context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(mine))
+
+
+def _forget_trees(context: Context, there: Collection[str]) -> None:
+    """Take the files of shards that are gone, and that no row names, out of table `files`."""
+
+    def work() -> set[str]:
+        connection = context.store.connect()
+        try:
+            open_tables(context, connection, ["files"])
+            rows = connection.execute(
+                f"SELECT DISTINCT item FROM files WHERE stage = {quoted(folder.STAGE)} "
+                "AND starts_with(path, item || '/')"
+            ).fetchall()
+        finally:
+            connection.close()
+        return {tree for (tree,) in rows}
+
+    gone = sorted(with_readable_tables(context, ["files"], work, mend=False).difference(there))
+    if gone:
+        context.store.replace("files", gone, [], {"stage": folder.STAGE})
 
 
 def _free(

@@ -114,6 +114,8 @@ def _made(context: Context, stage: Stage, outcomes: Iterator[Outcome]) -> _Made:
                     sha256=hashlib.sha256(content).hexdigest(),
                 )
             )
+        for path, content in outcome.derived_files.items():
+            context.store.write_bytes(path, content)
         made.outcomes.append(_without_files(outcome))
     return made
 
@@ -143,7 +145,7 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
     return Batch(
         inputs=inputs,
         secret=context.vault.key,
-        file=_Files(context).read,
+        file=_Files(context, inputs).read,
         paths=context.vault.file_paths,
         identities=context.vault.patient_identities,
         originals=context.vault.reports,
@@ -153,10 +155,21 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
 
 
 class _Files:
-    """Files of the store, each compared with what was written when it is read."""
+    """Files of the store, each compared with what was written when it is read.
 
-    def __init__(self, context: Context) -> None:
+    What is known of all files that a batch's inputs name is read in one go.
+    """
+
+    def __init__(self, context: Context, inputs: Sequence[Inputs]) -> None:
         self._store = context.store
+        self._named = {
+            row["path"]
+            for one in inputs
+            for rows in one.rows.values()
+            for row in rows
+            if row.get("path")
+        }
+        self._told: dict[str, Row] | None = None
 
     def read(self, path: str) -> bytes:
         """The bytes of a file.
@@ -166,21 +179,28 @@ class _Files:
             StoreError: the store cannot be read.
         """
         store = self._store
-        told = store.read("files", None, [("path", "=", path)]).to_pylist()
-        if not told or not store.exists(path):
+        told = self._row(path)
+        if told is None or not store.exists(path):
             raise DamagedError(
                 f"store {store.url}: file {path} is missing; `fvlm-data curate` makes it anew"
             )
         content = store.read_bytes(path)
-        expected = told[0]["sha256"]  # empty: written before hashes were kept
+        expected = told["sha256"]  # empty: written before hashes were kept
         if expected and hashlib.sha256(content).hexdigest() != expected:
             # its stage finds it unsettled and makes it anew
-            store.replace("ledger", [told[0]["item"]], [], {"stage": told[0]["stage"]})
+            store.replace("ledger", [told["item"]], [], {"stage": told["stage"]})
             raise DamagedError(
-                f"store {store.url}: file {path} is not what stage {told[0]['stage']} wrote; the "
+                f"store {store.url}: file {path} is not what stage {told['stage']} wrote; the "
                 "next `fvlm-data curate` makes it anew"
             )
         return content
+
+    def _row(self, path: str) -> Row | None:
+        if self._told is None or path not in self._named:
+            self._named.add(path)
+            rows = self._store.read_items("files", "path", self._named)
+            self._told = {row["path"]: row for row in rows}
+        return self._told.get(path)
 
 
 def _commit(

@@ -127,15 +127,18 @@ class Outcome:
     """What a stage makes of one item.
 
     `rows` holds row dataclasses by table, `files` contents by path, `trees` local folders by
-    path; all paths are relative to the store. `identities` go to the vault only: names, ids and
-    dates by patient id. With `retry` the item is not settled: the next run tries it again. A
-    `held` item is left exactly as it is, rows and all: what it is made from is damaged.
+    path; all paths are relative to the store. `derived_files` are written after these and not
+    recorded: their stage makes them again from tables where they are lost. `identities` go to
+    the vault only: names, ids and dates by patient id. With `retry` the item is not settled: the
+    next run tries it again. A `held` item is left exactly as it is, rows and all: what it is
+    made from is damaged.
     """
 
     item: str
     rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
     trees: Mapping[str, Path] = field(default_factory=dict)
+    derived_files: Mapping[str, bytes] = field(default_factory=dict)
     rejects: tuple[Reject, ...] = ()
     identities: Mapping[str, Sequence[str]] = field(default_factory=dict)
     retry: bool = False
@@ -154,7 +157,8 @@ class Stage:
     `tables` are those whose rows it owns: rows of an item are replaced together; `partition`
     narrows the replacement in a table to the rows with the given column values. `group` is one
     of `refs`: no batch mixes two of its values. Items of a `derived` stage that leave the plan
-    lose their rows; items of a stage that reads outside sources stay. `holders` is SQL of columns
+    lose their rows, but for those that `kept`, SQL of a column item, names; items of a stage that
+    reads outside sources stay. `holders` is SQL of columns
     tree and item: which items lie in a tree of files that several share.
     """
 
@@ -170,6 +174,7 @@ class Stage:
     batch_size: int
     group: str | None = None
     derived: bool = True
+    kept: str = ""
     partition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     holders: str = ""
 

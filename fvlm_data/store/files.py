@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import secrets
 import shutil
@@ -35,7 +36,7 @@ def write_whole(filesystem: Any, target: str, content: bytes, *, local: bool) ->
 
 
 def put_whole_tree(filesystem: Any, folder: Path, target: str, *, local: bool) -> None:
-    """Copy a local folder of files; a folder already there is replaced where it differs in size.
+    """Copy a local folder of files; a folder already there is replaced where it differs.
 
     In a folder it is seen whole or not at all; on object storage its files appear one by one, so
     that the row which names it must come after. Paths of trees are made from content hashes: an
@@ -50,7 +51,7 @@ def put_whole_tree(filesystem: Any, folder: Path, target: str, *, local: bool) -
         return
     final = Path(target)
     if final.exists():
-        if _sizes(final) == _sizes(folder):
+        if _same(final, folder):
             for file in final.rglob("*"):
                 file.touch()
             return
@@ -65,6 +66,14 @@ def put_whole_tree(filesystem: Any, folder: Path, target: str, *, local: bool) -
             raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _same(one: Path, two: Path) -> bool:
+    """Whether two folders hold the same files, byte for byte."""
+    sizes = _sizes(one)
+    return sizes == _sizes(two) and all(
+        filecmp.cmp(one / name, two / name, shallow=False) for name in sizes
+    )
 
 
 def _sizes(folder: Path) -> dict[str, int]:

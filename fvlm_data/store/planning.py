@@ -208,7 +208,7 @@ def constant_key(stage: Stage) -> str:
 
 def _tables(stage: Stage, upstream: Collection[Stage]) -> set[str]:
     named = {read.table for read in stage.reads} - stage.views.keys()
-    for query in (stage.items, *stage.views.values()):
+    for query in (stage.items, stage.kept, *stage.views.values()):
         named |= integrity.tables_named(query)
     for one in (stage, *upstream):
         named.update(tables_of(one))
@@ -312,7 +312,8 @@ def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
         f"SELECT (SELECT count(*) FROM _now), (SELECT count(*) FROM _due WHERE {held})"
     ).fetchall()[0]
     lost = connection.execute(
-        "SELECT DISTINCT item FROM _broken WHERE item NOT IN (SELECT item FROM _now) ORDER BY item"
+        "SELECT DISTINCT item FROM _broken WHERE item NOT IN (SELECT item FROM _now) "
+        f"AND {_stays(stage)} ORDER BY item"
     ).fetchall()
     return Work(
         batches=tuple(_batches(rows, stage.batch_size)),
@@ -321,7 +322,7 @@ def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
         replaced=sum(1 for row in rows if row[3]),
         mended=tuple(row[0] for row in rows if row[4]),
         held=waiting,
-        lost=() if stage.derived else tuple(item for (item,) in lost),
+        lost=tuple(item for (item,) in lost),
     )
 
 
@@ -338,17 +339,23 @@ def _batches(rows: Sequence[tuple[str, ...]], size: int) -> Iterator[tuple[Item,
         yield tuple(batch)
 
 
+def _stays(stage: Stage) -> str:
+    """SQL condition: an item that is not planned stays as it is."""
+    if not stage.derived:
+        return "TRUE"
+    return f"(item IN ({stage.kept}))" if stage.kept else "FALSE"
+
+
 def _obsolete(connection: duckdb.DuckDBPyConnection, stage: Stage) -> tuple[str, ...]:
     """Items that have rows or ledger entries and are no longer planned.
 
     None are told while damaged inputs are held back: an item may seem gone because the rows that
     it rests on are.
     """
-    if not stage.derived:
-        return ()
     found = connection.execute(
         f"SELECT item FROM (SELECT item FROM ledger WHERE stage = {quoted(stage.name)} "
         "UNION SELECT item FROM _broken_contents) WHERE item NOT IN (SELECT item FROM _now) "
+        f"AND NOT {_stays(stage)} "
         "AND NOT EXISTS (SELECT * FROM _held_all) AND NOT EXISTS (SELECT * FROM _held) "
         "ORDER BY item"
     ).fetchall()

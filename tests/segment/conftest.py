@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,14 +13,18 @@ import pytest
 from fvlm_data.hashing import array_sha256
 from fvlm_data.identity.ids import keyed_id, link_key
 from fvlm_data.identity.vault import Vault
+from fvlm_data.segment.discovery import discover_masks
+from fvlm_data.segment.stage import segment_stage
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context, Stage
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
-from schemas import Link, Volume
+from schemas import Link, StoredFile, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from fvlm_data.segment.config import SegmentConfig
 
 RAS = np.diag([2.0, 3.0, 4.0, 1.0])
 
@@ -109,6 +114,15 @@ class Bench:
             sex=None,
         )
         self.context.store.replace("volumes", [row.study_id], [row])
+        content = place.read_bytes()
+        told = StoredFile(
+            path=path,
+            stage="ingest",
+            item=series,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        self.context.store.replace("files", [series], [told], {"stage": "ingest"})
         names = {"volume_name": volume_name, "series_uid": series_uid}
         links = [
             Link(
@@ -123,6 +137,11 @@ class Bench:
         ]
         self.context.store.replace("links", [series], links)
         return volume_id
+
+    def segment(self, config: SegmentConfig, *, checks: bool = True) -> int:
+        """Discover masks, then settle all that is to do; returns how many volumes that were."""
+        discover_masks(self.context, config, "token")
+        return self.run(segment_stage(config, checks=checks))
 
     def run(self, stage: Stage) -> int:
         """Settle all that is to do; returns how many items that were."""

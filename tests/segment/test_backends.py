@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -105,7 +106,8 @@ class TestPrecomputed(BackendSuite):
 
     def make(self, volume: VolumeImage) -> Backend:
         mask = MaskFile("f_1", "mask.nii.gz", self.path, "chest", "totalsegmentator_v2")
-        candidate = Candidate(mask, ClassMap("totalsegmentator_v2", CLASSES))
+        sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        candidate = Candidate(mask, ClassMap("totalsegmentator_v2", CLASSES), sha256)
         return Precomputed({volume.volume_id: (candidate,)}, 0.05)
 
 

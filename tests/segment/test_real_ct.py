@@ -15,7 +15,7 @@ from fvlm_data.segment.checks import body_region, mask_rows, volume_check
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.nifti import read_nifti
-from fvlm_data.segment.stage import mask_path, segment_stage
+from fvlm_data.segment.stage import mask_path
 from fvlm_data.segment.threshold import CLASSES, LUNG_LEFT, LUNG_RIGHT, Threshold
 
 V2 = recorded_classes("totalsegmentator_v2")
@@ -60,7 +60,7 @@ def test_the_las_mask_lands_on_the_dicom_volume(
     masks.mkdir()
     (masks / "1.3.12.2.nii.gz").write_bytes(source.read_bytes())
     config = SegmentConfig(backend="precomputed", masks=masks, classes="totalsegmentator_v2")
-    bench.run(segment_stage(config))
+    bench.segment(config)
     assert bench.rows("quarantine") == []
 
     rows = {row["class_name"]: row for row in bench.rows("masks")}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault
 from fvlm_data.segment.nifti import label_map_bytes
 from fvlm_data.shards import ShardDataset
+from fvlm_data.shards.check import unsettle_misplaced
 from fvlm_data.shards.config import ShardConfig
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards
@@ -18,7 +20,7 @@ from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
-from schemas import AnatomyText, Mask, Split, Volume
+from schemas import AnatomyText, Mask, Split, StoredFile, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +59,7 @@ class World:
         volume_id, study_id, patient_id = f"v_{number:02}", f"st_{number:02}", f"p_{number:02}"
         volume = self._volume(volume_id, study_id, patient_id, image, affine)
         self.images[volume_id] = image
-        self.store.write_bytes(volume.path, label_map_bytes(image, affine))
+        self._file(volume.path, "ingest", volume.series_id, label_map_bytes(image, affine))
         self.store.replace("volumes", [volume.study_id], [volume])
         self._masks(volume_id, label, affine, classes)
         self.texts(number, "normal")
@@ -91,6 +93,7 @@ class World:
     def run(self, config: ShardConfig = SMALL, tidy: bool = True) -> int:
         """Run the stage to its end; returns the number of samples that were to do."""
         stage = shard_stage(config)
+        unsettle_misplaced(self.context)
         work = pending(self.context, stage)
         for batch in work.batches:
             settle(self.context, stage, batch)
@@ -134,9 +137,21 @@ class World:
             sex="F",
         )
 
+    def _file(self, path: str, stage: str, item: str, content: bytes) -> None:
+        """Write a file as a stage does, with its row."""
+        self.store.write_bytes(path, content)
+        told = StoredFile(
+            path=path,
+            stage=stage,
+            item=item,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        self.store.replace("files", [item], [told], {"stage": stage})
+
     def _masks(self, volume_id: str, label: Any, affine: Any, classes: dict[int, str]) -> None:
         path = f"masks/{volume_id[-2:]}/{volume_id}.total.nii.gz"
-        self.store.write_bytes(path, label_map_bytes(label, affine))
+        self._file(path, "segment:total", volume_id, label_map_bytes(label, affine))
         first = Mask(
             volume_id=volume_id,
             task="total",

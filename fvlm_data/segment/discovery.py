@@ -1,0 +1,215 @@
+"""Discovery of precomputed masks: which are on offer, what is in them, whose they are.
+
+It runs once a command, before the stage `segment:<task>`, which then plans over table `inputs`.
+A row stands for one mask of one volume; masks that are no longer offered leave the table, but
+a volume that was segmented from one stays as it is (see the stage).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.segment.class_map import declared_classes
+from fvlm_data.segment.fingerprint import UNREADABLE, MaskFingerprint, classes_key
+from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, masks_folder
+from fvlm_data.segment.owners import volumes_named
+from fvlm_data.segment.stage import stage_name
+from fvlm_data.store.discovered import changed_sources, close_sources, open_source
+from schemas import Input, Quarantined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fvlm_data.segment.config import SegmentConfig
+    from fvlm_data.store.declared import Context
+
+STAGE = "discover_masks"
+KIND = "mask"
+ROWS_A_COMMIT = 1000
+
+Known = Mapping[str, Input]
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """One mask of one volume (None: it names none), under the token of its row."""
+
+    token: str
+    mask: MaskFile
+    volume: str | None
+    volumes_named: int
+
+
+def discover_masks(context: Context, config: SegmentConfig, naming: Naming) -> Counter[str]:
+    """Bring table `inputs` (kind `mask`) up to date with the masks on offer.
+
+    A file whose size and modification time are as before is not opened; what is unchanged is not
+    written. A mask that names no volume is set aside until its volume comes. Backends that make
+    masks themselves have none to discover. Returns counts: masks, unchanged, accepted, set_aside,
+    gone, and set aside by `kind:reason`.
+
+    Raises:
+        InputError: the folder or manifest is missing or has not the expected form.
+        ConfigError: a map of classes is neither known nor a file.
+        StoreError: the store or the vault cannot be read or written.
+    """
+    if config.backend != "precomputed":
+        return Counter()
+    masks = list_mask_files(config, context.vault.key, naming)
+    folder = masks_folder(config)
+    classes = {
+        declared: classes_key(declared_classes(declared, folder))
+        for declared in sorted({mask.declared for mask in masks})
+    }
+    source = stage_name(config.task)
+    trusted = source not in changed_sources(context, STAGE, KIND)
+    known = _known(context, source)
+    offered = list(_offered(config.task, masks, volumes_named(context, masks)))
+    counts = Counter(masks=len(masks))
+    writing = _Writing(context, source, known)
+    for start in range(0, len(offered), ROWS_A_COMMIT):
+        part = offered[start : start + ROWS_A_COMMIT]
+        found = [(one, _row(one, source, classes, known if trusted else {})) for one in part]
+        counts += writing.commit(found, rewrite=not trusted)
+    counts += writing.remove(known.keys() - {one.token for one in offered})
+    close_sources(context, STAGE, KIND, [source])
+    return counts
+
+
+def _known(context: Context, source: str) -> dict[str, Input]:
+    """Rows of the source as they stand, by token."""
+    rows = context.store.read("inputs", None, [("kind", "=", KIND), ("source", "=", source)])
+    return {row["token"]: Input(**row) for row in rows.to_pylist()}
+
+
+def _offered(
+    task: str, masks: Sequence[MaskFile], owners: Sequence[tuple[str, ...]]
+) -> Iterator[_Offered]:
+    """The rows to be: `<file token>.<task>`, and `.<n>` where a file has more than one.
+
+    The task is part of it, for another task may have another mask under the same path.
+    """
+    numbers: Counter[str] = Counter()
+    for mask, volumes in zip(masks, owners, strict=True):
+        for volume in volumes or (None,):
+            number = numbers[mask.token]
+            numbers[mask.token] += 1
+            token = f"{mask.token}.{task}" + (f".{number}" if number else "")
+            yield _Offered(token, mask, volume, len(volumes))
+
+
+def _row(one: _Offered, source: str, classes: Mapping[str, str], known: Known) -> Input:
+    size_bytes, modified_ns = _told(one.mask)
+    before = known.get(one.token)
+    sha256 = ""
+    if one.mask.fault is None and one.volume is not None:
+        if before is not None and (before.size_bytes, before.modified_ns) == (
+            size_bytes,
+            modified_ns,
+        ):
+            sha256 = MaskFingerprint.of(before.fingerprint).sha256
+        if sha256 in ("", UNREADABLE):
+            sha256 = _sha256(one.mask)
+    fault = one.mask.fault.reason if one.mask.fault else ""
+    fingerprint = MaskFingerprint(sha256, classes[one.mask.declared], fault, one.volumes_named)
+    return Input(
+        kind=KIND,
+        token=one.token,
+        source=source,
+        item=one.volume,
+        fingerprint=fingerprint.text(),
+        size_bytes=size_bytes,
+        modified_ns=modified_ns,
+    )
+
+
+def _told(mask: MaskFile) -> tuple[int, int]:
+    """Size and modification time; zeros for a file that must not or cannot be looked at."""
+    if mask.fault is not None:
+        return 0, 0
+    try:
+        told = mask.path.stat()
+    except OSError:
+        return 0, 0
+    return told.st_size, told.st_mtime_ns
+
+
+def _sha256(mask: MaskFile) -> str:
+    try:
+        with mask.path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError:
+        return UNREADABLE
+
+
+@dataclass(slots=True)
+class _Writing:
+    """Writes what differs from `known`; the source is opened before the first row."""
+
+    context: Context
+    source: str
+    known: Known
+    opened: bool = False
+
+    def commit(self, found: Sequence[tuple[_Offered, Input]], *, rewrite: bool) -> Counter[str]:
+        """Commit the vault, then quarantine, then inputs: a mask is known when the rest stands."""
+        changed = [(one, row) for one, row in found if rewrite or self.known.get(row.token) != row]
+        counts = Counter(unchanged=len(found) - len(changed))
+        if not changed:
+            return counts
+        self._open()
+        paths = {
+            token: o.mask.relative for o, row in changed for token in (o.mask.token, row.token)
+        }
+        self.context.vault.remember_files(paths)
+        aside = [_ownerless(one) for one, row in changed if row.item is None]
+        self._set_aside([row.token for _, row in changed], aside, look=rewrite)
+        rows = [row for _, row in changed]
+        self.context.store.replace("inputs", [row.token for row in rows], rows, {"kind": KIND})
+        counts["accepted"] += len(rows) - len(aside)
+        if aside:
+            counts["set_aside"] += len(aside)
+            counts["fault:mask_without_volume"] += len(aside)
+        return +counts
+
+    def remove(self, tokens: set[str]) -> Counter[str]:
+        """Take rows out whose masks are no longer offered."""
+        gone = sorted(tokens)
+        if gone:
+            self._open()
+            self._set_aside(gone, [])
+            self.context.store.replace("inputs", gone, [], {"kind": KIND})
+        return +Counter(gone=len(gone))
+
+    def _open(self) -> None:
+        if not self.opened:
+            open_source(self.context, STAGE, self.source)
+            self.opened = True
+
+    def _set_aside(
+        self, tokens: Sequence[str], rows: Sequence[Quarantined], *, look: bool = False
+    ) -> None:
+        """Replace the quarantine rows of masks, where there were or are to be any.
+
+        With `look` those that there were are not taken from what is known.
+        """
+        before = {token for token in tokens if token in self.known and not self.known[token].item}
+        replaced = set(tokens) if look else before | {row.item for row in rows}
+        if replaced:
+            self.context.store.replace("quarantine", sorted(replaced), rows, {"stage": STAGE})
+
+
+def _ownerless(one: _Offered) -> Quarantined:
+    return Quarantined(
+        kind="fault",
+        stage=STAGE,
+        item=one.token,
+        reason="mask_without_volume",
+        detail="the mask's name is no volume_id, SeriesInstanceUID or source file name of a "
+        "volume in the store; ingest its volume, or name it in a manifest",
+        source_files=(one.mask.token,),
+    )

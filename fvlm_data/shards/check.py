@@ -1,0 +1,90 @@
+"""Samples that table `samples` places where no index confirms them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from fvlm_data.shards.agreement import agreements, rows_now
+from fvlm_data.shards.folder import STAGE, ShardFolder, index_path
+from fvlm_data.store.commits import unsettle
+from schemas.splits import SPLITS
+
+if TYPE_CHECKING:
+    from fvlm_data.shards.agreement import Shard
+    from fvlm_data.shards.folder import Listing
+    from fvlm_data.store.declared import Context
+
+PLACE = ("sample_id", "index", "offset_z")
+SHARDS_A_READ = 1000
+
+
+def misplaced(context: Context) -> list[str]:
+    """Ids of samples whose shard, index or first slice is not that of the shard's index, sorted.
+
+    Where a sample lies is no part of the content that the ledger keeps, for it may differ between
+    two runs. The index was written with the shard: where rows of a shard are not those that last
+    agreed with it, it tells which stand where they did. Samples of a shard without arrays or
+    without a readable index are misplaced, unless just these rows have agreed before.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    shards = ShardFolder(context.store.url)
+    known = agreements(context)
+    suspects: list[Shard] = []
+    now = rows_now(context)
+    # listed after the rows are read: a run writes arrays before it names them
+    listings = {split: shards.listing(split) for split in SPLITS}
+    for (split, shard), rows in now.items():
+        agreed = known.get(index_path(split, shard))
+        if agreed is None or agreed.rows != rows or shard not in listings[split].groups:
+            suspects.append((split, shard))
+    found = []
+    for start in range(0, len(suspects), SHARDS_A_READ):
+        for of, places in _places(context, suspects[start : start + SHARDS_A_READ]).items():
+            confirmed = _confirmed(shards, listings[of[0]], *of)
+            found += [place[0] for place in places - confirmed]
+    return sorted(found)
+
+
+def unsettle_misplaced(context: Context) -> int:
+    """Have the stage make misplaced samples anew; returns how many. Run it before the stage.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    found = misplaced(context)
+    unsettle(context, STAGE, found)
+    return len(found)
+
+
+def _places(context: Context, wanted: list[Shard]) -> dict[Shard, set[tuple[str, int, int]]]:
+    """Sample id, index and first slice of each row in the shards `wanted`."""
+    ids = [shard for _, shard in wanted]
+    columns = ["split", "shard", *PLACE]
+    rows = context.store.read("samples", columns, [("shard", "in", ids)]).to_pylist()
+    found: dict[Shard, set[tuple[str, int, int]]] = defaultdict(set)
+    for row in rows:
+        found[row["split"], row["shard"]].add((row["sample_id"], row["index"], row["offset_z"]))
+    return {shard: found[shard] for shard in wanted}
+
+
+def _confirmed(
+    shards: ShardFolder, listing: Listing, split: str, shard: str
+) -> set[tuple[str, int, int]]:
+    """Places that the shard's index tells; none where it or the arrays are missing."""
+    if shard not in listing.groups or shard not in listing.indexes:
+        return set()
+    try:
+        listed = shards.read_index(split, shard, ["split", "shard", *PLACE])
+        columns = [listed[name].to_pylist() for name in ("split", "shard", *PLACE)]
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return set()
+    return {
+        (sample, index, offset)
+        for of, named, sample, index, offset in zip(*columns, strict=True)
+        if (of, named) == (split, shard)
+    }

@@ -1,0 +1,203 @@
+"""One sample: from a volume, its masks and its study's texts to arrays and a row."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import schemas
+from fvlm_data.hashing import array_sha256
+from fvlm_data.segment.nifti import NiftiError
+from fvlm_data.shards import faces, inputs
+from fvlm_data.shards.nifti_slabs import open_nifti
+from fvlm_data.shards.preprocess import sampled
+from fvlm_data.shards.source import LabelFile, read_labels
+from fvlm_data.shards.target_grid import locate
+from fvlm_data.store.declared import Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fvlm_data.shards.config import ShardConfig
+    from fvlm_data.shards.inputs import SampleInputs
+    from fvlm_data.shards.nifti_slabs import NiftiSlabs
+    from fvlm_data.shards.preprocess import PreparedSample
+    from fvlm_data.shards.source import Labels
+
+Array = np.ndarray[Any, Any]
+
+
+class UnreadableError(ValueError):
+    """An input of a sample cannot be read; `reason` is the code, the text the detail."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """`reason` is a code of table quarantine."""
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class MadeSample:
+    """A sample's arrays, and its row, which has no place in a shard yet."""
+
+    prepared: PreparedSample
+    row: schemas.Sample
+
+
+def make_sample(
+    known: SampleInputs, file: Callable[[str], bytes], config: ShardConfig
+) -> MadeSample | Reject:
+    """Make one sample, or say why it is out of scope; `file` gives the bytes of a stored file.
+
+    Raises:
+        UnreadableError: a file cannot be decoded or is on another grid.
+        DamagedError: a file is not what its stage wrote.
+    """
+    prepared, labels, affine = _sampled(known, file, config)
+    visible = None if prepared is None else _face_left(known, labels, affine, prepared, config)
+    if visible is not None:
+        return visible
+    row = _row(known, prepared, config) if prepared is not None else None
+    if prepared is None or row is None:
+        return Reject(
+            "out_of_scope",
+            "no_anatomy",
+            f"Sample {known.sample_id}: its masks show {_shown(prepared)} of the "
+            f"{len(config.anatomies)} anatomies of shard.anatomies, and none that its texts "
+            f"speak of with a state of shard.keep_states ({len(known.texts)} texts); name an "
+            "anatomy that the volume shows to keep it",
+        )
+    return MadeSample(prepared, row)
+
+
+def _face_left(
+    known: SampleInputs,
+    labels: Labels,
+    affine_ras: Array,
+    prepared: PreparedSample,
+    config: ShardConfig,
+) -> Reject | None:
+    """Refuse a sample whose part of the volume may still show a face."""
+    if config.faces == "keep" or (config.faces == "remove" and labels.face_ijk is not None):
+        return None
+    by_mask = labels.head_ijk is not None and faces.within(labels.head_ijk, affine_ras, prepared)
+    if not by_mask and known.volume["body_region_header"] not in faces.HEAD_REGIONS:
+        return None
+    seen = "its mask shows" if by_mask else "its header (BodyPartExamined) names"
+    if config.faces == "refuse":
+        detail = f"Sample {known.sample_id}: {seen} a head, and shard.faces is refuse"
+        return Reject("out_of_scope", "face_visible", detail)
+    detail = (
+        f"Sample {known.sample_id}: {seen} a head, and no mask has the class face to remove "
+        "it by; add a mask with it, or set shard.faces to keep where faces are gone already"
+    )
+    return Reject("fault", "face_not_segmented", detail)
+
+
+def _sampled(
+    known: SampleInputs, file: Callable[[str], bytes], config: ShardConfig
+) -> tuple[PreparedSample | None, Labels, Array]:
+    """The sample (None: no anatomy is shown), its volume's labels and affine.
+
+    Labels come first, slab by slab; of the image only the part is held that the sample needs.
+
+    Raises:
+        UnreadableError: a file cannot be decoded or is on another grid.
+    """
+    shape = tuple(known.volume["shape"])
+    affine = np.array(known.volume["affine_ras"], np.float64).reshape(4, 4)
+    paths = sorted({row["path"] for row in known.masks})
+    image_path = known.volume["path"]
+    files = [_label_file(file(path), path, shape, known) for path in paths]
+    with _naming("mask", ", ".join(paths)):
+        labels = read_labels(files, config.anatomies)
+    voxels = _opened(file(image_path), image_path, "volume", shape)
+    with _naming("volume", image_path):
+        grid = locate(labels.merged_ijk, affine, config)
+        if grid is None:
+            return None, labels, affine
+        slabs = voxels.slabs_of(grid.source_ijk)
+        if config.faces == "remove" and labels.face_ijk is not None:
+            removed = faces.rim(labels.face_ijk, known.volume["spacing_mm"])[grid.source_ijk]
+            slabs = faces.without(removed, slabs)
+        return sampled(slabs, labels.merged_ijk, grid, config), labels, affine
+
+
+def _label_file(
+    content: bytes, path: str, shape: tuple[int, ...], known: SampleInputs
+) -> LabelFile:
+    rows = [row for row in known.masks if row["path"] == path]
+    return LabelFile(
+        _opened(content, path, "mask", shape),
+        {int(row["class_value"]): str(row["class_name"]) for row in rows},
+        str(rows[0]["class_system"]),
+    )
+
+
+def _opened(content: bytes, path: str, what: str, shape: tuple[int, ...]) -> NiftiSlabs:
+    with _naming(what, path):
+        voxels = open_nifti(content)
+    if voxels.shape != shape:
+        raise UnreadableError(
+            f"{what}_grid",
+            f"File {path} has shape {voxels.shape}, expected {shape} as its volume's row says; "
+            "restore it and run again",
+        )
+    return voxels
+
+
+@contextmanager
+def _naming(what: str, path: str) -> Iterator[None]:
+    """Name the file in what is raised where it is damaged."""
+    try:
+        yield
+    except NiftiError as error:
+        raise UnreadableError(
+            f"{what}_unreadable", f"File {path} {error}; restore it and run again"
+        ) from error
+
+
+def _row(
+    known: SampleInputs, prepared: PreparedSample, config: ShardConfig
+) -> schemas.Sample | None:
+    """The sample's row, its anatomies those that the mask shows and the texts speak of."""
+    by_anatomy = {row["anatomy"]: row for row in known.texts}
+    anatomies = [
+        anatomy
+        for anatomy in config.anatomies
+        if anatomy in prepared.boxes
+        and anatomy in by_anatomy
+        and by_anatomy[anatomy]["state"] in config.keep_states
+    ]
+    if not anatomies:
+        return None
+    texts = [by_anatomy[anatomy] for anatomy in anatomies]
+    return schemas.Sample(
+        sample_id=known.sample_id,
+        patient_id=known.patient_id,
+        study_id=known.study_id,
+        volume_id=known.volume_id,
+        split=known.split,
+        shard="",
+        index=0,
+        offset_z=0,
+        shape_zyx=tuple(prepared.image_zyx.shape),
+        spacing_mm=prepared.spacing_mm,
+        affine_ras=tuple(prepared.affine_ras.ravel().tolist()),
+        content_sha256=array_sha256(prepared.image_zyx, prepared.label_zyx),
+        anatomies=tuple(anatomies),
+        states=tuple(row["state"] for row in texts),
+        signatures=tuple(row["signature"] for row in texts),
+        findings=tuple(tuple(row["findings"]) for row in texts),
+        labels=tuple(tuple(row["labels"]) for row in texts),
+        texts=tuple(row["text"] for row in texts),
+        boxes=tuple(prepared.boxes[anatomy] for anatomy in anatomies),
+        **{name: known.volume[name] for name in inputs.DEMOGRAPHICS},
+    )
+
+
+def _shown(prepared: PreparedSample | None) -> int:
+    return 0 if prepared is None else len(prepared.boxes)
