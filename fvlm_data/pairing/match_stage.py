@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fvlm_data.pairing.linking import JOINING_KINDS, join_report
@@ -57,7 +58,7 @@ def match_stage() -> Stage:
 
 def _match(batch: Batch) -> Iterator[Outcome]:
     for one in batch.inputs:
-        yield guarded(one.item, lambda one=one: _matched(one))
+        yield guarded(one.item, partial(_matched, one))
 
 
 def _matched(one: Inputs) -> Outcome:

@@ -95,11 +95,11 @@ class Batch:
     """The items of one commit, and where the bytes and secrets that they name are found.
 
     `file` gives the bytes of a file of the store and refuses one that is not what its stage
-    wrote (StoreError); `stored` gives what lies at a path, whoever wrote it, or none. `paths`, `identities` and `originals` look up what the vault alone knows:
-    relative paths by file token, names by patient or link, reports as they came. `standing`
-    gives the rows of one of the stage's own tables as they stand now, by the value of a column,
-    and `settled` the items that another run has settled meanwhile under the same key. `secret`
-    is the key of all ids.
+    wrote (StoreError); `stored` gives what lies at a path, whoever wrote it, or none. `paths`,
+    `identities` and `originals` look up what the vault alone knows: relative paths by file
+    token, names by patient or link, reports as they came. `standing` gives the rows of one of
+    the stage's own tables as they stand now, by the value of a column, and `settled` the items
+    that another run has settled meanwhile under the same key. `secret` is the key of all ids.
     """
 
     inputs: Sequence[Inputs]

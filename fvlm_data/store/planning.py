@@ -135,6 +135,8 @@ def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str
         source = f"{READ}{name}"
     elif read.on != "item" and read.on not in stage.refs:
         raise ValueError(f"stage {stage.name}: read {read.name} is on {read.on}, not known")
+    if "item" in read.columns:  # the item that a row is read for has this name
+        raise ValueError(f"stage {stage.name}: read {read.name} may not read a column called item")
     on, by = identifier(column), identifier(read.by)
     wanted = f"(SELECT DISTINCT item, {on} AS on_value FROM {source}) s"
     if read.limit is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.versions.corrections import candidates, successor_of
@@ -37,7 +38,7 @@ _READS = (
         "offered",
         "inputs",
         "item",
-        ("item", "fingerprint"),
+        ("fingerprint",),
         "sharing.owner_id",
         where="t.kind = 'report'",
     ),
@@ -62,7 +63,7 @@ def _versions(batch: Batch) -> Iterator[Outcome]:
     near = {one.item: _neighbours(one) for one in batch.inputs}
     known = _candidates(batch, near)
     for one in batch.inputs:
-        yield guarded(one.item, lambda item=one.item: _version(item, near[item], known))
+        yield guarded(one.item, partial(_version, one.item, near[one.item], known))
 
 
 def _neighbours(one: Inputs) -> set[str]:
