@@ -38,6 +38,7 @@ class Vault:
         self.folder = folder
         self.key = key
         self._database = folder / "vault.sqlite"
+        self._cipher: Fernet | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Vault:
@@ -66,6 +67,10 @@ class Vault:
         """Relative paths behind `tokens`; unknown tokens are left out."""
         return self._get("files", tokens)
 
+    def unknown_files(self, tokens: Iterable[str]) -> set[str]:
+        """Those of `tokens` behind which no path is kept."""
+        return self._lacking("files", tokens)
+
     def remember_patient(self, patient_id: str, identities: Iterable[str]) -> None:
         """Add names, ids and dates found in a patient's headers to what is known of them."""
         with self._connection() as connection:
@@ -93,6 +98,10 @@ class Vault:
         """Text columns of reports as they came; unknown reports are left out."""
         return {i: json.loads(value) for i, value in self._get("reports", report_ids).items()}
 
+    def unknown_reports(self, report_ids: Iterable[str]) -> set[str]:
+        """Those of the reports that are not kept; none is decrypted to tell."""
+        return self._lacking("reports", report_ids)
+
     def _put(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
         with self._connection() as connection:
             connection.executemany(
@@ -111,6 +120,11 @@ class Vault:
                 if row:
                     found[identifier] = self._decrypt(row[0])
         return found
+
+    def _lacking(self, table: str, identifiers: Iterable[str]) -> set[str]:
+        query = f"SELECT 1 FROM {table} WHERE id = ?"
+        with self._connection() as connection:
+            return {one for one in identifiers if not connection.execute(query, (one,)).fetchone()}
 
     def _create(self) -> None:
         descriptor = os.open(self._database, os.O_CREAT | os.O_RDWR, 0o600)
@@ -133,10 +147,12 @@ class Vault:
             ) from error
 
     def _fernet(self) -> Fernet:
-        from cryptography.fernet import Fernet
+        if self._cipher is None:
+            from cryptography.fernet import Fernet
 
-        secret = hmac.new(self.key, b"vault contents", hashlib.sha256).digest()
-        return Fernet(base64.urlsafe_b64encode(secret))
+            secret = hmac.new(self.key, b"vault contents", hashlib.sha256).digest()
+            self._cipher = Fernet(base64.urlsafe_b64encode(secret))
+        return self._cipher
 
     def _encrypt(self, value: str) -> bytes:
         return self._fernet().encrypt(value.encode(errors="surrogatepass"))

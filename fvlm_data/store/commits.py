@@ -142,6 +142,9 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
     def standing(table: str, column: str, values: Iterable[str]) -> list[Row]:
         return context.store.read_items(table, column, values)
 
+    def stored(path: str) -> bytes | None:
+        return context.store.read_bytes(path) if context.store.exists(path) else None
+
     return Batch(
         inputs=inputs,
         secret=context.vault.key,
@@ -151,6 +154,7 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
         originals=context.vault.reports,
         standing=standing,
         settled=settled,
+        stored=stored,
     )
 
 

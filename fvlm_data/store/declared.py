@@ -57,7 +57,9 @@ class Read:
     Rows are those whose column `by` equals `on`: the item itself, one of the stage's `refs`, or
     `<read>.<column>`, any value of that column in an earlier read of the same item. `decides`
     are the columns that enter the item's key; `carries` are read beside them, but a change of
-    theirs alone remakes nothing (places of files). `where` is SQL over the row, called `t`.
+    theirs alone remakes nothing (places of files). `where` is SQL over the row, called `t`. With
+    a `limit` equal rows are told once, and a value of `by` that more rows have finds none: a
+    name that ten thousand share would else be read ten thousand times for each who bears it.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Read:
     on: str = "item"
     carries: tuple[str, ...] = ()
     where: str = ""
+    limit: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,11 +95,11 @@ class Batch:
     """The items of one commit, and where the bytes and secrets that they name are found.
 
     `file` gives the bytes of a file of the store and refuses one that is not what its stage
-    wrote (StoreError). `paths`, `identities` and `originals` look up what the vault alone knows:
-    relative paths by file token, names by patient or link, reports as they came. `standing`
-    gives the rows of one of the stage's own tables as they stand now, by the value of a column,
-    and `settled` the items that another run has settled meanwhile under the same key. `secret`
-    is the key of all ids.
+    wrote (StoreError); `stored` gives what lies at a path, whoever wrote it, or none. `paths`,
+    `identities` and `originals` look up what the vault alone knows: relative paths by file
+    token, names by patient or link, reports as they came. `standing` gives the rows of one of
+    the stage's own tables as they stand now, by the value of a column, and `settled` the items
+    that another run has settled meanwhile under the same key. `secret` is the key of all ids.
     """
 
     inputs: Sequence[Inputs]
@@ -107,6 +110,7 @@ class Batch:
     originals: Callable[[Iterable[str]], dict[str, dict[str, str]]]
     standing: Callable[[str, str, Iterable[str]], list[Row]]
     settled: Callable[[], set[str]]
+    stored: Callable[[str], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)

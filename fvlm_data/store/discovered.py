@@ -56,9 +56,15 @@ def changed_sql(stage: str, kind: str) -> str:
 
 def open_source(context: Context, stage: str, source: str) -> None:
     """Take the ledger row of a source away, before the first of its rows is written."""
-    wanted = [("stage", "=", stage), ("item", "=", source)]
-    if context.store.read("ledger", ["item"], wanted).num_rows:
-        context.store.replace("ledger", [source], [], {"stage": stage})
+    open_sources(context, stage, [source])
+
+
+def open_sources(context: Context, stage: str, sources: Collection[str]) -> None:
+    """As `open_source`, of many at once."""
+    wanted = [("stage", "=", stage), ("item", "in", sorted(sources))]
+    known = context.store.read("ledger", ["item"], wanted)["item"].to_pylist()
+    if known:
+        context.store.replace("ledger", known, [], {"stage": stage})
 
 
 def close_sources(context: Context, stage: str, kind: str, sources: Collection[str]) -> None:

@@ -192,12 +192,22 @@ def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str
         source = f"{READ}{name}"
     elif read.on != "item" and read.on not in stage.refs:
         raise ValueError(f"stage {stage.name}: read {read.name} is on {read.on}, not known")
-    on = identifier(column)
-    where = f" WHERE {read.where}" if read.where else ""
+    if "item" in read.columns:  # the item that a row is read for has this name
+        raise ValueError(f"stage {stage.name}: read {read.name} may not read a column called item")
+    on, by = identifier(column), identifier(read.by)
+    wanted = f"(SELECT DISTINCT item, {on} AS on_value FROM {source}) s"
+    if read.limit is None:
+        where = f" WHERE {read.where}" if read.where else ""
+        return (
+            f"SELECT s.item, {columns_sql(read.columns, 't')} "
+            f"FROM {wanted} JOIN {table} t ON t.{by} = s.on_value{where}"
+        )
+    also = f" AND ({read.where})" if read.where else ""
     return (
-        f"SELECT s.item, {columns_sql(read.columns, 't')} "
-        f"FROM (SELECT DISTINCT item, {on} AS on_value FROM {source}) s "
-        f"JOIN {table} t ON t.{identifier(read.by)} = s.on_value{where}"
+        f"SELECT s.item, {columns_sql(read.columns, 'd')} FROM {wanted} JOIN (SELECT * FROM "
+        f"(SELECT DISTINCT t.{by} AS _by, {columns_sql(read.columns, 't')} FROM {table} t "
+        f"WHERE t.{by} IN (SELECT {on} FROM {source}){also}) "
+        f"QUALIFY count(*) OVER (PARTITION BY _by) <= {read.limit}) d ON d._by = s.on_value"
     )
 
 

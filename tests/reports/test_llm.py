@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fvlm_data.errors import ConfigError, FvlmError
-from fvlm_data.inspect.verify import verify
 from fvlm_data.reports.llm.client import EndpointRefusesError, LlmClient, NoAnswerError
 from fvlm_data.reports.llm.compare import compare
 from fvlm_data.reports.llm.config import LlmConfig
 from fvlm_data.reports.llm.reader import LlmReader
 from fvlm_data.run.config import load_config
-from fvlm_data.run.curate import curate
-from fvlm_data.run.records import open_context
 from fvlm_data.store.tables import Store
+from tests.reports.driven import ran, unplaced
 from tests.reports.llm_server import Answer, Server, completion, serving
 
 if TYPE_CHECKING:
@@ -57,6 +55,10 @@ def store(tmp_path: Path) -> Store:
     return Store.create(tmp_path / "store")
 
 
+def stored_in(store: Store) -> Callable[[str], bytes | None]:
+    return lambda path: store.read_bytes(path) if store.exists(path) else None
+
+
 class Bench:
     """A reader of a scripted endpoint; `waits` are the pauses that it would have made, s."""
 
@@ -64,7 +66,8 @@ class Bench:
         self.server = server
         self.waits: list[float] = []
         config = LlmConfig(endpoint=server.url, model="m", **{"attempts": 3, **settings})
-        self.reader = LlmReader(config, parser, store, LlmClient(config, self.waits.append))
+        client = LlmClient(config, self.waits.append)
+        self.reader = LlmReader(config, parser, stored_in(store), client)
 
 
 @pytest.fixture
@@ -288,8 +291,7 @@ def configured(tmp_path: Path, url: str) -> Any:
 def test_stage_sends_scrubbed_text_only_and_asks_once(tmp_path: Path):
     with serving(lambda number, body: completion(ENTRIES)) as server:
         config = configured(tmp_path, server.url)
-        curate(config, ["reports"])
-        context = open_context(config, create=False)
+        context = ran(config)
         assert len(server.requests) == 2
         assert "mustermann" not in json.dumps(server.requests).lower()
         assert context.store.count("findings") == 4
@@ -297,7 +299,7 @@ def test_stage_sends_scrubbed_text_only_and_asks_once(tmp_path: Path):
         assert b"liver_cyst" in kept
         assert b"12 mm" not in kept
         context.store.replace_all("ledger", [])
-        curate(config, ["reports"])
+        ran(config)
         assert len(server.requests) == 2
 
 
@@ -305,13 +307,12 @@ def test_a_report_without_answer_is_set_aside_and_tried_by_the_next_run(tmp_path
     answers: list[Answer] = [(500, {}, ""), (500, {}, "")]
     with serving(lambda n, body: answers[n] if n < 2 else completion(ENTRIES)) as server:
         config = configured(tmp_path, server.url)
-        curate(config, ["reports"])
-        context = open_context(config, create=False)
+        context = ran(config)
         aside = context.store.read("quarantine").to_pylist()
         assert [row["reason"] for row in aside] == ["no_answer", "no_answer"]
         assert "status 500 after 1 tries" in aside[0]["detail"]
-        assert all(check.passed for check in verify(context.store))
-        curate(config, ["reports"])
+        assert unplaced(context) == []
+        ran(config)
         assert context.store.count("quarantine") == 0
         assert context.store.count("reports") == 2
 
@@ -320,7 +321,7 @@ def test_an_endpoint_that_refuses_ends_the_run_with_a_sentence(tmp_path: Path):
     with serving(lambda number, body: (404, {}, "")) as server:
         config = configured(tmp_path, server.url)
         with pytest.raises(FvlmError, match="status 404"):
-            curate(config, ["reports"])
+            ran(config)
 
 
 def test_backend_needs_an_endpoint():

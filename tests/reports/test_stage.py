@@ -1,41 +1,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from fvlm_data.identity.ids import link_key
-from fvlm_data.inspect.verify import verify
-from fvlm_data.reports.stage import original_span
-from fvlm_data.run.config import load_config
-from fvlm_data.run.curate import curate
-from fvlm_data.run.records import open_context
+from fvlm_data.reports.scrubbing.original_span import original_span
+from schemas import IdentityMark
 from tests.core.hand_store import link, volume
+from tests.reports.driven import made, ran, unplaced
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fvlm_data.run.config import Config
     from fvlm_data.store.declared import Context
 
 HEADER = ["Mustermann Erika", "1964-08-12", "PAT-77001"]
-
-
-def made(tmp_path: Path, *sources: dict[str, Any], **parse: Any) -> Config:
-    return load_config(
-        values={
-            "store": str(tmp_path / "store"),
-            "identity": {"vault": str(tmp_path / "vault")},
-            "reports": [{**one, "path": str(one["path"])} for one in sources],
-            "parse": parse,
-        }
-    )
-
-
-def ran(config: Config) -> Context:
-    curate(config, ["reports", "split", "pair"])
-    return open_context(config, create=False)
 
 
 def texts(context: Context) -> list[str]:
@@ -56,6 +37,11 @@ def images_arrive(context: Context) -> None:
     ]
     context.store.replace("links", ["se_1"], rows)
     context.store.replace("volumes", ["st_1"], [volume(1, "st_1", "p_1")])
+    context.store.replace("identity_marks", ["se_1"], [mark("p_1", "se_1", "Mustermann")])
+
+
+def mark(owner: str, series: str, told: str) -> IdentityMark:
+    return IdentityMark(owner_id=owner, series_id=series, mark=told)
 
 
 def test_a_report_read_before_its_images_is_scrubbed_again(tmp_path: Path):
@@ -83,14 +69,7 @@ def test_a_report_read_before_its_images_is_scrubbed_again(tmp_path: Path):
         f for f in context.store.read("findings").to_pylist() if f["report_id"] == row["report_id"]
     )
     assert row["text"][finding["start"] : finding["end"]] == "liver cyst"
-    assert {row["waits_for"] for row in context.store.read("waiting").to_pylist()} == {
-        "study",
-        "mask",
-    }
-    reports = next(
-        c for c in verify(context.store) if c.name.startswith("every one of the reports")
-    )
-    assert reports.passed
+    assert unplaced(context) == []
 
 
 def test_identities_of_the_reports_own_columns(tmp_path: Path):
@@ -124,7 +103,7 @@ def test_every_row_is_somewhere(tmp_path: Path):
         ("out_of_scope", "unknown_kind"),
     ]
     assert len(texts(context)) == 3
-    assert [check for check in verify(context.store) if not check.passed] == []
+    assert unplaced(context) == []
 
 
 def test_rows_are_committed_in_pieces_with_the_same_result(
@@ -136,7 +115,7 @@ def test_rows_are_committed_in_pieces_with_the_same_result(
     config = made(tmp_path, {"path": file})
     context = ran(config)
     before = context.store.read("inputs").to_pylist()
-    monkeypatch.setattr("fvlm_data.reports.stage.COMMIT_ROWS", 3)
+    monkeypatch.setattr("fvlm_data.reports.discovery.COMMIT_ROWS", 3)
     after = ran(config).store.read("inputs").to_pylist()
     assert sorted(before, key=str) == sorted(after, key=str)
     assert len(after) == 8

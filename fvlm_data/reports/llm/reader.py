@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections import Counter
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,13 @@ from fvlm_data.reports.llm.client import LlmClient, NoAnswerError
 from fvlm_data.reports.llm.reading import Reading
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fvlm_data.reports.language.parsed import ParsedReport
     from fvlm_data.reports.language.parser import ReportParser
     from fvlm_data.reports.llm.config import LlmConfig
-    from fvlm_data.store.tables import Store
+
+log = logging.getLogger(__name__)
 
 _ASKED_AGAIN = 2
 """Times that the model is asked where its answer is no JSON of the schema."""
@@ -39,14 +43,23 @@ class LlmReader:
     """
 
     def __init__(
-        self, config: LlmConfig, parser: ReportParser, store: Store, client: LlmClient | None = None
+        self,
+        config: LlmConfig,
+        parser: ReportParser,
+        stored: Callable[[str], bytes | None],
+        client: LlmClient | None = None,
     ) -> None:
-        """Use `client`, or one of its own for the configured endpoint."""
+        """Use `client`, or one of its own for the configured endpoint.
+
+        `stored` gives the answer that is kept at a path of the store, or none.
+        """
         self._model = config.model
         self._parser = parser
-        self._store = store
+        self._stored = stored
         self._client = client or LlmClient(config)
         self._parsing = Lock()
+        self._asking: dict[str, Lock] = {}
+        self._answers: dict[str, Verified] = {}
 
     def close(self) -> None:
         """Close the connections."""
@@ -62,11 +75,26 @@ class LlmReader:
         with self._parsing:
             base = self._parser.parse(text)
         path = self._path(text)
-        if self._store.exists(path):
-            answer = _unpacked(json.loads(self._store.read_bytes(path)))
-            return Reading(applied(answer, base), answer.refused)
-        answer = self._asked(base) if base.sentences else Verified({}, (), (), (), Counter())
-        return Reading(applied(answer, base), answer.refused, {path: _packed(answer)})
+        with self._asking.setdefault(path, Lock()):  # two reports of one text ask once
+            answer = self._answers.get(path) or self._kept(path)
+            new = answer is None
+            if answer is None:
+                empty = Verified({}, (), (), (), Counter())
+                answer = self._asked(base) if base.sentences else empty
+                self._answers[path] = answer
+        files = {path: _packed(answer)} if new else {}
+        return Reading(applied(answer, base), answer.refused, files)
+
+    def _kept(self, path: str) -> Verified | None:
+        """The answer of record; none where there is none, or it was cut or changed."""
+        content = self._stored(path)
+        if content is None:
+            return None
+        try:
+            return _unpacked(json.loads(content))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            log.warning("answer %s is damaged; the model is asked again", path)
+            return None
 
     def _path(self, text: str) -> str:
         key = content_key(PROMPT_VERSION, self._model, schema(), text)

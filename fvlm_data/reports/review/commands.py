@@ -92,10 +92,15 @@ def compare_backends(context: Context, config: ParseConfig, limit: int) -> Compa
     if config.llm is None:
         raise ConfigError("reports compare needs parse.llm.endpoint and parse.llm.model")
     parser = ReportParser(config)
-    with closing(LlmReader(config.llm, parser, context.store)) as reader:
+    store = context.store
+
+    def stored(path: str) -> bytes | None:
+        return store.read_bytes(path) if store.exists(path) else None
+
+    with closing(LlmReader(config.llm, parser, stored)) as reader:
         compared = compare(_texts(context, limit), parser, reader)
     for path, content in compared.files.items():
-        context.store.write_bytes(path, content)
+        store.write_bytes(path, content)
     return compared
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fvlm_data.reports.versions.original_reports import adds, corrects, remembered, withdraws
+from fvlm_data.reports.versions.original_reports import adds, corrects, withdraws
 from fvlm_data.reports.versions.repeats import repeats
 from fvlm_data.store.declared import reject
 
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fvlm_data.reports.versions.original_reports import Original
-    from fvlm_data.store.declared import Context, Outcome
+    from fvlm_data.store.declared import Outcome
 
-_NAMING = ("accession", "study_uid")
-_MOST = 200
-"""Reports that may share one name; more are no versions of anything ("unknown")."""
 _DETAILS = {
     "corrected_report": "is a later version of it and is used in its place; nothing to do",
     "withdrawn_report": "withdraws it; nothing to do",
@@ -47,7 +44,7 @@ class Successor(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
     """A report among those that share a name with it; links are hashes by kind."""
 
     report: str
@@ -58,45 +55,58 @@ class _Candidate:
     withdraws: bool
 
 
-def replaced_reports(
-    context: Context, reports: Iterable[str] | None = None
-) -> dict[str, Successor]:
-    """Reports that a later one replaces or withdraws, with the latest such; all, or those given."""
-    wanted = None if reports is None else set(reports)
-    sharing: dict[tuple[str, str], set[str]] = defaultdict(set)
-    rows = _links(context, wanted)
-    for row in rows:
-        if row["kind"] in _NAMING:
-            sharing[row["kind"], row["value_hash"]].add(row["owner_id"])
-    groups = [group for group in sharing.values() if 1 < len(group) <= _MOST]
-    candidates = _candidates(context, rows, {report for group in groups for report in group})
-    known = [[candidates[one] for one in group if one in candidates] for group in groups]
-    latest = _latest(known)
-    return {old: new for old, new in latest.items() if wanted is None or old in wanted}
+def candidates(
+    links: Iterable[Mapping[str, Any]], originals: Mapping[str, Original]
+) -> dict[str, Candidate]:
+    """Reports by id, with their links: rows with owner_id, kind and value_hash."""
+    named: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for link in links:
+        named[link["owner_id"]][link["kind"]].add(link["value_hash"])
+    return {
+        report: Candidate(
+            report,
+            {kind: frozenset(values) for kind, values in named[report].items()},
+            original,
+            corrects(original),
+            adds(original),
+            withdraws(original),
+        )
+        for report, original in originals.items()
+    }
+
+
+def successor_of(old: Candidate, others: Iterable[Candidate]) -> Successor | None:
+    """The latest of the other reports, by time and id, that replaces or withdraws this one."""
+    later = [
+        (new.original.issued, new.withdraws, Successor(new.report, reason))
+        for new in others
+        if (reason := _reason(new, old)) and not _reason(old, new)
+    ]
+    return max(later)[2] if later else None
 
 
 def unclear_versions(
-    context: Context, reports_of: Mapping[str, Sequence[str]]
+    reports_of: Mapping[str, Sequence[str]],
+    links: Iterable[Mapping[str, Any]],
+    originals: Mapping[str, Original],
 ) -> dict[str, list[tuple[str, str]]]:
     """Pairs of a study's reports of which nothing tells whether one is a version of the other.
 
     They are of one patient, request and, as far as told, procedure, and none is an addendum.
+    `links` are rows with owner_id, kind and value_hash of the reports, `originals` the reports
+    as they came; a report without its original is in no pair.
     """
-    several = {study: reports for study, reports in reports_of.items() if len(reports) > 1}
-    wanted = {report for reports in several.values() for report in reports}
-    columns = ["owner_kind", "owner_id", "kind", "value_hash"]
-    rows = context.store.read_items("links", "owner_id", wanted, columns)
-    candidates = _candidates(context, rows, wanted)
-    made = {}
-    for study, reports in several.items():
-        known = [candidates[one] for one in reports if one in candidates]
-        made[study] = [
+    known = candidates(links, originals)
+    made = {
+        study: [
             (first.report, second.report)
-            for first, second in combinations(known, 2)
+            for first, second in combinations([known[one] for one in mine if one in known], 2)
             if not (first.adds or second.adds)
             and _same_patient(first, second)
             and _same_request(first, second)
         ]
+        for study, mine in reports_of.items()
+    }
     return {study: pairs for study, pairs in made.items() if pairs}
 
 
@@ -106,52 +116,7 @@ def set_aside(report: str, successor: Successor, source: str) -> Outcome:
     return reject(report, "superseded", successor.reason, detail, (source,))
 
 
-def _candidates(
-    context: Context, rows: Iterable[Mapping[str, Any]], reports: Iterable[str]
-) -> dict[str, _Candidate]:
-    links: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for row in rows:
-        links[row["owner_id"]][row["kind"]].add(row["value_hash"])
-    return {
-        report: _Candidate(
-            report,
-            {kind: frozenset(values) for kind, values in links[report].items()},
-            original,
-            corrects(original),
-            adds(original),
-            withdraws(original),
-        )
-        for report, original in remembered(context.vault, reports).items()
-    }
-
-
-def _links(context: Context, reports: Iterable[str] | None) -> list[dict[str, Any]]:
-    """Links of reports, and of all reports that share one with the given ones."""
-    columns = ["owner_kind", "owner_id", "kind", "value_hash"]
-    if reports is None:
-        rows = context.store.read("links", columns, [("owner_kind", "=", "report")])
-        return list(rows.to_pylist())
-    own = context.store.read_items("links", "owner_id", reports, columns)
-    hashes = {row["value_hash"] for row in own if row["kind"] in _NAMING}
-    shared = context.store.read_items("links", "value_hash", hashes, columns)
-    owners = {row["owner_id"] for row in shared if row["owner_kind"] == "report"}
-    return context.store.read_items("links", "owner_id", owners, columns)
-
-
-def _latest(groups: Iterable[list[_Candidate]]) -> dict[str, Successor]:
-    """The latest report for which each other is set aside, by time and id."""
-    made: dict[str, tuple[str, bool, Successor]] = {}
-    for group in groups:
-        for old in group:
-            for new in group:
-                reason = _reason(new, old)
-                if reason and not _reason(old, new):
-                    later = (new.original.issued, new.withdraws, Successor(new.report, reason))
-                    made[old.report] = max(later, made.get(old.report, later))
-    return {report: successor for report, (_, _, successor) in made.items()}
-
-
-def _reason(new: _Candidate, old: _Candidate) -> str | None:
+def _reason(new: Candidate, old: Candidate) -> str | None:
     """Why one report is set aside for another, or none where it is not."""
     if new.report == old.report or old.withdraws or not _same_patient(new, old):
         return None
@@ -165,7 +130,7 @@ def _reason(new: _Candidate, old: _Candidate) -> str | None:
     return "repeated_report" if later and repeats(new.original.text, old.original.text) else None
 
 
-def _takes_back(new: _Candidate, old: _Candidate) -> bool:
+def _takes_back(new: Candidate, old: Candidate) -> bool:
     """Whether a withdrawal is of this report: its document, or where none is told its request."""
     if new.adds and not old.adds:
         return False
@@ -174,7 +139,7 @@ def _takes_back(new: _Candidate, old: _Candidate) -> bool:
     return same and _time_between(new, old) >= 0
 
 
-def _replaces(new: _Candidate, old: _Candidate) -> bool:
+def _replaces(new: Candidate, old: Candidate) -> bool:
     ours, theirs = new.original.version, old.original.version
     if theirs.document and theirs.document in ours.replaces:
         return True
@@ -185,19 +150,19 @@ def _replaces(new: _Candidate, old: _Candidate) -> bool:
     return between > 0 or (between == 0 and new.corrects and not old.corrects)
 
 
-def _same_patient(new: _Candidate, old: _Candidate) -> bool:
+def _same_patient(new: Candidate, old: Candidate) -> bool:
     ours, theirs = new.links.get("patient_id"), old.links.get("patient_id")
     return not ours or not theirs or not ours.isdisjoint(theirs)
 
 
-def _same_request(new: _Candidate, old: _Candidate) -> bool:
+def _same_request(new: Candidate, old: Candidate) -> bool:
     """Whether both are of one request, and not of different procedures of it."""
     procedures = {new.original.version.procedure, old.original.version.procedure} - {""}
     ours, theirs = new.links.get("accession"), old.links.get("accession")
     return len(procedures) < 2 and (not ours or not theirs or not ours.isdisjoint(theirs))
 
 
-def _time_between(new: _Candidate, old: _Candidate) -> int:
+def _time_between(new: Candidate, old: Candidate) -> int:
     """1 where a report is later than another, as far as both tell their time; -1, 0 else."""
     length = min(len(new.original.issued), len(old.original.issued))
     ours, theirs = new.original.issued[:length], old.original.issued[:length]

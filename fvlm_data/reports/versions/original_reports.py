@@ -63,7 +63,20 @@ def remember(vault: Vault, rows: Mapping[str, ReportRow]) -> None:
 
 def remembered(vault: Vault, report_ids: Iterable[str]) -> dict[str, Original]:
     """Reports as they came; unknown ones are left out."""
-    return {report: _unpacked(kept) for report, kept in vault.reports(report_ids).items()}
+    return {report: unpacked(kept) for report, kept in vault.reports(report_ids).items()}
+
+
+def told_about(row: ReportRow) -> dict[str, str]:
+    """What a file tells of a report beside text, names and place, blank where it does not."""
+    return {
+        "issued": _sortable(row.issued),
+        "addendum": "1" if row.addendum else "",
+        "document": row.version.document,
+        "replaces": "\n".join(row.version.replaces),
+        "procedure": row.version.procedure,
+        "corrected": "1" if row.version.corrected else "",
+        "withdrawn": "1" if row.version.withdrawn else "",
+    }
 
 
 def adds(original: Original) -> bool:
@@ -82,36 +95,13 @@ def withdraws(original: Original) -> bool:
     return original.version.withdrawn or begins_with(original, _WITHDRAWN)
 
 
-def reading_order(vault: Vault, report_ids: Iterable[str]) -> dict[str, tuple[bool, str, int, str]]:
+def reading_order(originals: Mapping[str, Original]) -> dict[str, tuple[bool, str, int, str]]:
     """Sort key of each report: addenda last, then by time, place in the file, id."""
-    known = remembered(vault, report_ids)
-    return {
-        report: (
-            adds(one),
-            one.issued,
-            one.row,
-            report,
-        )
-        for report, one in known.items()
-    }
+    return {report: (adds(one), one.issued, one.row, report) for report, one in originals.items()}
 
 
-def _packed(row: ReportRow) -> dict[str, str]:
-    about = {
-        "identities": "\n".join(" ".join(value.split()) for value in row.identities),
-        "issued": _sortable(row.issued),
-        "addendum": "1" if row.addendum else "",
-        "row": str(row.row),
-        "document": row.version.document,
-        "replaces": "\n".join(row.version.replaces),
-        "procedure": row.version.procedure,
-        "corrected": "1" if row.version.corrected else "",
-        "withdrawn": "1" if row.version.withdrawn else "",
-    }
-    return {**row.columns, **{_ABOUT + name: value for name, value in about.items()}}
-
-
-def _unpacked(kept: Mapping[str, str]) -> Original:
+def unpacked(kept: Mapping[str, str]) -> Original:
+    """A report from what the vault keeps of it."""
     about = {name.removeprefix(_ABOUT): kept[name] for name in kept if name.startswith(_ABOUT)}
     return Original(
         columns={name: text for name, text in kept.items() if not name.startswith(_ABOUT)},
@@ -127,6 +117,15 @@ def _unpacked(kept: Mapping[str, str]) -> Original:
             bool(about.get("withdrawn")),
         ),
     )
+
+
+def _packed(row: ReportRow) -> dict[str, str]:
+    about = {
+        "identities": "\n".join(" ".join(value.split()) for value in row.identities),
+        "row": str(row.row),
+        **told_about(row),
+    }
+    return {**row.columns, **{_ABOUT + name: value for name, value in about.items()}}
 
 
 def _sortable(issued: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fvlm_data.linking import Joined, join_reports
+from fvlm_data.pairing.linking import Joined, join_reports
 
 SERIES = {"se1": "st1", "se2": "st1", "se3": "st2"}
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fvlm_data.store.tables import Store
-
 JOINING_KINDS = ("study_uid", "volume_name", "accession")
 """Kinds of link that join a report to a study, the strongest first.
 
@@ -70,28 +68,26 @@ def join_reports(
     return {report: _joined(names, named) for report, names in wanted.items()}
 
 
-def read_joins(store: Store, reports: Iterable[str] | None = None) -> dict[str, Joined]:
-    """`join_reports` over the tables of a store, of all reports or only of the given ones."""
-    columns = ["series_id", "study_id", "patient_id"]
-    if reports is None:
-        links = store.read("links").to_pylist()
-        volumes = store.read("volumes", columns).to_pylist()
-    else:
-        own = store.read_items("links", "owner_id", reports)
-        hashes = {link["value_hash"] for link in own}
-        shared = store.read_items("links", "value_hash", hashes)
-        links = own + [link for link in shared if link["owner_kind"] != "report"]
-        owners: dict[str, set[str]] = defaultdict(set)
-        for link in links:
-            owners[link["owner_kind"]].add(link["owner_id"])
-        volumes = store.read_items("volumes", "series_id", owners["series"], columns)
-        volumes += store.read_items("volumes", "study_id", owners["study"], columns)
+def join_report(
+    own: Iterable[Mapping[str, Any]],
+    shared: Iterable[Mapping[str, Any]],
+    volumes: Sequence[Mapping[str, Any]],
+) -> Joined:
+    """Join one report to its studies.
+
+    `own` are its links (kind, value_hash), `shared` those of studies, series and patients of the
+    same values (owner_kind and owner_id too), `volumes` the volumes of these (study_id,
+    patient_id, series_id where they were found by it). Only what has a volume is joined.
+    """
     patient_of = {row["study_id"]: row["patient_id"] for row in volumes}
-    series_study = {row["series_id"]: row["study_id"] for row in volumes}
-    known = [
-        link for link in links if link["owner_kind"] != "study" or link["owner_id"] in patient_of
+    series_study = {row["series_id"]: row["study_id"] for row in volumes if "series_id" in row}
+    links = [{**link, "owner_kind": "report", "owner_id": ""} for link in own]
+    links += [
+        dict(link)
+        for link in shared
+        if link["owner_kind"] != "study" or link["owner_id"] in patient_of
     ]
-    return join_reports(known, series_study, patient_of)
+    return join_reports(links, series_study, patient_of)[""]
 
 
 def _joined(names: Iterable[tuple[str, str]], named: Named) -> Joined:

@@ -1,0 +1,248 @@
+"""What the report files hold: originals go to the vault, links and rows of `inputs` to tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.identity.ids import file_token, keyed_id, link_key
+from fvlm_data.reports.sources import read_reports
+from fvlm_data.reports.versions.original_reports import remember, told_about
+from fvlm_data.store.discovered import changed_sources, close_sources, open_sources
+from schemas import Input, Link, Quarantined
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from fvlm_data.reports.sources import ReportRow
+    from fvlm_data.reports.sources.config import ReportSourceConfig
+    from fvlm_data.store.declared import Context
+
+STAGE = "discover_reports"
+KIND = "report"
+COMMIT_ROWS = 5000
+"""Rows of a report file that are looked at and committed at once: the bound on memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """One row of a report file under its ids; tokens of duplicates count on from `.1`.
+
+    `file` is the token of its file, `path` the file's path relative to the source; `links` are
+    kinds and keyed hashes, sorted.
+    """
+
+    report_id: str
+    token: str
+    fingerprint: str
+    file: str
+    path: str
+    row: ReportRow
+    links: tuple[tuple[str, str], ...] = ()
+
+
+def discover_reports(
+    context: Context, sources: Sequence[ReportSourceConfig], naming: Any
+) -> Counter[str]:
+    """Look what the report files hold; write what is new or changed of it.
+
+    A report's id is a keyed hash of its links and text, so that it is the same wherever in
+    whatever file it stands; a second identical row is set aside as a duplicate. Rows that stand
+    as they were are not written again, nor their originals; all rows of a file are whose rows in
+    the tables are no longer those that were left.
+
+    Raises:
+        InputError: a file cannot be read or has not the columns.
+    """
+    counts: Counter[str] = Counter()
+    occurrences: Counter[str] = Counter()
+    damaged = changed_sources(context, STAGE, KIND)
+    files: set[str] = set()
+    for source in sources:
+        rows = read_reports(
+            source.path,
+            source.columns,
+            kind=source.kind,
+            mapping=source.mapping,
+            encoding=source.encoding,
+        )
+        while chunk := list(islice(rows, COMMIT_ROWS)):
+            offered = [
+                _offered(context.vault.key, source, naming, row, occurrences) for row in chunk
+            ]
+            files.update(one.file for one in offered)
+            files |= _commit(context, offered, damaged)
+            counts["rows"] += len(offered)
+    close_sources(context, STAGE, KIND, files)
+    return counts
+
+
+def _offered(
+    key: bytes,
+    source: ReportSourceConfig,
+    naming: Any,
+    row: ReportRow,
+    occurrences: Counter[str],
+) -> _Offered:
+    file = file_token(key, naming, source.label, row.file)
+    path = f"{source.label}/{row.file}" if source.path.is_dir() else source.label
+    if row.fault is not None and not row.columns:
+        token = keyed_id(key, "r", "row", source.label, row.file, str(row.row))
+        return _Offered(token, token, token, file, path, row)
+    links = {(kind, link_key(kind, value, issuer, key=key)) for kind, value, issuer in row.links}
+    columns = [f"{name}={text}" for name, text in sorted(row.columns.items())]
+    if row.version.withdrawn:
+        # It may hold the text of what it withdraws, or none.
+        columns += ["withdrawn", row.version.document, row.issued]
+    report_id = keyed_id(key, "r", *sorted(f"{kind}:{value}" for kind, value in links), *columns)
+    occurrences[report_id] += 1
+    about = [f"{name}={told}" for name, told in told_about(row).items() if told]
+    return _Offered(
+        report_id=report_id,
+        token=f"{report_id}.{occurrences[report_id] - 1}",
+        fingerprint=keyed_id(key, "r", "content", *columns, "identities", *row.identities, *about),
+        file=file,
+        path=path,
+        row=row,
+        links=tuple(sorted(links)),
+    )
+
+
+def _commit(context: Context, offered: Sequence[_Offered], damaged: set[str]) -> set[str]:
+    """Write what is not there yet: originals first, then links and faults, `inputs` last.
+
+    Returns the files whose rows are touched by it, those too that have lost a row to another.
+    """
+    rejected = {one.token: fault for one in offered if (fault := _fault(one)) is not None}
+    rows = {one.token: _input(one, accepted=one.token not in rejected) for one in offered}
+    before = _standing(context, rows)
+    _keep(context, offered, rejected, before)
+    told = _told(context, rejected)
+    new = [
+        one
+        for one in offered
+        if one.file in damaged
+        or before.get(one.token) != rows[one.token]
+        or told.get(one.token) != rejected.get(one.token)
+    ]
+    if not new:
+        return set()
+    touched = {one.file for one in new}
+    touched |= {before[one.token].source for one in new if one.token in before}
+    open_sources(context, STAGE, touched)
+    tokens = [one.token for one in new]
+    accepted = [one for one in new if one.token not in rejected]
+    links = [link for one in accepted for link in _links(one)]
+    faults = [rejected[token] for token in tokens if token in rejected]
+    context.store.replace("links", [one.report_id for one in accepted], links)
+    context.store.replace("quarantine", tokens, faults, {"stage": STAGE})
+    context.store.replace("inputs", tokens, [rows[token] for token in tokens], {"kind": KIND})
+    return touched
+
+
+def _keep(
+    context: Context,
+    offered: Sequence[_Offered],
+    rejected: Mapping[str, Quarantined],
+    before: Mapping[str, Input],
+) -> None:
+    """Give the vault the originals and paths that it has not, or not as their files tell them."""
+    vault = context.vault
+    accepted = {one.report_id: one for one in offered if one.token not in rejected}
+    unknown = vault.unknown_reports(accepted)
+    originals = {
+        report: one.row
+        for report, one in accepted.items()
+        if report in unknown
+        or one.token not in before
+        or before[one.token].fingerprint != one.fingerprint
+    }
+    if originals:
+        remember(vault, originals)
+    unknown_files = vault.unknown_files({one.file for one in offered})
+    if unknown_files:
+        vault.remember_files({one.file: one.path for one in offered if one.file in unknown_files})
+
+
+def _standing(context: Context, tokens: Iterable[str]) -> dict[str, Input]:
+    """Rows of `inputs` as they are, by token."""
+    wanted = [("kind", "=", KIND), ("token", "in", sorted(tokens))]
+    rows = context.store.read("inputs", None, wanted).to_pylist()
+    return {row["token"]: Input(**row) for row in rows}
+
+
+def _told(context: Context, tokens: Collection[str]) -> dict[str, Quarantined]:
+    """Faults of rows as they are told now, by token."""
+    if not tokens:
+        return {}
+    wanted = [("stage", "=", STAGE), ("item", "in", sorted(tokens))]
+    rows = context.store.read("quarantine", None, wanted).to_pylist()
+    return {
+        row["item"]: Quarantined(**{**row, "source_files": tuple(row["source_files"])})
+        for row in rows
+    }
+
+
+def _fault(offered: _Offered) -> Quarantined | None:
+    if offered.row.fault is not None:
+        kind, reason, detail = offered.row.fault
+    elif not offered.row.version.withdrawn and not any(
+        text.strip() for text in offered.row.columns.values()
+    ):
+        kind, reason, detail = (
+            "fault",
+            "empty_report",
+            (f"row {offered.row.row} holds no text; expected a report; mend the file"),
+        )
+    elif not offered.row.links:
+        kind, reason, detail = (
+            "fault",
+            "no_link",
+            (
+                f"row {offered.row.row} names no study; expected a study UID, an accession "
+                "number or a volume name; mend the file"
+            ),
+        )
+    elif not offered.token.endswith(".0"):
+        kind, reason, detail = (
+            "duplicate",
+            "same_report",
+            (f"row {offered.row.row} repeats report {offered.report_id}; nothing to do"),
+        )
+    else:
+        return None
+    return Quarantined(
+        kind=kind,
+        stage=STAGE,
+        item=offered.token,
+        reason=reason,
+        detail=detail,
+        source_files=(offered.file,),
+    )
+
+
+def _input(offered: _Offered, *, accepted: bool) -> Input:
+    return Input(
+        kind=KIND,
+        token=offered.token,
+        source=offered.file,
+        item=offered.report_id if accepted else None,
+        fingerprint=offered.fingerprint,
+        size_bytes=sum(len(text.encode()) for text in offered.row.columns.values()),
+        modified_ns=0,
+    )
+
+
+def _links(offered: _Offered) -> list[Link]:
+    return [
+        Link(
+            owner_kind="report",
+            owner_id=offered.report_id,
+            kind=kind,
+            value_hash=value,
+            stated_by=offered.report_id,
+        )
+        for kind, value in offered.links
+    ]

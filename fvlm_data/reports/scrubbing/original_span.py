@@ -1,0 +1,42 @@
+"""What stood in a report as it came where its scrubbed text has a placeholder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fvlm_data.errors import StoreError
+from fvlm_data.reports.scrubbing.scrub import scrub
+from fvlm_data.reports.versions.original_reports import remembered
+
+if TYPE_CHECKING:
+    from fvlm_data.store.declared import Context
+
+
+def original_span(context: Context, report_id: str, start: int, end: int) -> str:
+    """What stood in the original where [start, end) stands in the stored text.
+
+    Made anew from what the vault keeps, which alone can tell it.
+
+    Raises:
+        StoreError: the vault does not hold the report.
+    """
+    original = remembered(context.vault, [report_id]).get(report_id)
+    if original is None:
+        raise StoreError(
+            f"report {report_id}: not in the vault; expected the vault that was used when its "
+            "file was read; name it by identity.vault or FVLM_VAULT"
+        )
+    scrubbed = scrub(original.text, {*_known_identities(context, report_id), *original.identities})
+    begin, stop = scrubbed.original_span(start, end)
+    return original.text[begin:stop]
+
+
+def _known_identities(context: Context, report_id: str) -> set[str]:
+    """What the vault knows of all whom the report may be about."""
+    rows = context.store.read(
+        "report_matches",
+        ["owner_id"],
+        [("report_id", "=", report_id), ("owner_kind", "in", ["patient", "link"])],
+    )
+    known = context.vault.patient_identities(rows["owner_id"].to_pylist())
+    return {name for names in known.values() for name in names}
