@@ -25,7 +25,8 @@ from fvlm_data.pairing.audit.printed import audit_lines
 from fvlm_data.pairing.audit.split_sizes import split_sizes
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.split_stage import split_stage
-from fvlm_data.pairing.stage import derive_waiting, pair_stage
+from fvlm_data.pairing.stage import pair_stage
+from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.store.commits import settle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending

@@ -19,7 +19,8 @@ from fvlm_data.pairing.audit.funnel import funnel
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.cross_checks import cross_checks
 from fvlm_data.pairing.images import Seen, StudyImages, cardiothoracic_ratio, study_images
-from fvlm_data.pairing.stage import derive_waiting, pair_stage
+from fvlm_data.pairing.stage import pair_stage
+from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.reports import ReportParser
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.segment.backend import Segmentation, VolumeImage

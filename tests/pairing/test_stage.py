@@ -14,7 +14,8 @@ from fvlm_data.pairing.config import PairConfig, SplitFractions
 from fvlm_data.pairing.matching import match_all, match_items
 from fvlm_data.pairing.split_stage import split_stage
 from fvlm_data.pairing.splits import assign_split
-from fvlm_data.pairing.stage import derive_waiting, pair_stage
+from fvlm_data.pairing.stage import pair_stage
+from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context, Item, Stage
 from fvlm_data.store.planning import pending

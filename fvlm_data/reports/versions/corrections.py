@@ -69,24 +69,25 @@ def replaced_reports(
         if row["kind"] in _NAMING:
             sharing[row["kind"], row["value_hash"]].add(row["owner_id"])
     groups = [group for group in sharing.values() if 1 < len(group) <= _MOST]
-    candidates = _candidates(context, rows, {report for group in groups for report in group})
+    named = {report for group in groups for report in group}
+    candidates = _candidates(rows, remembered(context.vault, named))
     known = [[candidates[one] for one in group if one in candidates] for group in groups]
     latest = _latest(known)
     return {old: new for old, new in latest.items() if wanted is None or old in wanted}
 
 
 def unclear_versions(
-    context: Context, reports_of: Mapping[str, Sequence[str]]
+    reports_of: Mapping[str, Sequence[str]],
+    links: Iterable[Mapping[str, Any]],
+    originals: Mapping[str, Original],
 ) -> dict[str, list[tuple[str, str]]]:
     """Pairs of a study's reports of which nothing tells whether one is a version of the other.
 
     They are of one patient, request and, as far as told, procedure, and none is an addendum.
+    `links` are rows (owner_id, kind, value_hash) of the reports.
     """
     several = {study: reports for study, reports in reports_of.items() if len(reports) > 1}
-    wanted = {report for reports in several.values() for report in reports}
-    columns = ["owner_kind", "owner_id", "kind", "value_hash"]
-    rows = context.store.read_items("links", "owner_id", wanted, columns)
-    candidates = _candidates(context, rows, wanted)
+    candidates = _candidates(links, originals)
     made = {}
     for study, reports in several.items():
         known = [candidates[one] for one in reports if one in candidates]
@@ -107,7 +108,7 @@ def set_aside(report: str, successor: Successor, source: str) -> Outcome:
 
 
 def _candidates(
-    context: Context, rows: Iterable[Mapping[str, Any]], reports: Iterable[str]
+    rows: Iterable[Mapping[str, Any]], originals: Mapping[str, Original]
 ) -> dict[str, _Candidate]:
     links: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in rows:
@@ -121,7 +122,7 @@ def _candidates(
             adds(original),
             withdraws(original),
         )
-        for report, original in remembered(context.vault, reports).items()
+        for report, original in originals.items()
     }
 
 

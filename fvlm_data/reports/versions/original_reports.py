@@ -63,7 +63,7 @@ def remember(vault: Vault, rows: Mapping[str, ReportRow]) -> None:
 
 def remembered(vault: Vault, report_ids: Iterable[str]) -> dict[str, Original]:
     """Reports as they came; unknown ones are left out."""
-    return {report: _unpacked(kept) for report, kept in vault.reports(report_ids).items()}
+    return {report: unpacked(kept) for report, kept in vault.reports(report_ids).items()}
 
 
 def adds(original: Original) -> bool:
@@ -82,9 +82,10 @@ def withdraws(original: Original) -> bool:
     return original.version.withdrawn or begins_with(original, _WITHDRAWN)
 
 
-def reading_order(vault: Vault, report_ids: Iterable[str]) -> dict[str, tuple[bool, str, int, str]]:
+def reading_order(
+    originals: Mapping[str, Original],
+) -> dict[str, tuple[bool, str, int, str]]:
     """Sort key of each report: addenda last, then by time, place in the file, id."""
-    known = remembered(vault, report_ids)
     return {
         report: (
             adds(one),
@@ -92,7 +93,7 @@ def reading_order(vault: Vault, report_ids: Iterable[str]) -> dict[str, tuple[bo
             one.row,
             report,
         )
-        for report, one in known.items()
+        for report, one in originals.items()
     }
 
 
@@ -111,7 +112,8 @@ def _packed(row: ReportRow) -> dict[str, str]:
     return {**row.columns, **{_ABOUT + name: value for name, value in about.items()}}
 
 
-def _unpacked(kept: Mapping[str, str]) -> Original:
+def unpacked(kept: Mapping[str, str]) -> Original:
+    """A report from what the vault keeps of it."""
     about = {name.removeprefix(_ABOUT): kept[name] for name in kept if name.startswith(_ABOUT)}
     return Original(
         columns={name: text for name, text in kept.items() if not name.startswith(_ABOUT)},
