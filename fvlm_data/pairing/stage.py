@@ -95,7 +95,7 @@ def _report_reads(config: PairConfig) -> tuple[Read, ...]:
             "originals",
             "inputs",
             "item",
-            ("item", "fingerprint"),
+            ("token", "fingerprint"),
             on="reports.report_id",
             where="t.kind = 'report'",
         ),
