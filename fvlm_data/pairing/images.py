@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.segment.merge import load_anatomy_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from fvlm_data.store.tables import Store
-
-VOLUME_COLUMNS = ("volume_id", "study_id", "shape", "spacing_mm", "orientation", "age_years")
+VOLUME_COLUMNS = ("volume_id", "shape", "orientation", "age_years")
 MASK_COLUMNS = (
     "volume_id", "task", "class_system", "class_name", "volume_ml", "bbox", "touches_border",
 )  # fmt: skip
 CHECK_COLUMNS = ("volume_id", "body_region", "searched")
+"""All that is read of volumes, their masks and checks: a mask that is made anew and shows the same
+is the same."""
+
 SIDES = ("left", "right")
 
 ADULT_YEARS = 16
@@ -64,47 +65,19 @@ class StudyImages:
         return anatomy in self.searched and (anatomy, "") not in self.organs
 
 
-def image_keys(store: Store) -> dict[str, list[list[str]]]:
-    """What `read_images` would read of each study, as hashes of the label maps' contents.
-
-    With what the masks could show, the volumes that have none beside others that do, and
-    whether the patient is a child.
-    """
-    columns = ["volume_id", "task", "class_system", "content_sha256"]
-    masks: dict[str, list[list[str]]] = defaultdict(list)
-    for row in store.read("masks", columns).group_by(columns).aggregate([]).to_pylist():
-        masks[row["volume_id"]].append([row[name] for name in columns])
-    for row in store.read("volume_checks", ["volume_id", "searched"]).to_pylist():
-        if row["searched"] is not None and row["volume_id"] in masks:
-            masks[row["volume_id"]].append(["searched", *row["searched"]])
-    keys: dict[str, list[list[str]]] = defaultdict(list)
-    for row in store.read("volumes", ["volume_id", "study_id", "age_years"]).to_pylist():
-        keys[row["study_id"]] += masks.get(row["volume_id"], [[row["volume_id"]]])
-        if not _adult(row):
-            keys[row["study_id"]].append(["child"])
-    masked = {study: found for study, found in keys.items() if any(len(one) > 1 for one in found)}
-    return {study: sorted(found) for study, found in masked.items()}
-
-
-def read_images(store: Store, studies: Collection[str]) -> dict[str, StudyImages]:
-    """What the masks of each study show; studies without a mask are left out."""
-    volumes = {
-        row["volume_id"]: row
-        for row in store.read_items("volumes", "study_id", studies, VOLUME_COLUMNS)
-    }
-    masks: dict[str, list[dict[str, Any]]] = {volume: [] for volume in sorted(volumes)}
-    for row in store.read_items("masks", "volume_id", volumes, MASK_COLUMNS):
-        masks[row["volume_id"]].append(row)
-    checks = store.read_items("volume_checks", "volume_id", volumes, CHECK_COLUMNS)
-    check_of = {row["volume_id"]: row for row in checks}
-    by_study: dict[str, list[str]] = defaultdict(list)
-    for volume in masks:
-        by_study[volumes[volume]["study_id"]].append(volume)
-    return {
-        study: study_images({volume: masks[volume] for volume in those}, volumes, check_of)
-        for study, those in by_study.items()
-        if any(masks[volume] for volume in those)
-    }
+def images_of_rows(
+    volumes: Sequence[Mapping[str, Any]],
+    masks: Sequence[Mapping[str, Any]],
+    checks: Sequence[Mapping[str, Any]],
+) -> StudyImages:
+    """`study_images` of all volumes of a study; nothing is known where none has a mask."""
+    if not masks:
+        return StudyImages()
+    masks_of: dict[str, list[Mapping[str, Any]]] = {row["volume_id"]: [] for row in volumes}
+    for row in masks:
+        masks_of[row["volume_id"]].append(row)
+    volume_of = {row["volume_id"]: row for row in volumes}
+    return study_images(masks_of, volume_of, {row["volume_id"]: row for row in checks})
 
 
 def study_images(

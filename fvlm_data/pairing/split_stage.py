@@ -2,98 +2,118 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
-from fvlm_data.errors import InputError
-from fvlm_data.hashing import content_key
-from fvlm_data.pairing.splits import assign_split, protector, read_split_file, twins
-from fvlm_data.store.declared import Item, Outcome, Stage, reject
+from fvlm_data.pairing.splits import PROTECTED, assign_split, protector
+from fvlm_data.store.declared import Outcome, Read, Stage, reject
 from schemas import Split
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
     from fvlm_data.pairing.config import PairConfig
-    from fvlm_data.store.declared import Context
-    from fvlm_data.store.tables import Store
+    from fvlm_data.store.declared import Batch, Inputs, Row
 
 STAGE_VERSION = 2
-BATCH_SIZE = 500
-HASHES = ("content_sha256", "pixels_sha256")
-"""Columns that tell equal images; the second, which tells more, is missing in older rows."""
+BATCH_SIZE = 5_000
+"""Patients of one commit: each batch looks once through the hashes of all images."""
 
-IMAGE_COLUMNS = ("patient_id", *HASHES)
+PATIENTS = "SELECT DISTINCT patient_id AS item FROM volumes"
+
+TWINS = """
+WITH RECURSIVE images AS (
+    SELECT patient_id, content_sha256 AS image FROM candidates
+    UNION ALL
+    SELECT patient_id, pixels_sha256 FROM candidates WHERE pixels_sha256 IS NOT NULL
+), shared AS (
+    SELECT image, min(patient_id) AS first FROM images
+    GROUP BY image HAVING min(patient_id) < max(patient_id)
+), rays AS (
+    SELECT DISTINCT first, patient_id AS other
+    FROM images JOIN shared USING (image) WHERE patient_id <> first
+), pairs AS (
+    SELECT first AS one, other FROM rays UNION SELECT other, first FROM rays
+), reached(patient_id, twin_id) AS (
+    SELECT one, other FROM pairs
+    UNION
+    SELECT r.patient_id, p.other FROM reached r JOIN pairs p ON p.one = r.twin_id
+)
+SELECT patient_id, twin_id FROM reached WHERE patient_id <> twin_id
+"""
+"""Patients connected by equal images, each with every other of its group.
+
+Of an image only pairs with its first patient are taken: an image that a thousand patients share
+would give a million others. The hash of the pixels, which tells more, is missing in older rows.
+"""
+
+NAMED = """
+SELECT DISTINCT k.owner_id AS patient_id, i.fingerprint AS split
+FROM links k JOIN inputs i ON i.token = k.value_hash
+WHERE k.kind = 'patient_id' AND i.kind = 'split'
+"""
+"""What the split file says of each patient whom it names."""
 
 
 def split_stage(config: PairConfig) -> Stage:
-    """The stage that gives every patient with a volume a split."""
-    settings = [config.split.model_dump(mode="json"), config.duplicates]
+    """The stage that gives every patient with a volume a split.
 
-    def plan(context: Context) -> list[Item]:
-        named = _named_splits(context, config)
-        groups = twins(_images(context.store.read("candidates", IMAGE_COLUMNS).to_pylist()))
-        patients = set(context.store.read("volumes", ["patient_id"])["patient_id"].to_pylist())
-        return [
-            Item(patient, content_key(STAGE_VERSION, settings, _key_part(patient, groups, named)))
-            for patient in sorted(patients)
-        ]
-
-    def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        groups = _read_twins(context.store, [item.id for item in items])
-        everybody = {item.id for item in items}.union(*groups.values())
-        named = _named_splits(context, config, everybody)
-        rows = context.store.read_items("splits", "patient_id", everybody)
-        known = {row["patient_id"]: Split(**row) for row in rows}
-        splits = {
-            patient: assign_split(
-                context.vault.key, patient, config.split, named.get(patient), known.get(patient)
-            )
-            for patient in everybody
-        }
-        for item in items:
-            group = [splits[patient] for patient in groups.get(item.id, ())]
-            best = protector(splits[item.id], group) if group else None
-            if best is not None and config.duplicates == "set_aside":
-                yield _left_out(splits[item.id], best)
-            else:
-                yield Outcome(item.id, {"splits": [splits[item.id]]})
-
-    return Stage("split", ("splits",), plan, run, BATCH_SIZE)
+    What decides are the patient's twins and what the split file says of them all. The split
+    that a patient has is carried along: it stays, and being given remakes nothing.
+    """
+    standing = ("patient_id", "split", "source")
+    said = ("patient_id", "split")
+    return Stage(
+        name="split",
+        version=STAGE_VERSION,
+        settings={
+            "split": config.split.model_dump(mode="json"),
+            "duplicates": config.duplicates,
+        },
+        tables=("splits",),
+        items=PATIENTS,
+        views={"twins": TWINS, "named_splits": NAMED},
+        reads=(
+            Read("twins", "twins", "patient_id", ("twin_id",)),
+            Read("named", "named_splits", "patient_id", said),
+            Read("named_twins", "named_splits", "patient_id", said, on="twins.twin_id"),
+            Read("known", "splits", "patient_id", (), carries=standing),
+            Read("known_twins", "splits", "patient_id", (), on="twins.twin_id", carries=standing),
+        ),
+        make=partial(_make, config),
+        batch_size=BATCH_SIZE,
+    )
 
 
-def _key_part(
-    patient: str, groups: Mapping[str, frozenset[str]], named: Mapping[str, str]
-) -> list[list[str | None]]:
-    return [[one, named.get(one)] for one in sorted(groups.get(patient, {patient}))]
+def _make(config: PairConfig, batch: Batch) -> Iterator[Outcome]:
+    for one in batch.inputs:
+        own, *group = _splits(config, batch.secret, one)
+        best = protector(own, group) if group else None
+        if best is not None and config.duplicates == "set_aside":
+            yield _left_out(own, best)
+        else:
+            yield Outcome(one.item, {"splits": [own]})
 
 
-def _read_twins(store: Store, patients: Collection[str]) -> dict[str, frozenset[str]]:
-    """Groups of the given patients, reading their images and those equal to them only."""
-    by_image: dict[str, set[str]] = defaultdict(set)
-    seen: set[str] = set()
-    asked: set[str] = set()
-    fresh = set(patients)
-    while fresh:
-        seen |= fresh
-        own = store.read_items("candidates", "patient_id", fresh, IMAGE_COLUMNS)
-        hashes = {image for _, image in _images(own)} - asked
-        asked |= hashes
-        for column in HASHES:
-            for patient, image in _images(
-                store.read_items("candidates", column, hashes, IMAGE_COLUMNS)
-            ):
-                by_image[image].add(patient)
-        fresh = {patient for those in by_image.values() for patient in those} - seen
-    return twins((patient, image) for image, those in by_image.items() for patient in those)
+def _splits(config: PairConfig, secret: bytes, one: Inputs) -> list[Split]:
+    """The split that the patient has by itself, then those of its twins."""
+    named = _named((*one.rows["named"], *one.rows["named_twins"]))
+    rows = (*one.rows["known"], *one.rows["known_twins"])
+    known = {row["patient_id"]: Split(**row) for row in rows}
+    patients = [one.item, *(row["twin_id"] for row in one.rows["twins"])]
+    return [
+        assign_split(secret, patient, config.split, named.get(patient), known.get(patient))
+        for patient in patients
+    ]
 
 
-def _images(rows: Iterable[Mapping[str, str | None]]) -> Iterator[tuple[str, str]]:
-    """Patient and hash, for each hash of each row of `candidates`."""
+def _named(rows: Iterable[Row]) -> dict[str, str]:
+    """Split by patient; of one who is named twice, by two ids, the most protected."""
+    named: dict[str, str] = {}
     for row in rows:
-        for column in HASHES:
-            if (image := row[column]) is not None:
-                yield str(row["patient_id"]), image
+        splits = (named.get(row["patient_id"], row["split"]), row["split"])
+        named[row["patient_id"]] = min(splits, key=PROTECTED.index)
+    return named
 
 
 def _left_out(own: Split, best: Split) -> Outcome:
@@ -106,33 +126,3 @@ def _left_out(own: Split, best: Split) -> Outcome:
         "that nothing leaks; join the ids, name both in pair.split_file with one split, or set "
         "pair.duplicates to keep",
     )
-
-
-def _named_splits(
-    context: Context, config: PairConfig, patients: Collection[str] | None = None
-) -> dict[str, str]:
-    """Split by patient id, for those of the patients (none given: of all) whom the file names.
-
-    Raises:
-        InputError: the file cannot be read, or it names nobody of the store.
-    """
-    if config.split_file is None:
-        return {}
-    named = read_split_file(config.split_file, context.vault.key)
-    columns = ["owner_id", "kind", "value_hash"]
-    links = (
-        context.store.read("links", columns, [("kind", "=", "patient_id")]).to_pylist()
-        if patients is None
-        else context.store.read_items("links", "owner_id", patients, columns)
-    )
-    links = [link for link in links if link["kind"] == "patient_id"]
-    found = {
-        link["owner_id"]: named[link["value_hash"]] for link in links if link["value_hash"] in named
-    }
-    if patients is None and links and not found:
-        raise InputError(
-            f"split file {config.split_file}: names {len(named)} patients, none of the store's "
-            f"{len({link['owner_id'] for link in links})}; expected ids as in the headers "
-            "(PatientID, leading zeros kept); mend the file or leave pair.split_file out"
-        )
-    return found

@@ -52,22 +52,6 @@ def assign_split(
     return Split(patient_id=patient_id, split=name, source="hash")
 
 
-def twins(images: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
-    """Patients connected by equal images, each with its whole group; the others are left out.
-
-    `images` are (patient id, hash of the image's content).
-    """
-    group: dict[str, set[str]] = {}
-    first: dict[str, str] = {}
-    for patient, content in images:
-        mine = group.setdefault(patient, {patient})
-        theirs = group[first.setdefault(content, patient)]
-        if mine is not theirs:
-            theirs |= mine
-            group.update(dict.fromkeys(mine, theirs))
-    return {patient: frozenset(found) for patient, found in group.items() if len(found) > 1}
-
-
 def protector(own: Split, group: Iterable[Split]) -> Split | None:
     """The twin for whose sake a patient is left out; none where the patient may stay.
 

@@ -1,31 +1,47 @@
-"""Stage `pair`, and the derived table of what waits."""
+"""Stage `pair`: what the reports of a study say of each of its anatomies."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fvlm_data.hashing import content_key
-from fvlm_data.pairing.anatomy_text import anatomy_text
+from fvlm_data.pairing.anatomy_text import StudyText, anatomy_text
 from fvlm_data.pairing.cross_checks import cross_checks, unclear_versions_check
-from fvlm_data.pairing.images import StudyImages, image_keys, read_images
-from fvlm_data.pairing.matching import match_all, match_items, read_texts
+from fvlm_data.pairing.images import (
+    CHECK_COLUMNS,
+    MASK_COLUMNS,
+    VOLUME_COLUMNS,
+    StudyImages,
+    images_of_rows,
+)
 from fvlm_data.reports.versions.corrections import unclear_versions
-from fvlm_data.store.declared import Item, Outcome, Reject, Stage, guarded, reject
+from fvlm_data.reports.versions.original_reports import reading_order, unpacked
+from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded
 from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
-from schemas import StudyReport, Waiting
+from schemas import StudyReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.config import PairConfig
-    from fvlm_data.store.declared import Context
+    from fvlm_data.store.declared import Batch, Inputs, Row
     from schemas import CrossCheck
 
 STAGE_VERSION = 3
 BATCH_SIZE = 500
+
+STUDIES = """
+SELECT DISTINCT m.owner_id AS item
+FROM report_matches m JOIN reports r ON r.report_id = m.report_id
+WHERE m.owner_kind = 'study'
+"""
+
+SENTENCE_COLUMNS = (
+    "report_id", "sentence", "start", "end", "section", "text", "anatomies", "assessments",
+)  # fmt: skip
+FINDING_COLUMNS = ("report_id", "sentence", "finding", "anatomy", "status", "laterality")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,101 +59,120 @@ class _Study:
 def pair_stage(config: PairConfig) -> Stage:
     """The stage that gives each anatomy of a study with reports its text, state and signature."""
     settings = config.model_dump(mode="json", exclude={"split", "duplicates", "split_file"})
-
-    def plan(context: Context) -> list[Item]:
-        matches = match_all(context)
-        hashes = _report_contents(context)
-        images = image_keys(context.store)
-        items = [
-            Item(
-                study,
-                content_key(
-                    STAGE_VERSION,
-                    settings,
-                    vocabulary_sha256(),
-                    [(report, kind, hashes[report]) for report, kind in reports],
-                    images.get(study, []),
-                ),
-            )
-            for study, reports in matches.by_study.items()
-        ]
-        conflicts = [
-            Item(report, content_key(STAGE_VERSION, kinds))
-            for report, kinds in matches.conflicts.items()
-        ]
-        return items + conflicts
-
-    def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        matches = match_items(context, [item.id for item in items])
-        matched = {i.id: matches.by_study[i.id] for i in items if i.id in matches.by_study}
-        reports_of = {study: [report for report, _ in one] for study, one in matched.items()}
-        texts = read_texts(context.store, reports_of)
-        unclear = unclear_versions(context, reports_of)
-        images = read_images(context.store, matched)
-        for item in items:
-            if item.id in matches.conflicts:
-                yield _conflict(item.id, matches.conflicts[item.id])
-            elif item.id not in matched:
-                yield _unmatched(item.id)
-            else:
-                study = _Study(
-                    item.id,
-                    matched[item.id],
-                    texts[item.id],
-                    images.get(item.id, StudyImages()),
-                    unclear.get(item.id, ()),
-                )
-                yield guarded(item, partial(_pair, study, config))
-
-    return Stage("pair", ("study_reports", "anatomy_texts", "cross_checks"), plan, run, BATCH_SIZE)
+    return Stage(
+        name="pair",
+        version=STAGE_VERSION,
+        settings={**settings, "vocabulary": vocabulary_sha256()},
+        tables=("study_reports", "anatomy_texts", "cross_checks"),
+        items=STUDIES,
+        reads=(*_report_reads(config), *IMAGE_READS),
+        make=partial(_make, config),
+        batch_size=BATCH_SIZE,
+    )
 
 
-def derive_waiting(context: Context) -> int:
-    """Write anew which studies and reports wait for their other half; returns how many do.
+def _report_reads(config: PairConfig) -> tuple[Read, ...]:
+    """What is read of the study's reports, of those that are there.
 
-    A study waits for a report until it is paired with one, then for a mask of any of its
-    volumes, unless all of them are set aside; a report waits for its study. What pairing has
-    set aside does not wait. What waited before keeps the run that first saw it.
+    Their order and versions rest on what the vault keeps of them, for which the fingerprint of
+    the report's row stands, and on their links.
     """
-    pairs = context.store.read("study_reports", ["study_id", "report_id"])
-    paired = set(pairs["study_id"].to_pylist())
-    joined = set(pairs["report_id"].to_pylist())
-    faults = context.store.read("quarantine", ["stage", "item"]).to_pylist()
-    aside = {row["item"] for row in faults if row["stage"] == "pair"}
-    unmasked = {row["item"] for row in faults if row["stage"].startswith("segment:")}
-    volumes = context.store.read("volumes", ["study_id", "volume_id"]).to_pylist()
-    masked = set(context.store.read("masks", ["volume_id"])["volume_id"].to_pylist())
-    segmented = {row["study_id"] for row in volumes if row["volume_id"] in masked}
-    hopeful = {row["study_id"] for row in volumes if row["volume_id"] not in unmasked}
-    waits: dict[tuple[str, str], str] = {}
-    for study in {row["study_id"] for row in volumes} - aside:
-        if study not in paired:
-            waits["study", study] = "report"
-        elif study not in segmented and study in hopeful:
-            waits["study", study] = "mask"
-    for report in context.store.read("reports", ["report_id"])["report_id"].to_pylist():
-        if report not in joined | aside:
-            waits["report", report] = "study"
-    before = {
-        (row["owner_kind"], row["owner_id"], row["waits_for"]): row["since_run"]
-        for row in context.store.read("waiting").to_pylist()
-    }
-    now = {(kind, owner, what): context.run_id for (kind, owner), what in waits.items()}
-    rows = [
-        Waiting(
-            owner_kind=kind,
-            owner_id=owner,
-            waits_for=what,
-            since_run=before.get((kind, owner, what), run),
-        )
-        for (kind, owner, what), run in sorted(now.items())
+    fields = {"severity": config.signature.severity, "location": config.signature.lobe}
+    findings = (*FINDING_COLUMNS, *(name for name, read in fields.items() if read))
+    links = ("owner_id", "kind", "value_hash")
+    return (
+        Read(
+            "matches",
+            "report_matches",
+            "owner_id",
+            ("report_id", "matched_by"),
+            where="t.owner_kind = 'study'",
+        ),
+        Read("reports", "reports", "report_id", ("report_id",), on="matches.report_id"),
+        Read("sentences", "sentences", "report_id", SENTENCE_COLUMNS, on="reports.report_id"),
+        Read("findings", "findings", "report_id", findings, on="reports.report_id"),
+        Read(
+            "originals",
+            "inputs",
+            "item",
+            ("token", "fingerprint"),
+            on="reports.report_id",
+            where="t.kind = 'report'",
+        ),
+        Read(
+            "links",
+            "links",
+            "owner_id",
+            links,
+            on="reports.report_id",
+            where="t.owner_kind = 'report' AND t.kind IN ('accession', 'patient_id')",
+        ),
+    )
+
+
+IMAGE_READS = (
+    Read("volumes", "volumes", "study_id", VOLUME_COLUMNS),
+    Read("masks", "masks", "volume_id", MASK_COLUMNS, on="volumes.volume_id"),
+    Read("checks", "volume_checks", "volume_id", CHECK_COLUMNS, on="volumes.volume_id"),
+)
+
+
+def _make(config: PairConfig, batch: Batch) -> Iterator[Outcome]:
+    matched = {one.item: _matched(one) for one in batch.inputs}
+    several = [r for reports in matched.values() if len(reports) > 1 for r, _ in reports]
+    originals = {r: unpacked(kept) for r, kept in batch.originals(several).items()}
+    order = reading_order(originals)
+    for reports in matched.values():
+        reports.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
+    links = [row for one in batch.inputs for row in one.rows["links"]]
+    reports_of = {study: [report for report, _ in one] for study, one in matched.items()}
+    unclear = unclear_versions(reports_of, links, originals)
+    for one in batch.inputs:
+        if not matched[one.item]:
+            yield _unmatched(one.item)
+        else:
+            pairs = unclear.get(one.item, ())
+            yield guarded(one.item, partial(_pair, config, one, matched[one.item], pairs))
+
+
+def _matched(one: Inputs) -> list[tuple[str, str]]:
+    """Reports of the study that are there (not set aside), with the kind of link."""
+    there = {row["report_id"] for row in one.rows["reports"]}
+    return [
+        (row["report_id"], row["matched_by"])
+        for row in one.rows["matches"]
+        if row["report_id"] in there
     ]
-    if before.keys() != now.keys():
-        context.store.replace_all("waiting", rows)
-    return len(rows)
 
 
-def _pair(study: _Study, config: PairConfig) -> Outcome:
+def _pair(
+    config: PairConfig,
+    one: Inputs,
+    matched: Sequence[tuple[str, str]],
+    unclear: Sequence[tuple[str, str]],
+) -> Outcome:
+    images = images_of_rows(*(one.rows[name] for name in ("volumes", "masks", "checks")))
+    text = _study_text(one.rows, [report for report, _ in matched])
+    return _paired(_Study(one.item, matched, text, images, unclear), config)
+
+
+def _study_text(rows: Mapping[str, Sequence[Row]], reports: Sequence[str]) -> StudyText:
+    """Sentences and findings of a study, reports in the order given."""
+    sentences, findings = _by_report(rows["sentences"]), _by_report(rows["findings"])
+    return StudyText(
+        [row for report in reports for row in sentences[report]],
+        [row for report in reports for row in findings[report]],
+    )
+
+
+def _by_report(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["report_id"]].append(row)
+    return found
+
+
+def _paired(study: _Study, config: PairConfig) -> Outcome:
     """Texts of all anatomies, less those that the masks strongly contradict."""
     implied = {finding.id: finding.implies for finding in load_findings()}
     checks = cross_checks(study.id, study.text, study.images)
@@ -171,29 +206,3 @@ def _advice(check: CrossCheck) -> str:
 def _unmatched(item: str) -> Outcome:
     detail = f"{item}: its report or study left the tables while the run was under way; run again"
     return Outcome(item, rejects=(Reject("fault", "inputs_gone", detail),), retry=True)
-
-
-def _conflict(report: str, kinds: tuple[str, str]) -> Outcome:
-    if kinds[0] == kinds[1]:
-        return reject(
-            report,
-            "fault",
-            "ambiguous_links",
-            f"report {report}: its {kinds[0]} names studies of several patients, expected one; "
-            "give the report's study_uid, patient_id or issuer, or a mapping",
-        )
-    return reject(
-        report,
-        "fault",
-        "conflicting_links",
-        f"report {report}: its {kinds[0]} and its {kinds[1]} name different studies, expected "
-        "one; correct the columns of the report file",
-    )
-
-
-def _report_contents(context: Context) -> dict[str, str]:
-    """The key under which each report was parsed: it stands for its rows in all tables."""
-    rows = context.store.read("ledger", ["item", "key"], [("stage", "=", "reports")])
-    keys = dict(zip(rows["item"].to_pylist(), rows["key"].to_pylist(), strict=True))
-    present = context.store.read("reports", ["report_id"])["report_id"].to_pylist()
-    return {report: keys.get(report, "") for report in present}

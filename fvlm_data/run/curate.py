@@ -143,7 +143,7 @@ def _discover(
 
 
 def _conclude(context: Context, config: Config, stages: Sequence[str], summary: Summary) -> None:
-    from fvlm_data.pairing.stage import derive_waiting
+    from fvlm_data.pairing.waiting import derive_waiting
 
     derive_waiting(context)
     if config.qc.enabled and "shard" in stages:

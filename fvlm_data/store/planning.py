@@ -284,8 +284,10 @@ def _hold_back(
     """The table `_held`: items that rest on rows which are not what their stage settled.
 
     Where lost rows leave no trace of the items that they belonged to, `_held_all` is true: then
-    nothing of the stage is changed until they are made anew.
+    nothing of the stage is changed until they are made anew. `_damage` tells of any damage at
+    all: an item may no longer be listed because of it.
     """
+    connection.execute("CREATE TEMP TABLE _damage (stage VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held (item VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held_all (held BOOLEAN)")
     for number, (one, reads) in enumerate(integrity.owners_read(stage, upstream)):
@@ -293,6 +295,7 @@ def _hold_back(
         integrity.find_broken(connection, context.store, one, broken)
         if not connection.execute(f"SELECT count(*) FROM {broken}").fetchall()[0][0]:
             continue
+        connection.execute(f"INSERT INTO _damage VALUES ({quoted(one.name)})")
         for read in reads:
             if integrity.finds_item(read):
                 connection.execute(
@@ -359,14 +362,13 @@ def _stays(stage: Stage) -> str:
 def _obsolete(connection: duckdb.DuckDBPyConnection, stage: Stage) -> tuple[str, ...]:
     """Items that have rows or ledger entries and are no longer planned.
 
-    None are told while damaged inputs are held back: an item may seem gone because the rows that
-    it rests on are.
+    None are told while anything that the stage reads is damaged: an item may seem gone because
+    the rows that it rests on are.
     """
     found = connection.execute(
         f"SELECT item FROM (SELECT item FROM ledger WHERE stage = {quoted(stage.name)} "
         "UNION SELECT item FROM _broken_contents) WHERE item NOT IN (SELECT item FROM _now) "
         f"AND NOT {_stays(stage)} "
-        "AND NOT EXISTS (SELECT * FROM _held_all) AND NOT EXISTS (SELECT * FROM _held) "
-        "ORDER BY item"
+        "AND NOT EXISTS (SELECT * FROM _damage) ORDER BY item"
     ).fetchall()
     return tuple(item for (item,) in found)

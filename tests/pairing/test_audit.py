@@ -25,13 +25,14 @@ from fvlm_data.pairing.audit.printed import audit_lines
 from fvlm_data.pairing.audit.split_sizes import split_sizes
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.split_stage import split_stage
-from fvlm_data.pairing.stage import derive_waiting, pair_stage
+from fvlm_data.pairing.stage import pair_stage
+from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.store.commits import settle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import load_anatomies
-from schemas import CrossCheck, Quarantined, Sentence, Split
+from schemas import CrossCheck, Quarantined, ReportMatch, Sentence, Split
 
 SAID: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     # study: (section, sentence, what it says of the heart)
@@ -76,6 +77,12 @@ def audited(
         for n in numbers
     ]
     reports = [hand.report(n) for n in (*range(1, 7), 9)]
+    matches = [
+        ReportMatch(
+            report_id=f"r_{n}", owner_kind="study", owner_id=f"st_{n}", matched_by="volume_name"
+        )
+        for n in range(1, 7)
+    ]
     told, found = [], []
     for n in range(1, 7):
         study, report = f"st_{n}", f"r_{n}"
@@ -86,7 +93,8 @@ def audited(
             found.append(hand.finding(0, "cardiomegaly", STATUS[study], None, "heart", report))
     links.append(hand.link("report", "r_9", "volume_name", "elsewhere"))
     for table, rows in (
-        ("links", links), ("reports", reports), ("sentences", told), ("findings", found),
+        ("links", links), ("report_matches", matches), ("reports", reports),
+        ("sentences", told), ("findings", found),
         ("masks", [hand.mask(f"v_{n}", f"masks/{n}") for n in range(1, 7)]),
         ("inputs", [
             *(hand.offered("file", f"f_{n}", f"se_{n}") for n in numbers),

@@ -19,7 +19,8 @@ from fvlm_data.pairing.audit.funnel import funnel
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.cross_checks import cross_checks
 from fvlm_data.pairing.images import Seen, StudyImages, cardiothoracic_ratio, study_images
-from fvlm_data.pairing.stage import derive_waiting, pair_stage
+from fvlm_data.pairing.stage import pair_stage
+from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.reports import ReportParser
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.segment.backend import Segmentation, VolumeImage
@@ -31,7 +32,7 @@ from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
-from schemas import CrossCheck, VolumeCheck
+from schemas import CrossCheck, Mask, ReportMatch, VolumeCheck
 
 Reader = Callable[[str], StudyText]
 
@@ -308,10 +309,10 @@ def contradicted(hand: ModuleType, context: Context) -> Context:
     """A study whose report says that a spleen of 200 ml was removed, and that a cyst is there."""
     store = context.store
     store.replace_all("volumes", [hand.volume(1, "st_1"), hand.volume(2, "st_2", "p_2")])
-    store.replace_all("links", [
-        hand.link("study", "st_1", "study_uid", "u", "se_1"),
-        hand.link("report", "r_1", "study_uid", "u"),
-    ])  # fmt: skip
+    match = ReportMatch(
+        report_id="r_1", owner_kind="study", owner_id="st_1", matched_by="study_uid"
+    )
+    store.replace_all("report_matches", [match])
     store.replace_all("reports", [hand.report(1)])
     store.replace_all("sentences", [
         hand.sentence(0, "findings", "Splenectomy.", spleen="abnormal"),
@@ -379,6 +380,26 @@ def test_new_mask_checks_the_study_anew(hand: ModuleType, contradicted: Context)
     assert contradicted.store.count("quarantine") == 0
 
 
+def test_mask_that_is_made_anew_and_shows_the_same_remakes_no_text(
+    contradicted: Context,
+) -> None:
+    run(contradicted, PairConfig())
+    masks = [dict(row) for row in contradicted.store.read("masks").to_pylist()]
+    anew = [
+        Mask(
+            **{
+                **row,
+                "bbox": tuple(row["bbox"]),
+                "backend_version": "2",
+                "content_sha256": "1" * 64,
+            }
+        )
+        for row in masks
+    ]
+    contradicted.store.replace_all("masks", anew)
+    assert run(contradicted, PairConfig()) == 0
+
+
 def test_report_of_another_region_is_set_aside_whole(
     hand: ModuleType, contradicted: Context
 ) -> None:
@@ -442,13 +463,10 @@ def test_a_volume_without_a_mask_may_show_what_the_others_do_not(
     assert checks(contradicted) == []
 
 
-def test_store_of_before_gets_the_table(contradicted: Context) -> None:
-    store = contradicted.store
-    root = store.local_root
+@pytest.mark.parametrize("table", ["cross_checks", "findings"])
+def test_a_table_that_is_missing_is_told(contradicted: Context, table: str) -> None:
+    root = contradicted.store.local_root
     assert root is not None
-    shutil.rmtree(root / "tables" / "cross_checks")
-    run(Context(Store.open(root), contradicted.vault, "run"), PairConfig())
-    assert len(checks(contradicted)) == 1
-    shutil.rmtree(root / "tables" / "findings")
-    with pytest.raises(StoreError, match="table findings is missing; the store is damaged"):
-        Store.open(root).read("findings")
+    shutil.rmtree(root / "tables" / table)
+    with pytest.raises(StoreError, match=f"table {table} is missing; the store is damaged"):
+        run(Context(Store.open(root), contradicted.vault, "run"), PairConfig())

@@ -1,35 +1,34 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pytest
 
-from fvlm_data.errors import InputError
-from fvlm_data.identity.ids import link_key
-from fvlm_data.inspect.verify import verify
-from fvlm_data.pairing.config import PairConfig, SplitFractions
-from fvlm_data.pairing.matching import match_all, match_items
-from fvlm_data.pairing.split_stage import split_stage
-from fvlm_data.pairing.splits import assign_split
-from fvlm_data.pairing.stage import derive_waiting, pair_stage
+import schemas
+from fvlm_data.pairing.config import PairConfig, SignatureConfig, SplitFractions
+from fvlm_data.pairing.stage import pair_stage
+from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.store.commits import retire, settle
-from fvlm_data.store.declared import Context, Item, Stage
+from fvlm_data.store.declared import Context, Stage
 from fvlm_data.store.planning import pending
-from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import load_anatomies
-from schemas import LedgerRow, Link, Quarantined
+from schemas import Quarantined, ReportMatch, VolumeCheck, Waiting
 
 
 def run(context: Context, stage: Stage) -> int:
     """Settle what is to do; returns how many items that were."""
     work = pending(context, stage)
-    retire(context, stage, work.obsolete)
+    retire(context, stage, [*work.obsolete, *work.mended])
     for batch in work.batches:
         settle(context, stage, batch)
     return sum(len(batch) for batch in work.batches)
+
+
+def due(context: Context, stage: Stage) -> list[str]:
+    return [item.id for batch in pending(context, stage).batches for item in batch]
 
 
 def rows(context: Context, table: str, *columns: str) -> set[Any]:
@@ -37,18 +36,45 @@ def rows(context: Context, table: str, *columns: str) -> set[Any]:
     return {tuple(row[column] for column in columns) for row in found}
 
 
-def add_report(hand: ModuleType, context: Context, number: int, links: list[Any], **more: Any):
+def add_report(
+    hand: ModuleType,
+    context: Context,
+    number: int,
+    studies: Mapping[str, str],
+    *,
+    links: Sequence[tuple[str, str]] = (),
+    told: Mapping[str, str] = MappingProxyType({}),
+    text: str = "",
+) -> None:
+    """A report of studies, each with the kind of link that joins them, parsed and kept."""
     report = f"r_{number}"
-    told = more.pop("told", {})
-    row = hand.report(number, **more)
-    context.store.replace("reports", [report], [row])
+    store = context.store
+    row = hand.report(number, text) if text else hand.report(number)
+    store.replace("reports", [report], [row])
     context.vault.remember_reports({report: {"report": row.text, **told}})
     said = hand.sentence(0, "findings", "Liver cyst.", report_id=report, liver="abnormal")
-    context.store.replace("sentences", [report], [said])
-    context.store.replace("findings", [report], [hand.finding(0, "cyst", report_id=report)])
-    context.store.replace("links", [report], [hand.link("report", report, *one) for one in links])
-    settled = LedgerRow(stage="reports", item=report, key="k", outcome="accepted", run_id="run")
-    context.store.replace("ledger", [report], [settled], {"stage": "reports"})
+    store.replace("sentences", [report], [said])
+    store.replace("findings", [report], [hand.finding(0, "cyst", report_id=report)])
+    store.replace("links", [report], [hand.link("report", report, *one) for one in links])
+    offered = dataclasses.replace(
+        hand.offered("report", f"{report}.0", report),
+        fingerprint=f"{row.text} {sorted(told.items())}",
+    )
+    store.replace("inputs", [offered.token], [offered], {"kind": "report"})
+    match_report(context, report, studies)
+
+
+def match_report(context: Context, report: str, studies: Mapping[str, str]) -> None:
+    """What stage `match` writes of a report."""
+    joined = [
+        ReportMatch(report_id=report, owner_kind="study", owner_id=study, matched_by=kind)
+        for study, kind in studies.items()
+    ]
+    whom = ReportMatch(report_id=report, owner_kind="patient", owner_id="p_1", matched_by="")
+    context.store.replace("report_matches", [report], [*joined, whom])
+
+
+UID = {"st_1": "study_uid"}
 
 
 @pytest.fixture
@@ -57,21 +83,11 @@ def two_studies(hand: ModuleType, context: Context) -> Context:
         "volumes",
         [hand.volume(1, "st_1"), hand.volume(2, "st_1"), hand.volume(3, "st_2", "p_2")],
     )
-    context.store.replace_all(
-        "links",
-        [
-            hand.link("study", "st_1", "study_uid", "uid1", "se_1"),
-            hand.link("study", "st_2", "study_uid", "uid2", "se_3"),
-            hand.link("series", "se_2", "volume_name", "a_2"),
-            hand.link("study", "st_1", "accession", "acc", "se_1"),
-            hand.link("study", "st_2", "accession", "acc", "se_3"),
-        ],
-    )
     return context
 
 
 def test_study_and_report_meet(hand: ModuleType, two_studies: Context):
-    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    add_report(hand, two_studies, 1, UID)
     run(two_studies, pair_stage(PairConfig()))
     assert rows(two_studies, "study_reports", "study_id", "report_id", "matched_by") == {
         ("st_1", "r_1", "study_uid")
@@ -84,58 +100,57 @@ def test_study_and_report_meet(hand: ModuleType, two_studies: Context):
 
 
 def test_report_of_two_studies_and_study_of_two_reports(hand: ModuleType, two_studies: Context):
-    volumes = [hand.volume(1, "st_1"), hand.volume(2, "st_1"), hand.volume(3, "st_2")]
-    two_studies.store.replace_all("volumes", volumes)
-    add_report(hand, two_studies, 1, [("accession", "acc")])
-    add_report(hand, two_studies, 2, [("volume_name", "a_2")])
+    add_report(hand, two_studies, 1, {"st_1": "accession", "st_2": "accession"})
+    add_report(hand, two_studies, 2, {"st_1": "volume_name"})
     run(two_studies, pair_stage(PairConfig()))
-    assert rows(two_studies, "study_reports", "study_id", "report_id") == {
-        ("st_1", "r_1"),
-        ("st_1", "r_2"),
-        ("st_2", "r_1"),
+    assert rows(two_studies, "study_reports", "study_id", "report_id", "matched_by") == {
+        ("st_1", "r_1", "accession"),
+        ("st_1", "r_2", "volume_name"),
+        ("st_2", "r_1", "accession"),
     }
 
 
-def test_batch_reads_only_what_its_items_need_and_matches_the_same(
-    hand: ModuleType, two_studies: Context, monkeypatch: pytest.MonkeyPatch
-):
-    add_report(hand, two_studies, 1, [("accession", "acc")])
-    add_report(hand, two_studies, 2, [("volume_name", "a_2")])
-    add_report(hand, two_studies, 3, [("study_uid", "uid2")], told={"about addendum": "1"})
-    add_report(hand, two_studies, 4, [("study_uid", "uid2")])
-    add_report(hand, two_studies, 5, [("study_uid", "uid2"), ("volume_name", "a_2")])
-    every = match_all(two_studies)
-    assert every.by_study == {
-        "st_1": [("r_2", "volume_name")],
-        "st_2": [("r_4", "study_uid"), ("r_3", "study_uid")],
-    }
-    assert set(every.conflicts) == {"r_1", "r_5"}
-
-    read = Store.read
-
-    def narrow(store: Store, table: str, columns: Any = None, where: Any = None) -> Any:
-        assert where, f"table {table} is read whole"
-        return read(store, table, columns, where)
-
-    monkeypatch.setattr(Store, "read", narrow)
-    for study, reports in every.by_study.items():
-        assert match_items(two_studies, [study]).by_study[study] == reports
-    assert match_items(two_studies, ["r_5"]).conflicts == {"r_5": every.conflicts["r_5"]}
-    run_batch = pair_stage(PairConfig()).run
-    outcomes = list(run_batch(two_studies, [Item("st_2", "k"), Item("r_1", "k")]))
-    assert [one.item for one in outcomes] == ["st_2", "r_1"]
-    assert [len(one.rows.get("study_reports", ())) for one in outcomes] == [2, 0]
+def test_report_that_is_set_aside_gives_a_study_nothing(hand: ModuleType, two_studies: Context):
+    match_report(two_studies, "r_9", UID)
+    stage = pair_stage(PairConfig())
+    assert run(two_studies, stage) == 0
+    add_report(hand, two_studies, 1, UID)
+    assert run(two_studies, stage) == 1
+    assert rows(two_studies, "study_reports", "report_id") == {("r_1",)}
 
 
-def test_study_whose_report_has_just_left_is_tried_again(two_studies: Context):
-    (outcome,) = pair_stage(PairConfig()).run(two_studies, [Item("st_1", "k")])
-    assert outcome.retry
-    assert [reject.reason for reject in outcome.rejects] == ["inputs_gone"]
+def test_batches_of_one_study_give_what_one_batch_gives(hand: ModuleType, two_studies: Context):
+    add_report(hand, two_studies, 1, {"st_1": "accession", "st_2": "accession"})
+    add_report(hand, two_studies, 3, {"st_2": "study_uid"}, told={"about addendum": "1"})
+    add_report(hand, two_studies, 4, {"st_2": "study_uid"})
+    tables = ("study_reports", "anatomy_texts", "cross_checks", "quarantine")
+
+    def made(batch_size: int) -> list[list[str]]:
+        stage = dataclasses.replace(pair_stage(PairConfig()), batch_size=batch_size)
+        retire(two_studies, stage, ["st_1", "st_2"])
+        assert run(two_studies, stage) == 2
+        return [sorted(map(str, two_studies.store.read(one).to_pylist())) for one in tables]
+
+    assert made(1) == made(2)
+    order = rows(two_studies, "study_reports", "study_id", "report_id", "order")
+    assert {("st_2", "r_1", 0), ("st_2", "r_4", 1), ("st_2", "r_3", 2)} < order
+
+
+def test_study_whose_report_has_just_left_is_tried_again(hand: ModuleType, two_studies: Context):
+    add_report(hand, two_studies, 1, UID)
+    stage = pair_stage(PairConfig())
+    work = pending(two_studies, stage)
+    two_studies.store.replace("reports", ["r_1"], [])
+    counts = settle(two_studies, stage, work.batches[0])
+    assert counts["fault:inputs_gone"] == 1
+    assert two_studies.store.count("ledger") == 0
+    add_report(hand, two_studies, 1, UID)
+    assert due(two_studies, stage) == ["st_1"]
 
 
 def test_addendum_comes_last(hand: ModuleType, two_studies: Context):
-    add_report(hand, two_studies, 1, [("study_uid", "uid1")], text="ADDENDUM: none.")
-    add_report(hand, two_studies, 2, [("study_uid", "uid1")])
+    add_report(hand, two_studies, 1, UID, text="ADDENDUM: none.")
+    add_report(hand, two_studies, 2, UID)
     run(two_studies, pair_stage(PairConfig()))
     assert rows(two_studies, "study_reports", "report_id", "order") == {("r_2", 0), ("r_1", 1)}
 
@@ -147,7 +162,7 @@ def test_reports_stand_in_the_order_of_their_time(hand: ModuleType, two_studies:
         (3, "20210307", ""),
     ):
         told = {"about issued": issued, "about addendum": addendum}
-        add_report(hand, two_studies, number, [("study_uid", "uid1")], told=told)
+        add_report(hand, two_studies, number, UID, told=told)
     run(two_studies, pair_stage(PairConfig()))
     assert rows(two_studies, "study_reports", "report_id", "order") == {
         ("r_3", 0),
@@ -156,69 +171,133 @@ def test_reports_stand_in_the_order_of_their_time(hand: ModuleType, two_studies:
     }
 
 
-def test_accession_of_two_patients_is_set_aside_unless_the_patient_is_told(
+def test_another_time_of_a_report_orders_them_anew(hand: ModuleType, two_studies: Context):
+    stage = pair_stage(PairConfig())
+    for issued, order in (("20210301", ["r_1", "r_2"]), ("20210308", ["r_2", "r_1"])):
+        add_report(hand, two_studies, 1, UID, told={"about issued": issued})
+        add_report(hand, two_studies, 2, UID, told={"about issued": "20210305"})
+        assert run(two_studies, stage) == 1
+        assert rows(two_studies, "study_reports", "report_id", "order") == {
+            (report, place) for place, report in enumerate(order)
+        }
+
+
+def test_reports_of_one_request_that_may_be_versions_are_told(
     hand: ModuleType, two_studies: Context
 ):
-    patient = hand.link("patient", "p_2", "patient_id", "doe", "se_3")
-    two_studies.store.replace("links", ["se_3"], [*_links_of(two_studies, "se_3"), patient])
-    add_report(hand, two_studies, 1, [("accession", "acc")])
-    add_report(hand, two_studies, 2, [("accession", "acc"), ("patient_id", "doe")])
-    add_report(hand, two_studies, 3, [("study_uid", "uid1"), ("patient_id", "doe")])
-    run(two_studies, pair_stage(PairConfig()))
-    assert rows(two_studies, "study_reports", "study_id", "report_id") == {("st_2", "r_2")}
-    assert rows(two_studies, "quarantine", "item", "reason") == {
-        ("r_1", "ambiguous_links"),
-        ("r_3", "conflicting_links"),
-    }
-
-
-def _links_of(context: Context, stated_by: str) -> list[Link]:
-    rows_there = context.store.read_items("links", "stated_by", [stated_by])
-    return [Link(**row) for row in rows_there]
+    stage = pair_stage(PairConfig())
+    request = [("accession", "acc")]
+    add_report(hand, two_studies, 1, UID, links=request)
+    add_report(hand, two_studies, 2, UID, links=request)
+    run(two_studies, stage)
+    (check,) = two_studies.store.read("cross_checks").to_pylist()
+    assert (check["check"], check["said"]) == ("unclear_versions", "r_1 r_2")
+    assert check["sources"] == ["r_1:0:11", "r_2:0:11"]
+    add_report(hand, two_studies, 2, UID, links=[("accession", "other")])
+    assert run(two_studies, stage) == 1
+    assert two_studies.store.count("cross_checks") == 0
 
 
 def test_second_run_has_nothing_to_do_and_a_late_report_only_its_study(
     hand: ModuleType, two_studies: Context
 ):
-    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    add_report(hand, two_studies, 1, UID)
     stage = pair_stage(PairConfig())
     assert run(two_studies, stage) == 1
     assert run(two_studies, stage) == 0
-    add_report(hand, two_studies, 2, [("study_uid", "uid2")])
-    assert [item.id for batch in pending(two_studies, stage).batches for item in batch] == ["st_2"]
+    add_report(hand, two_studies, 2, {"st_2": "study_uid"})
+    assert due(two_studies, stage) == ["st_2"]
     run(two_studies, stage)
-    add_report(hand, two_studies, 3, [("study_uid", "uid1")])
-    assert [item.id for batch in pending(two_studies, stage).batches for item in batch] == ["st_1"]
+    add_report(hand, two_studies, 3, UID)
+    assert due(two_studies, stage) == ["st_1"]
+
+
+def changed(context: Context, table: str, **values: Any) -> None:
+    """All rows of a table with other values."""
+    row = schemas.TABLES[table].row
+    found = context.store.read(table).to_pylist()
+    lists = [{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()} for one in found]
+    context.store.replace_all(table, [row(**{**one, **values}) for one in lists])
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        ("masks", {"backend_version": "2", "path": "masks/y", "content_sha256": "1" * 64}),
+        ("reports", {"source_files": ("reports/elsewhere",)}),
+        ("findings", {"severity": "mild", "size_mm": 12.0, "location": "left lobe"}),
+        ("volumes", {"content_sha256": "1" * 64, "path": "volumes/y", "sex": "F"}),
+        ("volume_checks", {"contrast": "enhanced", "flags": ("odd",)}),
+        ("inputs", {"source": "elsewhere", "size_bytes": 7}),
+    ],
+)
+def test_what_pair_does_not_read_remakes_nothing(
+    hand: ModuleType, two_studies: Context, table: str, values: dict[str, Any]
+):
+    add_report(hand, two_studies, 1, UID)
+    fill_images(hand, two_studies)
+    stage = pair_stage(PairConfig())
+    assert run(two_studies, stage) == 1
+    changed(two_studies, table, **values)
+    assert due(two_studies, stage) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        ("masks", {"volume_ml": 300.0}),
+        ("sentences", {"start": 5}),
+        ("findings", {"status": "uncertain"}),
+        ("volumes", {"age_years": 4.0}),
+        ("volume_checks", {"body_region": "chest"}),
+        ("report_matches", {"matched_by": "accession"}),
+    ],
+)
+def test_what_pair_reads_remakes_the_study(
+    hand: ModuleType, two_studies: Context, table: str, values: dict[str, Any]
+):
+    add_report(hand, two_studies, 1, UID)
+    fill_images(hand, two_studies)
+    stage = pair_stage(PairConfig())
+    run(two_studies, stage)
+    changed(two_studies, table, **values)
+    assert due(two_studies, stage) == ["st_1"]
+
+
+def fill_images(hand: ModuleType, context: Context) -> None:
+    check = VolumeCheck(volume_id="v_1", body_region="abdomen", contrast="unknown", flags=())
+    context.store.replace_all("masks", [hand.mask("v_1", "masks/x")])
+    context.store.replace_all("volume_checks", [check])
+
+
+def test_fields_of_the_signature_decide_where_they_are_asked_for(
+    hand: ModuleType, two_studies: Context
+):
+    add_report(hand, two_studies, 1, UID)
+    stage = pair_stage(PairConfig(signature=SignatureConfig(severity=True)))
+    run(two_studies, stage)
+    changed(two_studies, "findings", location="left lobe")
+    assert due(two_studies, stage) == []
+    changed(two_studies, "findings", severity="severe")
+    assert run(two_studies, stage) == 1
+    found = rows(two_studies, "anatomy_texts", "anatomy", "signature")
+    changed(two_studies, "findings", severity="mild")
+    run(two_studies, stage)
+    assert rows(two_studies, "anatomy_texts", "anatomy", "signature") != found
 
 
 def test_new_setting_does_all_studies_again_but_split_settings_none(
     hand: ModuleType, two_studies: Context
 ):
-    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    add_report(hand, two_studies, 1, UID)
     run(two_studies, pair_stage(PairConfig()))
     other = PairConfig(split=SplitFractions(train=1.0, validation=0.0, test=0.0))
     assert run(two_studies, pair_stage(other)) == 0
     assert run(two_studies, pair_stage(PairConfig(normal="reference"))) == 1
 
 
-def test_report_in_conflict_is_set_aside_until_it_is_mended(hand: ModuleType, two_studies: Context):
-    add_report(hand, two_studies, 1, [("study_uid", "uid2"), ("volume_name", "a_2")])
-    stage = pair_stage(PairConfig())
-    run(two_studies, stage)
-    aside = two_studies.store.read("quarantine").to_pylist()
-    assert [(row["item"], row["reason"]) for row in aside] == [("r_1", "conflicting_links")]
-    assert "its study_uid and its volume_name name different studies" in aside[0]["detail"]
-    assert two_studies.store.count("study_reports") == 0
-    derive_waiting(two_studies)
-    assert ("report", "r_1") not in rows(two_studies, "waiting", "owner_kind", "owner_id")
-    add_report(hand, two_studies, 1, [("volume_name", "a_2")])
-    run(two_studies, stage)
-    assert two_studies.store.count("quarantine") == 0
-    assert rows(two_studies, "study_reports", "study_id", "report_id") == {("st_1", "r_1")}
-
-
 def test_report_that_leaves_takes_its_texts_along(hand: ModuleType, two_studies: Context):
-    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    add_report(hand, two_studies, 1, UID)
     stage = pair_stage(PairConfig())
     run(two_studies, stage)
     for table in ("reports", "sentences", "findings", "links"):
@@ -226,44 +305,64 @@ def test_report_that_leaves_takes_its_texts_along(hand: ModuleType, two_studies:
     run(two_studies, stage)
     assert two_studies.store.count("anatomy_texts") == 0
     assert two_studies.store.count("study_reports") == 0
+    assert two_studies.store.count("ledger") == 0
+
+
+def waits(context: Context) -> set[Any]:
+    return rows(context, "waiting", "owner_kind", "owner_id", "waits_for", "since_run")
 
 
 def test_waiting_follows_the_tables(hand: ModuleType, two_studies: Context):
-    def waits() -> set[Any]:
-        return rows(two_studies, "waiting", "owner_kind", "owner_id", "waits_for", "since_run")
-
     derive_waiting(two_studies)
-    assert waits() == {("study", "st_1", "report", "run"), ("study", "st_2", "report", "run")}
-    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
-    add_report(hand, two_studies, 2, [("study_uid", "elsewhere")])
+    assert waits(two_studies) == {
+        ("study", "st_1", "report", "run"),
+        ("study", "st_2", "report", "run"),
+    }
+    add_report(hand, two_studies, 1, UID)
+    add_report(hand, two_studies, 2, {})
     run(two_studies, pair_stage(PairConfig()))
     later = Context(two_studies.store, two_studies.vault, "later")
     assert derive_waiting(later) == 3
-    assert waits() == {
+    assert waits(two_studies) == {
         ("study", "st_1", "mask", "later"),
         ("study", "st_2", "report", "run"),
         ("report", "r_2", "study", "later"),
     }
     two_studies.store.replace_all("masks", [hand.mask("v_2", "masks/x")])
     derive_waiting(later)
-    assert waits() == {("study", "st_2", "report", "run"), ("report", "r_2", "study", "later")}
+    assert waits(two_studies) == {
+        ("study", "st_2", "report", "run"),
+        ("report", "r_2", "study", "later"),
+    }
+
+
+@pytest.mark.parametrize(("stage", "item"), [("match", "r_2"), ("pair", "st_2")])
+def test_what_matching_or_pairing_sets_aside_does_not_wait(
+    hand: ModuleType, two_studies: Context, stage: str, item: str
+):
+    add_report(hand, two_studies, 2, {})
+    derive_waiting(two_studies)
+    assert item in {owner for _, owner, _, _ in waits(two_studies)}
+    set_aside(two_studies, stage, item)
+    derive_waiting(two_studies)
+    assert item not in {owner for _, owner, _, _ in waits(two_studies)}
+    assert ("study", "st_1", "report", "run") in waits(two_studies)
+
+
+def set_aside(context: Context, stage: str, item: str) -> None:
+    fault = Quarantined(
+        kind="fault", stage=stage, item=item, reason="r", detail="d", source_files=()
+    )
+    context.store.replace("quarantine", [item], [fault], {"stage": stage})
 
 
 def test_study_whose_volumes_are_all_set_aside_waits_for_no_mask(
     hand: ModuleType, two_studies: Context
 ):
-    add_report(hand, two_studies, 1, [("study_uid", "uid1")])
+    add_report(hand, two_studies, 1, UID)
     run(two_studies, pair_stage(PairConfig()))
     for number, left in ((1, True), (2, False)):
-        fault = Quarantined(
-            kind="fault",
-            stage="segment:total",
-            item=f"v_{number}",
-            reason="r",
-            detail="d",
-            source_files=(),
-        )
-        two_studies.store.replace("quarantine", [fault.item], [fault], {"stage": fault.stage})
+        set_aside(two_studies, "segment:total", f"v_{number}")
         derive_waiting(two_studies)
         waiting = rows(two_studies, "waiting", "owner_id", "waits_for")
         assert (("st_1", "mask") in waiting) == left
@@ -272,245 +371,34 @@ def test_study_whose_volumes_are_all_set_aside_waits_for_no_mask(
 def test_waiting_is_not_written_anew_where_nothing_changed(two_studies: Context):
     derive_waiting(two_studies)
     before = two_studies.store.files("tables/waiting")
-    derive_waiting(Context(two_studies.store, two_studies.vault, "later"))
+    assert derive_waiting(Context(two_studies.store, two_studies.vault, "later")) == 2
     assert two_studies.store.files("tables/waiting") == before
 
 
-def test_splits_stay_under_growth_and_new_shares(hand: ModuleType, context: Context):
-    volumes = [hand.volume(n, f"st_{n}", f"p_{n}") for n in range(60)]
-    context.store.replace_all("volumes", volumes[:30])
-    run(context, split_stage(PairConfig()))
-    before = rows(context, "splits", "patient_id", "split")
-    assert len(before) == 30
-    context.store.replace_all("volumes", volumes)
-    assert run(context, split_stage(PairConfig())) == 30
-    everybody = PairConfig(split=SplitFractions(train=0.0, validation=0.0, test=1.0))
-    run(context, split_stage(everybody))
-    after = rows(context, "splits", "patient_id", "split")
-    assert before <= after
-    assert len(after) == 60
-
-
-def test_growth_in_steps_gives_the_splits_of_one_go(hand: ModuleType, context: Context):
-    volumes = [hand.volume(n, f"st_{n}", f"p_{n}") for n in range(40)]
-    context.store.replace_all("volumes", volumes)
-    run(context, split_stage(PairConfig()))
-    at_once = rows(context, "splits", "patient_id", "split", "source")
-    for table in ("splits", "ledger"):
-        context.store.replace_all(table, [])
-    for size in (40, 7, 23, 40):
-        context.store.replace_all("volumes", volumes[-size:])
-        run(context, split_stage(PairConfig()))
-    assert rows(context, "splits", "patient_id", "split", "source") == at_once
-
-
-def test_external_split_file_wins_and_holds_when_it_is_gone(
-    hand: ModuleType, context: Context, tmp_path: Path
-):
-    context.store.replace_all("volumes", [hand.volume(n, f"st_{n}", f"p_{n}") for n in range(20)])
-    links = [
-        hand.link(
-            "patient",
-            f"p_{n}",
-            "patient_id",
-            link_key("patient_id", f"MRN{n}", key=context.vault.key),
-        )
-        for n in range(20)
-    ]
-    context.store.replace_all("links", links)
-    run(context, split_stage(PairConfig()))
-    file = tmp_path / "splits.csv"
-    file.write_text("patient_id,split\n" + "".join(f"mrn{n},test\n" for n in range(10)))
-    named = PairConfig(split_file=file)
-    assert run(context, split_stage(named)) == 10
-    wanted = {(f"p_{n}", "test", "file") for n in range(10)}
-    assert wanted <= rows(context, "splits", "patient_id", "split", "source")
-    run(context, split_stage(PairConfig()))
-    assert wanted <= rows(context, "splits", "patient_id", "split", "source")
-
-
-def test_split_file_that_names_nobody_of_the_store_stops_the_run(
-    hand: ModuleType, context: Context, tmp_path: Path
-):
-    context.store.replace_all("volumes", [hand.volume(1, "st_1", "p_1")])
-    key = link_key("patient_id", "00123", key=context.vault.key)
-    context.store.replace_all("links", [hand.link("patient", "p_1", "patient_id", key)])
-    file = tmp_path / "splits.csv"
-    file.write_text("patient_id,split\n123,test\n124,train\n")
-    with pytest.raises(InputError, match="names 2 patients, none of the store's 1; expected ids"):
-        run(context, split_stage(PairConfig(split_file=file)))
-    assert context.store.count("splits") == 0
-    context.store.replace_all("links", [])  # a store whose images come later
-    context.store.replace_all("volumes", [])
-    assert run(context, split_stage(PairConfig(split_file=file))) == 0
-
-
-def twin_volumes(hand: ModuleType, pairs: int = 40) -> list[Any]:
-    """Patients p_0 to p_79: p_n and p_(n + 40) share an image, among others of their own."""
-    return [
-        hand.volume(
-            2 * n + own,
-            f"st_{n}",
-            f"p_{n}",
-            content_sha256=f"own {n}" if own else f"shared {n % pairs}",
-        )
-        for n in range(2 * pairs)
-        for own in (0, 1)
-    ]
-
-
-def offer(context: Context, volumes: list[Any]) -> None:
-    context.store.replace_all("candidates", volumes)
-    context.store.replace_all("volumes", volumes)
-
-
-def test_no_image_is_in_two_splits_and_held_out_data_stays(hand: ModuleType, context: Context):
-    offer(context, twin_volumes(hand))
-    halves = SplitFractions(train=0.4, validation=0.3, test=0.3)
-    run(context, split_stage(PairConfig(split=halves)))
-    split_of = dict(rows(context, "splits", "patient_id", "split"))
-    alone = {f"p_{n}": assign_split(context.vault.key, f"p_{n}", halves).split for n in range(80)}
-    torn = 0
-    for n in range(40):
-        one, other = f"p_{n}", f"p_{n + 40}"
-        first = min(alone[one], alone[other], key=["test", "validation", "train"].index)
-        expected = {p: alone[p] for p in (one, other) if alone[p] == first}
-        assert {p: split_of[p] for p in (one, other) if p in split_of} == expected
-        torn += len(expected) == 1
-    assert torn > 10
-    aside = context.store.read("quarantine").to_pylist()
-    assert len(aside) == torn
-    assert {(row["kind"], row["reason"]) for row in aside} == {
-        ("duplicate", "image_of_held_out_patient")
+@pytest.mark.parametrize("damage", ["lost", "doubled", "changed", "strange"])
+def test_damaged_row_of_waiting_is_made_anew(two_studies: Context, damage: str):
+    derive_waiting(two_studies)
+    whole = waits(two_studies)
+    first, second = (Waiting(**row) for row in two_studies.store.read("waiting").to_pylist())
+    other = {
+        "lost": [second],
+        "doubled": [first, first, second],
+        "changed": [dataclasses.replace(first, waits_for="mask"), second],
+        "strange": [first, second, dataclasses.replace(first, owner_id="st_3")],
     }
+    two_studies.store.replace_all("waiting", other[damage])
+    assert derive_waiting(two_studies) == 2
+    assert two_studies.store.count("waiting") == 2
+    assert waits(two_studies) == whole
 
 
-def test_twins_end_the_same_in_whatever_order_they_arrive(hand: ModuleType, context: Context):
-    volumes = twin_volumes(hand, pairs=12)
-    stage = split_stage(PairConfig(split=SplitFractions(train=0.4, validation=0.3, test=0.3)))
-    offer(context, volumes)
-    run(context, stage)
-    at_once = rows(context, "splits", "patient_id", "split", "source")
-    for table in ("splits", "ledger", "quarantine"):
-        context.store.replace_all(table, [])
-    for size in (10, 23, 31, 48):
-        offer(context, volumes[-size:])
-        run(context, stage)
-    assert rows(context, "splits", "patient_id", "split", "source") == at_once
-    assert run(context, stage) == 0
-
-
-def shifted_twins(hand: ModuleType) -> list[Any]:
-    """Twins by their pixels only, a third by the content of a row that has no hash of pixels."""
-    images = [("p_0", "a", "same"), ("p_1", "b", "same"), ("p_2", "b", None), ("p_3", "c", None),
-              ("p_4", "d", "other")]  # fmt: skip
-    return [
-        hand.volume(n, f"st_{n}", patient, content_sha256=content, pixels_sha256=pixels)
-        for n, (patient, content, pixels) in enumerate(images)
-    ]
-
-
-def named_file(hand: ModuleType, context: Context, path: Path, **splits: str) -> Path:
-    """A split file of patients by their ids here."""
-    path.write_text("patient_id,split\n" + "".join(f"M{p},{s}\n" for p, s in splits.items()))
-    context.store.replace_all(
-        "links",
-        [
-            hand.link(
-                "patient", p, "patient_id", link_key("patient_id", f"M{p}", key=context.vault.key)
-            )
-            for p in splits
-        ],
-    )
-    return path
-
-
-def test_copies_under_another_origin_never_lie_in_two_splits(
-    hand: ModuleType, context: Context, tmp_path: Path
+def test_waiting_is_written_in_parts_where_much_changed(
+    hand: ModuleType, context: Context, monkeypatch: pytest.MonkeyPatch
 ):
-    offer(context, shifted_twins(hand))
-    told = {"p_0": "train", "p_1": "test", "p_2": "train", "p_3": "train", "p_4": "train"}
-    file = named_file(hand, context, tmp_path / "splits.csv", **told)
-    run(context, split_stage(PairConfig(split_file=file)))
-    kept = {("p_1", "test"), ("p_3", "train"), ("p_4", "train")}
-    assert rows(context, "splits", "patient_id", "split") == kept
-    assert rows(context, "quarantine", "item") == {("p_0",), ("p_2",)}
-
-
-def test_a_late_copy_under_another_origin_takes_training_data_out(
-    hand: ModuleType, context: Context, tmp_path: Path
-):
-    volumes = shifted_twins(hand)
-    file = named_file(hand, context, tmp_path / "splits.csv", p_0="train", p_1="test")
-    stage = split_stage(PairConfig(split_file=file))
-    offer(context, volumes[:1])
-    run(context, stage)
-    assert rows(context, "splits", "patient_id") == {("p_0",)}
-    offer(context, volumes[:2])
-    assert run(context, stage) == 2
-    assert rows(context, "splits", "patient_id") == {("p_1",)}
-
-
-def test_verify_finds_copies_under_another_origin_in_two_splits(hand: ModuleType, context: Context):
-    offer(context, shifted_twins(hand))
-
-    def passed(*splits: str) -> bool:
-        made = [
-            dataclasses.replace(hand.sample(), sample_id=v, volume_id=v, patient_id=v, split=split)
-            for v, split in zip(("v_0", "v_1", "v_2", "v_3"), splits, strict=True)
-        ]
-        context.store.replace_all("samples", made)
-        return {one.name: one.passed for one in verify(context.store)}["each image is in one split"]
-
-    assert passed("test", "test", "test", "train")
-    assert not passed("train", "test", "test", "train")
-    assert not passed("test", "test", "train", "train")
-
-
-def test_twins_are_kept_by_setting_and_verify_tells(hand: ModuleType, context: Context):
-    volumes = twin_volumes(hand)
-    offer(context, volumes)
-    run(context, split_stage(PairConfig(duplicates="keep")))
-    split_of = dict(rows(context, "splits", "patient_id", "split"))
-    assert len(split_of) == 80
-
-    def leak() -> Any:
-        made = [
-            dataclasses.replace(
-                hand.sample(),
-                sample_id=row.volume_id,
-                volume_id=row.volume_id,
-                patient_id=row.patient_id,
-                split=split_of[row.patient_id],
-            )
-            for row in volumes
-            if row.patient_id in split_of
-        ]
-        context.store.replace_all("samples", made)
-        checks = {check.name: check for check in verify(context.store)}
-        return checks["each image is in one split"]
-
-    assert not leak().passed
-    assert leak().examples
-    run(context, split_stage(PairConfig()))
-    split_of = dict(rows(context, "splits", "patient_id", "split"))
-    assert len(split_of) < 80
-    assert leak().passed
-
-
-def test_external_file_may_put_twins_together(hand: ModuleType, context: Context, tmp_path: Path):
-    offer(context, twin_volumes(hand, pairs=1))
-    links = [
-        hand.link("patient", f"p_{n}", "patient_id",
-                  link_key("patient_id", f"MRN{n}", key=context.vault.key))
-        for n in (0, 1)
-    ]  # fmt: skip
-    context.store.replace_all("links", links)
-    file = tmp_path / "splits.csv"
-    file.write_text("patient_id,split\nMRN0,train\nMRN1,test\n")
-    run(context, split_stage(PairConfig(split_file=file)))
-    assert rows(context, "splits", "patient_id", "split") == {("p_1", "test")}
-    file.write_text("patient_id,split\nMRN0,train\nMRN1,train\n")
-    assert run(context, split_stage(PairConfig(split_file=file))) == 2
-    assert rows(context, "splits", "patient_id", "split") == {("p_0", "train"), ("p_1", "train")}
-    assert context.store.count("quarantine") == 0
+    monkeypatch.setattr("fvlm_data.pairing.waiting.OWNERS_A_COMMIT", 3)
+    context.store.replace_all("volumes", [hand.volume(n, f"st_{n}") for n in range(8)])
+    assert derive_waiting(context) == 8
+    assert waits(context) == {("study", f"st_{n}", "report", "run") for n in range(8)}
+    context.store.replace_all("volumes", [hand.volume(n, f"st_{n}") for n in range(4, 8)])
+    assert derive_waiting(context) == 4
+    assert waits(context) == {("study", f"st_{n}", "report", "run") for n in range(4, 8)}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fvlm_data.pairing.matching import read_texts
+from fvlm_data.pairing.anatomy_text import StudyText
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.store.tables import Store
 
@@ -32,7 +31,35 @@ def study_texts(
     named = list(reports)
     for start in range(0, len(named), STUDIES_AT_ONCE):
         part = named[start : start + STUDIES_AT_ONCE]
-        yield from read_texts(store, {study: reports[study] for study in part}).items()
+        yield from _read_texts(store, {study: reports[study] for study in part})
+
+
+def _read_texts(
+    store: Store, reports_of: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, StudyText]]:
+    """Sentences and findings of the reports of each study, reports in the order given."""
+    wanted = {report for reports in reports_of.values() for report in reports}
+    sentences = _by_report(store, "sentences", wanted, "sentence")
+    findings = _by_report(store, "findings", wanted, "start")
+    for study, reports in reports_of.items():
+        yield (
+            study,
+            StudyText(
+                [row for report in reports for row in sentences[report]],
+                [row for report in reports for row in findings[report]],
+            ),
+        )
+
+
+def _by_report(
+    store: Store, table: str, reports: set[str], order: str
+) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {report: [] for report in reports}
+    for row in store.read_items(table, "report_id", reports):
+        found[row["report_id"]].append(row)
+    for rows in found.values():
+        rows.sort(key=lambda row: row[order])
+    return found
 
 
 def both_rules(config: PairConfig) -> tuple[PairConfig, PairConfig]:

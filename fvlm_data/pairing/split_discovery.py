@@ -1,0 +1,111 @@
+"""Discovery `discover_split`: the lines of the split file, as rows of table `inputs`.
+
+A line's token is the link key of the patient whom it names and its fingerprint the split that it
+gives: whose patient that is, is told by table `links`, so that a line may stand here before its
+patient does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import schemas
+from fvlm_data.errors import InputError
+from fvlm_data.pairing.splits import read_split_file
+from fvlm_data.store.content import columns_sql, compared
+from fvlm_data.store.discovered import close_sources, open_source
+from fvlm_data.store.planning import open_tables, with_readable_tables
+from schemas import Input
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import duckdb
+
+    from fvlm_data.pairing.config import PairConfig
+    from fvlm_data.store.declared import Context
+
+DISCOVERY = "discover_split"
+KIND = "split"
+SOURCE = "split_file"
+READ_TABLES = ("inputs", "links")
+
+
+def discover_split(context: Context, config: PairConfig) -> Counter[str]:
+    """Have table `inputs` hold the lines of `pair.split_file`, and no others; returns their number.
+
+    What stands there is compared line by line, so that damaged rows are found as changed lines
+    are. Nothing is written where nothing differs.
+
+    Raises:
+        InputError: the file cannot be read, or it names nobody of the store.
+        StoreError: a table is missing, or cannot be written.
+    """
+    path = config.split_file
+    named = read_split_file(path, context.vault.key) if path is not None else {}
+    wanted = {token: _line(token, split) for token, split in named.items()}
+
+    def work() -> list[str]:
+        connection = context.store.connect()
+        try:
+            open_tables(context, connection, READ_TABLES)
+            lines = schemas.TABLES["inputs"].to_arrow(list(wanted.values()))
+            connection.register("_lines", lines)
+            if path is not None:
+                _refuse_strangers(connection, path)
+            return _changed(connection)
+        finally:
+            connection.close()
+
+    changed = with_readable_tables(context, READ_TABLES, work, mend=True)
+    if changed:
+        open_source(context, DISCOVERY, SOURCE)
+        rows = [wanted[token] for token in changed if token in wanted]
+        context.store.replace("inputs", changed, rows, {"kind": KIND})
+    close_sources(context, DISCOVERY, KIND, {SOURCE})
+    return _counts(named)
+
+
+def _line(token: str, split: str) -> Input:
+    return Input(
+        kind=KIND,
+        token=token,
+        source=SOURCE,
+        item=None,
+        fingerprint=split,
+        size_bytes=0,
+        modified_ns=0,
+    )
+
+
+def _changed(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Tokens whose rows are not exactly those of the file: new, other, gone, or there twice."""
+    columns = columns_sql(compared("inputs"))
+    wanted = f"SELECT {columns} FROM _lines"
+    there = f"SELECT {columns} FROM inputs WHERE kind = '{KIND}'"
+    found = connection.execute(
+        f"SELECT DISTINCT token FROM (({wanted} EXCEPT ALL {there}) UNION ALL "
+        f"({there} EXCEPT ALL {wanted})) ORDER BY token"
+    ).fetchall()
+    return [token for (token,) in found]
+
+
+def _refuse_strangers(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Refuse a file that names none of the patients, most often for lost leading zeros."""
+    lines, patients, found = connection.execute(
+        "SELECT (SELECT count(*) FROM _lines), count(DISTINCT owner_id), "
+        "count(*) FILTER (value_hash IN (SELECT token FROM _lines)) "
+        "FROM links WHERE owner_kind = 'patient' AND kind = 'patient_id'"
+    ).fetchall()[0]
+    if patients and not found:
+        raise InputError(
+            f"split file {path}: names {lines} patients, none of the store's {patients}; expected "
+            "ids as in the headers (PatientID, leading zeros kept); mend the file or leave "
+            "pair.split_file out"
+        )
+
+
+def _counts(named: Mapping[str, str]) -> Counter[str]:
+    return Counter({"rows": len(named)} if named else {})
