@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -49,18 +50,7 @@ class Extensions:
 
     def offers(self) -> list[Offer]:
         """All entries, ours first, then those of other packages by name and package."""
-        ours = [Offer(name, place) for name, place in self.own.items()]
-        theirs = [
-            Offer(
-                found.name,
-                found.value,
-                found.dist.name if found.dist else "unknown package",
-                found.dist.version if found.dist else "",
-            )
-            for found in entry_points(group=self.group)
-        ]
-        foreign = {offer for offer in theirs if offer.package != OURS}
-        return ours + sorted(foreign, key=lambda offer: (offer.name, offer.package))
+        return [*(Offer(name, place) for name, place in self.own.items()), *foreign(self.group)]
 
     def names(self) -> list[str]:
         """Names of all entries, each once."""
@@ -95,6 +85,22 @@ class Extensions:
             ConfigError: there is none, two packages bring it, or its package cannot be imported.
         """
         return loaded(self.offer(name), self.what)
+
+
+@cache
+def foreign(group: str) -> tuple[Offer, ...]:
+    """What packages of others bring to a group; the packages are looked through once a process."""
+    found = {
+        Offer(
+            one.name,
+            one.value,
+            one.dist.name if one.dist else "unknown package",
+            one.dist.version if one.dist else "",
+        )
+        for one in entry_points(group=group)
+    }
+    theirs = (offer for offer in found if offer.foreign)
+    return tuple(sorted(theirs, key=lambda offer: (offer.name, offer.package)))
 
 
 def loaded(offer: Offer, what: str) -> Any:

@@ -20,15 +20,16 @@ from fvlm_data.run.records import (
     read_run_config,
     tally,
 )
-from fvlm_data.run.registry import build_stage, build_stages, stage_entry, stage_names
+from fvlm_data.run.registry import build_stage, stage_entry, stage_names
 from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context, Item
 from fvlm_data.store.planning import pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fvlm_data.run.config import Config
+    from fvlm_data.store.declared import Stage
 
 CREATING = frozenset({"ingest", "versions"})
 """Stages that take something in, and so may make a store."""
@@ -74,9 +75,10 @@ def curate(
     summary = Summary(context.run_id, context.store.url)
     summary.changed_settings = begin(context, config)
     report = progress or (lambda stage, done, total: None)
+    built = {name: build_stage(name, config) for name in stage_names()}
     for name in names:
         _discover(context, config, name, report, summary)
-        _run_stage(context, config, name, mapper or _mapper(config), report, summary)
+        _run_stage(context, name, built, mapper or _mapper(config), report, summary)
     _conclude(context, config, names, summary)
     summary.seconds = round(time.monotonic() - started, 1)
     finish(context, config, summary)
@@ -98,15 +100,15 @@ def _worker(store: str, run_id: str) -> tuple[Config, Context]:
 
 def _run_stage(
     context: Context,
-    config: Config,
     name: str,
+    stages: Mapping[str, Stage],
     mapper: Mapper,
     report: Callable[[str, int, int], None],
     summary: Summary,
 ) -> None:
     entry = stage_entry(name)
-    stage = build_stage(name, config)
-    work = pending(context, stage, build_stages(config), mend=True)
+    stage = stages[name]
+    work = pending(context, stage, stages.values(), mend=True)
     unsettle(context, stage.name, work.mended)
     retire(context, stage, work.obsolete)
     total = sum(len(batch) for batch in work.batches)

@@ -30,11 +30,18 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a run finds its store and vault, and the id under which it commits."""
+    """Where a run finds its store and vault, and the id under which it commits.
+
+    `checked` keeps which items of a stage were found damaged at which versions of its tables, so
+    that a run hashes rows that nobody has changed meanwhile once.
+    """
 
     store: Store
     vault: Vault
     run_id: str
+    checked: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from fvlm_data.store.declared import Read, Stage
+    from fvlm_data.store.declared import Context, Read, Stage
     from fvlm_data.store.tables import Store
 
 
@@ -45,6 +45,37 @@ def find_broken(
         connection.register("_files_wrong", files)
         connection.execute(f"INSERT INTO {into} SELECT item FROM _files_wrong")
         connection.unregister("_files_wrong")
+
+
+def broken_items(
+    connection: duckdb.DuckDBPyConnection, context: Context, stage: Stage
+) -> tuple[str, ...]:
+    """The stage's broken items; not looked for again while its tables stand at their versions."""
+    versions = versions_of(context, stage)
+    known = context.checked.get(stage.name)
+    if known is not None and known[0] == versions:
+        return known[1]
+    into = f"_broken_of_{len(context.checked)}"
+    find_broken(connection, context.store, stage, into)
+    return remember_broken(connection, context, stage, into, versions)
+
+
+def versions_of(context: Context, stage: Stage) -> tuple[int, ...]:
+    """Versions of the tables in which a stage has rows, and of the ledger."""
+    return tuple(context.store.version(table) for table in sorted(checked_tables([stage])))
+
+
+def remember_broken(
+    connection: duckdb.DuckDBPyConnection,
+    context: Context,
+    stage: Stage,
+    found: str,
+    versions: tuple[int, ...],
+) -> tuple[str, ...]:
+    """Keep the items of the table `found` as the stage's broken ones at its tables' versions."""
+    rows = connection.execute(f"SELECT DISTINCT item FROM {found} ORDER BY item").fetchall()
+    context.checked[stage.name] = (versions, tuple(item for (item,) in rows))
+    return context.checked[stage.name][1]
 
 
 def owners_read(stage: Stage, upstream: Collection[Stage]) -> Iterator[tuple[Stage, list[Read]]]:

@@ -241,10 +241,12 @@ def _prepared(
     upstream: Collection[Stage],
 ) -> None:
     """The tables _now, _broken, _held and _held_all of a stage."""
+    versions = integrity.versions_of(context, stage)  # before the views, which may be newer
     open_tables(context, connection, _tables(stage, upstream))
     open_views(context, connection, stage)
     _plan(connection, stage)
     integrity.find_broken(connection, context.store, stage, "_broken")
+    integrity.remember_broken(connection, context, stage, "_broken", versions)
     _hold_back(connection, context, stage, upstream)
 
 
@@ -291,15 +293,16 @@ def _hold_back(
     connection.execute("CREATE TEMP TABLE _held (item VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held_all (held BOOLEAN)")
     for number, (one, reads) in enumerate(integrity.owners_read(stage, upstream)):
-        broken = f"_broken_{number}"
-        integrity.find_broken(connection, context.store, one, broken)
-        if not connection.execute(f"SELECT count(*) FROM {broken}").fetchall()[0][0]:
+        broken = integrity.broken_items(connection, context, one)
+        if not broken:
             continue
         connection.execute(f"INSERT INTO _damage VALUES ({quoted(one.name)})")
+        table = f"_upstream_{number}"
+        connection.execute(f"CREATE TEMP TABLE {table} AS SELECT unnest(?) AS item", [broken])
         for read in reads:
             if integrity.finds_item(read):
                 connection.execute(
-                    f"INSERT INTO _held SELECT DISTINCT i.item FROM _now i JOIN {broken} b "
+                    f"INSERT INTO _held SELECT DISTINCT i.item FROM _now i JOIN {table} b "
                     f"ON b.item = i.{identifier(read.on)}"
                 )
             else:
