@@ -78,10 +78,11 @@ def _check_free(path: Path, *, force: bool) -> None:
 
 def _write(path: Path, text: str, *, force: bool) -> None:
     try:
+        content = text.encode()
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w" if force else "x", encoding="utf-8") as handle:
-            handle.write(text)
-    except OSError as error:
+        with path.open("wb" if force else "xb") as handle:
+            handle.write(content)
+    except (OSError, UnicodeEncodeError) as error:
         raise InputError(
             f"{path}: cannot be written ({type(error).__name__}); name another file by --out"
         ) from None

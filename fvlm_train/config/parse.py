@@ -18,12 +18,22 @@ Model = TypeVar("Model", bound="Section")
 
 
 def parse_train_config(section: Any) -> TrainConfig:
-    """The `train` section, checked.
+    """The `train` section, checked and complete.
+
+    A configuration may leave out what only the machine that trains knows, as the folder of the
+    text encoder: curation does not need it.
 
     Raises:
-        ConfigError: an unknown key, an impossible value or combination; names its place.
+        ConfigError: an unknown key, an impossible value or combination, or no text encoder;
+            names its place.
     """
-    return _parsed("train", TrainConfig, section)
+    config = _parsed("train", TrainConfig, section)
+    if config.model.text.kind == "folder" and config.model.text.folder is None:
+        raise ConfigError(
+            "configuration: train.model.text: kind is folder: set model.text.folder, or kind to "
+            "fresh"
+        )
+    return config
 
 
 def parse_evaluate_config(section: Any) -> EvaluateConfig:

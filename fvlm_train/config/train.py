@@ -159,6 +159,4 @@ class TrainConfig(Section):
                 f"loss.correction.peer_seed is seed, {self.seed}: two equal models teach each "
                 "other nothing; set another, or null"
             )
-        if self.model.text.kind == "folder" and self.model.text.folder is None:
-            raise ValueError("model.text.kind is folder: set model.text.folder, or kind to fresh")
         return self

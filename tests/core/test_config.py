@@ -131,7 +131,7 @@ def test_presets_resolve(name: str):
             "train.model.image.wdith is not a known key (did you mean width?)",
         ),
         ({"train": {"batch_size": "SECRET"}}, "train.batch_size: Input should be a valid integer"),
-        ({"train": {"model": {"text": {"kind": "folder"}}}}, "train: model.text.kind is folder"),
+        ({"train": {"window_hu": [9, 1]}}, "train: window_hu [9.0, 1.0] is empty"),
         ({"train": "SECRET"}, "train: Input should be a valid dictionary"),
         ({"evaluate": {"window": None}}, "evaluate.window is not a known key (did you mean win"),
         (
@@ -302,10 +302,14 @@ def test_sections_of_the_trainer_stay_as_given_and_may_be_empty(tmp_path: Path):
     assert resolved.evaluate == {"preset": "small", "seed": 3}
 
 
+def test_what_only_the_machine_that_trains_knows_may_be_missing():
+    assert load_config(None, ["train.preset=reference"], {"store": "s"}).train == {
+        "preset": "reference"
+    }
+
+
 def test_a_preset_of_the_trainer_given_later_lies_below_what_the_last_run_had():
-    last = load_config(
-        None, ["train.model.text.kind=fresh", "train.batch_size=5"], {"store": "s"}
-    ).model_dump(mode="json")
+    last = load_config(None, ["train.batch_size=5"], {"store": "s"}).model_dump(mode="json")
     resolved = load_config(None, ["train.preset=small"], {"store": "s"}, last)
     train = section_model("train").model_validate(resolved.train).model_dump()
     assert train["batch_size"] == 5

@@ -171,6 +171,20 @@ def test_reports_of_every_kind(tmp_path: Path):
     assert len(loaded(seen, tmp_path / "config.yaml").reports) == 6
 
 
+def test_reports_among_other_files_are_named_one_by_one(tmp_path: Path):
+    """A folder of reports is read whole: slices among them would each be a fault."""
+    dicom(tmp_path / "1.dcm")
+    message = text(tmp_path / "a.hl7", "MSH|^~\\&|A\n")
+    text(tmp_path / "README.txt", "Read me.")
+    text(tmp_path / "about" / "README.txt", "Read me.")
+    assert [(one.kind, one.path) for one in survey(tmp_path).reports] == [("hl7", message)]
+    for number in range(30):
+        text(tmp_path / f"{number}.hl7", "MSH|^~\\&|A\n")
+    seen = survey(tmp_path)
+    assert seen.reports == ()
+    assert "hl7 reports among other files" in seen.notes[0]
+
+
 def test_tables_that_are_no_reports_are_told_of(tmp_path: Path):
     text(tmp_path / "truth.csv", "study_uid,finding\n1.2,nodule\n")
     text(tmp_path / "nobody.csv", f'report,page\n"{SENTENCE}",1\n')

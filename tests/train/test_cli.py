@@ -76,7 +76,7 @@ def test_a_folder_without_a_run_is_one_sentence(tmp_path: Path) -> None:
         ("train: {preset: small}", "train=3", "train: Input should be a valid dictionary"),
         ("train: {preset: small}", "shard.slabz=3", "shard.slabz is not a known key (did you"),
         ("train: {preset: small}\nshrad: {}", "train.steps=1", "shrad is not a known key (did"),
-        ("", "evaluate.seed=3", "train: model.text.kind is folder: set model.text.folder"),
+        ("", "evaluate.seed=3", "train.model.text: kind is folder: set model.text.folder"),
     ],
 )
 def test_a_configuration_that_cannot_be_used(

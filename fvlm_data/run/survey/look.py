@@ -8,7 +8,7 @@ from fvlm_data.run.survey.found import Survey
 from fvlm_data.run.survey.images import dicom_folders, find_images
 from fvlm_data.run.survey.listing import listed
 from fvlm_data.run.survey.masks import find_masks
-from fvlm_data.run.survey.reports import find_reports, read_tables
+from fvlm_data.run.survey.reports import TABLES_AT_MOST, find_reports, read_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def survey(folder: Path) -> Survey:
         folder=listing.root,
         files=sum(len(names) for names in listing.files.values()),
         folders=len(listing.files),
-        complete=listing.complete and dicom.complete,
+        complete=listing.complete and dicom.complete and len(tables) < TABLES_AT_MOST,
         sources=tuple(sources),
         masks=masks,
         reports=tuple(reports),

@@ -25,6 +25,9 @@ TABLES_AT_MOST = 200
 MANY_TABLES = 5
 """From so many tables of one layout in a folder on, the folder is taken, not each file."""
 
+FILES_NAMED = 20
+"""So many files of reports at most are named one by one."""
+
 READ_OF_A_FOLDER = 3
 ROWS_READ = 50
 SENTENCE_CHARS = 40
@@ -61,16 +64,35 @@ def find_reports(
         "dicom_sr": set(structured_reports),
     }
     for kind, folders in by_kind.items():
-        # a folder of reports is read file by file: slices among them would each be a fault
         rest = set(listing.files) - folders
+        linked = mapping if kind != "dicom_sr" else None
         for path in fewest_folders(listing.root, folders, rest):
+            files = _files_to_name(kind, path, listing)
             if kind == "dicom_sr" and path in images:
                 notes.append(f"structured reports among the slices of {path}: move them, to read")
-                continue
-            files = sum(len(listing.files[one]) for one in folders if one.is_relative_to(path))
-            linked = mapping if kind != "dicom_sr" else None
-            made.append(FoundReports(kind, path, files, mapping=linked))
+            elif len(files) > FILES_NAMED:
+                notes.append(f"{kind} reports among other files of {path}: move them, to read them")
+            elif files:
+                made += [FoundReports(kind, file, mapping=linked) for file in files]
+            else:
+                count = sum(len(listing.files[one]) for one in folders if one.is_relative_to(path))
+                made.append(FoundReports(kind, path, count, mapping=linked))
     return made, notes
+
+
+def _files_to_name(kind: ReportKind, path: Path, listing: Listing) -> list[Path]:
+    """Files of a kind below a folder that holds others too; none where it holds no others.
+
+    A folder of reports is read whole: slices among them would each be a fault.
+    """
+    below = [
+        folder / name
+        for folder, names in listing.files.items()
+        if folder.is_relative_to(path)
+        for name in names
+    ]
+    mine = [file for file in below if file.suffix.lower() in KINDS[kind].suffixes]
+    return mine if kind != "dicom_sr" and len(mine) < len(below) else []
 
 
 def _tables(
@@ -164,9 +186,10 @@ def _holds_report(path: Path) -> bool:
 
 
 def _text_folders(listing: Listing) -> set[Path]:
-    """Folders of nothing but text files: one beside other files is a note on them."""
+    """Folders of nothing but text files with a number in their names: others are notes."""
     return {
         folder
         for folder, names in listing.files.items()
         if all(name.lower().endswith(KINDS["text"].suffixes) for name in names)
+        and all(any(sign.isdigit() for sign in name) for name in names)
     }

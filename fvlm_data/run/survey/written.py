@@ -80,7 +80,7 @@ def _sources(survey: Survey, folder: Path) -> Iterator[dict[str, Any]]:
         entry: dict[str, Any] = {"kind": source.kind, "path": _shown(source.path, folder)}
         if source.mapping is not None:
             entry["mapping"] = _shown(source.mapping, folder)
-        yield entry | _name(source, names)
+        yield entry | _name(source, names, survey)
 
 
 def _reports(survey: Survey, folder: Path) -> Iterator[dict[str, Any]]:
@@ -91,7 +91,7 @@ def _reports(survey: Survey, folder: Path) -> Iterator[dict[str, Any]]:
             entry["columns"] = dict(one.columns)
         if one.mapping is not None:
             entry["mapping"] = _shown(one.mapping, folder)
-        yield entry | _name(one, names)
+        yield entry | _name(one, names, survey)
 
 
 def _labels(survey: Survey) -> list[str]:
@@ -99,11 +99,12 @@ def _labels(survey: Survey) -> list[str]:
     return images + [one.path.name for one in survey.reports]
 
 
-def _name(one: FoundSource | FoundReports, labels: list[str]) -> dict[str, str]:
+def _name(one: FoundSource | FoundReports, labels: list[str], survey: Survey) -> dict[str, str]:
     """A name of its own where another source would have the same one."""
     if labels.count(one.path.name) < 2:
         return {}
-    return {"name": f"{one.path.parent.name}-{one.path.name}-{one.kind}"}
+    parts = one.path.relative_to(survey.folder).parts or (one.path.name,)
+    return {"name": "-".join((*parts, one.kind))}
 
 
 def _list(section: str, told: str, entries: Iterator[dict[str, Any]]) -> list[str]:
@@ -179,7 +180,7 @@ def _yaml(value: Any) -> str:
     """A value as it stands behind its key; a long list is wrapped."""
     plain = list(value) if isinstance(value, tuple) else value
     text = yaml.safe_dump(
-        plain, allow_unicode=True, width=WIDTH - 20, sort_keys=False, default_flow_style=True
+        plain, allow_unicode=True, width=WIDTH - 32, sort_keys=False, default_flow_style=True
     )
     return text.removesuffix("...\n").rstrip()
 
