@@ -34,7 +34,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def install(*entries: tuple[str, str]) -> None:
         made = [EntryPoint(name, value, sections.GROUP) for name, value in entries]
-        monkeypatch.setattr(sections, "entry_points", lambda group: made)
+        monkeypatch.setattr(sections, "declared_sections", lambda: tuple(made))
 
     return install
 
