@@ -38,13 +38,14 @@ def train_command(
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on a store's shards, alone or under torchrun; run again to resume."""
+    from fvlm_data.run.config import load_config
     from fvlm_data.shards import ObjectCache, ShardDataset
     from fvlm_train.config import parse_train_config
-    from fvlm_train.config.sections import read_sections
     from fvlm_train.training.train import Step, train
 
     with one_sentence(), progress_shown() as show:
-        config = parse_train_config(read_sections(config_file, overrides or ())["train"])
+        resolved = load_config(config_file, overrides or (), {"store": store})
+        config = parse_train_config(resolved.train)
         reading = config.reading
         cache = (
             ObjectCache(reading.disk_cache, reading.disk_cache_bytes)
@@ -106,15 +107,16 @@ def zero_shot_command(
     """AUC of each finding from two prompts, without training on any label."""
     import pyarrow.parquet
 
+    from fvlm_data.run.config import load_config
     from fvlm_data.shards import ShardDataset
     from fvlm_data.vocabulary import load_findings
     from fvlm_train.config import parse_evaluate_config
-    from fvlm_train.config.sections import read_sections
     from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
     with one_sentence(), progress_shown() as show:
-        config = parse_evaluate_config(read_sections(config_file, overrides or ())["evaluate"])
+        resolved = load_config(config_file, overrides or (), {"store": store})
+        config = parse_evaluate_config(resolved.evaluate)
         result, scores = zero_shot(
             run,
             ShardDataset(store, split),

@@ -11,33 +11,20 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from pathlib import Path, PurePath
+from typing import Any, Self, TextIO
 
 import torch
 
 from fvlm_data.errors import ConfigError, InputError
+from fvlm_data.settings import deciding
 from fvlm_train.config import TrainConfig, parse_train_config
 from fvlm_train.model import FVLM, WordPieces
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 SUMMARY = "summary.json"
 VERSION = 1
-
-NOT_DECIDING = frozenset(
-    {
-        "preset",
-        "reading",
-        "time_limit_s",
-        "loader_workers",
-        "cache_bytes",
-        "checkpoint_every_steps",
-    }
-)
-"""Keys of `train` that may change when a run is resumed: they leave the weights alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +133,10 @@ def check_resumable(run: Path, checkpoint: Checkpoint, config: TrainConfig) -> N
     Raises:
         ConfigError: a setting that decides the weights differs; the message names it.
     """
-    before, now = (
-        _leaves(c.model_dump(mode="json", exclude=set(NOT_DECIDING)))
-        for c in (checkpoint.config, config)
+    before, now = (_leaves(deciding(one)) for one in (checkpoint.config, config))
+    differing = sorted(
+        key for key in before.keys() | now.keys() if not _same(before.get(key), now.get(key))
     )
-    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if differing:
         key = differing[0]
         raise ConfigError(
@@ -203,6 +189,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_suffix(".partial")
     temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def _same(before: Any, now: Any) -> bool:
+    """Whether a setting is as it was; runs of old wrote relative paths down as they were given."""
+    if before == now or not (isinstance(before, str) and isinstance(now, str)):
+        return bool(before == now)
+    return Path(now).is_absolute() and PurePath(now).parts[-len(PurePath(before).parts) :] == (
+        PurePath(before).parts
+    )
 
 
 def _leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,6 +13,7 @@ import typer.core
 from fvlm_data.cli import inspection as looking
 from fvlm_data.cli.console import one_sentence, out, progress_shown
 from fvlm_data.cli.export import export
+from fvlm_data.cli.init import init, schema
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -25,7 +26,10 @@ from fvlm_data.cli.options import (
 from fvlm_data.cli.reports import reports
 from fvlm_data.errors import InputError
 
-ORDER = ("phantom", "ingest", "segment", "reports", "pair", "shard", "curate", "status", "verify")
+ORDER = (
+    *("phantom", "init", "ingest", "segment", "reports", "pair", "shard", "curate"),
+    *("status", "verify"),
+)
 
 
 class _InOrderOfUse(typer.core.TyperGroup):
@@ -41,8 +45,8 @@ app = typer.Typer(
     cls=_InOrderOfUse,
     help="From CT archives and reports to training data for vision-language models.",
     epilog="Begin with ingest, segment, reports, pair, shard, in this order and with one --store; "
-    "or put all into a CONFIG.yaml and run curate. phantom makes data to try it on. The README "
-    "shows both ways.",
+    "or put all into a CONFIG.yaml, which init writes, and run curate. phantom makes data to try "
+    "it on. The README shows both ways.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -191,6 +195,8 @@ def curate(
         run_command("curate", None, config, overrides, {}, as_json=as_json)
 
 
+app.command()(init)
+app.command()(schema)
 for _command in (looking.qc, looking.verify, looking.status, looking.compact, looking.explain):
     app.command()(_command)
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fvlm_data.errors import ConfigError
 from fvlm_data.identity.vault import ENVIRONMENT_VARIABLE, Vault
+from fvlm_data.settings import PLACE
 
 ID_DIGITS = 20
 """Hexadecimal digits of an id: 80 bits, so that 10^9 items collide with p < 10^-6."""
@@ -30,7 +31,9 @@ class IdentityConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     vault: Path | None = Field(
-        default=None, description="folder of the vault; default: the user's data folder"
+        default=None,
+        description="folder of the vault; default: the user's data folder",
+        json_schema_extra=PLACE,
     )
     source_names: Literal["token", "plain"] = Field(
         default="token",

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fvlm_data.errors import ConfigError
+from fvlm_data.settings import DECIDES_NOTHING, PLACE
 
 SourceKind = Literal["dicom", "dicomweb", "nifti", "ct_rate", "rad_chestct"]
 
@@ -59,12 +60,14 @@ class SourceConfig(BaseModel):
     path: Path = Field(
         default=Path(),
         description="folder (searched with all below it), archive, DICOMDIR or a single file",
+        json_schema_extra=PLACE,
     )
     url: str = Field(
         default="",
         description="dicomweb only: address of the service, as https://pacs/dicom-web. Credentials "
         "come from the environment: FVLM_DICOMWEB_TOKEN, or FVLM_DICOMWEB_USER and "
         "FVLM_DICOMWEB_PASSWORD",
+        json_schema_extra=DECIDES_NOTHING,
     )
     query: dict[str, str] = Field(
         default_factory=dict,
@@ -80,6 +83,7 @@ class SourceConfig(BaseModel):
         description="nifti: CSV with columns volume (file name or relative path), study and "
         "patient; without it each file is a study and a patient of its own. ct_rate: the metadata "
         "CSV; without it only files in HU are taken. rad_chestct: the metadata CSV, needed",
+        json_schema_extra=PLACE,
     )
 
     @model_validator(mode="after")

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fvlm_data.settings import PLACE
+
 
 class SplitFractions(BaseModel):
     """Shares of patients that fall into each split; they sum to 1."""
@@ -78,6 +80,7 @@ class PairConfig(BaseModel):
         default=None,
         description="CSV with columns patient_id (as in the headers) and split; it wins over "
         "the hash",
+        json_schema_extra=PLACE,
     )
 
     @model_validator(mode="after")

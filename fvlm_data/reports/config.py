@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fvlm_data.reports.llm.config import LlmConfig
+from fvlm_data.settings import DECIDES_NOTHING, decides_with, deciding
 
 
 class ParseConfig(BaseModel):
@@ -35,12 +36,15 @@ class ParseConfig(BaseModel):
         default=50_000,
         ge=0,
         description="distinct sentences whose context-free parse is kept in memory, sentences",
+        json_schema_extra=DECIDES_NOTHING,
     )
     backend: Literal["rules", "llm"] = Field(
         default="rules", description="what says which sentence asserts what"
     )
     llm: LlmConfig | None = Field(
-        default=None, description="endpoint of the backend llm and of `reports compare`"
+        default=None,
+        description="endpoint of the backend llm and of `reports compare`",
+        json_schema_extra=decides_with("backend", "llm"),
     )
 
     @model_validator(mode="after")
@@ -51,6 +55,6 @@ class ParseConfig(BaseModel):
 
     def key_settings(self) -> dict[str, Any]:
         """Settings that change what a report is parsed into: part of its key."""
-        settings = self.model_dump(mode="json", exclude={"memo_sentences", "llm"})
-        model = self.llm.model if self.backend == "llm" and self.llm else None
+        settings = deciding(self)
+        model = settings.pop("llm", {}).get("model")
         return {**settings, "model": model}

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-from copy import deepcopy
-from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fvlm_data.errors import ConfigError
@@ -19,11 +15,15 @@ from fvlm_data.ingest.selection import SelectConfig
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.sources.config import ReportSourceConfig
+from fvlm_data.run.faults import fault_sentence
+from fvlm_data.run.layers import anchored, merged, preset_values, read_file, read_override
+from fvlm_data.run.sections import OwnedSection
 from fvlm_data.segment.config import SegmentConfig
+from fvlm_data.settings import DECIDES_NOTHING, PLACE
 from fvlm_data.shards.config import ShardConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 PRESETS = ("ct_rate", "chest", "abdomen", "whole_body", "reference")
 
@@ -51,6 +51,17 @@ class ExecutionConfig(BaseModel):
         default_factory=dict,
         description="Dask resources that a stage needs, as {segment: {GPU: 1}}",
     )
+    memory_mb: int = Field(
+        default=2000,
+        ge=100,
+        description="memory of the engine that plans and reads tables, MB; what does not fit goes "
+        "to `spill`",
+    )
+    spill: Path | None = Field(
+        default=None,
+        description="folder for what does not fit into memory_mb, best a fast local disk; "
+        "default: a temporary folder",
+    )
 
     def threads(self) -> int:
         """Threads a worker may keep busy: its share of this machine's cores.
@@ -73,12 +84,19 @@ class QcConfig(BaseModel):
 
 
 class Config(BaseModel):
-    """The whole configuration; `train` and `evaluate` are checked by fvlm_train, their owner."""
+    """The whole configuration, from sources to scores."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: str | None = Field(default=None, description="named set of values to start from")
-    store: str = Field(description="folder or fsspec URL of the store")
+    preset: str | None = Field(
+        default=None,
+        description=f"named set of values to start from: {', '.join(PRESETS)}",
+        json_schema_extra={**DECIDES_NOTHING, "examples": [*PRESETS]},
+    )
+    store: str = Field(
+        description="folder or fsspec URL of the store; `--store` of a command wins",
+        json_schema_extra=PLACE,
+    )
     sources: tuple[SourceConfig, ...] = Field(default=(), description="where images come from")
     reports: tuple[ReportSourceConfig, ...] = Field(
         default=(), description="where reports come from"
@@ -90,10 +108,14 @@ class Config(BaseModel):
     parse: ParseConfig = Field(default=ParseConfig(), description="from reports to sentences")
     pair: PairConfig = Field(default=PairConfig(), description="texts and states of anatomies")
     shard: ShardConfig = Field(default=ShardConfig(), description="training arrays")
-    qc: QcConfig = Field(default=QcConfig(), description="quality page")
-    train: dict[str, Any] = Field(default_factory=dict, description="for fvlm-train")
-    evaluate: dict[str, Any] = Field(default_factory=dict, description="for fvlm-eval")
-    execution: ExecutionConfig = Field(default=ExecutionConfig(), description="workers")
+    qc: QcConfig = Field(
+        default=QcConfig(), description="quality page", json_schema_extra=DECIDES_NOTHING
+    )
+    train: OwnedSection = Field(default_factory=dict, description="training, by fvlm-train")
+    evaluate: OwnedSection = Field(default_factory=dict, description="scores, by fvlm-eval")
+    execution: ExecutionConfig = Field(
+        default=ExecutionConfig(), description="workers", json_schema_extra=DECIDES_NOTHING
+    )
 
     @model_validator(mode="after")
     def _source_names_differ(self) -> Config:
@@ -123,22 +145,19 @@ def load_config(
         ConfigError: the file cannot be read, a key is unknown, or a value is impossible; the
             sentence names the place.
     """
-    given = _read(path) if path else {}
-    if path:
-        _anchor_paths(given, path.resolve().parent)
-    merged = _merged(given, values or {})
+    given = anchored(Config, read_file(path), path.resolve().parent) if path else {}
+    given = merged(given, values or {})
     for override in overrides:
-        merged = _merged(merged, _parsed_override(override))
-    merged = deepcopy(merged)
-    _anchor_paths(merged, Path.cwd())
-    preset = merged.get("preset")
+        given = merged(given, read_override(override))
+    given = anchored(Config, given, Path.cwd())
+    preset = given.get("preset")
     if preset is not None:
-        merged = _merged(read_preset(preset), merged)
-    merged = _merged(_still_holding(last or {}, merged), merged)
+        given = merged(read_preset(preset), given)
+    given = merged(_still_holding(last or {}, given), given)
     try:
-        return Config.model_validate(merged)
+        return Config.model_validate(given)
     except ValidationError as error:
-        raise ConfigError(_sentence(error, path)) from None
+        raise ConfigError(fault_sentence(error, Config, _where(path, last))) from None
 
 
 def read_preset(name: Any) -> dict[str, Any]:
@@ -149,85 +168,13 @@ def read_preset(name: Any) -> dict[str, Any]:
     """
     if name not in PRESETS:
         raise ConfigError(f"preset: {name!r} found, expected one of {', '.join(PRESETS)}")
-    text = files("fvlm_data.run").joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded
+    return preset_values("fvlm_data.run", name)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"configuration {path}: no valid YAML{line}") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"configuration {path}: cannot be read ({type(error).__name__}); expected a YAML "
-            "file in UTF-8"
-        ) from None
-    if loaded is None:
-        return {}
-    if not isinstance(loaded, dict):
-        raise ConfigError(f"configuration {path}: expected a mapping of sections")
-    return loaded
-
-
-def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
-    """Make relative paths absolute, from the folder of the configuration file."""
-
-    def anchored(value: Any) -> Any:
-        if not isinstance(value, str) or not value or "://" in value or Path(value).is_absolute():
-            return value
-        return str(folder / Path(value).expanduser())
-
-    for place in (("store",), ("identity", "vault"), ("pair", "split_file")):
-        _change(given, place, anchored)
-    for section in ("sources", "reports"):
-        entries = given.get(section)
-        for source in entries if isinstance(entries, list | tuple) else ():
-            _change(source, ("path",), anchored)
-            _change(source, ("mapping",), anchored)
-    _change(given, ("segment", "masks"), anchored)
-    _change(given, ("segment", "weights"), anchored)
-    classes = ("segment", "classes")
-    _change(given, classes, lambda name: anchored(name) if _is_yaml(name) else name)
-
-
-def _change(given: Any, place: tuple[str, ...], change: Callable[[Any], Any]) -> None:
-    """Change the value at `place` of nested mappings, where there is one."""
-    for name in place[:-1]:
-        given = given.get(name) if isinstance(given, dict) else None
-    if isinstance(given, dict) and given.get(place[-1]) is not None:
-        given[place[-1]] = change(given[place[-1]])
-
-
-def _is_yaml(name: Any) -> bool:
-    return str(name).endswith((".yaml", ".yml"))
-
-
-def _parsed_override(override: str) -> dict[str, Any]:
-    name, separator, text = override.partition("=")
-    if not separator or not all(name.split(".")):
-        raise ConfigError(f"--set {name}: expected section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        raise ConfigError(f"--set {name}: the value is no valid YAML") from None
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    return dict(value)
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for name, value in over.items():
-        before = merged.get(name)
-        if isinstance(before, dict) and isinstance(value, dict):
-            merged[name] = _merged(before, value)
-        else:
-            merged[name] = value
-    return merged
+def _where(path: Path | None, last: Mapping[str, Any] | None) -> str:
+    if path:
+        return f"configuration {path}"
+    return "configuration (of the store's last run, and as given)" if last else "configuration"
 
 
 def _still_holding(last: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,34 +183,3 @@ def _still_holding(last: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
     if isinstance(now, dict) and now.get("backend") not in (None, before.get("backend")):
         before.pop("task", None)
     return {**last, "segment": before}
-
-
-def _sentence(error: ValidationError, path: Path | None) -> str:
-    """The first fault in one sentence, with its place; the value itself may be private."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    # a mistyped key may be the one that another fault misses
-    first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
-    place = ".".join(str(part) for part in first["loc"])
-    where = f"configuration {path}" if path else "configuration"
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(str(first["loc"][-1]), _keys_beside(first["loc"]), 1)
-        meant = f" (did you mean {near[0]}?)" if near else ""
-        return f"{where}: {place} is not a known key{meant}; see docs/configuration.md"
-    if first["type"] == "missing":
-        return f"{where}: {place} is missing"
-    told = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {place}: {told}" if place else f"{where}: {told}"
-
-
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
-    """The keys that are known where `place` names an unknown one."""
-    model: Any = Config
-    for name in place[:-1]:
-        if isinstance(name, int):
-            continue
-        annotation = model.model_fields[name].annotation
-        models = [m for m in (annotation, *get_args(annotation)) if hasattr(m, "model_fields")]
-        if not models:
-            return []
-        model = models[0]
-    return list(model.model_fields)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fvlm_data.settings import DECIDES_NOTHING, PLACE
 from fvlm_train.config.section import Probability, Section
 
 
@@ -52,15 +53,22 @@ class ReadingConfig(Section):
         default="stop",
         description="A sample that cannot be read: stop ends the run with its id, skip gives it no "
         "part in the loss, writes its id to the log and counts it in the summary.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     disk_cache: Path | None = Field(
-        default=None, description="Folder that keeps objects of a remote store; null for none."
+        default=None,
+        description="Folder that keeps objects of a remote store; null for none.",
+        json_schema_extra=PLACE,
     )
     disk_cache_bytes: int = Field(
         default=100_000_000_000,
         ge=0,
         description="Bound of that folder, bytes; what was used longest ago goes first.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     prefetch: int = Field(
-        default=2, ge=1, description="Batches that each reading thread prepares ahead."
+        default=2,
+        ge=1,
+        description="Batches that each reading thread prepares ahead.",
+        json_schema_extra=DECIDES_NOTHING,
     )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from fvlm_train.config.presets import EVALUATE_PRESETS
+from fvlm_data.settings import DECIDES_NOTHING
 from fvlm_train.config.section import Section, SizeZYX, with_preset
 
 
@@ -14,7 +14,9 @@ class EvaluateConfig(Section):
     """Section `evaluate`: how a trained model is scored."""
 
     preset: Literal["reference", "small"] | None = Field(
-        default=None, description="Start from a named recipe; keys given beside it win."
+        default=None,
+        description="Start from a named recipe; keys given beside it win.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     window_zyx: SizeZYX | None = Field(
         default=None,
@@ -40,10 +42,15 @@ class EvaluateConfig(Section):
         default=1000, ge=10, description="Patient resamples of the intervals."
     )
     confidence: float = Field(default=0.95, gt=0, lt=1, description="Coverage of the intervals.")
-    batch_size: int = Field(default=8, ge=1, description="Windows of one forward pass.")
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        description="Windows of one forward pass.",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
 
     @model_validator(mode="before")
     @classmethod
     def _start_from_preset(cls, given: Any) -> Any:
-        return with_preset(given, EVALUATE_PRESETS)
+        return with_preset(given, "evaluate")

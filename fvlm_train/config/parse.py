@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from fvlm_data.errors import ConfigError
+from fvlm_data.run.faults import fault_sentence
 from fvlm_train.config.evaluate import EvaluateConfig
 from fvlm_train.config.train import TrainConfig
 
+if TYPE_CHECKING:
+    from fvlm_train.config.section import Section
+
+Model = TypeVar("Model", bound="Section")
+
 
 def parse_train_config(section: Any) -> TrainConfig:
-    """The `train` section, checked.
+    """The `train` section, checked and complete.
+
+    A configuration may leave out what only the machine that trains knows, as the folder of the
+    text encoder: curation does not need it.
 
     Raises:
-        ConfigError: an unknown key, an impossible value or combination; names its place.
+        ConfigError: an unknown key, an impossible value or combination, or no text encoder;
+            names its place.
     """
-    try:
-        return TrainConfig.model_validate(section or {})
-    except ValidationError as error:
-        raise ConfigError(_sentence("train", error)) from error
+    config = _parsed("train", TrainConfig, section)
+    if config.model.text.kind == "folder" and config.model.text.folder is None:
+        raise ConfigError(
+            "configuration: train.model.text: kind is folder: set model.text.folder, or kind to "
+            "fresh"
+        )
+    return config
 
 
 def parse_evaluate_config(section: Any) -> EvaluateConfig:
     """The `evaluate` section, checked; raises ConfigError as `parse_train_config`."""
+    return _parsed("evaluate", EvaluateConfig, section)
+
+
+def _parsed(name: str, model: type[Model], section: Any) -> Model:
     try:
-        return EvaluateConfig.model_validate(section or {})
+        return model.model_validate(section or {})
     except ValidationError as error:
-        raise ConfigError(_sentence("evaluate", error)) from error
-
-
-def _sentence(section: str, error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join([section, *(str(part) for part in first["loc"])])
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        reason = "no such key"
-    more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"Configuration {place}: {reason}.{more}"
+        raise ConfigError(fault_sentence(error, model, "configuration", name)) from error

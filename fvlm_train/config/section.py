@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fvlm_train.config.presets import merged
+from fvlm_data.run.layers import merged, preset_values
+
+PRESETS = ("reference", "small")
 
 Voxels = Annotated[int, Field(ge=1)]
 SizeZYX = tuple[Voxels, Voxels, Voxels]
@@ -25,8 +27,8 @@ def check_multiple(name: str, size_zyx: SizeZYX, patch_zyx: SizeZYX) -> None:
         raise ValueError(f"{name} {list(size_zyx)} is no multiple of patch_zyx {list(patch_zyx)}")
 
 
-def with_preset(given: Any, presets: dict[str, dict[str, Any]]) -> Any:
-    """Keys given, laid over those of the preset that they name."""
-    if not isinstance(given, dict) or given.get("preset") not in presets:
+def with_preset(given: Any, section: str) -> Any:
+    """Keys given for a section, laid over those of the preset that they name."""
+    if not isinstance(given, dict) or given.get("preset") not in PRESETS:
         return given
-    return merged(presets[given["preset"]], given)
+    return merged(preset_values("fvlm_train.config", given["preset"])[section], given)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fvlm_data.settings import DECIDES_NOTHING
 from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
 from fvlm_train.config.loss import LossConfig
 from fvlm_train.config.model import ModelConfig
-from fvlm_train.config.presets import TRAIN_PRESETS
 from fvlm_train.config.section import Section, SizeZYX, check_multiple, with_preset
 
 MAX_ANATOMIES = 64
@@ -43,10 +43,10 @@ class OptimiserConfig(Section):
 class TrainConfig(Section):
     """Section `train`: everything that decides the weights."""
 
-    presets: ClassVar[dict[str, dict[str, Any]]] = TRAIN_PRESETS
-
     preset: Literal["reference", "small"] | None = Field(
-        default=None, description="Start from a named recipe; keys given beside it win."
+        default=None,
+        description="Start from a named recipe; keys given beside it win.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     anatomies: tuple[str, ...] = Field(
         default=("lung", "heart", "esophagus", "aorta"),
@@ -59,7 +59,11 @@ class TrainConfig(Section):
     optimiser: OptimiserConfig = Field(default=OptimiserConfig(), description="AdamW.")
     flips: FlipConfig = Field(default=FlipConfig(), description="Mirroring.")
     sampling: SamplingConfig = Field(default=SamplingConfig(), description="Samples and crops.")
-    reading: ReadingConfig = Field(default=ReadingConfig(), description="Reading of samples.")
+    reading: ReadingConfig = Field(
+        default=ReadingConfig(),
+        description="Reading of samples.",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     template: str = Field(
         default="{anatomy} shows no significant abnormalities.",
         description="Sentence of a normal anatomy; {anatomy} is its name, blanks for underscores. "
@@ -82,6 +86,7 @@ class TrainConfig(Section):
         gt=0,
         description="Stop after this many seconds of training and save; the schedule is not "
         "shortened, and the result then depends on the machine. Null for none.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     seed: int = Field(default=42, ge=0, description="Seed of weights, order, crops and dropout.")
     threads: int | None = Field(
@@ -92,12 +97,23 @@ class TrainConfig(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
     loader_workers: int = Field(
-        default=0, ge=0, description="Reading threads a rank, for each model that learns."
+        default=0,
+        ge=0,
+        description="Reading threads a rank, for each model that learns.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     cache_bytes: int = Field(
-        default=0, ge=0, description="Memory for decoded samples kept between epochs, bytes."
+        default=0,
+        ge=0,
+        description="Memory for decoded samples kept between epochs, bytes.",
+        json_schema_extra=DECIDES_NOTHING,
     )
-    checkpoint_every_steps: int = Field(default=500, ge=1, description="Steps between checkpoints.")
+    checkpoint_every_steps: int = Field(
+        default=500,
+        ge=1,
+        description="Steps between checkpoints.",
+        json_schema_extra=DECIDES_NOTHING,
+    )
 
     @property
     def crop(self) -> SizeZYX:
@@ -122,7 +138,7 @@ class TrainConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _start_from_preset(cls, given: Any) -> Any:
-        return with_preset(given, TRAIN_PRESETS)
+        return with_preset(given, "train")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -143,6 +159,4 @@ class TrainConfig(Section):
                 f"loss.correction.peer_seed is seed, {self.seed}: two equal models teach each "
                 "other nothing; set another, or null"
             )
-        if self.model.text.kind == "folder" and self.model.text.folder is None:
-            raise ValueError("model.text.kind is folder: set model.text.folder, or kind to fresh")
         return self

@@ -17,6 +17,8 @@ from fvlm_data.run.config import (
     load_config,
     read_preset,
 )
+from fvlm_data.run.sections import model_below, section_model
+from fvlm_data.settings import is_path
 
 PINNED = Path(__file__).parent / "config_keys.txt"
 
@@ -26,10 +28,10 @@ def fields(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, Any]]
     for name, field in model.model_fields.items():
         here = f"{place}{name}"
         yield here, field
-        for kind in (field.annotation, *get_args(field.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                many = kind is not field.annotation
-                yield from fields(kind, f"{here}[]." if many else f"{here}.")
+        below = model_below(model, name)
+        if below is not None:
+            many = below in get_args(field.annotation)
+            yield from fields(below, f"{here}[]." if many else f"{here}.")
 
 
 def written(tmp_path: Path, values: Any) -> Path:
@@ -52,10 +54,11 @@ def test_every_key_has_a_description(place: str, field: Any):
 
 
 def test_every_section_is_closed_and_frozen():
-    seen: set[type[BaseModel]] = {Config}
-    for _, field in fields(Config):
-        kinds = (field.annotation, *get_args(field.annotation))
-        seen |= {k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)}
+    seen: list[type[BaseModel]] = [Config]
+    for model in seen:
+        below = [model_below(model, name) for name in model.model_fields]
+        seen += [one for one in below if one is not None and one not in seen]
+    assert {"TextEncoderConfig", "EvaluateConfig", "LlmConfig"} <= {one.__name__ for one in seen}
     for model in seen:
         assert model.model_config.get("extra") == "forbid", model
         assert model.model_config.get("frozen"), model
@@ -119,6 +122,23 @@ def test_presets_resolve(name: str):
         ({"pair": {"template": "SECRET"}}, "pair: template must hold {anatomy}"),
         ({"execution": {"workers": 0}}, "execution.workers: Input should be greater than"),
         ({"shard": {"hu_window": [5, 5]}}, "shard: hu_window"),
+        (
+            {"train": {"batchsize": 3}},
+            "train.batchsize is not a known key (did you mean batch_size?)",
+        ),
+        (
+            {"train": {"model": {"image": {"wdith": 8}}}},
+            "train.model.image.wdith is not a known key (did you mean width?)",
+        ),
+        ({"train": {"batch_size": "SECRET"}}, "train.batch_size: Input should be a valid integer"),
+        ({"train": {"window_hu": [9, 1]}}, "train: window_hu [9.0, 1.0] is empty"),
+        ({"train": "SECRET"}, "train: Input should be a valid dictionary"),
+        ({"evaluate": {"window": None}}, "evaluate.window is not a known key (did you mean win"),
+        (
+            {"slab_z": 2},
+            "slab_z is not a known key (did you mean shard.slab_z?); see docs/configuration.md",
+        ),
+        ({"pair": {"batch_size": 2}}, "pair.batch_size is not a known key; see docs"),
     ],
 )
 def test_fault_is_one_sentence_with_its_place(tmp_path: Path, values: Any, told: str):
@@ -205,6 +225,12 @@ PATHS: dict[str, Any] = {
         "weights": "weights",
     },
     "pair": {"split_file": "splits.csv"},
+    "train": {
+        "preset": "small",
+        "model": {"text": {"folder": "bert"}, "init_mae": "mae.pth", "init_reference": "fvlm.pth"},
+        "reading": {"disk_cache": "cache"},
+    },
+    "execution": {"spill": "spill"},
 }
 
 
@@ -213,11 +239,15 @@ def paths_of(config: Config) -> list[str]:
     found = [config.store, source.path, source.mapping, config.reports[0].path]
     found += [config.identity.vault, config.segment.masks, config.segment.classes]
     found += [config.segment.weights, config.pair.split_file]
+    model, reading = config.train["model"], config.train["reading"]
+    found += [model["text"]["folder"], model["init_mae"], model["init_reference"]]
+    found += [reading["disk_cache"], config.execution.spill]
     return [str(path) for path in found]
 
 
 NAMES = ["store", "scans", "map.csv", "reports.csv", "vault"]
 NAMES += ["masks", "classes.yaml", "weights", "splits.csv"]
+NAMES += ["bert", "mae.pth", "fvlm.pth", "cache", "spill"]
 
 
 def test_relative_paths_of_a_file_start_at_the_file(tmp_path: Path):
@@ -238,19 +268,52 @@ def test_relative_paths_of_the_command_line_start_at_the_working_folder(
 
 
 def test_every_path_in_the_configuration_is_made_absolute():
-    """A new key that holds a path must be named where paths are made absolute, and here."""
-    kinds = [(place, str(field.annotation)) for place, field in fields(Config)]
-    held = {place for place, kind in kinds if "Path" in kind}
+    """A new key that holds a path, by its type or by its mark, is tested above; name it here."""
+    held = {place for place, field in fields(Config) if is_path(field, "x.yaml")}
     assert held == {
+        "store",
         "sources[].path",
         "sources[].mapping",
         "reports[].path",
         "reports[].mapping",
         "identity.vault",
         "segment.masks",
+        "segment.classes",
         "segment.weights",
         "pair.split_file",
+        "train.model.text.folder",
+        "train.model.init_mae",
+        "train.model.init_reference",
+        "train.reading.disk_cache",
+        "execution.spill",
     }
+
+
+def test_class_systems_are_no_paths(tmp_path: Path):
+    segment = {"backend": "precomputed", "masks": "masks", "classes": "totalsegmentator_v2"}
+    file = written(tmp_path, {"store": "s", "segment": segment})
+    assert load_config(file).segment.classes == "totalsegmentator_v2"
+
+
+def test_sections_of_the_trainer_stay_as_given_and_may_be_empty(tmp_path: Path):
+    file = written(tmp_path, "store: s\ntrain:\nevaluate: {preset: small}\n")
+    resolved = load_config(file, ["evaluate.seed=3"])
+    assert resolved.train == {}
+    assert resolved.evaluate == {"preset": "small", "seed": 3}
+
+
+def test_what_only_the_machine_that_trains_knows_may_be_missing():
+    assert load_config(None, ["train.preset=reference"], {"store": "s"}).train == {
+        "preset": "reference"
+    }
+
+
+def test_a_preset_of_the_trainer_given_later_lies_below_what_the_last_run_had():
+    last = load_config(None, ["train.batch_size=5"], {"store": "s"}).model_dump(mode="json")
+    resolved = load_config(None, ["train.preset=small"], {"store": "s"}, last)
+    train = section_model("train").model_validate(resolved.train).model_dump()
+    assert train["batch_size"] == 5
+    assert train["steps"] == section_model("train")(preset="small").model_dump()["steps"] == 600
 
 
 def test_urls_and_absolute_paths_stay_as_they_are(tmp_path: Path):

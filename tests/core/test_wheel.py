@@ -61,6 +61,7 @@ def test_wheel_holds_code_and_data(site: Path):
         "fvlm_data/run/presets/chest.yaml",
         "fvlm_data/vocabulary/anatomies.yaml",
         "fvlm_train/config/train.py",
+        "fvlm_train/config/presets/small.yaml",
         "pipelines/curate.py",
     ):
         assert (site / name).is_file(), name
@@ -87,6 +88,21 @@ def test_commands_find_the_wheels_own_modules(site: Path, folder: Path):
     ended = run(folder, site, script)
     assert ended.returncode == 0, ended.stderr
     assert all(path.startswith(str(site)) for path in ended.stdout.split())
+
+
+def test_sections_of_the_trainer_are_checked_by_the_wheel(site: Path, folder: Path):
+    script = (
+        "sys.path.remove('')\n"
+        "from importlib.metadata import entry_points\n"
+        "from fvlm_data.run.config import load_config\n"
+        "from fvlm_data.run.sections import OWN\n"
+        "named = entry_points(group='fvlm_data.sections')\n"
+        "assert {one.name: one.value for one in named} == OWN\n"
+        "load_config(None, ['train.preset=small'], {'store': 's'})\n"
+        "load_config(None, ['train.presett=small'], {'store': 's'})\n"
+    )
+    ended = run(folder, site, script)
+    assert "ConfigError: configuration: train.presett is not a known key" in ended.stderr
 
 
 def test_flow_imported_beside_a_pipelines_of_the_user(site: Path, folder: Path):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from fvlm_data.run.layers import merged
 from fvlm_train.config import TrainConfig, parse_train_config
-from fvlm_train.config.presets import merged
 
 TINY: dict[str, Any] = {
     "anatomies": ["liver", "kidney", "lung"],

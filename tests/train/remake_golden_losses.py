@@ -10,8 +10,8 @@ import json
 import tempfile
 from pathlib import Path
 
+from fvlm_data.run.layers import merged
 from fvlm_train.config import parse_train_config
-from fvlm_train.config.presets import merged
 from fvlm_train.testing import toy_source
 from fvlm_train.training.train import train
 

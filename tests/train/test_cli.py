@@ -12,7 +12,7 @@ import fvlm_data.shards
 import fvlm_data.vocabulary
 from fvlm_data.errors import ConfigError
 from fvlm_train.cli import eval_app, train_app
-from fvlm_train.config.sections import read_sections
+from fvlm_train.runs import Checkpoint, check_resumable
 from fvlm_train.testing import TOY_FINDINGS, toy_source
 
 
@@ -54,7 +54,8 @@ def test_a_wrong_key_is_one_sentence(tmp_path: Path) -> None:
     command = [str(config), "--store", "s", "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(train_app, [*command, "--set", "train.stepps=3"])
     assert result.exit_code == 2
-    assert "Configuration train.stepps: no such key." in result.stderr
+    told = f"configuration {config}: train.stepps is not a known key (did you mean steps?)"
+    assert told in result.stderr
     assert "Traceback" not in result.output
 
 
@@ -65,25 +66,53 @@ def test_a_folder_without_a_run_is_one_sentence(tmp_path: Path) -> None:
     assert "no checkpoint.pt there" in " ".join(result.stderr.split())
 
 
-def test_overrides_are_laid_over_the_file(tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    config.write_text("train: {model: {image: {width: 8, depth: 2}}}\nsources: []\n")
-    overrides = ["train.model.image.width=16", "train.anatomies=[lung]", "evaluate.seed=3"]
-    assert read_sections(config, overrides) == {
-        "train": {"model": {"image": {"width": 16, "depth": 2}}, "anatomies": ["lung"]},
-        "evaluate": {"seed": 3},
-    }
-
-
-@pytest.mark.parametrize("override", ["train", "train=3", "shard.dtype=uint8", "train.a.=1"])
-def test_overrides_without_a_place(override: str) -> None:
-    with pytest.raises(ConfigError, match=r"expected train\.key=value"):
-        read_sections(None, [override])
-
-
-@pytest.mark.parametrize("text", ["[1, 2]", "train: {"])
-def test_files_that_are_no_configuration(tmp_path: Path, text: str) -> None:
+@pytest.mark.usefixtures("shards")
+@pytest.mark.parametrize(
+    ("text", "override", "told"),
+    [
+        ("[1, 2]", "train.steps=1", "expected a mapping of sections"),
+        ("train: {", "train.steps=1", "no valid YAML in line 1"),
+        ("train: {preset: small}", "train", "--set train: expected section.key=value"),
+        ("train: {preset: small}", "train=3", "train: Input should be a valid dictionary"),
+        ("train: {preset: small}", "shard.slabz=3", "shard.slabz is not a known key (did you"),
+        ("train: {preset: small}\nshrad: {}", "train.steps=1", "shrad is not a known key (did"),
+        ("", "evaluate.seed=3", "train.model.text: kind is folder: set model.text.folder"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used(
+    tmp_path: Path, text: str, override: str, told: str
+) -> None:
+    """The whole file is read as fvlm-data reads it: a fault in any section is named."""
     config = tmp_path / "config.yaml"
     config.write_text(text)
-    with pytest.raises(ConfigError, match="configuration"):
-        read_sections(config)
+    command = [str(config), "--store", "s", "--out", str(tmp_path / "run"), "--set", override]
+    result = CliRunner().invoke(train_app, command)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())
+
+
+def test_a_moved_folder_of_weights_is_told_when_a_run_is_resumed(tiny: Any, tmp_path: Path) -> None:
+    """Paths of old runs are as they were given; now they begin at the file's folder."""
+
+    def told(before: str, now: str) -> str:
+        old, new = ({"text": {"folder": folder}} for folder in (before, now))
+        checkpoint = Checkpoint(0, tiny(model=old), "", {}, {})
+        try:
+            check_resumable(tmp_path, checkpoint, tiny(model=new))
+        except ConfigError as error:
+            return str(error)
+        return ""
+
+    assert told("models/bert", "/data/models/bert") == ""
+    assert told("/data/models/bert", "/data/models/bert") == ""
+    assert "train.model.text.folder was models/bert" in told("models/bert", "/data/models/radbert")
+    assert "train.model.text.folder was /a/bert" in told("/a/bert", "/b/bert")
+
+
+def test_a_run_goes_on_with_other_settings_of_speed(tiny: Any, tmp_path: Path) -> None:
+    checkpoint = Checkpoint(0, tiny(), "", {}, {})
+    reading = {"prefetch": 3, "disk_cache": "c", "damaged": "skip"}
+    faster = {"reading": reading, "loader_workers": 1, "cache_bytes": 9, "time_limit_s": 5.0}
+    check_resumable(tmp_path, checkpoint, tiny(**faster, checkpoint_every_steps=7))
+    with pytest.raises(ConfigError, match=r"train\.threads was 1 and is now 2"):
+        check_resumable(tmp_path, checkpoint, tiny(threads=2))

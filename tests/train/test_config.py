@@ -49,7 +49,7 @@ def test_levels_spread_in_proportion(depth: int, levels: tuple[int, ...]) -> Non
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"batchsize": 4}, r"Configuration train\.batchsize: no such key\."),
+        ({"batchsize": 4}, r"train\.batchsize is not a known key \(did you mean batch_size\?\)"),
         ({"model": {"image": {"width": 100}}}, r"train\.model\.image: width 100 is not divisible"),
         (
             {"model": {"image": {"window_zyx": [100, 256, 352]}}},

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fvlm_data.settings import PLACE
+
 ReportKind = Literal["auto", "csv", "parquet", "jsonl", "text", "dicom_sr", "fhir", "hl7"]
 
 
@@ -19,7 +21,10 @@ class ReportSourceConfig(BaseModel):
         default="auto",
         description="auto: by suffix (.csv .tsv .parquet .jsonl .txt .dcm .json .hl7)",
     )
-    path: Path = Field(description="the file or folder")
+    path: Path = Field(
+        description="the file or folder",
+        json_schema_extra=PLACE,
+    )
     name: str = Field(
         default="", description="name in tables and file tokens; default: the file's name"
     )
@@ -34,6 +39,7 @@ class ReportSourceConfig(BaseModel):
         default=None,
         description="CSV that maps reports (column report: file name or id; or any link) to "
         "study_uid, accession or volume_name",
+        json_schema_extra=PLACE,
     )
     encoding: str | None = Field(
         default=None,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TextIO
 
 from fvlm_data.reports.sources.layout import layout
+from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, faulty, file_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    from fvlm_data.reports.sources.options import ReadOptions
 
 _MAX_FIELD_CHARS = 32 * 1024 * 1024
 _NAMED_ROWS = 1000
@@ -25,9 +25,7 @@ def read_csv(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     csv.field_size_limit(_MAX_FIELD_CHARS)
     encoding, errors = file_encoding(path, options.encoding)
     with path.open(encoding=encoding, errors=errors, newline="") as handle:
-        head = handle.readline()
-        handle.seek(0)
-        reader = csv.reader(handle, delimiter=max(",;\t|", key=head.count))
+        reader = _csv_reader(handle)
         try:
             names = [name.strip() for name in next(reader, [])]
             columns = layout(path, names, options.columns, linked=options.linked)
@@ -49,14 +47,7 @@ def read_csv(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
 
 def read_jsonl(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     """Rows of a file of JSON objects, one a line; columns are those of its first lines."""
-    names = list(
-        dict.fromkeys(
-            name
-            for number, row in zip(range(_NAMED_ROWS), _lines(path, options), strict=False)
-            for name in row or ()
-            if number < _NAMED_ROWS
-        )
-    )
+    names = _names_of_lines(path, options)
     columns = layout(path, names, options.columns, linked=options.linked)
     for number, row in enumerate(_lines(path, options)):
         if row is None:
@@ -64,6 +55,41 @@ def read_jsonl(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
             yield faulty(number, "broken_row", detail)
         else:
             yield columns.row(number, row)
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of a table, read from its start; of a file that is no table, none.
+
+    Raises:
+        ReportSourceError: the file cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return list(pq.read_schema(path).names)
+        if path.suffix.lower() in (".jsonl", ".ndjson"):
+            return _names_of_lines(path, ReadOptions())
+        encoding, errors = file_encoding(path, None)
+        with path.open(encoding=encoding, errors=errors, newline="") as handle:
+            return [name.strip() for name in next(_csv_reader(handle), [])]
+    except (pa.ArrowException, OSError, csv.Error, UnicodeError) as error:
+        raise ReportSourceError(
+            f"table {path}: cannot be read ({type(error).__name__}); check the file"
+        ) from error
+
+
+def _csv_reader(handle: TextIO) -> Any:
+    """A reader at the start of the file; the delimiter is the one that the header holds most of."""
+    head = handle.readline()
+    handle.seek(0)
+    return csv.reader(handle, delimiter=max(",;\t|", key=head.count))
+
+
+def _names_of_lines(path: Path, options: ReadOptions) -> list[str]:
+    first = islice(_lines(path, options), _NAMED_ROWS)
+    return list(dict.fromkeys(name for row in first for name in row or ()))
 
 
 def _lines(path: Path, options: ReadOptions) -> Iterator[Mapping[str, Any] | None]:

@@ -1,0 +1,107 @@
+"""What a configuration is laid together from: files, presets, `--set`; plain trees of values."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from fvlm_data.errors import ConfigError
+from fvlm_data.run.sections import model_below
+from fvlm_data.settings import is_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import BaseModel
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The sections of a configuration file; empty for an empty file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no mapping in YAML.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"configuration {path}: no valid YAML{line}") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"configuration {path}: cannot be read ({type(error).__name__}); expected a YAML "
+            "file in UTF-8"
+        ) from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"configuration {path}: expected a mapping of sections")
+    return loaded
+
+
+def preset_values(package: str, name: str) -> dict[str, Any]:
+    """The values of a preset, a file presets/NAME.yaml of a package."""
+    text = files(package).joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded
+
+
+def read_override(override: str) -> dict[str, Any]:
+    """The tree that `section.key=value` stands for; the value is YAML.
+
+    Raises:
+        ConfigError: it has not that form.
+    """
+    name, separator, text = override.partition("=")
+    if not separator or not all(name.split(".")):
+        raise ConfigError(f"--set {name}: expected section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        raise ConfigError(f"--set {name}: the value is no valid YAML") from None
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A new tree of `base` with the keys of `over` laid over it, section by section."""
+    result = dict(base)
+    for name, value in over.items():
+        before = result.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            result[name] = merged(before, value)
+        else:
+            result[name] = value
+    return result
+
+
+def anchored(model: type[BaseModel], given: Any, folder: Path) -> Any:
+    """A new tree in which relative paths begin at `folder`; `model` says what is a path.
+
+    What the model does not know stays as it is, for its validation to name.
+    """
+    if isinstance(given, list | tuple):
+        return [anchored(model, one, folder) for one in given]
+    if not isinstance(given, dict):
+        return given
+    made = dict(given)
+    for name, value in given.items():
+        field = model.model_fields.get(name) if isinstance(name, str) else None
+        if field is None or not value:
+            continue
+        below = model_below(model, name)
+        if below is not None:
+            made[name] = anchored(below, value, folder)
+        elif is_path(field, value):
+            made[name] = _absolute(value, folder)
+    return made
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    if not isinstance(value, str) or "://" in value or Path(value).is_absolute():
+        return value
+    return str(folder / Path(value).expanduser())

@@ -1,0 +1,135 @@
+"""Sections of the configuration whose models other packages own, found by name.
+
+fvlm_data does not import fvlm_train, whose sections are checked all the same: each is named by
+its module, and that is imported when a configuration holds the section. Packages of others name
+theirs by entry points of the group `fvlm_data.sections`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationInfo
+
+from fvlm_data.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "fvlm_data.sections"
+
+OWN = {
+    "train": "fvlm_train.config:TrainConfig",
+    "evaluate": "fvlm_train.config:EvaluateConfig",
+}
+"""As in pyproject.toml; here too, since what pip wrote down at an earlier install is older."""
+
+log = logging.getLogger(__name__)
+
+
+def section_models() -> dict[str, type[BaseModel]]:
+    """The model of every section that another package owns, by name.
+
+    One of a foreign package that does not load is logged by name and left out.
+
+    Raises:
+        ConfigError: a section of ours does not load, or two packages name one section.
+    """
+    models = {name: section_model(name) for name in OWN}
+    for name in sorted({entry.name for entry in declared_sections()} - OWN.keys()):
+        try:
+            models[name] = section_model(name)
+        except ConfigError as error:
+            log.warning("%s; left out", error)
+    return models
+
+
+def section_model(name: str) -> type[BaseModel]:
+    """The model of one section; its package is imported now.
+
+    Raises:
+        ConfigError: no package owns the section, two do, or its owner does not load.
+    """
+    value = _owner(name)
+    module, _, attribute = value.partition(":")
+    try:
+        model = getattr(import_module(module), attribute)
+    except Exception as error:  # the import of a foreign package may raise anything
+        raise ConfigError(
+            f"section {name}: {value}, which owns it, does not load here "
+            f"({type(error).__name__}); install its package anew, or take the section out"
+        ) from error
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise ConfigError(
+            f"section {name}: {value} is no pydantic model, expected the section's; mend the "
+            "package that names it"
+        )
+    return model
+
+
+@cache
+def declared_sections() -> tuple[EntryPoint, ...]:
+    """Entry points of sections; looked up once, which takes 0.1 s, since it reads every package."""
+    return tuple(entry_points(group=GROUP))
+
+
+def model_below(model: type[BaseModel], key: str) -> type[BaseModel] | None:
+    """The model of what stands below a key of `model`; None for a plain value."""
+    field = model.model_fields.get(key)
+    if field is None:
+        return None
+    return section_model(key) if _CHECKED in field.metadata else _model_in(field.annotation)
+
+
+def _owner(name: str) -> str:
+    entries = {entry.value: entry for entry in declared_sections() if entry.name == name}
+    values = {OWN[name], *entries} if name in OWN else set(entries)
+    if len(values) > 1:
+        packages = ", ".join(sorted(_package(entry) for entry in entries.values()))
+        raise ConfigError(
+            f"section {name}: {' and '.join(sorted(values))} both own it (named by {packages}), "
+            "expected one; remove one of the packages"
+        )
+    if not values:
+        raise ConfigError(
+            f"section {name}: no installed package owns it; install the one that does, or take "
+            "the section out"
+        )
+    return values.pop()
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "an unknown package"
+
+
+def _checked(given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """Refuse what the section's model refuses; places of faults begin with the section."""
+    if given:
+        section_model(info.field_name or "").model_validate(given)
+    return given
+
+
+_CHECKED = AfterValidator(_checked)
+
+OwnedSection = Annotated[
+    dict[str, Any],
+    BeforeValidator(lambda given: {} if given is None else given),
+    _CHECKED,
+]
+"""A section as it was given, checked by its owner's model. It stays as given, so that a preset
+that a later command names still lies below its values. Nothing given is not checked: who never
+trains need not say how."""
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in get_args(annotation):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,1 @@
+"""A look at a folder, and the configuration that is written from it."""

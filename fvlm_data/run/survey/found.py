@@ -1,0 +1,62 @@
+"""What a look at a folder finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from fvlm_data.ingest.config import SourceKind
+    from fvlm_data.reports.sources.config import ReportKind
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSource:
+    """Images of one kind below a folder, in `files` files that were seen."""
+
+    kind: SourceKind
+    path: Path
+    files: int
+    mapping: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMasks:
+    """Label maps: a folder or a manifest.
+
+    `classes` is what says their values' meaning, a class system or a YAML file; None: nothing
+    there says it. `told_by` says where that was read.
+    """
+
+    path: Path
+    files: int
+    classes: str | Path | None = None
+    told_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundReports:
+    """A file or folder of reports; `columns`, for a table: our name -> its column."""
+
+    kind: ReportKind
+    path: Path
+    files: int = 1
+    columns: Mapping[str, str] = field(default_factory=dict)
+    mapping: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All that was found below `folder`, and `notes` on what a person should look at."""
+
+    folder: Path
+    files: int
+    folders: int
+    complete: bool
+    sources: tuple[FoundSource, ...] = ()
+    masks: FoundMasks | None = None
+    reports: tuple[FoundReports, ...] = ()
+    notes: tuple[str, ...] = ()
