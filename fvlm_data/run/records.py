@@ -55,6 +55,7 @@ def open_context(config: Config, run_id: str | None = None, *, create: bool = Tr
         StoreError: either cannot be opened, or the vault is not that of the store.
     """
     store = Store.create(config.store) if create else Store.open(config.store)
+    store.memory_mb, store.spill = config.execution.memory_mb, config.execution.spill
     return Context(store, open_vault(store, config), run_id or new_run_id())
 
 
