@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 _HERE = Path(__file__).resolve().parent.parent
 
@@ -28,3 +29,11 @@ _check_neighbours()
 from fvlm_data.telemetry import switch_telemetry_off  # noqa: E402
 
 switch_telemetry_off()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fvlm")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

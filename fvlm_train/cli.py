@@ -11,6 +11,7 @@ import typer
 
 from fvlm_data.cli.console import one_sentence, progress_shown
 from fvlm_data.errors import InputError
+from fvlm_data.extras import needs_extra
 
 StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
 SetOption = Annotated[
@@ -41,9 +42,11 @@ def train_command(
     from fvlm_data.shards import ObjectCache, ShardDataset
     from fvlm_train.config import parse_train_config
     from fvlm_train.config.sections import read_sections
-    from fvlm_train.training.train import Step, train
 
     with one_sentence(), progress_shown() as show:
+        with needs_extra("train", "fvlm-train"):
+            from fvlm_train.training.train import Step, train
+
         config = parse_train_config(read_sections(config_file, overrides or ())["train"])
         reading = config.reading
         cache = (
@@ -110,10 +113,12 @@ def zero_shot_command(
     from fvlm_data.vocabulary import load_findings
     from fvlm_train.config import parse_evaluate_config
     from fvlm_train.config.sections import read_sections
-    from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
     with one_sentence(), progress_shown() as show:
+        with needs_extra("train", "fvlm-eval"):
+            from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
+
         config = parse_evaluate_config(read_sections(config_file, overrides or ())["evaluate"])
         result, scores = zero_shot(
             run,
