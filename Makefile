@@ -78,3 +78,35 @@ check: lint test
 dist: install
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
+
+# Benchmarks in the size of the figures in docs/. SERIES (a folder of DICOM files) and MASK (its label
+# map) name a real scan; without them a synthetic one is made.
+CT := $(if $(SERIES),--series $(SERIES) --mask $(MASK))
+
+bench: install
+	$(BIN)/python bench/discovery.py --files 100000 --workers 2
+	$(BIN)/python bench/ingest.py --slices 300 --repeats 5
+	$(BIN)/python bench/traps.py
+	$(BIN)/python bench/reports.py --patients 400
+	$(BIN)/python bench/reports_quality.py --peer
+	$(BIN)/python bench/preprocess.py --rounds 3 $(CT)
+	$(BIN)/python bench/round_trip.py $(CT)
+	$(BIN)/python bench/packing.py $(CT)
+	$(BIN)/python bench/loader.py $(if $(SERIES),$(CT),--larger 24)
+	$(BIN)/python bench/phantom_baseline.py --patients 400 --seed 7
+
+# The same at the smallest size: shows that each runs, and no more.
+bench-small: install
+	$(BIN)/python bench/discovery.py --files 400 --rounds 1
+	$(BIN)/python bench/ingest.py --slices 12 --repeats 1
+	$(BIN)/python bench/traps.py --only plain
+	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4
+	$(BIN)/python bench/reports_quality.py
+	$(BIN)/python bench/preprocess.py --slices 60 --rounds 1
+	$(BIN)/python bench/round_trip.py
+	$(BIN)/python bench/packing.py
+	$(BIN)/python bench/loader.py --volumes 2 --rounds 1 --larger 24
+	$(BIN)/python bench/phantom_baseline.py --patients 40 --seed 7
+
+clean:
+	rm -rf $(VENV) $(PEERS) demo build dist *.egg-info
