@@ -78,7 +78,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _make(arguments: argparse.Namespace, folder: Path) -> tuple[int, ...]:
-    """Write volume and label map of classes as the store keeps them; returns their shape (i, j, k)."""
+    """Write volume and label map of classes as the store has them; returns the shape (i, j, k)."""
     import real_ct
 
     from fvlm_data.segment.nifti import label_map_bytes
