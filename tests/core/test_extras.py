@@ -104,7 +104,7 @@ COMMANDS = {
 }
 OUTSIDE_CORE = {
     "torch", "transformers", "tokenizers", "prefect", "prefect_dask", "dask", "distributed",
-    "fastapi", "httpx", "dicomweb_client", "requests", "s3fs", "sklearn",
+    "fastapi", "httpx", "dicomweb_client", "s3fs", "sklearn",
 }  # fmt: skip
 
 
@@ -125,11 +125,14 @@ def without(command: list[str], folder: Path) -> subprocess.CompletedProcess[str
         ("flows", "fvlm-flow run c.yaml"),
         ("s3", "fvlm-data status --store s3://bucket/store"),
         ("dicomweb", "fvlm-data ingest http://127.0.0.1:9/dicom-web --store store"),
-        ("llm", "fvlm-data reports reports.csv --store store --set parse.llm.enabled=true"),
+        ("llm", "fvlm-data reports reports.csv --store store --config llm.yaml"),
     ],
 )
 def test_a_command_names_the_extra_that_it_lacks(tmp_path: Path, extra: str, command: str):
     (tmp_path / "c.yaml").write_text("store: ./store\ntrain: {preset: small}\n")
+    (tmp_path / "llm.yaml").write_text(
+        "parse: {backend: llm, llm: {endpoint: http://127.0.0.1:9/v1, model: m}}\n"
+    )
     (tmp_path / "reports.csv").write_text("volume_name,findings\na.nii.gz,The lungs are clear.\n")
     ended = without(command.split(), tmp_path)
     assert ended.returncode == 2, ended.stderr
