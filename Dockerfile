@@ -1,7 +1,7 @@
 # One image for every service of docker-compose.yml, so that their versions cannot differ.
 FROM python:3.11-slim
 
-# pip reads these from its environment: where packages, and torch without CUDA, come from.
+# pip reads these from its environment: where packages come from.
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 
@@ -15,12 +15,13 @@ ENV DO_NOT_TRACK=1 \
     PYTHONDONTWRITEBYTECODE=1
 
 WORKDIR /build
-COPY constraints.txt pyproject.toml README.md ./
+COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY schemas ./schemas
 COPY fvlm_data ./fvlm_data
 COPY fvlm_train ./fvlm_train
 COPY pipelines ./pipelines
-RUN pip install --no-cache-dir --constraint constraints.txt . \
+# Training is not a service: the image holds no torch.
+RUN pip install --no-cache-dir --constraint constraints.txt ".[flows,dicomweb,s3,llm]" \
     && rm -rf /build
 
 # Named volumes take over the owner of these folders; the vault is its owner's alone.

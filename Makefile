@@ -3,18 +3,41 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tools that tests compare with, apart from ours: what nnU-Net brings along breaks Prefect's server.
+PEERS ?= $(VENV)-peers
+PEERS_STAMP := $(PEERS)/.installed
+# Processes of the tests.
+JOBS ?= logical
 
-.PHONY: install demo test test-full lint check bench clean
+.PHONY: install demo test test-full test-only-full lint check dist bench bench-small clean
+
+# A virtual environment $(1) with the versions of constraints.txt. pip, which reads the user's
+# pip.conf, takes torch (a build without CUDA, say, that --find-links or an index there names).
+# uv takes the rest in a fraction of pip's time; it reads no pip.conf, so is told of its index.
+# Where it cannot be had or fails, pip does all.
+define environment
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f'Python 3.11 to 3.13 is needed, found {v[0]}.{v[1]}: make PYTHON=python3.11')"
+	$(PYTHON) -m venv $(1)
+	@set -e; export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CONSTRAINT=constraints.txt; \
+	pip="$(1)/bin/python -m pip"; \
+	echo "installing into $(1)"; \
+	$$pip install --quiet --no-deps torch; \
+	index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($$pip config get global.index-url 2>/dev/null || true)}}"; \
+	if $$pip install --quiet uv && UV_DEFAULT_INDEX="$$index" $(1)/bin/uv pip install --quiet \
+		--python $(1)/bin/python --constraint constraints.txt $(2); then :; else \
+		echo "uv did not install it; pip does, which takes some minutes" >&2; \
+		$$pip install --quiet $(2); \
+	fi
+	@touch $(1)/.installed
+endef
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f'Python 3.11 to 3.13 is needed, found {v[0]}.{v[1]}: make PYTHON=python3.11')"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	@touch $@
+	$(call environment,$(VENV),-e ".[dev]")
 
+$(PEERS_STAMP): constraints.txt
+	$(call environment,$(PEERS),nnunetv2==2.8.1 dcm2niix==1.0.20260724)
 # Synthetic patients, all stages, a small model of some minutes, zero-shot AUCs on held-out patients.
 demo: export FVLM_VAULT = demo/vault
 # Their key is fixed, so that ids, and with them the split, are the same everywhere.
@@ -32,10 +55,17 @@ demo: install
 	@echo "Everything lies in demo/: phantom (input), store (tables, shards, qc/index.html), run (model)."
 
 test: install
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
-test-full: install
-	$(BIN)/python -m pytest -q -m "not gpu"
+# All tests but those for a GPU. Needs the Debian packages orthanc, orthanc-dicomweb and postgresql;
+# a test says which it lacks.
+test-full: install $(PEERS_STAMP)
+	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not gpu"
+
+# What `make test` leaves out of them.
+test-only-full: install $(PEERS_STAMP)
+	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal \
+		-m "(full or network) and not gpu"
 
 lint: install
 	$(BIN)/ruff check .
@@ -44,10 +74,39 @@ lint: install
 
 check: lint test
 
+# Source archive and wheel, the wheel made from the archive.
+dist: install
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# Benchmarks in the size of the figures in docs/. SERIES (a folder of DICOM files) and MASK (its label
+# map) name a real scan; without them a synthetic one is made.
+CT := $(if $(SERIES),--series $(SERIES) --mask $(MASK))
+
 bench: install
-	$(BIN)/python bench/phantom_baseline.py --patients 400 --seed 7
 	$(BIN)/python bench/discovery.py --files 100000 --workers 2
-	$(BIN)/python bench/reports.py --patients 200 --distinct 0.24
+	$(BIN)/python bench/ingest.py --slices 300 --repeats 5
+	$(BIN)/python bench/traps.py
+	$(BIN)/python bench/reports.py --patients 400
+	$(BIN)/python bench/reports_quality.py --peer
+	$(BIN)/python bench/preprocess.py --rounds 3 $(CT)
+	$(BIN)/python bench/round_trip.py $(CT)
+	$(BIN)/python bench/packing.py $(CT)
+	$(BIN)/python bench/loader.py $(if $(SERIES),$(CT),--larger 24)
+	$(BIN)/python bench/phantom_baseline.py --patients 400 --seed 7
+
+# The same at the smallest size: shows that each runs, and no more.
+bench-small: install
+	$(BIN)/python bench/discovery.py --files 400 --rounds 1
+	$(BIN)/python bench/ingest.py --slices 12 --repeats 1
+	$(BIN)/python bench/traps.py --only plain
+	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4
+	$(BIN)/python bench/reports_quality.py
+	$(BIN)/python bench/preprocess.py --slices 60 --rounds 1
+	$(BIN)/python bench/round_trip.py
+	$(BIN)/python bench/packing.py
+	$(BIN)/python bench/loader.py --volumes 2 --rounds 1 --larger 24
+	$(BIN)/python bench/phantom_baseline.py --patients 40 --seed 7
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) $(PEERS) demo build dist *.egg-info

@@ -65,7 +65,7 @@ def main() -> None:
     # MONAI imports parts of numpy and nibabel that warn; no warning of ours is hidden
     warnings.filterwarnings("ignore", module=r"(monai|numpy|nibabel)\.")
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
-        for name, margin_zyx in (("hardly larger than the crop", 8), ("larger", 80)):
+        for name, margin_zyx in (("hardly larger than the crop", 8), ("larger", arguments.larger)):
             folder = Path(scratch) / name.split()[0]
             volumes = _volumes(arguments, margin_zyx)
             ways = _stored(folder, volumes)
@@ -82,6 +82,7 @@ def _arguments() -> argparse.Namespace:
     parser = real_ct.parser(__doc__)
     parser.add_argument("--volumes", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--larger", type=int, default=80, help="voxels beyond the crop, each axis")
     parser.add_argument("--folder", type=Path, default=None, help="where to work; default: temp")
     return parser.parse_args()
 
@@ -103,9 +104,7 @@ class Volume:
 def _volumes(arguments: argparse.Namespace, margin: int) -> list[Volume]:
     """Volumes of CROP plus `margin` voxels from the middle of the real series."""
     config = ShardConfig(margin_slices=999, margin_pixels=999)
-    image, label, affine = real_ct.load(
-        arguments.series, arguments.mask, arguments.classes, config.anatomies
-    )
+    image, label, affine = real_ct.load(arguments, config.anatomies)
     size = tuple(crop + margin for crop in CROP)
     depth = round(size[0] * 3 / abs(affine[2, 2])) + 2
     rng = np.random.default_rng(0)

@@ -47,9 +47,7 @@ def main() -> None:
     arguments = real_ct.parser(__doc__).parse_args()
     blosc.use_threads = False
     configs = ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")
-    image, label, affine = real_ct.load(
-        arguments.series, arguments.mask, arguments.classes, configs[0].anatomies
-    )
+    image, label, affine = real_ct.load(arguments, configs[0].anatomies)
     print(
         f"{'array':<8}{'slab':>5}  {'codec':<10}{'shuffle':<8}{'size':>7}{'of gz':>7}{'GB/s in':>9}"
         f"{'out':>7}"

@@ -1,7 +1,7 @@
 """What simple features reach on the phantom: mean and spread of HU and volume per anatomy.
 
 For each finding, a logistic regression on these three numbers of the finding's anatomy (true
-masks, true labels), scored by five-fold cross-validation grouped by patient.
+masks, true labels), scored by cross-validation grouped by patient.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ import numpy as np
 
 from fvlm_data.phantom import generate
 from fvlm_data.phantom.catalogue import ANATOMIES, ANATOMY_CLASSES, KINDS, VALUE
+
+FOLDS = 5
+"""Of the cross-validation; a finding that fewer patients have is not scored."""
 
 
 def features(mask: Path, hu_ijk: np.ndarray[Any, Any]) -> dict[str, tuple[float, float, float]]:
@@ -78,7 +81,7 @@ def score(table: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], groups: list
     from sklearn.preprocessing import StandardScaler
 
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
-    folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     chances = cross_val_predict(
         model, table, truth, groups=groups, cv=folds, method="predict_proba"
     )
@@ -125,12 +128,15 @@ def report(found: dict[str, Any], rows: list[dict[str, Any]]) -> None:
         table = np.array([found[row["study_uid"]][kind.anatomy] for row in mine])
         truth = np.array([row["present"] for row in mine])
         people = len({row["patient_id"] for row in mine if row["present"]})
+        told = f"{kind.finding:36} {len(mine):6d} {truth.sum():5d} {truth.mean():6.3f} {people:8d}"
+        if people < FOLDS:
+            print(f"{told} {'few':>6}")
+            continue
         area = score(table, truth, [row["patient_id"] for row in mine])
         scores.append(area)
-        print(
-            f"{kind.finding:36} {len(mine):6d} {truth.sum():5d} {truth.mean():6.3f} "
-            f"{people:8d} {area:6.3f}"
-        )
+        print(f"{told} {area:6.3f}")
+    if not scores:
+        raise SystemExit(f"no finding is present in {FOLDS} patients: give more --patients")
     print(f"mean AUC over {len(scores)} findings: {np.mean(scores):.3f}")
     print(f"between 0.6 and 0.8: {sum(0.6 <= area <= 0.8 for area in scores)}")
 

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 SPACING_MM = (0.7, 0.7, 1.0)
-SHAPE = (512, 512, 300)
 MARGINS = (5, 20, 20)
 WAYS = ("public", "int16", "uint8", "antialias")
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_NUM_THREADS")
@@ -40,12 +39,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         folder = Path(scratch)
-        _make(arguments, folder)
+        shape = _make(arguments, folder)
         runs: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
         for _ in range(arguments.rounds):
             for way in WAYS:
                 runs[way].append(_measured(way, folder))
-    print(f"{' x '.join(map(str, SHAPE))} at {SPACING_MM} mm to 1 x 1 x 3 mm, one core")
+    print(f"{' x '.join(map(str, shape))} at {SPACING_MM} mm to 1 x 1 x 3 mm, one core")
     print(
         f"{'way':<12}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{'CPU x':>8}{'wall x':>8}{'memory':>8}"
     )
@@ -71,25 +70,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--series", type=Path, help="folder of a DICOM CT series")
     parser.add_argument("--mask", type=Path, help="its label map")
     parser.add_argument("--classes", default="totalsegmentator_v2")
+    parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None, help="where to work; default: temp")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _make(arguments: argparse.Namespace, folder: Path) -> None:
-    """Volume and label map of classes as the store keeps them."""
+def _make(arguments: argparse.Namespace, folder: Path) -> tuple[int, ...]:
+    """Write volume and label map of classes as the store has them; returns the shape (i, j, k)."""
     import real_ct
 
     from fvlm_data.segment.nifti import label_map_bytes
     from fvlm_data.shards import ShardConfig
 
     anatomies = ShardConfig().anatomies
-    image, label, _ = real_ct.load(arguments.series, arguments.mask, arguments.classes, anatomies)
+    image, label, _ = real_ct.load(arguments, anatomies)
     affine = np.diag([-SPACING_MM[0], -SPACING_MM[1], SPACING_MM[2], 1.0])
     for name, array in (("image", image), ("label", label)):
-        content = label_map_bytes(real_ct.continued(array, SHAPE[2]), affine)
-        (folder / f"{name}.nii.gz").write_bytes(content)
+        whole = real_ct.continued(array, arguments.slices)
+        (folder / f"{name}.nii.gz").write_bytes(label_map_bytes(whole, affine))
+    return whole.shape
 
 
 def _measured(way: str, folder: Path) -> dict[str, float]:
@@ -136,7 +137,10 @@ def _public(folder: Path, out: Path) -> dict[str, float]:
     SimpleITK.WriteImage(merged, str(out / "merged.nii.gz"))
     load = mt.LoadImaged(keys=keys, image_only=True, ensure_channel_first=True)
     data = load({"image": str(folder / "image.nii.gz"), "label": str(out / "merged.nii.gz")})
-    size = [int(n * s / t) for n, s, t in zip(SHAPE, SPACING_MM, (1, 1, 3), strict=True)]
+    size = [
+        int(n * s / t)
+        for n, s, t in zip(data["image"].shape[1:], SPACING_MM, (1, 1, 3), strict=True)
+    ]
     for key, mode in (("image", "trilinear"), ("label", "nearest")):
         data = mt.Resized(spatial_size=size, keys=[key], mode=mode)(data)
     _save(mt, data, out / "resized")

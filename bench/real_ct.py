@@ -1,17 +1,23 @@
 """Volumes of any size for the benchmarks, from one real series and its label map.
 
 A short series is continued along z by its own mirror image, shifted: noise and texture stay those
-of the scanner.
+of the scanner. Where no series is named, a synthetic one shows that a benchmark runs; its figures
+say nothing of scanners.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 
+from fvlm_data.phantom import generate
+from fvlm_data.segment.class_map import declared_classes
 from fvlm_data.segment.merge import merge_labels
 from fvlm_data.segment.nifti import read_nifti
 
@@ -22,17 +28,34 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Options that name the real series; `description` is the benchmark's docstring."""
     made = argparse.ArgumentParser(description=(description or "").split("\n")[0])
-    made.add_argument("--series", type=Path, required=True, help="folder of a DICOM CT series")
-    made.add_argument("--mask", type=Path, required=True, help="its label map")
-    made.add_argument("--classes", default="totalsegmentator_v2")
+    made.add_argument("--series", type=Path, help="folder of a DICOM CT series; default: synthetic")
+    made.add_argument("--mask", type=Path, help="its label map")
+    made.add_argument(
+        "--classes",
+        default="totalsegmentator_v2",
+        help="TotalSegmentator's version, or a YAML file",
+    )
     return made
 
 
-def load(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) -> tuple[Array, ...]:
-    """HU (i, j, k), label (i, j, k) of `anatomies` and affine (RAS+) of a DICOM series.
+def load(arguments: argparse.Namespace, anatomies: tuple[str, ...]) -> tuple[Array, ...]:
+    """HU (i, j, k), label (i, j, k) of `anatomies` and affine (RAS+) of the named series."""
+    if arguments.series is not None:
+        if arguments.mask is None:
+            raise SystemExit("--series needs its label map: --mask")
+        return _read(arguments.series, arguments.mask, arguments.classes, anatomies)
+    print("a synthetic series, since --series names none", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "phantom"
+        generate(root, patients=1, seed=7)
+        series = max(root.glob("dicom/*/*/SE*"), key=lambda folder: len(list(folder.iterdir())))
+        uid = pydicom.dcmread(next(series.iterdir()), stop_before_pixels=True).SeriesInstanceUID
+        masks = root / "masks"
+        return _read(series, masks / f"{uid}.nii.gz", str(masks / "classes.yaml"), anatomies)
 
-    The label map may have its axes turned otherwise; both are brought to LPS order.
-    """
+
+def _read(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) -> tuple[Array, ...]:
+    """As `load`. The label map may have its axes turned otherwise: both come in LPS order."""
     import SimpleITK
 
     reader = SimpleITK.ImageSeriesReader()
@@ -45,7 +68,9 @@ def load(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) -> 
     labels = np.asarray(found.data)
     turned = np.diag(found.affine_ras[:3, :3]) * np.diag(LPS_TO_RAS @ affine)[:3] < 0
     labels = np.flip(labels, tuple(np.flatnonzero(turned)))
-    merged = merge_labels([(labels, found.embedded_classes, classes)], anatomies)
+    declared = declared_classes(classes, Path())
+    names = found.embedded_classes or declared.classes
+    merged = merge_labels([(labels, names, declared.class_system)], anatomies)
     return (
         SimpleITK.GetArrayFromImage(volume).T.astype(np.int16),
         merged,

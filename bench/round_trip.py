@@ -28,9 +28,7 @@ def main() -> None:
     """Print a table for each stored type."""
     arguments = real_ct.parser(__doc__).parse_args()
     anatomies = ShardConfig().anatomies
-    image, label, affine = real_ct.load(
-        arguments.series, arguments.mask, arguments.classes, anatomies
-    )
+    image, label, affine = real_ct.load(arguments, anatomies)
     for config in (ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")):
         _print(image, label, affine, config)
 

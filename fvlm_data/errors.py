@@ -15,6 +15,10 @@ class ConfigError(FvlmError):
     """The configuration holds an unknown key or an impossible value."""
 
 
+class MissingExtraError(FvlmError):
+    """A command needs packages that the install left out."""
+
+
 class StoreError(FvlmError):
     """The store or the vault cannot be read, written or found."""
 

@@ -11,6 +11,7 @@ import typer
 
 from fvlm_data.cli.console import one_sentence, progress_shown
 from fvlm_data.errors import InputError
+from fvlm_data.extras import needs_extra
 
 StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
 SetOption = Annotated[
@@ -41,9 +42,11 @@ def train_command(
     from fvlm_data.run.config import load_config
     from fvlm_data.shards import ObjectCache, ShardDataset
     from fvlm_train.config import parse_train_config
-    from fvlm_train.training.train import Step, train
 
     with one_sentence(), progress_shown() as show:
+        with needs_extra("train", "fvlm-train"):
+            from fvlm_train.training.train import Step, train
+
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_train_config(resolved.train)
         reading = config.reading
@@ -111,10 +114,12 @@ def zero_shot_command(
     from fvlm_data.shards import ShardDataset
     from fvlm_data.vocabulary import load_findings
     from fvlm_train.config import parse_evaluate_config
-    from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
     with one_sentence(), progress_shown() as show:
+        with needs_extra("train", "fvlm-eval"):
+            from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
+
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_evaluate_config(resolved.evaluate)
         result, scores = zero_shot(

@@ -10,6 +10,7 @@ import typer
 
 from fvlm_data.cli.console import err, print_summary
 from fvlm_data.errors import FvlmError
+from fvlm_data.extras import needs_extra
 
 app = typer.Typer(
     name="fvlm-flow",
@@ -38,7 +39,8 @@ def run(
 
     try:
         load_config(config)  # a fault is told at once, not after the server's start
-        from pipelines.curate import curate
+        with needs_extra("flows", "fvlm-flow"):
+            from pipelines.curate import curate
 
         print_summary(curate(str(config), stage), as_json=as_json)
     except FvlmError as error:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
+
+from tests.lacking import lacking
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "totalsegmentator_examples"
 
@@ -12,10 +13,7 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "totalsegm
 def real_data() -> Path:
     """Real CT, kept beside the repository and not part of it."""
     if not REAL_DATA.is_dir():
-        reason = "real CT data (../shared/data/totalsegmentator_examples) is not beside the project"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("real CT data (../shared/data/totalsegmentator_examples) is not beside the project")
     return REAL_DATA
 
 

@@ -18,6 +18,7 @@ from fvlm_data.cli.console import (
 )
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import InputError
+from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,8 @@ def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json
     from fvlm_data.pairing.audit.printed import audit_lines
     from fvlm_data.run.records import open_context
 
-    told = audit(open_context(resolved, create=False), resolved.pair, labels)
+    with needs_extra("train", "fvlm-data pair --audit"):
+        told = audit(open_context(resolved, create=False), resolved.pair, labels)
     if as_json:
         out.print_json(json.dumps(told.as_dict()))
         return

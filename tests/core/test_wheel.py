@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.core.built import FILES, PACKAGES, ROOT, build_wheel, data_files
 
 pytestmark = pytest.mark.slow
 
@@ -31,16 +32,10 @@ def run(folder: Path, site: Path, *arguments: str) -> subprocess.CompletedProces
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the checkout and unpacked as pip does."""
+    """The wheel, unpacked as pip does; the source archive that it is made from lies beside it."""
     place = tmp_path_factory.mktemp("wheel")
-    source = place / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "schemas", "fvlm_data", "fvlm_train", "pipelines"):
-        (source / name).symlink_to(ROOT / name)
+    wheel = build_wheel(place)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "-w", str(place), str(source)]
-    subprocess.run([*pip, *build], check=True, capture_output=True, text=True)
-    (wheel,) = place.glob("*.whl")
     install = ["install", "--no-deps", "--no-index", "--target", str(place / "site"), str(wheel)]
     subprocess.run([*pip, *install], check=True, capture_output=True, text=True)
     return place / "site"
@@ -65,10 +60,30 @@ def test_wheel_holds_code_and_data(site: Path):
         "pipelines/curate.py",
     ):
         assert (site / name).is_file(), name
-    tables = {file.name for file in (ROOT / "fvlm_data/segment/class_tables").iterdir()}
-    held = {file.name for file in (site / "fvlm_data/segment/class_tables").glob("*")}
-    assert tables == held
+    assert {name for name in data_files() if not (site / name).is_file()} == set()
     assert not (site / "tests").exists()
+
+
+def test_wheel_tells_its_licence_and_that_it_is_typed(site: Path):
+    (told,) = site.glob("fvlm-*.dist-info")
+    assert "License-Expression: Apache-2.0" in (told / "METADATA").read_text(encoding="utf-8")
+    assert (told / "licenses/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert all((site / package / "py.typed").is_file() for package in PACKAGES)
+
+
+def test_source_archive_holds_all_that_a_wheel_is_made_from(site: Path):
+    (archive,) = site.parent.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    code = {str(p.relative_to(ROOT)) for name in PACKAGES for p in (ROOT / name).rglob("*.py")}
+    assert {*FILES, *data_files(), *code} - held == set()
+    assert not [name for name in held if name.startswith("tests")]
+
+
+def test_the_version_is_the_installed_one(site: Path, folder: Path):
+    ended = run(folder, site, "sys.path.remove('')\nimport fvlm_data; print(fvlm_data.__version__)")
+    assert ended.returncode == 0, ended.stderr
+    assert f"fvlm-{ended.stdout.strip()}.dist-info" in {path.name for path in site.iterdir()}
 
 
 @pytest.mark.parametrize("command", ["fvlm-data", "fvlm-train", "fvlm-eval", "fvlm-flow"])

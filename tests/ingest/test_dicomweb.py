@@ -19,6 +19,7 @@ from fvlm_data.errors import InputError
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery.discover import discover
 from fvlm_data.ingest.sources import wado
+from tests.lacking import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +35,9 @@ pytestmark = [pytest.mark.full, pytest.mark.network]
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an empty Orthanc's DICOMweb service."""
-    pytest.importorskip("dicomweb_client", reason="the extra [dicomweb] is not installed")
     program = shutil.which("Orthanc")
     if program is None or not PLUGIN.exists():
-        pytest.skip("the Debian packages orthanc and orthanc-dicomweb are not installed")
+        lacking("the Debian packages orthanc and orthanc-dicomweb are not installed")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

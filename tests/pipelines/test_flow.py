@@ -21,6 +21,7 @@ from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.registry import STAGES
 from fvlm_data.store.tables import Store
+from tests.lacking import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,7 +150,7 @@ def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL of our own on loopback; yields the URL that Prefect's server takes."""
     program = shutil.which("initdb", path=os.pathsep.join([*PLACES_OF_POSTGRES, os.defpath]))
     if program is None:
-        pytest.skip("Debian package postgresql is not installed")
+        lacking("the Debian package postgresql is not installed")
     # PostgreSQL refuses to run as root
     user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
     port = free_port()

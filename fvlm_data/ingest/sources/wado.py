@@ -8,7 +8,7 @@ from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fvlm_data.errors import InputError
+from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
@@ -30,7 +30,7 @@ def client(url: str) -> DICOMwebClient:
     as basic authentication. Redirects are refused: no server is asked that is not named.
 
     Raises:
-        InputError: the package dicomweb-client is not installed.
+        MissingExtraError: the extra [dicomweb] is not installed.
     """
     return _client(url, os.environ.get(TOKEN_VARIABLE, ""), os.environ.get(USER_VARIABLE, ""))
 
@@ -73,14 +73,9 @@ def _parted(url: str) -> tuple[str, tuple[str, str, str]]:
 
 @lru_cache(maxsize=4)
 def _client(url: str, token: str, user: str) -> DICOMwebClient:
-    try:
+    with needs_extra("dicomweb", "a source of kind dicomweb"):
         import requests
         from dicomweb_client.api import DICOMwebClient
-    except ImportError as error:
-        raise InputError(
-            "a source of kind dicomweb needs the package dicomweb-client; install it with "
-            "`pip install 'fvlm[dicomweb]'`"
-        ) from error
     for name in LOGS_WITH_UIDS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     session: Any = requests.Session()

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import ConfigError, FvlmError
+from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,10 @@ class LlmClient:
 
         Raises:
             ConfigError: the environment variable of the key is not set.
+            MissingExtraError: the extra [llm] is not installed.
         """
-        import httpx
+        with needs_extra("llm", "parse.llm"):
+            import httpx
 
         headers = {}
         if config.api_key_env:
