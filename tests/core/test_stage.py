@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fvlm_data.errors import InputError, StoreError
+from fvlm_data.errors import DamagedError, InputError, StoreError
 from fvlm_data.identity.vault import Vault
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context, Item, Outcome, Reject, Stage, guarded, reject
@@ -155,6 +155,18 @@ def test_new_setting_replaces_all_rows(toy: ModuleType, context: Context):
     toy.settle_all(context, toy.toy_stage(ITEMS, setting="abdomen"))
     assert set(context.store.read("volume_checks")["body_region"].to_pylist()) == {"abdomen"}
     assert context.store.read_bytes("toys/i0.txt") == b"i0 abdomen"
+
+
+def test_item_whose_inputs_are_damaged_stays_settled_as_it_was(toy: ModuleType, context: Context):
+    toy.settle_all(context, toy.toy_stage(ITEMS))
+    before = toy.contents(context.store)
+
+    def damaged(item: str, setting: str) -> Outcome:
+        raise DamagedError("a file is not what its stage wrote")
+
+    toy.settle_all(context, toy.toy_stage(ITEMS, setting="abdomen", work=damaged))
+    assert toy.contents(context.store) == before
+    assert pending(context, toy.toy_stage(ITEMS)).batches == ()
 
 
 def test_items_that_leave_the_plan_leave_the_tables(toy: ModuleType, context: Context):

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from series import Series, write
 
 from fvlm_data.ingest.config import SourceConfig
+from fvlm_data.ingest.select_stage import select_stage
 from fvlm_data.ingest.selection import Candidate, SelectConfig, choose
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import load_config
+from fvlm_data.store.commits import settle
+from fvlm_data.store.planning import pending
+from schemas import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,3 +204,19 @@ def test_a_study_of_which_nothing_fits_is_accounted_for(ingested: Ingested, tmp_
     assert ingested.reasons() == {"not_selected:kernel_not_soft_tissue": 12}
     arrive(ingested, tmp_path, "thick")
     assert len(ingested.volumes()) == 1
+
+
+def test_volumes_follow_every_column_of_their_candidates(ingested: Ingested, tmp_path: Path):
+    for name in ("thick", "thin"):
+        arrive(ingested, tmp_path, name)
+    stage = select_stage(ingested.select)
+    assert pending(ingested.context, stage).batches == ()
+    candidate, *others = ingested.rows("candidates")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in candidate.items()}
+    values["source_files"] = values["source_files"][::-1]
+    changed = Volume(**values)
+    ingested.context.store.replace("candidates", [changed.series_id], [changed])
+    (batch,) = pending(ingested.context, stage).batches
+    settle(ingested.context, stage, batch)
+    assert ingested.volumes() == ingested.rows("candidates")
+    assert ingested.volumes() != [candidate, *others]

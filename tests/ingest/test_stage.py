@@ -188,6 +188,57 @@ def test_identity_goes_to_the_vault_and_nowhere_else(ingested: Ingested, tmp_pat
     assert [row[name] for name in facts] == [None] * 4
 
 
+def test_identities_leave_a_mark_that_changes_with_them(ingested: Ingested, tmp_path: Path):
+    write(Series().datasets(), tmp_path / "in" / "a")
+    write(Series(series_uid="1.2.3.6").datasets(), tmp_path / "in" / "b")
+    ingested.dicom(tmp_path / "in")
+    before = ingested.rows("identity_marks")
+    (patient,) = {row["patient_id"] for row in ingested.volumes()}
+    assert {row["owner_id"] for row in before} == {patient}
+    assert {row["series_id"] for row in before} == {r["series_id"] for r in ingested.volumes()}
+    assert len({row["mark"] for row in before}) == 1  # both headers tell the same
+    datasets = Series(series_uid="1.2.3.6").datasets()
+    datasets[0].PatientBirthName = "Schmidt"
+    write(datasets, tmp_path / "in" / "b")
+    ingested.dicom(tmp_path / "in")
+    after = ingested.rows("identity_marks")
+    assert len(after) == 2
+    assert len([row for row in after if row not in before]) == 1
+
+
+def test_a_refused_series_leaves_marks_under_the_names_of_its_reports(
+    ingested: Ingested, tmp_path: Path
+):
+    write(Series(slices=4).datasets(), tmp_path / "in")
+    ingested.dicom(tmp_path / "in")
+    assert ingested.reasons() == {"fault:too_few_slices": 4}
+    owners = {row["owner_id"] for row in ingested.rows("identity_marks")}
+    key = ingested.context.vault.key
+    assert {
+        link_key("accession", "acc00017", key=key),
+        link_key("study_uid", "1.2.3.4", key=key),
+        link_key("patient_id", "PAT-0042", key=key),
+    } <= owners
+    assert set(ingested.context.vault.patient_identities(owners)) == owners
+    (ledger,) = (row for row in ingested.rows("ledger") if row["stage"] == "ingest")
+    assert ledger["outcome"] == "set_aside"
+    ingested.config = IngestConfig(min_slices=3)
+    ingested.dicom(tmp_path / "in")
+    (mark,) = ingested.rows("identity_marks")
+    assert mark["owner_id"] == ingested.volume()["patient_id"]
+
+
+def test_a_mark_tells_nothing_without_the_vault(
+    ingested: Ingested, make_ingested: Callable[[Path], Ingested], tmp_path: Path
+):
+    write(Series().datasets(), tmp_path / "in")
+    other = make_ingested(tmp_path / "other")
+    for one in (ingested, other):
+        one.dicom(tmp_path / "in")
+    (first,), (second,) = (one.rows("identity_marks") for one in (ingested, other))
+    assert first["mark"] != second["mark"]
+
+
 def opened(path: Path) -> bytes:
     content = path.read_bytes()
     return zlib.decompress(content, wbits=31) if path.name.endswith(".gz") else content
