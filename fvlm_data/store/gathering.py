@@ -11,7 +11,14 @@ import schemas
 from fvlm_data.store.content import columns_sql, digest, identifier, row_text, sums
 from fvlm_data.store.declared import Inputs
 from fvlm_data.store.integrity import tables_named
-from fvlm_data.store.planning import READ, constant_key, open_tables, open_views, read_sql
+from fvlm_data.store.planning import (
+    READ,
+    constant_key,
+    open_tables,
+    open_views,
+    read_sql,
+    with_readable_tables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,15 +38,10 @@ def gather(
     Raises:
         StoreError: a table is missing or damaged.
     """
-    connection = context.store.connect()
-    try:
-        _begin(context, connection, stage, items)
-        for read in stage.reads:
-            _read(context, connection, stage, read)
-        rows = {read.name: _by_item(connection, read) for read in stage.reads}
-        parts = _parts(connection, stage)
-    finally:
-        connection.close()
+    tables = {read.table for read in stage.reads} - stage.views.keys() | _named(stage)
+    rows, parts = with_readable_tables(
+        context, tables, lambda: _rows(context, stage, items), mend=False
+    )
     inputs = [
         Inputs(
             item.id,
@@ -51,6 +53,28 @@ def gather(
     ]
     fixed = f"version={stage.version} settings={constant_key(stage)[:PART_DIGITS]}"
     return inputs, {item.id: " ".join([fixed, *parts.get(item.id, ())]) for item in items}
+
+
+def _rows(
+    context: Context, stage: Stage, items: Sequence[Item]
+) -> tuple[dict[str, dict[str, list[Row]]], dict[str, list[str]]]:
+    """Rows by read and item, and the parts of each item's key."""
+    connection = context.store.connect()
+    try:
+        _begin(context, connection, stage, items)
+        for read in stage.reads:
+            _read(context, connection, stage, read)
+        return {read.name: _by_item(connection, read) for read in stage.reads}, _parts(
+            connection, stage
+        )
+    finally:
+        connection.close()
+
+
+def _named(stage: Stage) -> set[str]:
+    """Tables that the stage's own relations and conditions name."""
+    named = [*stage.views.values(), *(read.where for read in stage.reads)]
+    return set().union(*map(tables_named, named))
 
 
 def _begin(
@@ -65,8 +89,7 @@ def _begin(
         columns[name] = pa.array([item.refs[place] for item in items], pa.string())
     connection.register("_batch", pa.table(columns))
     connection.execute("CREATE TEMP TABLE _items AS SELECT * FROM _batch")
-    named = [*stage.views.values(), *(read.where for read in stage.reads)]
-    open_tables(context, connection, set().union(*map(tables_named, named)) if named else ())
+    open_tables(context, connection, _named(stage))
     open_views(context, connection, stage)
 
 

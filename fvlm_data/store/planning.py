@@ -128,14 +128,20 @@ def with_readable_tables(
 ) -> Done:
     """Do `work`; where a table's file cannot be read, take such files out and do it again.
 
+    A compaction beside may remove the files of the version that is being read: then the tables
+    have a newer one, and the work is done over that.
+
     Raises:
         StoreError: a table cannot be read, and that is not mended by taking files out.
     """
+    versions = [context.store.version(table) for table in sorted(tables)]
     try:
         return work()
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
         raise  # the query is wrong, not the data
     except duckdb.Error as error:
+        if versions != [context.store.version(table) for table in sorted(tables)]:
+            return with_readable_tables(context, tables, work, mend=mend)
         dropped = sum(context.store.drop_unreadable(table) for table in tables) if mend else 0
         if not dropped:
             names = ", ".join(sorted(tables))

@@ -59,7 +59,7 @@ class World:
         volume_id, study_id, patient_id = f"v_{number:02}", f"st_{number:02}", f"p_{number:02}"
         volume = self._volume(volume_id, study_id, patient_id, image, affine)
         self.images[volume_id] = image
-        self._file(volume.path, "ingest", volume.series_id, label_map_bytes(image, affine))
+        self.put(volume.path, "ingest", volume.series_id, label_map_bytes(image, affine))
         self.store.replace("volumes", [volume.study_id], [volume])
         self._masks(volume_id, label, affine, classes)
         self.texts(number, "normal")
@@ -68,10 +68,11 @@ class World:
         )
         return keyed_id(self.context.vault.key, "sa", study_id, volume_id)
 
-    def texts(self, number: int, word: str) -> None:
-        """Give a study its texts."""
+    def texts(self, number: int, word: str, **others: str) -> None:
+        """Give a study its texts; `others` are texts of anatomies that are not sharded."""
         study_id = f"st_{number:02}"
         states = {"liver": "abnormal", "spleen": "normal_stated", "kidney": "not_mentioned"}
+        states.update(dict.fromkeys(others, "abnormal"))
         self.store.replace(
             "anatomy_texts",
             [study_id],
@@ -79,7 +80,7 @@ class World:
                 AnatomyText(
                     study_id=study_id,
                     anatomy=anatomy,
-                    text=f"{anatomy}: {word}.",
+                    text=f"{anatomy}: {others.get(anatomy, word)}.",
                     state=state,
                     signature=-7 if state == "abnormal" else 0,
                     findings=("cyst|present|left",) if state == "abnormal" else (),
@@ -137,7 +138,7 @@ class World:
             sex="F",
         )
 
-    def _file(self, path: str, stage: str, item: str, content: bytes) -> None:
+    def put(self, path: str, stage: str, item: str, content: bytes) -> None:
         """Write a file as a stage does, with its row."""
         self.store.write_bytes(path, content)
         told = StoredFile(
@@ -151,7 +152,7 @@ class World:
 
     def _masks(self, volume_id: str, label: Any, affine: Any, classes: dict[int, str]) -> None:
         path = f"masks/{volume_id[-2:]}/{volume_id}.total.nii.gz"
-        self._file(path, "segment:total", volume_id, label_map_bytes(label, affine))
+        self.put(path, "segment:total", volume_id, label_map_bytes(label, affine))
         first = Mask(
             volume_id=volume_id,
             task="total",

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fvlm_data.errors import StoreError
@@ -16,6 +18,7 @@ from fvlm_data.inspect.verify import verify
 from fvlm_data.run.compaction import compact_store
 from fvlm_data.run.config import load_config
 from fvlm_data.shards import ShardConfig, ShardDataset, folder, joining
+from fvlm_data.shards.check import misplaced
 from fvlm_data.shards.joining import Joined, join_shards
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards
@@ -305,29 +308,137 @@ def test_volume_without_texts_is_not_planned_and_a_gone_one_leaves(world: Any):
     assert read_all(world).keys() == {kept}
 
 
-@pytest.mark.parametrize(
-    ("path", "content", "reason"),
-    [
-        ("volumes/01/v_01.nii.gz", b"\x1f\x8bjunk", "volume_unreadable"),
-        ("masks/01/v_01.total.nii.gz", None, "mask_missing"),
-    ],
-)
-def test_one_bad_file_does_not_stop_the_others(
-    world: Any, path: str, content: bytes | None, reason: str
-):
+@pytest.mark.parametrize("path", ["volumes/01/v_01.nii.gz", "masks/01/v_01.total.nii.gz"])
+@pytest.mark.parametrize("damage", ["removed", "cut", "changed"])
+def test_a_damaged_file_holds_its_sample_and_stops_no_other(world: Any, path: str, damage: str):
+    """Also where its size is as before: no sample is made of what its stage did not write."""
+    held = world.add(1)
+    world.run()
+    world.texts(1, "a cyst")
+    kept = world.add(2)
+    content = bytearray(world.store.read_bytes(path))
+    if damage == "removed":
+        world.store.remove(path)
+    else:
+        content[-9] ^= 1
+        world.store.write_bytes(path, bytes(content if damage == "changed" else content[:-20]))
+    world.run()
+    assert read_all(world).keys() == {held, kept}
+    assert read_all(world)[held].texts[0] == "liver: normal."
+    assert world.store.count("quarantine") == 0
+    world.add(1)
+    world.texts(1, "a cyst")
+    assert world.run() == 1
+    assert read_all(world)[held].texts[0] == "liver: a cyst."
+
+
+def test_a_file_that_was_stored_damaged_does_not_stop_the_others(world: Any):
     world.add(1)
     kept = world.add(2)
-    world.store.remove(path)
-    if content is not None:
-        world.store.write_bytes(path, content)
+    world.put("volumes/01/v_01.nii.gz", "ingest", "se_v_01", b"\x1f\x8bjunk")
     world.run()
     assert read_all(world).keys() == {kept}
     (row,) = world.store.read("quarantine").to_pylist()
-    assert (row["kind"], row["reason"]) == ("fault", reason)
+    assert (row["kind"], row["reason"]) == ("fault", "volume_unreadable")
     world.add(1)
     assert world.run() == 1
     assert len(read_all(world)) == 2
     assert world.store.count("quarantine") == 0
+
+
+def test_changed_text_of_an_anatomy_that_is_not_sharded_remakes_nothing(world: Any):
+    world.add(1)
+    world.texts(1, "normal", lung="clear")
+    assert world.run() == 1
+    world.texts(1, "normal", lung="a nodule")
+    assert world.run() == 0
+    world.texts(1, "a cyst", lung="a nodule")
+    assert world.run() == 1
+
+
+@pytest.mark.parametrize("change", ["index", "offset_z", "shard", "swapped"])
+def test_rows_in_wrong_places_are_made_anew(world: Any, change: str):
+    ids = [world.add(number) for number in range(4)]  # two shards
+    world.run()
+    before = read_all(world)
+    rows = world.store.read("samples").to_pylist()
+    rows.sort(key=lambda row: (row["shard"], row["index"]))
+    first, second, *_, last = rows
+    if first["shard"] != second["shard"]:
+        first, second, last = rows[-2], rows[-1], rows[0]
+    if change == "swapped":
+        for name in ("index", "offset_z"):
+            first[name], second[name] = second[name], first[name]
+    else:
+        first[change] = {"index": 7, "offset_z": first["offset_z"] + 2, "shard": last["shard"]}[
+            change
+        ]
+    for row in (first, second):
+        world.store.replace("samples", [row["sample_id"]], [joining._sample(row)])
+    wrong = {first["sample_id"]} | ({second["sample_id"]} if change == "swapped" else set())
+    assert set(misplaced(world.context)) == wrong
+    assert world.run() == len(wrong)
+    assert misplaced(world.context) == []
+    after = read_all(world)
+    assert after.keys() == set(ids)
+    for sample_id, sample in after.items():
+        assert np.array_equal(sample.image_zyx, before[sample_id].image_zyx)
+    assert world.run() == 0
+
+
+def test_tidying_reads_no_index_that_agreed_and_one_that_changed(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(4):
+        world.add(number)
+    world.run()
+    read: list[str] = []
+    real = folder.ShardFolder.read_index
+
+    def counted(self: Any, split: str, shard: str, columns: Any = None) -> Any:
+        read.append(shard)
+        return real(self, split, shard, columns)
+
+    monkeypatch.setattr(folder.ShardFolder, "read_index", counted)
+    world.run()
+    assert read == []
+    (row, *_) = world.store.read("samples").to_pylist()
+    path = folder.index_path("train", row["shard"])
+    changed = pq.read_table(pa.BufferReader(world.store.read_bytes(path)))
+    place = changed.schema.get_field_index("sex")
+    changed = changed.set_column(place, "sex", pa.array(["M"] * changed.num_rows))
+    before = world.store.read_bytes(path)
+    world.store.write_bytes(path, folder.index_bytes(changed))
+    assert tidy_shards(world.context).indexes_rewritten == 1
+    assert read == [row["shard"]]
+    assert world.store.read_bytes(path) == before
+
+
+def test_files_of_shards_are_recorded_as_long_as_they_are_there(world: Any, small: ShardConfig):
+    def recorded() -> set[str]:
+        rows = world.store.read("files", ["path"], [("stage", "=", "shard")])
+        return set(rows["path"].to_pylist())
+
+    def objects() -> set[str]:
+        return {path for path in world.store.files("shards") if not path.endswith(".parquet")}
+
+    for number in range(4):
+        world.add(number)
+        world.run()
+    assert recorded() == objects()
+    world.texts(1, "a cyst")
+    world.run()
+    assert recorded() == objects()
+    join_shards(world.context, small)
+    tidy_shards(world.context, keep_hours=0)
+    assert recorded() == objects()
+    row = world.store.read("samples").to_pylist()[0]
+    lost = Path(world.store.url, folder.group_path("train", row["shard"]), "image/c/0/0/0")
+    lost.write_bytes(lost.read_bytes()[:-1])
+    assert world.run() > 0
+    assert recorded() == objects()
+    assert len(read_all(world)) == 4
+    assert world.run() == 0
 
 
 def test_temporary_folders_are_removed_even_when_a_batch_is_given_up(
