@@ -116,7 +116,7 @@ def _reports(store: Store) -> Check:
     tokens = {row["item"]: row["token"] for row in rows if row["item"]}
     aside = {row["item"] for row in _set_aside(store, "discover_reports", "reports")} | {
         row["item"]
-        for row in _set_aside(store, "pair")
+        for row in _set_aside(store, "match")
         if row["reason"] in ("conflicting_links", "ambiguous_links")
     }
     joined = set(_column(store, "study_reports", "report_id"))
