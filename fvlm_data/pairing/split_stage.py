@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Batch, Inputs, Row
 
 STAGE_VERSION = 2
-BATCH_SIZE = 5_000
+BATCH_SIZE = 10_000
 """Patients of one commit: each batch looks once through the hashes of all images."""
 
 PATIENTS = "SELECT DISTINCT patient_id AS item FROM volumes"

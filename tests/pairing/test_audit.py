@@ -19,6 +19,7 @@ from fvlm_data.identity.ids import link_key
 from fvlm_data.identity.vault import Vault
 from fvlm_data.pairing.audit import Audit, audit
 from fvlm_data.pairing.audit.contradictions import audit_contradictions
+from fvlm_data.pairing.audit.funnel import funnel
 from fvlm_data.pairing.audit.labels import audit_labels
 from fvlm_data.pairing.audit.negatives import audit_negatives
 from fvlm_data.pairing.audit.printed import audit_lines
@@ -146,6 +147,19 @@ def test_funnel_counts_everything_once_and_says_why(found: Audit):
     ]  # fmt: skip
     assert all(s.offered == s.kept + sum(s.excluded.values()) for s in steps)
     assert of(steps, "studies with a report").paper == {"CT-RATE": 25692, "MedVL-CT69K": 272124}
+
+
+def test_report_that_matching_set_aside_is_told_with_its_reason(audited: Context, tmp_path: Path):
+    place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
+    context = Context(Store.open(place), audited.vault, "run")
+    fault = Quarantined(
+        kind="fault", stage="match", item="r_9", reason="ambiguous_links", detail="d",
+        source_files=(),
+    )  # fmt: skip
+    context.store.replace("quarantine", ["r_9"], [fault], {"stage": "match"})
+    derive_waiting(context)
+    step = of(funnel(context), "reports joined to a study")
+    assert (step.kept, step.excluded) == (6, {"fault: ambiguous_links": 1})
 
 
 def test_splits_are_counted_with_what_decided_them(audited: Context, tmp_path: Path):

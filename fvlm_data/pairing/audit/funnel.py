@@ -86,7 +86,12 @@ def _reports(store: Store, aside: _Aside, waiting: Mapping[str, str]) -> Step:
     rows = store.read("inputs", ["item", "token"], [("kind", "=", "report")]).to_pylist()
     item_of = {row["token"]: row["item"] or row["token"] for row in rows}
     joined = set(store.read("study_reports", ["report_id"])["report_id"].to_pylist())
-    reasons = {**waiting, **aside.of("pair"), **aside.of("reports"), **aside.of("discover_reports")}
+    reasons = {
+        **waiting,
+        **aside.of("match"),
+        **aside.of("reports"),
+        **aside.of("discover_reports"),
+    }
     return _step(
         "reports joined to a study",
         "reports",
