@@ -55,9 +55,10 @@ def broken_items(
     known = context.checked.get(stage.name)
     if known is not None and known[0] == versions:
         return known[1]
-    into = f"_broken_of_{len(context.checked)}"
-    find_broken(connection, context.store, stage, into)
-    return remember_broken(connection, context, stage, into, versions)
+    find_broken(connection, context.store, stage, "_elsewhere")
+    broken = remember_broken(connection, context, stage, "_elsewhere", versions)
+    connection.execute("DROP TABLE _elsewhere; DROP TABLE _elsewhere_contents")
+    return broken
 
 
 def versions_of(context: Context, stage: Stage) -> tuple[int, ...]:

@@ -1,0 +1,173 @@
+"""A small settled store, and the ways in which tables and files of one come to harm."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from fvlm_data.inspect.verify import verify
+from fvlm_data.run.config import Config, load_config
+from fvlm_data.run.curate import curate
+from fvlm_data.run.registry import build_stages
+from fvlm_data.store.tables import Store
+
+OTHER_VALUES = {
+    "inputs": ("fingerprint", "'another'"),
+    "candidates": ("hu_min", "-5"),
+    "volumes": ("orientation", "'RAS'"),
+    "volume_checks": ("contrast", "'enhanced'"),
+    "links": ("value_hash", "'another'"),
+    "masks": ("voxels", "7"),
+    "report_matches": ("matched_by", "'accession'"),
+    "report_versions": ("reason", "'corrected_report'"),
+    "reports": ("text", "'another text'"),
+    "sentences": ("text", "'another sentence'"),
+    "findings": ("status", "'historical'"),
+    "study_reports": ("matched_by", "'accession'"),
+    "anatomy_texts": ("text", "'another text'"),
+    "splits": ("source", "'file'"),
+    "samples": ("content_sha256", "'another'"),
+    "files": ("sha256", "'another'"),
+    "ledger": ("content", "'another'"),
+    "quarantine": ("detail", "'another'"),
+    "waiting": ("waits_for", "'study'"),
+}
+"""For each table a column, and another value of it as SQL."""
+
+
+def settings(sources: Path, store: Path, vault: Path) -> Config:
+    values: dict[str, Any] = {
+        "store": str(store),
+        "identity": {"vault": str(vault)},
+        "sources": [{"kind": "nifti", "path": str(sources / "nifti"), "name": "cases"}],
+        "reports": [{"path": str(sources / "reports.csv")}],
+        "segment": {
+            "backend": "precomputed",
+            "masks": str(sources / "masks"),
+            "classes": str(sources / "classes.yaml"),
+        },
+        "shard": {"spacing_mm": [12.0, 12.0, 12.0], "dtype": "uint8"},
+        "pair": {"split": {"train": 0.5, "validation": 0.0, "test": 0.5}},
+        "qc": {"enabled": False},
+    }
+    return load_config(None, (), values)
+
+
+def run(config: Config) -> None:
+    curate(config)
+
+
+def broken(config: Config, *, deep: bool = False) -> list[str]:
+    """Names of the statements that do not hold."""
+    checks = verify(Store.open(config.store), build_stages(config), deep=deep)
+    return [check.name for check in checks if not check.passed]
+
+
+def table(config: Config, name: str) -> DeltaTable:
+    return DeltaTable(f"{config.store}/tables/{name}")
+
+
+def one_row(delta: DeltaTable, name: str) -> str:
+    """SQL of one row by its item and the column that is to be changed."""
+    import schemas
+
+    definition = schemas.TABLES[name]
+    row = delta.to_pyarrow_table().slice(0, 1).to_pylist()[0]
+    named = [column for column in definition.primary_key if isinstance(row[column], str)]
+    return " AND ".join(f"{column} = '{row[column]}'" for column in named)
+
+
+def rows_deleted(config: Config, name: str) -> None:
+    delta = table(config, name)
+    delta.delete(one_row(delta, name))
+
+
+def all_rows_deleted(config: Config, name: str) -> None:
+    table(config, name).delete()
+
+
+def rows_doubled(config: Config, name: str) -> None:
+    delta = table(config, name)
+    rows = delta.to_pyarrow_table()
+    bare = pa.schema([field.remove_metadata() for field in rows.schema])
+    write_deltalake(delta, rows.slice(0, 1).cast(bare), mode="append")
+
+
+def value_changed(config: Config, name: str) -> None:
+    delta = table(config, name)
+    column, value = OTHER_VALUES[name]
+    delta.update(updates={column: value}, predicate=one_row(delta, name))
+
+
+def table_file(config: Config, name: str) -> Path:
+    """A Parquet file of the table's newest version."""
+    actions = pa.table(table(config, name).get_add_actions(flatten=True)).to_pylist()
+    path = max(actions, key=lambda action: action["size_bytes"])["path"]
+    return Path(config.store, "tables", name, unquote(path))
+
+
+def file_deleted(config: Config, name: str) -> None:
+    table_file(config, name).unlink()
+
+
+def file_cut(config: Config, name: str) -> None:
+    path = table_file(config, name)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def byte_changed(config: Config, name: str) -> None:
+    flip(table_file(config, name))
+
+
+def flip(path: Path) -> None:
+    """Change a byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+def last_entry(config: Config, name: str) -> Path:
+    log = Path(config.store, "tables", name, "_delta_log")
+    return max(path for path in log.iterdir() if path.suffix == ".json")
+
+
+def entry_emptied(config: Config, name: str) -> None:
+    last_entry(config, name).write_bytes(b"")
+
+
+def entry_deleted(config: Config, name: str) -> None:
+    last_entry(config, name).unlink()
+
+
+ROWS: tuple[Callable[[Config, str], None], ...] = (
+    rows_deleted,
+    all_rows_deleted,
+    rows_doubled,
+    value_changed,
+)
+TABLE_FILES: tuple[Callable[[Config, str], None], ...] = (
+    file_deleted,
+    file_cut,
+    byte_changed,
+    entry_emptied,
+    entry_deleted,
+)
+
+
+def stored(config: Config, pattern: str) -> list[Path]:
+    return sorted(Path(config.store).glob(pattern))
+
+
+def exchanged(first: Path, second: Path) -> None:
+    """Each of two files in the other's place."""
+    aside = first.with_name("aside")
+    shutil.move(first, aside)
+    shutil.move(second, first)
+    shutil.move(aside, second)

@@ -1,0 +1,106 @@
+"""Whatever harms a store: `verify` sees it, the next run mends it, and nothing else changes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fvlm_data.run.config import Config
+from tests.e2e.chain import snapshot
+from tests.inspect import damage
+
+TABLES = tuple(damage.OTHER_VALUES)
+Harm = Callable[[Config, str], None]
+
+
+def check(config: Config, before: dict[str, list[str]], *, deep: bool = False) -> None:
+    """The harm is seen, the next run mends it, and all is as before."""
+    assert damage.broken(config, deep=deep)
+    damage.run(config)
+    assert damage.broken(config, deep=deep) == []
+    assert snapshot(Path(config.store), placement=False) == before
+
+
+def test_a_settled_store_is_whole(config: Config):
+    assert damage.broken(config, deep=True) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("table", TABLES)
+def test_changed_value(config: Config, before: dict[str, list[str]], table: str):
+    damage.value_changed(config, table)
+    check(config, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("harm", [*damage.ROWS, *damage.TABLE_FILES], ids=lambda h: h.__name__)
+def test_every_harm_to_masks(config: Config, before: dict[str, list[str]], harm: Harm):
+    harm(config, "masks")
+    check(config, before)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("harm", [*damage.ROWS, *damage.TABLE_FILES], ids=lambda h: h.__name__)
+@pytest.mark.parametrize("table", TABLES)
+def test_every_harm_to_every_table(
+    config: Config, before: dict[str, list[str]], table: str, harm: Harm
+):
+    harm(config, table)
+    check(config, before)
+
+
+FILES = {
+    "volume": "volumes/*/*.nii.gz",
+    "mask": "masks/*/*.nii.gz",
+    "chunk": "shards/*/*.zarr/image/c/*/*/*",
+    "metadata": "shards/*/*.zarr/image/zarr.json",
+    "index": "shards/*/*.parquet",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", FILES.values(), ids=FILES)
+def test_deleted_file(config: Config, before: dict[str, list[str]], pattern: str):
+    damage.stored(config, pattern)[0].unlink()
+    check(config, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", FILES.values(), ids=FILES)
+def test_cut_file(config: Config, before: dict[str, list[str]], pattern: str):
+    path = damage.stored(config, pattern)[0]
+    os.truncate(path, path.stat().st_size // 2)
+    check(config, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", FILES.values(), ids=FILES)
+def test_changed_byte(config: Config, before: dict[str, list[str]], pattern: str):
+    damage.flip(damage.stored(config, pattern)[0])
+    check(config, before, deep=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", [FILES["volume"], FILES["mask"]], ids=["volume", "mask"])
+def test_files_in_each_others_place(config: Config, before: dict[str, list[str]], pattern: str):
+    first, second = damage.stored(config, pattern)[:2]
+    damage.exchanged(first, second)
+    check(config, before, deep=True)
+
+
+@pytest.mark.slow
+def test_damage_does_not_spread(config: Config, before: dict[str, list[str]]):
+    """With a third of the masks' rows lost, a run that cannot make them anew leaves the samples."""
+    from fvlm_data.run.curate import curate
+
+    volumes = damage.table(config, "masks").to_pyarrow_table()["volume_id"].to_pylist()
+    damage.table(config, "masks").delete(f"volume_id = '{min(volumes)}'")
+    summary = curate(config, ["split", "pair", "shard"])
+    now = snapshot(Path(config.store), placement=False)
+    for table in ("samples", "anatomy_texts", "arrays"):
+        assert now[table] == before[table]
+    assert summary.stages["shard"]["held"] >= 1
+    check(config, before)
