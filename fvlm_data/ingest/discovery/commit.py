@@ -88,6 +88,8 @@ def close(context: Context, writers: Sequence[SourceWriter]) -> None:
 
     What was not written is as the ledger says: it is not hashed once more.
     """
+    if not writers:
+        return
     stage, kind = writers[0].stage, writers[0].kind
     told = context.store.read("ledger", ["item"], [("stage", "=", stage)])["item"].to_pylist()
     wanted = {one.source for one in writers if one.wrote or one.damaged or one.source not in told}
