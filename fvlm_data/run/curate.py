@@ -139,9 +139,9 @@ def _discover(
 
 def _before(context: Context, stage: str) -> None:
     if stage == "shard":
-        from fvlm_data.shards.tidy import unsettle_lost
+        from fvlm_data.shards.check import unsettle_misplaced
 
-        unsettle_lost(context)
+        unsettle_misplaced(context)
 
 
 def _after(context: Context, stage: str) -> None:
