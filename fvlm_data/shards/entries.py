@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.store.declared import StageEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fvlm_data.store.declared import Context, Stage
 
 
@@ -16,10 +18,20 @@ def _shard(config: Any) -> Stage:
     return shard_stage(config.shard)
 
 
+def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
+    """Have samples made anew whose rows name another place than the shards' indexes do."""
+    from fvlm_data.shards.check import unsettle_misplaced
+
+    misplaced = unsettle_misplaced(context)
+    return {"misplaced": misplaced} if misplaced else {}
+
+
 def _finish(context: Context) -> None:
     from fvlm_data.shards.tidy import tidy_shards
 
     tidy_shards(context)
 
 
-SHARD = StageEntry(name="shard", build=_shard, commands=("shard",), finish=_finish)
+SHARD = StageEntry(
+    name="shard", build=_shard, commands=("shard",), discover=_discover, finish=_finish
+)

@@ -15,7 +15,7 @@ from fvlm_data.identity.ids import keyed_id, link_key
 from fvlm_data.identity.vault import Vault
 from fvlm_data.segment.discovery import discover_masks
 from fvlm_data.segment.stage import segment_stage
-from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context, Stage
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
@@ -146,6 +146,7 @@ class Bench:
     def run(self, stage: Stage) -> int:
         """Settle all that is to do; returns how many items that were."""
         work = pending(self.context, stage)
+        unsettle(self.context, stage.name, work.mended)
         retire(self.context, stage, work.obsolete)
         for batch in work.batches:
             settle(self.context, stage, batch)

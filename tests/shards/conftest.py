@@ -16,7 +16,7 @@ from fvlm_data.shards.check import unsettle_misplaced
 from fvlm_data.shards.config import ShardConfig
 from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards
-from fvlm_data.store.commits import retire, settle
+from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
@@ -96,6 +96,7 @@ class World:
         stage = shard_stage(config)
         unsettle_misplaced(self.context)
         work = pending(self.context, stage)
+        unsettle(self.context, stage.name, work.mended)
         for batch in work.batches:
             settle(self.context, stage, batch)
         retire(self.context, stage, work.obsolete)

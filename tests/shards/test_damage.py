@@ -10,6 +10,7 @@ import zarr
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.shards import ShardDataset
 from fvlm_data.shards.folder import group_path, index_path
+from fvlm_data.store.commits import unsettle
 
 if TYPE_CHECKING:
     from fvlm_data.shards import ShardConfig
@@ -77,6 +78,17 @@ def test_a_shard_without_arrays_is_lost_and_made_anew(world: Any, mine: ShardDat
         ShardDataset(mine.store, "train")
     assert world.run() == 3
     assert len(ShardDataset(mine.store, "train")) == 3
+
+
+def test_an_object_changed_under_its_size_is_made_anew_once_its_samples_are(
+    world: Any, mine: ShardDataset
+):
+    path = data_file(mine, 0, "image")
+    before = path.read_bytes()
+    path.write_bytes(before[:20] + bytes([before[20] ^ 0x55]) + before[21:])
+    unsettle(world.context, "shard", mine.rows["sample_id"].to_pylist())
+    assert world.run() == 3
+    assert path.read_bytes() == before
 
 
 def test_lost_arrays_of_which_nothing_is_needed_any_more_are_no_loss(
