@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
+
     from fvlm_data.store.declared import Context, Inputs, Item, Reject, Row, Stage
 
 
@@ -228,16 +230,18 @@ def _commit(
     }
     rows["quarantine"] = [row for o in mine for row in _quarantined(stage.name, o)]
     rows["files"] = [row for item in sorted(still_open) for row in made.files.get(item, ())]
+    made_of: dict[str, pa.Table] = {}
     for table, also in owned(stage):
         replaced = set(still_open)
-        written = list(rows[table])
+        written = rows[table]
         if table == "files":
             replaced |= made.trees.keys()
-            written += [row for files in made.trees.values() for row in files]
+            written = [*written, *(row for files in made.trees.values() for row in files)]
+        made_of[table] = schemas.TABLES[table].to_arrow(written)
         if written or _has_rows(context, table, replaced, also):
-            context.store.replace(table, replaced, written, also)
+            context.store.replace(table, replaced, made_of[table], also)
     settled = [outcome for outcome in mine if not outcome.retry]
-    contents = _contents(context, stage, rows, settled)
+    contents = _contents(context, stage, made_of, settled)
     context.store.replace(
         "ledger",
         [outcome.item for outcome in settled],
@@ -268,14 +272,14 @@ def _has_rows(context: Context, table: str, items: Iterable[str], also: Mapping[
 def _contents(
     context: Context,
     stage: Stage,
-    rows: Mapping[str, Sequence[object]],
+    rows: Mapping[str, pa.Table],
     outcomes: Sequence[Outcome],
 ) -> dict[str, str]:
     """Content hash of each item, by the same SQL that later looks whether it still stands."""
     connection = context.store.connect()
     try:
         for table, _ in owned(stage):
-            connection.register(table, schemas.TABLES[table].to_arrow(rows[table]))
+            connection.register(table, rows[table])
         connection.execute(f"CREATE TEMP TABLE _contents AS {contents_sql(stage)}")
         ended = ", ".join(f"({quoted(o.item)}, {quoted(_ended(o))})" for o in outcomes)
         if not ended:

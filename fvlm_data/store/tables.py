@@ -180,12 +180,13 @@ class Store:
         self,
         table: str,
         items: Collection[str],
-        rows: Sequence[Any],
+        rows: Sequence[Any] | pa.Table,
         also: Mapping[str, str] | None = None,
     ) -> None:
         """Replace all rows of `items` (by the table's `replaced_by` column).
 
-        Every row must be of one of the items. `also` narrows the replaced rows to those with
+        Rows are the table's dataclass, or what its `to_arrow` has made of them. Every row must be
+        of one of the items. `also` narrows the replaced rows to those with
         these column values (a partition), which the rows must have. One commit takes up to
         `ITEMS_A_PREDICATE` items. A conflict with another writer is tried again.
 
@@ -194,7 +195,7 @@ class Store:
             StoreError: the table cannot be written.
         """
         definition = schemas.TABLES[table]
-        arrow = definition.to_arrow(rows)
+        arrow = rows if isinstance(rows, pa.Table) else definition.to_arrow(rows)
         wanted = sorted(set(items))
         column = definition.replaced_by
         owners = arrow.column(column)

@@ -11,7 +11,7 @@ import datetime as dt
 import re
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,17 +41,55 @@ _LETTERS = {"\u0131": "i", "\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00e6"
             "\u00df": "s", "\u00fe": "t", "\u00f0": "d", "\u0153": "o"}  # fmt: skip
 _GERMAN = {"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00df": "ss", "\u00e6": "ae",
            "\u00f8": "oe"}  # fmt: skip
+_NOT_IN_SKELETON = re.compile(r"[\W_es]+")
 _SPLIT_FROM = 6
 """Letters from which a name is also looked for in pieces: a shorter one would hit plain words."""
+
+
+class _Form(NamedTuple):
+    """A regular expression for one spelling of an identity, over the folded text.
+
+    No text matches it that lacks one of the `needed` in each of its groups, looked for in what
+    `_skeleton` leaves of the text (names and ids) or in the folded text (dates).
+    """
+
+    placeholder: str
+    pattern: str
+    needed: tuple[tuple[str, ...], ...]
 
 
 def known_spans(text: str, identities: Iterable[str]) -> Iterator[tuple[int, int, str]]:
     """Start, end and placeholder of identities, dates before ids before names, longest first."""
     folded = fold(text)
-    for pattern, placeholder in _patterns(tuple(sorted(set(identities)))):
-        for found in pattern.finditer(folded):
+    forms = {form for identity in set(identities) for form in _forms(identity)}
+    if not forms:
+        return
+    skeleton = _skeleton(folded)
+    kept = [form for form in forms if _may_stand(form, folded, skeleton)]
+    for placeholder in (DATE, ID, NAME):
+        mine = {form.pattern for form in kept if form.placeholder == placeholder}
+        if not mine:
+            continue
+        for found in _compiled(frozenset(mine)).finditer(folded):
             if placeholder != NAME or not _plain_word(text, *found.span()):
                 yield *found.span(), placeholder
+
+
+def _may_stand(form: _Form, folded: str, skeleton: str) -> bool:
+    """Whether a text may match: to compile a patient's patterns takes longer than to parse."""
+    where = folded if form.placeholder == DATE else skeleton
+    return all(any(one in where for one in group) for group in form.needed)
+
+
+def _skeleton(folded: str) -> str:
+    """Letters and digits without e and s, which a spelling may add or leave out."""
+    return _NOT_IN_SKELETON.sub("", folded)
+
+
+@lru_cache(maxsize=256)
+def _compiled(forms: frozenset[str]) -> re.Pattern[str]:
+    joined = "|".join(sorted(forms, key=lambda form: (-len(form), form)))
+    return re.compile(rf"(?<!\w)(?:{joined})(?!\w)")
 
 
 def fold(text: str) -> str:
@@ -68,51 +106,58 @@ def _folded(character: str) -> str:
     return base if unicodedata.combining(base) == 0 else character
 
 
-@lru_cache(maxsize=256)
-def _patterns(identities: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
-    dates: set[str] = set()
-    numbers: set[str] = set()
-    names: set[str] = set()
-    for identity in identities:
-        plain = " ".join(identity.replace("^", " ").split())
-        day = _date(plain)
-        if day is not None:
-            dates |= _notations(day)
-        elif any(character.isdigit() for character in plain):
-            numbers |= _number_forms(plain)
-        else:
-            names |= _name_forms(plain)
-    made = []
-    for forms, placeholder in ((dates, DATE), (numbers, ID), (names, NAME)):
-        if forms:
-            joined = "|".join(sorted(forms, key=lambda form: (-len(form), form)))
-            made.append((re.compile(rf"(?<!\w)(?:{joined})(?!\w)"), placeholder))
-    return tuple(made)
+@lru_cache(maxsize=4096)
+def _forms(identity: str) -> tuple[_Form, ...]:
+    plain = " ".join(identity.replace("^", " ").split())
+    day = _date(plain)
+    if day is not None:
+        return _date_forms(day)
+    if any(character.isdigit() for character in plain):
+        return _number_forms(plain)
+    return _name_forms(plain)
 
 
-def _number_forms(value: str) -> set[str]:
+def _date_forms(day: dt.date) -> tuple[_Form, ...]:
+    """Every notation has the day, and the year's last two digits or the month's name."""
+    needed = ((str(day.day),), (f"{day.year % 100:02d}", MONTHS[day.month - 1][0]))
+    return tuple(_Form(DATE, notation, needed) for notation in _notations(day))
+
+
+def _number_forms(value: str) -> tuple[_Form, ...]:
     """An id with any separators; with none of its leading zeros where five digits remain."""
     characters = [character for character in fold(value) if character.isalnum()]
     if len(characters) < 4:
-        return set()
+        return ()
     forms = {_SEPARATOR.join(map(re.escape, characters))}
     stripped = "".join(characters).lstrip("0")
     if len(stripped) >= 5:
         forms.add("0*" + _SEPARATOR.join(map(re.escape, stripped)))
-    return forms
+    needed = ((_skeleton(stripped),),)
+    return tuple(_Form(ID, form, needed) for form in forms)
 
 
-def _name_forms(name: str) -> set[str]:
+def _name_forms(name: str) -> tuple[_Form, ...]:
     parts = [part for part in re.split(r"[\s,.;=()]+", name) if part]
     pieces = [part for part in parts if sum(map(str.isalpha, part)) >= 3]
     pieces += [half for part in parts for half in part.split("-") if len(half) >= 4]
-    made = {_inflected(piece) for piece in pieces if fold(piece) not in _COMMON}
+    made = {
+        _Form(NAME, _inflected(piece), ((_letters_of(piece),),))
+        for piece in pieces
+        if fold(piece) not in _COMMON
+    }
     if len(parts) > 1 and not all(fold(part) in _COMMON for part in parts):
         gap = r"[\s,.^]{1,3}"
         words = [_word(part) for part in parts]
-        made.add(gap.join((*words[:-1], _inflected(parts[-1]))))
-        made.add(gap.join(reversed(words)))
-    return made
+        letters = [_letters_of(part) for part in parts]
+        forwards = gap.join((*words[:-1], _inflected(parts[-1])))
+        made.add(_Form(NAME, forwards, (("".join(letters),),)))
+        made.add(_Form(NAME, gap.join(reversed(words)), (("".join(reversed(letters)),),)))
+    return tuple(made)
+
+
+def _letters_of(word: str) -> str:
+    """What is left of a word in the skeleton of a text, in all spellings of `_word`."""
+    return _skeleton("".join(map(_folded, unicodedata.normalize("NFC", word).lower())))
 
 
 def _inflected(word: str) -> str:
@@ -164,6 +209,8 @@ def _is_term(word: str) -> bool:
 
 
 def _date(value: str) -> dt.date | None:
+    if not (6 <= len(value) <= 10 and value[0].isdigit()):  # most ids: spare four attempts
+        return None
     for form in ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"):
         try:
             return dt.datetime.strptime(value, form).replace(tzinfo=dt.UTC).date()
