@@ -82,6 +82,7 @@ def split_stage(config: PairConfig) -> Stage:
         ),
         make=partial(_make, config),
         batch_size=BATCH_SIZE,
+        rests_on_own_rows=True,
     )
 
 

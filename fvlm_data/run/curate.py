@@ -109,7 +109,10 @@ def _run_stage(
     entry = stage_entry(name)
     stage = stages[name]
     work = pending(context, stage, stages.values(), mend=True)
-    unsettle(context, stage.name, work.mended)
+    if stage.rests_on_own_rows:
+        retire(context, stage, work.mended)
+    else:
+        unsettle(context, stage.name, work.mended)
     retire(context, stage, work.obsolete)
     total = sum(len(batch) for batch in work.batches)
     counts: Counter[str] = Counter({"already settled": work.settled, "retired": len(work.obsolete)})

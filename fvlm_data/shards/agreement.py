@@ -14,7 +14,7 @@ import pyarrow as pa
 
 import schemas
 from fvlm_data.shards.folder import index_path
-from fvlm_data.store.content import digest, row_text, sums
+from fvlm_data.store.content import digest, row_number, row_text, sums
 from fvlm_data.store.planning import open_tables, with_readable_tables
 from schemas import LedgerRow
 
@@ -105,9 +105,10 @@ def remember(
 
 
 def _hashes(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[Shard, str]:
-    text = row_text(schemas.TABLES["samples"].columns)
+    hashed = row_number(row_text(schemas.TABLES["samples"].columns))
     found = connection.execute(
         f"SELECT split, shard, {digest()} FROM "
-        f"(SELECT split, shard, {sums(text)} FROM {relation} GROUP BY split, shard)"
+        f"(SELECT split, shard, {sums()} FROM (SELECT split, shard, {hashed} AS m "
+        f"FROM {relation}) GROUP BY split, shard)"
     ).fetchall()
     return {(split, shard): told for split, shard, told in found}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fvlm_data.store.content import compared, digest, row_text, sums
+from fvlm_data.store.content import compared, digest, row_number, row_text, sums
 from fvlm_data.store.planning import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
 from schemas import LedgerRow
@@ -107,12 +107,16 @@ def close_sources(context: Context, stage: str, kind: str, sources: Collection[s
 def _contents(stage: str, kind: str) -> str:
     """SQL of item (the source), n, low and high of all rows that discovery wrote."""
     mine = f"SELECT * FROM inputs WHERE kind = {quoted(kind)}"
+    hashed = {
+        table: row_number(row_text(compared(table), table, alias))
+        for table, alias in (("inputs", "i"), ("quarantine", "q"), ("links", "k"))
+    }
     rows = [
-        f"SELECT source AS item, {row_text(compared('inputs'), 'inputs')} AS j FROM ({mine})",
-        f"SELECT i.source AS item, {row_text(compared('quarantine'), 'quarantine', 'q')} AS j "
+        f"SELECT source AS item, {hashed['inputs']} AS m FROM ({mine}) i",
+        f"SELECT i.source AS item, {hashed['quarantine']} AS m "
         f"FROM quarantine q JOIN ({mine}) i ON i.token = q.item WHERE q.stage = {quoted(stage)}",
-        f"SELECT i.source AS item, {row_text(compared('links'), 'links', 'k')} AS j "
+        f"SELECT i.source AS item, {hashed['links']} AS m "
         f"FROM links k JOIN (SELECT DISTINCT source, item FROM ({mine}) WHERE item IS NOT NULL) i "
         "ON i.item = k.owner_id WHERE k.owner_kind = 'report'",
     ]
-    return f"SELECT item, {sums('j')} FROM ({' UNION ALL '.join(rows)}) GROUP BY item"
+    return f"SELECT item, {sums()} FROM ({' UNION ALL '.join(rows)}) GROUP BY item"

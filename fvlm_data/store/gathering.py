@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import schemas
-from fvlm_data.store.content import columns_sql, digest, identifier, row_text, sums
+from fvlm_data.store.content import columns_sql, digest, identifier, row_number, row_text, sums
 from fvlm_data.store.declared import Inputs
 from fvlm_data.store.integrity import tables_named
 from fvlm_data.store.planning import (
@@ -134,8 +134,9 @@ def _parts(connection: duckdb.DuckDBPyConnection, stage: Stage) -> dict[str, lis
     for read in stage.reads:
         for column in read.decides:
             rows: list[tuple[Any, ...]] = connection.execute(
-                f"SELECT item, left({digest()}, {PART_DIGITS}) FROM (SELECT item, "
-                f"{sums(row_text([column]))} FROM {READ}{read.name} GROUP BY item)"
+                f"SELECT item, left({digest()}, {PART_DIGITS}) FROM (SELECT item, {sums()} FROM "
+                f"(SELECT item, {row_number(row_text([column]))} AS m FROM {READ}{read.name}) "
+                "GROUP BY item)"
             ).fetchall()
             for item, told in rows:
                 parts[item].append(f"{read.name}.{column}={told}")

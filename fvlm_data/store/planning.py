@@ -16,7 +16,15 @@ from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import ID_DIGITS
 from fvlm_data.store import integrity
-from fvlm_data.store.content import columns_sql, digest, identifier, row_text, sums, tables_of
+from fvlm_data.store.content import (
+    columns_sql,
+    digest,
+    identifier,
+    row_number,
+    row_text,
+    sums,
+    tables_of,
+)
 from fvlm_data.store.declared import Item
 from fvlm_data.store.reading import quoted
 
@@ -270,11 +278,12 @@ def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
             query = f"SELECT * FROM {READ}{read.name}"
         if not read.decides:
             continue
-        text = row_text(read.decides)
+        hashed = row_number(row_text(read.decides))
         parts.append(f"coalesce(r{number}.h, '-')")
         joins.append(
-            f"LEFT JOIN (SELECT item, {digest()} AS h FROM (SELECT item, {sums(text)} "
-            f"FROM ({query}) GROUP BY item)) r{number} ON r{number}.item = i.item"
+            f"LEFT JOIN (SELECT item, {digest()} AS h FROM (SELECT item, {sums()} "
+            f"FROM (SELECT item, {hashed} AS m FROM ({query})) GROUP BY item)) r{number} "
+            f"ON r{number}.item = i.item"
         )
     columns = ", ".join(["i.item", *(f"i.{ref}" for ref in refs)])
     connection.execute(
