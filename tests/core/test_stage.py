@@ -184,6 +184,31 @@ def test_items_of_outside_sources_stay(toy: ModuleType, context: Context):
     assert pending(context, outside).obsolete == ()
 
 
+def test_items_that_a_stage_keeps_stay_though_they_are_not_planned(
+    toy: ModuleType, context: Context
+):
+    toy.settle_all(context, toy.toy_stage(ITEMS))
+    keeping = replace(
+        toy.toy_stage(["i0"]), kept="SELECT item FROM (VALUES ('i1'), ('i3')) v(item)"
+    )
+    toy.settle_all(context, keeping)
+    assert sorted(context.store.read("ledger")["item"].to_pylist()) == ["i0", "i1", "i3"]
+    context.store.replace("splits", ["i3"], [])
+    work = pending(context, keeping)
+    assert (work.lost, work.obsolete, work.batches) == (("i3",), (), ())
+
+
+def test_derived_files_are_written_and_not_recorded(toy: ModuleType, context: Context):
+    def work(item: str, setting: str) -> Outcome:
+        return replace(toy.make(item, setting), derived_files={f"toys/{item}.index": b"x"})
+
+    toy.settle_all(context, toy.toy_stage(["i0"], work=work))
+    assert context.store.read_bytes("toys/i0.index") == b"x"
+    assert context.store.read("files")["path"].to_pylist() == ["toys/i0.txt"]
+    context.store.remove("toys/i0.index")
+    assert pending(context, toy.toy_stage(["i0"])).mended == ()
+
+
 def test_retiring_leaves_other_stages_alone(toy: ModuleType, context: Context):
     other = Stage(
         name="other",
