@@ -89,6 +89,13 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     if summary.set_aside:
         hint = f"fvlm-data status --set-aside --store {summary.store}"
         out.print(f"What was set aside, and what to do: {hint}", markup=False)
+    lost = sum(counts.get("lost", 0) for counts in summary.stages.values())
+    if lost:
+        out.print(
+            f"{lost} damaged items have no source any more: restore them from a backup, or let go "
+            f"of them: fvlm-data verify --give-up --store {summary.store}",
+            markup=False,
+        )
     if summary.next_step:
         out.print(f"Next: {summary.next_step}", markup=False)
     places = " and ".join(place for place in (summary.qc_page, summary.record) if place)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvlm_data.cli.console import (
+    err,
     one_sentence,
     out,
     print_checks,
@@ -58,18 +59,43 @@ def verify(
     deep: Annotated[
         bool, typer.Option("--deep", help="read every volume, mask and shard object too")
     ] = False,
+    give_up: Annotated[
+        bool,
+        typer.Option(
+            "--give-up",
+            help="let go of damaged items whose sources are gone, and what rests on them change",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that nothing is lost or changed; exit status 1 where a statement is broken."""
+    from fvlm_data.inspect.damage import give_up_lost
     from fvlm_data.inspect.verify import verify as checked
     from fvlm_data.run.registry import build_stages
 
     with one_sentence():
+        context = opened_context(store)
         stages = build_stages(resolved_config(store, None, None, {}))
-        checks = checked(opened_context(store).store, stages, deep=deep)
+        if give_up:
+            told = ", ".join(give_up_lost(context, stages)) or "nothing"
+            err.print(f"given up: {told}", markup=False)
+        checks = checked(context.store, stages, deep=deep)
         print_checks(checks, as_json=as_json)
     if not all(check.passed for check in checks):
         sys.exit(1)
+
+
+def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
+    """Bring a store that an older program made to this version; nothing is made anew for it."""
+    from fvlm_data.run.upgrade import upgrade as upgraded
+
+    with one_sentence():
+        adopted = upgraded(store)
+    if as_json:
+        out.print_json(json.dumps({"adopted": adopted}))
+        return
+    told = ", ".join(f"{count} of {stage}" for stage, count in adopted.items())
+    out.print(f"items taken over: {told or 'none; the next run compares all'}", markup=False)
 
 
 def status(

@@ -197,7 +197,14 @@ def curate(
 
 app.command()(init)
 app.command()(schema)
-for _command in (looking.qc, looking.verify, looking.status, looking.compact, looking.explain):
+for _command in (
+    looking.qc,
+    looking.verify,
+    looking.upgrade,
+    looking.status,
+    looking.compact,
+    looking.explain,
+):
     app.command()(_command)
 
 

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from fvlm_data.errors import StoreError
 from fvlm_data.store import discovered
+from fvlm_data.store.commits import retire
 from fvlm_data.store.integrity import find_broken
+from fvlm_data.store.planning import pending
 from fvlm_data.store.reading import quoted
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from fvlm_data.store.declared import Stage
+    from fvlm_data.store.declared import Context, Stage
     from fvlm_data.store.tables import Store
 
 EXAMPLES = 5
@@ -125,3 +127,17 @@ def unsettle_files(
         items = [item for (item,) in connection.execute(owners).fetchall()]
         if items:
             store.replace("ledger", items, [], {"stage": stage.name})
+
+
+def give_up_lost(context: Context, stages: Sequence[Stage]) -> list[str]:
+    """Let go of damaged items that no source offers any more; returns their ids.
+
+    While such an item is in the ledger, nothing that may rest on it is changed: a backup may
+    still bring it back.
+    """
+    given_up: list[str] = []
+    for stage in stages:
+        lost = pending(context, stage, stages).lost
+        retire(context, stage, lost)
+        given_up += lost
+    return given_up

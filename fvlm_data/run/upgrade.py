@@ -19,7 +19,7 @@ from fvlm_data.store.declared import Context
 from fvlm_data.store.migration import add_missing_tables, rewrite_table
 from fvlm_data.store.planning import pending, settled_before
 from fvlm_data.store.tables import MARK, Store
-from schemas import Input, LedgerRow, StoredFile
+from schemas import LedgerRow, StoredFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +65,6 @@ def upgrade(url: str) -> dict[str, int]:
 
 
 def _adopted(context: Context, stages: Sequence[Stage]) -> dict[str, int]:
-    _offer_masks(context, stages)
     counts = {}
     for stage in stages:
         if stage.name in CAME_LATER:
@@ -120,31 +119,3 @@ def _named(store: Store, owners: dict[str, tuple[str, str]]) -> Iterator[tuple[s
         tree, found, _ = path.partition(".zarr/")
         if found:
             yield path, size, "shard", f"{tree}.zarr"
-
-
-def _offer_masks(context: Context, stages: Sequence[Stage]) -> None:
-    """A row of `inputs` for each volume that has a mask of a file.
-
-    What the file held is not known here: the next discovery compares, and one that is no longer
-    offered keeps its volume's mask.
-    """
-    ledger = context.store.read("ledger", ["stage", "item"]).to_pylist()
-    volumes = sorted(
-        row["item"]
-        for row in ledger
-        if row["stage"].startswith("segment:") and row["item"].startswith("v_")
-    )
-    rows = [
-        Input(
-            kind="mask",
-            token=f"{volume}.before",
-            source="before",
-            item=volume,
-            fingerprint="before",
-            size_bytes=0,
-            modified_ns=0,
-        )
-        for volume in volumes
-    ]
-    if any("inputs" in {read.table for read in s.reads} for s in stages if "segment" in s.name):
-        context.store.replace("inputs", [row.token for row in rows], rows, {"kind": "mask"})
