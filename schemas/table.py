@@ -6,6 +6,7 @@ import dataclasses
 import numbers
 from dataclasses import dataclass
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
@@ -82,7 +83,8 @@ class Table:
                     f"table {self.name}, row {number}: found a {type(row).__name__}, "
                     f"expected a {self.row.__name__}"
                 )
-        arrays = [self._array(name, [getattr(row, name) for row in rows]) for name in self.columns]
+        values = _transposed(rows, tuple(self.columns))
+        arrays = [self._array(name, values[name]) for name in self.columns]
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
     def _array(self, name: str, values: list[Any]) -> pa.Array:
@@ -116,6 +118,14 @@ class Table:
                     f"table {self.name}, row {number}: column {name} holds a value outside "
                     f"{', '.join(column.allowed)}"
                 )
+
+
+def _transposed(rows: Sequence[Any], names: tuple[str, ...]) -> dict[str, list[Any]]:
+    """Values of rows by column."""
+    if not rows or len(names) == 1:
+        return {name: [getattr(row, name) for row in rows] for name in names}
+    columns = zip(*map(attrgetter(*names), rows), strict=True)
+    return {name: list(values) for name, values in zip(names, columns, strict=True)}
 
 
 def _all_fit(values: list[Any], column: Column) -> bool:

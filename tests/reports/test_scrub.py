@@ -4,6 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fvlm_data.reports.scrubbing import identities
+from fvlm_data.reports.scrubbing import scrub as scrubbing
+from fvlm_data.reports.scrubbing.identities import known_spans
 from fvlm_data.reports.scrubbing.scrub import scrub as scrub_with_map
 
 
@@ -158,3 +161,40 @@ def test_placeholders_stay():
 def test_a_megabyte_is_no_matter():
     text = "Mustermannn a.b-c_1 12 3 " * 40_000
     assert "Mustermann " not in scrub(text, IDENTITIES)
+
+
+SPELLINGS = [
+    "Müller^Jürgen", "Mueller", "Strauß-Meier^Zoë", "O'Brien", "Y\u0131lmaz", "Esse", "19640812",
+    "00123456", "A88-409.850", "1.2.840.99", "General Hospital Köln", "2020-02-01",
+]  # fmt: skip
+PIECES = st.sampled_from([
+    "MUELLER", "Müllers", "Jür-\ngen", "J u r g e n", "strauss meier", "ZOE", "obrien", "Yilmaz'in",
+    "YILMAZ", "Essens", "Esse", "12.8.64", "Aug 12th", "123456", "A88409850", "1 2 840 99", "Koln",
+    "koeln", "1.2.20", "february 1", "cyst", "12 mm", "No effusion.",
+])  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SPELLINGS)), st.lists(PIECES))
+def test_spellings_that_are_passed_over_stand_nowhere(known: list[str], pieces: list[str]):
+    text = " ".join(pieces)
+    found = list(known_spans(text, known))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(identities, "_may_stand", lambda *_: True)
+        assert found == list(known_spans(text, known))
+
+
+FORMS = st.sampled_from([
+    "Dr. House", "dr. house", "PROF. Meier", "Priv.-Doz. Kim", "uzm Ay", "Mrs Lee", "Frau Roth",
+    "signed by John Smith", "name: Ann Lee", "a.b@x.org", "HTTPS://x.org/1", "2021-04-03",
+    "3.4.21", "03/04/2021", "3rd of March 21", "1. Dec 2020", "March 4, 2021", "+49 221 1234567",
+    "0221-123-4567", "(0221) 123 45", "12345678", "AB-123456", "1.2.3.4.5.6", "cyst", "1.0 cm",
+])  # fmt: skip
+
+
+@given(st.lists(FORMS))
+def test_patterns_that_are_passed_over_take_nothing(pieces: list[str]):
+    text = " ".join(pieces)
+    taken = scrub_with_map(text, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scrubbing, "_may_hold", lambda *_: True)
+        assert scrub_with_map(text, []) == taken
