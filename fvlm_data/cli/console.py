@@ -86,6 +86,12 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     if summary.changed_settings:
         changed = ", ".join(summary.changed_settings)
         out.print(f"Settings that differ from the last run: {changed}", markup=False)
+    if summary.changed_versions:
+        changed = ", ".join(summary.changed_versions)
+        out.print(
+            f"Made with other versions than the last run: {changed}; what is settled stays",
+            markup=False,
+        )
     if summary.set_aside:
         hint = f"fvlm-data status --set-aside --store {summary.store}"
         out.print(f"What was set aside, and what to do: {hint}", markup=False)

@@ -15,6 +15,7 @@ from fvlm_data.run.records import (
     Summary,
     add_counts,
     begin,
+    changed_versions,
     finish,
     open_context,
     read_run_config,
@@ -73,6 +74,7 @@ def curate(
             check(config)
     context = open_context(config, create=not CREATING.isdisjoint(names))
     summary = Summary(context.run_id, context.store.url)
+    summary.changed_versions = changed_versions(context.store)
     summary.changed_settings = begin(context, config)
     report = progress or (lambda stage, done, total: None)
     built = {name: build_stage(name, config) for name in stage_names()}

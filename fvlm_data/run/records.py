@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from collections import Counter
 
 VAULT_MARK = "vault.mark"
-RECORDED = ("fvlm", "deltalake", "medspacy", "numpy", "pydicom", "SimpleITK", "spacy", "zarr")
+RECORDED = (
+    "fvlm", "deltalake", "duckdb", "imagecodecs", "medspacy", "nibabel", "numcodecs", "numpy",
+    "pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "scipy", "SimpleITK", "spacy", "TotalSegmentator",
+    "zarr",
+)  # fmt: skip
+"""Packages whose version may decide what comes out: decoders, language, resampling, arrays."""
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class Summary:
     set_aside: dict[str, int] = field(default_factory=dict)
     cross_checks: dict[str, int] = field(default_factory=dict)
     changed_settings: list[str] = field(default_factory=list)
+    changed_versions: list[str] = field(default_factory=list)
     record: str = ""
     qc_page: str = ""
     next_step: str = ""
@@ -102,6 +108,16 @@ def begin(context: Context, config: Config) -> list[str]:
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
     return changed
+
+
+def changed_versions(store: Store) -> list[str]:
+    """Packages that the last run of the store had in another version, as `name 1 -> 2`."""
+    before = last_record(store).get("versions", {})
+    return [
+        f"{name} {before[name]} -> {_version(name)}"
+        for name in RECORDED
+        if name in before and before[name] != _version(name)
+    ]
 
 
 def finish(context: Context, config: Config, summary: Summary) -> None:
