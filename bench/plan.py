@@ -41,7 +41,8 @@ def main() -> None:
                 seconds = statistics.median(run["seconds"] for run in runs)
                 figures.setdefault(way, []).append((studies, seconds))
                 print(
-                    f"{way:8} {studies:8} studies {seconds:7.2f} s, peak "
+                    f"{way:8} {studies:8} studies {seconds:7.2f} s ("
+                    f"{statistics.median(run['cpu_s'] for run in runs):.2f} s of CPU), peak "
                     f"{max(run['peak_mb'] for run in runs):5.0f} MB, {runs[0]['due']} due",
                     flush=True,
                 )
@@ -81,6 +82,7 @@ def _run(way: str, folder: Path) -> dict[str, Any]:
         tally(context, Summary("bench", context.store.url))
     return {
         "seconds": time.monotonic() - began,
+        "cpu_s": time.process_time(),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "due": due,
     }

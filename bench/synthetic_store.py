@@ -200,7 +200,9 @@ def _write(context: Context, start: int, stop: int) -> None:
 def _select(table: str, values: dict[str, str], source: str) -> str:
     columns = []
     for name, column in schemas.TABLES[table].columns.items():
-        value = values.get(name, values.get(identifier(name), IDS.get(name, "NULL")))
+        value = values.get(name) or values.get(identifier(name)) or IDS.get(name) or "NULL"
+        if value == "NULL" and not column.nullable:
+            value = "[]" if pa.types.is_list(column.type) else "'0'"
         columns.append(f"({value})::{duckdb_type(column.type)} AS {identifier(name)}")
     return f"SELECT {', '.join(columns)} FROM {source}"
 
