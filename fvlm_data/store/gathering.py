@@ -11,7 +11,14 @@ import schemas
 from fvlm_data.store.content import columns_sql, digest, identifier, row_text, sums
 from fvlm_data.store.declared import Inputs
 from fvlm_data.store.integrity import tables_named
-from fvlm_data.store.planning import READ, constant_key, open_tables, open_views, read_sql
+from fvlm_data.store.planning import (
+    READ,
+    constant_key,
+    open_tables,
+    open_views,
+    read_sql,
+    with_readable_tables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +38,14 @@ def gather(
     Raises:
         StoreError: a table is missing or damaged.
     """
+    tables = {read.table for read in stage.reads} - stage.views.keys()
+    tables |= set().union(*map(tables_named, stage.views.values()))
+    return with_readable_tables(context, tables, lambda: _gather(context, stage, items), mend=False)
+
+
+def _gather(
+    context: Context, stage: Stage, items: Sequence[Item]
+) -> tuple[list[Inputs], dict[str, str]]:
     connection = context.store.connect()
     try:
         _begin(context, connection, stage, items)

@@ -48,18 +48,28 @@ def find_broken(
 
 
 def owners_read(stage: Stage, upstream: Collection[Stage]) -> Iterator[tuple[Stage, list[Read]]]:
-    """The stages whose rows `stage` reads, with the reads that find them."""
+    """The stages whose rows `stage` reads or lists its items from, with the reads that find them.
+
+    A read of one of the stage's own relations reads all tables that those name.
+    """
+    behind = {table for query in stage.views.values() for table in tables_named(query)}
+    listed = tables_named(stage.items) | (behind if _names_view(stage) else set())
     for one in upstream:
-        if one.name != stage.name:
-            reads = [read for read in stage.reads if read.table in one.tables]
-            if reads:
-                yield one, reads
+        if one.name == stage.name:
+            continue
+        reads = [
+            read
+            for read in stage.reads
+            if not (behind if read.table in stage.views else {read.table}).isdisjoint(one.tables)
+        ]
+        if reads or not listed.isdisjoint(one.tables):
+            yield one, reads
 
 
 def finds_item(read: Read) -> bool:
     """Whether a read names the item of the stage that made its rows, so that lost ones tell."""
-    table = schemas.TABLES[read.table]
-    return read.by == table.replaced_by and "." not in read.on
+    table = schemas.TABLES.get(read.table)
+    return table is not None and read.by == table.replaced_by and "." not in read.on
 
 
 def tables_named(query: str) -> set[str]:
@@ -70,6 +80,10 @@ def tables_named(query: str) -> set[str]:
 def checked_tables(stages: Collection[Stage]) -> set[str]:
     """Tables in which any of the stages has rows, and the ledger."""
     return {table for stage in stages for table in tables_of(stage)} | {"ledger"}
+
+
+def _names_view(stage: Stage) -> bool:
+    return bool(set(re.findall(r"\w+", stage.items)) & stage.views.keys())
 
 
 def _files_wrong(connection: duckdb.DuckDBPyConnection, store: Store, stage: Stage) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
+
+NOT_IN_FOLDERS = r"[\[\]^|\\\x00-\x1f]|%[0-9A-Fa-f]{2}"
+"""What deltalake takes for a part of a URL in a folder's name: it would write elsewhere, or panic."""
 
 QC_PAGE = "qc/index.html"
 """Where the page of figures lies in a store."""
@@ -50,6 +54,20 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
     except ValueError as error:  # a protocol that no package has
         raise StoreError(f"store {text}: {error}; expected a folder or a URL as s3://") from error
     return text.rstrip("/"), filesystem, str(root).rstrip("/")
+
+
+def check_folder(url: str, filesystem: Any) -> None:
+    """Refuse a folder in which tables can be read but not written.
+
+    Raises:
+        StoreError: its path holds a character that the tables' library cannot bear.
+    """
+    found = re.search(NOT_IN_FOLDERS, url)
+    if found and isinstance(filesystem, LocalFileSystem):
+        raise StoreError(
+            f"store {url}: its path holds {found.group()!r}, with which tables cannot be written; "
+            "expected none of [ ] ^ | \\ or %XX; name another folder, or rename this one"
+        )
 
 
 def table_url(url: str, filesystem: Any, root: str, table: str) -> str:

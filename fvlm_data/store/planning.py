@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 READ = "_read_"
 HELD = "(EXISTS (SELECT * FROM _held_all) OR {} IN (SELECT item FROM _held))"
 
+WRONG_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+UNREADABLE = (duckdb.Error, OSError)
+"""A file of a table is missing or damaged; OSError: one of object storage, which is fetched."""
+
 Done = TypeVar("Done")
 
 
@@ -84,6 +88,17 @@ def planned(
     Raises:
         StoreError: a table is missing or damaged.
     """
+    return with_readable_tables(
+        context,
+        _tables(stage, upstream),
+        lambda: _planned(context, stage, upstream, item),
+        mend=False,
+    )
+
+
+def _planned(
+    context: Context, stage: Stage, upstream: Collection[Stage], item: str
+) -> Planned | None:
     connection = context.store.connect()
     try:
         _prepared(connection, context, stage, upstream)
@@ -94,11 +109,6 @@ def planned(
         broken, held = connection.execute(
             f"SELECT {quoted(item)} IN (SELECT item FROM _broken), {HELD.format(quoted(item))}"
         ).fetchall()[0]
-    except duckdb.IOException as error:
-        raise StoreError(
-            f"store {context.store.url}: a table cannot be read ({type(error).__name__}); "
-            "`fvlm-data verify` tells which"
-        ) from error
     finally:
         connection.close()
     return Planned(Item(rows[0][0], rows[0][1], tuple(rows[0][2:])), broken, held)
@@ -128,23 +138,30 @@ def with_readable_tables(
 ) -> Done:
     """Do `work`; where a table's file cannot be read, take such files out and do it again.
 
+    It is done again in any case: another process may have joined files and removed the old ones
+    between the look at the log and the reading.
+
     Raises:
         StoreError: a table cannot be read, and that is not mended by taking files out.
     """
     try:
         return work()
-    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
-        raise  # the query is wrong, not the data
-    except duckdb.Error as error:
-        dropped = sum(context.store.drop_unreadable(table) for table in tables) if mend else 0
-        if not dropped:
-            names = ", ".join(sorted(tables))
-            raise StoreError(
-                f"store {context.store.url}: one of the tables {names} cannot be read "
-                f"({type(error).__name__}); `fvlm-data curate` makes what is lost anew, "
-                "`fvlm-data verify` tells what that is"
-            ) from error
-    return work()
+    except WRONG_QUERY:
+        raise
+    except UNREADABLE:
+        for table in sorted(tables) if mend else ():
+            context.store.drop_unreadable(table)
+    try:
+        return work()
+    except WRONG_QUERY:
+        raise
+    except UNREADABLE as error:
+        names = ", ".join(sorted(tables))
+        raise StoreError(
+            f"store {context.store.url}: one of the tables {names} cannot be read "
+            f"({type(error).__name__}); `fvlm-data curate` makes what is lost anew, "
+            "`fvlm-data verify` tells what that is"
+        ) from error
 
 
 def open_tables(
@@ -274,8 +291,10 @@ def _hold_back(
     """The table `_held`: items that rest on rows which are not what their stage settled.
 
     Where lost rows leave no trace of the items that they belonged to, `_held_all` is true: then
-    nothing of the stage is changed until they are made anew.
+    nothing of the stage is changed until they are made anew. `_damage` tells of any damage at
+    all: an item may no longer be listed because of it.
     """
+    connection.execute("CREATE TEMP TABLE _damage (stage VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held (item VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held_all (held BOOLEAN)")
     for number, (one, reads) in enumerate(integrity.owners_read(stage, upstream)):
@@ -283,6 +302,7 @@ def _hold_back(
         integrity.find_broken(connection, context.store, one, broken)
         if not connection.execute(f"SELECT count(*) FROM {broken}").fetchall()[0][0]:
             continue
+        connection.execute(f"INSERT INTO _damage VALUES ({quoted(one.name)})")
         for read in reads:
             if integrity.finds_item(read):
                 connection.execute(
@@ -294,7 +314,9 @@ def _hold_back(
 
 
 def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
-    ledger = f"(SELECT DISTINCT item, key FROM ledger WHERE stage = {quoted(stage.name)})"
+    # an item that has two rows there is broken, and comes once
+    mine = f"WHERE stage = {quoted(stage.name)} GROUP BY item"
+    ledger = f"(SELECT item, min(key) AS key FROM ledger {mine})"
     connection.execute(
         f"CREATE TEMP TABLE _due AS SELECT n.*, l.key IS NOT NULL AS known, "
         f"b.item IS NOT NULL AS broken FROM _now n LEFT JOIN {ledger} l ON l.item = n.item "
@@ -341,15 +363,14 @@ def _batches(rows: Sequence[tuple[str, ...]], size: int) -> Iterator[tuple[Item,
 def _obsolete(connection: duckdb.DuckDBPyConnection, stage: Stage) -> tuple[str, ...]:
     """Items that have rows or ledger entries and are no longer planned.
 
-    None are told while damaged inputs are held back: an item may seem gone because the rows that
-    it rests on are.
+    None are told while anything that the stage reads is damaged: an item may seem gone because
+    the rows that it rests on are.
     """
     if not stage.derived:
         return ()
     found = connection.execute(
         f"SELECT item FROM (SELECT item FROM ledger WHERE stage = {quoted(stage.name)} "
         "UNION SELECT item FROM _broken_contents) WHERE item NOT IN (SELECT item FROM _now) "
-        "AND NOT EXISTS (SELECT * FROM _held_all) AND NOT EXISTS (SELECT * FROM _held) "
-        "ORDER BY item"
+        "AND NOT EXISTS (SELECT * FROM _damage) ORDER BY item"
     ).fetchall()
     return tuple(item for (item,) in found)
