@@ -349,7 +349,7 @@ def test_a_file_that_cannot_be_read_is_taken_out_to_mend_and_told_else(
         file.write_bytes(content[: len(content) // 2])
     with pytest.raises(StoreError, match=r"one of the tables .*splits.* cannot be read"):
         pending(context, first)
-    with pytest.raises(StoreError, match="one of the tables .*splits"):
+    with pytest.raises(StoreError, match=r"one of the tables .*splits"):
         planned(context, second, [first], "a")
     work = pending(context, first, mend=True)
     assert work.mended == NAMES

@@ -129,7 +129,7 @@ def test_a_folder_in_which_tables_cannot_be_written_is_refused(
 ):
     moved = shutil.copytree(empty_store, tmp_path / name / "store")
     for begin in (Store.create, Store.open):
-        with pytest.raises(StoreError, match="its path holds .* expected none of .*; name another"):
+        with pytest.raises(StoreError, match=r"its path holds .*expected none of"):
             begin(moved)
     with pytest.raises(StoreError, match="its path holds"):
         Store.create(tmp_path / name / "new")
