@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
 
-NOT_IN_FOLDERS = r"[\[\]^|\\\x00-\x1f]|%[0-9A-Fa-f]{2}"
-"""What deltalake takes for a part of a URL in a folder's name: it would write elsewhere, or panic."""
+NOT_READ = r"[\\\x00-\x1f]|%[0-9A-Fa-f]{2}"
+"""What deltalake takes for a part of a URL in a folder's name: it would look elsewhere."""
+
+NOT_WRITTEN = rf"[\[\]^|]|{NOT_READ}"
+"""With these its writer panics, too."""
 
 QC_PAGE = "qc/index.html"
 """Where the page of figures lies in a store."""
@@ -35,13 +38,14 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
 
     Raises:
         StoreError: the name is empty, or the URL is of a kind that is unknown or needs a package
-            which is not installed.
+            which is not installed, or its path cannot be read.
     """
     text = str(url)
     if not text.strip():  # else an unset shell variable would name the working folder
         raise StoreError("store: an empty name given, expected a folder or URL")
     if "://" not in text or text.startswith("file://"):
         folder = Path(text.removeprefix("file://")).expanduser().resolve()
+        check_folder(str(folder), NOT_READ)
         return str(folder), LocalFileSystem(), str(folder)
     try:
         # other processes write too: a cached listing would hide their files
@@ -56,17 +60,17 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
     return text.rstrip("/"), filesystem, str(root).rstrip("/")
 
 
-def check_folder(url: str, filesystem: Any) -> None:
-    """Refuse a folder in which tables can be read but not written.
+def check_folder(url: str, refused: str = NOT_WRITTEN) -> None:
+    """Refuse a folder whose path the tables' library cannot bear.
 
     Raises:
-        StoreError: its path holds a character that the tables' library cannot bear.
+        StoreError: a part of it matches `refused`.
     """
-    found = re.search(NOT_IN_FOLDERS, url)
-    if found and isinstance(filesystem, LocalFileSystem):
+    found = None if "://" in url else re.search(refused, url)
+    if found:
         raise StoreError(
-            f"store {url}: its path holds {found.group()!r}, with which tables cannot be written; "
-            "expected none of [ ] ^ | \\ or %XX; name another folder, or rename this one"
+            f"store {url}: its path holds {found.group()!r}, which the library of the tables "
+            "cannot bear; expected none of [ ] ^ | \\ or %XX; name another folder, or rename it"
         )
 
 

@@ -64,7 +64,7 @@ class Store:
                 version of the tables.
         """
         text, filesystem, root = resolve(url)
-        check_folder(text, filesystem)
+        check_folder(text)
         try:
             if not filesystem.exists(f"{root}/{MARK}"):
                 make(text, filesystem, root)
@@ -85,7 +85,7 @@ class Store:
             StoreError: there is no store, it cannot be read, or its version differs.
         """
         text, filesystem, root = resolve(url)
-        check_folder(text, filesystem)
+        check_folder(text)
         store_id = read_mark(text, filesystem, root, older)
         return cls(text, filesystem, root, store_id)
 

@@ -136,8 +136,8 @@ def test_a_folder_in_which_tables_cannot_be_written_is_refused(
     assert not (tmp_path / name / "new").exists()
 
 
-@pytest.mark.parametrize("name", UNWRITABLE[:5])
-def test_a_store_can_be_read_in_any_folder(tmp_path: Path, empty_store: Path, name: str):
+@pytest.mark.parametrize("name", ["[x]", "a|b", "a^b"])
+def test_a_store_is_read_where_it_cannot_be_written(tmp_path: Path, empty_store: Path, name: str):
     place = shutil.copytree(empty_store, tmp_path / "store")
     Store.open(place).replace("splits", ["a"], [split("a")])
     opened_there = open_store(shutil.copytree(place, tmp_path / name / "store"))
@@ -277,9 +277,7 @@ class TestObjectStorage:
         stages = Store.open(remote.url).read("quarantine", ["stage"])["stage"].to_pylist()
         assert sorted(stages) == ["a b/%20", "segment:total"]
 
-    def test_a_file_that_is_gone_is_told_by_a_plan_and_taken_out_to_mend(
-        self, remote: Store, vault_folder: Path
-    ):
+    def test_a_file_that_is_gone_is_told(self, remote: Store, vault_folder: Path):
         store = Store.open(remote.url)
         context = Context(store, Vault.open(vault_folder), "run")
         stage = Stage(
@@ -299,8 +297,8 @@ class TestObjectStorage:
             pending(context, stage)
         with pytest.raises(StoreError, match="one of the tables splits cannot be read"):
             gather(context, stage, [Item("a", "key")])
-        work = pending(context, stage, mend=True)
-        assert [item.id for batch in work.batches for item in batch] == ["g", "h"]
+        _, lost = store.readable_scan("splits")
+        assert lost == [path]
 
 
 def test_rows_of_a_table_with_lists_come_back_from_any_of_its_files(store: Store):
