@@ -21,7 +21,7 @@ class ReportVersion:
         str | None,
         Column(
             STRING,
-            "why",
+            "why it is set aside",
             nullable=True,
             allowed=("corrected_report", "withdrawn_report", "repeated_report"),
         ),

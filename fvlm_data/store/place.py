@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
 
+NOT_READ = r"[\\\x00-\x1f]|%[0-9A-Fa-f]{2}"
+"""What deltalake takes for a part of a URL in a folder's name: it would look elsewhere."""
+
+NOT_WRITTEN = rf"[\[\]^|]|{NOT_READ}"
+"""With these its writer panics, too."""
+
 QC_PAGE = "qc/index.html"
 """Where the page of figures lies in a store."""
 
@@ -31,13 +38,14 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
 
     Raises:
         StoreError: the name is empty, or the URL is of a kind that is unknown or needs a package
-            which is not installed.
+            which is not installed, or its path cannot be read.
     """
     text = str(url)
     if not text.strip():  # else an unset shell variable would name the working folder
         raise StoreError("store: an empty name given, expected a folder or URL")
     if "://" not in text or text.startswith("file://"):
         folder = Path(text.removeprefix("file://")).expanduser().resolve()
+        check_folder(str(folder), NOT_READ)
         return str(folder), LocalFileSystem(), str(folder)
     try:
         # other processes write too: a cached listing would hide their files
@@ -50,6 +58,20 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
     except ValueError as error:  # a protocol that no package has
         raise StoreError(f"store {text}: {error}; expected a folder or a URL as s3://") from error
     return text.rstrip("/"), filesystem, str(root).rstrip("/")
+
+
+def check_folder(url: str, refused: str = NOT_WRITTEN) -> None:
+    """Refuse a folder whose path the tables' library cannot bear.
+
+    Raises:
+        StoreError: a part of it matches `refused`.
+    """
+    found = None if "://" in url else re.search(refused, url)
+    if found:
+        raise StoreError(
+            f"store {url}: its path holds {found.group()!r}, which the library of the tables "
+            "cannot bear; expected none of [ ] ^ | \\ or %XX; name another folder, or rename it"
+        )
 
 
 def table_url(url: str, filesystem: Any, root: str, table: str) -> str:

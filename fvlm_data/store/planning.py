@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 READ = "_read_"
 HELD = "(EXISTS (SELECT * FROM _held_all) OR {} IN (SELECT item FROM _held))"
 
+WRONG_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+UNREADABLE = (duckdb.Error, OSError)
+"""A file of a table is missing or damaged; OSError: one of object storage, which is fetched."""
+
 Done = TypeVar("Done")
 
 
@@ -92,6 +96,17 @@ def planned(
     Raises:
         StoreError: a table is missing or damaged.
     """
+    return with_readable_tables(
+        context,
+        _tables(stage, upstream),
+        lambda: _planned(context, stage, upstream, item),
+        mend=False,
+    )
+
+
+def _planned(
+    context: Context, stage: Stage, upstream: Collection[Stage], item: str
+) -> Planned | None:
     connection = context.store.connect()
     try:
         _prepared(connection, context, stage, upstream)
@@ -102,11 +117,6 @@ def planned(
         broken, held = connection.execute(
             f"SELECT {quoted(item)} IN (SELECT item FROM _broken), {HELD.format(quoted(item))}"
         ).fetchall()[0]
-    except duckdb.IOException as error:
-        raise StoreError(
-            f"store {context.store.url}: a table cannot be read ({type(error).__name__}); "
-            "`fvlm-data verify` tells which"
-        ) from error
     finally:
         connection.close()
     return Planned(Item(rows[0][0], rows[0][1], tuple(rows[0][2:])), broken, held)
@@ -145,9 +155,9 @@ def with_readable_tables(
     versions = [context.store.version(table) for table in sorted(tables)]
     try:
         return work()
-    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
-        raise  # the query is wrong, not the data
-    except duckdb.Error as error:
+    except WRONG_QUERY:
+        raise
+    except UNREADABLE as error:
         if versions != [context.store.version(table) for table in sorted(tables)]:
             return with_readable_tables(context, tables, work, mend=mend)
         dropped = sum(context.store.drop_unreadable(table) for table in tables) if mend else 0
@@ -325,7 +335,9 @@ def _hold_back(
 
 
 def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
-    ledger = f"(SELECT DISTINCT item, key FROM ledger WHERE stage = {quoted(stage.name)})"
+    # an item that has two rows there is broken, and comes once
+    mine = f"WHERE stage = {quoted(stage.name)} GROUP BY item"
+    ledger = f"(SELECT item, min(key) AS key FROM ledger {mine})"
     connection.execute(
         f"CREATE TEMP TABLE _due AS SELECT n.*, l.key IS NOT NULL AS known, "
         f"b.item IS NOT NULL AS broken FROM _now n LEFT JOIN {ledger} l ON l.item = n.item "

@@ -39,8 +39,9 @@ class Relations:
         Raises:
             StoreError: a table is missing or damaged.
         """
-        self._show(query)
-        return self._answer(query, lambda: self._connection.execute(query, parameters).fetchall())
+        return self._answer(
+            query, lambda: self._connection.execute(query, parameters).fetchall(), anew=False
+        )
 
     def relation(self, query: str) -> duckdb.DuckDBPyRelation:
         """An SQL query over the newest versions, to be refined; it is read when its rows are asked.
@@ -49,8 +50,7 @@ class Relations:
             StoreError: a table is missing or damaged.
             duckdb.Error: the query is not right.
         """
-        self._show(query, anew=True)
-        return self._connection.sql(query)
+        return self._answer(query, lambda: self._connection.sql(query))
 
     def arrow(self, query: str) -> pa.Table:
         """Rows of an SQL query over the newest versions.
@@ -59,32 +59,27 @@ class Relations:
             StoreError: a table is missing or damaged.
             duckdb.Error: the query is not right.
         """
-        self._show(query, anew=True)
         return self._answer(query, lambda: self._connection.sql(query).to_arrow_table())
 
-    def _answer(self, query: str, ask: Callable[[], Answer]) -> Answer:
+    def _answer(self, query: str, ask: Callable[[], Answer], *, anew: bool = True) -> Answer:
         try:
             try:
+                self._show(query, anew=anew)
                 return ask()
-            except duckdb.IOException:  # another process joined files and removed the old ones
+            except (duckdb.IOException, FileNotFoundError):
+                # another process joined files and removed the old ones
                 self._show(query, anew=True)
                 return ask()
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        except (duckdb.IOException, duckdb.InvalidInputException, DeltaError, OSError) as error:
             named = " or ".join(self._tables_of(query))
             raise _unreadable(self._store, named, error) from error
 
-    def _show(self, query: str, *, anew: bool = False) -> None:
+    def _show(self, query: str, *, anew: bool) -> None:
         for table in self._tables_of(query):
             if anew or table not in self._shown:
-                scanned = self._scanned(table)
+                scanned = self._store.scan(table)
                 self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {scanned}")
                 self._shown.add(table)
-
-    def _scanned(self, table: str) -> str:
-        try:
-            return self._store.scan(table)
-        except (DeltaError, OSError) as error:
-            raise _unreadable(self._store, table, error) from error
 
     def _tables_of(self, query: str) -> list[str]:
         """Tables of the store that a query may read."""

@@ -20,7 +20,7 @@ from fvlm_data.store import reading
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import put_whole_tree, write_whole
 from fvlm_data.store.place import MARK as MARK
-from fvlm_data.store.place import as_os_errors, make, read_mark, resolve, table_url
+from fvlm_data.store.place import as_os_errors, check_folder, make, read_mark, resolve, table_url
 from fvlm_data.store.writing import by_key, check_owners, rows_of, write_error
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Store:
                 version of the tables.
         """
         text, filesystem, root = resolve(url)
+        check_folder(text)
         try:
             if not filesystem.exists(f"{root}/{MARK}"):
                 make(text, filesystem, root)
@@ -84,6 +85,7 @@ class Store:
             StoreError: there is no store, it cannot be read, or its version differs.
         """
         text, filesystem, root = resolve(url)
+        check_folder(text)
         store_id = read_mark(text, filesystem, root, older)
         return cls(text, filesystem, root, store_id)
 
@@ -227,10 +229,11 @@ class Store:
         expected = by_key(table, before)
 
         def write() -> bool:
-            delta, now = self._newest(table, None, [(column, "in", items)])
+            delta, now = self._newest(table, None, [(column, "in", items)], self._open_table)
             if by_key(table, now.to_pylist()) != expected:
                 return False
-            # written to the version that was read: a later commit to these files is a conflict
+            # written to the version that was read, which no other thread moves on: a later commit
+            # to these files is a conflict
             self._write(delta, arrow, rows_of(column, items, {}))
             return True
 
@@ -345,27 +348,39 @@ class Store:
 
     def _table(self, table: str) -> DeltaTable:
         """The table at its newest version; its log is read on from where it was left."""
+        if table not in self._opened:
+            self._opened[table] = self._open_table(table)
+            return self._opened[table]
         try:
-            if table in self._opened:
-                self._opened[table].update_incremental()
-            else:
-                url = table_url(self.url, self._fs, self._root, table)
-                self._opened[table] = DeltaTable(url)
-                reading.check_plain(self._opened[table], f"store {self.url}: table {table}")
+            self._opened[table].update_incremental()
         except TableNotFoundError as error:
-            raise StoreError(
-                f"store {self.url}: table {table} is missing; the store is damaged"
-            ) from error
+            raise self._missing(table) from error
         return self._opened[table]
 
+    def _open_table(self, table: str) -> DeltaTable:
+        try:
+            delta = DeltaTable(table_url(self.url, self._fs, self._root, table))
+        except TableNotFoundError as error:
+            raise self._missing(table) from error
+        reading.check_plain(delta, f"store {self.url}: table {table}")
+        return delta
+
+    def _missing(self, table: str) -> StoreError:
+        return StoreError(f"store {self.url}: table {table} is missing; the store is damaged")
+
     def _newest(
-        self, table: str, columns: Sequence[str] | None, where: Sequence[Condition]
+        self,
+        table: str,
+        columns: Sequence[str] | None,
+        where: Sequence[Condition],
+        look: Callable[[str], DeltaTable] | None = None,
     ) -> tuple[DeltaTable, pa.Table]:
-        """The table at its newest version, and rows of that version."""
+        """The table at its newest version as `look` finds it, and rows of that version."""
         names = list(columns or schemas.TABLES[table].columns)
         listed = ", ".join(f'"{name}"' for name in names)
         conditions = reading.condition_sql(where)
-        delta = self._table(table)
+        look = look or self._table
+        delta = look(table)
         while True:
             version = delta.version()
             try:
@@ -374,7 +389,7 @@ class Store:
                 rows = self.connect().sql(query).to_arrow_table()
                 return delta, reading.rows_as(table, names, rows)
             except (FileNotFoundError, duckdb.IOException):
-                delta = self._table(table)
+                delta = look(table)
                 if delta.version() == version:
                     raise
                 # else another process joined files and removed the old ones

@@ -225,7 +225,15 @@ def fill(context: Context) -> None:
             Waiting(owner_kind="study", owner_id="st_2", waits_for="report", since_run="run")
         ],
         "ledger": [
-            LedgerRow(stage="ingest", item="se_1", key="k", outcome="accepted", run_id="run")
+            LedgerRow(
+                stage="ingest",
+                item="se_1",
+                key="k",
+                outcome="accepted",
+                content="",
+                parts="",
+                run_id="run",
+            )
         ],
     }
     for table, made in rows.items():

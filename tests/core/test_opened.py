@@ -8,18 +8,19 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
 import fvlm_data
-import fvlm_data.store.relations
+import fvlm_data.store.reading
 import schemas
 from fvlm_data.errors import StoreError
+from fvlm_data.store.reading import Part
 from fvlm_data.store.relations import Relations
-from fvlm_data.store.tables import Store
+from fvlm_data.store.tables import MARK, Store
 from schemas import Finding, LedgerRow, Report
 
 FINDINGS = ("nodule", "effusion", "cyst")
@@ -44,7 +45,15 @@ def store(tmp_path: Path) -> Store:
         )
         store.replace("findings", [row.report_id], [row])
     ledger = [
-        LedgerRow(stage=stage, item=f"00{n}", key="k", outcome="accepted", run_id="r")
+        LedgerRow(
+            stage=stage,
+            item=f"00{n}",
+            key="k",
+            outcome="accepted",
+            content="",
+            parts="",
+            run_id="r",
+        )
         for n, stage in enumerate(("segment:total", "o'clock a/b%20", "7"))
     ]
     store.replace_all("ledger", ledger)
@@ -149,17 +158,17 @@ def test_a_version_stays_until_its_files_are_removed(store: Store):
 def test_files_that_are_removed_before_they_are_looked_at(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    listed = fvlm_data.store.relations._files_by_partition
+    listed = fvlm_data.store.reading.parts
     removals = iter(["r_0"])
 
-    def outrun(delta: DeltaTable) -> list[tuple[dict[str, str], list[str]]]:
-        found = listed(delta)
+    def outrun(*asked: Any) -> list[Part]:
+        found = listed(*asked)
         for item in removals:
             store.replace("findings", [item], [])
             store.compact("findings", keep_hours=0)
         return found
 
-    monkeypatch.setattr(fvlm_data.store.relations, "_files_by_partition", outrun)
+    monkeypatch.setattr(fvlm_data.store.reading, "parts", outrun)
     rows = fvlm_data.open_store(store.url).findings.to_arrow()
     assert sorted(rows["report_id"].to_pylist()) == ["r_1", "r_2"]
 
@@ -182,26 +191,11 @@ def test_a_table_that_another_program_has_rewritten(store: Store):
     assert len(opened.ledger) == 2
 
 
-def test_a_store_from_before_a_column_or_table_came(store: Store):
-    folder = store.local_root / "tables"
-    shutil.rmtree(folder / "cross_checks")
-    shutil.rmtree(folder / "volume_checks")
-    table = schemas.TABLES["volume_checks"]
-    row = {"volume_id": "v", "body_region": "chest", "contrast": "unknown", "flags": ["cut"]}
-    older = pa.schema([table.schema.field(name).remove_metadata() for name in row])
-    write_deltalake(folder / "volume_checks", pa.Table.from_pylist([row], older))
-    opened = fvlm_data.open_store(store.url)
-    assert len(opened.cross_checks) == 0
-    assert opened.volume_checks.to_arrow().to_pylist() == [{**row, "searched": None}]
-    assert not (folder / "cross_checks").exists()
-    later = schemas.VolumeCheck(
-        volume_id="w", body_region="chest", contrast="unknown", flags=(), searched=("lung",)
-    )
-    store.replace("volume_checks", ["w"], [later])
-    found = {
-        row["volume_id"]: row["searched"] for row in opened.volume_checks.to_arrow().to_pylist()
-    }
-    assert found == {"v": None, "w": ["lung"]}
+def test_a_store_of_an_older_version_is_refused_with_the_way_to_upgrade_it(store: Store):
+    mark = json.loads(store.read_bytes(MARK))
+    store.write_bytes(MARK, json.dumps({**mark, "version": 1}).encode())
+    with pytest.raises(StoreError, match=r"version 1 found, .*run `fvlm-data upgrade --st"):
+        fvlm_data.open_store(store.url)
 
 
 def test_rows_that_are_not_what_the_files_say_are_refused(store: Store):
@@ -229,7 +223,7 @@ def test_a_damaged_table_is_told(store: Store, damage: str):
     file.unlink()
     if damage == "cut":
         file.write_bytes(content[: len(content) // 2])
-    with pytest.raises(StoreError, match=r"table findings cannot be read .*; restore tables/findi"):
+    with pytest.raises(StoreError, match=r"table findings cannot be read .*restore tables/findi"):
         opened.findings.to_pandas()
 
 

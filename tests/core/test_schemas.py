@@ -127,13 +127,6 @@ def test_stored_table_keeps_descriptions_and_units(store: Store):
     assert field.metadata[b"description"]
 
 
-def test_column_that_came_later_may_be_missing():
-    for name, added in schemas.ADDED_COLUMNS.items():
-        table = schemas.TABLES[name]
-        assert all(table.columns[column].nullable for column in added)
-        assert list(table.columns)[-len(added) :] == list(added)
-
-
 def test_documentation_of_the_tables_is_up_to_date():
     made = subprocess.run(
         [sys.executable, "-m", "schemas.docs"], cwd=ROOT, capture_output=True, text=True, check=True

@@ -9,13 +9,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
@@ -24,13 +23,14 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
+import fvlm_data.store.reading
 import fvlm_data.store.tables
 import schemas
 from fvlm_data import open_store
 from fvlm_data.errors import StoreError
 from fvlm_data.shards.folder import ShardFolder
 from fvlm_data.store.tables import ITEMS_A_PREDICATE, MARK, Store
-from schemas import Column, Input, Quarantined, Split
+from schemas import Input, Quarantined, Split
 
 HERE = Path(__file__).parent
 
@@ -49,16 +49,6 @@ def input_of(token: str) -> Input:
         size_bytes=0,
         modified_ns=0,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotedSplit:
-    """A split with a column that stores of before lack."""
-
-    patient_id: str
-    split: str
-    source: str
-    note: str | None
 
 
 def patients(store: Store) -> dict[str, str]:
@@ -128,8 +118,17 @@ class StoreSuite:
 
     def test_store_of_another_version_is_refused(self, store: Store, url: str):
         self.spoil_mark(store, json.dumps({"version": 99, "store_id": "x"}).encode())
-        with pytest.raises(StoreError, match="version 99 found, this program expects 1"):
+        expected = "version 99 found, this program expects 2; use the program version that made"
+        with pytest.raises(StoreError, match=expected):
             Store.open(url)
+
+    def test_older_store_is_refused_with_the_way_to_upgrade_it(self, store: Store, url: str):
+        self.spoil_mark(store, json.dumps({"version": 1, "store_id": "x"}).encode())
+        sentence = rf"version 1 found, .* expects 2; run `fvlm-data upgrade --store {url}`$"
+        for begin in (Store.open, Store.create, open_store):
+            with pytest.raises(StoreError, match=sentence):
+                begin(url)
+        assert Store.open(url, older=(1,)).store_id == "x"
 
     @pytest.mark.parametrize("content", [b"[1]", b'{"version": 1}', b"\xff\xfe"])
     def test_damaged_mark_is_told(self, store: Store, url: str, content: bytes):
@@ -179,31 +178,6 @@ class StoreSuite:
         assert patients(store) == {"a": "train"}
         store.replace_all("splits", [split("b")])
         assert patients(store) == {"b": "train"}
-
-    def test_table_of_before_a_column_came_is_read_and_written(
-        self, store: Store, url: str, monkeypatch: pytest.MonkeyPatch
-    ):
-        now = schemas.TABLES["splits"]
-        note = Column(pa.string(), "came later", nullable=True)
-        later = replace(now, columns={**now.columns, "note": note}, row=NotedSplit)
-        store.replace("splits", ["a", "b"], [split("a"), split("b")])
-        monkeypatch.setitem(schemas.TABLES, "splits", later)
-        monkeypatch.setitem(schemas.ADDED_COLUMNS, "splits", ("note",))
-
-        def notes(*conditions: tuple[str, str, Any]) -> dict[str, str | None]:
-            rows = Store.open(url).read("splits", ["note", "patient_id"], conditions).to_pylist()
-            return {row["patient_id"]: row["note"] for row in rows}
-
-        assert notes() == {"a": None, "b": None}
-        assert notes(("note", "in", ["x"])) == {}
-        assert store.read("splits").schema.equals(later.schema)
-        noted = NotedSplit(patient_id="b", split="test", source="hash", note="x")
-        store.replace("splits", ["b"], [noted])
-        assert notes() == {"a": None, "b": "x"}
-        assert notes(("note", "in", ["x"])) == {"b": "x"}
-        assert store.read("splits").schema.equals(later.schema)
-        store.compact("splits", 0)
-        assert notes(("patient_id", "=", "a")) == {"a": None}
 
     def test_no_reading_thread_runs_python(self, store: Store, monkeypatch: pytest.MonkeyPatch):
         """A thread that lets go of a Python file while the interpreter ends aborts the process."""
@@ -358,15 +332,15 @@ class StoreSuite:
     ):
         for number in range(3):
             store.replace("splits", [f"p{number}"], [split(f"p{number}")])
-        name = "from_folder" if store.local_root else "from_object_storage"
-        read, reads = getattr(fvlm_data.store.tables, name), count()
+        listed, looks = fvlm_data.store.reading.parts, count()
 
         def late(*arguments: Any) -> Any:
-            if next(reads) == 0:
-                store.compact("splits", keep_hours=0)
-            return read(*arguments)
+            found = listed(*arguments)
+            if next(looks) == 0:
+                Store.open(store.url).compact("splits", keep_hours=0)
+            return found
 
-        monkeypatch.setattr(fvlm_data.store.tables, name, late)
+        monkeypatch.setattr(fvlm_data.store.reading, "parts", late)
         assert patients(store) == dict.fromkeys(["p0", "p1", "p2"], "train")
 
     def test_erasing_superseded_rows_beside_a_run_that_writes(
