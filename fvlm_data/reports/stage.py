@@ -22,7 +22,6 @@ from fvlm_data.reports.sources import read_reports
 from fvlm_data.reports.versions.corrections import replaced_reports, set_aside
 from fvlm_data.reports.versions.original_reports import remember, remembered, withdraws
 from fvlm_data.store.stage import Item, Outcome, Reject, Stage, guarded, reject
-from fvlm_data.vocabulary import vocabulary_sha256
 from schemas import Finding, Input, Link, Quarantined, Report, Sentence
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.sources.config import ReportSourceConfig
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.store.stage import Context
+    from fvlm_data.vocabulary import Vocabulary
 
     Read = Callable[[str], Reading]
 
@@ -87,7 +87,7 @@ def discover_reports(
     return counts
 
 
-def reports_stage(config: ParseConfig) -> Stage:
+def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that scrubs and parses every offered report."""
     settings = config.key_settings()
 
@@ -96,14 +96,14 @@ def reports_stage(config: ParseConfig) -> Stage:
             "inputs", ["item", "fingerprint"], [("kind", "=", "report")]
         ).to_pylist()
         known = _known_identities(context)
-        replaced = replaced_reports(context)
+        replaced = replaced_reports(context, vocabulary)
         return [
             Item(
                 row["item"],
                 content_key(
                     STAGE_VERSION,
                     settings,
-                    vocabulary_sha256(),
+                    vocabulary.sha256("reading"),
                     row["fingerprint"],
                     _identities_key(context, known.get(row["item"], ())),
                     list(replaced.get(row["item"], ())),
@@ -117,7 +117,7 @@ def reports_stage(config: ParseConfig) -> Stage:
         ids = [item.id for item in items]
         originals = remembered(context.vault, ids)
         known = _known_identities(context, ids)
-        replaced = replaced_reports(context, ids)
+        replaced = replaced_reports(context, vocabulary, ids)
         rows = context.store.read_items("inputs", "item", ids, ["item", "source"])
         files = {row["item"]: row["source"] for row in rows}
 
@@ -125,12 +125,12 @@ def reports_stage(config: ParseConfig) -> Stage:
             original, source = originals.get(item.id), files.get(item.id, "")
             if item.id in replaced:
                 return set_aside(item.id, replaced[item.id], source)
-            if original is not None and withdraws(original):
+            if original is not None and withdraws(original, vocabulary):
                 return _withdrawal(item.id, source)
             identities = known.get(item.id, set())
-            return guarded(item, partial(_parse, read, item.id, original, identities, source))
+            return guarded(item, partial(_parse, read, vocabulary, item.id, original, identities, source))
 
-        yield from _outcomes(config, context, outcome, items)
+        yield from _outcomes(config, vocabulary, context, outcome, items)
 
     return Stage(
         "reports", ("reports", "sentences", "findings"), plan, run, BATCH_SIZE, derived=False
@@ -139,6 +139,7 @@ def reports_stage(config: ParseConfig) -> Stage:
 
 def _outcomes(
     config: ParseConfig,
+    vocabulary: Vocabulary,
     context: Context,
     outcome: Callable[[Read, Item], Outcome],
     items: Sequence[Item],
@@ -146,7 +147,7 @@ def _outcomes(
     """Outcomes by the configured backend; requests to a language model overlap."""
     from fvlm_data.reports.language.parser import ReportParser
 
-    parser = ReportParser(config)
+    parser = ReportParser(config, vocabulary)
     if config.backend == "rules" or config.llm is None:
         for item in items:
             yield outcome(lambda text: Reading(parser.parse(text)), item)
@@ -163,6 +164,7 @@ def _outcomes(
 
 def _parse(
     read: Read,
+    vocabulary: Vocabulary,
     report_id: str,
     original: Original | None,
     identities: Iterable[str],
@@ -176,7 +178,7 @@ def _parse(
             f"report {report_id}: its text is not in the vault; expected the vault that was used "
             "when the file was read; name it by identity.vault or FVLM_VAULT and read it again",
         )
-    text = scrub(original.text, {*identities, *original.identities}).text
+    text = scrub(original.text, {*identities, *original.identities}, vocabulary).text
     try:
         reading = read(text)
     except NoAnswerError as error:
@@ -195,7 +197,9 @@ def _withdrawal(report_id: str, source: str) -> Outcome:
     return reject(report_id, "out_of_scope", "withdrawal", detail, (source,))
 
 
-def original_span(context: Context, report_id: str, start: int, end: int) -> str:
+def original_span(
+    context: Context, vocabulary: Vocabulary, report_id: str, start: int, end: int
+) -> str:
     """What stood in the original where [start, end) stands in the stored text.
 
     Made anew from what the vault keeps, which alone can tell it.
@@ -210,7 +214,7 @@ def original_span(context: Context, report_id: str, start: int, end: int) -> str
             "file was read; name it by identity.vault or FVLM_VAULT"
         )
     identities = _known_identities(context, [report_id]).get(report_id, set())
-    scrubbed = scrub(original.text, {*identities, *original.identities})
+    scrubbed = scrub(original.text, {*identities, *original.identities}, vocabulary)
     begin, stop = scrubbed.original_span(start, end)
     return original.text[begin:stop]
 

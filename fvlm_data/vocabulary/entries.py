@@ -164,6 +164,7 @@ class SectionFile(Entry):
     clinical_information: tuple[str, ...]
     comparison: tuple[str, ...]
     other: tuple[str, ...]
+    plural: str = Field(description="ending that each word of a header may have; empty: none")
     titles: tuple[str, ...] = Field(description="open a section in title case without a mark")
     after_findings: dict[SectionName, tuple[str, ...]] = Field(
         description="headers that open another section where the findings stand before them"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import ConfigError
@@ -83,8 +83,7 @@ class Vocabulary:
         """Hash of what one user of the vocabulary reads, whatever the order of its lists.
 
         `reading` is read where reports are scrubbed, told apart and parsed, `pairing` where
-        anatomies get texts, `segmentation` where label maps are merged, `checks` where a label map
-        is held against its volume.
+        anatomies get texts, `segmentation` where label maps are merged.
         """
         return self._sha256[part]
 
@@ -103,6 +102,7 @@ class Vocabulary:
             f"{', '.join(known)}"
         )
 
+    @cached_property
     def implied(self) -> dict[str, frozenset[str]]:
         """Every finding with all that it implies, directly or through others."""
         direct = {term.id: set(term.implies) for term in self.findings}

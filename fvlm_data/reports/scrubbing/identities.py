@@ -16,23 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NAME, ID, DATE = "[NAME]", "[ID]", "[DATE]"
-MONTHS = (
-    ("jan", "january"), ("feb", "february"), ("mar", "march"), ("apr", "april"),
-    ("may", "may"), ("jun", "june"), ("jul", "july"), ("aug", "august"),
-    ("sep", "september"), ("oct", "october"), ("nov", "november"), ("dec", "december"),
-)  # fmt: skip
+    from fvlm_data.vocabulary import Vocabulary
+    from fvlm_data.vocabulary.entries import IdentityWords
 
-_COMMON = frozenset({
-    "and", "center", "centre", "city", "clinic", "clinica", "clinical", "clinics", "college",
-    "department", "dept", "for", "foundation", "general", "healthcare", "health", "hospital",
-    "hospitals", "imaging", "institut", "institute", "international", "klinik", "klinikum",
-    "krankenhaus", "medical", "medicine", "memorial", "national", "of", "radiologie",
-    "radiology", "regional", "saint", "sankt", "scan", "scanner", "school", "street", "strasse",
-    "the", "unit", "universitat", "university", "van", "von", "der", "den", "del", "des", "dos",
-    "las", "los",
-})  # fmt: skip
-"""Words of names and places that identify nobody by themselves."""
+NAME, ID, DATE = "[NAME]", "[ID]", "[DATE]"
+DOT = r"\."
 
 _BREAK = r"(?:[\u00ad\u200b\u0300-\u036f]|-?[ \t]*\r?\n[ \t]*|[ \t-])?"
 """What may stand between two letters of a long name: a hyphen, a blank, the end of a line."""
@@ -45,12 +33,14 @@ _SPLIT_FROM = 6
 """Letters from which a name is also looked for in pieces: a shorter one would hit plain words."""
 
 
-def known_spans(text: str, identities: Iterable[str]) -> Iterator[tuple[int, int, str]]:
+def known_spans(
+    text: str, identities: Iterable[str], vocabulary: Vocabulary
+) -> Iterator[tuple[int, int, str]]:
     """Start, end and placeholder of identities, dates before ids before names, longest first."""
     folded = fold(text)
-    for pattern, placeholder in _patterns(tuple(sorted(set(identities)))):
+    for pattern, placeholder in _patterns(tuple(sorted(set(identities))), vocabulary):
         for found in pattern.finditer(folded):
-            if placeholder != NAME or not _plain_word(text, *found.span()):
+            if placeholder != NAME or not _plain_word(text, *found.span(), vocabulary):
                 yield *found.span(), placeholder
 
 
@@ -69,7 +59,11 @@ def _folded(character: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _patterns(identities: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], str], ...]:
+def _patterns(
+    identities: tuple[str, ...], vocabulary: Vocabulary
+) -> tuple[tuple[re.Pattern[str], str], ...]:
+    words = vocabulary.identities
+    common = frozenset(words.common_words)
     dates: set[str] = set()
     numbers: set[str] = set()
     names: set[str] = set()
@@ -77,11 +71,11 @@ def _patterns(identities: tuple[str, ...]) -> tuple[tuple[re.Pattern[str], str],
         plain = " ".join(identity.replace("^", " ").split())
         day = _date(plain)
         if day is not None:
-            dates |= _notations(day)
+            dates |= _notations(day, words)
         elif any(character.isdigit() for character in plain):
             numbers |= _number_forms(plain)
         else:
-            names |= _name_forms(plain)
+            names |= _name_forms(plain, common)
     made = []
     for forms, placeholder in ((dates, DATE), (numbers, ID), (names, NAME)):
         if forms:
@@ -102,12 +96,12 @@ def _number_forms(value: str) -> set[str]:
     return forms
 
 
-def _name_forms(name: str) -> set[str]:
+def _name_forms(name: str, common: frozenset[str]) -> set[str]:
     parts = [part for part in re.split(r"[\s,.;=()]+", name) if part]
     pieces = [part for part in parts if sum(map(str.isalpha, part)) >= 3]
     pieces += [half for part in parts for half in part.split("-") if len(half) >= 4]
-    made = {_inflected(piece) for piece in pieces if fold(piece) not in _COMMON}
-    if len(parts) > 1 and not all(fold(part) in _COMMON for part in parts):
+    made = {_inflected(piece) for piece in pieces if fold(piece) not in common}
+    if len(parts) > 1 and not all(fold(part) in common for part in parts):
         gap = r"[\s,.^]{1,3}"
         words = [_word(part) for part in parts]
         made.add(gap.join((*words[:-1], _inflected(parts[-1]))))
@@ -138,29 +132,39 @@ def _word(word: str) -> str:
     return between.join(letters)
 
 
-def _plain_word(text: str, start: int, end: int) -> bool:
+def _plain_word(text: str, start: int, end: int, vocabulary: Vocabulary) -> bool:
     """Whether a name that is also a word of radiology ("Stone", "Long") is used as that word.
 
     As a name it has a capital in the midst of a sentence whose other words have none.
     """
     word = text[start:end]
-    if not _is_term(word) or any(blank in word for blank in " \t\n"):
+    if not _is_term(word, vocabulary) or any(blank in word for blank in " \t\n"):
         return False
     before = text[max(0, start - 40) : start].rstrip()
     after = text[end : end + 40].split(maxsplit=1)
     neighbours = before[-1:].isupper() or (bool(after) and after[0].isupper())
     capitals = word.isupper() and neighbours
-    titled = before.lower().endswith(("mr.", "mrs.", "ms.", "mr", "mrs", "ms", "patient", "name:"))
+    titled = before.lower().endswith(vocabulary.identities.before_a_name)
     opens = not before or before[-1] in ".:;!?-*\u2022\n" or text[:start].endswith("\n")
     return not titled and (not word[0].isupper() or opens or capitals)
 
 
-def _is_term(word: str) -> bool:
+def _is_term(word: str, vocabulary: Vocabulary) -> bool:
     """Whether the vocabulary has the word: reports say it of organs and findings."""
     from fvlm_data.reports.language.phrasebook import phrasebook
     from fvlm_data.reports.language.tokens import OTHER_MARK, OTHER_WORD
 
-    return phrasebook().lexicon.canonical(fold(word)) not in (OTHER_MARK, OTHER_WORD)
+    return phrasebook(vocabulary).lexicon.canonical(fold(word)) not in (OTHER_MARK, OTHER_WORD)
+
+
+def month_form(brief: str, full: str) -> str:
+    """A month's name, short or full, or short with a t ("Sept")."""
+    return rf"{re.escape(brief)}(?:{re.escape(full.removeprefix(brief))}|t)?"
+
+
+def any_of(words: Iterable[str]) -> str:
+    """An expression for any of the words, as they are written; for none where there is none."""
+    return "|".join(map(re.escape, words)) or r"(?!)"
 
 
 def _date(value: str) -> dt.date | None:
@@ -172,22 +176,23 @@ def _date(value: str) -> dt.date | None:
     return None
 
 
-def _notations(day: dt.date) -> set[str]:
+def _notations(day: dt.date, words: IdentityWords) -> set[str]:
     """Regular expressions for the usual notations of a date."""
     year, short = f"{day.year:04d}", f"{day.year % 100:02d}"
     d, m = f"0?{day.day}", f"0?{day.month}"
-    brief, full = MONTHS[day.month - 1]
-    month = rf"{brief}(?:{full[3:]}|t)?\.?" if full != brief else brief
+    brief, full = list(words.months.items())[day.month - 1]
+    month = brief if full == brief else month_form(brief, full) + r"\.?"
     separator = r"\s?[-/.]\s?"
     years = f"(?:{year}|{short})"
-    ordinal = r"(?:st|nd|rd|th|\.)?"
+    ordinal = f"(?:{'|'.join((*map(re.escape, words.ordinals), DOT))})?"
+    of_month = rf"(?:(?:{any_of(words.day_of_month)})\s)?"
     return {
         f"{year}{day.month:02d}{day.day:02d}",
         separator.join((year, m, d)),
         separator.join((d, m, years)),
         separator.join((m, d, years)),
-        rf"{d}{ordinal}[\s-](?:of\s)?{month},?[\s-]{years}",
+        rf"{d}{ordinal}[\s-]{of_month}{month},?[\s-]{years}",
         rf"{month}\s{d}{ordinal},?\s{years}",
-        rf"{d}{ordinal}[\s-](?:of\s)?{month}",
+        rf"{d}{ordinal}[\s-]{of_month}{month}",
         rf"{month}\s{d}{ordinal}",
     }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.store.stage import Context, Outcome
+    from fvlm_data.vocabulary import Vocabulary
 
 _NAMING = ("accession", "study_uid")
 _MOST = 200
@@ -59,7 +60,7 @@ class _Candidate:
 
 
 def replaced_reports(
-    context: Context, reports: Iterable[str] | None = None
+    context: Context, vocabulary: Vocabulary, reports: Iterable[str] | None = None
 ) -> dict[str, Successor]:
     """Reports that a later one replaces or withdraws, with the latest such; all, or those given."""
     wanted = None if reports is None else set(reports)
@@ -69,14 +70,15 @@ def replaced_reports(
         if row["kind"] in _NAMING:
             sharing[row["kind"], row["value_hash"]].add(row["owner_id"])
     groups = [group for group in sharing.values() if 1 < len(group) <= _MOST]
-    candidates = _candidates(context, rows, {report for group in groups for report in group})
+    named = {report for group in groups for report in group}
+    candidates = _candidates(context, vocabulary, rows, named)
     known = [[candidates[one] for one in group if one in candidates] for group in groups]
-    latest = _latest(known)
+    latest = _latest(known, vocabulary)
     return {old: new for old, new in latest.items() if wanted is None or old in wanted}
 
 
 def unclear_versions(
-    context: Context, reports_of: Mapping[str, Sequence[str]]
+    context: Context, vocabulary: Vocabulary, reports_of: Mapping[str, Sequence[str]]
 ) -> dict[str, list[tuple[str, str]]]:
     """Pairs of a study's reports of which nothing tells whether one is a version of the other.
 
@@ -86,7 +88,7 @@ def unclear_versions(
     wanted = {report for reports in several.values() for report in reports}
     columns = ["owner_kind", "owner_id", "kind", "value_hash"]
     rows = context.store.read_items("links", "owner_id", wanted, columns)
-    candidates = _candidates(context, rows, wanted)
+    candidates = _candidates(context, vocabulary, rows, wanted)
     made = {}
     for study, reports in several.items():
         known = [candidates[one] for one in reports if one in candidates]
@@ -107,7 +109,10 @@ def set_aside(report: str, successor: Successor, source: str) -> Outcome:
 
 
 def _candidates(
-    context: Context, rows: Iterable[Mapping[str, Any]], reports: Iterable[str]
+    context: Context,
+    vocabulary: Vocabulary,
+    rows: Iterable[Mapping[str, Any]],
+    reports: Iterable[str],
 ) -> dict[str, _Candidate]:
     links: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in rows:
@@ -117,9 +122,9 @@ def _candidates(
             report,
             {kind: frozenset(values) for kind, values in links[report].items()},
             original,
-            corrects(original),
-            adds(original),
-            withdraws(original),
+            corrects(original, vocabulary),
+            adds(original, vocabulary),
+            withdraws(original, vocabulary),
         )
         for report, original in remembered(context.vault, reports).items()
     }
@@ -138,20 +143,20 @@ def _links(context: Context, reports: Iterable[str] | None) -> list[dict[str, An
     return context.store.read_items("links", "owner_id", owners, columns)
 
 
-def _latest(groups: Iterable[list[_Candidate]]) -> dict[str, Successor]:
+def _latest(groups: Iterable[list[_Candidate]], vocabulary: Vocabulary) -> dict[str, Successor]:
     """The latest report for which each other is set aside, by time and id."""
     made: dict[str, tuple[str, bool, Successor]] = {}
     for group in groups:
         for old in group:
             for new in group:
-                reason = _reason(new, old)
-                if reason and not _reason(old, new):
+                reason = _reason(new, old, vocabulary)
+                if reason and not _reason(old, new, vocabulary):
                     later = (new.original.issued, new.withdraws, Successor(new.report, reason))
                     made[old.report] = max(later, made.get(old.report, later))
     return {report: successor for report, (_, _, successor) in made.items()}
 
 
-def _reason(new: _Candidate, old: _Candidate) -> str | None:
+def _reason(new: _Candidate, old: _Candidate, vocabulary: Vocabulary) -> str | None:
     """Why one report is set aside for another, or none where it is not."""
     if new.report == old.report or old.withdraws or not _same_patient(new, old):
         return None
@@ -162,7 +167,8 @@ def _reason(new: _Candidate, old: _Candidate) -> str | None:
     if _replaces(new, old):
         return "corrected_report"
     later = _same_request(new, old) and _time_between(new, old) > 0
-    return "repeated_report" if later and repeats(new.original.text, old.original.text) else None
+    again = later and repeats(new.original.text, old.original.text, vocabulary)
+    return "repeated_report" if again else None
 
 
 def _takes_back(new: _Candidate, old: _Candidate) -> bool:
