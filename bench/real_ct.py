@@ -14,6 +14,7 @@ import numpy as np
 
 from fvlm_data.segment.merge import merge_labels
 from fvlm_data.segment.nifti import read_nifti
+from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -45,7 +46,7 @@ def load(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) -> 
     labels = np.asarray(found.data)
     turned = np.diag(found.affine_ras[:3, :3]) * np.diag(LPS_TO_RAS @ affine)[:3] < 0
     labels = np.flip(labels, tuple(np.flatnonzero(turned)))
-    merged = merge_labels([(labels, found.embedded_classes, classes)], anatomies)
+    merged = merge_labels([(labels, found.embedded_classes, classes)], anatomies, Vocabulary.load())
     return (
         SimpleITK.GetArrayFromImage(volume).T.astype(np.int16),
         merged,

@@ -107,9 +107,9 @@ def zero_shot_command(
     import pyarrow.parquet
 
     from fvlm_data.shards import ShardDataset
-    from fvlm_data.vocabulary import load_findings
     from fvlm_train.config import parse_evaluate_config
     from fvlm_train.config.sections import read_sections
+    from fvlm_train.evaluate.findings import store_findings
     from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
@@ -118,7 +118,7 @@ def zero_shot_command(
         result, scores = zero_shot(
             run,
             ShardDataset(store, split),
-            list(load_findings()),
+            store_findings(store),
             config,
             LabelsFile(labels, store, vault) if labels else None,
             lambda done, total: show("score", done, total),

@@ -34,7 +34,8 @@ def qc(store: StoreOption) -> None:
 
     with one_sentence():
         context = opened_context(store)
-        out.print(context.store.location(write_qc(context)), markup=False)
+        vocabulary = resolved_config(store, None, None, {}).vocabulary.load()
+        out.print(context.store.location(write_qc(context, vocabulary)), markup=False)
 
 
 def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json: bool) -> None:
@@ -43,7 +44,9 @@ def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json
     from fvlm_data.pairing.audit.printed import audit_lines
     from fvlm_data.run.records import open_context
 
-    told = audit(open_context(resolved, create=False), resolved.pair, labels)
+    told = audit(
+        open_context(resolved, create=False), resolved.pair, resolved.vocabulary.load(), labels
+    )
     if as_json:
         out.print_json(json.dumps(told.as_dict()))
         return

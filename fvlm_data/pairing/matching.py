@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fvlm_data.linking import Joined
     from fvlm_data.store.stage import Context
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,13 @@ class Matches:
     conflicts: Mapping[str, tuple[str, str]]
 
 
-def match_all(context: Context) -> Matches:
+def match_all(context: Context, vocabulary: Vocabulary) -> Matches:
     """All reports in the tables with their studies."""
     reports = set(context.store.read("reports", ["report_id"])["report_id"].to_pylist())
-    return _matches(context, read_joins(context.store), reports)
+    return _matches(context, vocabulary, read_joins(context.store), reports)
 
 
-def match_items(context: Context, items: Collection[str]) -> Matches:
+def match_items(context: Context, vocabulary: Vocabulary, items: Collection[str]) -> Matches:
     """As `match_all`, for the given studies and reports, reading only what they need.
 
     Studies of other reports than those that may speak of `items` are not complete.
@@ -41,7 +42,7 @@ def match_items(context: Context, items: Collection[str]) -> Matches:
     candidates = _reports_near(store, items)
     rows = store.read_items("reports", "report_id", candidates, ["report_id"])
     reports = {row["report_id"] for row in rows}
-    return _matches(context, read_joins(store, reports), reports)
+    return _matches(context, vocabulary, read_joins(store, reports), reports)
 
 
 def _reports_near(store: Store, items: Collection[str]) -> set[str]:
@@ -54,7 +55,9 @@ def _reports_near(store: Store, items: Collection[str]) -> set[str]:
     return {link["owner_id"] for link in (*own, *near) if link["owner_kind"] == "report"}
 
 
-def _matches(context: Context, joins: Mapping[str, Joined], reports: set[str]) -> Matches:
+def _matches(
+    context: Context, vocabulary: Vocabulary, joins: Mapping[str, Joined], reports: set[str]
+) -> Matches:
     """Addenda last, else by the time of the report."""
     by_study: dict[str, list[tuple[str, str]]] = defaultdict(list)
     conflicts: dict[str, tuple[str, str]] = {}
@@ -68,7 +71,7 @@ def _matches(context: Context, joins: Mapping[str, Joined], reports: set[str]) -
         for study, kind in joined.studies.items():
             by_study[study].append((report, kind))
     several = {r for matches in by_study.values() if len(matches) > 1 for r, _ in matches}
-    order = reading_order(context.vault, several)
+    order = reading_order(context.vault, several, vocabulary)
     for matches in by_study.values():
         matches.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
     return Matches(dict(by_study), conflicts)

@@ -13,7 +13,6 @@ from fvlm_data.pairing.images import StudyImages, image_keys, read_images
 from fvlm_data.pairing.matching import match_all, match_items, read_texts
 from fvlm_data.reports.versions.corrections import unclear_versions
 from fvlm_data.store.stage import Item, Outcome, Reject, Stage, guarded, reject
-from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
 from schemas import StudyReport, Waiting
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.store.stage import Context
+    from fvlm_data.vocabulary import Vocabulary
     from schemas import CrossCheck
 
 STAGE_VERSION = 3
@@ -40,12 +40,13 @@ class _Study:
     """Pairs of reports that may be versions of one another."""
 
 
-def pair_stage(config: PairConfig) -> Stage:
+def pair_stage(config: PairConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that gives each anatomy of a study with reports its text, state and signature."""
     settings = config.model_dump(mode="json", exclude={"split", "duplicates", "split_file"})
+    words = [vocabulary.sha256("pairing"), vocabulary.sha256("segmentation")]
 
     def plan(context: Context) -> list[Item]:
-        matches = match_all(context)
+        matches = match_all(context, vocabulary)
         hashes = _report_contents(context)
         images = image_keys(context.store)
         items = [
@@ -54,7 +55,7 @@ def pair_stage(config: PairConfig) -> Stage:
                 content_key(
                     STAGE_VERSION,
                     settings,
-                    vocabulary_sha256(),
+                    words,
                     [(report, kind, hashes[report]) for report, kind in reports],
                     images.get(study, []),
                 ),
@@ -68,12 +69,12 @@ def pair_stage(config: PairConfig) -> Stage:
         return items + conflicts
 
     def run(context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
-        matches = match_items(context, [item.id for item in items])
+        matches = match_items(context, vocabulary, [item.id for item in items])
         matched = {i.id: matches.by_study[i.id] for i in items if i.id in matches.by_study}
         reports_of = {study: [report for report, _ in one] for study, one in matched.items()}
         texts = read_texts(context.store, reports_of)
-        unclear = unclear_versions(context, reports_of)
-        images = read_images(context.store, matched)
+        unclear = unclear_versions(context, vocabulary, reports_of)
+        images = read_images(context.store, matched, vocabulary)
         for item in items:
             if item.id in matches.conflicts:
                 yield _conflict(item.id, matches.conflicts[item.id])
@@ -87,7 +88,7 @@ def pair_stage(config: PairConfig) -> Stage:
                     images.get(item.id, StudyImages()),
                     unclear.get(item.id, ()),
                 )
-                yield guarded(item, partial(_pair, study, config))
+                yield guarded(item, partial(_pair, study, config, vocabulary))
 
     return Stage("pair", ("study_reports", "anatomy_texts", "cross_checks"), plan, run, BATCH_SIZE)
 
@@ -137,17 +138,16 @@ def derive_waiting(context: Context) -> int:
     return len(rows)
 
 
-def _pair(study: _Study, config: PairConfig) -> Outcome:
+def _pair(study: _Study, config: PairConfig, vocabulary: Vocabulary) -> Outcome:
     """Texts of all anatomies, less those that the masks strongly contradict."""
-    implied = {finding.id: finding.implies for finding in load_findings()}
-    checks = cross_checks(study.id, study.text, study.images)
+    checks = cross_checks(study.id, study.text, study.images, vocabulary)
     checks += unclear_versions_check(study.id, study.unclear, study.text)
     strong = [one for one in checks if one.strength == "strong"]
     refused = strong if config.contradictions == "set_aside" else []
     silenced = {one.anatomy for one in refused}
     texts = [
-        anatomy_text(study.id, anatomy.id, anatomy.name, study.text, implied, config)
-        for anatomy in load_anatomies()
+        anatomy_text(study.id, anatomy.id, study.text, config, vocabulary)
+        for anatomy in vocabulary.anatomies
         if not silenced.intersection((anatomy.id, None))
     ]
     joins = [

@@ -11,13 +11,14 @@ from fvlm_data.store.place import QC_PAGE
 
 if TYPE_CHECKING:
     from fvlm_data.store.stage import Context
+    from fvlm_data.vocabulary import Vocabulary
 
 __all__ = ["write_qc"]
 
 PICTURES = 8
 
 
-def write_qc(context: Context) -> str:
+def write_qc(context: Context, vocabulary: Vocabulary) -> str:
     """Write the page from the tables as they stand; returns its path in the store.
 
     It names the store and volumes by their ids only and fetches nothing from elsewhere.
@@ -30,8 +31,8 @@ def write_qc(context: Context) -> str:
     page = render(
         store.store_id,
         context.run_id,
-        read_figures(store),
-        read_thumbnails(store, sorted(masked)[:PICTURES]),
+        read_figures(store, vocabulary),
+        read_thumbnails(store, sorted(masked)[:PICTURES], vocabulary),
     )
     store.write_bytes(QC_PAGE, page.encode())
     return QC_PAGE

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fvlm_data.segment.merge import known_anatomies, load_anatomy_classes
 from schemas.quarantine import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
 
 VOLUMES_MEASURED = 2000
 """Distributions are taken over so many volumes; ids are random, so the first are a sample."""
@@ -58,7 +58,7 @@ class Figures:
     flags: tuple[tuple[str, int], ...]
 
 
-def read_figures(store: Store) -> Figures:
+def read_figures(store: Store, vocabulary: Vocabulary) -> Figures:
     """Count what the store holds."""
     volumes = store.read("volumes", ["volume_id", "series_id", "study_id"])
     pairs = store.read("study_reports", ["study_id", "report_id"])
@@ -66,7 +66,7 @@ def read_figures(store: Store) -> Figures:
     series = store.read("inputs", ["item"], [("kind", "=", "file")])
     samples = store.read("samples", ["split", "patient_id"]).to_pylist()
     checks = store.read("volume_checks", ["body_region", "contrast", "flags"]).to_pylist()
-    ml = _volumes_ml(store, sorted(volumes["volume_id"].to_pylist()))
+    ml = _volumes_ml(store, sorted(volumes["volume_id"].to_pylist()), vocabulary)
     return Figures(
         images=(
             ("files", series.num_rows),
@@ -85,7 +85,7 @@ def read_figures(store: Store) -> Figures:
         waiting=_waiting(store),
         states=_states(store),
         spreads=tuple(
-            _spread(anatomy, ml[anatomy]) for anatomy in known_anatomies() if ml[anatomy]
+            _spread(anatomy, ml[anatomy]) for anatomy in vocabulary.imaged if ml[anatomy]
         ),
         splits=_splits(samples),
         regions=_ranking(row["body_region"] for row in checks),
@@ -124,7 +124,9 @@ def _states(store: Store) -> dict[str, dict[str, int]]:
     return dict(sorted(states.items()))
 
 
-def _volumes_ml(store: Store, volume_ids: Sequence[str]) -> defaultdict[str, list[float]]:
+def _volumes_ml(
+    store: Store, volume_ids: Sequence[str], vocabulary: Vocabulary
+) -> defaultdict[str, list[float]]:
     """Volume of each anatomy, by anatomy, over the first volumes."""
     ml: defaultdict[str, list[float]] = defaultdict(list)
     if not volume_ids:
@@ -135,7 +137,7 @@ def _volumes_ml(store: Store, volume_ids: Sequence[str]) -> defaultdict[str, lis
     anatomies: dict[str, dict[str, list[str]]] = {}
     for system in {row["class_system"] for row in rows}:
         anatomies[system] = defaultdict(list)
-        for anatomy, names in load_anatomy_classes(system).items():
+        for anatomy, names in vocabulary.classes_of(system).items():
             for name in names:
                 anatomies[system][name].append(anatomy)
     sums: defaultdict[tuple[str, str, str], float] = defaultdict(float)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 
@@ -49,7 +50,9 @@ def colour_of(anatomy: str) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def read_thumbnails(store: Store, volume_ids: Sequence[str]) -> list[Thumbnail]:
+def read_thumbnails(
+    store: Store, volume_ids: Sequence[str], vocabulary: Vocabulary
+) -> list[Thumbnail]:
     """A picture of each volume that has a label map; None for one whose files are damaged."""
     columns = ["volume_id", "path", "affine_ras"]
     volumes = store.read_items("volumes", "volume_id", volume_ids, columns)
@@ -62,7 +65,7 @@ def read_thumbnails(store: Store, volume_ids: Sequence[str]) -> list[Thumbnail]:
     for volume in sorted(volumes, key=lambda row: row["volume_id"]):
         if volume["volume_id"] in maps:
             try:
-                made.append(_thumbnail(store, volume, maps[volume["volume_id"]]))
+                made.append(_thumbnail(store, volume, maps[volume["volume_id"]], vocabulary))
             except (NiftiError, StoreError):
                 made.append(Thumbnail(volume["volume_id"], None, ()))
     return made
@@ -72,6 +75,7 @@ def _thumbnail(
     store: Store,
     volume: Mapping[str, Any],
     maps: Mapping[tuple[str, str], Mapping[int, str]],
+    vocabulary: Vocabulary,
 ) -> Thumbnail:
     affine_ras = np.array(volume["affine_ras"]).reshape(4, 4)
     image_hu = read_nifti(store.read_bytes(volume["path"])).data
@@ -81,6 +85,7 @@ def _thumbnail(
             for (path, system), names in sorted(maps.items())
         ],
         ANATOMIES,
+        vocabulary,
     )
     image_hu, orientation = to_canonical(image_hu, affine_ras)
     labels, _ = to_canonical(labels, affine_ras)

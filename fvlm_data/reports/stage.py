@@ -128,7 +128,9 @@ def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
             if original is not None and withdraws(original, vocabulary):
                 return _withdrawal(item.id, source)
             identities = known.get(item.id, set())
-            return guarded(item, partial(_parse, read, vocabulary, item.id, original, identities, source))
+            return guarded(
+                item, partial(_parse, read, vocabulary, item.id, original, identities, source)
+            )
 
         yield from _outcomes(config, vocabulary, context, outcome, items)
 

@@ -22,7 +22,7 @@ def check_inputs(config: Config, stages: Collection[str]) -> None:
 
     Raises:
         InputError: one is missing or has not the expected form.
-        ConfigError: a map of classes is neither known nor a file.
+        ConfigError: a map of classes is neither known nor a file, or the vocabulary is at fault.
     """
     for section, path in _named(config, stages):
         if not path.exists():
@@ -36,10 +36,16 @@ def check_inputs(config: Config, stages: Collection[str]) -> None:
 
         for source in config.sources:
             next(KINDS[source.kind].find(source))
+    if not {"segment", "reports", "pair", "shard"}.isdisjoint(stages):
+        vocabulary = config.vocabulary.load()
     if "segment" in stages:
         from fvlm_data.segment.stage import check_masks
 
-        check_masks(config.segment)
+        check_masks(config.segment, vocabulary)
+    if "shard" in stages:
+        from fvlm_data.segment.merge import ranked_anatomies
+
+        ranked_anatomies(config.shard.anatomies, vocabulary)
     if "reports" in stages:
         from fvlm_data.reports.sources import read_reports
 

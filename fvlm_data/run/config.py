@@ -21,6 +21,8 @@ from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.sources.config import ReportSourceConfig
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.shards.config import ShardConfig
+from fvlm_data.vocabulary.config import VocabularyConfig
+from fvlm_data.vocabulary.files import built_in_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -84,6 +86,9 @@ class Config(BaseModel):
         default=(), description="where reports come from"
     )
     identity: IdentityConfig = Field(default=IdentityConfig(), description="secrets and names")
+    vocabulary: VocabularyConfig = Field(
+        default=VocabularyConfig(), description="language of the reports, and words of your own"
+    )
     ingest: IngestConfig = Field(default=IngestConfig(), description="from images to volumes")
     select: SelectConfig = Field(default=SelectConfig(), description="choice of reconstructions")
     segment: SegmentConfig = Field(default=SegmentConfig(), description="anatomies in volumes")
@@ -94,6 +99,18 @@ class Config(BaseModel):
     train: dict[str, Any] = Field(default_factory=dict, description="for fvlm-train")
     evaluate: dict[str, Any] = Field(default_factory=dict, description="for fvlm-eval")
     execution: ExecutionConfig = Field(default=ExecutionConfig(), description="workers")
+
+    @model_validator(mode="after")
+    def _anatomies_are_known(self) -> Config:
+        """With an overlay, `check_inputs` looks: the store's settings must be read without it."""
+        known = built_in_classes().anatomies
+        unknown = sorted(set(self.shard.anatomies) - set(known))
+        if unknown and self.vocabulary.overlay is None:
+            raise ValueError(
+                f"shard.anatomies holds {', '.join(unknown)}, which is not known; known are "
+                f"{', '.join(known)}; an anatomy of your own stands in vocabulary.overlay"
+            )
+        return self
 
     @model_validator(mode="after")
     def _source_names_differ(self) -> Config:
@@ -181,7 +198,8 @@ def _anchor_paths(given: dict[str, Any], folder: Path) -> None:
             return value
         return str(folder / Path(value).expanduser())
 
-    for place in (("store",), ("identity", "vault"), ("pair", "split_file")):
+    places = (("store",), ("identity", "vault"), ("vocabulary", "overlay"), ("pair", "split_file"))
+    for place in places:
         _change(given, place, anchored)
     for section in ("sources", "reports"):
         entries = given.get(section)

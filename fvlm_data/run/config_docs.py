@@ -35,7 +35,8 @@ def section_tables(place: str, model: type[BaseModel]) -> list[str]:
         where = f"{place}.{name}" if place else name
         if inner is not None:
             nested += section_tables(where, inner)
-        shown = "required" if field.is_required() else _shown(field.get_default())
+        default = field.get_default(call_default_factory=True)
+        shown = "required" if field.is_required() else _shown(default)
         lines.append(f"| `{name}` | {shown} | {field.description or ''} |")
     return [*lines, "", *nested]
 

@@ -32,11 +32,11 @@ def build_stage(name: str, config: Config) -> Stage:
     if name == "segment":
         from fvlm_data.segment.stage import segment_stage
 
-        return segment_stage(config.segment, config.identity.source_names)
+        return segment_stage(config.segment, config.vocabulary.load(), config.identity.source_names)
     if name == "reports":
         from fvlm_data.reports.stage import reports_stage
 
-        return reports_stage(config.parse)
+        return reports_stage(config.parse, config.vocabulary.load())
     if name == "split":
         from fvlm_data.pairing.split_stage import split_stage
 
@@ -44,9 +44,9 @@ def build_stage(name: str, config: Config) -> Stage:
     if name == "pair":
         from fvlm_data.pairing.stage import pair_stage
 
-        return pair_stage(config.pair)
+        return pair_stage(config.pair, config.vocabulary.load())
     if name == "shard":
         from fvlm_data.shards.stage import shard_stage
 
-        return shard_stage(config.shard)
+        return shard_stage(config.shard, config.vocabulary.load())
     raise ConfigError(f"stage {name!r} is not known; expected one of {', '.join(STAGES)}")

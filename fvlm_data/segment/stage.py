@@ -12,7 +12,7 @@ import numpy as np
 
 from fvlm_data.hashing import content_key
 from fvlm_data.segment.backend import Backend, VolumeImage
-from fvlm_data.segment.checks import mask_rows, volume_check
+from fvlm_data.segment.checks import classes_checked, mask_rows, volume_check
 from fvlm_data.segment.class_map import ClassMap, declared_classes
 from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, owners, owners_in_batch
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
@@ -25,13 +25,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.segment.config import SegmentConfig
+    from fvlm_data.vocabulary import Vocabulary
 
 STAGE_VERSION = 1
 VOLUME_COLUMNS = ("volume_id", "path", "affine_ras")
 
 
 def segment_stage(
-    config: SegmentConfig, source_names: Naming = "token", *, checks: bool = True
+    config: SegmentConfig,
+    vocabulary: Vocabulary,
+    source_names: Naming = "token",
+    *,
+    checks: bool = True,
 ) -> Stage:
     """The stage of one segmentation task.
 
@@ -46,9 +51,10 @@ def segment_stage(
         rows = context.store.read_items("volumes", "volume_id", ids, VOLUME_COLUMNS)
         volumes = {row["volume_id"]: row for row in rows}
         ownerless: Mapping[str, MaskFile] = {}
+        checked_by = vocabulary if checks else None
         backend: Backend
         if config.backend == "precomputed":
-            offer = _read_offer(context, config, source_names, ids)
+            offer = _read_offer(context, config, vocabulary, source_names, ids)
             ownerless = offer.ownerless
             context.vault.remember_files(offer.relative_paths())
             backend = Precomputed(offer.by_volume, config.grid_tolerance_voxels)
@@ -57,7 +63,7 @@ def segment_stage(
         for item in items:
             if item.id in volumes:
                 work = partial(
-                    _segment, context, item, volumes[item.id], backend, config.task, checks
+                    _segment, context, item, volumes[item.id], backend, config.task, checked_by
                 )
                 yield guarded(item, work)
             else:
@@ -66,14 +72,14 @@ def segment_stage(
     return Stage(
         stage_name(config.task),
         ("masks", "volume_checks") if checks else ("masks",),
-        partial(_plan, config, source_names),
+        partial(_plan, config, vocabulary, source_names, checks),
         run,
         config.batch_size,
         partition={"masks": {"task": config.task}},
     )
 
 
-def check_masks(config: SegmentConfig) -> None:
+def check_masks(config: SegmentConfig, vocabulary: Vocabulary) -> None:
     """Look whether the masks that a configuration names can be listed, and their classes read.
 
     Raises:
@@ -81,7 +87,7 @@ def check_masks(config: SegmentConfig) -> None:
         ConfigError: a map of classes is neither known nor a file.
     """
     if config.backend == "precomputed":
-        _class_maps(config, list_mask_files(config, b"", "token"))
+        _class_maps(config, vocabulary, list_mask_files(config, b"", "token"))
 
 
 def stage_name(task: str) -> str:
@@ -105,9 +111,12 @@ def mask_path(volume_id: str, task: str) -> str:
 
 
 def segment_volume(
-    volume: VolumeImage, item: str, backend: Backend, task: str, checks: bool
+    volume: VolumeImage, item: str, backend: Backend, task: str, checked_by: Vocabulary | None
 ) -> Outcome:
-    """Run a backend on one volume: its file, one row a class, and what the image shows."""
+    """Run a backend on one volume: its file, one row a class, and what the image shows.
+
+    Without a vocabulary to check it by there is no row of volume_checks.
+    """
     made = backend(volume)
     if isinstance(made, Reject):
         return Outcome(item, rejects=(made,))
@@ -122,8 +131,8 @@ def segment_volume(
     path = mask_path(volume.volume_id, task)
     rows = mask_rows(volume, made, task, path, backend.name, backend.version)
     tables: dict[str, Sequence[Any]] = {"masks": rows}
-    if checks:
-        tables["volume_checks"] = [volume_check(volume, made, rows)]
+    if checked_by is not None:
+        tables["volume_checks"] = [volume_check(volume, made, rows, checked_by)]
     return Outcome(item, tables, {path: label_map_bytes(made.labels, volume.affine_ras)})
 
 
@@ -139,17 +148,24 @@ class _Offer:
         return {mask.token: mask.relative for mask in (*masks, *self.ownerless.values())}
 
 
-def _plan(config: SegmentConfig, source_names: Naming, context: Context) -> list[Item]:
+def _plan(
+    config: SegmentConfig,
+    vocabulary: Vocabulary,
+    source_names: Naming,
+    checks: bool,
+    context: Context,
+) -> list[Item]:
+    words = classes_checked(vocabulary) if checks else []
     rows = context.store.read("volumes", ["volume_id", "content_sha256"]).to_pylist()
     content = {row["volume_id"]: row["content_sha256"] for row in rows}
     if config.backend != "precomputed":
-        return [Item(volume, _key(config, content[volume])) for volume in sorted(content)]
-    offer = _read_offer(context, config, source_names, None)
+        return [Item(volume, _key(config, words, content[volume])) for volume in sorted(content)]
+    offer = _read_offer(context, config, vocabulary, source_names, None)
     items = [
-        Item(volume, _key(config, content[volume], sorted(map(_candidate_key, candidates))))
+        Item(volume, _key(config, words, content[volume], sorted(map(_candidate_key, candidates))))
         for volume, candidates in offer.by_volume.items()
     ]
-    items += [Item(token, _key(config, "no volume")) for token in offer.ownerless]
+    items += [Item(token, _key(config, words, "no volume")) for token in offer.ownerless]
     return items + _kept(context, config.task, content.keys() - offer.by_volume.keys())
 
 
@@ -168,12 +184,13 @@ def _kept(context: Context, task: str, volumes: Collection[str]) -> list[Item]:
 def _read_offer(
     context: Context,
     config: SegmentConfig,
+    vocabulary: Vocabulary,
     source_names: Naming,
     items: Collection[str] | None,
 ) -> _Offer:
     key = context.vault.key
     masks = list_mask_files(config, key, source_names)
-    class_maps = _class_maps(config, masks)
+    class_maps = _class_maps(config, vocabulary, masks)
     pairs = (
         owners(context.store, key, masks)
         if items is None
@@ -190,9 +207,11 @@ def _read_offer(
     return _Offer(by_volume, ownerless)
 
 
-def _class_maps(config: SegmentConfig, masks: Sequence[MaskFile]) -> dict[str, ClassMap]:
+def _class_maps(
+    config: SegmentConfig, vocabulary: Vocabulary, masks: Sequence[MaskFile]
+) -> dict[str, ClassMap]:
     return {
-        declared: declared_classes(declared, _folder(config))
+        declared: declared_classes(declared, _folder(config), vocabulary)
         for declared in sorted({mask.declared for mask in masks})
     }
 
@@ -240,7 +259,7 @@ def _segment(
     row: Mapping[str, Any],
     backend: Backend,
     task: str,
-    checks: bool,
+    checked_by: Vocabulary | None,
 ) -> Outcome:
     try:
         image = read_nifti(context.store.read_bytes(row["path"]))
@@ -249,7 +268,7 @@ def _segment(
         return Outcome(item.id, rejects=(Reject("fault", "volume_unreadable", detail),), retry=True)
     affine_ras = np.array(row["affine_ras"], float).reshape(4, 4)
     volume = VolumeImage(item.id, image.data, affine_ras)
-    return segment_volume(volume, item.id, backend, task, checks)
+    return segment_volume(volume, item.id, backend, task, checked_by)
 
 
 def _without_volume(item: Item, mask: MaskFile | None) -> Outcome:

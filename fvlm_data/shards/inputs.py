@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import keyed_id
-from fvlm_data.segment.merge import known_anatomies, load_anatomy_classes
+from fvlm_data.segment.merge import ranked_anatomies
 from fvlm_data.store.stage import Item
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.store.stage import Context
+    from fvlm_data.vocabulary import Vocabulary
 
 STAGE_VERSION = 1
 
@@ -46,7 +47,7 @@ class SampleInputs:
     texts: tuple[Mapping[str, Any], ...]
 
 
-def plan(config: ShardConfig, context: Context) -> list[Item]:
+def plan(config: ShardConfig, vocabulary: Vocabulary, context: Context) -> list[Item]:
     """One item for each volume that has masks, texts of its study and a split.
 
     The key hashes the settings, the volume's content, its masks with the meaning of their
@@ -66,7 +67,7 @@ def plan(config: ShardConfig, context: Context) -> list[Item]:
     for row in context.store.read("anatomy_texts", TEXT_COLUMNS).to_pylist():
         texts[row["study_id"]].append([row[name] for name in TEXT_COLUMNS[1:]])
     settings = content_key(STAGE_VERSION, config.model_dump(mode="json"))
-    tables = {system: _merge_table(system, config) for system in _systems(masks)}
+    tables = {system: _merge_table(system, config, vocabulary) for system in _systems(masks)}
     text_keys = {study: content_key(sorted(rows, key=str)) for study, rows in texts.items()}
     return [
         Item(
@@ -144,8 +145,8 @@ def _systems(masks: Mapping[str, list[list[Any]]]) -> list[str]:
     return sorted({str(row[place]) for rows in masks.values() for row in rows})
 
 
-def _merge_table(system: str, config: ShardConfig) -> list[Any]:
+def _merge_table(system: str, config: ShardConfig, vocabulary: Vocabulary) -> list[Any]:
     """Classes of each configured anatomy in order of precedence: how label maps are merged."""
-    classes = load_anatomy_classes(system)
-    ranked = [name for name in known_anatomies() if name in config.anatomies]
+    classes = vocabulary.classes_of(system)
+    ranked = ranked_anatomies(config.anatomies, vocabulary)
     return [[anatomy, list(classes.get(anatomy, ()))] for anatomy in ranked]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fvlm_data.shards.writer import Laid, Spool
     from fvlm_data.store.stage import Context, Item
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
 
 NAME = "shard"
 Array = np.ndarray[Any, Any]
@@ -47,7 +48,7 @@ class _UnreadableError(ValueError):
         self.reason = reason
 
 
-def shard_stage(config: ShardConfig) -> Stage:
+def shard_stage(config: ShardConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that makes one sample of each volume with masks and texts.
 
     A batch is one shard: run `tidy_shards` after the stage.
@@ -55,8 +56,8 @@ def shard_stage(config: ShardConfig) -> Stage:
     return Stage(
         name=NAME,
         tables=("samples",),
-        plan=partial(inputs.plan, config),
-        run=partial(_run, config),
+        plan=partial(inputs.plan, config, vocabulary),
+        run=partial(_run, config, vocabulary),
         batch_size=config.samples_per_shard,
         grouped=partial(_grouped, config),
     )
@@ -80,7 +81,9 @@ def _grouped(config: ShardConfig, context: Context, items: Sequence[Item]) -> li
     return batches
 
 
-def _run(config: ShardConfig, context: Context, items: Sequence[Item]) -> Iterator[Outcome]:
+def _run(
+    config: ShardConfig, vocabulary: Vocabulary, context: Context, items: Sequence[Item]
+) -> Iterator[Outcome]:
     """Prepare the samples one by one, then write each split's shard.
 
     A batch of `_grouped` has one split; where a caller has cut batches otherwise there may be
@@ -92,10 +95,9 @@ def _run(config: ShardConfig, context: Context, items: Sequence[Item]) -> Iterat
         outcomes: list[Outcome] = []
         laid: dict[str, Laid] = {}
         for item in ordered:
-            made = guarded(
-                item, partial(_prepared, config, context, item, known.get(item.id), aside, laid)
-            )
-            outcomes.append(made)
+            sample = known.get(item.id)
+            work = partial(_prepared, config, vocabulary, context, item, sample, aside, laid)
+            outcomes.append(guarded(item, work))
         splits = sorted({known[sample_id].place.split for sample_id in laid})
         keys = {item.id: item.key for item in ordered}
         trees, files = {}, {}
@@ -116,6 +118,7 @@ def _run(config: ShardConfig, context: Context, items: Sequence[Item]) -> Iterat
 
 def _prepared(
     config: ShardConfig,
+    vocabulary: Vocabulary,
     context: Context,
     item: Item,
     known: SampleInputs | None,
@@ -135,7 +138,7 @@ def _prepared(
             retry=True,
         )
     try:
-        prepared, labels, affine = _sampled(context.store, known, config)
+        prepared, labels, affine = _sampled(context.store, known, config, vocabulary)
     except _UnreadableError as error:
         return replace(reject(item.id, "fault", error.reason, str(error)), retry=True)
     visible = None if prepared is None else _face_left(known, labels, affine, prepared, config)
@@ -181,7 +184,7 @@ def _face_left(
 
 
 def _sampled(
-    store: Store, known: SampleInputs, config: ShardConfig
+    store: Store, known: SampleInputs, config: ShardConfig, vocabulary: Vocabulary
 ) -> tuple[PreparedSample | None, Labels, Array]:
     """The sample (None: no anatomy is shown), its volume's labels and affine.
 
@@ -196,7 +199,7 @@ def _sampled(
     image_path = known.volume["path"]
     with _naming("mask", ", ".join(paths)):
         files = [_label_file(store, path, shape, known) for path in paths]
-        labels = read_labels(files, config.anatomies)
+        labels = read_labels(files, config.anatomies, vocabulary)
     with _naming("volume", image_path):
         voxels = _opened(store, image_path, "volume", shape)
         grid = locate(labels.merged_ijk, affine, config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, RootModel, ValidationError
@@ -64,6 +65,13 @@ def read_files(language: str, overlay: Mapping[str, str]) -> Files:
     )
     check_names(files, trees)
     return files
+
+
+@lru_cache(maxsize=1)
+def built_in_classes() -> ClassFile:
+    """The built-in segmentation.yaml alone, in a hundredth of the time of a vocabulary."""
+    text = built_in_texts("")[CLASSES]
+    return ClassFile.model_validate(plain(read_tree(text, f"vocabulary {CLASSES}")))
 
 
 def _trees(language: str, overlay: Mapping[str, str]) -> dict[str, Node]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LOCATION = 12
 
+
 @dataclass(slots=True, eq=False)
 class Head:
     """A finding, an observation or a verdict, in tokens [start, end) of a sentence.

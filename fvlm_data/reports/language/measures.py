@@ -35,7 +35,7 @@ def _size(units: tuple[str, ...]) -> re.Pattern[str]:
     """Up to three numbers, each with or without one of the units, the longest unit first."""
     unit = "(?:" + ("|".join(map(re.escape, units)) or r"(?!)") + ")"
     return re.compile(
-        # The first digit comes first, so that `re` skips all else; no digit, dot or comma before it.
+        # The first digit comes first, so that `re` skips all else; no digit, dot, comma before it.
         rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?)\s?({unit})?"
         rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({unit})?)?"
         rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({unit})?)?(?:\s|-)?({unit})?\b",
@@ -69,7 +69,7 @@ def largest_mm(text: str, units_mm: Mapping[str, float]) -> list[tuple[int, int,
 
 
 def _length_mm(unit: str, units_mm: Mapping[str, float]) -> float:
-    """Length of a unit as a text writes it; `re` takes a few letters for equal that lower() keeps."""
+    """Length of a unit as written; `re` takes a few letters for equal that lower() keeps."""
     known = units_mm.get(unit.lower())
     if known is not None:
         return known

@@ -131,8 +131,9 @@ class SectionHeaders:
             return capitals and (at_line or before in ".!?:;")
         if mark or "=" in separator.strip(" \t"):
             return (at_line and titled) or (capitals and mark not in "/")
-        if "<" in separator or (separator.strip() and text[found.start() - 1 : found.start()] in "[("):
-            return titled and (at_line or text[found.start() - 1 : found.start()] in ">[(")
+        character = text[found.start() - 1 : found.start()]
+        if "<" in separator or (separator.strip() and character in "[("):
+            return titled and (at_line or character in ">[(")
         line_ends = not text[found.end() : found.end() + 80].split("\n", 1)[0].strip()
         if line_ends:
             return at_line and titled
@@ -153,9 +154,7 @@ def section_headers(vocabulary: Vocabulary) -> SectionHeaders:
 def _pattern(names: tuple[str, ...], plural: str) -> re.Pattern[str]:
     """A header of one of the given names, the first that fits."""
     ending = f"(?:{re.escape(plural)})?"
-    joined = "|".join(
-        re.escape(name).replace(r"\ ", rf"{ending}[ \t/&-]{{1,3}}") for name in names
-    )
+    joined = "|".join(re.escape(name).replace(r"\ ", rf"{ending}[ \t/&-]{{1,3}}") for name in names)
     return re.compile(
         rf"(?P<name>(?:{joined}){ending})(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?"
         r"(?P<sep>[*_=\])]{0,3}[ \t]{0,3}[*=]{0,3}(?:</\w{1,10}>[ \t]{0,3})?"

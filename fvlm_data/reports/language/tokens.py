@@ -54,9 +54,7 @@ def _plain(word: str) -> str:
 class Lexicon:
     """The words of all phrases, and the way from a word of a report to one of them."""
 
-    def __init__(
-        self, phrases: Iterable[str], medical: Iterable[str], spelling: Spelling
-    ) -> None:
+    def __init__(self, phrases: Iterable[str], medical: Iterable[str], spelling: Spelling) -> None:
         """Take the words of the given phrases, which name no macro.
 
         Misspelt words of the `medical` phrases, a part of them, are mended.

@@ -67,7 +67,10 @@ def messages(sentences: tuple[Sentence, ...], vocabulary: Vocabulary) -> list[di
         f"{number} [{sentence.section}] {' '.join(sentence.text.split())}"
         for number, sentence in enumerate(sentences)
     ]
-    return [{"role": "system", "content": _system(vocabulary)}, {"role": "user", "content": "\n".join(lines)}]
+    return [
+        {"role": "system", "content": _system(vocabulary)},
+        {"role": "user", "content": "\n".join(lines)},
+    ]
 
 
 @lru_cache(maxsize=4)
@@ -123,9 +126,7 @@ def _terms(vocabulary: Vocabulary) -> dict[str, str]:
     return {term.id: term.anatomy for term in vocabulary.findings}
 
 
-def verified(
-    content: str, sentences: tuple[Sentence, ...], vocabulary: Vocabulary
-) -> Verified:
+def verified(content: str, sentences: tuple[Sentence, ...], vocabulary: Vocabulary) -> Verified:
     """Keep of an answer what the schema allows and the report bears out.
 
     A finding must be quoted from its sentence (blanks and case aside), and so must location and

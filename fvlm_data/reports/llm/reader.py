@@ -75,7 +75,9 @@ class LlmReader:
 
     def _asked(self, base: ParsedReport) -> Verified:
         for _ in range(_ASKED_AGAIN):
-            content = self._client.complete(messages(base.sentences, self._vocabulary), schema(self._vocabulary))
+            content = self._client.complete(
+                messages(base.sentences, self._vocabulary), schema(self._vocabulary)
+            )
             try:
                 return verified(content, base.sentences, self._vocabulary)
             except MalformedAnswerError:

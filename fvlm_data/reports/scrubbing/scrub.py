@@ -80,9 +80,7 @@ def _date_patterns(words: IdentityWords) -> Iterator[re.Pattern[str]]:
         rf"\b{_DAY}(?:{ordinals}|\.)?[ -]{of_month}{month},?[ -](?:19|20)?\d{{2}}\b",
         re.IGNORECASE,
     )
-    yield re.compile(
-        rf"\b{month} {_DAY}(?:{ordinals})?,? (?:19|20)\d{{2}}\b", re.IGNORECASE
-    )
+    yield re.compile(rf"\b{month} {_DAY}(?:{ordinals})?,? (?:19|20)\d{{2}}\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
