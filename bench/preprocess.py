@@ -187,7 +187,7 @@ def _ours(way: str, folder: Path, out: Path) -> dict[str, float]:
     from fvlm_data.shards.source import LabelFile, read_labels
     from fvlm_data.shards.target_grid import locate
     from fvlm_data.shards.writer import spool, write_shard
-from fvlm_data.vocabulary import Vocabulary
+    from fvlm_data.vocabulary import Vocabulary
 
     antialias = way == "antialias"
     config = ShardConfig(dtype="uint8" if way == "uint8" else "int16", antialias=antialias)

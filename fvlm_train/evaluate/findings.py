@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fvlm_data.run.records import last_configuration
 from fvlm_data.store.tables import MARK, Store
@@ -19,7 +19,7 @@ def store_findings(store: str) -> list[FindingTerm]:
     Raises:
         ConfigError: the overlay that the run used is missing or at fault.
     """
-    given = {}
+    given: Any = {}
     if "://" in store or Path(store, MARK).exists():
         given = last_configuration(Store.open(store)).get("vocabulary") or {}
     return list(VocabularyConfig.model_validate(given).load().findings)

@@ -17,8 +17,10 @@ from fvlm_data.pairing.splits import assign_split
 from fvlm_data.pairing.stage import derive_waiting, pair_stage
 from fvlm_data.store.stage import Context, Item, Stage, pending, retire, settle
 from fvlm_data.store.tables import Store
-from fvlm_data.vocabulary import load_anatomies
+from fvlm_data.vocabulary import Vocabulary
 from schemas import LedgerRow, Link, Quarantined
+
+EN = Vocabulary.load()
 
 
 def run(context: Context, stage: Stage) -> int:
@@ -70,12 +72,12 @@ def two_studies(hand: ModuleType, context: Context) -> Context:
 
 def test_study_and_report_meet(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, [("study_uid", "uid1")])
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "study_id", "report_id", "matched_by") == {
         ("st_1", "r_1", "study_uid")
     }
     texts = {row["anatomy"]: row for row in two_studies.store.read("anatomy_texts").to_pylist()}
-    assert texts.keys() == {anatomy.id for anatomy in load_anatomies()}
+    assert texts.keys() == {anatomy.id for anatomy in EN.anatomies}
     assert texts["liver"]["state"] == "abnormal"
     assert texts["liver"]["text"] == "Liver cyst."
     assert texts["spleen"]["state"] == "not_mentioned"
@@ -86,7 +88,7 @@ def test_report_of_two_studies_and_study_of_two_reports(hand: ModuleType, two_st
     two_studies.store.replace_all("volumes", volumes)
     add_report(hand, two_studies, 1, [("accession", "acc")])
     add_report(hand, two_studies, 2, [("volume_name", "a_2")])
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "study_id", "report_id") == {
         ("st_1", "r_1"),
         ("st_1", "r_2"),
@@ -102,7 +104,7 @@ def test_batch_reads_only_what_its_items_need_and_matches_the_same(
     add_report(hand, two_studies, 3, [("study_uid", "uid2")], told={"about addendum": "1"})
     add_report(hand, two_studies, 4, [("study_uid", "uid2")])
     add_report(hand, two_studies, 5, [("study_uid", "uid2"), ("volume_name", "a_2")])
-    every = match_all(two_studies)
+    every = match_all(two_studies, EN)
     assert every.by_study == {
         "st_1": [("r_2", "volume_name")],
         "st_2": [("r_4", "study_uid"), ("r_3", "study_uid")],
@@ -117,16 +119,16 @@ def test_batch_reads_only_what_its_items_need_and_matches_the_same(
 
     monkeypatch.setattr(Store, "read", narrow)
     for study, reports in every.by_study.items():
-        assert match_items(two_studies, [study]).by_study[study] == reports
-    assert match_items(two_studies, ["r_5"]).conflicts == {"r_5": every.conflicts["r_5"]}
-    run_batch = pair_stage(PairConfig()).run
+        assert match_items(two_studies, EN, [study]).by_study[study] == reports
+    assert match_items(two_studies, EN, ["r_5"]).conflicts == {"r_5": every.conflicts["r_5"]}
+    run_batch = pair_stage(PairConfig(), EN).run
     outcomes = list(run_batch(two_studies, [Item("st_2", "k"), Item("r_1", "k")]))
     assert [one.item for one in outcomes] == ["st_2", "r_1"]
     assert [len(one.rows.get("study_reports", ())) for one in outcomes] == [2, 0]
 
 
 def test_study_whose_report_has_just_left_is_tried_again(two_studies: Context):
-    (outcome,) = pair_stage(PairConfig()).run(two_studies, [Item("st_1", "k")])
+    (outcome,) = pair_stage(PairConfig(), EN).run(two_studies, [Item("st_1", "k")])
     assert outcome.retry
     assert [reject.reason for reject in outcome.rejects] == ["inputs_gone"]
 
@@ -134,7 +136,7 @@ def test_study_whose_report_has_just_left_is_tried_again(two_studies: Context):
 def test_addendum_comes_last(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, [("study_uid", "uid1")], text="ADDENDUM: none.")
     add_report(hand, two_studies, 2, [("study_uid", "uid1")])
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "report_id", "order") == {("r_2", 0), ("r_1", 1)}
 
 
@@ -146,7 +148,7 @@ def test_reports_stand_in_the_order_of_their_time(hand: ModuleType, two_studies:
     ):
         told = {"about issued": issued, "about addendum": addendum}
         add_report(hand, two_studies, number, [("study_uid", "uid1")], told=told)
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "report_id", "order") == {
         ("r_3", 0),
         ("r_2", 1),
@@ -162,7 +164,7 @@ def test_accession_of_two_patients_is_set_aside_unless_the_patient_is_told(
     add_report(hand, two_studies, 1, [("accession", "acc")])
     add_report(hand, two_studies, 2, [("accession", "acc"), ("patient_id", "doe")])
     add_report(hand, two_studies, 3, [("study_uid", "uid1"), ("patient_id", "doe")])
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "study_id", "report_id") == {("st_2", "r_2")}
     assert rows(two_studies, "quarantine", "item", "reason") == {
         ("r_1", "ambiguous_links"),
@@ -179,7 +181,7 @@ def test_second_run_has_nothing_to_do_and_a_late_report_only_its_study(
     hand: ModuleType, two_studies: Context
 ):
     add_report(hand, two_studies, 1, [("study_uid", "uid1")])
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     assert run(two_studies, stage) == 1
     assert run(two_studies, stage) == 0
     add_report(hand, two_studies, 2, [("study_uid", "uid2")])
@@ -193,15 +195,15 @@ def test_new_setting_does_all_studies_again_but_split_settings_none(
     hand: ModuleType, two_studies: Context
 ):
     add_report(hand, two_studies, 1, [("study_uid", "uid1")])
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     other = PairConfig(split=SplitFractions(train=1.0, validation=0.0, test=0.0))
-    assert run(two_studies, pair_stage(other)) == 0
-    assert run(two_studies, pair_stage(PairConfig(normal="reference"))) == 1
+    assert run(two_studies, pair_stage(other, EN)) == 0
+    assert run(two_studies, pair_stage(PairConfig(normal="reference"), EN)) == 1
 
 
 def test_report_in_conflict_is_set_aside_until_it_is_mended(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, [("study_uid", "uid2"), ("volume_name", "a_2")])
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     run(two_studies, stage)
     aside = two_studies.store.read("quarantine").to_pylist()
     assert [(row["item"], row["reason"]) for row in aside] == [("r_1", "conflicting_links")]
@@ -217,7 +219,7 @@ def test_report_in_conflict_is_set_aside_until_it_is_mended(hand: ModuleType, tw
 
 def test_report_that_leaves_takes_its_texts_along(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, [("study_uid", "uid1")])
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     run(two_studies, stage)
     for table in ("reports", "sentences", "findings", "links"):
         two_studies.store.replace(table, ["r_1"], [])
@@ -234,7 +236,7 @@ def test_waiting_follows_the_tables(hand: ModuleType, two_studies: Context):
     assert waits() == {("study", "st_1", "report", "run"), ("study", "st_2", "report", "run")}
     add_report(hand, two_studies, 1, [("study_uid", "uid1")])
     add_report(hand, two_studies, 2, [("study_uid", "elsewhere")])
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     later = Context(two_studies.store, two_studies.vault, "later")
     assert derive_waiting(later) == 3
     assert waits() == {
@@ -251,7 +253,7 @@ def test_study_whose_volumes_are_all_set_aside_waits_for_no_mask(
     hand: ModuleType, two_studies: Context
 ):
     add_report(hand, two_studies, 1, [("study_uid", "uid1")])
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     for number, left in ((1, True), (2, False)):
         fault = Quarantined(
             kind="fault",

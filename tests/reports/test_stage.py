@@ -11,6 +11,7 @@ from fvlm_data.reports.stage import original_span
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import open_context
+from fvlm_data.vocabulary import Vocabulary
 from tests.core.hand_store import link, volume
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from fvlm_data.run.config import Config
     from fvlm_data.store.stage import Context
+
+EN = Vocabulary.load()
 
 HEADER = ["Mustermann Erika", "1964-08-12", "PAT-77001"]
 
@@ -78,7 +81,7 @@ def test_a_report_read_before_its_images_is_scrubbed_again(tmp_path: Path):
     ]
     row = next(r for r in context.store.read("reports").to_pylist() if "cyst" in r["text"])
     place = row["text"].index("[NAME]")
-    assert original_span(context, row["report_id"], place, place + 6) == "Mustermann"
+    assert original_span(context, EN, row["report_id"], place, place + 6) == "Mustermann"
     finding = next(
         f for f in context.store.read("findings").to_pylist() if f["report_id"] == row["report_id"]
     )

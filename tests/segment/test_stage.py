@@ -13,6 +13,9 @@ from fvlm_data.hashing import array_sha256
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.stage import mask_path, segment_stage, volumes_without_mask
+from fvlm_data.vocabulary import Vocabulary
+
+EN = Vocabulary.load()
 
 V2 = recorded_classes("totalsegmentator_v2")
 
@@ -53,7 +56,7 @@ class TestAccepted:
     def volume(self, bench: Any, kit: SimpleNamespace, masks: Path) -> str:
         volume = bench.add_volume(image(), kit.ras, volume_name="case_7.nii.gz")
         kit.save(masks / "deep" / "case_7.nii.gz", *kit.turned(organs(), kit.ras, "PSL"))
-        assert bench.run(segment_stage(config(masks))) == 1
+        assert bench.run(segment_stage(config(masks), EN)) == 1
         return volume
 
     def test_one_row_a_class_with_its_measures(self, bench: Any, volume: str):
@@ -81,8 +84,8 @@ class TestAccepted:
         np.testing.assert_allclose(stored.affine, kit.ras)
 
     def test_a_second_run_has_nothing_to_do(self, bench: Any, volume: str, masks: Path):
-        assert bench.run(segment_stage(config(masks))) == 0
-        assert bench.run(segment_stage(config(masks, batch_size=1))) == 0
+        assert bench.run(segment_stage(config(masks), EN)) == 0
+        assert bench.run(segment_stage(config(masks, batch_size=1), EN)) == 0
         assert volumes_without_mask(bench.context, "total") == set()
 
     def test_the_place_of_a_mask_does_not_matter_its_content_does(
@@ -90,11 +93,11 @@ class TestAccepted:
     ):
         (masks / "deep" / "case_7.nii.gz").rename(masks / "case_7.nii.gz")
         moved = masks.rename(masks.with_name("elsewhere"))
-        assert bench.run(segment_stage(config(moved))) == 0
+        assert bench.run(segment_stage(config(moved), EN)) == 0
         changed = organs()
         changed[0, 0, 0] = 1
         kit.save(moved / "case_7.nii.gz", changed, kit.ras)
-        assert bench.run(segment_stage(config(moved))) == 1
+        assert bench.run(segment_stage(config(moved), EN)) == 1
         voxels = {row["class_name"]: row["voxels"] for row in bench.rows("masks")}
         assert voxels["spleen"] == 17
 
@@ -103,7 +106,7 @@ class TestAccepted:
     ):
         other = tmp_path / "later"
         other.mkdir()
-        assert bench.run(segment_stage(config(other))) == 0
+        assert bench.run(segment_stage(config(other), EN)) == 0
         assert len(bench.rows("masks")) == 3
 
     def test_file_bytes_are_the_same_in_another_run(
@@ -113,15 +116,15 @@ class TestAccepted:
         first = bench.context.store.read_bytes(path)
         bench.context.store.replace("ledger", [volume], [])
         monkeypatch.setattr("time.time", lambda: 1.0)
-        assert bench.run(segment_stage(config(masks))) == 1
+        assert bench.run(segment_stage(config(masks), EN)) == 1
         assert bench.context.store.read_bytes(path) == first
 
 
 def test_two_tasks_lie_side_by_side(bench: Any, kit: SimpleNamespace, masks: Path):
     bench.add_volume(image(), kit.ras, volume_name="a")
     kit.save(masks / "a.nii", organs(), kit.ras)
-    bench.run(segment_stage(config(masks)))
-    bench.run(segment_stage(config(masks, task="again"), checks=False))
+    bench.run(segment_stage(config(masks), EN))
+    bench.run(segment_stage(config(masks, task="again"), EN, checks=False))
     tasks = [row["task"] for row in bench.rows("masks")]
     assert (tasks.count("total"), tasks.count("again")) == (3, 3)
     assert len(bench.rows("volume_checks")) == 1
@@ -132,7 +135,7 @@ def test_a_volume_without_mask_waits_and_a_mask_without_volume_is_set_aside(
 ):
     volume = bench.add_volume(image(), kit.ras, volume_name="case_1.nii.gz")
     kit.save(masks / "case_2.nii.gz", organs(), kit.ras)
-    bench.run(segment_stage(config(masks)))
+    bench.run(segment_stage(config(masks), EN))
     assert volumes_without_mask(bench.context, "total") == {volume}
     ((token, reason),) = bench.reasons().items()
     assert reason == "mask_without_volume"
@@ -140,7 +143,7 @@ def test_a_volume_without_mask_waits_and_a_mask_without_volume_is_set_aside(
     assert bench.context.vault.file_paths([token]) == {token: "case_2.nii.gz"}
 
     late = bench.add_volume(image(1), kit.ras, volume_name="case_2.nii.gz")
-    bench.run(segment_stage(config(masks)))
+    bench.run(segment_stage(config(masks), EN))
     assert bench.reasons() == {}
     assert {row["volume_id"] for row in bench.rows("masks")} == {late}
 
@@ -153,7 +156,7 @@ def test_a_manifest_names_volumes_in_three_ways(
     name = {"volume_id": volume, "series_uid": "1.2.3", "volume_name": "some/CT 7.nii.gz"}
     kit.save(masks / "seg.nii.gz", organs(), kit.ras)
     path = manifest(masks, f"{name[named_by]},seg.nii.gz")
-    bench.run(segment_stage(config(path)))
+    bench.run(segment_stage(config(path), EN))
     assert {row["volume_id"] for row in bench.rows("masks")} == {volume}
 
 
@@ -165,7 +168,7 @@ def test_a_manifest_row_may_have_classes_of_its_own(bench: Any, kit: SimpleNames
     kit.save(masks / "b.nii.gz", organs(), kit.ras)
     (masks / "map.yaml").write_text("class_system: anatomy\nclasses: {1: liver}\n")
     path = manifest(masks, "a,a.nii.gz,map.yaml", "b,b.nii.gz,", columns="Volume, Mask ,classes")
-    bench.run(segment_stage(config(path)))
+    bench.run(segment_stage(config(path), EN))
     systems = {(row["class_system"], row["class_name"]) for row in bench.rows("masks")}
     assert ("anatomy", "liver") in systems
     assert ("totalsegmentator_v2", "spleen") in systems
@@ -182,7 +185,7 @@ class TestSetAside:
         self.bench, self.masks = bench, masks
 
     def reject(self, **settings: Any) -> dict[str, Any]:
-        self.bench.run(segment_stage(config(self.masks, **settings)))
+        self.bench.run(segment_stage(config(self.masks, **settings), EN))
         assert {row["volume_id"] for row in self.bench.rows("masks")} == {self.good}
         (row,) = self.bench.rows("quarantine")
         assert (row["kind"], row["item"]) == ("fault", self.volume)
@@ -267,7 +270,7 @@ def test_a_name_that_two_volumes_share_is_ambiguous(bench: Any, kit: SimpleNames
     assert rows
     same = bench.add_volume(image(2), kit.ras, volume_name="1.2")
     kit.save(masks / "1.2.nii.gz", organs(), kit.ras)
-    bench.run(segment_stage(config(masks, batch_size=1)))
+    bench.run(segment_stage(config(masks, batch_size=1), EN))
     assert bench.reasons() == {one: "mask_ambiguous", same: "mask_ambiguous"}
     assert "names 2 volumes" in bench.rows("quarantine")[0]["detail"]
     assert volumes_without_mask(bench.context, "total") == {two}
@@ -276,7 +279,7 @@ def test_a_name_that_two_volumes_share_is_ambiguous(bench: Any, kit: SimpleNames
 def test_embedded_names_that_agree_are_no_obstacle(bench: Any, kit: SimpleNamespace, masks: Path):
     bench.add_volume(image(), kit.ras, volume_name="a")
     kit.save(masks / "a.nii.gz", organs(), kit.ras, kit.label_table(V2))
-    bench.run(segment_stage(config(masks)))
+    bench.run(segment_stage(config(masks), EN))
     assert len(bench.rows("masks")) == 3
 
 
@@ -290,7 +293,7 @@ def test_damaged_or_hostile_label_tables_are_passed_over(
     )
     kit.save(masks / "a.nii.gz", organs(), kit.ras, hostile)
     kit.save(masks / "b.nii.gz", organs(), kit.ras, '<LabelTable><Label Key="5">aor')
-    bench.run(segment_stage(config(masks)))
+    bench.run(segment_stage(config(masks), EN))
     assert len(bench.rows("masks")) == 6
 
 
@@ -300,7 +303,7 @@ def test_more_values_than_a_byte_holds(bench: Any, kit: SimpleNamespace, masks: 
     (masks / "map.yaml").write_text(
         "class_system: phantom\nclasses: {1000: spleen, 2000: kidney_right, 5000: liver}\n"
     )
-    bench.run(segment_stage(config(masks, classes="map.yaml")))
+    bench.run(segment_stage(config(masks, classes="map.yaml"), EN))
     stored = nib.load(bench.context.store.location(mask_path(volume, "total")))
     assert stored.get_data_dtype() == np.uint16
     assert {row["class_value"] for row in bench.rows("masks")} == {1000, 2000, 5000}
@@ -310,7 +313,7 @@ def test_a_damaged_volume_is_tried_again(bench: Any, kit: SimpleNamespace):
     bench.add_volume(image(), kit.ras)
     volume = bench.rows("volumes")[0]
     bench.context.store.write_bytes(volume["path"], b"\x1f\x8bjunk")
-    stage = segment_stage(SegmentConfig())
+    stage = segment_stage(SegmentConfig(), EN)
     assert bench.run(stage) == 1
     assert bench.reasons() == {volume["volume_id"]: "volume_unreadable"}
     assert bench.run(stage) == 1
@@ -328,12 +331,12 @@ def test_a_manifest_of_another_form_stops_the_run(bench: Any, masks: Path, conte
     path = masks / "m.csv"
     path.write_text(content)
     with pytest.raises(InputError, match=said):
-        bench.run(segment_stage(config(path)))
+        bench.run(segment_stage(config(path), EN))
 
 
 def test_a_missing_folder_stops_the_run(bench: Any, tmp_path: Path):
     with pytest.raises(InputError, match="neither a folder nor a manifest file"):
-        bench.run(segment_stage(config(tmp_path / "nowhere")))
+        bench.run(segment_stage(config(tmp_path / "nowhere"), EN))
 
 
 @pytest.mark.parametrize(
@@ -353,6 +356,6 @@ def test_a_class_map_of_another_form_stops_the_run(
     (masks / "map.yaml").write_text(content)
     kit.save(masks / "a.nii.gz", organs(), kit.ras)
     with pytest.raises(ConfigError, match=said):
-        bench.run(segment_stage(config(masks, classes="map.yaml")))
+        bench.run(segment_stage(config(masks, classes="map.yaml"), EN))
     with pytest.raises(ConfigError, match="neither totalsegmentator_v1 nor totalsegmentator_v2"):
-        bench.run(segment_stage(config(masks, classes="v2")))
+        bench.run(segment_stage(config(masks, classes="v2"), EN))

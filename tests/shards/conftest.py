@@ -16,10 +16,13 @@ from fvlm_data.shards.stage import shard_stage
 from fvlm_data.shards.tidy import tidy_shards
 from fvlm_data.store.stage import Context, pending, retire, settle
 from fvlm_data.store.tables import Store
+from fvlm_data.vocabulary import Vocabulary
 from schemas import AnatomyText, Mask, Split, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EN = Vocabulary.load()
 
 CLASSES = {1: "liver", 2: "spleen", 3: "aorta"}
 SMALL = ShardConfig(
@@ -88,7 +91,7 @@ class World:
 
     def run(self, config: ShardConfig = SMALL, tidy: bool = True) -> int:
         """Run the stage to its end; returns the number of samples that were to do."""
-        stage = shard_stage(config)
+        stage = shard_stage(config, EN)
         work = pending(self.context, stage)
         for batch in work.batches:
             settle(self.context, stage, batch)

@@ -16,9 +16,12 @@ from fvlm_data.segment.nifti import read_nifti
 from fvlm_data.shards.config import ShardConfig
 from fvlm_data.shards.preprocess import PreparedSample, prepare
 from fvlm_data.shards.target_grid import target_positions, turned
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EN = Vocabulary.load()
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ORDERS = [
@@ -293,7 +296,7 @@ def abdomen(real_data: Path) -> tuple[Any, Any, Any]:
     labels = np.asarray(mask.data)[:, ::-1]  # LAS to LPS
     maps = [(labels, mask.embedded_classes, "totalsegmentator_v2")]
     image = SimpleITK.GetArrayFromImage(volume).T
-    return image, merge_labels(maps, ShardConfig().anatomies), RAS_TO_LPS @ affine
+    return image, merge_labels(maps, ShardConfig().anatomies, EN), RAS_TO_LPS @ affine
 
 
 def test_real_organs_keep_their_volume_and_the_liver_is_on_the_right(abdomen: Any):
