@@ -250,6 +250,7 @@ def test_every_path_in_the_configuration_is_made_absolute():
         "segment.masks",
         "segment.weights",
         "pair.split_file",
+        "vocabulary.overlay",
     }
 
 
