@@ -7,7 +7,7 @@ merged it before.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -281,10 +281,13 @@ class PairingWords(Entry):
     lobes: LobeWords
 
 
+Month = Annotated[int, Field(ge=1, le=12)]
+
+
 class IdentityWords(Entry):
     """identities.yaml: words by which scrubbing finds names, dates and signatures."""
 
-    months: dict[str, str] = Field(min_length=12, max_length=12)
+    months: dict[Month, tuple[str, str]] = Field(min_length=12, max_length=12)
     ordinals: tuple[str, ...]
     day_of_month: tuple[str, ...]
     common_words: tuple[str, ...]

@@ -55,5 +55,9 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list):
-        return sorted((_canonical(item) for item in value), key=lambda item: json.dumps(item))
+        return sorted((_canonical(item) for item in value), key=_text)
     return value
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -180,7 +180,7 @@ def _notations(day: dt.date, words: IdentityWords) -> set[str]:
     """Regular expressions for the usual notations of a date."""
     year, short = f"{day.year:04d}", f"{day.year % 100:02d}"
     d, m = f"0?{day.day}", f"0?{day.month}"
-    brief, full = list(words.months.items())[day.month - 1]
+    brief, full = words.months[day.month]
     month = brief if full == brief else month_form(brief, full) + r"\.?"
     separator = r"\s?[-/.]\s?"
     years = f"(?:{year}|{short})"

@@ -71,7 +71,9 @@ def _name_patterns(words: IdentityWords) -> Iterator[re.Pattern[str]]:
 
 def _date_patterns(words: IdentityWords) -> Iterator[re.Pattern[str]]:
     """Dates in digits, and with a month's name."""
-    month = "(?:" + "|".join(month_form(*names) for names in words.months.items()) + r")\.?"
+    month = (
+        "(?:" + "|".join(month_form(*names) for _, names in sorted(words.months.items())) + r")\.?"
+    )
     ordinals = any_of(words.ordinals)
     of_month = f"(?:(?:{any_of(words.day_of_month)}) )?"
     yield re.compile(r"\b(?:19|20)\d{2}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b")
