@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fvlm_data.shards import ShardDataset
-from fvlm_data.shards.config import ANATOMIES
+from fvlm_data.vocabulary import Vocabulary
 from fvlm_train.config import TrainConfig
 from fvlm_train.data.batches import TrainingBatches, read_ahead
 
@@ -76,7 +76,7 @@ def _print_batches(
     """Crops a second in ready batches: read, mirrored, tokens, facts."""
     config = TrainConfig.model_validate(
         {
-            "anatomies": ANATOMIES,
+            "anatomies": Vocabulary.load().trained,
             "model": {"text": {"kind": "fresh"}},
             "crop_zyx": size_zyx,
             "flips": {"z": 0.2, "y": 0.2},

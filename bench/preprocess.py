@@ -191,6 +191,7 @@ def _ours(way: str, folder: Path, out: Path) -> dict[str, float]:
     from fvlm_data.shards.source import LabelFile, read_labels
     from fvlm_data.shards.target_grid import locate
     from fvlm_data.shards.writer import spool, write_shard
+    from fvlm_data.vocabulary import Vocabulary
 
     antialias = way == "antialias"
     config = ShardConfig(dtype="uint8" if way == "uint8" else "int16", antialias=antialias)
@@ -198,7 +199,7 @@ def _ours(way: str, folder: Path, out: Path) -> dict[str, float]:
     affine = nib.load(folder / "image.nii.gz").affine
     started = time.perf_counter(), time.process_time()
     masks = [LabelFile(open_nifti((folder / "label.nii.gz").read_bytes()), names, "anatomy")]
-    labels = read_labels(masks, config.anatomies)
+    labels = read_labels(masks, config.anatomies, Vocabulary.load())
     grid = locate(labels.merged_ijk, affine, config)
     if grid is None:
         raise SystemExit("no anatomy found")

@@ -20,6 +20,7 @@ from fvlm_data.phantom import generate
 from fvlm_data.segment.class_map import declared_classes
 from fvlm_data.segment.merge import merge_labels
 from fvlm_data.segment.nifti import read_nifti
+from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -68,9 +69,10 @@ def _read(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) ->
     labels = np.asarray(found.data)
     turned = np.diag(found.affine_ras[:3, :3]) * np.diag(LPS_TO_RAS @ affine)[:3] < 0
     labels = np.flip(labels, tuple(np.flatnonzero(turned)))
-    declared = declared_classes(classes, Path())
+    vocabulary = Vocabulary.load()
+    declared = declared_classes(classes, Path(), vocabulary)
     names = found.embedded_classes or declared.classes
-    merged = merge_labels([(labels, names, declared.class_system)], anatomies)
+    merged = merge_labels([(labels, names, declared.class_system)], anatomies, vocabulary)
     return (
         SimpleITK.GetArrayFromImage(volume).T.astype(np.int16),
         merged,

@@ -27,7 +27,7 @@ from fvlm_data.reports import ParseConfig, ReportParser
 from fvlm_data.reports.language.phrase_matching import silence_loguru
 from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.reports.sources.columns import joined_columns
-from fvlm_data.vocabulary import load_findings
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -102,7 +102,7 @@ def medspacy_pipeline() -> Any:
 
     silence_loguru()
     nlp = medspacy.load()
-    names = sorted({term.ct_rate.lower() for term in load_findings() if term.ct_rate})
+    names = sorted({term.ct_rate.lower() for term in Vocabulary.load().findings if term.ct_rate})
     nlp.get_pipe("medspacy_target_matcher").add([TargetRule(name, "FINDING") for name in names])
     return nlp
 
@@ -158,7 +158,7 @@ def measure_speed(arguments: argparse.Namespace) -> None:
         theirs.append(rate(nlp, few))
         ours.append(rate(ReportParser().parse, texts))
         plain.append(rate(ReportParser(ParseConfig(memo_sentences=0)).parse, texts[:200]))
-        scrubbed.append(rate(lambda text: scrub(text, IDENTITIES), texts))
+        scrubbed.append(rate(lambda text: scrub(text, IDENTITIES, helper.vocabulary), texts))
     peer, here = statistics.median(theirs), statistics.median(ours)
     print(f"medspaCy, default       {peer:8.1f} reports/s")
     print(f"this parser             {here:8.1f} reports/s   x{here / peer:.1f}")
@@ -186,7 +186,7 @@ def measure_garbage(arguments: argparse.Namespace) -> None:
         times = []
         for one in (half[name], text):
             begin = time.process_time()
-            parser.parse(scrub(one, IDENTITIES).text)
+            parser.parse(scrub(one, IDENTITIES, parser.vocabulary).text)
             times.append(time.process_time() - begin)
         print(
             f"{name:26} {len(text):8d} characters {times[1]:6.2f} s, half of it {times[0]:6.2f} s"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports import ReportParser
-from fvlm_data.vocabulary import load_findings
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -32,7 +32,7 @@ HALVES = {
     ),
     "kept aside": (("aside_findings.tsv",), "aside_assertion.tsv", "aside_headers.txt"),
 }
-CT_RATE = frozenset(term.id for term in load_findings() if term.ct_rate)
+CT_RATE = frozenset(term.id for term in Vocabulary.load().findings if term.ct_rate)
 HEADER = re.compile(r"\[\[([^|\]]*)\|([^\]]*)\]\]")
 
 

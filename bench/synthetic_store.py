@@ -22,7 +22,7 @@ from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import make_keyed_id, settled_before
 from fvlm_data.store.reading import duckdb_type
 from fvlm_data.store.tables import Store
-from fvlm_data.vocabulary import load_anatomies
+from fvlm_data.vocabulary import Vocabulary
 
 CHUNK = 10_000
 CLASSES, SENTENCES, FINDINGS, FILES = 36, 16, 8, 3
@@ -175,7 +175,7 @@ def _write(context: Context, start: int, stop: int) -> None:
         f"CREATE TEMP TABLE s AS SELECT *, keyed_id('sa', study, volume) AS sample FROM "
         f"(SELECT n, {ids}, {more} FROM range({start}, {stop}) r(n))"
     )
-    names = ", ".join(f"('{anatomy.id}')" for anatomy in load_anatomies())
+    names = ", ".join(f"('{anatomy.id}')" for anatomy in Vocabulary.load().anatomies)
     sources = {
         "candidates": "s",
         "volumes": "s",

@@ -112,8 +112,8 @@ def zero_shot_command(
 
     from fvlm_data.run.config import load_config
     from fvlm_data.shards import ShardDataset
-    from fvlm_data.vocabulary import load_findings
     from fvlm_train.config import parse_evaluate_config
+    from fvlm_train.evaluate.findings import store_findings
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
     with one_sentence(), progress_shown() as show:
@@ -125,7 +125,7 @@ def zero_shot_command(
         result, scores = zero_shot(
             run,
             ShardDataset(store, split),
-            list(load_findings()),
+            store_findings(store),
             config,
             LabelsFile(labels, store, vault) if labels else None,
             lambda done, total: show("score", done, total),

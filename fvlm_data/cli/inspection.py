@@ -36,7 +36,8 @@ def qc(store: StoreOption) -> None:
 
     with one_sentence():
         context = opened_context(store)
-        out.print(context.store.location(write_qc(context)), markup=False)
+        vocabulary = resolved_config(store, None, None, {}).vocabulary.load()
+        out.print(context.store.location(write_qc(context, vocabulary)), markup=False)
 
 
 def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json: bool) -> None:
@@ -46,7 +47,8 @@ def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json
     from fvlm_data.run.records import open_context
 
     with needs_extra("train", "fvlm-data pair --audit"):
-        told = audit(open_context(resolved, create=False), resolved.pair, labels)
+        context = open_context(resolved, create=False)
+        told = audit(context, resolved.pair, resolved.vocabulary.load(), labels)
     if as_json:
         out.print_json(json.dumps(told.as_dict()))
         return

@@ -86,7 +86,9 @@ def reports_read(
             from fvlm_data.reports.review.commands import write_review
 
             resolved = resolved_config(store, config, overrides, {})
-            shown = write_review(opened_context(store), resolved.parse, page, limit)
+            shown = write_review(
+                opened_context(store), resolved.parse, resolved.vocabulary.load(), page, limit
+            )
             out.print(f"{shown} reports in {page}: text without known identities", markup=False)
 
 
@@ -102,7 +104,8 @@ def reports_score(
     from fvlm_data.run.config import load_config
 
     with one_sentence():
-        scored = score_gold(load_config(config, overrides or (), {"store": "none"}).parse, gold)
+        resolved = load_config(config, overrides or (), {"store": "none"})
+        scored = score_gold(resolved.parse, resolved.vocabulary.load(), gold)
         if as_json:
             out.print_json(json.dumps(scored.as_dict()))
             return
@@ -123,7 +126,9 @@ def reports_compare(
 
     with one_sentence():
         resolved = resolved_config(store, config, overrides, {})
-        compared = compare_backends(opened_context(store), resolved.parse, limit)
+        compared = compare_backends(
+            opened_context(store), resolved.parse, resolved.vocabulary.load(), limit
+        )
         if as_json:
             out.print_json(json.dumps(compared.as_dict()))
             return

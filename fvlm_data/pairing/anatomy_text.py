@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.pairing.lobes import lobes_of
 from fvlm_data.pairing.signature import finding_set, signature
 from schemas import AnatomyText
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_data.pairing.config import PairConfig
+    from fvlm_data.vocabulary import Vocabulary
 
 READ_SECTIONS = ("impression", "findings", "other")
 """Sections that describe this scan, in the order of the text (paper: impression first)."""
@@ -31,10 +33,9 @@ class StudyText:
 def anatomy_text(
     study_id: str,
     anatomy: str,
-    name: str,
     study: StudyText,
-    implied: Mapping[str, Sequence[str]],
     config: PairConfig,
+    vocabulary: Vocabulary,
 ) -> AnatomyText:
     """Text, state and signature of one anatomy of a study.
 
@@ -44,9 +45,9 @@ def anatomy_text(
     normal only if one says so, else not mentioned; the setting `normal: reference` takes it for
     normal whenever the impression does not speak of it.
 
-    `implied` gives the findings that each finding implies. Findings of other sections (what a
-    clinician asks for, an earlier scan) do not count. Labels, the truth of an evaluation, are
-    those of the whole report under either rule.
+    Findings of other sections (what a clinician asks for, an earlier scan) do not count. Labels,
+    the truth of an evaluation, are those of the whole report under either rule, with all that
+    they imply.
     """
     about = [
         sentence
@@ -62,13 +63,15 @@ def anatomy_text(
         for finding in study.findings
         if finding["anatomy"] == anatomy and (finding["report_id"], finding["sentence"]) in read
     ]
-    findings = finding_set(mentions, severity=config.signature.severity, lobe=config.signature.lobe)
+    lobes = lobes_of(vocabulary) if config.signature.lobe else None
+    findings = finding_set(mentions, severity=config.signature.severity, lobes=lobes)
     stated = _state_of_all(anatomy, about, findings, config)
     state = stated if config.normal == "stated" else _state_of_impression(about)
     sentences = [sentence["text"] for sentence in about]
-    template = config.template.format(anatomy=name)
+    template = config.template or vocabulary.pairing.normal
+    normal = template.format(anatomy=vocabulary.anatomy(anatomy).name)
     if state != "abnormal":
-        sentences = [template, *sentences]
+        sentences = [normal, *sentences]
     abnormal = state == "abnormal"
     return AnatomyText(
         study_id=study_id,
@@ -77,7 +80,7 @@ def anatomy_text(
         state=state,
         signature=signature(findings) if abnormal else 0,
         findings=findings if abnormal else (),
-        labels=_labels(findings, implied) if stated == "abnormal" else (),
+        labels=_labels(findings, vocabulary.implied) if stated == "abnormal" else (),
         sources=tuple(f"{s['report_id']}:{s['start']}:{s['end']}" for s in about),
     )
 
@@ -107,13 +110,7 @@ def _state_of_all(
     return "normal_stated" if "normal" in said else "not_mentioned"
 
 
-def _labels(findings: Sequence[str], implied: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def _labels(findings: Sequence[str], implied: Mapping[str, frozenset[str]]) -> tuple[str, ...]:
     """Ids of the findings asserted as present or uncertain, and all that they imply."""
-    open_ids = [f.split("|")[0] for f in findings if f.split("|")[1] != "historical"]
-    labels: set[str] = set()
-    while open_ids:
-        label = open_ids.pop()
-        if label not in labels:
-            labels.add(label)
-            open_ids.extend(implied.get(label, ()))
-    return tuple(sorted(labels))
+    asserted = {f.split("|")[0] for f in findings if f.split("|")[1] != "historical"}
+    return tuple(sorted(asserted.union(*(implied.get(label, ()) for label in asserted))))

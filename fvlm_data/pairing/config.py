@@ -60,9 +60,10 @@ class PairConfig(BaseModel):
     signature: SignatureConfig = Field(
         default=SignatureConfig(), description="what makes two findings the same"
     )
-    template: str = Field(
-        default="{anatomy} shows no significant abnormalities.",
-        description="text of an anatomy that is normal or not mentioned; {anatomy} is its name",
+    template: str | None = Field(
+        default=None,
+        description="text of an anatomy that is normal or not mentioned; {anatomy} is its name; "
+        "default: the vocabulary's (`{anatomy} shows no significant abnormalities.`)",
     )
     contradictions: Literal["set_aside", "keep"] = Field(
         default="set_aside",
@@ -85,6 +86,8 @@ class PairConfig(BaseModel):
 
     @model_validator(mode="after")
     def _template_names_anatomy(self) -> PairConfig:
+        if self.template is None:
+            return self
         try:
             named = "\x00" in self.template.format(anatomy="\x00")
         except (ValueError, LookupError, AttributeError):

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.pairing.anatomy_text import READ_SECTIONS
 from fvlm_data.pairing.images import SIDES
+from fvlm_data.vocabulary.wording import wording
 from schemas import CrossCheck
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.pairing.images import Seen, StudyImages
+    from fvlm_data.vocabulary import Vocabulary
 
 OTHER_REGION = "report_of_other_region"
 """The check that condemns a report as a whole."""
@@ -37,16 +40,6 @@ ENLARGED_ML = {"splenomegaly": ("spleen", 150.0, 600.0), "hepatomegaly": ("liver
 
 HEART_RATIO = (0.42, 0.60)
 """Cardiothoracic ratio below which a heart is not enlarged, and above which it must be."""
-
-LEFT_THERE = re.compile(
-    r"\b(partial|hemi|segmental|polar|subtotal|accessory|splenosis|splenule"
-    r"|planned|scheduled|candidate|recommend|consider|pre-?operative|(before|prior to) )",
-    re.IGNORECASE,
-)
-"""Words of operations that leave a part of the organ or are still to come."""
-
-KIDNEY_ELSEWHERE = re.compile(r"\b(transplant|allograft|ectopi|pelvic kidney)", re.IGNORECASE)
-"""Such a kidney is segmented as that of the side where it lies, of which its own is missing."""
 
 REGION_OF = {
     **dict.fromkeys(("brain",), "head"),
@@ -72,13 +65,34 @@ class _Said:
     sources: tuple[str, ...]
 
 
-def cross_checks(study_id: str, text: StudyText, images: StudyImages) -> list[CrossCheck]:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """Words beside a removed organ that leave a part of it, and those of a kidney elsewhere."""
+
+    organ_left: re.Pattern[str]
+    kidney_elsewhere: re.Pattern[str]
+
+
+@lru_cache(maxsize=4)
+def _words_of(vocabulary: Vocabulary) -> _Words:
+    words = vocabulary.pairing
+    return _Words(
+        *(
+            re.compile(rf"\b(?:{wording(phrases)})", re.IGNORECASE)
+            for phrases in (words.organ_left, words.kidney_elsewhere)
+        )
+    )
+
+
+def cross_checks(
+    study_id: str, text: StudyText, images: StudyImages, vocabulary: Vocabulary
+) -> list[CrossCheck]:
     """All contradictions of one study, sorted; none where text and image agree.
 
     Read are findings and impression only. What the masks do not show proves nothing unless the
     scan reaches beyond it.
     """
-    read = _Reading(text)
+    read = _Reading(text, _words_of(vocabulary))
     found = [
         *_removed(study_id, read, images),
         *_not_seen(study_id, read, images),
@@ -113,13 +127,14 @@ def unclear_versions_check(
 class _Reading:
     """Mentions and assessments of the sections that describe this scan."""
 
-    def __init__(self, text: StudyText) -> None:
+    def __init__(self, text: StudyText, words: _Words) -> None:
+        self._organ_left = words.organ_left
         sentences = [s for s in text.sentences if s["section"] in READ_SECTIONS]
         self._sentence = {(s["report_id"], s["sentence"]): s for s in sentences}
         self._mentions = [
             m for m in text.findings if (m["report_id"], m["sentence"]) in self._sentence
         ]
-        self.kidney_elsewhere = any(KIDNEY_ELSEWHERE.search(s["text"]) for s in sentences)
+        self.kidney_elsewhere = any(words.kidney_elsewhere.search(s["text"]) for s in sentences)
         self._said: dict[tuple[str, str], list[str]] = {}
         for sentence in sentences:
             pairs = zip(sentence["anatomies"], sentence["assessments"], strict=True)
@@ -132,7 +147,7 @@ class _Reading:
         for mention in self._mentions:
             sentence = self._sentence[mention["report_id"], mention["sentence"]]
             if mention["finding"] == finding and mention["status"] in statuses:
-                if finding in REMOVED_ML and LEFT_THERE.search(sentence["text"]):
+                if finding in REMOVED_ML and self._organ_left.search(sentence["text"]):
                     continue
                 name = (mention["laterality"] or "", mention["status"])
                 by_side.setdefault(name, set()).add(_source(sentence))

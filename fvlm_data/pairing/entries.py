@@ -28,7 +28,11 @@ def _split(config: Any) -> Stage:
 def _pair(config: Any) -> Stage:
     from fvlm_data.pairing.stage import pair_stage
 
-    return pair_stage(config.pair)
+    return pair_stage(config.pair, config.vocabulary.load())
+
+
+def _check_words(config: Any) -> None:
+    config.vocabulary.load()
 
 
 def _check_split(config: Any) -> None:
@@ -53,4 +57,4 @@ MATCH = StageEntry(name="match", build=_match, commands=("reports", "pair"))
 SPLIT = StageEntry(
     name="split", build=_split, commands=("pair",), check=_check_split, discover=_discover_split
 )
-PAIR = StageEntry(name="pair", build=_pair, commands=("pair",))
+PAIR = StageEntry(name="pair", build=_pair, commands=("pair",), check=_check_words)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-
-from fvlm_data.segment.merge import load_anatomy_classes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from fvlm_data.vocabulary import Vocabulary
 
 VOLUME_COLUMNS = ("volume_id", "shape", "orientation", "age_years")
 MASK_COLUMNS = (
@@ -69,6 +69,7 @@ def images_of_rows(
     volumes: Sequence[Mapping[str, Any]],
     masks: Sequence[Mapping[str, Any]],
     checks: Sequence[Mapping[str, Any]],
+    vocabulary: Vocabulary,
 ) -> StudyImages:
     """`study_images` of all volumes of a study; nothing is known where none has a mask."""
     if not masks:
@@ -77,13 +78,15 @@ def images_of_rows(
     for row in masks:
         masks_of[row["volume_id"]].append(row)
     volume_of = {row["volume_id"]: row for row in volumes}
-    return study_images(masks_of, volume_of, {row["volume_id"]: row for row in checks})
+    check_of = {row["volume_id"]: row for row in checks}
+    return study_images(masks_of, volume_of, check_of, vocabulary)
 
 
 def study_images(
     masks: Mapping[str, Sequence[Mapping[str, Any]]],
     volumes: Mapping[str, Mapping[str, Any]],
     checks: Mapping[str, Mapping[str, Any]],
+    vocabulary: Vocabulary,
 ) -> StudyImages:
     """From rows of the tables masks, volumes and volume_checks, by volume.
 
@@ -92,16 +95,18 @@ def study_images(
     organs: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     ratios = []
     for volume, rows in masks.items():
-        for name, mine in _by_organ(rows).items():
+        for name, mine in _by_organ(rows, vocabulary).items():
             organs[name].append(_seen(volume, mine))
-        ratio = cardiothoracic_ratio(rows, volumes[volume])
+        ratio = cardiothoracic_ratio(rows, volumes[volume], vocabulary)
         if ratio is not None:
             ratios.append((volume, ratio))
     regions = {checks[v]["body_region"] if v in checks else "unknown" for v in masks}
     return StudyImages(
         dict(organs),
         frozenset() if "unknown" in regions else frozenset("+".join(regions).split("+")),
-        frozenset.intersection(*(_searched(masks[v], checks.get(v, {})) for v in masks)),
+        frozenset.intersection(
+            *(_searched(masks[v], checks.get(v, {}), vocabulary) for v in masks)
+        ),
         max(ratios, key=lambda one: one[1], default=None),
         all(_adult(volumes[volume]) for volume in masks),
     )
@@ -112,16 +117,18 @@ def _adult(volume: Mapping[str, Any]) -> bool:
     return age is None or bool(age >= ADULT_YEARS)
 
 
-def _searched(rows: Sequence[Mapping[str, Any]], check: Mapping[str, Any]) -> frozenset[str]:
+def _searched(
+    rows: Sequence[Mapping[str, Any]], check: Mapping[str, Any], vocabulary: Vocabulary
+) -> frozenset[str]:
     """Anatomies that the masks of a volume could show: as declared, else as classes are known."""
     if check.get("searched") is not None:
         return frozenset(check["searched"])
     systems = {row["class_system"] for row in rows}
-    return frozenset(anatomy for system in systems for anatomy in load_anatomy_classes(system))
+    return frozenset(anatomy for system in systems for anatomy in vocabulary.classes_of(system))
 
 
 def cardiothoracic_ratio(
-    rows: Sequence[Mapping[str, Any]], volume: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]], volume: Mapping[str, Any], vocabulary: Vocabulary
 ) -> float | None:
     """Greatest width of the heart over that of both lungs together, by their boxes.
 
@@ -129,7 +136,7 @@ def cardiothoracic_ratio(
     against the inner width of the chest. None where the heart is cut by a face of the volume, a
     lung is missing, or the lungs reach its left or right face.
     """
-    organs = _by_organ(rows)
+    organs = _by_organ(rows, vocabulary)
     heart, lungs = organs.get(("heart", "")), organs.get(("lung", ""))
     sides = [organs.get(("lung", side)) for side in SIDES]
     if heart is None or lungs is None or None in sides:
@@ -143,12 +150,12 @@ def cardiothoracic_ratio(
 
 
 def _by_organ(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]], vocabulary: Vocabulary
 ) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
     """Class rows by anatomy and side, of the task that shows most of it."""
     by_task: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
-        for anatomy in _anatomies(row["class_system"]).get(row["class_name"], ()):
+        for anatomy in _anatomies(row["class_system"], vocabulary).get(row["class_name"], ()):
             ending = row["class_name"].rpartition("_")[2]
             for side in ("", ending) if ending in SIDES else ("",):
                 tasks = by_task.setdefault((anatomy, side), {})
@@ -156,11 +163,11 @@ def _by_organ(
     return {name: max(tasks.values(), key=_ml) for name, tasks in by_task.items()}
 
 
-@cache
-def _anatomies(system: str) -> dict[str, list[str]]:
+@lru_cache(maxsize=32)
+def _anatomies(system: str, vocabulary: Vocabulary) -> dict[str, list[str]]:
     """Anatomies that each class of a system belongs to."""
     of_class: dict[str, list[str]] = defaultdict(list)
-    for anatomy, classes in load_anatomy_classes(system).items():
+    for anatomy, classes in vocabulary.classes_of(system).items():
         for name in classes:
             of_class[name].append(anatomy)
     return dict(of_class)

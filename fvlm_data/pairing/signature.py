@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -12,26 +11,17 @@ from fvlm_data.vocabulary import OTHER_ABNORMALITY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from fvlm_data.pairing.lobes import Lobes
+
 SIGNATURE_STATUSES = ("present", "uncertain", "historical")
 """Statuses that make an anatomy differ from a normal one; absent findings say nothing new."""
 
 SIDES = ("left", "right")
 SEVERITIES = ("mild", "moderate", "severe")
 
-_LISTED = r"(?:upper|middle|lower)"
-_LOBE = re.compile(
-    rf"\b(?P<lung>{_LISTED}(?:(?:,? (?:and|or) |, ?| ?/ ?){_LISTED})*)"
-    r" (?:lung |pulmonary )?lobes?\b"
-    r"|\b[rl](?P<short>[uml])l\b"
-    r"|\b(?P<named>lingula|caudate)"
-    r"|\b(?P<liver>left|right) (?:(?:hepatic|liver) lobe|lobe of (?:the )?liver)\b",
-    re.IGNORECASE,
-)
-_SHORT = {"u": "upper", "m": "middle", "l": "lower"}
-
 
 def finding_set(
-    mentions: Iterable[Mapping[str, Any]], *, severity: bool = False, lobe: bool = False
+    mentions: Iterable[Mapping[str, Any]], *, severity: bool = False, lobes: Lobes | None = None
 ) -> tuple[str, ...]:
     """Canonical set of `finding|status|laterality`, sorted, from rows of table `findings`.
 
@@ -40,7 +30,7 @@ def finding_set(
     A mention without side is dropped where the same finding is given with one that is as certain;
     left and right alike become bilateral, so that both ways to say it are equal.
 
-    With `severity` and `lobe` each member grows a field: `|severe`, of several the worst, and
+    With `severity` and `lobes` each member grows a field: `|severe`, of several the worst, and
     `|upper+lower`, all that are named; empty where nothing is.
     """
     sides: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
@@ -49,7 +39,7 @@ def finding_set(
             side = mention["laterality"]
             for one in SIDES if side == "bilateral" else (side or "",):
                 sides[mention["finding"], one].append(mention)
-    told = {name: _told(rows, severity=severity, lobe=lobe) for name, rows in sides.items()}
+    told = {name: _told(rows, severity=severity, lobes=lobes) for name, rows in sides.items()}
     findings = {finding for finding, _ in told}
     return tuple(sorted(m for finding in findings for m in _members(finding, told)))
 
@@ -100,7 +90,9 @@ def _members(finding: str, told: Mapping[tuple[str, str], tuple[str, str]]) -> l
     return [f"{finding}|{status}|{side}{more}" for side, (status, more) in sided.items()]
 
 
-def _told(mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobe: bool) -> tuple[str, str]:
+def _told(
+    mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobes: Lobes | None
+) -> tuple[str, str]:
     """Most certain status, and the fields that follow the side, of mentions of one finding."""
     rows = list(mentions)
     status = min((row["status"] for row in rows), key=_rank)
@@ -109,22 +101,12 @@ def _told(mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobe: bool) 
     if severity:
         grades = [SEVERITIES.index(r["severity"]) for r in surest if r["severity"] in SEVERITIES]
         more += f"|{SEVERITIES[max(grades)] if grades else ''}"
-    if lobe:
-        more += f"|{'+'.join(sorted({part for r in surest for part in _lobes(r)}))}"
+    if lobes is not None:
+        named = {part for row in surest for part in lobes.of(row["location"] or "")}
+        more += f"|{'+'.join(sorted(named))}"
     return status, more
 
 
 def _rank(status: str) -> int:
     """Place of a status, the most certain first."""
     return SIGNATURE_STATUSES.index(status)
-
-
-def _lobes(mention: Mapping[str, Any]) -> list[str]:
-    """Lobes that the words of place name, a lung's without its side, which the laterality holds."""
-    told = [match.groupdict() for match in _LOBE.finditer(mention["location"] or "")]
-    names = [next((k, v.lower()) for k, v in groups.items() if v) for groups in told]
-    return [
-        lobe
-        for kind, name in names
-        for lobe in (re.findall(_LISTED, name) if kind == "lung" else [_SHORT.get(name, name)])
-    ]

@@ -19,7 +19,6 @@ from fvlm_data.pairing.images import (
 from fvlm_data.reports.versions.corrections import unclear_versions
 from fvlm_data.reports.versions.original_reports import reading_order, unpacked
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded
-from fvlm_data.vocabulary import load_anatomies, load_findings, vocabulary_sha256
 from schemas import StudyReport
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.store.declared import Batch, Inputs, Row
+    from fvlm_data.vocabulary import Vocabulary
     from schemas import CrossCheck
 
 STAGE_VERSION = 3
@@ -56,17 +56,18 @@ class _Study:
     """Pairs of reports that may be versions of one another."""
 
 
-def pair_stage(config: PairConfig) -> Stage:
+def pair_stage(config: PairConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that gives each anatomy of a study with reports its text, state and signature."""
     settings = config.model_dump(mode="json", exclude={"split", "duplicates", "split_file"})
+    words = [vocabulary.sha256("pairing"), vocabulary.sha256("segmentation")]
     return Stage(
         name="pair",
         version=STAGE_VERSION,
-        settings={**settings, "vocabulary": vocabulary_sha256()},
+        settings={**settings, "vocabulary": words},
         tables=("study_reports", "anatomy_texts", "cross_checks"),
         items=STUDIES,
         reads=(*_report_reads(config), *IMAGE_READS),
-        make=partial(_make, config),
+        make=partial(_make, config, vocabulary),
         batch_size=BATCH_SIZE,
     )
 
@@ -117,22 +118,23 @@ IMAGE_READS = (
 )
 
 
-def _make(config: PairConfig, batch: Batch) -> Iterator[Outcome]:
+def _make(config: PairConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
     matched = {one.item: _matched(one) for one in batch.inputs}
     several = [r for reports in matched.values() if len(reports) > 1 for r, _ in reports]
     originals = {r: unpacked(kept) for r, kept in batch.originals(several).items()}
-    order = reading_order(originals)
+    order = reading_order(originals, vocabulary)
     for reports in matched.values():
         reports.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
     links = [row for one in batch.inputs for row in one.rows["links"]]
     reports_of = {study: [report for report, _ in one] for study, one in matched.items()}
-    unclear = unclear_versions(reports_of, links, originals)
+    unclear = unclear_versions(reports_of, links, originals, vocabulary)
     for one in batch.inputs:
         if not matched[one.item]:
             yield _unmatched(one.item)
         else:
             pairs = unclear.get(one.item, ())
-            yield guarded(one.item, partial(_pair, config, one, matched[one.item], pairs))
+            work = partial(_pair, config, vocabulary, one, matched[one.item], pairs)
+            yield guarded(one.item, work)
 
 
 def _matched(one: Inputs) -> list[tuple[str, str]]:
@@ -147,13 +149,15 @@ def _matched(one: Inputs) -> list[tuple[str, str]]:
 
 def _pair(
     config: PairConfig,
+    vocabulary: Vocabulary,
     one: Inputs,
     matched: Sequence[tuple[str, str]],
     unclear: Sequence[tuple[str, str]],
 ) -> Outcome:
-    images = images_of_rows(*(one.rows[name] for name in ("volumes", "masks", "checks")))
+    shown = one.rows
+    images = images_of_rows(shown["volumes"], shown["masks"], shown["checks"], vocabulary)
     text = _study_text(one.rows, [report for report, _ in matched])
-    return _paired(_Study(one.item, matched, text, images, unclear), config)
+    return _paired(_Study(one.item, matched, text, images, unclear), config, vocabulary)
 
 
 def _study_text(rows: Mapping[str, Sequence[Row]], reports: Sequence[str]) -> StudyText:
@@ -172,17 +176,16 @@ def _by_report(rows: Iterable[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _paired(study: _Study, config: PairConfig) -> Outcome:
+def _paired(study: _Study, config: PairConfig, vocabulary: Vocabulary) -> Outcome:
     """Texts of all anatomies, less those that the masks strongly contradict."""
-    implied = {finding.id: finding.implies for finding in load_findings()}
-    checks = cross_checks(study.id, study.text, study.images)
+    checks = cross_checks(study.id, study.text, study.images, vocabulary)
     checks += unclear_versions_check(study.id, study.unclear, study.text)
     strong = [one for one in checks if one.strength == "strong"]
     refused = strong if config.contradictions == "set_aside" else []
     silenced = {one.anatomy for one in refused}
     texts = [
-        anatomy_text(study.id, anatomy.id, anatomy.name, study.text, implied, config)
-        for anatomy in load_anatomies()
+        anatomy_text(study.id, anatomy.id, study.text, config, vocabulary)
+        for anatomy in vocabulary.anatomies
         if not silenced.intersection((anatomy.id, None))
     ]
     joins = [

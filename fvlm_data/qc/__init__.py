@@ -12,6 +12,7 @@ from fvlm_data.store.place import QC_PAGE
 
 if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
+    from fvlm_data.vocabulary import Vocabulary
 
 __all__ = ["write_qc"]
 
@@ -21,7 +22,7 @@ RUN = re.compile(rb"(?<=last changed by run )<span>[^<]*</span>")
 """The only part of the page that differs between runs which changed nothing."""
 
 
-def write_qc(context: Context) -> str:
+def write_qc(context: Context, vocabulary: Vocabulary) -> str:
     """Bring the page up to date with the tables; returns its path in the store.
 
     A page that tells the same already stays as it is, with the run that it names. It names the
@@ -31,7 +32,8 @@ def write_qc(context: Context) -> str:
         StoreError: a table cannot be read or the page not written.
     """
     store = context.store
-    figures, thumbnails = read_figures(store), kept_thumbnails(store, PICTURES)
+    figures = read_figures(store, vocabulary)
+    thumbnails = kept_thumbnails(store, PICTURES, vocabulary)
     page = render(store.store_id, context.run_id, figures, thumbnails).encode()
     if not (store.exists(QC_PAGE) and _tell_the_same(store.read_bytes(QC_PAGE), page)):
         store.write_bytes(QC_PAGE, page)

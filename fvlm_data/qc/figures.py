@@ -6,7 +6,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fvlm_data.segment.merge import known_anatomies, load_anatomy_classes
 from fvlm_data.store.relations import Relations
 from schemas.quarantine import KINDS
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
 
 VOLUMES_MEASURED = 2000
 """Distributions are taken over so many volumes; ids are random, so the first are a sample."""
@@ -86,7 +86,7 @@ class Figures:
     flags: tuple[tuple[str, int], ...]
 
 
-def read_figures(store: Store) -> Figures:
+def read_figures(store: Store, vocabulary: Vocabulary) -> Figures:
     """Count what the store holds.
 
     Raises:
@@ -124,7 +124,7 @@ def read_figures(store: Store) -> Figures:
             )
         ),
         states=_states(tables),
-        spreads=_spreads(tables),
+        spreads=_spreads(tables, vocabulary),
         splits=tuple(splits),
         regions=_ranking(tables, "SELECT body_region AS value FROM volume_checks"),
         contrasts=_ranking(tables, "SELECT contrast AS value FROM volume_checks"),
@@ -153,7 +153,7 @@ def _states(tables: Relations) -> dict[str, dict[str, int]]:
     return dict(states)
 
 
-def _spreads(tables: Relations) -> tuple[Spread, ...]:
+def _spreads(tables: Relations, vocabulary: Vocabulary) -> tuple[Spread, ...]:
     systems = tables.rows(
         f"WITH {MEASURED} SELECT DISTINCT class_system FROM measured ORDER BY 1",
         {"volumes": VOLUMES_MEASURED},
@@ -161,7 +161,7 @@ def _spreads(tables: Relations) -> tuple[Spread, ...]:
     classes = [
         (system, name, anatomy)
         for (system,) in systems
-        for anatomy, names in load_anatomy_classes(system).items()
+        for anatomy, names in vocabulary.classes_of(system).items()
         for name in names
     ]
     if not classes:
@@ -177,9 +177,8 @@ def _spreads(tables: Relations) -> tuple[Spread, ...]:
             "shares": [percent / 100 for percent in PERCENTILES],
         },
     )
-    order = known_anatomies()
     found = (Spread(anatomy, count, tuple(ml)) for anatomy, count, ml in rows)
-    return tuple(sorted(found, key=lambda spread: order.index(spread.anatomy)))
+    return tuple(sorted(found, key=lambda spread: vocabulary.imaged.index(spread.anatomy)))
 
 
 def _ranking(tables: Relations, values: str) -> tuple[tuple[str, int], ...]:

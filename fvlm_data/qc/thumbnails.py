@@ -15,7 +15,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.qc.png import PngError, description_of, png_bytes
 from fvlm_data.segment.grid import to_canonical
-from fvlm_data.segment.merge import anatomy_table, known_anatomies, merge_labels
+from fvlm_data.segment.merge import anatomy_table, merge_labels, ranked_anatomies
 from fvlm_data.segment.nifti import NiftiError, read_nifti
 from fvlm_data.store.relations import Relations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 
@@ -98,7 +99,7 @@ def colour_of(anatomy: str) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def kept_thumbnails(store: Store, volumes: int) -> list[Thumbnail]:
+def kept_thumbnails(store: Store, volumes: int, vocabulary: Vocabulary) -> list[Thumbnail]:
     """A picture of each of the first volumes that have a label map, ordered by id.
 
     Pictures lie in the store under the hash of what they show, so that volumes and masks are
@@ -111,10 +112,10 @@ def kept_thumbnails(store: Store, volumes: int) -> list[Thumbnail]:
     made, wanted = [], set()
     there = set(store.files(FOLDER))
     for scene in read_scenes(store, volumes):
-        path = picture_path(scene)
+        path = picture_path(scene, vocabulary)
         wanted.add(path)
         kept = _kept(store, path) if path in there else None
-        if kept is None and (kept := _drawn(store, scene)) is not None:
+        if kept is None and (kept := _drawn(store, scene, vocabulary)) is not None:
             store.write_bytes(path, kept)
         shown = tuple(description_of(kept).split()) if kept else ()
         made.append(Thumbnail(scene.volume_id, kept, shown))
@@ -141,17 +142,21 @@ def read_scenes(store: Store, volumes: int) -> list[Scene]:
     return scenes
 
 
-def picture_path(scene: Scene) -> str:
+def picture_path(scene: Scene, vocabulary: Vocabulary) -> str:
     """Where a picture lies in the store: by the content of volume and masks, and how it is drawn.
 
     A class counts as the anatomy that it is drawn as, so that another list of classes makes
     those pictures anew which it changes.
     """
     drawn_as = [
-        (one.content_sha256, anatomy_table(one.names, one.class_system, ANATOMIES).tolist())
+        (
+            one.content_sha256,
+            anatomy_table(one.names, one.class_system, ANATOMIES, vocabulary).tolist(),
+        )
         for one in scene.maps
     ]
-    style = (VERSION, ANATOMIES, known_anatomies(), WINDOW_HU, WIDTH_PIXELS)
+    ranked = ranked_anatomies(ANATOMIES, vocabulary)
+    style = (VERSION, ANATOMIES, ranked, WINDOW_HU, WIDTH_PIXELS)
     return f"{FOLDER}/{content_key(style, scene.content_sha256, sorted(drawn_as))}.png"
 
 
@@ -165,15 +170,15 @@ def _kept(store: Store, path: str) -> bytes | None:
     return content
 
 
-def _drawn(store: Store, scene: Scene) -> bytes | None:
+def _drawn(store: Store, scene: Scene, vocabulary: Vocabulary) -> bytes | None:
     """The picture as a PNG file; None where the volume or a label map cannot be read."""
     try:
-        return _picture(store, scene)
+        return _picture(store, scene, vocabulary)
     except (NiftiError, StoreError):
         return None
 
 
-def _picture(store: Store, scene: Scene) -> bytes:
+def _picture(store: Store, scene: Scene, vocabulary: Vocabulary) -> bytes:
     affine_ras = np.array(scene.affine_ras).reshape(4, 4)
     image_hu = read_nifti(store.read_bytes(scene.path)).data
     labels = merge_labels(
@@ -182,6 +187,7 @@ def _picture(store: Store, scene: Scene) -> bytes:
             for one in scene.maps
         ],
         ANATOMIES,
+        vocabulary,
     )
     image_hu, orientation = to_canonical(image_hu, affine_ras)
     labels, _ = to_canonical(labels, affine_ras)

@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 def _versions(config: Any) -> Stage:
     from fvlm_data.reports.versions.stage import versions_stage
 
-    return versions_stage()
+    return versions_stage(config.vocabulary.load())
 
 
 def _reports(config: Any) -> Stage:
     from fvlm_data.reports.stage import reports_stage
 
-    return reports_stage(config.parse)
+    return reports_stage(config.parse, config.vocabulary.load())
 
 
 def _check(config: Any) -> None:
     from fvlm_data.reports.sources import read_reports
+
+    config.vocabulary.load()
 
     for number, report in enumerate(config.reports):
         if not report.path.exists():

@@ -14,7 +14,6 @@ from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
-from fvlm_data.vocabulary import vocabulary_sha256
 from schemas import Finding, Report, Sentence
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.parser import ReportParser
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.store.declared import Batch, Inputs
+    from fvlm_data.vocabulary import Vocabulary
 
     Reader = Callable[[str], Reading]
 
@@ -52,33 +52,33 @@ _READS = (
 )
 
 
-def reports_stage(config: ParseConfig) -> Stage:
+def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that scrubs and parses every offered report."""
     return Stage(
         name="reports",
         version=STAGE_VERSION,
-        settings={"parse": config.key_settings(), "vocabulary": vocabulary_sha256()},
+        settings={"parse": config.key_settings(), "vocabulary": vocabulary.sha256("reading")},
         tables=("reports", "sentences", "findings"),
         items=OFFERED,
         views={"owner_marks": OWNER_MARKS},
         reads=_READS,
-        make=partial(_outcomes, config),
+        make=partial(_outcomes, config, vocabulary),
         batch_size=BATCH_SIZE,
         derived=False,
     )
 
 
 @lru_cache(maxsize=2)
-def _parser(config: ParseConfig) -> ReportParser:
+def _parser(config: ParseConfig, vocabulary: Vocabulary) -> ReportParser:
     """One parser a process: to build it takes as long as to read several hundred reports."""
     from fvlm_data.reports.language.parser import ReportParser
 
-    return ReportParser(config)
+    return ReportParser(config, vocabulary)
 
 
-def _outcomes(config: ParseConfig, batch: Batch) -> Iterator[Outcome]:
+def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
     """Outcomes by the configured backend; requests to a language model overlap."""
-    parser = _parser(config)
+    parser = _parser(config, vocabulary)
     originals = batch.originals(one.item for one in batch.inputs)
     names = batch.identities({row["owner_id"] for one in batch.inputs for row in one.rows["about"]})
 
@@ -86,7 +86,7 @@ def _outcomes(config: ParseConfig, batch: Batch) -> Iterator[Outcome]:
         kept = originals.get(one.item)
         original = unpacked(kept) if kept is not None else None
         known = {name for row in one.rows["about"] for name in names.get(row["owner_id"], ())}
-        return guarded(one.item, partial(_outcome, read, one, original, known))
+        return guarded(one.item, partial(_outcome, read, vocabulary, one, original, known))
 
     if config.backend == "rules" or config.llm is None:
         for one in batch.inputs:
@@ -103,19 +103,24 @@ def _outcomes(config: ParseConfig, batch: Batch) -> Iterator[Outcome]:
 
 
 def _outcome(
-    read: Reader, one: Inputs, original: Original | None, identities: Iterable[str]
+    read: Reader,
+    vocabulary: Vocabulary,
+    one: Inputs,
+    original: Original | None,
+    identities: Iterable[str],
 ) -> Outcome:
     source = next((row["source"] for row in one.rows["offered"]), "")
     for row in one.rows["versions"]:
         if row["successor"] is not None:
             return set_aside(one.item, Successor(row["successor"], row["reason"]), source)
-    if original is not None and withdraws(original):
+    if original is not None and withdraws(original, vocabulary):
         return _withdrawal(one.item, source)
-    return _parse(read, one.item, original, identities, source)
+    return _parse(read, vocabulary, one.item, original, identities, source)
 
 
 def _parse(
     read: Reader,
+    vocabulary: Vocabulary,
     report_id: str,
     original: Original | None,
     identities: Iterable[str],
@@ -128,7 +133,7 @@ def _parse(
         )
         missing = Reject("fault", "original_missing", detail)
         return Outcome(report_id, rejects=(missing,), retry=True)
-    text = scrub(original.text, {*identities, *original.identities}).text
+    text = scrub(original.text, {*identities, *original.identities}, vocabulary).text
     try:
         reading = read(text)
     except NoAnswerError as error:

@@ -21,6 +21,8 @@ from fvlm_data.run.sections import OwnedSection
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.settings import DECIDES_NOTHING, PLACE
 from fvlm_data.shards.config import ShardConfig
+from fvlm_data.vocabulary.config import VocabularyConfig
+from fvlm_data.vocabulary.files import built_in_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -102,6 +104,9 @@ class Config(BaseModel):
         default=(), description="where reports come from"
     )
     identity: IdentityConfig = Field(default=IdentityConfig(), description="secrets and names")
+    vocabulary: VocabularyConfig = Field(
+        default=VocabularyConfig(), description="language of the reports, and words of your own"
+    )
     ingest: IngestConfig = Field(default=IngestConfig(), description="from images to volumes")
     select: SelectConfig = Field(default=SelectConfig(), description="choice of reconstructions")
     segment: SegmentConfig = Field(default=SegmentConfig(), description="anatomies in volumes")
@@ -116,6 +121,18 @@ class Config(BaseModel):
     execution: ExecutionConfig = Field(
         default=ExecutionConfig(), description="workers", json_schema_extra=DECIDES_NOTHING
     )
+
+    @model_validator(mode="after")
+    def _anatomies_are_known(self) -> Config:
+        """With an overlay, stage `shard` looks: a store's settings must be read without it."""
+        known = built_in_classes().anatomies
+        unknown = sorted(set(self.shard.anatomies) - set(known))
+        if unknown and self.vocabulary.overlay is None:
+            raise ValueError(
+                f"shard.anatomies holds {', '.join(unknown)}, which is not known; known are "
+                f"{', '.join(known)}; an anatomy of your own stands in vocabulary.overlay"
+            )
+        return self
 
     @model_validator(mode="after")
     def _source_names_differ(self) -> Config:

@@ -156,7 +156,7 @@ def _conclude(context: Context, config: Config, stages: Sequence[str], summary: 
     if config.qc.enabled and "shard" in stages:
         from fvlm_data.qc import write_qc
 
-        write_qc(context)
+        write_qc(context, config.vocabulary.load())
     tally(context, summary)
 
 

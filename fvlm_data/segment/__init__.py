@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fvlm_data.segment.config import SegmentConfig
-from fvlm_data.segment.merge import known_anatomies, load_anatomy_classes, merge_labels
+from fvlm_data.segment.merge import merge_labels
 
-__all__ = ["SegmentConfig", "known_anatomies", "load_anatomy_classes", "merge_labels"]
+__all__ = ["SegmentConfig", "merge_labels"]

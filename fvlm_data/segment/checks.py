@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fvlm_data.hashing import array_sha256
-from fvlm_data.segment.merge import load_anatomy_classes
 from schemas import Mask, VolumeCheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_data.segment.backend import Segmentation, VolumeImage
+    from fvlm_data.vocabulary import Vocabulary
 
 REGION_MARKS_ML = {
     "head": {"brain": 100.0, "face": 50.0},
@@ -28,6 +28,8 @@ BORDER_ANATOMIES = (
     "liver", "lung", "pancreas", "portal_vein", "sacrum", "small_intestine", "spleen", "stomach",
 )  # fmt: skip
 """Anatomies that are flagged `<anatomy>_cut` where they touch a face of the volume."""
+
+VESSELS = ("aorta", "portal_vein")
 
 ENHANCED_HU = 100
 UNENHANCED_HU = 75
@@ -73,9 +75,11 @@ def mask_rows(
     return rows
 
 
-def volume_check(volume: VolumeImage, made: Segmentation, rows: Sequence[Mask]) -> VolumeCheck:
+def volume_check(
+    volume: VolumeImage, made: Segmentation, rows: Sequence[Mask], vocabulary: Vocabulary
+) -> VolumeCheck:
     """Body region, contrast and flags from the classes present and the voxels under them."""
-    anatomies = load_anatomy_classes(made.class_system)
+    anatomies = vocabulary.classes_of(made.class_system)
     declared = set(made.classes.values())
     ml: dict[str, float] = {}
     cut = set()
@@ -95,6 +99,21 @@ def volume_check(volume: VolumeImage, made: Segmentation, rows: Sequence[Mask]) 
             sorted(a for a, names in anatomies.items() if not declared.isdisjoint(names))
         ),
     )
+
+
+def classes_checked(vocabulary: Vocabulary) -> list[list[Any]]:
+    """Classes of the anatomies that a check asks for, by class system: part of an item's key.
+
+    Other anatomies only widen `searched`, which is no reason to segment anew.
+    """
+    marks = {anatomy for ones in REGION_MARKS_ML.values() for anatomy in ones}
+    asked = sorted({*marks, *BORDER_ANATOMIES, *VESSELS})
+    return [
+        [system, anatomy, sorted(vocabulary.classes_of(system)[anatomy])]
+        for system in sorted(vocabulary.systems)
+        for anatomy in asked
+        if anatomy in vocabulary.classes_of(system)
+    ]
 
 
 def body_region(anatomy_ml: dict[str, float]) -> str:
@@ -135,10 +154,10 @@ def phase_flags(vessels_hu: Mapping[str, float]) -> set[str]:
 
 
 def _vessels_hu(
-    image_hu: np.ndarray[Any, Any], made: Segmentation, anatomies: dict[str, tuple[str, ...]]
+    image_hu: np.ndarray[Any, Any], made: Segmentation, anatomies: Mapping[str, tuple[str, ...]]
 ) -> dict[str, float]:
     medians = {}
-    for vessel in ("aorta", "portal_vein"):
+    for vessel in VESSELS:
         values = [v for v, name in made.classes.items() if name in anatomies.get(vessel, ())]
         voxels = image_hu[np.isin(made.labels, values)] if values else image_hu[:0]
         if voxels.size >= LEAST_VESSEL_VOXELS:

@@ -10,11 +10,12 @@ import yaml
 from fvlm_data.errors import ConfigError
 from fvlm_data.segment.config import LIBRARY_SYSTEMS
 from fvlm_data.segment.library_classes import library_classes
-from fvlm_data.segment.merge import known_systems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from fvlm_data.vocabulary import Vocabulary
 
 MAX_VALUE = 65535
 
@@ -27,7 +28,7 @@ class ClassMap:
     classes: Mapping[int, str]
 
 
-def declared_classes(declared: str, folder: Path) -> ClassMap:
+def declared_classes(declared: str, folder: Path, vocabulary: Vocabulary) -> ClassMap:
     """The class map that `declared` names: a TotalSegmentator version, or a YAML file.
 
     A relative path is looked up from `folder`.
@@ -47,7 +48,7 @@ def declared_classes(declared: str, folder: Path) -> ClassMap:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"classes {declared}: cannot be read as YAML") from error
-    return _checked(declared, content)
+    return _checked(declared, content, vocabulary.systems)
 
 
 def disagreement(declared: ClassMap, embedded: Mapping[int, str]) -> str:
@@ -80,7 +81,7 @@ def unnamed_values(declared: ClassMap, present: Sequence[int]) -> list[int]:
     return sorted(value for value in present if value and value not in declared.classes)
 
 
-def _checked(declared: str, content: Any) -> ClassMap:
+def _checked(declared: str, content: Any, systems: Sequence[str]) -> ClassMap:
     keys = set(content) if isinstance(content, dict) else set()
     if keys != {"class_system", "classes"} or not isinstance(content["classes"], dict):
         raise ConfigError(
@@ -88,10 +89,10 @@ def _checked(declared: str, content: Any) -> ClassMap:
             f"found {', '.join(sorted(map(str, keys))) or 'no mapping'}"
         )
     system = str(content["class_system"])
-    if system not in known_systems():
+    if system not in systems:
         raise ConfigError(
             f"classes {declared}: class_system {system} is not known; known are "
-            f"{', '.join(known_systems())}; name the one whose class names the file uses "
+            f"{', '.join(systems)}; name the one whose class names the file uses "
             "(anatomy: the names are anatomy ids)"
         )
     classes: dict[int, str] = {}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.segment.config import SegmentConfig
     from fvlm_data.store.declared import Context
+    from fvlm_data.vocabulary import Vocabulary
 
 STAGE = "discover_masks"
 KIND = "mask"
@@ -44,7 +45,9 @@ class _Offered:
     volumes_named: int
 
 
-def discover_masks(context: Context, config: SegmentConfig, naming: Naming) -> Counter[str]:
+def discover_masks(
+    context: Context, config: SegmentConfig, vocabulary: Vocabulary, naming: Naming
+) -> Counter[str]:
     """Bring table `inputs` (kind `mask`) up to date with the masks on offer.
 
     A file whose size and modification time are as before is not opened; what is unchanged is not
@@ -62,7 +65,7 @@ def discover_masks(context: Context, config: SegmentConfig, naming: Naming) -> C
     masks = list_mask_files(config, context.vault.key, naming)
     folder = masks_folder(config)
     classes = {
-        declared: classes_key(declared_classes(declared, folder))
+        declared: classes_key(declared_classes(declared, folder, vocabulary))
         for declared in sorted({mask.declared for mask in masks})
     }
     source = stage_name(config.task)

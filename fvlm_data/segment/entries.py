@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 def _segment(config: Any) -> Stage:
     from fvlm_data.segment.stage import segment_stage
 
-    return segment_stage(config.segment)
+    return segment_stage(config.segment, config.vocabulary.load())
 
 
 def _check(config: Any) -> None:
     from fvlm_data.segment.stage import check_masks
 
-    check_masks(config.segment)
+    check_masks(config.segment, config.vocabulary.load())
 
 
 def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
     from fvlm_data.segment.discovery import discover_masks
 
-    return discover_masks(context, config.segment, config.identity.source_names)
+    vocabulary = config.vocabulary.load()
+    return discover_masks(context, config.segment, vocabulary, config.identity.source_names)
 
 
 SEGMENT = StageEntry(

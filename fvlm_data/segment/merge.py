@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import yaml
 
 from fvlm_data.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 
@@ -22,41 +21,9 @@ MAX_ANATOMIES = 254
 NONE = 255
 
 
-def known_systems() -> tuple[str, ...]:
-    """Class systems whose names vocabulary/segmentation.yaml explains."""
-    return tuple(_vocabulary()["systems"])
-
-
-def known_anatomies() -> tuple[str, ...]:
-    """Anatomies that have segmentation classes in some system, in order of precedence."""
-    return tuple(_vocabulary()["anatomies"])
-
-
-def load_anatomy_classes(system: str) -> dict[str, tuple[str, ...]]:
-    """Class names of each anatomy in a class system, anatomies in order of precedence.
-
-    Anatomies that the system does not know are left out.
-
-    Raises:
-        ConfigError: the system is not known.
-    """
-    vocabulary = _vocabulary()
-    if system not in vocabulary["systems"]:
-        raise ConfigError(
-            f"class system {system}: not known; known are {', '.join(known_systems())}"
-        )
-    settings = vocabulary["systems"][system]
-    if settings.get("names_are_anatomies"):
-        return {anatomy: (anatomy,) for anatomy in vocabulary["anatomies"]}
-    wanted = settings.get("like", system)
-    return {
-        anatomy: tuple(systems[wanted])
-        for anatomy, systems in vocabulary["anatomies"].items()
-        if wanted in systems
-    }
-
-
-def anatomy_table(classes: Mapping[int, str], system: str, anatomies: Sequence[str]) -> Array:
+def anatomy_table(
+    classes: Mapping[int, str], system: str, anatomies: Sequence[str], vocabulary: Vocabulary
+) -> Array:
     """Look-up table uint8: class value to place in `anatomies` by precedence, 255 for none.
 
     `classes` names the values of a label map; the table has one entry for each value from 0 to
@@ -65,9 +32,9 @@ def anatomy_table(classes: Mapping[int, str], system: str, anatomies: Sequence[s
     Raises:
         ConfigError: the system or an anatomy is not known, or there are too many.
     """
-    ranked = _ranked(anatomies)
+    ranked = ranked_anatomies(anatomies, vocabulary)
     by_name: dict[str, int] = {}
-    of_system = load_anatomy_classes(system)
+    of_system = vocabulary.classes_of(system)
     for place, anatomy in enumerate(ranked):
         for name in of_system.get(anatomy, ()):
             by_name.setdefault(name, place)
@@ -79,7 +46,9 @@ def anatomy_table(classes: Mapping[int, str], system: str, anatomies: Sequence[s
 
 
 def merge_labels(
-    maps: Sequence[tuple[Array, Mapping[int, str], str]], anatomies: Sequence[str]
+    maps: Sequence[tuple[Array, Mapping[int, str], str]],
+    anatomies: Sequence[str],
+    vocabulary: Vocabulary,
 ) -> Array:
     """One uint8 label map of anatomies from label maps of classes on the same grid.
 
@@ -95,11 +64,11 @@ def merge_labels(
     if len(shapes) != 1:
         raise ValueError(f"expected label maps of one shape, found {sorted(shapes)}")
     value = np.zeros(NONE + 1, np.uint8)
-    for place, anatomy in enumerate(_ranked(anatomies)):
+    for place, anatomy in enumerate(ranked_anatomies(anatomies, vocabulary)):
         value[place] = 1 + list(anatomies).index(anatomy)
     places: Array | None = None
     for labels, classes, system in maps:
-        table = anatomy_table(classes, system, anatomies)
+        table = anatomy_table(classes, system, anatomies, vocabulary)
         if len(maps) == 1:  # one look-up in place of two
             return _looked_up(value[table], labels, 0)
         mine = _looked_up(table, labels, NONE)
@@ -120,8 +89,13 @@ def _looked_up(table: Array, labels: Array, beyond: int) -> Array:
     return np.frombuffer(content, np.uint8).reshape(labels.shape, order=order)
 
 
-def _ranked(anatomies: Sequence[str]) -> list[str]:
-    order = known_anatomies()
+def ranked_anatomies(anatomies: Sequence[str], vocabulary: Vocabulary) -> list[str]:
+    """The anatomies in order of precedence.
+
+    Raises:
+        ConfigError: one is not known or stands twice, or there are too many.
+    """
+    order = vocabulary.imaged
     unknown = sorted(set(anatomies) - set(order))
     if unknown or len(set(anatomies)) != len(anatomies) or len(anatomies) > MAX_ANATOMIES:
         raise ConfigError(
@@ -129,9 +103,3 @@ def _ranked(anatomies: Sequence[str]) -> list[str]:
             f"{MAX_ANATOMIES} different ones of {', '.join(order)}"
         )
     return sorted(anatomies, key=order.index)
-
-
-@cache
-def _vocabulary() -> Any:
-    path = resources.files("fvlm_data") / "vocabulary" / "segmentation.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fvlm_data.segment.backend import Backend, VolumeImage
-from fvlm_data.segment.checks import mask_rows, volume_check
+from fvlm_data.segment.checks import classes_checked, mask_rows, volume_check
 from fvlm_data.segment.class_map import ClassMap, declared_classes
 from fvlm_data.segment.fingerprint import MaskFingerprint, classes_key
 from fvlm_data.segment.mask_files import (
@@ -30,12 +30,17 @@ if TYPE_CHECKING:
 
     from fvlm_data.segment.config import SegmentConfig
     from fvlm_data.store.declared import Batch, Inputs
+    from fvlm_data.vocabulary import Vocabulary
 
 STAGE_VERSION = 1
 
 
 def segment_stage(
-    config: SegmentConfig, source_names: Naming = "token", *, checks: bool = True
+    config: SegmentConfig,
+    vocabulary: Vocabulary,
+    source_names: Naming = "token",
+    *,
+    checks: bool = True,
 ) -> Stage:
     """The stage of one segmentation task; run `discover_masks` before it.
 
@@ -58,10 +63,10 @@ def segment_stage(
     return Stage(
         name=name,
         version=STAGE_VERSION,
-        settings=config.key_part(),
+        settings={**config.key_part(), "classes": classes_checked(vocabulary) if checks else []},
         tables=("masks", "volume_checks") if checks else ("masks",),
         items=items,
-        make=partial(_make, config, source_names, checks),
+        make=partial(_make, config, vocabulary, source_names, checks),
         reads=tuple(reads),
         batch_size=config.batch_size,
         kept=kept,
@@ -69,7 +74,7 @@ def segment_stage(
     )
 
 
-def check_masks(config: SegmentConfig) -> None:
+def check_masks(config: SegmentConfig, vocabulary: Vocabulary) -> None:
     """Look whether the masks that a configuration names can be listed, and their classes read.
 
     Raises:
@@ -78,7 +83,7 @@ def check_masks(config: SegmentConfig) -> None:
     """
     if config.backend == "precomputed":
         list_mask_files(config, b"", "token")
-        _class_maps(config)
+        _class_maps(config, vocabulary)
 
 
 def stage_name(task: str) -> str:
@@ -93,9 +98,12 @@ def mask_path(volume_id: str, task: str) -> str:
 
 
 def segment_volume(
-    volume: VolumeImage, item: str, backend: Backend, task: str, checks: bool
+    volume: VolumeImage, item: str, backend: Backend, task: str, checked_by: Vocabulary | None
 ) -> Outcome:
-    """Run a backend on one volume: its file, one row a class, and what the image shows."""
+    """Run a backend on one volume: its file, one row a class, and what the image shows.
+
+    Without a vocabulary to check it by there is no row of volume_checks.
+    """
     made = backend(volume)
     if isinstance(made, Reject):
         return Outcome(item, rejects=(made,))
@@ -110,8 +118,8 @@ def segment_volume(
     path = mask_path(volume.volume_id, task)
     rows = mask_rows(volume, made, task, path, backend.name, backend.version)
     tables: dict[str, Sequence[Any]] = {"masks": rows}
-    if checks:
-        tables["volume_checks"] = [volume_check(volume, made, rows)]
+    if checked_by is not None:
+        tables["volume_checks"] = [volume_check(volume, made, rows, checked_by)]
     return Outcome(item, tables, {path: label_map_bytes(made.labels, volume.affine_ras)})
 
 
@@ -126,11 +134,16 @@ def _segmented(task: str) -> str:
 
 
 def _make(
-    config: SegmentConfig, source_names: Naming, checks: bool, batch: Batch
+    config: SegmentConfig,
+    vocabulary: Vocabulary,
+    source_names: Naming,
+    checks: bool,
+    batch: Batch,
 ) -> Iterator[Outcome]:
-    backend_of = _backends(config, source_names, batch)
+    backend_of = _backends(config, vocabulary, source_names, batch)
+    checked_by = vocabulary if checks else None
     for one in batch.inputs:
-        work = partial(_segment, batch, one, backend_of, config.task, checks)
+        work = partial(_segment, batch, one, backend_of, config.task, checked_by)
         yield guarded(one.item, work)
 
 
@@ -139,7 +152,7 @@ def _segment(
     one: Inputs,
     backend_of: Callable[[Inputs], Backend],
     task: str,
-    checks: bool,
+    checked_by: Vocabulary | None,
 ) -> Outcome:
     if not one.rows["volume"]:
         return _gone(one.item)
@@ -155,17 +168,17 @@ def _segment(
     affine_ras = np.array(row["affine_ras"], float).reshape(4, 4)
     volume = VolumeImage(one.item, image.data, affine_ras)
     try:
-        return segment_volume(volume, one.item, backend_of(one), task, checks)
+        return segment_volume(volume, one.item, backend_of(one), task, checked_by)
     except MaskGoneError:
         return _gone(one.item)
 
 
 def _backends(
-    config: SegmentConfig, source_names: Naming, batch: Batch
+    config: SegmentConfig, vocabulary: Vocabulary, source_names: Naming, batch: Batch
 ) -> Callable[[Inputs], Backend]:
     """What segments each volume of a batch."""
     if config.backend == "precomputed":
-        return _Offer.of(config, source_names, batch).backend
+        return _Offer.of(config, vocabulary, source_names, batch).backend
     model = _model(config)
     return lambda one: model
 
@@ -181,9 +194,11 @@ class _Offer:
     class_maps: Mapping[str, ClassMap]
 
     @classmethod
-    def of(cls, config: SegmentConfig, source_names: Naming, batch: Batch) -> _Offer:
+    def of(
+        cls, config: SegmentConfig, vocabulary: Vocabulary, source_names: Naming, batch: Batch
+    ) -> _Offer:
         tokens = [row["token"] for one in batch.inputs for row in one.rows["masks"]]
-        class_maps = {classes_key(found): found for found in _class_maps(config)}
+        class_maps = {classes_key(found): found for found in _class_maps(config, vocabulary)}
         return cls(config, source_names, batch.secret, batch.paths(tokens), class_maps)
 
     def backend(self, one: Inputs) -> Precomputed:
@@ -209,10 +224,10 @@ class _Offer:
         return Candidate(mask, class_map, told.sha256, told.volumes_named)
 
 
-def _class_maps(config: SegmentConfig) -> list[ClassMap]:
+def _class_maps(config: SegmentConfig, vocabulary: Vocabulary) -> list[ClassMap]:
     """The class maps of all masks on offer, each read once."""
     return [
-        declared_classes(declared, masks_folder(config))
+        declared_classes(declared, masks_folder(config), vocabulary)
         for declared in sorted(declared_maps(config))
     ]
 

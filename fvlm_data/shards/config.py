@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from fvlm_data.vocabulary.files import built_in_classes
 
 State = Literal["abnormal", "normal_stated", "not_mentioned"]
 PositiveMm = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Hu = Annotated[int, Field(ge=-32768, le=32767)]
 
-ANATOMIES = (
-    "lung",
-    "heart",
-    "esophagus",
-    "aorta",
-    "liver",
-    "gallbladder",
-    "pancreas",
-    "spleen",
-    "kidney",
-    "adrenal_gland",
-    "stomach",
-    "small_intestine",
-    "colon",
-    "bladder",
-    "portal_vein",
-    "sacrum",
-)
+
+def _trained() -> tuple[str, ...]:
+    """The anatomies of the built-in vocabulary that samples keep."""
+    return built_in_classes().trained
 
 
 class ShardConfig(BaseModel):
@@ -36,10 +24,11 @@ class ShardConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     anatomies: tuple[str, ...] = Field(
-        default=ANATOMIES,
+        default_factory=_trained,
         min_length=1,
         max_length=254,
-        description="anatomies kept; the label value of each is 1 + its place in this list",
+        description="anatomies kept; the label value of each is 1 + its place in this list; "
+        "`trained` stands for the default",
     )
     spacing_mm: tuple[PositiveMm, PositiveMm, PositiveMm] = Field(
         default=(1.0, 1.0, 3.0),
@@ -103,22 +92,18 @@ class ShardConfig(BaseModel):
     )
     compression_level: int = Field(default=5, ge=1, le=9, description="effort of the compressor")
 
+    @field_validator("anatomies", mode="before")
+    @classmethod
+    def _named_list(cls, value: Any) -> Any:
+        return _trained() if value == "trained" else value
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        from fvlm_data.segment.merge import known_anatomies
-
         if self.hu_window[0] >= self.hu_window[1]:
             message = f"hu_window {list(self.hu_window)} is empty: give [low, high] in HU"
             raise ValueError(message)
         if len(set(self.anatomies)) != len(self.anatomies):
             message = "anatomies holds a name twice"
-            raise ValueError(message)
-        unknown = sorted(set(self.anatomies) - set(known_anatomies()))
-        if unknown:
-            message = (
-                f"anatomies holds {', '.join(unknown)}, which is not known; "
-                f"known are {', '.join(known_anatomies())}"
-            )
             raise ValueError(message)
         return self
 

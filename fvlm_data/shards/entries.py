@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 def _shard(config: Any) -> Stage:
     from fvlm_data.shards.stage import shard_stage
 
-    return shard_stage(config.shard)
+    return shard_stage(config.shard, config.vocabulary.load())
+
+
+def _check(config: Any) -> None:
+    from fvlm_data.segment.merge import ranked_anatomies
+
+    ranked_anatomies(config.shard.anatomies, config.vocabulary.load())
 
 
 def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
@@ -33,5 +39,10 @@ def _finish(context: Context) -> None:
 
 
 SHARD = StageEntry(
-    name="shard", build=_shard, commands=("shard",), discover=_discover, finish=_finish
+    name="shard",
+    build=_shard,
+    commands=("shard",),
+    check=_check,
+    discover=_discover,
+    finish=_finish,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.segment.merge import known_anatomies, known_systems, load_anatomy_classes
+from fvlm_data.segment.merge import ranked_anatomies
 from fvlm_data.store.declared import Read
 from fvlm_data.store.reading import quoted
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.store.declared import Inputs, Row
+    from fvlm_data.vocabulary import Vocabulary
 
 REFS = ("volume_id", "study_id", "patient_id", "split")
 
@@ -72,9 +73,9 @@ def reads(config: ShardConfig) -> tuple[Read, ...]:
     )
 
 
-def settings(config: ShardConfig) -> dict[str, Any]:
+def settings(config: ShardConfig, vocabulary: Vocabulary) -> dict[str, Any]:
     """What of the configuration decides samples, and how classes are merged to anatomies."""
-    merged = {system: _merge_table(system, config) for system in known_systems()}
+    merged = {system: _merge_table(system, config, vocabulary) for system in vocabulary.systems}
     return {**config.model_dump(mode="json"), "classes": merged}
 
 
@@ -95,8 +96,8 @@ def sample_inputs(one: Inputs) -> SampleInputs | None:
     )
 
 
-def _merge_table(system: str, config: ShardConfig) -> list[Any]:
+def _merge_table(system: str, config: ShardConfig, vocabulary: Vocabulary) -> list[Any]:
     """Classes of each configured anatomy in order of precedence: how label maps are merged."""
-    classes = load_anatomy_classes(system)
-    ranked = [name for name in known_anatomies() if name in config.anatomies]
+    classes = vocabulary.classes_of(system)
+    ranked = ranked_anatomies(config.anatomies, vocabulary)
     return [[anatomy, list(classes.get(anatomy, ()))] for anatomy in ranked]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fvlm_data.shards.nifti_slabs import NiftiSlabs
     from fvlm_data.shards.preprocess import PreparedSample
     from fvlm_data.shards.source import Labels
+    from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 
@@ -48,7 +49,10 @@ class MadeSample:
 
 
 def make_sample(
-    known: SampleInputs, file: Callable[[str], bytes], config: ShardConfig
+    known: SampleInputs,
+    file: Callable[[str], bytes],
+    config: ShardConfig,
+    vocabulary: Vocabulary,
 ) -> MadeSample | Reject:
     """Make one sample, or say why it is out of scope; `file` gives the bytes of a stored file.
 
@@ -56,7 +60,7 @@ def make_sample(
         UnreadableError: a file cannot be decoded or is on another grid.
         DamagedError: a file is not what its stage wrote.
     """
-    prepared, labels, affine = _sampled(known, file, config)
+    prepared, labels, affine = _sampled(known, file, config, vocabulary)
     visible = None if prepared is None else _face_left(known, labels, affine, prepared, config)
     if visible is not None:
         return visible
@@ -98,7 +102,10 @@ def _face_left(
 
 
 def _sampled(
-    known: SampleInputs, file: Callable[[str], bytes], config: ShardConfig
+    known: SampleInputs,
+    file: Callable[[str], bytes],
+    config: ShardConfig,
+    vocabulary: Vocabulary,
 ) -> tuple[PreparedSample | None, Labels, Array]:
     """The sample (None: no anatomy is shown), its volume's labels and affine.
 
@@ -113,7 +120,7 @@ def _sampled(
     image_path = known.volume["path"]
     files = [_label_file(file(path), path, shape, known) for path in paths]
     with _naming("mask", ", ".join(paths)):
-        labels = read_labels(files, config.anatomies)
+        labels = read_labels(files, config.anatomies, vocabulary)
     voxels = _opened(file(image_path), image_path, "volume", shape)
     with _naming("volume", image_path):
         grid = locate(labels.merged_ijk, affine, config)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fvlm_data.shards.nifti_slabs import NiftiSlabs
+    from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 
@@ -36,7 +37,9 @@ class Labels:
     head_ijk: Array | None
 
 
-def read_labels(files: Sequence[LabelFile], anatomies: Sequence[str]) -> Labels:
+def read_labels(
+    files: Sequence[LabelFile], anatomies: Sequence[str], vocabulary: Vocabulary
+) -> Labels:
     """Merge label maps of one grid, a slab at a time.
 
     Raises:
@@ -47,7 +50,7 @@ def read_labels(files: Sequence[LabelFile], anatomies: Sequence[str]) -> Labels:
     face = _Shown(faces.FACE, files, shape)
     head = _Shown(faces.HEAD, files, shape)
     for place, maps in _slabs(files):
-        merged[:, :, place] = merge_labels(maps, anatomies)
+        merged[:, :, place] = merge_labels(maps, anatomies, vocabulary)
         face.add(place, maps)
         head.add(place, maps)
     return Labels(merged, face.found, head.found)

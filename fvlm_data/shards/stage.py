@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.shards.writer import Laid, Spool
     from fvlm_data.store.declared import Batch, Inputs
+    from fvlm_data.vocabulary import Vocabulary
 
 STAGE_VERSION = 1
 
 
-def shard_stage(config: ShardConfig) -> Stage:
+def shard_stage(config: ShardConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that makes one sample of each volume with masks and texts.
 
     A batch is one shard, cut within a split by sample id: it is settled as a whole, so what is
@@ -33,10 +34,10 @@ def shard_stage(config: ShardConfig) -> Stage:
     return Stage(
         name=folder.STAGE,
         version=STAGE_VERSION,
-        settings=inputs.settings(config),
+        settings=inputs.settings(config, vocabulary),
         tables=("samples",),
         items=inputs.ITEMS,
-        make=partial(_make, config),
+        make=partial(_make, config, vocabulary),
         reads=inputs.reads(config),
         refs=inputs.REFS,
         batch_size=config.samples_per_shard,
@@ -45,7 +46,7 @@ def shard_stage(config: ShardConfig) -> Stage:
     )
 
 
-def _make(config: ShardConfig, batch: Batch) -> Iterator[Outcome]:
+def _make(config: ShardConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
     """Prepare the samples one by one, then write each split's shard.
 
     A planned batch has one split; where a caller has cut batches otherwise there may be more,
@@ -55,7 +56,7 @@ def _make(config: ShardConfig, batch: Batch) -> Iterator[Outcome]:
     with spool() as aside:
         laid: dict[str, Laid] = {}
         outcomes = [
-            guarded(one.item, partial(_prepared, config, batch, one, aside, laid))
+            guarded(one.item, partial(_prepared, config, vocabulary, batch, one, aside, laid))
             for one in ordered
         ]
         keys = {one.item: one.key for one in ordered}
@@ -76,7 +77,12 @@ def _make(config: ShardConfig, batch: Batch) -> Iterator[Outcome]:
 
 
 def _prepared(
-    config: ShardConfig, batch: Batch, one: Inputs, aside: Spool, laid: dict[str, Laid]
+    config: ShardConfig,
+    vocabulary: Vocabulary,
+    batch: Batch,
+    one: Inputs,
+    aside: Spool,
+    laid: dict[str, Laid],
 ) -> Outcome:
     """Prepare one sample and lay it aside; its row has no place in a shard yet."""
     known = inputs.sample_inputs(one)
@@ -92,7 +98,7 @@ def _prepared(
             retry=True,
         )
     try:
-        made = make_sample(known, batch.file, config)
+        made = make_sample(known, batch.file, config, vocabulary)
     except UnreadableError as error:
         return replace(reject(one.item, "fault", error.reason, str(error)), retry=True)
     if isinstance(made, Reject):

@@ -277,6 +277,7 @@ def test_every_path_in_the_configuration_is_made_absolute():
         "reports[].path",
         "reports[].mapping",
         "identity.vault",
+        "vocabulary.overlay",
         "segment.masks",
         "segment.classes",
         "segment.weights",

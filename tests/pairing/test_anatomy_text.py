@@ -10,10 +10,27 @@ from pydantic import ValidationError
 from fvlm_data.pairing.anatomy_text import StudyText, anatomy_text
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.pairing.signature import signature
+from fvlm_data.vocabulary import Anatomy, FindingTerm, Prompts, Vocabulary
 from schemas import AnatomyText
+
+EN = Vocabulary.load()
 
 TEMPLATE = "Liver shows no significant abnormalities."
 IMPLIED = {"hepatic_cyst": ("cyst",), "cyst": ("lesion",), "lesion": ("cyst",)}
+WORDS = dataclasses.replace(
+    EN,
+    anatomies=(Anatomy(id="liver", name="Liver", phrases=("liver",)),),
+    findings=tuple(
+        FindingTerm(
+            id=name,
+            name=name,
+            anatomy="liver",
+            implies=implied,
+            prompts=Prompts(positive="Yes.", negative="No."),
+        )
+        for name, implied in IMPLIED.items()
+    ),
+)
 
 
 def told(sentences: list[Any], findings: list[Any] | None = None, **settings: Any) -> AnatomyText:
@@ -21,7 +38,7 @@ def told(sentences: list[Any], findings: list[Any] | None = None, **settings: An
         [dataclasses.asdict(row) for row in sentences],
         [dataclasses.asdict(row) for row in findings or []],
     )
-    return anatomy_text("st_1", "liver", "Liver", study, IMPLIED, PairConfig(**settings))
+    return anatomy_text("st_1", "liver", study, PairConfig(**settings), WORDS)
 
 
 def test_impression_stands_first_whatever_the_order_of_the_report(hand: ModuleType):

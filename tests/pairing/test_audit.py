@@ -32,8 +32,10 @@ from fvlm_data.store.commits import settle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
-from fvlm_data.vocabulary import load_anatomies
+from fvlm_data.vocabulary import Vocabulary
 from schemas import CrossCheck, Quarantined, ReportMatch, Sentence, Split
+
+EN = Vocabulary.load()
 
 SAID: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     # study: (section, sentence, what it says of the heart)
@@ -109,7 +111,7 @@ def audited(
         source_files=("f_8",),
     )  # fmt: skip
     store.replace("quarantine", ["f_8"], [lost], {"stage": "discover"})
-    for stage in (split_stage(PairConfig()), pair_stage(PairConfig())):
+    for stage in (split_stage(PairConfig()), pair_stage(PairConfig(), EN)):
         for batch in pending(context, stage).batches:
             settle(context, stage, batch)
     derive_waiting(context)
@@ -118,7 +120,7 @@ def audited(
 
 @pytest.fixture(scope="module")
 def found(audited: Context) -> Audit:
-    return audit(audited, PairConfig())
+    return audit(audited, PairConfig(), EN)
 
 
 def of(rows: Any, name: str) -> Any:
@@ -127,7 +129,7 @@ def of(rows: Any, name: str) -> Any:
 
 def test_funnel_counts_everything_once_and_says_why(found: Audit):
     steps = found.funnel
-    texts = 6 * len(load_anatomies())
+    texts = 6 * len(EN.anatomies)
     assert [(s.name, s.kept, s.offered, dict(s.excluded)) for s in steps] == [
         ("files in a proved volume", 7, 8, {"fault: not_dicom": 1}),
         ("series with a proved volume", 7, 7, {}),
@@ -195,11 +197,11 @@ def test_rule_that_the_texts_were_made_by_changes_no_figure(
     place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
     context = Context(Store.open(place), audited.vault, "run")
     config = PairConfig(normal="reference")
-    for batch in pending(context, pair_stage(config)).batches:
-        settle(context, pair_stage(config), batch)
+    for batch in pending(context, pair_stage(config, EN)).batches:
+        settle(context, pair_stage(config, EN), batch)
     states = context.store.read("anatomy_texts", ["state"])["state"].to_pylist()
     assert "not_mentioned" not in states  # by that rule
-    again = audit(context, config)
+    again = audit(context, config, EN)
     assert again.negatives == found.negatives
     assert again.normals == found.normals
 
@@ -218,7 +220,7 @@ def test_drawn_samples_take_part_with_their_own_anatomies(
         for n, these in anatomies.items()
     ]  # fmt: skip
     store.replace_all("samples", samples)
-    drawn = audit_negatives(store, PairConfig(), seed=0)
+    drawn = audit_negatives(store, PairConfig(), EN, seed=0)
     assert drawn.drawn_from == "3 samples of split train"
     heart, liver = (of(drawn.anatomies, name) for name in ("heart", "liver"))
     assert (heart.samples, heart.pairs, heart.same_findings) == (2, 1, 1)  # st_1, st_2
@@ -269,7 +271,7 @@ def test_labels_are_compared_and_disagreements_told_with_their_sentence(
     lines += [f"{name_of(n)},{value},0,1" for n, value in enumerate([1, 0, 1, 0, 1, 0], start=1)]
     lines += [f"{name_of(7)},0,0,1", "valid_1_a_1.nii.gz,1,1,1", ",1,1,1"]
     lines += ["train_6_a_1,1,0,1"]
-    found = audit_labels(audited, label_file(tmp_path, "\n".join(lines)))
+    found = audit_labels(audited, label_file(tmp_path, "\n".join(lines)), EN)
     assert (found.rows, found.studies, found.unknown_columns) == (10, 5, ("Odd",))
     assert found.not_compared == {
         "names no study of the store": 2,
@@ -305,7 +307,7 @@ def test_finding_that_only_the_clinician_tells_is_told_so(
     row = hand.finding(0, "cardiomegaly", "present", None, "heart", "r_5")
     context.store.replace("findings", ["r_5"], [row])
     text = f"VolumeName,Cardiomegaly\n{name_of(5)},1\n"
-    (told,) = audit_labels(context, label_file(tmp_path, text)).disagreements
+    (told,) = audit_labels(context, label_file(tmp_path, text), EN).disagreements
     assert (told.ours, told.status) == (0, "only in clinical_information")
     assert told.sentences == ("Cardiomegaly.",)
 
@@ -321,7 +323,7 @@ def test_finding_that_only_the_clinician_tells_is_told_so(
 )
 def test_label_file_that_cannot_be_compared(audited: Context, tmp_path: Path, text: str, told: str):
     with pytest.raises(InputError, match=told):
-        audit_labels(audited, label_file(tmp_path, text))
+        audit_labels(audited, label_file(tmp_path, text), EN)
 
 
 def test_all_eighteen_columns_of_ct_rate_are_known(audited: Context, tmp_path: Path):
@@ -333,7 +335,7 @@ def test_all_eighteen_columns_of_ct_rate_are_known(audited: Context, tmp_path: P
         "Interlobular septal thickening"
     )
     text = f"VolumeName,{columns}\n{name_of(1)}{',0' * 18}\n"
-    found = audit_labels(audited, label_file(tmp_path, text))
+    found = audit_labels(audited, label_file(tmp_path, text), EN)
     assert found.unknown_columns == ()
     assert [score.column for score in found.scores] == columns.split(",")
 
@@ -374,7 +376,7 @@ def test_command_prints_for_people_and_for_machines(
 
 
 def test_empty_store_has_an_audit(context: Context):
-    found = audit(context, PairConfig())
+    found = audit(context, PairConfig(), EN)
     assert found.negatives.anatomies == ()
     assert all(step.offered == 0 for step in found.funnel)
     assert everything(found)

@@ -26,13 +26,15 @@ from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.checks import mask_rows, volume_check
 from fvlm_data.segment.library_classes import library_classes
-from fvlm_data.segment.merge import load_anatomy_classes
 from fvlm_data.segment.nifti import read_nifti
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
+from fvlm_data.vocabulary import Vocabulary
 from schemas import CrossCheck, Mask, ReportMatch, VolumeCheck
+
+EN = Vocabulary.load()
 
 Reader = Callable[[str], StudyText]
 
@@ -65,7 +67,7 @@ def read() -> Reader:
     return rows
 
 
-EVERYTHING = ",".join(load_anatomy_classes("totalsegmentator_v2"))
+EVERYTHING = ",".join(EN.classes_of("totalsegmentator_v2"))
 
 
 def images(
@@ -147,7 +149,7 @@ TORSO = {"liver": 1500.0, "spleen": 180.0, "kidney_left": 150.0, "kidney_right":
 def test_what_contradicts_what(
     read: Reader, report: str, shown: StudyImages, expected: list[str]
 ) -> None:
-    found = cross_checks("st_1", read(f"FINDINGS: {report}"), shown)
+    found = cross_checks("st_1", read(f"FINDINGS: {report}"), shown, EN)
     assert [f"{one.check} {one.strength} {one.anatomy}" for one in found] == expected
 
 
@@ -155,7 +157,7 @@ def test_flag_holds_its_evidence(read: Reader) -> None:
     text = (
         "FINDINGS: Liver is normal. Right nephrectomy. IMPRESSION: Status post right nephrectomy."
     )
-    (check,) = cross_checks("st_1", read(text), images(**TORSO))
+    (check,) = cross_checks("st_1", read(text), images(**TORSO), EN)
     assert (check.said, check.volume_id) == ("kidney_absent|present|right", "v_1")
     assert (check.quantity, check.measured, check.limit) == ("volume_ml", 150.0, 60.0)
     spans = [tuple(map(int, source.split(":")[1:])) for source in check.sources]
@@ -171,25 +173,27 @@ def test_flag_holds_its_evidence(read: Reader) -> None:
 
 def test_two_organs_that_are_called_normal_are_two_rows(read: Reader) -> None:
     text = read("FINDINGS: Liver, spleen and kidneys are normal.")
-    missed = cross_checks("st_1", text, images(liver=1500))
+    missed = cross_checks("st_1", text, images(liver=1500), EN)
     assert [one.said for one in missed] == ["kidney normal", "spleen normal"]
-    huge = cross_checks("st_1", text, images(**{**TORSO, "liver": 3500, "spleen": 900}))
+    huge = cross_checks("st_1", text, images(**{**TORSO, "liver": 3500, "spleen": 900}), EN)
     assert [one.said for one in huge] == ["liver normal", "spleen normal"]
 
 
 def test_sizes_of_children_are_not_judged(read: Reader) -> None:
     shown = dataclasses.replace(images(spleen=120, ratio=0.66), adult=False)
-    assert cross_checks("st_1", read("FINDINGS: Splenomegaly. Heart size is normal."), shown) == []
-    removed = cross_checks("st_1", read("FINDINGS: Status post splenectomy."), shown)
+    assert (
+        cross_checks("st_1", read("FINDINGS: Splenomegaly. Heart size is normal."), shown, EN) == []
+    )
+    removed = cross_checks("st_1", read("FINDINGS: Status post splenectomy."), shown, EN)
     assert [one.check for one in removed] == ["organ_removed_but_seen"]
     rows = {"v": [box("spleen", 0, 1)]}
     for age, adult in ((None, True), (16.0, True), (15.9, False), (0.5, False)):
-        assert study_images(rows, {"v": {**GRID, "age_years": age}}, {}).adult == adult
+        assert study_images(rows, {"v": {**GRID, "age_years": age}}, {}, EN).adult == adult
 
 
 def test_what_is_asked_for_contradicts_nothing(read: Reader) -> None:
     text = "CLINICAL INFORMATION: Splenectomy. FINDINGS: Liver is normal."
-    assert cross_checks("st_1", read(text), images(**TORSO)) == []
+    assert cross_checks("st_1", read(text), images(**TORSO), EN) == []
 
 
 def box(name: str, low: int, high: int, **changes: Any) -> dict[str, Any]:
@@ -223,7 +227,7 @@ GRID = {"shape": (100, 100, 100), "orientation": "LPS", "age_years": None}
 def test_cardiothoracic_ratio(
     rows: list[dict[str, Any]], grid: dict[str, Any], ratio: float | None
 ) -> None:
-    assert cardiothoracic_ratio(rows, grid) == pytest.approx(ratio)
+    assert cardiothoracic_ratio(rows, grid, EN) == pytest.approx(ratio)
 
 
 def test_classes_of_an_organ_add_up_and_tasks_do_not() -> None:
@@ -238,14 +242,14 @@ def test_classes_of_an_organ_add_up_and_tasks_do_not() -> None:
     }
     grids = dict.fromkeys(masks, GRID)
     regions = {"v_1": {"body_region": "abdomen"}, "v_2": {"body_region": "chest"}}
-    found = study_images(masks, grids, regions)
+    found = study_images(masks, grids, regions, EN)
     assert found.organs["kidney", "left"] == [Seen("v_1", 130.0, False), Seen("v_2", 50.0, True)]
     assert found.organs["kidney", ""][0].ml == 220
     assert found.largest("kidney", "left") == Seen("v_1", 130.0, False)
     assert found.whole("kidney") == Seen("v_2", 50.0, True)
     assert found.regions == {"abdomen", "chest"}
-    assert not study_images(masks, grids, {"v_1": {"body_region": "unknown"}}).regions
-    unmasked = study_images({**masks, "v_3": []}, {**grids, "v_3": GRID}, regions)
+    assert not study_images(masks, grids, {"v_1": {"body_region": "unknown"}}, EN).regions
+    unmasked = study_images({**masks, "v_3": []}, {**grids, "v_3": GRID}, regions, EN)
     assert not unmasked.regions  # the third may show anything
 
 
@@ -257,7 +261,7 @@ def test_only_what_every_mask_could_show_is_missed() -> None:
 
     def lacking(*checks: dict[str, Any]) -> set[str]:
         told = {f"v_{number}": check for number, check in enumerate(checks)}
-        found = study_images(dict.fromkeys(told, rows), dict.fromkeys(told, GRID), told)
+        found = study_images(dict.fromkeys(told, rows), dict.fromkeys(told, GRID), told, EN)
         return {
             name for name in ("liver", "kidney", "spleen", "colon", "face") if found.lacks(name)
         }
@@ -267,9 +271,9 @@ def test_only_what_every_mask_could_show_is_missed() -> None:
     assert lacking({**whole, "searched": []}) == set()
     assert lacking(before) == {"kidney", "spleen", "colon"}
     threshold = [box("lung_left", 0, 1, class_system="threshold")]
-    found = study_images({"v": threshold}, {"v": GRID}, {"v": before})
+    found = study_images({"v": threshold}, {"v": GRID}, {"v": before}, EN)
     assert not found.lacks("liver")
-    unmasked = study_images({"v": rows, "w": []}, dict.fromkeys("vw", GRID), {"v": whole})
+    unmasked = study_images({"v": rows, "w": []}, dict.fromkeys("vw", GRID), {"v": whole}, EN)
     assert not unmasked.lacks("spleen")
 
 
@@ -284,12 +288,13 @@ def test_real_masks_contradict_wrong_reports_only(read: Reader, real_data: Path,
     shown = study_images(
         {"v_1": [dataclasses.asdict(row) for row in rows]},
         {"v_1": {"shape": labels.shape, "orientation": "LAS", "age_years": 60.0}},
-        {"v_1": dataclasses.asdict(volume_check(volume, made, rows))},
+        {"v_1": dataclasses.asdict(volume_check(volume, made, rows, EN))},
+        EN,
     )
     right = "FINDINGS: Liver, spleen and kidneys are normal. Gallbladder is normal."
-    assert cross_checks("st_1", read(right), shown) == []
+    assert cross_checks("st_1", read(right), shown, EN) == []
     wrong = "FINDINGS: Status post splenectomy. Left nephrectomy. Status post cholecystectomy."
-    found = {one.anatomy: one for one in cross_checks("st_1", read(wrong), shown)}
+    found = {one.anatomy: one for one in cross_checks("st_1", read(wrong), shown, EN)}
     assert {one.check for one in found.values()} == {"organ_removed_but_seen"}
     measured = {anatomy: one.measured for anatomy, one in found.items()}
     assert measured == {
@@ -326,7 +331,7 @@ def contradicted(hand: ModuleType, context: Context) -> Context:
 
 
 def run(context: Context, config: PairConfig) -> int:
-    stage = pair_stage(config)
+    stage = pair_stage(config, EN)
     work = pending(context, stage)
     retire(context, stage, work.obsolete)
     for batch in work.batches:

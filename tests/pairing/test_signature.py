@@ -7,8 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fvlm_data.pairing.lobes import lobes_of
 from fvlm_data.pairing.signature import SIGNATURE_STATUSES, finding_set, signature
+from fvlm_data.vocabulary import Vocabulary
 from schemas.findings import LATERALITIES, STATUSES
+
+EN = Vocabulary.load()
 
 
 def mention(
@@ -115,8 +119,10 @@ def test_severity_tells_findings_apart_by_setting():
 def test_lobe_tells_findings_apart_by_setting(location: str | None, lobe: str):
     told = [mention("nodule", laterality="right", location=location)]
     assert finding_set(told) == ("nodule|present|right",)
-    assert finding_set(told, lobe=True) == (f"nodule|present|right|{lobe}",)
-    assert finding_set(told, severity=True, lobe=True) == (f"nodule|present|right||{lobe}",)
+    assert finding_set(told, lobes=lobes_of(EN)) == (f"nodule|present|right|{lobe}",)
+    assert finding_set(told, severity=True, lobes=lobes_of(EN)) == (
+        f"nodule|present|right||{lobe}",
+    )
 
 
 @given(MENTIONS)

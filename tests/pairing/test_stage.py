@@ -14,8 +14,10 @@ from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context, Stage
 from fvlm_data.store.planning import pending
-from fvlm_data.vocabulary import load_anatomies
+from fvlm_data.vocabulary import Vocabulary
 from schemas import Quarantined, ReportMatch, VolumeCheck, Waiting
+
+EN = Vocabulary.load()
 
 
 def run(context: Context, stage: Stage) -> int:
@@ -88,12 +90,12 @@ def two_studies(hand: ModuleType, context: Context) -> Context:
 
 def test_study_and_report_meet(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, UID)
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "study_id", "report_id", "matched_by") == {
         ("st_1", "r_1", "study_uid")
     }
     texts = {row["anatomy"]: row for row in two_studies.store.read("anatomy_texts").to_pylist()}
-    assert texts.keys() == {anatomy.id for anatomy in load_anatomies()}
+    assert texts.keys() == {anatomy.id for anatomy in EN.anatomies}
     assert texts["liver"]["state"] == "abnormal"
     assert texts["liver"]["text"] == "Liver cyst."
     assert texts["spleen"]["state"] == "not_mentioned"
@@ -102,7 +104,7 @@ def test_study_and_report_meet(hand: ModuleType, two_studies: Context):
 def test_report_of_two_studies_and_study_of_two_reports(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, {"st_1": "accession", "st_2": "accession"})
     add_report(hand, two_studies, 2, {"st_1": "volume_name"})
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "study_id", "report_id", "matched_by") == {
         ("st_1", "r_1", "accession"),
         ("st_1", "r_2", "volume_name"),
@@ -112,7 +114,7 @@ def test_report_of_two_studies_and_study_of_two_reports(hand: ModuleType, two_st
 
 def test_report_that_is_set_aside_gives_a_study_nothing(hand: ModuleType, two_studies: Context):
     match_report(two_studies, "r_9", UID)
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     assert run(two_studies, stage) == 0
     add_report(hand, two_studies, 1, UID)
     assert run(two_studies, stage) == 1
@@ -126,7 +128,7 @@ def test_batches_of_one_study_give_what_one_batch_gives(hand: ModuleType, two_st
     tables = ("study_reports", "anatomy_texts", "cross_checks", "quarantine")
 
     def made(batch_size: int) -> list[list[str]]:
-        stage = dataclasses.replace(pair_stage(PairConfig()), batch_size=batch_size)
+        stage = dataclasses.replace(pair_stage(PairConfig(), EN), batch_size=batch_size)
         retire(two_studies, stage, ["st_1", "st_2"])
         assert run(two_studies, stage) == 2
         return [sorted(map(str, two_studies.store.read(one).to_pylist())) for one in tables]
@@ -138,7 +140,7 @@ def test_batches_of_one_study_give_what_one_batch_gives(hand: ModuleType, two_st
 
 def test_study_whose_report_has_just_left_is_tried_again(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, UID)
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     work = pending(two_studies, stage)
     two_studies.store.replace("reports", ["r_1"], [])
     counts = settle(two_studies, stage, work.batches[0])
@@ -151,7 +153,7 @@ def test_study_whose_report_has_just_left_is_tried_again(hand: ModuleType, two_s
 def test_addendum_comes_last(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, UID, text="ADDENDUM: none.")
     add_report(hand, two_studies, 2, UID)
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "report_id", "order") == {("r_2", 0), ("r_1", 1)}
 
 
@@ -163,7 +165,7 @@ def test_reports_stand_in_the_order_of_their_time(hand: ModuleType, two_studies:
     ):
         told = {"about issued": issued, "about addendum": addendum}
         add_report(hand, two_studies, number, UID, told=told)
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     assert rows(two_studies, "study_reports", "report_id", "order") == {
         ("r_3", 0),
         ("r_2", 1),
@@ -172,7 +174,7 @@ def test_reports_stand_in_the_order_of_their_time(hand: ModuleType, two_studies:
 
 
 def test_another_time_of_a_report_orders_them_anew(hand: ModuleType, two_studies: Context):
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     for issued, order in (("20210301", ["r_1", "r_2"]), ("20210308", ["r_2", "r_1"])):
         add_report(hand, two_studies, 1, UID, told={"about issued": issued})
         add_report(hand, two_studies, 2, UID, told={"about issued": "20210305"})
@@ -185,7 +187,7 @@ def test_another_time_of_a_report_orders_them_anew(hand: ModuleType, two_studies
 def test_reports_of_one_request_that_may_be_versions_are_told(
     hand: ModuleType, two_studies: Context
 ):
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     request = [("accession", "acc")]
     add_report(hand, two_studies, 1, UID, links=request)
     add_report(hand, two_studies, 2, UID, links=request)
@@ -202,7 +204,7 @@ def test_second_run_has_nothing_to_do_and_a_late_report_only_its_study(
     hand: ModuleType, two_studies: Context
 ):
     add_report(hand, two_studies, 1, UID)
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     assert run(two_studies, stage) == 1
     assert run(two_studies, stage) == 0
     add_report(hand, two_studies, 2, {"st_2": "study_uid"})
@@ -236,7 +238,7 @@ def test_what_pair_does_not_read_remakes_nothing(
 ):
     add_report(hand, two_studies, 1, UID)
     fill_images(hand, two_studies)
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     assert run(two_studies, stage) == 1
     changed(two_studies, table, **values)
     assert due(two_studies, stage) == []
@@ -258,7 +260,7 @@ def test_what_pair_reads_remakes_the_study(
 ):
     add_report(hand, two_studies, 1, UID)
     fill_images(hand, two_studies)
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     run(two_studies, stage)
     changed(two_studies, table, **values)
     assert due(two_studies, stage) == ["st_1"]
@@ -274,7 +276,7 @@ def test_fields_of_the_signature_decide_where_they_are_asked_for(
     hand: ModuleType, two_studies: Context
 ):
     add_report(hand, two_studies, 1, UID)
-    stage = pair_stage(PairConfig(signature=SignatureConfig(severity=True)))
+    stage = pair_stage(PairConfig(signature=SignatureConfig(severity=True)), EN)
     run(two_studies, stage)
     changed(two_studies, "findings", location="left lobe")
     assert due(two_studies, stage) == []
@@ -290,15 +292,15 @@ def test_new_setting_does_all_studies_again_but_split_settings_none(
     hand: ModuleType, two_studies: Context
 ):
     add_report(hand, two_studies, 1, UID)
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     other = PairConfig(split=SplitFractions(train=1.0, validation=0.0, test=0.0))
-    assert run(two_studies, pair_stage(other)) == 0
-    assert run(two_studies, pair_stage(PairConfig(normal="reference"))) == 1
+    assert run(two_studies, pair_stage(other, EN)) == 0
+    assert run(two_studies, pair_stage(PairConfig(normal="reference"), EN)) == 1
 
 
 def test_report_that_leaves_takes_its_texts_along(hand: ModuleType, two_studies: Context):
     add_report(hand, two_studies, 1, UID)
-    stage = pair_stage(PairConfig())
+    stage = pair_stage(PairConfig(), EN)
     run(two_studies, stage)
     for table in ("reports", "sentences", "findings", "links"):
         two_studies.store.replace(table, ["r_1"], [])
@@ -320,7 +322,7 @@ def test_waiting_follows_the_tables(hand: ModuleType, two_studies: Context):
     }
     add_report(hand, two_studies, 1, UID)
     add_report(hand, two_studies, 2, {})
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     later = Context(two_studies.store, two_studies.vault, "later")
     assert derive_waiting(later) == 3
     assert waits(two_studies) == {
@@ -360,7 +362,7 @@ def test_study_whose_volumes_are_all_set_aside_waits_for_no_mask(
     hand: ModuleType, two_studies: Context
 ):
     add_report(hand, two_studies, 1, UID)
-    run(two_studies, pair_stage(PairConfig()))
+    run(two_studies, pair_stage(PairConfig(), EN))
     for number, left in ((1, True), (2, False)):
         set_aside(two_studies, "segment:total", f"v_{number}")
         derive_waiting(two_studies)

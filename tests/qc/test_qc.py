@@ -17,10 +17,10 @@ from fvlm_data.qc.figures import read_figures
 from fvlm_data.qc.png import PngError, description_of, png_bytes
 from fvlm_data.qc.thumbnails import ANATOMIES, colour_of, kept_thumbnails, slice_picture
 from fvlm_data.segment.library_classes import recorded_classes
-from fvlm_data.segment.merge import known_anatomies
 from fvlm_data.segment.nifti import label_map_bytes
 from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
+from fvlm_data.vocabulary import Vocabulary
 from schemas import (
     AnatomyText,
     Input,
@@ -32,6 +32,8 @@ from schemas import (
     VolumeCheck,
     Waiting,
 )
+
+EN = Vocabulary.load()
 
 LIVER = 5
 THUMBNAILS = "qc/thumbnails"
@@ -198,7 +200,7 @@ class Strict(HTMLParser):
 
 
 def page(context: Context) -> str:
-    path = write_qc(context)
+    path = write_qc(context, EN)
     assert path == "qc/index.html"
     return context.store.read_bytes(path).decode()
 
@@ -232,7 +234,7 @@ def test_the_same_store_gives_the_same_page(full: Context):
 
 
 def test_the_funnel(full: Context):
-    figures = read_figures(full.store)
+    figures = read_figures(full.store, EN)
     assert dict(figures.images) == {
         "files": 45,
         "series": 4,
@@ -244,14 +246,14 @@ def test_the_funnel(full: Context):
 
 
 def test_faults_come_first_then_the_most_frequent(full: Context):
-    found = [(s.kind, s.reason, s.count) for s in read_figures(full.store).set_aside]
+    found = [(s.kind, s.reason, s.count) for s in read_figures(full.store, EN).set_aside]
     assert found == [("fault", "decode", 3), ("fault", "gap", 2), ("out_of_scope", "scout", 5)]
     text = page(full)
     assert text.index("decode number 0") < text.index("scout number 0")
 
 
 def test_states_and_sizes(full: Context):
-    figures = read_figures(full.store)
+    figures = read_figures(full.store, EN)
     assert figures.states == {"liver": {"abnormal": 1, "not_mentioned": 2}}
     spreads = {s.anatomy: s for s in figures.spreads}
     assert set(spreads) == {"liver", "kidney"}
@@ -289,14 +291,14 @@ def test_samples_are_counted_by_split_and_patient(full: Context):
         )
 
     full.store.replace_all("samples", [sample(n) for n in range(3)])
-    assert read_figures(full.store).splits == (("train", 3, 2),)
+    assert read_figures(full.store, EN).splits == (("train", 3, 2),)
 
 
 def test_a_damaged_file_costs_its_picture_only_and_is_told(full: Context):
     store = full.store
     first = store.read("volumes").to_pylist()[0]
     store.write_bytes(first["path"], b"junk")
-    pictures = {one.volume_id: one.png for one in kept_thumbnails(store, 8)}
+    pictures = {one.volume_id: one.png for one in kept_thumbnails(store, 8, EN)}
     assert len(pictures) == 3
     assert [one for one in pictures if pictures[one] is None] == [first["volume_id"]]
     assert page(full).count("cannot be read; restore the file") == 1
@@ -318,7 +320,7 @@ def test_a_picture_shows_the_right_side_on_the_left_and_the_front_on_top():
 
 
 def test_anatomies_of_pictures_are_known_and_differ_in_colour():
-    assert set(ANATOMIES) <= set(known_anatomies())
+    assert set(ANATOMIES) <= set(EN.imaged)
     assert len({colour_of(anatomy) for anatomy in ANATOMIES}) == len(ANATOMIES)
 
 
@@ -460,5 +462,5 @@ def test_png_keeps_its_description_and_tells_damage():
 
 def test_figures_of_many_volumes_use_a_sample(full: Context, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("fvlm_data.qc.figures.VOLUMES_MEASURED", 1)
-    spreads: dict[str, Any] = {s.anatomy: s for s in read_figures(full.store).spreads}
+    spreads: dict[str, Any] = {s.anatomy: s for s in read_figures(full.store, EN).spreads}
     assert spreads["liver"].volumes == 1

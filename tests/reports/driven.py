@@ -34,7 +34,12 @@ def made(tmp_path: Path, *sources: dict[str, Any], **parse: Any) -> Config:
 
 
 def stages(config: Config) -> list[Stage]:
-    return [match_stage(), versions_stage(), reports_stage(config.parse)]
+    vocabulary = config.vocabulary.load()
+    return [
+        match_stage(),
+        versions_stage(vocabulary),
+        reports_stage(config.parse, vocabulary),
+    ]
 
 
 def remade(context: Context, stage: Stage, upstream: Sequence[Stage] = ()) -> list[str]:

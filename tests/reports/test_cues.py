@@ -5,18 +5,20 @@ from __future__ import annotations
 import pytest
 
 from fvlm_data.reports import ReportParser
-from fvlm_data.vocabulary import load_cues
+from fvlm_data.vocabulary import Vocabulary
 from fvlm_data.vocabulary.phrases import expand
 
+EN = Vocabulary.load()
+
 RULES = [
-    pytest.param(rule, min(expand(phrase, load_cues().macros), key=len), id=f"{i}-{phrase[:30]}")
-    for i, rule in enumerate(load_cues().rules)
+    pytest.param(rule, min(expand(phrase, EN.cues.macros), key=len), id=f"{i}-{phrase[:30]}")
+    for i, rule in enumerate(EN.cues.rules)
     for phrase in rule.phrases
     if rule.category != "none"
 ]
 PSEUDO = [
-    min(expand(phrase, load_cues().macros), key=len)
-    for rule in load_cues().rules
+    min(expand(phrase, EN.cues.macros), key=len)
+    for rule in EN.cues.rules
     for phrase in rule.phrases
     if rule.direction == "pseudo"
 ]

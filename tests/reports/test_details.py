@@ -7,8 +7,10 @@ import pytest
 from fvlm_data.errors import ConfigError
 from fvlm_data.reports import ReportParser
 from fvlm_data.reports.language.phrasebook import phrasebook
-from fvlm_data.vocabulary import finding_lists, load_anatomies, load_findings
+from fvlm_data.vocabulary import Vocabulary
 from fvlm_data.vocabulary.phrases import expand
+
+EN = Vocabulary.load()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_what_is_no_contradiction(parser: ReportParser, text: str):
     ],
 )
 def test_misspelt_words_are_mended(written: str, meant: str):
-    lexicon = phrasebook().lexicon
+    lexicon = phrasebook(EN).lexicon
     assert lexicon.canonical(written) == lexicon.canonical(meant) != "_"
 
 
@@ -102,7 +104,7 @@ def test_misspelt_words_are_mended(written: str, meant: str):
     "word", ["intrarenal", "hypotension", "contract", "displayed", "dilution", "xyzoma"]
 )
 def test_words_of_other_meaning_are_not_mended(word: str):
-    assert phrasebook().lexicon.canonical(word) == "_"
+    assert phrasebook(EN).lexicon.canonical(word) == "_"
 
 
 @pytest.mark.parametrize(
@@ -121,9 +123,9 @@ def test_what_lies_anywhere_is_where_it_lies(parser: ReportParser, text: str, an
 
 
 def test_named_lists():
-    lists = finding_lists()
-    anatomies = {term.id: term.anatomy for term in load_findings()}
-    trained = {anatomy.id for anatomy in load_anatomies() if anatomy.trained} - {"aorta"}
+    lists = EN.lists
+    anatomies = {term.id: term.anatomy for term in EN.findings}
+    trained = set(EN.trained) - {"aorta"}
     assert len(lists["ct_rate"]) == 18
     assert len(lists["anatomy_54"]) == 54
     assert {anatomies[finding] for finding in lists["anatomy_54"]} == trained
@@ -131,21 +133,19 @@ def test_named_lists():
 
 
 def test_codes_are_well_formed():
-    for term in load_findings():
+    for term in EN.findings:
         assert term.codes.get("radlex", "RID1").startswith("RID")
         assert term.codes.get("snomed_ct", "1").isdigit()
-    codes = [code for term in load_findings() for code in term.codes.items()]
+    codes = [code for term in EN.findings for code in term.codes.items()]
     assert len(codes) == len(set(codes))
 
 
-@pytest.mark.parametrize("term", [t for t in load_findings() if t.observations], ids=lambda t: t.id)
+@pytest.mark.parametrize("term", [t for t in EN.findings if t.observations], ids=lambda t: t.id)
 def test_every_observation_is_denied(parser: ReportParser, term: object):
-    from fvlm_data import vocabulary
-
     site = (term.sites or (term.anatomy,))[0].split(".")  # type: ignore[attr-defined]
-    anatomy = next(a for a in load_anatomies() if a.id == site[0])
+    anatomy = next(a for a in EN.anatomies if a.id == site[0])
     named = anatomy.parts[site[1]] if len(site) > 1 else anatomy.phrases
-    macros = vocabulary.finding_file().macros
+    macros = EN.macros
     words = min(expand(term.observations[0], macros), key=len)  # type: ignore[attr-defined]
     parsed = parser.parse(f"There is no {words} in the {min(expand(named[0]), key=len)}.")
     found = {(m.finding, m.status) for m in parsed.findings}

@@ -11,11 +11,12 @@ from fvlm_data.phantom.patient import draw_patient
 from fvlm_data.phantom.reports import abdomen_text, compose
 from fvlm_data.reports.language.phrase_matching import Engine, MedspacyEngine
 from fvlm_data.reports.language.phrasebook import phrasebook
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
 
-BOOK = phrasebook()
+BOOK = phrasebook(Vocabulary.load())
 WORDS = sorted({word for phrase in (*BOOK.targets, *BOOK.cues) for word in phrase} | {"_", "0"})
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fvlm_data.vocabulary import load_anatomies, load_findings
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fvlm_data.reports import ReportParser
+
+EN = Vocabulary.load()
 
 BENCH = Path(__file__).parents[2] / "bench" / "reports_quality.py"
 
@@ -43,8 +45,8 @@ def test_sentences_are_many_and_some_kept_aside():
 
 
 def test_gold_names_only_what_the_vocabulary_knows():
-    anatomies = {anatomy.id for anatomy in load_anatomies()}
-    findings = {term.id for term in load_findings()} | {"other_abnormality"}
+    anatomies = {anatomy.id for anatomy in EN.anatomies}
+    findings = {term.id for term in EN.findings} | {"other_abnormality"}
     for files, *_ in quality().HALVES.values():
         for text, named, pairs in quality().sentences(files):
             assert named <= anatomies, text

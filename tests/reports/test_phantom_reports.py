@@ -8,10 +8,12 @@ from fvlm_data.phantom.catalogue import ANATOMIES, KINDS
 from fvlm_data.phantom.draws import stream
 from fvlm_data.phantom.patient import draw_patient
 from fvlm_data.phantom.reports import abdomen_text, chest_row, compose
-from fvlm_data.vocabulary import load_findings
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fvlm_data.reports import ParsedReport, ReportParser
+
+EN = Vocabulary.load()
 
 SEED, PATIENTS = 20261, 40
 
@@ -31,7 +33,7 @@ def parsed_studies(parser: ReportParser) -> list[tuple[object, ParsedReport]]:
 
 
 def test_vocabulary_knows_all_that_the_phantom_shows():
-    assert {kind.finding for kind in KINDS} <= {term.id for term in load_findings()}
+    assert {kind.finding for kind in KINDS} <= {term.id for term in EN.findings}
 
 
 def test_findings_and_states_of_phantom_reports(parser: ReportParser):

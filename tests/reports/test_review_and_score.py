@@ -11,10 +11,13 @@ from fvlm_data.errors import InputError
 from fvlm_data.reports import ReportParser
 from fvlm_data.reports.review.page import review_page
 from fvlm_data.reports.review.score import read_gold, score
+from fvlm_data.vocabulary import Vocabulary
 from tests.reports.llm_server import completion, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EN = Vocabulary.load()
 
 TEXT = "FINDINGS:\nThere is a liver cyst. No pleural effusion.\nIMPRESSION:\nHepatic cyst."
 
@@ -84,7 +87,7 @@ def test_gold_of_another_form(tmp_path: Path, line: str):
 
 def test_page_holds_all_and_a_text_cannot_break_out_of_it(parser: ReportParser):
     text = TEXT + " </script><script>alert(1)</script> $data <!--"
-    page = review_page([("r_1", text, parser.parse(text))])
+    page = review_page([("r_1", text, parser.parse(text))], EN)
     assert page.count("</script>") == 2
     assert "default-src 'none'" in page
     start = page.index(">", page.index('id="data"')) + 1
@@ -103,7 +106,7 @@ def test_page_tells_count_location_change_and_contradictions(parser: ReportParse
         "FINDINGS:\nTwo new nodules in the right upper lobe. No pleural effusion.\n"
         "IMPRESSION:\nPleural effusion."
     )
-    page = review_page([("r_1", text, parser.parse(text))])
+    page = review_page([("r_1", text, parser.parse(text))], EN)
     start = page.index(">", page.index('id="data"')) + 1
     (report,) = json.loads(page[start : page.index("</script>", start)])["reports"]
     nodule = report["sentences"][0]["findings"][0]

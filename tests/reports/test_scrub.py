@@ -8,10 +8,13 @@ from fvlm_data.reports.scrubbing import identities
 from fvlm_data.reports.scrubbing import scrub as scrubbing
 from fvlm_data.reports.scrubbing.identities import known_spans
 from fvlm_data.reports.scrubbing.scrub import scrub as scrub_with_map
+from fvlm_data.vocabulary import Vocabulary
+
+EN = Vocabulary.load()
 
 
 def scrub(text: str, identities: list[str]) -> str:
-    return scrub_with_map(text, identities).text
+    return scrub_with_map(text, identities, EN).text
 
 
 IDENTITIES = [
@@ -138,7 +141,7 @@ def test_a_name_that_is_a_word_of_radiology(text: str, scrubbed: str | None):
 
 def test_way_back_to_the_original():
     original = "Mustermann: nodule in the liver, seen by Dr. House on 12.08.1964."
-    scrubbed = scrub_with_map(original, IDENTITIES)
+    scrubbed = scrub_with_map(original, IDENTITIES, EN)
     assert scrubbed.text == "[NAME]: nodule in the liver, seen by [NAME] on [DATE]."
     for words in ("nodule", "liver", "seen by"):
         place = scrubbed.text.index(words)

@@ -7,6 +7,7 @@ import pytest
 
 from fvlm_data.identity.ids import link_key
 from fvlm_data.reports.scrubbing.original_span import original_span
+from fvlm_data.vocabulary import Vocabulary
 from schemas import IdentityMark
 from tests.core.hand_store import link, volume
 from tests.reports.driven import made, ran, unplaced
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.store.declared import Context
+
+EN = Vocabulary.load()
 
 HEADER = ["Mustermann Erika", "1964-08-12", "PAT-77001"]
 
@@ -64,7 +67,7 @@ def test_a_report_read_before_its_images_is_scrubbed_again(tmp_path: Path):
     ]
     row = next(r for r in context.store.read("reports").to_pylist() if "cyst" in r["text"])
     place = row["text"].index("[NAME]")
-    assert original_span(context, row["report_id"], place, place + 6) == "Mustermann"
+    assert original_span(context, EN, row["report_id"], place, place + 6) == "Mustermann"
     finding = next(
         f for f in context.store.read("findings").to_pylist() if f["report_id"] == row["report_id"]
     )

@@ -2,14 +2,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from fvlm_data import vocabulary
 from fvlm_data.errors import ConfigError
 from fvlm_data.reports import ReportParser
-from fvlm_data.vocabulary import load_anatomies, load_findings
+from fvlm_data.vocabulary import FindingTerm, Vocabulary
+from fvlm_data.vocabulary.files import read_files
+from fvlm_data.vocabulary.folders import CLASSES, NAMES, built_in_texts
+from fvlm_data.vocabulary.hashes import part_hashes
 from fvlm_data.vocabulary.phrases import expand
+
+EN = Vocabulary.load()
 
 TRAINED = [
     "adrenal_gland", "aorta", "bladder", "colon", "esophagus", "gallbladder", "heart", "kidney",
@@ -18,26 +25,25 @@ TRAINED = [
 
 
 def test_sixteen_trained_anatomies():
-    assert [anatomy.id for anatomy in load_anatomies() if anatomy.trained] == TRAINED
+    assert sorted(EN.trained) == TRAINED
+    assert set(TRAINED) <= {anatomy.id for anatomy in EN.anatomies} & set(EN.imaged)
 
 
 def test_eighteen_columns_of_ct_rate():
-    assert len({term.ct_rate for term in load_findings() if term.ct_rate}) == 18
+    assert len({term.ct_rate for term in EN.findings if term.ct_rate}) == 18
 
 
 def test_prompts_are_pairs_of_sentences():
-    for term in load_findings():
+    for term in EN.findings:
         assert term.prompts.positive.endswith(".")
         assert term.prompts.negative.endswith(".")
         assert term.prompts.positive != term.prompts.negative
-    assert {t.id: t for t in load_findings()}[
-        "splenomegaly"
-    ].prompts.negative == "Not splenomegaly."
+    assert {t.id: t for t in EN.findings}["splenomegaly"].prompts.negative == "Not splenomegaly."
 
 
-@pytest.mark.parametrize("term", [t for t in load_findings() if t.synonyms], ids=lambda t: t.id)
-def test_every_synonym_is_found_and_negated(parser: ReportParser, term: vocabulary.FindingTerm):
-    macros = vocabulary.finding_file().macros
+@pytest.mark.parametrize("term", [t for t in EN.findings if t.synonyms], ids=lambda t: t.id)
+def test_every_synonym_is_found_and_negated(parser: ReportParser, term: FindingTerm):
+    macros = EN.macros
     phrase = min(expand(term.synonyms[0], macros), key=len)
     if phrase.startswith("no ") or term.lasting:
         return
@@ -47,12 +53,12 @@ def test_every_synonym_is_found_and_negated(parser: ReportParser, term: vocabula
     assert (term.id, "absent") in {(m.finding, m.status) for m in gone.findings}
 
 
-@pytest.mark.parametrize("term", [t for t in load_findings() if t.observations], ids=lambda t: t.id)
-def test_every_observation_is_found_at_its_site(parser: ReportParser, term: vocabulary.FindingTerm):
+@pytest.mark.parametrize("term", [t for t in EN.findings if t.observations], ids=lambda t: t.id)
+def test_every_observation_is_found_at_its_site(parser: ReportParser, term: FindingTerm):
     site = (term.sites or (term.anatomy,))[0].split(".")
-    anatomy = next(a for a in load_anatomies() if a.id == site[0])
+    anatomy = next(a for a in EN.anatomies if a.id == site[0])
     named = anatomy.parts[site[1]] if len(site) > 1 else anatomy.phrases
-    words = min(expand(term.observations[0], vocabulary.finding_file().macros), key=len)
+    words = min(expand(term.observations[0], EN.macros), key=len)
     place = min(expand(named[0]), key=len)
     parsed = parser.parse(f"{words} is seen in the {place}.")
     assert term.id in {m.finding for m in parsed.findings}
@@ -67,34 +73,30 @@ def test_phrase_language():
         expand("{sene}", {"seen": ("found",)})
 
 
-def test_hash_does_not_depend_on_order(monkeypatch: pytest.MonkeyPatch):
-    before = vocabulary.vocabulary_sha256()
-    read = vocabulary._read
-
-    def shuffled(name: str) -> dict[str, object]:
-        made = read(name)
-        return {
-            key: made[key][::-1] if isinstance(made[key], list) else made[key]
-            for key in reversed(made)
-        }
-
-    monkeypatch.setattr(vocabulary, "_read", shuffled)
-    vocabulary.vocabulary_sha256.cache_clear()
-    try:
-        assert vocabulary.vocabulary_sha256() == before
-    finally:
-        vocabulary.vocabulary_sha256.cache_clear()
+def reversed_yaml(value: Any) -> Any:
+    """The content with all its mappings and lists the other way round."""
+    if isinstance(value, dict):
+        return {key: reversed_yaml(value[key]) for key in reversed(value)}
+    return [reversed_yaml(item) for item in reversed(value)] if isinstance(value, list) else value
 
 
-def test_unknown_key_is_refused(monkeypatch: pytest.MonkeyPatch):
-    read = vocabulary._read
-    monkeypatch.setattr(vocabulary, "_read", lambda name: {**read(name), "colour": "red"})
-    vocabulary.load_cues.cache_clear()
-    try:
-        with pytest.raises(ConfigError, match=r"cues\.yaml: colour"):
-            vocabulary.load_cues()
-    finally:
-        vocabulary.load_cues.cache_clear()
+def test_hashes_do_not_depend_on_order():
+    texts = built_in_texts("en")
+    shuffled = {
+        name: yaml.safe_dump(reversed_yaml(yaml.safe_load(texts[name])), sort_keys=False)
+        for name in NAMES
+    }
+    assert part_hashes(read_files("xx", shuffled)) == part_hashes(read_files("en", {}))
+
+
+def test_precedence_of_anatomies_is_part_of_the_hash(tmp_path: Path):
+    (tmp_path / CLASSES).write_text("anatomies: {thymus: {anatomy: []}}\n")
+    assert Vocabulary.load(overlay=tmp_path).sha256("segmentation") != EN.sha256("segmentation")
+
+
+def test_the_same_content_is_read_once(tmp_path: Path):
+    assert Vocabulary.load() is EN
+    assert Vocabulary.load(overlay=tmp_path) == EN
 
 
 def test_import_is_light():

@@ -19,12 +19,15 @@ from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context, Stage
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
+from fvlm_data.vocabulary import Vocabulary
 from schemas import Link, StoredFile, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fvlm_data.segment.config import SegmentConfig
+
+EN = Vocabulary.load()
 
 RAS = np.diag([2.0, 3.0, 4.0, 1.0])
 
@@ -140,8 +143,8 @@ class Bench:
 
     def segment(self, config: SegmentConfig, *, checks: bool = True) -> int:
         """Discover masks, then settle all that is to do; returns how many volumes that were."""
-        discover_masks(self.context, config, "token")
-        return self.run(segment_stage(config, checks=checks))
+        discover_masks(self.context, config, EN, "token")
+        return self.run(segment_stage(config, EN, checks=checks))
 
     def run(self, stage: Stage) -> int:
         """Settle all that is to do; returns how many items that were."""

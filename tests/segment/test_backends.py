@@ -19,14 +19,16 @@ from fvlm_data.segment.backend import Backend, Segmentation, VolumeImage
 from fvlm_data.segment.class_map import ClassMap
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.segment.mask_files import MaskFile
-from fvlm_data.segment.merge import load_anatomy_classes
 from fvlm_data.segment.precomputed import Candidate, Precomputed
 from fvlm_data.segment.threshold import Threshold
 from fvlm_data.segment.totalsegmentator import load_totalsegmentator
 from fvlm_data.store.declared import Reject
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+EN = Vocabulary.load()
 
 CLASSES = {1: "lung_upper_lobe_left", 2: "lung_upper_lobe_right", 200: "liver"}
 
@@ -66,7 +68,7 @@ class BackendSuite:
         assert made.labels.shape == volume.image_hu.shape
         assert made.labels.dtype in (np.uint8, np.uint16)
         assert set(np.unique(made.labels).tolist()) - {0} <= set(made.classes)
-        load_anatomy_classes(made.class_system)
+        EN.classes_of(made.class_system)
 
     def test_left_is_the_patients_left(self, volume: VolumeImage):
         made = self.segment(volume)

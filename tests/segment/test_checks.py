@@ -5,6 +5,9 @@ import pytest
 
 from fvlm_data.segment.backend import Segmentation, VolumeImage
 from fvlm_data.segment.checks import contrast, mask_rows, phase_flags, volume_check
+from fvlm_data.vocabulary import Vocabulary
+
+EN = Vocabulary.load()
 
 
 @pytest.mark.parametrize(
@@ -45,4 +48,4 @@ def test_what_was_searched_hangs_on_the_declared_classes(
     volume = VolumeImage("v_1", np.zeros(labels.shape, np.int16), np.eye(4))
     made = Segmentation(labels, classes, system)
     rows = mask_rows(volume, made, "total", "p", "b", "1")
-    assert volume_check(volume, made, rows).searched == searched
+    assert volume_check(volume, made, rows, EN).searched == searched

@@ -16,8 +16,10 @@ from fvlm_data.segment.stage import segment_stage
 from fvlm_data.segment.waiting import volumes_without_mask
 from fvlm_data.store.commits import settle
 from fvlm_data.store.planning import pending
+from fvlm_data.vocabulary import Vocabulary
 from schemas import Input
 
+EN = Vocabulary.load()
 TABLES = ("inputs", "quarantine", "ledger", "masks", "files")
 
 
@@ -74,7 +76,7 @@ def test_masks_as_before_are_neither_opened_nor_written(
 ):
     two_volumes(bench, kit, masks)
     kit.save(masks / "nobody.nii.gz", labels(), kit.ras)
-    counts = discover_masks(bench.context, config(masks), "token")
+    counts = discover_masks(bench.context, config(masks), EN, "token")
     assert counts == {
         "masks": 3,
         "accepted": 2,
@@ -85,7 +87,7 @@ def test_masks_as_before_are_neither_opened_nor_written(
     bench.segment(config(masks))
     hashed.clear()
     before = {table: bench.context.store.version(table) for table in TABLES}
-    assert discover_masks(bench.context, config(masks), "token") == {"masks": 3, "unchanged": 3}
+    assert discover_masks(bench.context, config(masks), EN, "token") == {"masks": 3, "unchanged": 3}
     assert bench.segment(config(masks)) == 0
     assert hashed == []
     assert {table: bench.context.store.version(table) for table in TABLES} == before
@@ -124,7 +126,7 @@ def test_a_batch_lists_no_folder(
     bench: Any, kit: SimpleNamespace, masks: Path, monkeypatch: pytest.MonkeyPatch
 ):
     two_volumes(bench, kit, masks)
-    discover_masks(bench.context, config(masks), "token")
+    discover_masks(bench.context, config(masks), EN, "token")
 
     def listed(*_: Any) -> Any:
         raise AssertionError("a folder was listed")
@@ -144,7 +146,7 @@ def test_a_mask_that_changes_after_discovery_is_tried_again(
     kit.save(masks / "a.nii.gz", labels(), kit.ras)
     (masks / "map.yaml").write_text("class_system: anatomy\nclasses: {5: liver}\n")
     settings = config(masks, classes="map.yaml")
-    discover_masks(bench.context, settings, "token")
+    discover_masks(bench.context, settings, EN, "token")
     if change == "removed":
         (masks / "a.nii.gz").rename(masks / "later.nii.gz")
     elif change == "written anew":
@@ -234,5 +236,5 @@ def test_masks_of_two_tasks_under_the_same_names_do_not_disturb_each_other(
 
 
 def test_backends_that_make_masks_have_none_to_discover(bench: Any):
-    assert discover_masks(bench.context, SegmentConfig(), "token") == {}
+    assert discover_masks(bench.context, SegmentConfig(), EN, "token") == {}
     assert bench.rows("ledger") == []

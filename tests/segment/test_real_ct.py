@@ -17,6 +17,9 @@ from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.nifti import read_nifti
 from fvlm_data.segment.stage import mask_path
 from fvlm_data.segment.threshold import CLASSES, LUNG_LEFT, LUNG_RIGHT, Threshold
+from fvlm_data.vocabulary import Vocabulary
+
+EN = Vocabulary.load()
 
 V2 = recorded_classes("totalsegmentator_v2")
 LIVER = 5
@@ -84,6 +87,7 @@ def test_normal_and_fast_maps_agree_on_the_anatomies(real_data: Path):
         merge_labels(
             [(read_nifti((real_data / name).read_bytes()).data, V2, "totalsegmentator_v2")],
             anatomies,
+            EN,
         )
         for name in ("example_seg.nii.gz", "example_seg_fast.nii.gz")
     ]
@@ -170,5 +174,5 @@ def test_contrast_is_read_from_the_vessels(aorta_hu: int, portal_hu: int, said: 
     image = np.where(labels == 52, aorta_hu, portal_hu).astype(np.int16)
     volume = VolumeImage("v_1", image, np.eye(4))
     made = Segmentation(labels, V2, "totalsegmentator_v2")
-    check = volume_check(volume, made, mask_rows(volume, made, "total", "p", "b", "1"))
+    check = volume_check(volume, made, mask_rows(volume, made, "total", "p", "b", "1"), EN)
     assert check.contrast == said

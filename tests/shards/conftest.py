@@ -20,10 +20,13 @@ from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
+from fvlm_data.vocabulary import Vocabulary
 from schemas import AnatomyText, Mask, Split, StoredFile, Volume
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+EN = Vocabulary.load()
 
 CLASSES = {1: "liver", 2: "spleen", 3: "aorta"}
 SMALL = ShardConfig(
@@ -93,7 +96,7 @@ class World:
 
     def run(self, config: ShardConfig = SMALL, tidy: bool = True) -> int:
         """Run the stage to its end; returns the number of samples that were to do."""
-        stage = shard_stage(config)
+        stage = shard_stage(config, EN)
         unsettle_misplaced(self.context)
         work = pending(self.context, stage)
         unsettle(self.context, stage.name, work.mended)

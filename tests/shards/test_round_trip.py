@@ -17,9 +17,12 @@ from fvlm_data.shards.objects import Objects
 from fvlm_data.shards.preprocess import prepare
 from fvlm_data.shards.slabs import read_group
 from fvlm_data.shards.writer import spool, write_shard
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from fvlm_data.shards.preprocess import PreparedSample
+
+EN = Vocabulary.load()
 
 ORGANS = ("liver", "spleen", "kidney", "stomach", "aorta", "colon")
 LIMIT_HU = {"int16": 0.51, "uint8": 1500 / 255 / 2 + 0.01}
@@ -31,7 +34,7 @@ def torso(real_data: Path) -> tuple[Any, Any, Any]:
     volume = nib.load(real_data / "example_ct_sm.nii.gz")
     mask = read_nifti((real_data / "example_seg.nii.gz").read_bytes())
     maps = [(np.asarray(mask.data), mask.embedded_classes, "totalsegmentator_v2")]
-    return np.asarray(volume.dataobj), merge_labels(maps, ORGANS), volume.affine
+    return np.asarray(volume.dataobj), merge_labels(maps, ORGANS, EN), volume.affine
 
 
 def stored(sample: PreparedSample, config: ShardConfig, folder: Path) -> tuple[Any, Any, Any]:

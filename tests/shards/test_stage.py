@@ -27,6 +27,9 @@ from fvlm_data.store.declared import Batch, Item, Stage
 from fvlm_data.store.gathering import gather
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
+from fvlm_data.vocabulary import Vocabulary
+
+EN = Vocabulary.load()
 
 
 def read_all(world: Any, split: str = "train") -> dict[str, Any]:
@@ -109,7 +112,7 @@ def test_order_of_arrival_and_batches_changes_no_sample(world: Any, tmp_path: Pa
 def test_groups_are_cut_the_same_way_after_a_kill(world: Any, small: ShardConfig):
     for number in range(8):
         world.add(number, "train" if number < 7 else "test")
-    stage = shard_stage(small)
+    stage = shard_stage(small, EN)
     whole = pending(world.context, stage).batches
     assert sorted(len(batch) for batch in whole) == [1, 1, 3, 3]
     settle(world.context, stage, whole[1])
@@ -164,7 +167,7 @@ def test_kill_after_the_files_and_before_the_rows(world: Any, small: ShardConfig
     ids = [world.add(number) for number in range(3)]
     world.run()
     world.texts(1, "a cyst")
-    stage = shard_stage(small)
+    stage = shard_stage(small, EN)
     (batch,) = pending(world.context, stage).batches
     for outcome in stage.make(opened(world, stage, batch)):
         for path, tree in outcome.trees.items():
@@ -449,7 +452,7 @@ def test_temporary_folders_are_removed_even_when_a_batch_is_given_up(
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     for number in range(2):
         world.add(number)
-    stage = shard_stage(small)
+    stage = shard_stage(small, EN)
     (batch,) = pending(world.context, stage).batches
     outcomes = stage.make(opened(world, stage, batch))
     next(outcomes)
@@ -465,7 +468,7 @@ def test_two_runs_at_once_that_cut_differently_give_each_sample_once(
 ):
     for number in range(4):
         world.add(number)
-    stage = shard_stage(small)
+    stage = shard_stage(small, EN)
     first = pending(world.context, stage).batches
     world.add(7)
     second = pending(world.context, stage).batches
@@ -488,7 +491,7 @@ def test_two_runs_at_once_that_cut_differently_give_each_sample_once(
 def test_mixed_batches_make_a_shard_for_each_split(world: Any, small: ShardConfig):
     world.add(1)
     world.add(2, "test")
-    stage = shard_stage(small)
+    stage = shard_stage(small, EN)
     items = [item for batch in pending(world.context, stage).batches for item in batch]
     settle(world.context, stage, items)
     assert len(read_all(world)) == len(read_all(world, "test")) == 1
@@ -496,7 +499,7 @@ def test_mixed_batches_make_a_shard_for_each_split(world: Any, small: ShardConfi
 
 def test_item_whose_inputs_are_gone_is_tried_again(world: Any, small: ShardConfig):
     world.add(1)
-    stage = shard_stage(small)
+    stage = shard_stage(small, EN)
     settle(world.context, stage, [Item("sa_gone", "key", ("v_9", "st_9", "p_9", "train"))])
     (row,) = world.store.read("quarantine").to_pylist()
     assert row["reason"] == "inputs_gone"

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 import fvlm_data.shards
-import fvlm_data.vocabulary
+import fvlm_train.evaluate.findings
 from fvlm_data.errors import ConfigError
 from fvlm_train.cli import eval_app, train_app
 from fvlm_train.runs import Checkpoint, check_resumable
@@ -21,7 +21,7 @@ def shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         fvlm_data.shards, "ShardDataset", lambda store, split, cache=None: toy_source(12, 0)
     )
-    monkeypatch.setattr(fvlm_data.vocabulary, "load_findings", lambda: TOY_FINDINGS)
+    monkeypatch.setattr(fvlm_train.evaluate.findings, "store_findings", lambda store: TOY_FINDINGS)
 
 
 @pytest.mark.usefixtures("shards")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.store.declared import Context
+    from fvlm_data.vocabulary import Vocabulary
 
 __all__ = ["Audit", "audit"]
 
@@ -38,7 +39,12 @@ class Audit:
 
 
 def audit(
-    context: Context, config: PairConfig, labels: Path | None = None, *, seed: int = 0
+    context: Context,
+    config: PairConfig,
+    vocabulary: Vocabulary,
+    labels: Path | None = None,
+    *,
+    seed: int = 0,
 ) -> Audit:
     """Look at the tables of a store; nothing is written.
 
@@ -51,8 +57,8 @@ def audit(
     return Audit(
         funnel(context),
         split_sizes(context.store),
-        audit_negatives(context.store, config, seed),
-        audit_normals(context.store, config),
+        audit_negatives(context.store, config, vocabulary, seed),
+        audit_normals(context.store, config, vocabulary),
         audit_contradictions(context.store),
-        audit_labels(context, labels) if labels is not None else None,
+        audit_labels(context, labels, vocabulary) if labels is not None else None,
     )

@@ -12,8 +12,6 @@ from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.identity.ids import link_key
 from fvlm_data.pairing.anatomy_text import READ_SECTIONS
 from fvlm_data.pairing.audit.texts import study_texts
-from fvlm_data.reports.language.reconcile import implied
-from fvlm_data.vocabulary import load_findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.anatomy_text import StudyText
     from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
-    from fvlm_data.vocabulary import FindingTerm
+    from fvlm_data.vocabulary import FindingTerm, Vocabulary
 
 KEY_COLUMNS = {
     "volumename": "volume_name",
@@ -83,7 +81,7 @@ class LabelAudit:
     disagreements: tuple[Disagreement, ...]
 
 
-def audit_labels(context: Context, path: Path) -> LabelAudit:
+def audit_labels(context: Context, path: Path, vocabulary: Vocabulary) -> LabelAudit:
     """Compare the labels of every study that the file names with those of its texts.
 
     Rows of one study (reconstructions of a scan) count once. Ours are the findings present or
@@ -93,7 +91,7 @@ def audit_labels(context: Context, path: Path) -> LabelAudit:
         InputError: the file cannot be read, has no column that names studies or findings, or a
             label is neither 0 nor 1.
     """
-    table = _read(path)
+    table = _read(path, vocabulary)
     studies = _named_studies(context, table)
     texted, ours = _our_labels(context.store)
     reasons: dict[str, int] = defaultdict(int)
@@ -116,7 +114,9 @@ def audit_labels(context: Context, path: Path) -> LabelAudit:
         not_compared=dict(reasons),
         unknown_columns=table.unknown,
         scores=tuple(_score(term, column, labels, ours) for term, column in table.terms),
-        disagreements=_disagreements(context.store, [t for t, _ in table.terms], labels, ours),
+        disagreements=_disagreements(
+            context.store, [t for t, _ in table.terms], labels, ours, vocabulary
+        ),
     )
 
 
@@ -134,7 +134,7 @@ class _Table:
     rows: tuple[_Row, ...]
 
 
-def _read(path: Path) -> _Table:
+def _read(path: Path, vocabulary: Vocabulary) -> _Table:
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle)
@@ -151,7 +151,7 @@ def _read(path: Path) -> _Table:
         )
     known = {
         _plain(name): term
-        for term in load_findings()
+        for term in vocabulary.findings
         for name in (term.id, term.ct_rate or term.id)
     }
     columns = [column for column in header if column not in keys]
@@ -248,6 +248,7 @@ def _disagreements(
     terms: Sequence[FindingTerm],
     labels: Mapping[str, Mapping[str, int]],
     ours: Mapping[str, set[str]],
+    vocabulary: Vocabulary,
 ) -> tuple[Disagreement, ...]:
     differing = [
         (term, study)
@@ -257,14 +258,16 @@ def _disagreements(
     ]
     texts = dict(study_texts(store, {study for _, study in differing}))
     return tuple(
-        _disagreement(term, study, labels[study][term.id], texts[study])
+        _disagreement(term, study, labels[study][term.id], texts[study], vocabulary)
         for term, study in differing
     )
 
 
-def _disagreement(term: FindingTerm, study: str, label: int, text: StudyText) -> Disagreement:
+def _disagreement(
+    term: FindingTerm, study: str, label: int, text: StudyText, vocabulary: Vocabulary
+) -> Disagreement:
     """With the sentences that assert the finding; where we miss it, all that mention it."""
-    meant = {term.id, *(one for one, more in implied().items() if term.id in more)}
+    meant = {term.id, *(one for one, more in vocabulary.implied.items() if term.id in more)}
     section = {(s["report_id"], s["sentence"]): s["section"] for s in text.sentences}
     read: dict[str, list[tuple[str, int]]] = defaultdict(list)
     elsewhere: dict[str, list[tuple[str, int]]] = defaultdict(list)

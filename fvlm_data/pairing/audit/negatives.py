@@ -10,7 +10,6 @@ from fvlm_data.pairing.anatomy_text import anatomy_text
 from fvlm_data.pairing.audit.texts import both_rules, study_texts
 from fvlm_data.pairing.signature import comparable
 from fvlm_data.pairing.targets import targets
-from fvlm_data.vocabulary import load_anatomies
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.pairing.targets import NotMentioned, Policy
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
     from schemas import AnatomyText
 
 BATCH_SIZE = 64
@@ -75,6 +75,7 @@ class NegativesAudit:
 def audit_negatives(
     store: Store,
     config: PairConfig,
+    vocabulary: Vocabulary,
     seed: int,
     batch_size: int = BATCH_SIZE,
     batches: int = BATCHES,
@@ -94,8 +95,9 @@ def audit_negatives(
         batches = 1  # all of them: every batch is the same
     rng = random.Random(seed)
     drawn = [rng.sample(samples, size) for _ in range(batches)]
-    facts = _facts(store, config, {study for batch in drawn for study, _ in batch})
-    trained = [anatomy.id for anatomy in load_anatomies() if anatomy.trained]
+    studies = {study for batch in drawn for study, _ in batch}
+    facts = _facts(store, config, vocabulary, studies)
+    trained = sorted(vocabulary.trained)
     told = (_of_anatomy(anatomy, drawn, facts) for anatomy in trained)
     return NegativesAudit(drawn_from, size, batches, tuple(one for one in told if one.samples))
 
@@ -116,18 +118,17 @@ def _samples(store: Store) -> tuple[str, list[_Sample]]:
 
 
 def _facts(
-    store: Store, config: PairConfig, studies: Collection[str]
+    store: Store, config: PairConfig, vocabulary: Vocabulary, studies: Collection[str]
 ) -> dict[tuple[str, str], _Facts]:
     """What each study says of each anatomy, by study and anatomy."""
     rules = both_rules(config)
-    trained = [anatomy for anatomy in load_anatomies() if anatomy.trained]
     facts = {}
     for study, text in study_texts(store, studies):
-        for one in trained:
+        for anatomy in vocabulary.trained:
             stated, reference = (
-                anatomy_text(study, one.id, one.name, text, {}, rule) for rule in rules
+                anatomy_text(study, anatomy, text, rule, vocabulary) for rule in rules
             )
-            facts[study, one.id] = _Facts(stated, reference)
+            facts[study, anatomy] = _Facts(stated, reference)
     return facts
 
 

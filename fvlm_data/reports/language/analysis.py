@@ -24,25 +24,17 @@ from fvlm_data.reports.language.clauses import clause_bounds
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.language.measures import change_of, count_of, severity_of, side_of, sizes_mm
 from fvlm_data.reports.language.overlaps import grouped, of_kind
-from fvlm_data.reports.language.tokens import token_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Change, Laterality, Severity, Status
-    from fvlm_data.reports.language.tokens import Lexicon, Spans
+    from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
-_PLACES = frozenset({
-    "left", "right", "bilateral", "both", "upper", "lower", "middle", "posterior", "anterior",
-    "lateral", "medial", "apical", "basal", "superior", "inferior", "proximal", "distal",
-    "segment", "lobe", "pole", "zone", "apex", "base", "head", "body", "tail", "neck",
-    "fundus", "wall", "l", "r",
-})  # fmt: skip
-_PLACES_AND_NUMBERS = _PLACES | {"0"}
-_DENIALS = frozenset({"no", "not", "without"})
 
 
 @dataclass(slots=True, eq=False)
@@ -109,15 +101,16 @@ class Analysis:
 
 
 def analyse(
-    text: str, lexicon: Lexicon, reading_of: Callable[[tuple[str, ...]], Reading]
+    text: str, book: Phrasebook, reading_of: Callable[[tuple[str, ...]], Reading]
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
+    lexicon, grammar = book.lexicon, book.grammar
     words = lexicon.words(text)
     reading = reading_of(words)
     if not reading.heads:
         return Analysis(reading, ())
-    spans = token_spans(text)
-    measured = sizes_mm(text, words, spans, reading.clauses, reading.measured)
+    spans = lexicon.spans(text)
+    measured = sizes_mm(text, words, spans, reading.clauses, reading.measured, grammar)
     return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
 
 
@@ -138,15 +131,19 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
     doc = engine.doc(words)
     matches = grouped(engine.targets(doc))
     sides = _sides(matches["side"])
-    mentions = anatomy_mentions(matches["anatomy"], words, sides)
+    mentions = anatomy_mentions(matches["anatomy"], words, sides, book.grammar.light)
     spans = head_spans(matches["head"], words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
-    spans = without_comparisons(spans, cues, words)
+    spans = without_comparisons(spans, cues, words, book)
     clauses = clause_bounds(words, book, matches["terminator"], cues)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
-        statuses(words, clauses, cues, targets), [(s.start, s.end) for s in spans], cues, words
+        statuses(words, clauses, cues, targets, book.grammar),
+        [(s.start, s.end) for s in spans],
+        cues,
+        words,
+        book.grammar.denials,
     )
     role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
@@ -158,7 +155,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Read
         tuple(sides),
         *(of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
     )
-    attachment = Attachment(words, role, clauses, mentions)
+    attachment = Attachment(words, role, clauses, mentions, book.grammar.within)
     heads = tuple(
         _head(span, status, sentence, attachment, book)
         for span, status in zip(spans, said, strict=True)
@@ -182,7 +179,7 @@ class _Sentence:
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
     """Status of the characters [start, end) of a sentence, whatever they are."""
     words = book.lexicon.words(text)
-    spans = token_spans(text)
+    spans = book.lexicon.spans(text)
     inside = [i for i, (first, past) in enumerate(spans) if first < end and start < past]
     if not inside:
         return "present"
@@ -191,8 +188,9 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
     cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
     terminators = grouped(engine.targets(doc))["terminator"]
     clauses = clause_bounds(words, book, terminators, cues)
-    said = statuses(words, clauses, cues, [target])
-    return _without_change(said, [(target.start, target.end)], cues, words)[0]
+    said = statuses(words, clauses, cues, [target], book.grammar)
+    place = (target.start, target.end)
+    return _without_change(said, [place], cues, words, book.grammar.denials)[0]
 
 
 def _without_change(
@@ -200,12 +198,13 @@ def _without_change(
     places: Sequence[tuple[int, int]],
     cues: Sequence[CueMatch],
     words: Sequence[str],
+    denials: frozenset[str],
 ) -> list[Status]:
     """Deny what a cue of "no change" names: "no increase in wall thickness" is no thickening."""
     denied = [
         (cue.start, cue.end)
         for cue in cues
-        if cue.cue.direction == "pseudo" and not _DENIALS.isdisjoint(words[cue.start : cue.end])
+        if cue.cue.direction == "pseudo" and not denials.isdisjoint(words[cue.start : cue.end])
     ]
     if not denied:
         return list(said)
@@ -263,7 +262,7 @@ def _head(
         side=told or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, roles, clauses),
         count=count_of(place, sentence.counts, roles, clauses),
-        location=_location(about, sentence),
+        location=_location(about, sentence, book.grammar),
         change=change_of(place, sentence.changes, roles, clauses),  # type: ignore[arg-type]
         abnormal=span.abnormal,
         elsewhere=elsewhere,
@@ -287,7 +286,9 @@ def _told_elsewhere(
     return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
 
 
-def _location(about: Sequence[AnatomyMention], sentence: _Sentence) -> tuple[int, int] | None:
+def _location(
+    about: Sequence[AnatomyMention], sentence: _Sentence, grammar: FunctionWords
+) -> tuple[int, int] | None:
     """Tokens that tell a location within the anatomy: a side, a lobe, a segment."""
     words = sentence.words
     if not about:
@@ -295,9 +296,9 @@ def _location(about: Sequence[AnatomyMention], sentence: _Sentence) -> tuple[int
     first, past = about[0].start, about[-1].end
     if past - first > _LONGEST_LOCATION:
         first, past = about[0].start, about[0].end
-    while first > 0 and sentence.roles[first - 1] == OTHER and words[first - 1] in _PLACES:
+    while first > 0 and sentence.roles[first - 1] == OTHER and words[first - 1] in grammar.places:
         first -= 1
-    while past < len(words) and words[past] in _PLACES_AND_NUMBERS:
+    while past < len(words) and words[past] in grammar.places_and_numbers:
         past += 1
     if past - first == 1 and about[0].side is None:
         return None

@@ -36,16 +36,20 @@ class AnatomyMention:
 
 
 def anatomy_mentions(
-    matches: Sequence[Match], words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
+    matches: Sequence[Match],
+    words: Sequence[str],
+    sides: Sequence[tuple[int, int, Laterality]],
+    light: frozenset[str],
 ) -> list[AnatomyMention]:
     """Mentions of anatomies in order, longest first where they overlap, with their side.
 
-    `matches` are those of anatomies and of compounds, `sides` in order.
+    `matches` are those of anatomies and of compounds, `sides` in order; `light` words may stand
+    between a side and its anatomy.
     """
     made = []
     for match in longest(matches, _ANATOMY):
         sites, anatomies, told = _named(match.meanings)
-        side = told or (_side_before(match, words, sides) if sides else None)
+        side = told or (_side_before(match, words, sides, light) if sides else None)
         made.append(AnatomyMention(match.start, match.end, sites, side, anatomies))
     made.sort(key=lambda mention: (mention.start, mention.end))
     return made
@@ -63,7 +67,10 @@ def _named(
 
 
 def _side_before(
-    match: Match, words: Sequence[str], sides: Sequence[tuple[int, int, Laterality]]
+    match: Match,
+    words: Sequence[str],
+    sides: Sequence[tuple[int, int, Laterality]],
+    light: frozenset[str],
 ) -> Laterality | None:
     """Side stated within the mention or right before it ("left and right kidneys": both)."""
     found: list[Laterality] = [
@@ -72,14 +79,10 @@ def _side_before(
     place = match.start
     for start, end, side in reversed(sides):
         between = words[end:place]
-        if end <= place and len(between) <= 2 and all(_light(word) for word in between):
+        if end <= place and len(between) <= 2 and light.issuperset(between):
             found.append(side)
             place = start
     return joined(found)
-
-
-def _light(word: str) -> bool:
-    return word in ("_", "and", "or", "the", "lower", "upper", "middle", "main", "/", "0")
 
 
 def joined(sides: Sequence[Laterality | None]) -> Laterality | None:
@@ -114,7 +117,7 @@ def _word_roles(book: Phrasebook) -> dict[str, int]:
     return {
         **dict.fromkeys(book.conjunctions, JOINT),
         **dict.fromkeys(book.prepositions, PREPOSITION),
-        "of": OF,
+        **dict.fromkeys(book.grammar.of, OF),
         **dict.fromkeys(book.predicates, VERB),
     }
 
@@ -128,12 +131,17 @@ class Attachment:
         role: Sequence[int],
         clauses: Sequence[int],
         mentions: Sequence[AnatomyMention],
+        within: frozenset[str],
     ) -> None:
-        """Take words, roles and clause numbers of tokens, and the mentions in order."""
+        """Take words, roles and clause numbers of tokens, and the mentions in order.
+
+        `within` are words that lead from a verb to an anatomy.
+        """
         self._words = words
         self._role = role
         self._clauses = clauses
         self._mentions = mentions
+        self._within_words = within
 
     def of(self, start: int, end: int) -> Iterator[tuple[AnatomyMention, ...]]:
         """Candidate lists of anatomies for the head at tokens [start, end), best first."""
@@ -213,7 +221,7 @@ class Attachment:
         """As in "in the organs shown, no mass was detected in the liver and spleen"."""
         first = self._mentions[after[0]].start
         verbs = [i for i in range(end, first) if self._role[i] == VERB]
-        if not verbs or self._words[verbs[-1] + 1] not in ("in", "within"):
+        if not verbs or self._words[verbs[-1] + 1] not in self._within_words:
             return ()
         if HEAD in self._role[verbs[0] : first] or JOINT in self._role[verbs[0] : first]:
             return ()

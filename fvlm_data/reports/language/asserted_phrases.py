@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Meaning, Phrasebook
 
-_COMPARES = frozenset({"interval", "further"})
-_OPERATION = "ectomy"
 _ABOUT_OPERATION = 6
 """Words that may tell of an operation what it left."""
 
@@ -63,12 +61,13 @@ def _without_false_absences(
     An organ is said to be gone where it stands alone: not in "no gallbladder calculus", nor in
     "cysts of the spleen were not seen".
     """
-    if "no" not in words and "not" not in words:
+    denials = book.grammar.organ_denials
+    if denials.isdisjoint(words):
         return list(spans)
     return [
         span
         for span in spans
-        if not {"no", "not"} & set(words[span.start : span.end])
+        if denials.isdisjoint(words[span.start : span.end])
         or not all(book.terms[term].lasting for term in span.terms)
         or not (_follows_word(span, spans, words, book) or _precedes_word(span, words, book))
     ]
@@ -80,7 +79,7 @@ def _follows_word(
     """Whether an organ belongs to something before it."""
     before = words[span.start - 2 : span.start] if span.start > 1 else words[: span.start]
     return (
-        any(word in book.prepositions or word in ("either", "_") for word in before)
+        any(word in book.prepositions or word in book.grammar.distributives for word in before)
         or any(other.end <= span.start for other in spans)
         or any(other.start <= span.start < other.end for other in spans if other is not span)
     )
@@ -88,7 +87,7 @@ def _follows_word(
 
 def _precedes_word(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
     """Whether "no gallbladder" goes on with what the gallbladder has not."""
-    if words[span.start] != "no" or span.end == len(words):
+    if words[span.start] not in book.grammar.noun_denials or span.end == len(words):
         return False
     following = words[span.end]
     return (following[0].isalpha() or following == "_") and following not in book.predicates
@@ -126,7 +125,7 @@ def _ends_phrase(word: str, book: Phrasebook) -> bool:
     """Whether what stands before a word belongs to something else."""
     return (
         word in (",", ";", ":", ".")
-        or word.endswith(_OPERATION)
+        or word.endswith(book.grammar.operations)
         or word in book.conjunctions
         or word in book.predicates
         or word in book.prepositions
@@ -134,13 +133,14 @@ def _ends_phrase(word: str, book: Phrasebook) -> bool:
 
 
 def without_comparisons(
-    spans: Sequence[HeadSpan], cues: Sequence[CueMatch], words: Sequence[str]
+    spans: Sequence[HeadSpan], cues: Sequence[CueMatch], words: Sequence[str], book: Phrasebook
 ) -> list[HeadSpan]:
     """Leave out what only compares: "no interval enlargement of the aneurysm" denies none."""
+    compares = book.grammar.comparisons
     compared = [
         (cue.start, cue.end)
         for cue in cues
-        if cue.cue.direction == "pseudo" and not _COMPARES.isdisjoint(words[cue.start : cue.end])
+        if cue.cue.direction == "pseudo" and not compares.isdisjoint(words[cue.start : cue.end])
     ]
     if not compared:
         return list(spans)

@@ -13,6 +13,7 @@ from fvlm_data.reports.language.clauses import parentheses
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch
     from fvlm_data.reports.language.records import Status
 
@@ -22,14 +23,6 @@ _PRIORITY: tuple[tuple[str, Status], ...] = (
 )  # fmt: skip
 """Of several categories of cues on one finding the first of these tells its status: "no history
 of" is absent, "absence of it cannot be confirmed" uncertain."""
-
-_WITH = frozenset({"consistent", "compatible", "associated", "_"})
-"""Words whose "with" goes on with what is held possible."""
-_OF = frozenset({"of", "in", "to", "with", "from"})
-_JOINERS = frozenset({
-    "but", "and", "now", "however", ",", "then", "currently", "is", "are", "was", "were", "has",
-    "have", "been", "which", "that",
-})  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -81,6 +74,7 @@ def statuses(
     clauses: Sequence[int],
     cues: Sequence[CueMatch],
     targets: Sequence[Target],
+    grammar: FunctionWords,
 ) -> list[Status]:
     """Status of each target, in order, by medspaCy's ConText graph over clause scopes."""
     if not cues or not targets:
@@ -88,7 +82,7 @@ def statuses(
     new_graph, _ = _context_classes()
     inside = parentheses(words)
     modifiers = [
-        _modifier(cue, _scope(cue, words, clauses, inside))
+        _modifier(cue, _scope(cue, words, clauses, inside, grammar))
         for cue in cues
         if cue.cue.direction != "pseudo"
     ]
@@ -121,7 +115,11 @@ def _context_classes() -> tuple[Any, Any]:
 
 
 def _scope(
-    cue: CueMatch, words: Sequence[str], clauses: Sequence[int], inside: Sequence[int]
+    cue: CueMatch,
+    words: Sequence[str],
+    clauses: Sequence[int],
+    inside: Sequence[int],
+    grammar: FunctionWords,
 ) -> tuple[int, int]:
     """Tokens that a cue reaches: its clause, its parenthesis, its reach."""
     first, last = cue.start, cue.end - 1
@@ -143,11 +141,11 @@ def _scope(
             break
         high += 1
     if cue.cue.direction == "backward" and not whole:
-        low = _elided(low, first, words, clauses)
+        low = _elided(low, first, words, clauses, grammar.elisions)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
-        high = _up_to_company(cue.end, high, words)
+        high = _up_to_company(cue.end, high, words, grammar)
     if cue.cue.direction == "forward" and cue.cue.category == "absent":
-        high = _up_to_known(cue.end, high, words)
+        high = _up_to_known(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -161,9 +159,11 @@ def _between_semicolons(words: Sequence[str]) -> list[int]:
     return list(accumulate(word == ";" for word in words))
 
 
-def _elided(low: int, first: int, words: Sequence[str], clauses: Sequence[int]) -> int:
+def _elided(
+    low: int, first: int, words: Sequence[str], clauses: Sequence[int], joiners: frozenset[str]
+) -> int:
     """Start of a backward scope: "was suspected but excluded" names its subject only before."""
-    if low == 0 or not all(word in _JOINERS for word in words[low:first]):
+    if low == 0 or not all(word in joiners for word in words[low:first]):
         return low
     if words[low] == ",":
         return low
@@ -173,19 +173,19 @@ def _elided(low: int, first: int, words: Sequence[str], clauses: Sequence[int]) 
     return low
 
 
-def _up_to_company(start: int, high: int, words: Sequence[str]) -> int:
+def _up_to_company(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
     """End of what is held possible: in "suspected cirrhosis with ascites" ascites is seen."""
     for i in range(start, high):
-        if words[i] == "with" and words[i - 1] not in _WITH:
+        if words[i] in grammar.company and words[i - 1] not in grammar.supposed_company:
             return i
     return high
 
 
-def _up_to_known(start: int, high: int, words: Sequence[str]) -> int:
+def _up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
     """End of a denial: "no complication of the known hernia" denies no hernia."""
     for i in range(start + 2, high):
-        if words[i] == "known":
-            before = words[i - 2] if words[i - 1] == "the" else words[i - 1]
-            if before in _OF:
+        if words[i] in grammar.known:
+            before = words[i - 2] if words[i - 1] in grammar.articles else words[i - 1]
+            if before in grammar.before_known:
                 return i
     return high

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
 
-_JOINTS = frozenset({",", "and", "or"})
 _NEGATIONS = frozenset({"absent"})
 
 
@@ -29,7 +28,7 @@ def clause_bounds(
     A clause ends at a terminator ("but", ";"), at a joint with a verb on either side, and where
     after a negation a comma opens something new ("no effusion, small nodule on the left").
     """
-    if not terminators and _JOINTS.isdisjoint(words):
+    if not terminators and book.grammar.joints.isdisjoint(words):
         return [0] * len(words)
     inside_cue = {i for cue in cues for i in range(cue.start + 1, cue.end)}
     hard = {match.start for match in terminators if match.start not in inside_cue}
@@ -57,7 +56,8 @@ def _soft_starts(
     book: Phrasebook,
     cues: Sequence[CueMatch],
 ) -> set[int]:
-    if _JOINTS.isdisjoint(words[begin:end]):
+    joints = book.grammar.joints
+    if joints.isdisjoint(words[begin:end]):
         return set()
     last_verb = max((i for i in range(begin, end) if verbs[i]), default=-1)
     inside_cue = {i for cue in cues for i in range(cue.start, cue.end)}
@@ -74,7 +74,7 @@ def _soft_starts(
             seen_verb = True
         negated = negated or i in denials
         described = described or word in book.openers
-        if word not in _JOINTS or (i in inside_cue and word != ","):
+        if word not in joints or (i in inside_cue and word != ","):
             continue
         opens = i + 1 < end and words[i + 1] in book.openers
         news = word == "," and opens and negated and not seen_verb
@@ -87,7 +87,7 @@ def _soft_starts(
                 or (negated and _backward_follows(i, end, cues, "uncertain"))
             )
         )
-        if (seen_verb and last_verb > i and _verb_before_joint(words, verbs, i, end)) or (
+        if (seen_verb and last_verb > i and _verb_before_joint(words, verbs, i, end, book)) or (
             news or backward
         ):
             starts.add(i)
@@ -95,9 +95,11 @@ def _soft_starts(
     return starts
 
 
-def _verb_before_joint(words: Sequence[str], verbs: Sequence[bool], i: int, end: int) -> bool:
+def _verb_before_joint(
+    words: Sequence[str], verbs: Sequence[bool], i: int, end: int, book: Phrasebook
+) -> bool:
     """Whether what follows the joint can stand alone: it has a verb, past any listing."""
-    if words[i] == "or":
+    if words[i] in book.grammar.alternatives:
         # "no nodule is seen or was seen": alternatives share their negation.
         return False
     for j in range(i + 1, end):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language import reconcile
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
         Sentence,
         Verdict,
     )
+    from fvlm_data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedReport:
     """A report taken apart. The text itself stays with the caller.
 
-    `uncertain_counts` is ParseConfig.uncertain_is_abnormal of the parser that made it.
+    `vocabulary` is that of the parser that made it, `uncertain_counts` its
+    ParseConfig.uncertain_is_abnormal.
     """
 
     headers: tuple[Header, ...]
@@ -31,6 +33,7 @@ class ParsedReport:
     sentences: tuple[Sentence, ...]
     findings: tuple[FindingMention, ...]
     normal: tuple[Verdict, ...]
+    vocabulary: Vocabulary = field(repr=False)
     uncertain_counts: bool = True
 
     def anatomy_states(self) -> dict[str, AnatomyState]:

@@ -26,10 +26,10 @@ from fvlm_data.reports.language.records import (
     Verdict,
 )
 from fvlm_data.reports.language.sections import section_headers, sections_of
-from fvlm_data.reports.language.sentences import sentence_spans
+from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
 from fvlm_data.reports.language.sub_headers import sub_headers
 from fvlm_data.reports.sources.columns import joined_columns
-from fvlm_data.vocabulary import OTHER_ABNORMALITY
+from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -104,23 +104,28 @@ class ReportParser:
     depend on it.
     """
 
-    def __init__(self, config: ParseConfig | None = None) -> None:
-        """Build the engine for the default vocabulary.
+    def __init__(
+        self, config: ParseConfig | None = None, vocabulary: Vocabulary | None = None
+    ) -> None:
+        """Build the engine for a vocabulary, the built-in English one where none is given.
 
         Raises:
             ConfigError: the vocabulary is at fault.
         """
         self._config = config or ParseConfig()
-        self._book: Phrasebook = phrasebook()
+        self.vocabulary = vocabulary or Vocabulary.load()
+        self._book: Phrasebook = phrasebook(self.vocabulary)
+        self._headers = section_headers(self.vocabulary)
+        self._ends = sentence_ends(self.vocabulary)
         self._engine = Engine(self._book)
         kept = lru_cache(maxsize=self._config.memo_sentences)
         reading_of = kept(lambda words: read_words(words, self._book, self._engine))
-        self._analyse = kept(lambda text: analyse(text, self._book.lexicon, reading_of))
+        self._analyse = kept(lambda text: analyse(text, self._book, reading_of))
         self._said = kept(lambda reading, context: _said(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
         """Take one report apart; offsets are characters of `text`."""
-        openers = section_headers(text)
+        openers = self._headers.find(text)
         subs = sub_headers(text, self._book, openers)
         headers = sorted((*openers, *subs), key=lambda header: header.start)
         sections = sections_of(text, openers)
@@ -129,9 +134,7 @@ class ReportParser:
         normal: list[Verdict] = []
         for block in self._blocks(text, headers, sections):
             before: _Context | None = None
-            for start, end in sentence_spans(
-                text, block.start, block.end, self._config.max_sentence_chars
-            ):
+            for start, end in self._sentence_spans(text, block.start, block.end):
                 words = text[start:end]
                 analysis = self._analyse(words)
                 context = self._context(analysis.reading, block, before)
@@ -147,6 +150,7 @@ class ReportParser:
             sentences=tuple(sentences),
             findings=tuple(findings),
             normal=tuple(normal),
+            vocabulary=self.vocabulary,
             uncertain_counts=self._config.uncertain_is_abnormal,
         )
 
@@ -174,8 +178,7 @@ class ReportParser:
         if place < 0 or not target.strip():
             raise ValueError("the target does not stand in the sentence; give words of it")
         stop = place + len(target)
-        spans = sentence_spans(sentence, 0, len(sentence), self._config.max_sentence_chars)
-        for start, end in spans:
+        for start, end in self._sentence_spans(sentence, 0, len(sentence)):
             if start <= place < end:
                 return assert_target(
                     sentence[start : max(end, stop)],
@@ -185,6 +188,9 @@ class ReportParser:
                     self._engine,
                 )
         return "present"
+
+    def _sentence_spans(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
+        return sentence_spans(text, start, end, self._config.max_sentence_chars, self._ends)
 
     def _blocks(
         self, text: str, headers: list[Header], sections: list[Section]

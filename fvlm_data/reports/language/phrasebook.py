@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from fvlm_data.reports.language.function_words import FunctionWords, function_words
 from fvlm_data.reports.language.tokens import Lexicon
-from fvlm_data.vocabulary import (
-    anatomy_file,
-    finding_file,
-    load_anatomies,
-    load_cues,
-    load_findings,
-    load_groups,
-)
+from fvlm_data.vocabulary import Vocabulary
 from fvlm_data.vocabulary.phrases import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fvlm_data.vocabulary import FindingTerm
 
@@ -100,71 +94,92 @@ class Phrasebook:
     """First words of `carry`."""
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
+    grammar: FunctionWords
     header_words: frozenset[str]
     """Words that name no anatomy and may stand in a sub-header."""
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Words of a sub-header -> anatomy ids; a region's is the empty one."""
 
 
-@cache
-def phrasebook() -> Phrasebook:
-    """The default vocabulary's phrasebook, made once in a process."""
-    targets = _target_phrases()
-    cues = _cue_phrases()
-    words = load_cues()
-    clause_words = (
-        *words.predicates,
-        *words.prepositions,
-        *words.conjunctions,
-        *words.terminators.openers,
-        *words.partial,
-        *anatomy_file().header_words,
-        *words.carry.openers,
-    )
-    headers = {
-        (phrase, anatomy.id)
-        for anatomy in load_anatomies()
-        for header in anatomy.headers
-        for phrase in expand(header)
-    }
-    headers |= {
-        (phrase, "") for header in anatomy_file().region_headers for phrase in expand(header)
-    }
+@lru_cache(maxsize=4)
+def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
+    """The phrasebook of a vocabulary; made once, since that takes a second."""
+    targets = _target_phrases(vocabulary)
+    cues = _cue_phrases(vocabulary)
+    headers = _header_phrases(vocabulary)
+    words, terms = vocabulary.cues, vocabulary.findings
     lexicon = Lexicon(
-        [phrase for phrase, _ in (*targets, *cues, *headers)]
-        + [*clause_words, "the", "and", "consistent", "compatible", "associated"],
+        [phrase for phrase, _ in (*targets, *cues, *headers)] + _clause_words(vocabulary),
         [phrase for phrase, meaning in targets if meaning.kind in _MEDICAL],
+        vocabulary.grammar.spelling,
     )
-    observed_at = _observations(lexicon)
-    paired = frozenset(anatomy.id for anatomy in load_anatomies() if anatomy.paired)
+    paired = frozenset(anatomy.id for anatomy in vocabulary.anatomies if anatomy.paired)
+    carry = frozenset(lexicon.words(opener) for opener in words.carry.openers)
     return Phrasebook(
         lexicon=lexicon,
         targets=_gather(lexicon, targets),
         cues=_gather(lexicon, cues),
-        terms={term.id: term for term in load_findings()},
-        observed_at=observed_at,
-        alone=_alone(lexicon),
+        terms={term.id: term for term in terms},
+        observed_at=_observations(lexicon, vocabulary),
+        alone=_alone(lexicon, vocabulary),
         own={
             term.id: frozenset({term.anatomy, *(site.split(".")[0] for site in term.sites)})
-            for term in load_findings()
+            for term in terms
         },
         paired=paired,
         sided=frozenset(
-            term.id
-            for term in load_findings()
-            if any(site.split(".")[0] in paired for site in term.sites)
+            term.id for term in terms if any(site.split(".")[0] in paired for site in term.sites)
         ),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
         conjunctions=_words(lexicon, words.conjunctions),
         openers=_words(lexicon, words.terminators.openers),
         partial=_words(lexicon, words.partial),
-        carry=frozenset(lexicon.words(opener) for opener in words.carry.openers),
-        carry_firsts=frozenset(lexicon.words(opener)[0] for opener in words.carry.openers),
-        carry_lengths=frozenset(len(lexicon.words(opener)) for opener in words.carry.openers),
-        header_words=_words(lexicon, anatomy_file().header_words),
+        carry=carry,
+        carry_firsts=frozenset(opener[0] for opener in carry),
+        carry_lengths=frozenset(map(len, carry)),
+        header_words=_words(lexicon, vocabulary.header_words),
+        grammar=function_words(vocabulary.grammar),
         headers=_gather(lexicon, headers),
     )
+
+
+def _clause_words(vocabulary: Vocabulary) -> list[str]:
+    """Words that the lexicon must hold beside those of phrases."""
+    words, grammar = vocabulary.cues, vocabulary.grammar
+    clauses = grammar.clauses
+    return [
+        *words.predicates,
+        *words.prepositions,
+        *words.conjunctions,
+        *words.terminators.openers,
+        *words.partial,
+        *vocabulary.header_words,
+        *words.carry.openers,
+        *(
+            word
+            for name in type(clauses).model_fields
+            if name != "operations"
+            for word in getattr(clauses, name)
+        ),
+        *grammar.places.words,
+        *grammar.places.between_side_and_anatomy,
+        *grammar.sizes.stops,
+        *grammar.titles.links,
+    ]
+
+
+def _header_phrases(vocabulary: Vocabulary) -> set[tuple[str, str]]:
+    """Titles with the anatomy that they name; blank for a region."""
+    made = {
+        (phrase, anatomy.id)
+        for anatomy in vocabulary.anatomies
+        for header in anatomy.headers
+        for phrase in expand(header)
+    }
+    return made | {
+        (phrase, "") for header in vocabulary.region_headers for phrase in expand(header)
+    }
 
 
 def _words(lexicon: Lexicon, words: Iterable[str]) -> frozenset[str]:
@@ -180,17 +195,17 @@ def _gather(
     return {words: tuple(sorted(made[words])) for words in sorted(made)}
 
 
-def _target_phrases() -> list[tuple[str, Meaning]]:
-    made = _anatomy_phrases()
-    macros = finding_file().macros
-    for term in load_findings():
+def _target_phrases(vocabulary: Vocabulary) -> list[tuple[str, Meaning]]:
+    made = _anatomy_phrases(vocabulary)
+    macros = vocabulary.macros
+    for term in vocabulary.findings:
         made += _meant("finding", term.id, term.synonyms, macros=macros)
         made += [
             (phrase, Meaning("observation", ""))
             for pattern in (*term.observations, *term.alone)
             for phrase in expand(pattern, macros)
         ]
-    words = load_cues()
+    words = vocabulary.cues
     made += _meant("normal", "", words.normal)
     made += _meant("neutral", "", words.neutral)
     made += _meant("abnormal", "", words.abnormal)
@@ -204,21 +219,20 @@ def _target_phrases() -> list[tuple[str, Meaning]]:
     return made
 
 
-def _anatomy_phrases() -> list[tuple[str, Meaning]]:
+def _anatomy_phrases(vocabulary: Vocabulary) -> list[tuple[str, Meaning]]:
     made: list[tuple[str, Meaning]] = []
-    for anatomy in load_anatomies():
+    for anatomy in vocabulary.anatomies:
         made += _meant("anatomy", anatomy.id, anatomy.phrases)
         made += _meant("anatomy", anatomy.id, anatomy.left, side="left")
         made += _meant("anatomy", anatomy.id, anatomy.right, side="right")
         for part, phrases in anatomy.parts.items():
             made += _meant("anatomy", f"{anatomy.id}.{part}", phrases)
         made += _meant("compound", anatomy.id, anatomy.compound)
-    for group in load_groups():
+    for group in vocabulary.groups:
         for anatomy_id in group.anatomies:
             made += _meant("anatomy", anatomy_id, group.phrases)
-    places = anatomy_file()
-    made += _meant("generic", "", places.generic_parts)
-    for side, phrases in places.sides.items():
+    made += _meant("generic", "", vocabulary.generic_parts)
+    for side, phrases in vocabulary.sides.items():
         made += _meant("side", side, phrases)
     return made
 
@@ -229,14 +243,14 @@ def _meant(
     phrases: Iterable[str],
     *,
     side: str = "",
-    macros: dict[str, tuple[str, ...]] | None = None,
+    macros: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[tuple[str, Meaning]]:
     meaning = Meaning(kind, value, side)
     return [(phrase, meaning) for pattern in phrases for phrase in expand(pattern, macros)]
 
 
-def _cue_phrases() -> list[tuple[str, Cue]]:
-    words = load_cues()
+def _cue_phrases(vocabulary: Vocabulary) -> list[tuple[str, Cue]]:
+    words = vocabulary.cues
     return [
         (
             phrase,
@@ -256,10 +270,12 @@ def _cue_phrases() -> list[tuple[str, Cue]]:
     ]
 
 
-def _observations(lexicon: Lexicon) -> dict[tuple[str, str], tuple[str, ...]]:
-    macros = finding_file().macros
+def _observations(
+    lexicon: Lexicon, vocabulary: Vocabulary
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    macros = vocabulary.macros
     made: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for term in load_findings():
+    for term in vocabulary.findings:
         for pattern in (*term.observations, *term.alone):
             for phrase in expand(pattern, macros):
                 for site in term.sites or (term.anatomy,):
@@ -267,10 +283,10 @@ def _observations(lexicon: Lexicon) -> dict[tuple[str, str], tuple[str, ...]]:
     return {key: tuple(sorted(ids)) for key, ids in sorted(made.items())}
 
 
-def _alone(lexicon: Lexicon) -> dict[str, tuple[str, ...]]:
-    macros = finding_file().macros
+def _alone(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
+    macros = vocabulary.macros
     made: dict[str, set[str]] = defaultdict(set)
-    for term in load_findings():
+    for term in vocabulary.findings:
         for pattern in term.alone:
             for phrase in expand(pattern, macros):
                 made[" ".join(lexicon.words(phrase))].add(term.id)

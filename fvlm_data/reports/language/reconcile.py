@@ -7,16 +7,15 @@ of its own.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from fvlm_data.reports.language.records import ASSERTING_SECTIONS, AnatomyState, Contradiction
-from fvlm_data.vocabulary import load_anatomies, load_findings
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from fvlm_data.reports.language.records import FindingMention, Sentence, State, Verdict
+    from fvlm_data.vocabulary import Vocabulary
 
 Assessment = Literal["abnormal", "normal", "neutral"]
 """What one sentence says of one anatomy."""
@@ -58,6 +57,10 @@ class Assertions(Protocol):
         """Sentences that call an anatomy normal."""
 
     @property
+    def vocabulary(self) -> Vocabulary:
+        """The words that it was read by."""
+
+    @property
     def uncertain_counts(self) -> bool:
         """Whether what is held possible makes an anatomy abnormal."""
 
@@ -83,7 +86,7 @@ def anatomy_states(parsed: Assertions) -> dict[str, AnatomyState]:
             tuple(mentions.get(anatomy.id, ())),
             tuple(spoken.get(anatomy.id, ())),
         )
-        for anatomy in load_anatomies()
+        for anatomy in parsed.vocabulary.anatomies
     }
 
 
@@ -130,26 +133,13 @@ def _sides_overlap(one: FindingMention, other: FindingMention) -> bool:
 def ct_rate_labels(parsed: Assertions) -> dict[str, int]:
     """CT-RATE's 18 labels by column name: 1 where stated or held possible, else 0."""
     asserting = _asserting(parsed)
+    implied = parsed.vocabulary.implied
     found: set[str] = set()
     for mention in parsed.findings:
         if mention.sentence in asserting and _holds(mention, parsed.uncertain_counts):
-            found |= {mention.finding, *implied().get(mention.finding, ())}
-    return {term.ct_rate: int(term.id in found) for term in load_findings() if term.ct_rate}
-
-
-@cache
-def implied() -> dict[str, frozenset[str]]:
-    """Every finding with all that it implies, directly or through others."""
-    direct = {term.id: set(term.implies) for term in load_findings()}
-    made = {}
-    for term in direct:
-        reached: set[str] = set()
-        fresh = set(direct[term])
-        while fresh:
-            reached |= fresh
-            fresh = {more for one in fresh for more in direct[one]} - reached
-        made[term] = frozenset(reached)
-    return made
+            found |= {mention.finding, *implied.get(mention.finding, ())}
+    terms = parsed.vocabulary.findings
+    return {term.ct_rate: int(term.id in found) for term in terms if term.ct_rate}
 
 
 def _asserting(parsed: Assertions) -> set[int]:

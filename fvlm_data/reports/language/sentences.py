@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-_ABBREVIATIONS = frozenset({
-    "dr", "prof", "mr", "mrs", "ms", "st", "vs", "fig", "no", "nr", "approx", "ca", "resp", "max",
-    "min", "incl", "inc", "e.g", "i.e", "eg", "ie", "cf", "al", "etc", "bzw", "z.b", "d.h", "ser",
-    "im", "img", "vol", "sup", "inf", "ant", "post", "lat", "med", "tel", "rev", "jr", "sr", "dept",
-})  # fmt: skip
-_LONGEST_ABBREVIATION = max(map(len, _ABBREVIATIONS))
+from fvlm_data.vocabulary.wording import wording
+
+if TYPE_CHECKING:
+    from fvlm_data.vocabulary import Vocabulary
+
 _END = re.compile(
     # The first character is one set for all ends, so that `re` skips all others.
     r"[.!?\r\n<](?:"
@@ -22,16 +24,35 @@ _END = re.compile(
     re.IGNORECASE | re.UNICODE,
 )
 _ITEM = re.compile(r"\s*(?:[-*\u2022\u00b7>]\s|\d{1,2}[.)]\s|[a-z][)]\s|\(\d{1,2}\)\s)")
-_JOINS = re.compile(
-    r"(?:,|\b(?:the|a|an|of|in|and|or|with|without|no|to|at|on|is|are|was|were|for|by|from|both|"
-    r"right|left|upper|lower|middle|measuring|approximately))\s*\Z",
-    re.IGNORECASE,
-)
 _ONLY_NUMBER = re.compile(r"\s*[-*\u2022(]?\s*(?:\d{1,2}|[A-Za-z])\Z")
 _WORD_BEFORE = re.compile(r"([A-Za-z](?:[A-Za-z.]{0,12}[A-Za-z])?)\Z")
 
 
-def sentence_spans(text: str, start: int, end: int, max_chars: int) -> list[tuple[int, int]]:
+@dataclass(frozen=True, slots=True)
+class SentenceEnds:
+    """Abbreviations whose dot ends no sentence, and words at a line's end that go on."""
+
+    abbreviations: frozenset[str]
+    ending_abbreviations: frozenset[str]
+    longest_abbreviation: int
+    joins: re.Pattern[str]
+
+
+@lru_cache(maxsize=4)
+def sentence_ends(vocabulary: Vocabulary) -> SentenceEnds:
+    """What tells the ends of sentences in the language of a vocabulary, made once."""
+    words = vocabulary.grammar.sentences
+    return SentenceEnds(
+        frozenset(words.abbreviations),
+        frozenset(words.ending_abbreviations),
+        max(map(len, words.abbreviations), default=0),
+        re.compile(rf"(?:,|\b(?:{wording(words.line_joins)}))\s*\Z", re.IGNORECASE),
+    )
+
+
+def sentence_spans(
+    text: str, start: int, end: int, max_chars: int, ends: SentenceEnds
+) -> list[tuple[int, int]]:
     """Sentences in text[start:end] as (start, end), blanks trimmed, none empty.
 
     A sentence longer than `max_chars` is cut at a blank (or anywhere, if there is none).
@@ -41,32 +62,33 @@ def sentence_spans(text: str, start: int, end: int, max_chars: int) -> list[tupl
     for found in _END.finditer(text, start, end):
         if found.start() < begin:
             continue
-        if _ends(text, begin, found, end):
+        if _ends(text, begin, found, end, ends):
             _add(text, begin, found.end(), max_chars, spans)
             begin = found.end()
     _add(text, begin, end, max_chars, spans)
     return spans
 
 
-def _ends(text: str, begin: int, found: re.Match[str], end: int) -> bool:
+def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceEnds) -> bool:
     mark = found[0]
     if mark[0] == "<":
         return True
     if mark in ("\n", "\r\n"):
-        return _line_ends(text, begin, found.start(), found.end(), end)
+        return _line_ends(text, begin, found, end, ends.joins)
     if mark[0] != ".":
         return any(character.isalnum() for character in text[begin : found.start()])
     stop = found.start()
     if stop - begin <= 6 and _ONLY_NUMBER.match(text[begin:stop]):
         return False
     word = _word_before(text[max(begin, stop - 16) : stop])
-    if word is not None and len(word) > _LONGEST_ABBREVIATION:
+    if word is not None and len(word) > ends.longest_abbreviation:
         return True
     after = text[found.end() : min(end, found.end() + 24)].lstrip()
     if word is None:
         return not after[:1].islower()
-    if word.lower() in _ABBREVIATIONS:
-        return not after or (word.lower() in ("no", "etc", "im", "post") and after[0].isupper())
+    if word.lower() in ends.abbreviations:
+        may_end = word.lower() in ends.ending_abbreviations
+        return not after or (may_end and after[0].isupper())
     return not (len(word) == 1 and word.isupper() and after[:1].isupper())
 
 
@@ -79,10 +101,12 @@ def _word_before(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _line_ends(text: str, begin: int, stop: int, resume: int, end: int) -> bool:
+def _line_ends(
+    text: str, begin: int, found: re.Match[str], end: int, joins: re.Pattern[str]
+) -> bool:
     """Whether a line break ends a sentence, or the sentence goes on in the next line."""
-    line = text[max(begin, stop - 200) : stop].rstrip()
-    following = text[resume : min(end, resume + 40)]
+    line = text[max(begin, found.start() - 200) : found.start()].rstrip()
+    following = text[found.end() : min(end, found.end() + 40)]
     if not line or not following.strip():
         return True
     if following.lstrip(" \t").startswith(("\n", "\r")) or _ITEM.match(following):
@@ -90,7 +114,7 @@ def _line_ends(text: str, begin: int, stop: int, resume: int, end: int) -> bool:
     if line[-1] in ".!?:;":
         return True
     first = following.lstrip()[0]
-    if first.islower() or first in ",;)(" or _JOINS.search(line):
+    if first.islower() or first in ",;)(" or joins.search(line):
         return False
     return not first.isdigit()
 

@@ -42,7 +42,6 @@ _AT_LINE = re.compile(
 """A title at the start of a line: with a mark after it, between marks, or alone."""
 _CAPITALS = re.compile(rf"{_LINE_START}(?P<name>[A-Z][A-Z ,/&-]{{2,60}})[ \t]+(?=[A-Z][a-z])")
 """A title in capitals before a sentence that has none: "LIVER Normal."."""
-_LINKS = frozenset({",", "/", "&", "+", "and", "(", ")", "the", "of", "-", "both"})
 _ASKING = frozenset({"technique", "clinical_information", "comparison"})
 """Sections in which a line that names anatomies tells what was done or asked."""
 _LONGEST_PHRASE = 7
@@ -65,7 +64,7 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
         start, end = unblank(text, found.start(), found.start("name")), found.end()
         before = bisect.bisect_left(starts, end) - 1
         free = before < 0 or taken[before].end <= start
-        if not free or (made and start < made[-1].end) or not _is_title(text, found):
+        if not free or (made and start < made[-1].end) or not _is_title(text, found, book):
             continue
         anatomies = named_anatomies(found["name"], book)
         first = not made and before < 0 and not text[:start].strip()
@@ -106,18 +105,18 @@ def _first_words(book: Phrasebook) -> frozenset[str]:
     return frozenset(named | book.header_words)
 
 
-def _is_title(text: str, found: re.Match[str]) -> bool:
+def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether the form of what was found is that of a title, and not of a sentence."""
     name, start = found["name"], found.start("name")
     if _has_colon(found):
         return True
-    if not text[start].isupper() or re.search(r"(?:[,&/(+-]|\b(?:and|of|the))\s*\Z", name):
+    if not text[start].isupper() or book.grammar.never_last.search(name):
         return False
     if found.re is _CAPITALS:
         return True
     if found[0].rstrip("*_]} \t").endswith("."):
         alone = not text[found.end() : found.end() + _NEAR].split("\n", 1)[0].strip()
-        return name.isupper() or (alone and not re.search(r"\b(?:in|on|of|with)\b", name))
+        return name.isupper() or (alone and not book.grammar.never_before_stop.search(name))
     if found.end() == len(found[0].rstrip()) + found.start() and _goes_on(text, found.end()):
         return False
     line = max(text.rfind("\n", max(0, start - _NEAR), start) + 1, start - _NEAR)
@@ -142,7 +141,7 @@ def named_anatomies(name: str, book: Phrasebook) -> tuple[str, ...] | None:
     What stands in brackets may be a remark: "Kidneys, ureters, bladder (KUB)".
     """
     words = book.lexicon.words(name)
-    if words[:1] == ("the",):
+    if words and words[0] in book.grammar.articles:
         # "The bladder wall: thickened" is a sentence; titles have no article.
         return None
     sites = _sites(words, book)
@@ -161,7 +160,7 @@ def _sites(words: tuple[str, ...], book: Phrasebook) -> tuple[str, ...] | None:
             made += sites
             known = known or bool(sites)
             i += length
-        elif words[i] in _LINKS or words[i] in book.header_words:
+        elif words[i] in book.grammar.title_links or words[i] in book.header_words:
             i += 1
         else:
             return None

@@ -14,44 +14,37 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fvlm_data.vocabulary.entries import Spelling
+
 OTHER_WORD = "_"
 OTHER_MARK = "."
 NUMBER = "0"
 
-_TOKEN = re.compile(
-    # "nondilated" is two words, as "non-dilated" is.
-    r"\d+(?:[.,]\d+)*|[Nn][Oo][Nn](?=[^\W\d_]{5})(?![Ee]the|ETHE)"
-    r"|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s\u2010\u2011-]|_"
-    # A hyphen within a word is passed over: a letter or digit stands on either side.
-    r"|[\u2010\u2011-](?:(?<![^\W_].)|(?![^\W_]))",
-    re.UNICODE,
-)
 _SPAN = re.Match.span
-_BRITISH = (("oe", "e"), ("ae", "e"), ("isation", "ization"), ("ised", "ized"), ("yse", "yze"))
 _LONGEST_WORD = 40
 _SHORTEST_MISSPELT = 7
 _SAFE_PREFIX = 3
-_REAL_WORDS = frozenset({
-    "contract", "contracted", "charges", "prevent", "prevents", "dilution", "rejected",
-    "respected", "literal", "displayed",
-    "internal", "thinking", "confusion", "inflated", "inflation", "imagine", "charged", "fraction",
-    "slicing", "relaxed", "multiply", "alternation", "regional", "mediation", "operating",
-})  # fmt: skip
-"""Words of other meaning one letter away from a word of the vocabulary."""
+_SHORTEST_PLURAL = 4
+_LONG = 5
+"""Letters above which a word is long (`long_variants` and `long_endings` of grammar.yaml)."""
 
 
 Spans = list[tuple[int, int]]
 """Start and end of each token of a text, in characters."""
 
 
-def split(text: str) -> list[str]:
-    """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
-    return _TOKEN.findall(text)
-
-
-def token_spans(text: str) -> Spans:
-    """Where the words of `split` stand."""
-    return list(map(_SPAN, _TOKEN.finditer(text)))
+def _token(spelling: Spelling) -> re.Pattern[str]:
+    """What is one token; a hyphen within a word (ground-glass) is none."""
+    whole = "|".join(map(re.escape, spelling.whole)) or r"(?!)"
+    prefixes = "|".join(map(re.escape, spelling.prefixes)) or r"(?!)"
+    return re.compile(
+        # "nondilated" is two words, as "non-dilated" is.
+        rf"\d+(?:[.,]\d+)*|(?!(?i:{whole}))(?i:{prefixes})(?=[^\W\d_]{{5}})"
+        r"|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s\u2010\u2011-]|_"
+        # A hyphen within a word is passed over: a letter or digit stands on either side.
+        r"|[\u2010\u2011-](?:(?<![^\W_].)|(?![^\W_]))",
+        re.UNICODE,
+    )
 
 
 def _plain(word: str) -> str:
@@ -61,20 +54,32 @@ def _plain(word: str) -> str:
 class Lexicon:
     """The words of all phrases, and the way from a word of a report to one of them."""
 
-    def __init__(self, phrases: Iterable[str], medical: Iterable[str] = ()) -> None:
+    def __init__(self, phrases: Iterable[str], medical: Iterable[str], spelling: Spelling) -> None:
         """Take the words of the given phrases, which name no macro.
 
         Misspelt words of the `medical` phrases, a part of them, are mended.
         """
-        raw = {_plain(word) for phrase in phrases for word in split(phrase)}
+        self._spelling = spelling
+        self._token = _token(spelling)
+        self._real_words = frozenset(spelling.real_words)
+        self._forms = _Forms(spelling)
+        raw = {_plain(word) for phrase in phrases for word in self.split(phrase)}
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
-        known = {_plain(word) for phrase in medical for word in split(phrase)}
+        known = {_plain(word) for phrase in medical for word in self.split(phrase)}
         self._near = _deletions(known)
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
 
+    def split(self, text: str) -> list[str]:
+        """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
+        return self._token.findall(text)
+
+    def spans(self, text: str) -> Spans:
+        """Where the words of `split` stand."""
+        return list(map(_SPAN, self._token.finditer(text)))
+
     def words(self, text: str) -> tuple[str, ...]:
         """Canonical words of a text."""
-        return tuple(map(self.canonical, split(text)))
+        return tuple(map(self.canonical, self.split(text)))
 
     def _canonical(self, word: str) -> str:
         word = _plain(word)
@@ -84,19 +89,20 @@ class Lexicon:
             return word if word in self._raw else OTHER_MARK
         if len(word) > _LONGEST_WORD:
             return OTHER_WORD
-        if word.endswith("'s"):
-            word = word if word in self._raw else word[:-2]
-        for spelling in _spellings(word):
-            for form in (*_singulars(spelling), spelling):
+        for ending in self._spelling.genitives:
+            if word.endswith(ending):
+                word = word if word in self._raw else word.removesuffix(ending)
+        for spelling in self._forms.spellings(word):
+            for form in (*self._forms.singulars(spelling), spelling):
                 if form in self._raw:
                     return form
         return self._corrected(word)
 
     def _corrected(self, word: str) -> str:
         """The one word of the vocabulary that a long word misspells by one letter."""
-        if word in _REAL_WORDS:
+        if word in self._real_words:
             return OTHER_WORD
-        for form in (word, *_singulars(word)):
+        for form in (word, *self._forms.singulars(word)):
             if len(form) < _SHORTEST_MISSPELT:
                 continue
             near = {
@@ -146,24 +152,38 @@ def _is_misspelling(word: str, known: str) -> bool:
     return one_more and (first >= _SAFE_PREFIX or longer[first] == longer[first - 1])
 
 
-def _spellings(word: str) -> list[str]:
-    """The word, and what it is in American spelling."""
-    american = word
-    for british, plain in _BRITISH:
-        american = american.replace(british, plain)
-    if len(american) > 5:
-        american = american.replace("our", "or")
-        if american.endswith("re"):
-            american = american[:-2] + "er"
-    return [word] if american == word else [word, american]
+class _Forms:
+    """Other forms of a word, by the spelling of a language."""
 
+    def __init__(self, spelling: Spelling) -> None:
+        self._variants = sorted(spelling.variants.items())
+        self._long_variants = sorted(spelling.long_variants.items())
+        self._long_endings = sorted(spelling.long_endings.items())
+        self._plurals = sorted(spelling.plurals.items(), key=lambda one: (len(one[0]), one[0]))
+        self._plural_ends = tuple(spelling.plurals)
+        self._singular = spelling.singular
 
-def _singulars(word: str) -> list[str]:
-    if len(word) < 4 or not word.endswith("s") or word.endswith("ss"):
-        return []
-    forms = [word[:-1]]
-    if word.endswith("es"):
-        forms.append(word[:-2])
-    if word.endswith("ies"):
-        forms.append(word[:-3] + "y")
-    return forms
+    def spellings(self, word: str) -> list[str]:
+        """The word, and what it is in the vocabulary's own spelling."""
+        own = word
+        for theirs, ours in self._variants:
+            own = own.replace(theirs, ours)
+        if len(own) > _LONG:
+            for theirs, ours in self._long_variants:
+                own = own.replace(theirs, ours)
+            for theirs, ours in self._long_endings:
+                if own.endswith(theirs):
+                    own = own.removesuffix(theirs) + ours
+        return [word] if own == word else [word, own]
+
+    def singulars(self, word: str) -> list[str]:
+        """What a word may be the plural of."""
+        if len(word) < _SHORTEST_PLURAL or not word.endswith(self._plural_ends):
+            return []
+        if word.endswith(self._singular):
+            return []
+        return [
+            word.removesuffix(ending) + singular
+            for ending, singular in self._plurals
+            if word.endswith(ending)
+        ]

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from fvlm_data.reports.language.records import (
@@ -17,7 +17,7 @@ from fvlm_data.reports.language.records import (
     Status,
     Verdict,
 )
-from fvlm_data.vocabulary import OTHER_ABNORMALITY, load_anatomies, load_cues, load_findings
+from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
 from fvlm_data.vocabulary.phrases import expand
 
 if TYPE_CHECKING:
@@ -61,29 +61,32 @@ class Verified:
     refused: Counter[str]
 
 
-def messages(sentences: tuple[Sentence, ...]) -> list[dict[str, str]]:
+def messages(sentences: tuple[Sentence, ...], vocabulary: Vocabulary) -> list[dict[str, str]]:
     """The task with the ids to use, and the sentences with number and section."""
     lines = [
         f"{number} [{sentence.section}] {' '.join(sentence.text.split())}"
         for number, sentence in enumerate(sentences)
     ]
-    return [{"role": "system", "content": _system()}, {"role": "user", "content": "\n".join(lines)}]
+    return [
+        {"role": "system", "content": _system(vocabulary)},
+        {"role": "user", "content": "\n".join(lines)},
+    ]
 
 
-@cache
-def _system() -> str:
-    anatomies = ", ".join(anatomy.id for anatomy in load_anatomies())
-    findings = ", ".join(f"{term.id} ({term.anatomy})" for term in load_findings())
+@lru_cache(maxsize=4)
+def _system(vocabulary: Vocabulary) -> str:
+    anatomies = ", ".join(anatomy.id for anatomy in vocabulary.anatomies)
+    findings = ", ".join(f"{term.id} ({term.anatomy})" for term in vocabulary.findings)
     return f"{_TASK}\nAnatomies: {anatomies}\nFindings (anatomy): {findings}\n"
 
 
-@cache
-def schema() -> dict[str, Any]:
+@lru_cache(maxsize=4)
+def schema(vocabulary: Vocabulary) -> dict[str, Any]:
     """JSON schema of an answer, in the subset that strict structured output knows."""
-    anatomy = {"type": "string", "enum": sorted(_anatomies())}
+    anatomy = {"type": "string", "enum": sorted(_anatomies(vocabulary))}
     finding = _object(
         quote={"type": "string"},
-        finding={"type": "string", "enum": sorted({*_terms(), OTHER_ABNORMALITY})},
+        finding={"type": "string", "enum": sorted({*_terms(vocabulary), OTHER_ABNORMALITY})},
         anatomy=anatomy,
         status={"type": "string", "enum": list(get_args(Status))},
         laterality={"type": ["string", "null"], "enum": [*get_args(Laterality), None]},
@@ -112,18 +115,18 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-@cache
-def _anatomies() -> frozenset[str]:
-    return frozenset(anatomy.id for anatomy in load_anatomies())
+@lru_cache(maxsize=4)
+def _anatomies(vocabulary: Vocabulary) -> frozenset[str]:
+    return frozenset(anatomy.id for anatomy in vocabulary.anatomies)
 
 
-@cache
-def _terms() -> dict[str, str]:
+@lru_cache(maxsize=4)
+def _terms(vocabulary: Vocabulary) -> dict[str, str]:
     """Anatomy of each finding."""
-    return {term.id: term.anatomy for term in load_findings()}
+    return {term.id: term.anatomy for term in vocabulary.findings}
 
 
-def verified(content: str, sentences: tuple[Sentence, ...]) -> Verified:
+def verified(content: str, sentences: tuple[Sentence, ...], vocabulary: Vocabulary) -> Verified:
     """Keep of an answer what the schema allows and the report bears out.
 
     A finding must be quoted from its sentence (blanks and case aside), and so must location and
@@ -148,10 +151,10 @@ def verified(content: str, sentences: tuple[Sentence, ...]) -> Verified:
         if type(number) is not int or not 0 <= number < len(sentences):
             refused["no such sentence"] += 1
             continue
-        named = _known(entry.get("anatomies"), refused)
-        calm = _known(entry.get("normal"), refused)
+        named = _known(entry.get("anatomies"), vocabulary, refused)
+        calm = _known(entry.get("normal"), vocabulary, refused)
         for told in _items(entry.get("findings"), refused):
-            mention = _mention(told, number, sentences[number], refused)
+            mention = _mention(told, number, sentences[number], vocabulary, refused)
             if mention is not None:
                 place = _location(told, sentences[number], refused)
                 findings[_place(mention)] = mention, place
@@ -193,10 +196,10 @@ def _items(value: Any, refused: Counter[str]) -> list[Any]:
     return []
 
 
-def _known(value: Any, refused: Counter[str]) -> set[str]:
+def _known(value: Any, vocabulary: Vocabulary, refused: Counter[str]) -> set[str]:
     named = {one for one in _items(value, refused) if isinstance(one, str)}
-    refused.update("unknown anatomy" for _ in named - _anatomies())
-    return named & _anatomies()
+    refused.update("unknown anatomy" for _ in named - _anatomies(vocabulary))
+    return named & _anatomies(vocabulary)
 
 
 def _place(mention: FindingMention) -> tuple[Any, ...]:
@@ -204,15 +207,17 @@ def _place(mention: FindingMention) -> tuple[Any, ...]:
 
 
 def _mention(
-    told: Any, number: int, sentence: Sentence, refused: Counter[str]
+    told: Any, number: int, sentence: Sentence, vocabulary: Vocabulary, refused: Counter[str]
 ) -> FindingMention | None:
     if not isinstance(told, dict) or told.get("status") not in get_args(Status):
         refused["not of the schema"] += 1
         return None
     finding, anatomy = told.get("finding"), told.get("anatomy")
-    if finding in _terms():
-        anatomy = _terms()[finding]
-    if anatomy not in _anatomies() or (finding not in _terms() and finding != OTHER_ABNORMALITY):
+    terms = _terms(vocabulary)
+    if finding in terms:
+        anatomy = terms[finding]
+    known = finding in terms or finding == OTHER_ABNORMALITY
+    if anatomy not in _anatomies(vocabulary) or not known:
         refused["unknown finding or anatomy"] += 1
         return None
     span = _quoted(told.get("quote"), sentence.text)
@@ -223,7 +228,7 @@ def _mention(
     if size is not None and not _stated(size, sentence.text):
         refused["size not in the sentence"] += 1
         size = None
-    if count is not None and not _counted(count, sentence.text):
+    if count is not None and not _counted(count, sentence.text, vocabulary):
         refused["count not in the sentence"] += 1
         count = None
     if change is not None and _quoted(told.get("change_quote"), sentence.text) is None:
@@ -269,7 +274,7 @@ def _quoted(quote: Any, text: str) -> tuple[int, int] | None:
     return found.span() if found else None
 
 
-def _counted(count: Any, text: str) -> bool:
+def _counted(count: Any, text: str, vocabulary: Vocabulary) -> bool:
     """Whether the text says this number, as digits or in a word of the vocabulary."""
     if not isinstance(count, str):
         return False
@@ -277,7 +282,7 @@ def _counted(count: Any, text: str) -> bool:
         return True
     return any(
         re.search(rf"\b{re.escape(words)}\b", text, re.IGNORECASE)
-        for phrase in load_cues().counts.get(count, ())
+        for phrase in vocabulary.cues.counts.get(count, ())
         for words in expand(phrase)
     )
 

@@ -55,6 +55,7 @@ class LlmReader:
         """
         self._model = config.model
         self._parser = parser
+        self._vocabulary = parser.vocabulary
         self._stored = stored
         self._client = client or LlmClient(config)
         self._parsing = Lock()
@@ -97,14 +98,16 @@ class LlmReader:
             return None
 
     def _path(self, text: str) -> str:
-        key = content_key(PROMPT_VERSION, self._model, schema(), text)
+        key = content_key(PROMPT_VERSION, self._model, schema(self._vocabulary), text)
         return f"llm/{key[:2]}/{key}.json"
 
     def _asked(self, base: ParsedReport) -> Verified:
         for _ in range(_ASKED_AGAIN):
-            content = self._client.complete(messages(base.sentences), schema())
+            content = self._client.complete(
+                messages(base.sentences, self._vocabulary), schema(self._vocabulary)
+            )
             try:
-                return verified(content, base.sentences)
+                return verified(content, base.sentences, self._vocabulary)
             except MalformedAnswerError:
                 continue
         raise NoAnswerError("an answer that is no JSON of the schema, expected one that is")

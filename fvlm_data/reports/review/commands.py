@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from fvlm_data.reports.llm.compare import Comparison
     from fvlm_data.reports.review.score import Score
     from fvlm_data.store.declared import Context
+    from fvlm_data.vocabulary import Vocabulary
 
 _SHOWN = 200
 
 
-def write_review(context: Context, config: ParseConfig, page: Path, limit: int) -> int:
+def write_review(
+    context: Context, config: ParseConfig, vocabulary: Vocabulary, page: Path, limit: int
+) -> int:
     """Write the review page of the first `limit` reports by id (a random draw: ids are hashes).
 
     Returns the number of reports on it.
@@ -33,8 +36,9 @@ def write_review(context: Context, config: ParseConfig, page: Path, limit: int) 
     from fvlm_data.reports.language.parser import ReportParser
 
     chosen = _texts(context, limit)
-    parser = ReportParser(config)
-    html = review_page((report, text, parser.parse(text)) for report, text in chosen)
+    parser = ReportParser(config, vocabulary)
+    shown = ((report, text, parser.parse(text)) for report, text in chosen)
+    html = review_page(shown, vocabulary)
     try:
         page.write_text(html, encoding="utf-8")
     except OSError as error:
@@ -44,7 +48,7 @@ def write_review(context: Context, config: ParseConfig, page: Path, limit: int) 
     return len(chosen)
 
 
-def score_gold(config: ParseConfig, gold: Path) -> Score:
+def score_gold(config: ParseConfig, vocabulary: Vocabulary, gold: Path) -> Score:
     """Score the parser against the corrected reports of a file.
 
     Raises:
@@ -52,7 +56,7 @@ def score_gold(config: ParseConfig, gold: Path) -> Score:
     """
     from fvlm_data.reports.language.parser import ReportParser
 
-    return score(list(read_gold(gold)), ReportParser(config).parse)
+    return score(list(read_gold(gold)), ReportParser(config, vocabulary).parse)
 
 
 def score_lines(scored: Score) -> Iterator[str]:
@@ -76,7 +80,9 @@ def score_lines(scored: Score) -> Iterator[str]:
         yield f"... and {len(scored.disagreements) - _SHOWN} more; --json lists all"
 
 
-def compare_backends(context: Context, config: ParseConfig, limit: int) -> Comparison:
+def compare_backends(
+    context: Context, config: ParseConfig, vocabulary: Vocabulary, limit: int
+) -> Comparison:
     """Read the first `limit` reports by id with the rules and with the model.
 
     Answers of the model are kept in the store, so that none is asked for twice.
@@ -91,7 +97,7 @@ def compare_backends(context: Context, config: ParseConfig, limit: int) -> Compa
 
     if config.llm is None:
         raise ConfigError("reports compare needs parse.llm.endpoint and parse.llm.model")
-    parser = ReportParser(config)
+    parser = ReportParser(config, vocabulary)
     store = context.store
 
     def stored(path: str) -> bytes | None:

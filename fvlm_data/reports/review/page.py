@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.language.records import Status
-from fvlm_data.vocabulary import OTHER_ABNORMALITY, load_anatomies, load_findings
+from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fvlm_data.reports.language.parsed import ParsedReport
+    from fvlm_data.vocabulary import Vocabulary
 
 
-def review_page(reports: Iterable[tuple[str, str, ParsedReport]]) -> str:
+def review_page(reports: Iterable[tuple[str, str, ParsedReport]], vocabulary: Vocabulary) -> str:
     """One HTML page of (report id, scrubbed text, parse); it loads nothing and sends nothing.
 
     What is corrected on it is saved as JSONL, which `score.read_gold` reads.
     """
-    terms = {term.id: term.anatomy for term in load_findings()}
+    terms = {term.id: term.anatomy for term in vocabulary.findings}
     data = {
         "statuses": list(get_args(Status)),
         "findings": sorted({*terms, OTHER_ABNORMALITY}),
-        "anatomies": sorted(anatomy.id for anatomy in load_anatomies()),
+        "anatomies": sorted(anatomy.id for anatomy in vocabulary.anatomies),
         "anatomy_of": terms,
         "reports": [_shown(*report) for report in reports],
     }

@@ -16,23 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NAME, ID, DATE = "[NAME]", "[ID]", "[DATE]"
-MONTHS = (
-    ("jan", "january"), ("feb", "february"), ("mar", "march"), ("apr", "april"),
-    ("may", "may"), ("jun", "june"), ("jul", "july"), ("aug", "august"),
-    ("sep", "september"), ("oct", "october"), ("nov", "november"), ("dec", "december"),
-)  # fmt: skip
+    from fvlm_data.vocabulary import Vocabulary
+    from fvlm_data.vocabulary.entries import IdentityWords
 
-_COMMON = frozenset({
-    "and", "center", "centre", "city", "clinic", "clinica", "clinical", "clinics", "college",
-    "department", "dept", "for", "foundation", "general", "healthcare", "health", "hospital",
-    "hospitals", "imaging", "institut", "institute", "international", "klinik", "klinikum",
-    "krankenhaus", "medical", "medicine", "memorial", "national", "of", "radiologie",
-    "radiology", "regional", "saint", "sankt", "scan", "scanner", "school", "street", "strasse",
-    "the", "unit", "universitat", "university", "van", "von", "der", "den", "del", "des", "dos",
-    "las", "los",
-})  # fmt: skip
-"""Words of names and places that identify nobody by themselves."""
+NAME, ID, DATE = "[NAME]", "[ID]", "[DATE]"
+DOT = r"\."
 
 _BREAK = r"(?:[\u00ad\u200b\u0300-\u036f]|-?[ \t]*\r?\n[ \t]*|[ \t-])?"
 """What may stand between two letters of a long name: a hyphen, a blank, the end of a line."""
@@ -58,10 +46,12 @@ class _Form(NamedTuple):
     needed: tuple[tuple[str, ...], ...]
 
 
-def known_spans(text: str, identities: Iterable[str]) -> Iterator[tuple[int, int, str]]:
+def known_spans(
+    text: str, identities: Iterable[str], vocabulary: Vocabulary
+) -> Iterator[tuple[int, int, str]]:
     """Start, end and placeholder of identities, dates before ids before names, longest first."""
     folded = fold(text)
-    forms = {form for identity in set(identities) for form in _forms(identity)}
+    forms = {form for identity in set(identities) for form in _forms(identity, vocabulary)}
     if not forms:
         return
     skeleton = _skeleton(folded)
@@ -71,7 +61,7 @@ def known_spans(text: str, identities: Iterable[str]) -> Iterator[tuple[int, int
         if not mine:
             continue
         for found in _compiled(frozenset(mine)).finditer(folded):
-            if placeholder != NAME or not _plain_word(text, *found.span()):
+            if placeholder != NAME or not _plain_word(text, *found.span(), vocabulary):
                 yield *found.span(), placeholder
 
 
@@ -107,20 +97,21 @@ def _folded(character: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _forms(identity: str) -> tuple[_Form, ...]:
+def _forms(identity: str, vocabulary: Vocabulary) -> tuple[_Form, ...]:
     plain = " ".join(identity.replace("^", " ").split())
     day = _date(plain)
     if day is not None:
-        return _date_forms(day)
+        return _date_forms(day, vocabulary.identities)
     if any(character.isdigit() for character in plain):
         return _number_forms(plain)
-    return _name_forms(plain)
+    return _name_forms(plain, frozenset(vocabulary.identities.common_words))
 
 
-def _date_forms(day: dt.date) -> tuple[_Form, ...]:
+def _date_forms(day: dt.date, words: IdentityWords) -> tuple[_Form, ...]:
     """Every notation has the day, and the year's last two digits or the month's name."""
-    needed = ((str(day.day),), (f"{day.year % 100:02d}", MONTHS[day.month - 1][0]))
-    return tuple(_Form(DATE, notation, needed) for notation in _notations(day))
+    month = tuple(map(fold, words.months[day.month]))
+    needed = ((str(day.day),), (f"{day.year % 100:02d}", *month))
+    return tuple(_Form(DATE, notation, needed) for notation in _notations(day, words))
 
 
 def _number_forms(value: str) -> tuple[_Form, ...]:
@@ -136,16 +127,16 @@ def _number_forms(value: str) -> tuple[_Form, ...]:
     return tuple(_Form(ID, form, needed) for form in forms)
 
 
-def _name_forms(name: str) -> tuple[_Form, ...]:
+def _name_forms(name: str, common: frozenset[str]) -> tuple[_Form, ...]:
     parts = [part for part in re.split(r"[\s,.;=()]+", name) if part]
     pieces = [part for part in parts if sum(map(str.isalpha, part)) >= 3]
     pieces += [half for part in parts for half in part.split("-") if len(half) >= 4]
     made = {
         _Form(NAME, _inflected(piece), ((_letters_of(piece),),))
         for piece in pieces
-        if fold(piece) not in _COMMON
+        if fold(piece) not in common
     }
-    if len(parts) > 1 and not all(fold(part) in _COMMON for part in parts):
+    if len(parts) > 1 and not all(fold(part) in common for part in parts):
         gap = r"[\s,.^]{1,3}"
         words = [_word(part) for part in parts]
         letters = [_letters_of(part) for part in parts]
@@ -183,29 +174,41 @@ def _word(word: str) -> str:
     return between.join(letters)
 
 
-def _plain_word(text: str, start: int, end: int) -> bool:
+def _plain_word(text: str, start: int, end: int, vocabulary: Vocabulary) -> bool:
     """Whether a name that is also a word of radiology ("Stone", "Long") is used as that word.
 
     As a name it has a capital in the midst of a sentence whose other words have none.
     """
     word = text[start:end]
-    if not _is_term(word) or any(blank in word for blank in " \t\n"):
+    if not _is_term(word, vocabulary) or any(blank in word for blank in " \t\n"):
         return False
     before = text[max(0, start - 40) : start].rstrip()
     after = text[end : end + 40].split(maxsplit=1)
     neighbours = before[-1:].isupper() or (bool(after) and after[0].isupper())
     capitals = word.isupper() and neighbours
-    titled = before.lower().endswith(("mr.", "mrs.", "ms.", "mr", "mrs", "ms", "patient", "name:"))
+    titled = before.lower().endswith(vocabulary.identities.before_a_name)
     opens = not before or before[-1] in ".:;!?-*\u2022\n" or text[:start].endswith("\n")
     return not titled and (not word[0].isupper() or opens or capitals)
 
 
-def _is_term(word: str) -> bool:
+def _is_term(word: str, vocabulary: Vocabulary) -> bool:
     """Whether the vocabulary has the word: reports say it of organs and findings."""
     from fvlm_data.reports.language.phrasebook import phrasebook
     from fvlm_data.reports.language.tokens import OTHER_MARK, OTHER_WORD
 
-    return phrasebook().lexicon.canonical(fold(word)) not in (OTHER_MARK, OTHER_WORD)
+    return phrasebook(vocabulary).lexicon.canonical(fold(word)) not in (OTHER_MARK, OTHER_WORD)
+
+
+def month_form(brief: str, full: str) -> str:
+    """A month's name, short or full, or short with a t ("Sept")."""
+    if not full.startswith(brief):
+        return f"(?:{any_of((full, brief))})"
+    return rf"{re.escape(brief)}(?:{re.escape(full.removeprefix(brief))}|t)?"
+
+
+def any_of(words: Iterable[str]) -> str:
+    """An expression for any of the words, as they are written; for none where there is none."""
+    return "|".join(map(re.escape, words)) or r"(?!)"
 
 
 def _date(value: str) -> dt.date | None:
@@ -219,22 +222,23 @@ def _date(value: str) -> dt.date | None:
     return None
 
 
-def _notations(day: dt.date) -> set[str]:
+def _notations(day: dt.date, words: IdentityWords) -> set[str]:
     """Regular expressions for the usual notations of a date."""
     year, short = f"{day.year:04d}", f"{day.year % 100:02d}"
     d, m = f"0?{day.day}", f"0?{day.month}"
-    brief, full = MONTHS[day.month - 1]
-    month = rf"{brief}(?:{full[3:]}|t)?\.?" if full != brief else brief
+    brief, full = map(fold, words.months[day.month])
+    month = brief if full == brief else month_form(brief, full) + r"\.?"
     separator = r"\s?[-/.]\s?"
     years = f"(?:{year}|{short})"
-    ordinal = r"(?:st|nd|rd|th|\.)?"
+    ordinal = f"(?:{'|'.join((*map(re.escape, words.ordinals), DOT))})?"
+    of_month = rf"(?:(?:{any_of(words.day_of_month)})\s)?"
     return {
         f"{year}{day.month:02d}{day.day:02d}",
         separator.join((year, m, d)),
         separator.join((d, m, years)),
         separator.join((m, d, years)),
-        rf"{d}{ordinal}[\s-](?:of\s)?{month},?[\s-]{years}",
+        rf"{d}{ordinal}[\s-]{of_month}{month},?[\s-]{years}",
         rf"{month}\s{d}{ordinal},?\s{years}",
-        rf"{d}{ordinal}[\s-](?:of\s)?{month}",
+        rf"{d}{ordinal}[\s-]{of_month}{month}",
         rf"{month}\s{d}{ordinal}",
     }

@@ -10,9 +10,12 @@ from fvlm_data.reports.versions.original_reports import remembered
 
 if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
+    from fvlm_data.vocabulary import Vocabulary
 
 
-def original_span(context: Context, report_id: str, start: int, end: int) -> str:
+def original_span(
+    context: Context, vocabulary: Vocabulary, report_id: str, start: int, end: int
+) -> str:
     """What stood in the original where [start, end) stands in the stored text.
 
     Made anew from what the vault keeps, which alone can tell it.
@@ -26,7 +29,8 @@ def original_span(context: Context, report_id: str, start: int, end: int) -> str
             f"report {report_id}: not in the vault; expected the vault that was used when its "
             "file was read; name it by identity.vault or FVLM_VAULT"
         )
-    scrubbed = scrub(original.text, {*_known_identities(context, report_id), *original.identities})
+    known = {*_known_identities(context, report_id), *original.identities}
+    scrubbed = scrub(original.text, known, vocabulary)
     begin, stop = scrubbed.original_span(start, end)
     return original.text[begin:stop]
 

@@ -10,99 +10,108 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.scrubbing.identities import DATE, ID, MONTHS, NAME, known_spans
+from fvlm_data.reports.scrubbing.identities import (
+    DATE,
+    ID,
+    NAME,
+    any_of,
+    known_spans,
+    month_form,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from fvlm_data.vocabulary import Vocabulary
+    from fvlm_data.vocabulary.entries import IdentityWords
+
 PHONE, MAIL = "[PHONE]", "[MAIL]"
 
-_MONTH = "(?:" + "|".join(rf"{short}(?:{full[3:]}|t)?" for short, full in MONTHS) + r")\.?"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+_CAPITAL = r"[A-Z\u00c0-\u00de]"
 _PLACEHOLDER = re.compile(r"(\[(?:NAME|ID|DATE|PHONE|MAIL)\])")
 
-_TITLES = ("Dr", "dr", "DR", "dR", "rof", "PROF", "Doz", "zm", "Mr", "Ms", "Herr", "Frau")
-_SIGNED = (
-    "signed by", "dictated by", "reported by", "referred by", "radiologist",
-    "referring physician", "name",
-)  # fmt: skip
-_MONTH_AFTER_DAY = re.compile(
-    rf"\d(?:st|nd|rd|th|\.)?[ -](?:of )?(?:{'|'.join(short for short, _ in MONTHS)})", re.IGNORECASE
-)
-
 _Hint = tuple[str, ...] | re.Pattern[str]
-_PATTERNS: tuple[tuple[_Hint, re.Pattern[str], str], ...] = (
-    (("@",), re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"), MAIL),
-    (("://",), re.compile(r"\bhttps?://\S{1,200}", re.IGNORECASE), ID),
-    (
-        _TITLES,
-        re.compile(
-            r"\b(?:[Dd][Rr]|[Pp]rof|PROF|Doz|Priv\.-Doz|[Uu]zm|M[rs]s?|Herr|Frau)\b\.?"
-            r"(?:\s?(?:med|Dr|dr|rer|nat|habil|h\.c)\b\.?)*"
-            r"(?:[ \t]+(?:[A-Z\u00c0-\u00de]\.|(?:van|von|de|der|den|di|al|el|le|la)\b"
-            r"|[A-Z\u00c0-\u00de][\w\u00c0-\u024f'\u2019-]+)){1,4}"
+_Looked = tuple[_Hint, re.Pattern[str], str]
+"""What is looked for and its placeholder, behind a hint: words of which a text must hold one, or a
+pattern that it must hold, for there to be anything to take. Hints are told in a fraction of the
+time: most reports hold no date and no mail address."""
+
+
+@lru_cache(maxsize=4)
+def _patterns(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
+    """What has the form of an identity, in the order in which it is looked for."""
+    words = vocabulary.identities
+    return (
+        (("@",), re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"), MAIL),
+        (("://",), re.compile(r"\bhttps?://\S{1,200}", re.IGNORECASE), ID),
+        *((hint, pattern, NAME) for hint, pattern in _name_patterns(words)),
+        *((hint, pattern, DATE) for hint, pattern in _date_patterns(words)),
+        (("+",), re.compile(r"(?<![\w.])\+\d{1,3}[ \d()/-]{6,18}\d\b"), PHONE),
+        (
+            re.compile(r"\d{3}\)?[ /-]\d{3,4}[ -]\d{2}"),
+            re.compile(r"(?<![\w.])\(?\d{3,5}\)?[ /-]\d{3,4}[ -]\d{2,4}(?:[ -]\d{2,4})?\b"),
+            PHONE,
         ),
-        NAME,
-    ),
-    (
-        _SIGNED,
-        re.compile(
-            r"\b(?:electronically signed by|signed by|dictated by|reported by|referred by|"
-            r"radiologist|referring physician|patient name|name)\s?:?[ \t]+"
-            r"((?:(?:[A-Z]\.|[A-Z][\w'\u2019-]+),?[ \t]{1,2}){1,3}[A-Z][\w'\u2019-]+)"
+        (re.compile(r"\d{7}"), re.compile(r"(?<![\d.,])\d{7,}(?![\d])"), ID),
+        (
+            re.compile(r"\d{6}|\d(?:\.\d{1,15}){5}"),
+            re.compile(r"\b(?:[A-Z]{1,4}[-/]?\d{6,}|\d{1,3}(?:\.\d{1,15}){5,})\b"),
+            ID,
         ),
-        NAME,
-    ),
-    (
-        ("Dr.", "dr.", "rof."),
-        re.compile(
-            r"\b(?:[Dd]r|[Pp]rof)\.[ \t]+"
-            r"(?!(?:and|at|by|in|of|on|or|the|to|who|with)\b)[a-z][a-z'\u2019-]{2,}"
-        ),
-        NAME,
-    ),
-    (
+    )
+
+
+def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str]]]:
+    """Names behind a title, a signature's words, or a title with a dot in lower case."""
+    titled = re.compile(
+        rf"\b(?:{any_of(words.titles)})\b\.?"
+        rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?)*"
+        rf"(?:[ \t]+(?:{_CAPITAL}\.|(?:{any_of(words.particles)})\b"
+        rf"|{_CAPITAL}[\w\u00c0-\u024f'\u2019-]+)){{1,4}}"
+    )
+    yield words.titles, titled
+    signed = re.compile(
+        rf"\b(?:{any_of(words.signed_by)})\s?:?[ \t]+"
+        r"((?:(?:[A-Z]\.|[A-Z][\w'\u2019-]+),?[ \t]{1,2}){1,3}[A-Z][\w'\u2019-]+)"
+    )
+    yield words.signed_by, signed
+    in_lower_case = re.compile(
+        rf"\b(?:{any_of(words.titles_before_lower_case)})\.[ \t]+"
+        rf"(?!(?:{any_of(words.no_names)})\b)[a-z][a-z'\u2019-]{{2,}}"
+    )
+    yield tuple(f"{title}." for title in words.titles_before_lower_case), in_lower_case
+
+
+def _date_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str]]]:
+    """Dates in digits, and with a month's name."""
+    months = [names for _, names in sorted(words.months.items())]
+    month = f"(?:{'|'.join(month_form(*names) for names in months)})" + r"\.?"
+    named = any_of(name for names in months for name in names)
+    ordinals = any_of(words.ordinals)
+    of_month = f"(?:(?:{any_of(words.day_of_month)}) )?"
+    yield (
         re.compile(r"(?:19|20)\d{2}[-/.]\d"),
         re.compile(r"\b(?:19|20)\d{2}[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])\b"),
-        DATE,
-    ),
-    (
+    )
+    yield (
         re.compile(r"\d[-/.]\d{1,2}[-/.]\d"),
         re.compile(rf"\b{_DAY}[-/.]{_DAY}[-/.](?:19|20)?\d{{2}}\b"),
-        DATE,
-    ),
-    (
-        _MONTH_AFTER_DAY,
+    )
+    yield (
+        re.compile(rf"\d(?:{ordinals}|\.)?[ -]{of_month}(?:{named})", re.IGNORECASE),
         re.compile(
-            rf"\b{_DAY}(?:st|nd|rd|th|\.)?[ -](?:of )?{_MONTH},?[ -](?:19|20)?\d{{2}}\b",
+            rf"\b{_DAY}(?:{ordinals}|\.)?[ -]{of_month}{month},?[ -](?:19|20)?\d{{2}}\b",
             re.IGNORECASE,
         ),
-        DATE,
-    ),
-    (
-        re.compile(r"\d(?:st|nd|rd|th)?,? (?:19|20)\d{2}", re.IGNORECASE),
-        re.compile(rf"\b{_MONTH} {_DAY}(?:st|nd|rd|th)?,? (?:19|20)\d{{2}}\b", re.IGNORECASE),
-        DATE,
-    ),
-    (("+",), re.compile(r"(?<![\w.])\+\d{1,3}[ \d()/-]{6,18}\d\b"), PHONE),
-    (
-        re.compile(r"\d{3}\)?[ /-]\d{3,4}[ -]\d{2}"),
-        re.compile(r"(?<![\w.])\(?\d{3,5}\)?[ /-]\d{3,4}[ -]\d{2,4}(?:[ -]\d{2,4})?\b"),
-        PHONE,
-    ),
-    (re.compile(r"\d{7}"), re.compile(r"(?<![\d.,])\d{7,}(?![\d])"), ID),
-    (
-        re.compile(r"\d{6}|\d(?:\.\d{1,15}){5}"),
-        re.compile(r"\b(?:[A-Z]{1,4}[-/]?\d{6,}|\d{1,3}(?:\.\d{1,15}){5,})\b"),
-        ID,
-    ),
-)
-"""What is taken, with a hint before each pattern: words of which a text must hold one, or a
-pattern that it must hold, for there to be anything to take. Hints are told in a fraction of the
-time: most reports hold no date and no mail address.
-"""
+    )
+    yield (
+        re.compile(rf"\d(?:{ordinals})?,? (?:19|20)\d{{2}}", re.IGNORECASE),
+        re.compile(rf"\b{month} {_DAY}(?:{ordinals})?,? (?:19|20)\d{{2}}\b", re.IGNORECASE),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +151,17 @@ class Scrubbed:
         return offset - shift
 
 
-def scrub(text: str, identities: Iterable[str]) -> Scrubbed:
+def scrub(text: str, identities: Iterable[str], vocabulary: Vocabulary) -> Scrubbed:
     """Replace identities in a text by placeholders ([NAME], [ID], [DATE], [PHONE], [MAIL]).
 
     `identities` are names, ids, dates (ISO, or YYYYMMDD) and places of the report's patient,
     study and columns; their order does not matter. Placeholders that a text already holds stay.
+    `vocabulary` gives titles, months and the like, and the terms that are no names.
     """
     taken = _Taken(text)
-    for start, end, placeholder in known_spans(text, identities):
+    for start, end, placeholder in known_spans(text, identities, vocabulary):
         taken.add(start, end, placeholder)
-    for hint, pattern, placeholder in _PATTERNS:
+    for hint, pattern, placeholder in _patterns(vocabulary):
         if not _may_hold(text, hint):
             continue
         for low, high in taken.free():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.store.declared import Outcome
+    from fvlm_data.vocabulary import Vocabulary
 
 _DETAILS = {
     "corrected_report": "is a later version of it and is used in its place; nothing to do",
@@ -56,7 +57,9 @@ class Candidate:
 
 
 def candidates(
-    links: Iterable[Mapping[str, Any]], originals: Mapping[str, Original]
+    links: Iterable[Mapping[str, Any]],
+    originals: Mapping[str, Original],
+    vocabulary: Vocabulary,
 ) -> dict[str, Candidate]:
     """Reports by id, with their links: rows with owner_id, kind and value_hash."""
     named: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -67,20 +70,22 @@ def candidates(
             report,
             {kind: frozenset(values) for kind, values in named[report].items()},
             original,
-            corrects(original),
-            adds(original),
-            withdraws(original),
+            corrects(original, vocabulary),
+            adds(original, vocabulary),
+            withdraws(original, vocabulary),
         )
         for report, original in originals.items()
     }
 
 
-def successor_of(old: Candidate, others: Iterable[Candidate]) -> Successor | None:
+def successor_of(
+    old: Candidate, others: Iterable[Candidate], vocabulary: Vocabulary
+) -> Successor | None:
     """The latest of the other reports, by time and id, that replaces or withdraws this one."""
     later = [
         (new.original.issued, new.withdraws, Successor(new.report, reason))
         for new in others
-        if (reason := _reason(new, old)) and not _reason(old, new)
+        if (reason := _reason(new, old, vocabulary)) and not _reason(old, new, vocabulary)
     ]
     return max(later)[2] if later else None
 
@@ -89,6 +94,7 @@ def unclear_versions(
     reports_of: Mapping[str, Sequence[str]],
     links: Iterable[Mapping[str, Any]],
     originals: Mapping[str, Original],
+    vocabulary: Vocabulary,
 ) -> dict[str, list[tuple[str, str]]]:
     """Pairs of a study's reports of which nothing tells whether one is a version of the other.
 
@@ -96,7 +102,7 @@ def unclear_versions(
     `links` are rows with owner_id, kind and value_hash of the reports, `originals` the reports
     as they came; a report without its original is in no pair.
     """
-    known = candidates(links, originals)
+    known = candidates(links, originals, vocabulary)
     made = {
         study: [
             (first.report, second.report)
@@ -116,7 +122,7 @@ def set_aside(report: str, successor: Successor, source: str) -> Outcome:
     return reject(report, "superseded", successor.reason, detail, (source,))
 
 
-def _reason(new: Candidate, old: Candidate) -> str | None:
+def _reason(new: Candidate, old: Candidate, vocabulary: Vocabulary) -> str | None:
     """Why one report is set aside for another, or none where it is not."""
     if new.report == old.report or old.withdraws or not _same_patient(new, old):
         return None
@@ -127,7 +133,8 @@ def _reason(new: Candidate, old: Candidate) -> str | None:
     if _replaces(new, old):
         return "corrected_report"
     later = _same_request(new, old) and _time_between(new, old) > 0
-    return "repeated_report" if later and repeats(new.original.text, old.original.text) else None
+    again = later and repeats(new.original.text, old.original.text, vocabulary)
+    return "repeated_report" if again else None
 
 
 def _takes_back(new: Candidate, old: Candidate) -> bool:

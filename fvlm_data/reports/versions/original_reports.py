@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.reports.sources.rows import Version
+from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fvlm_data.identity.vault import Vault
     from fvlm_data.reports.sources import ReportRow
+    from fvlm_data.vocabulary import Vocabulary
 
-_ADDENDUM = re.compile(r"addend", re.IGNORECASE)
-_CORRECTED = re.compile(r"(?:corrected|amended|revised)\s+(?:final\s+)?report\b", re.IGNORECASE)
-_WITHDRAWN = re.compile(
-    r"(?:(?:withdrawn|retracted|voided)\s+report"
-    r"|(?:this\s+)?report\s+(?:(?:has\s+been|was|is)\s+)?"
-    r"(?:withdrawn|retracted|voided|entered\s+in\s+error))\b",
-    re.IGNORECASE,
-)
 _ABOUT = "about "
 """Before the names of what is no column of text; a section's name holds no blank."""
 
@@ -47,6 +42,26 @@ class Original:
         if set(self.columns) == {"report"}:
             return self.columns["report"]
         return joined_columns(self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Openings:
+    """First words of reports that add to, correct or withdraw another one."""
+
+    addendum: re.Pattern[str]
+    corrected: re.Pattern[str]
+    withdrawn: re.Pattern[str]
+
+
+@lru_cache(maxsize=4)
+def _openings(vocabulary: Vocabulary) -> _Openings:
+    words = vocabulary.versions
+    return _Openings(
+        *(
+            re.compile(wording(phrases, r"\s+"), re.IGNORECASE)
+            for phrases in (words.addendum, words.corrected, words.withdrawn)
+        )
+    )
 
 
 def begins_with(original: Original, words: re.Pattern[str]) -> bool:
@@ -79,25 +94,32 @@ def told_about(row: ReportRow) -> dict[str, str]:
     }
 
 
-def adds(original: Original) -> bool:
+def adds(original: Original, vocabulary: Vocabulary) -> bool:
     """Whether a report only adds to another one."""
-    return original.addendum or begins_with(original, _ADDENDUM)
+    return original.addendum or begins_with(original, _openings(vocabulary).addendum)
 
 
-def corrects(original: Original) -> bool:
+def corrects(original: Original, vocabulary: Vocabulary) -> bool:
     """Whether a report says that it takes the place of an earlier one."""
-    says_so = original.version.corrected or begins_with(original, _CORRECTED)
-    return says_so and not adds(original) and not withdraws(original)
+    first = _openings(vocabulary).corrected
+    says_so = original.version.corrected or begins_with(original, first)
+    return says_so and not adds(original, vocabulary) and not withdraws(original, vocabulary)
 
 
-def withdraws(original: Original) -> bool:
+def withdraws(original: Original, vocabulary: Vocabulary) -> bool:
     """Whether it is no report, but says that an earlier one does not hold."""
-    return original.version.withdrawn or begins_with(original, _WITHDRAWN)
+    first = _openings(vocabulary).withdrawn
+    return original.version.withdrawn or begins_with(original, first)
 
 
-def reading_order(originals: Mapping[str, Original]) -> dict[str, tuple[bool, str, int, str]]:
+def reading_order(
+    originals: Mapping[str, Original], vocabulary: Vocabulary
+) -> dict[str, tuple[bool, str, int, str]]:
     """Sort key of each report: addenda last, then by time, place in the file, id."""
-    return {report: (adds(one), one.issued, one.row, report) for report, one in originals.items()}
+    return {
+        report: (adds(one, vocabulary), one.issued, one.row, report)
+        for report, one in originals.items()
+    }
 
 
 def unpacked(kept: Mapping[str, str]) -> Original:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.sections import section_headers, sections_of
-from fvlm_data.reports.language.sentences import sentence_spans
+from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
+
+if TYPE_CHECKING:
+    from fvlm_data.vocabulary import Vocabulary
 
 _FOUND = frozenset({"findings", "impression"})
 _LONGEST = 1000
@@ -21,20 +25,22 @@ read over once more keeps most of them.
 """
 
 
-def repeats(later: str, earlier: str) -> bool:
+def repeats(later: str, earlier: str, vocabulary: Vocabulary) -> bool:
     """Whether most of an earlier report's findings and impression stand in a later one too."""
-    before = _sentences(earlier)
-    again = before & _sentences(later)
+    before = _sentences(earlier, vocabulary)
+    again = before & _sentences(later, vocabulary)
     return len(again) >= _LEAST and len(again) >= _SHARE * len(before)
 
 
 @lru_cache(maxsize=256)
-def _sentences(text: str) -> frozenset[str]:
+def _sentences(text: str, vocabulary: Vocabulary) -> frozenset[str]:
     """Sentences of findings and impression in lower case, without blanks and marks."""
     made = set()
-    for section in sections_of(text, section_headers(text)):
+    ends = sentence_ends(vocabulary)
+    for section in sections_of(text, section_headers(vocabulary).find(text)):
         if section.name in _FOUND:
-            for start, end in sentence_spans(text, section.start, section.end, _LONGEST):
+            spans = sentence_spans(text, section.start, section.end, _LONGEST, ends)
+            for start, end in spans:
                 words = re.findall(r"\w+", text[start:end].lower())
                 if len(words) >= _WORDS:
                     made.add(" ".join(words))

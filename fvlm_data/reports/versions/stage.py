@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.versions.corrections import Candidate
     from fvlm_data.store.declared import Batch, Inputs
+    from fvlm_data.vocabulary import Vocabulary
 
 STAGE_VERSION = 1
 BATCH_SIZE = 5000
@@ -45,25 +46,26 @@ _READS = (
 )
 
 
-def versions_stage() -> Stage:
+def versions_stage(vocabulary: Vocabulary) -> Stage:
     """The stage that says of each report whether another one stands in its place."""
     return Stage(
         name="versions",
         version=STAGE_VERSION,
-        settings={},
+        settings={"vocabulary": vocabulary.sha256("versions")},
         tables=("report_versions",),
         items=OFFERED,
         reads=_READS,
-        make=_versions,
+        make=partial(_versions, vocabulary),
         batch_size=BATCH_SIZE,
     )
 
 
-def _versions(batch: Batch) -> Iterator[Outcome]:
+def _versions(vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
     near = {one.item: _neighbours(one) for one in batch.inputs}
-    known = _candidates(batch, near)
+    known = _candidates(batch, near, vocabulary)
     for one in batch.inputs:
-        yield guarded(one.item, partial(_version, one.item, near[one.item], known))
+        work = partial(_version, one.item, near[one.item], known, vocabulary)
+        yield guarded(one.item, work)
 
 
 def _neighbours(one: Inputs) -> set[str]:
@@ -71,7 +73,9 @@ def _neighbours(one: Inputs) -> set[str]:
     return {row["owner_id"] for row in one.rows["sharing"]} - {one.item}
 
 
-def _candidates(batch: Batch, near: Mapping[str, set[str]]) -> dict[str, Candidate]:
+def _candidates(
+    batch: Batch, near: Mapping[str, set[str]], vocabulary: Vocabulary
+) -> dict[str, Candidate]:
     """All that is known of the reports that have neighbours, and of these."""
     asked = {report for item, others in near.items() if others for report in (item, *others)}
     originals = batch.originals(sorted(asked)) if asked else {}
@@ -82,13 +86,16 @@ def _candidates(batch: Batch, near: Mapping[str, set[str]]) -> dict[str, Candida
         for row in one.rows["links"]
     }
     kept = {report: unpacked(columns) for report, columns in originals.items()}
-    return candidates(links.values(), kept)
+    return candidates(links.values(), kept, vocabulary)
 
 
-def _version(item: str, others: set[str], known: Mapping[str, Candidate]) -> Outcome:
+def _version(
+    item: str, others: set[str], known: Mapping[str, Candidate], vocabulary: Vocabulary
+) -> Outcome:
     successor = None
     if item in known:
-        successor = successor_of(known[item], (known[one] for one in others if one in known))
+        near = (known[one] for one in others if one in known)
+        successor = successor_of(known[item], near, vocabulary)
     row = ReportVersion(
         report_id=item,
         successor=successor.report if successor else None,

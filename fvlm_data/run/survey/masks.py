@@ -16,6 +16,7 @@ from fvlm_data.run.survey.listing import fewest_folders, holds_any
 from fvlm_data.segment.class_map import declared_classes, disagreement
 from fvlm_data.segment.config import LIBRARY_SYSTEMS
 from fvlm_data.segment.nifti import NiftiError, read_nifti
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +90,7 @@ def _classes(place: Path, listing: Listing, sample: Path) -> tuple[str | Path | 
 
 def _is_class_map(path: Path) -> bool:
     try:
-        declared_classes(path.name, path.parent)
+        declared_classes(path.name, path.parent, Vocabulary.load())
     except ConfigError:
         return False
     return True
@@ -101,9 +102,12 @@ def _by_embedded_names(sample: Path) -> str | None:
         embedded = read_nifti(sample.read_bytes()).embedded_classes
     except (OSError, NiftiError):
         return None
+    if not embedded:
+        return None
+    vocabulary = Vocabulary.load()
     fitting = [
         system
         for system in LIBRARY_SYSTEMS
-        if embedded and not disagreement(declared_classes(system, sample.parent), embedded)
+        if not disagreement(declared_classes(system, sample.parent, vocabulary), embedded)
     ]
     return fitting[0] if len(fitting) == 1 else None

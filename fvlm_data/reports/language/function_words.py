@@ -1,0 +1,81 @@
+"""Function words of a language as sets, as the parts of the parser ask for them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.vocabulary.phrases import expand
+from fvlm_data.vocabulary.wording import wording
+
+if TYPE_CHECKING:
+    from fvlm_data.vocabulary.entries import Grammar
+
+OTHER = "_"
+"""A word that no phrase of the vocabulary holds (tokens.OTHER_WORD)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FunctionWords:
+    """See grammar.yaml for what each set is for; marks that count with them are added here."""
+
+    articles: frozenset[str]
+    of: frozenset[str]
+    joints: frozenset[str]
+    alternatives: frozenset[str]
+    denials: frozenset[str]
+    organ_denials: frozenset[str]
+    noun_denials: frozenset[str]
+    distributives: frozenset[str]
+    comparisons: frozenset[str]
+    company: frozenset[str]
+    supposed_company: frozenset[str]
+    known: frozenset[str]
+    before_known: frozenset[str]
+    elisions: frozenset[str]
+    within: frozenset[str]
+    operations: tuple[str, ...]
+    places: frozenset[str]
+    places_and_numbers: frozenset[str]
+    light: frozenset[str]
+    size_stops: frozenset[str]
+    units_mm: dict[str, float]
+    """Each word of a unit with its length in mm, the longest word first."""
+    title_links: frozenset[str]
+    never_last: re.Pattern[str]
+    never_before_stop: re.Pattern[str]
+
+
+def function_words(grammar: Grammar) -> FunctionWords:
+    """The sets of a grammar."""
+    clauses, places, titles = grammar.clauses, grammar.places, grammar.titles
+    units = [(words, 1.0) for words in grammar.sizes.mm]
+    units += [(words, 10.0) for words in grammar.sizes.cm]
+    of_unit = {one: length for words, length in units for one in expand(words)}
+    return FunctionWords(
+        articles=frozenset(clauses.articles),
+        of=frozenset(clauses.of),
+        joints=frozenset({",", *clauses.joints}),
+        alternatives=frozenset(clauses.alternatives),
+        denials=frozenset(clauses.denials),
+        organ_denials=frozenset(clauses.organ_denials),
+        noun_denials=frozenset(clauses.noun_denials),
+        distributives=frozenset({OTHER, *clauses.distributives}),
+        comparisons=frozenset(clauses.comparisons),
+        company=frozenset(clauses.company),
+        supposed_company=frozenset({OTHER, *clauses.supposed_company}),
+        known=frozenset(clauses.known),
+        before_known=frozenset(clauses.before_known),
+        elisions=frozenset({",", *clauses.elisions}),
+        within=frozenset(clauses.within),
+        operations=clauses.operations,
+        places=frozenset(places.words),
+        places_and_numbers=frozenset({"0", *places.words}),
+        light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
+        size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
+        units_mm={unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
+        title_links=frozenset({",", "/", "&", "+", "(", ")", "-", *titles.links}),
+        never_last=re.compile(rf"(?:[,&/(+-]|\b(?:{wording(titles.never_last)}))\s*\Z"),
+        never_before_stop=re.compile(rf"\b(?:{wording(titles.never_before_stop)})"),
+    )

@@ -1,0 +1,332 @@
+"""What the files of a vocabulary hold: one model a file, each key with its meaning.
+
+Unknown keys are refused. Where an overlay may say more than the built-in file, `overlay.py` has
+merged it before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SectionName = Literal[
+    "findings", "impression", "technique", "clinical_information", "comparison", "other"
+]
+SECTION_NAMES: tuple[SectionName, ...] = get_args(SectionName)
+
+
+class Entry(BaseModel):
+    """What a mapping of a file holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Anatomy(Entry):
+    """One anatomy and the phrases that mention it (language: fvlm_data.vocabulary.phrases)."""
+
+    id: str = Field(pattern=r"^[a-z][a-z_]*$", description="anatomy id")
+    name: str = Field(description="name in prompts: '{name} shows no significant abnormalities.'")
+    paired: bool = Field(default=False, description="whether sides matter (left, right)")
+    phrases: tuple[str, ...] = Field(min_length=1, description="phrases that mention it")
+    parts: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="parts that findings tell apart, with their phrases"
+    )
+    left: tuple[str, ...] = Field(default=(), description="phrases that tell the left side")
+    right: tuple[str, ...] = Field(default=(), description="phrases that tell the right side")
+    headers: tuple[str, ...] = Field(default=(), description="phrases that count in sub-headers")
+    compound: tuple[str, ...] = Field(
+        default=(), description="phrases that hold its word and do not mean it"
+    )
+
+
+class AnatomyGroup(Entry):
+    """A phrase that stands for several anatomies."""
+
+    phrases: tuple[str, ...] = Field(min_length=1, description="phrases")
+    anatomies: tuple[str, ...] = Field(min_length=1, description="anatomy ids")
+
+
+class Prompts(Entry):
+    """Sentences for zero-shot classification."""
+
+    positive: str = Field(description="the finding is there")
+    negative: str = Field(description="it is not")
+
+
+class FindingTerm(Entry):
+    """One finding: what it is called and where it lies."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="finding id")
+    name: str = Field(description="name for people")
+    anatomy: str = Field(description="anatomy that it makes abnormal")
+    sites: tuple[str, ...] = Field(
+        default=(),
+        description="anatomies, or parts of them (heart.coronary), that make one of its "
+        "observations this finding; empty: its anatomy",
+    )
+    ct_rate: str | None = Field(default=None, description="column of CT-RATE's labels")
+    implies: tuple[str, ...] = Field(default=(), description="findings that come with it")
+    lasting: bool = Field(
+        default=False, description="whether what once was still is: a removed organ, an implant"
+    )
+    at_site: bool = Field(
+        default=False,
+        description="whether a mention is about the anatomy where it lies (calcified plaques of "
+        "the iliac artery) and only without one about its own",
+    )
+    codes: dict[Literal["radlex", "snomed_ct"], str] = Field(
+        default_factory=dict, description="codes of public terminologies, where known for sure"
+    )
+    prompts: Prompts = Field(description="zero-shot prompts")
+    synonyms: tuple[str, ...] = Field(default=(), description="phrases that name it alone")
+    observations: tuple[str, ...] = Field(
+        default=(), description="phrases that name it together with a site"
+    )
+    alone: tuple[str, ...] = Field(
+        default=(), description="observations that mean it where nothing tells the site"
+    )
+
+
+class CueRule(Entry):
+    """ConText rules of one category and direction."""
+
+    category: Literal["absent", "uncertain", "historical", "hypothetical", "family", "none"]
+    direction: Literal["forward", "backward", "both", "pseudo"]
+    phrases: tuple[str, ...]
+    at_end: bool = Field(default=False, description="only where no word of the clause follows")
+    reach: int | None = Field(default=None, description="words that it reaches; none: its scope")
+    local: bool = Field(default=False, description="scope ends at the nearest comma")
+    across: bool = Field(default=False, description="scope is the sentence, not the clause")
+    overrules: bool = Field(default=False, description="a doubt that holds against a denial")
+
+
+class Terminators(Entry):
+    """What ends a clause, and what begins another one after a comma."""
+
+    words: tuple[str, ...]
+    openers: tuple[str, ...]
+
+
+class Carry(Entry):
+    """First words of a sentence that goes on about what the one before was about."""
+
+    openers: tuple[str, ...]
+
+
+class Cues(Entry):
+    """Everything of cues.yaml."""
+
+    macros: dict[str, tuple[str, ...]]
+    rules: tuple[CueRule, ...]
+    terminators: Terminators
+    predicates: tuple[str, ...]
+    prepositions: tuple[str, ...]
+    conjunctions: tuple[str, ...]
+    partial: tuple[str, ...]
+    normal: tuple[str, ...]
+    neutral: tuple[str, ...]
+    abnormal: tuple[str, ...]
+    severities: dict[Literal["mild", "moderate", "severe"], tuple[str, ...]]
+    changes: dict[Literal["new", "increased", "decreased", "stable", "resolved"], tuple[str, ...]]
+    counts: dict[str, tuple[str, ...]]
+    carry: Carry
+
+
+class AnatomyFile(Entry):
+    """anatomies.yaml."""
+
+    anatomies: tuple[Anatomy, ...]
+    groups: tuple[AnatomyGroup, ...]
+    generic_parts: tuple[str, ...]
+    region_headers: tuple[str, ...]
+    header_words: tuple[str, ...]
+    sides: dict[Literal["left", "right", "bilateral"], tuple[str, ...]]
+
+
+class FindingFile(Entry):
+    """findings.yaml."""
+
+    macros: dict[str, tuple[str, ...]]
+    findings: tuple[FindingTerm, ...]
+
+
+class SectionFile(Entry):
+    """sections.yaml: header phrases by section, and how some of them are read."""
+
+    findings: tuple[str, ...]
+    impression: tuple[str, ...]
+    technique: tuple[str, ...]
+    clinical_information: tuple[str, ...]
+    comparison: tuple[str, ...]
+    other: tuple[str, ...]
+    plural: str = Field(description="ending that each word of a header may have; empty: none")
+    titles: tuple[str, ...] = Field(description="open a section in title case without a mark")
+    after_findings: dict[SectionName, tuple[str, ...]] = Field(
+        description="headers that open another section where the findings stand before them"
+    )
+
+    def phrases(self) -> dict[SectionName, tuple[str, ...]]:
+        """Header phrases by section; the section's own name is always one, but for `other`."""
+        return {
+            name: getattr(self, name) + (() if name == "other" else (name.replace("_", " "),))
+            for name in SECTION_NAMES
+        }
+
+
+class Spelling(Entry):
+    """How words of a report become words of the vocabulary."""
+
+    prefixes: tuple[str, ...]
+    whole: tuple[str, ...]
+    genitives: tuple[str, ...]
+    plurals: dict[str, str]
+    singular: tuple[str, ...]
+    variants: dict[str, str]
+    long_variants: dict[str, str]
+    long_endings: dict[str, str]
+    real_words: tuple[str, ...]
+
+
+class SentenceWords(Entry):
+    """Where a sentence ends, and where it does not."""
+
+    abbreviations: tuple[str, ...]
+    ending_abbreviations: tuple[str, ...]
+    line_joins: tuple[str, ...]
+
+
+class ClauseWords(Entry):
+    """Function words of clauses."""
+
+    articles: tuple[str, ...]
+    of: tuple[str, ...]
+    joints: tuple[str, ...]
+    alternatives: tuple[str, ...]
+    denials: tuple[str, ...]
+    organ_denials: tuple[str, ...]
+    noun_denials: tuple[str, ...]
+    distributives: tuple[str, ...]
+    comparisons: tuple[str, ...]
+    company: tuple[str, ...]
+    supposed_company: tuple[str, ...]
+    known: tuple[str, ...]
+    before_known: tuple[str, ...]
+    elisions: tuple[str, ...]
+    within: tuple[str, ...]
+    operations: tuple[str, ...]
+
+
+class PlaceWords(Entry):
+    """Words of place."""
+
+    words: tuple[str, ...]
+    between_side_and_anatomy: tuple[str, ...]
+
+
+class SizeWords(Entry):
+    """Units, and words that part a size from what follows."""
+
+    mm: tuple[str, ...] = Field(min_length=1)
+    cm: tuple[str, ...]
+    stops: tuple[str, ...]
+
+
+class TitleWords(Entry):
+    """Words that tell a title from a sentence."""
+
+    links: tuple[str, ...]
+    never_last: tuple[str, ...]
+    never_before_stop: tuple[str, ...]
+
+
+class Grammar(Entry):
+    """grammar.yaml."""
+
+    spelling: Spelling
+    sentences: SentenceWords
+    clauses: ClauseWords
+    places: PlaceWords
+    sizes: SizeWords
+    titles: TitleWords
+
+
+class VersionWords(Entry):
+    """versions.yaml: first words of reports that add to, correct or withdraw another one."""
+
+    addendum: tuple[str, ...]
+    corrected: tuple[str, ...]
+    withdrawn: tuple[str, ...]
+
+
+class LobeWords(Entry):
+    """How words of place name lobes."""
+
+    listed: tuple[str, ...]
+    joints: tuple[str, ...]
+    nouns: tuple[str, ...]
+    named: dict[str, tuple[str, ...]]
+
+
+class PairingWords(Entry):
+    """pairing.yaml."""
+
+    normal: str = Field(description="sentence of a normal anatomy; {anatomy} is its name")
+    organ_left: tuple[str, ...]
+    kidney_elsewhere: tuple[str, ...]
+    lobes: LobeWords
+
+
+Month = Annotated[int, Field(ge=1, le=12)]
+
+
+class IdentityWords(Entry):
+    """identities.yaml: words by which scrubbing finds names, dates and signatures."""
+
+    months: dict[Month, tuple[str, str]] = Field(min_length=12, max_length=12)
+    ordinals: tuple[str, ...]
+    day_of_month: tuple[str, ...]
+    common_words: tuple[str, ...]
+    before_a_name: tuple[str, ...]
+    titles: tuple[str, ...]
+    further_titles: tuple[str, ...]
+    particles: tuple[str, ...]
+    titles_before_lower_case: tuple[str, ...]
+    no_names: tuple[str, ...]
+    signed_by: tuple[str, ...]
+
+
+class ClassSystem(Entry):
+    """Whose class names a label map has."""
+
+    like: str | None = Field(default=None, description="system whose class names it shares")
+    names_are_anatomies: bool = Field(default=False, description="its class names are anatomy ids")
+
+
+class ClassFile(Entry):
+    """segmentation.yaml: anatomies of label maps, in order of precedence."""
+
+    trained: tuple[str, ...] = Field(min_length=1, max_length=254)
+    systems: dict[str, ClassSystem]
+    anatomies: dict[str, dict[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """All files of one vocabulary; `content` is what they hold together, by file name."""
+
+    anatomies: AnatomyFile
+    findings: FindingFile
+    cues: Cues
+    sections: SectionFile
+    lists: Mapping[str, tuple[str, ...]]
+    grammar: Grammar
+    versions: VersionWords
+    pairing: PairingWords
+    identities: IdentityWords
+    classes: ClassFile
+    content: Mapping[str, Any]

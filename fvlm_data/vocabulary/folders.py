@@ -1,0 +1,67 @@
+"""Where the files of vocabularies lie: in this package by language, and in a user's folder."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from fvlm_data.errors import ConfigError
+from fvlm_data.vocabulary.overlay import meant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLASSES = "segmentation.yaml"
+"""The one file without a word of any language; it stands beside the languages."""
+
+NAMES = (
+    "anatomies.yaml", "cues.yaml", "findings.yaml", "grammar.yaml", "identities.yaml",
+    "lists.yaml", "pairing.yaml", "sections.yaml", "versions.yaml",
+)  # fmt: skip
+
+
+def languages() -> tuple[str, ...]:
+    """Languages that are built in, sorted."""
+    folders = resources.files("fvlm_data.vocabulary").iterdir()
+    return tuple(sorted(f.name for f in folders if f.joinpath(NAMES[0]).is_file()))
+
+
+def built_in_texts(language: str) -> dict[str, str]:
+    """The built-in files by name; of a language that is not built in only the classes."""
+    root = resources.files("fvlm_data.vocabulary")
+    places = {CLASSES: root.joinpath(CLASSES)}
+    if language in languages():
+        places.update({name: root.joinpath(language, name) for name in NAMES})
+    return {name: place.read_text(encoding="utf-8") for name, place in places.items()}
+
+
+def overlay_texts(folder: Path | None) -> tuple[tuple[str, str], ...]:
+    """(name, text) of each YAML file of a user's folder, sorted; none without a folder.
+
+    Raises:
+        ConfigError: the folder is missing, or a file is not UTF-8 or none of a vocabulary.
+    """
+    if folder is None:
+        return ()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"vocabulary overlay {folder}: no such folder; name the one that holds your "
+            "anatomies.yaml, findings.yaml, ... by vocabulary.overlay"
+        )
+    made = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in (".yaml", ".yml"):
+            continue
+        if path.name not in (*NAMES, CLASSES):
+            raise ConfigError(
+                f"vocabulary overlay {path.name}: no file of a vocabulary"
+                f"{meant(path.name, (*NAMES, CLASSES))}; expected {', '.join((*NAMES, CLASSES))}"
+            )
+        try:
+            made.append((path.name, path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"vocabulary overlay {path.name}: cannot be read ({type(error).__name__}); "
+                "expected a text file in UTF-8"
+            ) from None
+    return tuple(made)
