@@ -20,12 +20,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from synthetic_store import make_store
-
 
 def main() -> None:
     """Make the stores, then plan on each in turn."""
     arguments = _arguments()
+    if arguments.way == "make":
+        from synthetic_store import make_store
+
+        make_store(arguments.folder, arguments.studies[0])
+        return
     if arguments.way:
         print(json.dumps(_run(arguments.way, arguments.folder)))
         return
@@ -34,7 +37,8 @@ def main() -> None:
         for studies in arguments.studies:
             folder = Path(scratch) / str(studies)
             began = time.monotonic()
-            make_store(folder, studies)
+            # in a process of its own: a child inherits the peak memory of its parent
+            _started("--way", "make", "--folder", str(folder), "--studies", str(studies))
             print(f"{studies} studies made in {time.monotonic() - began:.0f} s", flush=True)
             for way in arguments.stages:
                 runs = [_measured(way, folder) for _ in range(arguments.rounds)]
@@ -57,7 +61,7 @@ def _run(way: str, folder: Path) -> dict[str, Any]:
     from fvlm_data.run.config import load_config
     from fvlm_data.run.registry import build_stages
     from fvlm_data.store.declared import Context
-    from fvlm_data.store.planning import pending
+    from fvlm_data.store.planning import outlook, pending
     from fvlm_data.store.tables import Store
 
     values = {
@@ -73,7 +77,9 @@ def _run(way: str, folder: Path) -> dict[str, Any]:
     context = Context(Store.open(folder / "store"), Vault.open(folder / "vault"), "bench")
     due = 0
     for stage in stages:
-        if way in ("all", "status", stage.name.split(":")[0]):
+        if way == "status":
+            due += outlook(context, stage).due
+        elif way in ("all", stage.name.split(":")[0]):
             work = pending(context, stage, stages)
             due += sum(len(batch) for batch in work.batches) + work.held + len(work.obsolete)
     if way == "status":
@@ -89,10 +95,15 @@ def _run(way: str, folder: Path) -> dict[str, Any]:
 
 
 def _measured(way: str, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
-    told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    told: dict[str, Any] = json.loads(_started("--way", way, "--folder", str(folder)))
     return told
+
+
+def _started(*arguments: str) -> str:
+    """The last line that this program prints, started anew."""
+    command = [sys.executable, __file__, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return (ended.stdout.splitlines() or [""])[-1]
 
 
 def _arguments() -> argparse.Namespace:

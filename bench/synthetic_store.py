@@ -19,7 +19,8 @@ from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.registry import build_stages
 from fvlm_data.store.content import identifier
 from fvlm_data.store.declared import Context
-from fvlm_data.store.planning import make_keyed_id, settled_before
+from fvlm_data.store.planning import settled_before
+from fvlm_data.store.queries import make_keyed_id
 from fvlm_data.store.reading import duckdb_type
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary

@@ -112,7 +112,7 @@ def status(
     from fvlm_data.inspect.explain import set_aside as rows_set_aside
     from fvlm_data.run.records import Summary, add_counts, tally
     from fvlm_data.run.registry import build_stages
-    from fvlm_data.store.planning import pending
+    from fvlm_data.store.planning import outlook
 
     with one_sentence():
         context = opened_context(store)
@@ -123,15 +123,9 @@ def status(
             raise InputError("--reveal is for --set-aside: give both")
         summary = Summary("status", context.store.url)
         resolved = resolved_config(store, None, None, {})
-        stages = build_stages(resolved)
-        for stage in stages:
-            work = pending(context, stage, stages)
-            counts: Any = {
-                "settled": work.settled,
-                "to do": sum(len(batch) for batch in work.batches),
-                "damaged": len(work.mended) + len(work.lost),
-                "held": work.held,
-            }
+        for stage in build_stages(resolved):
+            seen = outlook(context, stage)
+            counts: Any = {"settled": seen.settled, "to do": seen.due}
             add_counts(summary, stage.name.split(":")[0], counts)
         tally(context, summary)
         print_summary(summary, as_json=as_json)

@@ -15,7 +15,7 @@ from fvlm_data.errors import InputError
 from fvlm_data.pairing.splits import read_split_file
 from fvlm_data.store.content import columns_sql, compared
 from fvlm_data.store.discovered import close_sources, open_source
-from fvlm_data.store.planning import open_tables, with_readable_tables
+from fvlm_data.store.queries import open_tables, with_readable_tables
 from schemas import Input
 
 if TYPE_CHECKING:

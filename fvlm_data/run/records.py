@@ -17,6 +17,7 @@ from fvlm_data.identity.vault import Vault, default_vault_folder
 from fvlm_data.run.config import Config
 from fvlm_data.store.declared import Context
 from fvlm_data.store.place import QC_PAGE
+from fvlm_data.store.relations import Relations
 from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
@@ -144,15 +145,13 @@ def tally(context: Context, summary: Summary) -> None:
     store = context.store
     for table in ("volumes", "reports", "anatomy_texts", "samples"):
         summary.tables[table] = store.count(table)
-    for row in store.read("waiting", ["owner_kind", "waits_for"]).to_pylist():
-        name = f"{row['owner_kind']} waits for {row['waits_for']}"
-        summary.waiting[name] = summary.waiting.get(name, 0) + 1
-    for row in store.read("quarantine", ["kind", "reason"]).to_pylist():
-        name = f"{row['kind']}:{row['reason']}"
-        summary.set_aside[name] = summary.set_aside.get(name, 0) + 1
-    for row in store.read("cross_checks", ["strength", "check"]).to_pylist():
-        name = f"{row['strength']}:{row['check']}"
-        summary.cross_checks[name] = summary.cross_checks.get(name, 0) + 1
+    relations = Relations(store)
+    for told, query in (
+        (summary.waiting, "SELECT owner_kind || ' waits for ' || waits_for, count(*) FROM waiting"),
+        (summary.set_aside, "SELECT kind || ':' || reason, count(*) FROM quarantine"),
+        (summary.cross_checks, "SELECT strength || ':' || \"check\", count(*) FROM cross_checks"),
+    ):
+        told.update(relations.rows(f"{query} GROUP BY 1 ORDER BY 1"))
     summary.qc_page = QC_PAGE if store.exists(QC_PAGE) else ""
     summary.next_step = _next_step(context)
 

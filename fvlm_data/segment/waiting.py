@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.segment.stage import stage_name
-from fvlm_data.store.planning import open_tables
+from fvlm_data.store.queries import open_tables
 from fvlm_data.store.reading import quoted
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import schemas
 from fvlm_data.shards.folder import index_path
 from fvlm_data.store.content import digest, row_number, row_text, sums
-from fvlm_data.store.planning import open_tables, with_readable_tables
+from fvlm_data.store.queries import open_tables, with_readable_tables
 from schemas import LedgerRow
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from fvlm_data.shards import folder
 from fvlm_data.shards.preprocess import PreparedSample
 from fvlm_data.shards.writer import attributes, offsets_z, spool, write_shard
 from fvlm_data.store.commits import stored_tree
-from fvlm_data.store.planning import open_tables, with_readable_tables
+from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.writing import by_key
 
 if TYPE_CHECKING:

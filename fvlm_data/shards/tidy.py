@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from fvlm_data.shards import folder
 from fvlm_data.shards.agreement import Agreement, agreements, remember, rows_now, rows_of_index
-from fvlm_data.store.planning import open_tables, with_readable_tables
+from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
 from schemas.splits import SPLITS
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.store.content import compared, digest, row_number, row_text, sums
-from fvlm_data.store.planning import open_tables, with_readable_tables
+from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
 from schemas import LedgerRow
 

@@ -11,7 +11,7 @@ import schemas
 from fvlm_data.store.content import columns_sql, digest, identifier, row_number, row_text, sums
 from fvlm_data.store.declared import Inputs
 from fvlm_data.store.integrity import tables_named
-from fvlm_data.store.planning import (
+from fvlm_data.store.queries import (
     READ,
     constant_key,
     open_tables,

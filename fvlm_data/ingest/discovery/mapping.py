@@ -10,7 +10,7 @@ from fvlm_data.identity.ids import keyed_id
 from fvlm_data.ingest.discovery.commit import SourceWriter, close
 from fvlm_data.ingest.sources import KINDS
 from fvlm_data.ingest.volume.description import described, load, unreadable
-from fvlm_data.store.planning import open_tables
+from fvlm_data.store.queries import open_tables
 from fvlm_data.store.reading import quoted
 from schemas import Input
 

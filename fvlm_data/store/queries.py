@@ -1,0 +1,125 @@
+"""Queries over tables: views at one version, a stage's own relations, its reads as SQL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import duckdb
+
+from fvlm_data.errors import StoreError
+from fvlm_data.hashing import content_key
+from fvlm_data.identity.ids import ID_DIGITS
+from fvlm_data.store.content import columns_sql, identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from fvlm_data.store.declared import Context, Read, Stage
+
+READ = "_read_"
+"""Before the name of a read: the table that holds its rows."""
+
+WRONG_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+UNREADABLE = (duckdb.Error, OSError)
+"""A file of a table is missing or damaged; OSError: one of object storage, which is fetched."""
+
+Done = TypeVar("Done")
+
+
+def with_readable_tables(
+    context: Context, tables: Collection[str], work: Callable[[], Done], *, mend: bool
+) -> Done:
+    """Do `work`; where a table's file cannot be read, take such files out and do it again.
+
+    A compaction beside may remove the files of the version that is being read: then the tables
+    have a newer one, and the work is done over that.
+
+    Raises:
+        StoreError: a table cannot be read, and that is not mended by taking files out.
+    """
+    versions = [context.store.version(table) for table in sorted(tables)]
+    try:
+        return work()
+    except WRONG_QUERY:
+        raise
+    except UNREADABLE as error:
+        if versions != [context.store.version(table) for table in sorted(tables)]:
+            return with_readable_tables(context, tables, work, mend=mend)
+        dropped = sum(context.store.drop_unreadable(table) for table in tables) if mend else 0
+        if not dropped:
+            names = ", ".join(sorted(tables))
+            raise StoreError(
+                f"store {context.store.url}: one of the tables {names} cannot be read "
+                f"({type(error).__name__}); `fvlm-data curate` makes what is lost anew, "
+                "`fvlm-data verify` tells what that is"
+            ) from error
+    return work()
+
+
+def open_tables(
+    context: Context, connection: duckdb.DuckDBPyConnection, tables: Collection[str]
+) -> None:
+    """Make views of the tables at their newest versions, which do not change under a plan."""
+    for table in sorted(tables):
+        scanned = context.store.scan(table)
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(table)} AS {scanned}")
+
+
+def open_views(context: Context, connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Make the stage's own relations, and the macro keyed_id(prefix, part, part) that they use."""
+    if any("keyed_id(" in query for query in (stage.items, *stage.views.values())):
+        make_keyed_id(connection, context.vault.key)
+    for name, query in stage.views.items():
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(name)} AS {query}")
+
+
+def make_keyed_id(connection: duckdb.DuckDBPyConnection, secret: bytes) -> None:
+    """The macro keyed_id: `identity.keyed_id` in SQL, HMAC-SHA-256 (RFC 2104).
+
+    Its pads stand in a table: they are no literals of the query, which the engine's errors quote.
+    """
+    key = secret.ljust(64, b"\0")
+    pads = [bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C)]
+    connection.execute(
+        "CREATE TEMP TABLE _pads AS SELECT ?::BLOB AS within, ?::BLOB AS around", pads
+    )
+    connection.execute(
+        "CREATE TEMP MACRO keyed_id(prefix, one, two) AS prefix || '_' || left(sha256("
+        "(SELECT around FROM _pads) || unhex(sha256((SELECT within FROM _pads) || "
+        f"encode(concat_ws(chr(31), prefix, one, two))))), {ID_DIGITS})"
+    )
+
+
+def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str:
+    """SQL of a read: column item, then its columns; `table` stands for its table.
+
+    Rows of earlier reads stand in `_read_<name>`, the items in `items`.
+    """
+    source, column = items, read.on
+    if "." in read.on:
+        name, column = read.on.split(".", 1)
+        source = f"{READ}{name}"
+    elif read.on != "item" and read.on not in stage.refs:
+        raise ValueError(f"stage {stage.name}: read {read.name} is on {read.on}, not known")
+    if "item" in read.columns:  # the item that a row is read for has this name
+        raise ValueError(f"stage {stage.name}: read {read.name} may not read a column called item")
+    on, by = identifier(column), identifier(read.by)
+    wanted = f"(SELECT DISTINCT item, {on} AS on_value FROM {source}) s"
+    if read.limit is None:
+        where = f" WHERE {read.where}" if read.where else ""
+        return (
+            f"SELECT s.item, {columns_sql(read.columns, 't')} "
+            f"FROM {wanted} JOIN {table} t ON t.{by} = s.on_value{where}"
+        )
+    also = f" AND ({read.where})" if read.where else ""
+    return (
+        f"SELECT s.item, {columns_sql(read.columns, 'd')} FROM {wanted} JOIN (SELECT * FROM "
+        f"(SELECT DISTINCT t.{by} AS _by, {columns_sql(read.columns, 't')} FROM {table} t "
+        f"WHERE t.{by} IN (SELECT {on} FROM {source}){also}) "
+        f"QUALIFY count(*) OVER (PARTITION BY _by) <= {read.limit}) d ON d._by = s.on_value"
+    )
+
+
+def constant_key(stage: Stage) -> str:
+    """The part of all keys of a stage that no input decides."""
+    return content_key(stage.name, stage.version, dict(stage.settings))
