@@ -55,7 +55,7 @@ def make_store(folder: Path, **settings: Any) -> World:
         affine = affine_of(number)
         image = np.rint(field_hu(positions_ras(row["shape"], affine))).astype(np.int16)
         made.images[row["volume_id"]] = image
-        made.store.write_bytes(row["path"], label_map_bytes(image, affine))
+        made.put(row["path"], "ingest", row["series_id"], label_map_bytes(image, affine))
         row.update(affine_ras=affine.ravel().tolist(), content_sha256=array_sha256(image))
         if number == SECOND_OF_PATIENT_0:
             row["patient_id"] = "p_00"

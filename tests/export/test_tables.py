@@ -39,7 +39,7 @@ def test_an_export_that_fails_is_not_there(tmp_path: Path):
     log = {path: made.store.read_bytes(path) for path in made.store.files(moved)}
     made.store.remove(moved)
     with pytest.raises(StoreError, match="table volumes is missing"):
-        write_tables(made.store, tmp_path / "out")
+        write_tables(Store.open(made.store.url), tmp_path / "out")
     assert not (tmp_path / "out").exists()
     for path, content in log.items():
         made.store.write_bytes(path, content)
