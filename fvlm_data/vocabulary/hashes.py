@@ -58,6 +58,8 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list):
+        if all(isinstance(item, str) for item in value):
+            return sorted(value)
         return sorted((_canonical(item) for item in value), key=_text)
     return value
 

@@ -57,8 +57,9 @@ def _check_findings(
         _check(tree, (*path, "anatomy"), entry, "anatomy", term.anatomy, anatomies)
         sites = [*anatomies, *parts]
         _check_each(tree, (*path, "sites"), entry, "site", term.sites, sites)
-        others = [one for one in findings if one != term.id]
-        _check_each(tree, (*path, "implies"), entry, "finding", term.implies, others)
+        if term.implies:
+            others = [one for one in findings if one != term.id]
+            _check_each(tree, (*path, "implies"), entry, "finding", term.implies, others)
         if term.ct_rate is not None and term.ct_rate in columns:
             place = at(tree, (*path, "ct_rate")).place
             raise ConfigError(

@@ -37,10 +37,8 @@ def original_span(
 
 def _known_identities(context: Context, report_id: str) -> set[str]:
     """What the vault knows of all whom the report may be about."""
-    rows = context.store.read(
-        "report_matches",
-        ["owner_id"],
-        [("report_id", "=", report_id), ("owner_kind", "in", ["patient", "link"])],
-    )
-    known = context.vault.patient_identities(rows["owner_id"].to_pylist())
+    columns = ["owner_kind", "owner_id"]
+    rows = context.store.read_items("report_matches", "report_id", [report_id], columns)
+    owners = [row["owner_id"] for row in rows if row["owner_kind"] != "study"]
+    known = context.vault.patient_identities(owners)
     return {name for names in known.values() for name in names}
