@@ -24,12 +24,10 @@ BESIDE_CORE = {
 """Extras that a package may import from, within functions."""
 
 NOT_IMPORTED = {
-    "duckdb",  # reads the tables; to users as a relation
     "pandas",  # pyarrow's to_pandas imports it
     "pylibjpeg",  # pydicom finds it and its two decoders by itself
     "pylibjpeg-libjpeg",
     "pylibjpeg-rle",
-    "simpleitk",  # for users of the volumes; MetaImage and NRRD
 }
 
 
