@@ -8,6 +8,7 @@ import pytest
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.export.tables import write_tables
+from fvlm_data.store.tables import Store
 from tests.export.conftest import files_of, make_store
 
 if TYPE_CHECKING:

@@ -53,6 +53,7 @@ def opened(world: Any, stage: Stage, items: Sequence[Item]) -> Batch:
         originals=vault.reports,
         standing=store.read_items,
         settled=set,
+        stored=lambda path: store.read_bytes(path) if store.exists(path) else None,
     )
 
 
