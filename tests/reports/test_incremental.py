@@ -12,6 +12,7 @@ from fvlm_data.identity.vault import Vault
 from fvlm_data.pairing import match_stage as matching
 from fvlm_data.pairing.match_stage import match_stage
 from fvlm_data.reports.versions.stage import versions_stage
+from fvlm_data.vocabulary import Vocabulary
 from schemas import TABLES, Link
 from tests.core.hand_store import link, volume
 from tests.reports.driven import discover, made, ran, remade, stages, studies_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from fvlm_data.run.config import Config
     from fvlm_data.store.declared import Context
 
+EN = Vocabulary.load()
 TEXTS = ("Mrs. Mustermann: liver cyst.", "Mustermann: no effusion.", "Normal lungs.")
 
 
@@ -246,7 +248,7 @@ def test_table_of_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return originals(self, asked)
 
     monkeypatch.setattr(Vault, "reports", counted)
-    alone = next(i for i in remade(context, versions_stage()) if i not in read)
+    alone = next(i for i in remade(context, versions_stage(EN)) if i not in read)
     told = {row["report_id"]: row for row in context.store.read("report_versions").to_pylist()}
     assert len(told) == 3
     assert told[alone] == {"report_id": alone, "successor": None, "reason": None}

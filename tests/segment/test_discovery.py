@@ -133,7 +133,7 @@ def test_a_batch_lists_no_folder(
 
     for name in ("rglob", "glob", "iterdir"):
         monkeypatch.setattr(Path, name, listed)
-    stage = segment_stage(config(masks))
+    stage = segment_stage(config(masks), EN)
     (batch,) = pending(bench.context, stage).batches
     assert settle(bench.context, stage, batch)["accepted"] == 2
 
@@ -153,7 +153,7 @@ def test_a_mask_that_changes_after_discovery_is_tried_again(
         kit.save(masks / "a.nii.gz", labels()[::-1], kit.ras)
     else:
         (masks / "map.yaml").write_text("class_system: anatomy\nclasses: {5: spleen}\n")
-    assert bench.run(segment_stage(settings)) == 1
+    assert bench.run(segment_stage(settings, EN)) == 1
     assert bench.reasons() == {volume: "mask_missing"}
     assert bench.rows("masks") == []
     if change == "removed":
