@@ -48,9 +48,9 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
             *_readable(store, connection),
             *(_check(connection, one) for one in conservation.STATEMENTS),
             *(_check(connection, _unique(name)) for name in schemas.TABLES),
+            *_files(store, connection, stages, deep=deep),
             *(_damaged(store, connection, stage) for stage in stages),
             *_discovered(connection),
-            *_files(store, connection, stages, deep=deep),
         ]
     finally:
         connection.close()
@@ -135,9 +135,9 @@ def _files(
     remedy += "from a backup only"
     checks = [
         Check(
-            "every file is there in its size",
+            "every named file is there",
             not wrong,
-            f"{named} files",
+            f"{named} files, by size",
             tuple(wrong[: damage.EXAMPLES]),
             remedy,
         )

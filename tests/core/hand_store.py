@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from typing import Any
 
@@ -25,6 +26,7 @@ from schemas import (
     Sample,
     Sentence,
     Split,
+    StoredFile,
     StudyReport,
     Volume,
     Waiting,
@@ -173,6 +175,31 @@ def sample() -> Sample:
     )
 
 
+SETTLED = (
+    ("ingest", "se_1"),
+    ("select", "st_1"),
+    ("select", "st_2"),
+    ("segment:total", "v_1"),
+    ("reports", "r_1"),
+    ("split", "p_1"),
+    ("pair", "st_1"),
+    ("shard", "sa_1"),
+)
+
+
+def settled(stage: str, item: str) -> LedgerRow:
+    """A ledger row whose key no plan gives, and whose content is not known."""
+    return LedgerRow(
+        stage=stage,
+        item=item,
+        key="k",
+        outcome="accepted",
+        content="",
+        parts="",
+        run_id="run",
+    )
+
+
 def put_shard(store: Store, split: str) -> None:
     """The files of shard sh_1: its index, and arrays of the sample's shape."""
     index = io.BytesIO()
@@ -224,15 +251,14 @@ def fill(context: Context) -> None:
         "waiting": [
             Waiting(owner_kind="study", owner_id="st_2", waits_for="report", since_run="run")
         ],
-        "ledger": [
-            LedgerRow(
-                stage="ingest",
-                item="se_1",
-                key="k",
-                outcome="accepted",
-                content="",
-                parts="",
-                run_id="run",
+        "ledger": [settled(stage, item) for stage, item in SETTLED],
+        "files": [
+            StoredFile(
+                path="masks/01/v_1.total.nii.gz",
+                stage="segment:total",
+                item="v_1",
+                size_bytes=1,
+                sha256=hashlib.sha256(b"x").hexdigest(),
             )
         ],
     }

@@ -140,7 +140,10 @@ def test_damaged_table(store: str, filled: Context):
     for path in filled.store.files("tables/volumes"):
         if path.endswith(".parquet"):
             filled.store.remove(path)
-    assert "table volumes cannot be read" in told(fvlm_data("verify", "--store", store))
+    result = fvlm_data("verify", "--store", store)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("BROKEN every file of the tables can be read (1 unreadable)")
+    assert "table volumes cannot be read" in told(fvlm_data("explain", "sa_1", "--store", store))
 
 
 def test_unknown_key_of_a_configuration(tmp_path: Path):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from fvlm_data.store.content import compared, digest, identifier, row_text, sums
+from fvlm_data.store.content import compared, digest, identifier, row_number, row_text, sums
 from fvlm_data.store.reading import connect
 from fvlm_data.store.tables import Store
 from schemas import Column, Finding, Table
@@ -31,8 +31,9 @@ def content(table: str, rows: pa.Table) -> str:
 
 
 def asked(connection: Any, table: str, relation: str) -> str:
-    text = row_text(compared(table), table)
-    query = f"SELECT {digest()} FROM (SELECT {sums(text)} FROM {relation})"
+    number = row_number(row_text(compared(table), table))
+    hashed = f"SELECT {number} AS m FROM {relation}"
+    query = f"SELECT {digest()} FROM (SELECT {sums()} FROM ({hashed}))"
     return str(connection.execute(query).fetchall()[0][0])
 
 

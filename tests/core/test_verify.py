@@ -91,7 +91,7 @@ def test_report_without_a_place_is_found_unless_it_waits_or_is_in_conflict(fille
     filled.store.replace_all("waiting", waits)
     (check,) = broken(filled)
     assert check.name == "every one of the reports is in exactly one place"
-    conflict = aside("pair", "r_1", reason="conflicting_links")
+    conflict = aside("match", "r_1", reason="conflicting_links")
     filled.store.replace("quarantine", ["r_1"], [conflict])
     assert broken(filled) == []
     filled.store.replace("quarantine", ["r_1"], [])
