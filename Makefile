@@ -85,6 +85,7 @@ CT := $(if $(SERIES),--series $(SERIES) --mask $(MASK))
 
 bench: install
 	$(BIN)/python bench/discovery.py --files 100000 --workers 2
+	$(BIN)/python bench/plan.py --studies 10000 250000
 	$(BIN)/python bench/ingest.py --slices 300 --repeats 5
 	$(BIN)/python bench/traps.py
 	$(BIN)/python bench/reports.py --patients 400
@@ -98,6 +99,7 @@ bench: install
 # The same at the smallest size: shows that each runs, and no more.
 bench-small: install
 	$(BIN)/python bench/discovery.py --files 400 --rounds 1
+	$(BIN)/python bench/plan.py --studies 20
 	$(BIN)/python bench/ingest.py --slices 12 --repeats 1
 	$(BIN)/python bench/traps.py --only plain
 	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4

@@ -113,11 +113,11 @@ def zero_shot_command(
     from fvlm_data.run.config import load_config
     from fvlm_data.shards import ShardDataset
     from fvlm_train.config import parse_evaluate_config
-    from fvlm_train.evaluate.findings import store_findings
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
     with one_sentence(), progress_shown() as show:
         with needs_extra("train", "fvlm-eval"):
+            from fvlm_train.evaluate.findings import store_findings
             from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
 
         resolved = load_config(config_file, overrides or (), {"store": store})
