@@ -39,7 +39,7 @@ def settings(config: Config) -> dict[str, Any]:
         ("versions", "withdrawn: {add: [report void]}\n", {"versions", "reports", "pair"}),
         ("pairing", 'normal: "{anatomy} is fine."\n', {"pair"}),
         ("segmentation", "anatomies: {lung: {totalsegmentator_v2: {add: [x]}}}\n",
-         {"segment:total", "pair", "shard"}),
+         {"segment:threshold", "pair", "shard"}),
         ("segmentation", SYSTEM, {"pair"}),
         ("lists", "ours: [liver_cyst]\n", set()),
     ],
