@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from fvlm_data.errors import ConfigError
 from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.settings import DECIDES_NOTHING, PLACE
-
-if TYPE_CHECKING:
-    from fvlm_data.ingest.sources.kind import Kind
 
 
 class IngestConfig(BaseModel):
@@ -93,7 +90,7 @@ class SourceConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> SourceConfig:
-        kind: Kind = SOURCES.load(self.kind)
+        kind = SOURCES.load(self.kind)
         if self.mapping is not None and kind.mapping is None:
             raise ValueError(f"mapping is for volume files only, found kind {self.kind}")
         if self.mapping is None and kind.needs_mapping:
