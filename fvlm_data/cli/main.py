@@ -108,7 +108,7 @@ def ingest(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="dicom, dicomweb, nifti, ct_rate, rad_chestct, or as `plugins` lists; default: by look"
+            help="dicom, dicomweb, nifti, ct_rate, rad_chestct, or of `plugins`; default: by look"
         ),
     ] = None,
     mapping: Annotated[
@@ -130,7 +130,7 @@ def segment(
     store: StoreOption,
     backend: Annotated[
         str | None,
-        typer.Option(help="precomputed, threshold, totalsegmentator, or as `plugins` lists"),
+        typer.Option(help="precomputed, threshold, totalsegmentator, or one of `plugins`"),
     ] = None,
     masks: Annotated[Path | None, typer.Option(help="folder or manifest of label maps")] = None,
     classes: Annotated[
