@@ -6,17 +6,20 @@ which does not use it.
 
 from __future__ import annotations
 
+import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.errors import ConfigError
+from fvlm_data.errors import ConfigError, FvlmError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 OURS = "fvlm"
 
@@ -77,6 +80,60 @@ class Extensions:
                 "one; uninstall all but one of them"
             )
         return found[0]
+
+    def known(self, name: str) -> str:
+        """`name` itself: the check of a key of the configuration that holds one.
+
+        Raises:
+            ValueError: there is no such entry; the nearest is named, the value is not told.
+        """
+        names = self.names()
+        if name in names:
+            return name
+        near = get_close_matches(name, names, 1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(
+            f"this {self.what} is not known{meant}; expected one of {', '.join(names)}; "
+            "`fvlm-data plugins` lists what packages add"
+        )
+
+    def listed(self, schema: dict[str, Any]) -> None:
+        """Give the JSON Schema of such a key the names, for editors to complete."""
+        schema["enum"] = self.names()
+
+    def made_by(self, name: str) -> str:
+        """Package and version of an entry of another package, empty for ours: part of keys.
+
+        Raises:
+            ConfigError: there is none, or two packages bring it.
+        """
+        offer = self.offer(name)
+        return f"{offer.package} {offer.version}" if offer.foreign else ""
+
+    @contextmanager
+    def named_in_errors(self, name: str) -> Iterator[None]:
+        """Around code of an entry: what another package's raises is told with its name.
+
+        Type and place are told, never the text, which may quote a header or a report. Our own
+        errors pass, and whatever our own entries raise.
+
+        Raises:
+            FvlmError: the code of another package raised something that it should not.
+        """
+        try:
+            yield
+        except (FvlmError, MemoryError):
+            raise
+        except Exception as error:
+            offer = self.offer(name)
+            if not offer.foreign:
+                raise
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise FvlmError(
+                f"{self.what} {name!r} of package {offer.package} {offer.version}: "
+                f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}; expected "
+                "none; report it to the makers of that package"
+            ) from error
 
     def load(self, name: str) -> Any:
         """The thing itself; its module is imported now.

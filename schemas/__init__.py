@@ -13,6 +13,7 @@ from schemas import (
     ledger,
     links,
     masks,
+    measures,
     quarantine,
     report_matches,
     report_versions,
@@ -34,6 +35,7 @@ from schemas.inputs import Input
 from schemas.ledger import LedgerRow
 from schemas.links import Link
 from schemas.masks import Mask
+from schemas.measures import Measure
 from schemas.quarantine import Quarantined
 from schemas.report_matches import ReportMatch
 from schemas.report_versions import ReportVersion
@@ -72,6 +74,7 @@ TABLES: dict[str, Table] = {
         cross_checks,
         splits,
         samples,
+        measures,
         files,
         ledger,
     )
@@ -89,6 +92,7 @@ __all__ = [
     "LedgerRow",
     "Link",
     "Mask",
+    "Measure",
     "Quarantined",
     "Report",
     "ReportMatch",

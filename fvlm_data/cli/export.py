@@ -1,27 +1,66 @@
-"""`fvlm-data export`: copies of a store in other forms."""
+"""`fvlm-data export`: copies of a store in other forms; its commands come from the list EXPORTS."""
 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
+import typer.main
+from annotated_types import Ge, Le
+from pydantic import ValidationError
 
 from fvlm_data.cli.console import one_sentence, out, progress_shown
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context
+from fvlm_data.errors import InputError
+from fvlm_data.export import EXPORTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+    from fvlm_data.export.entry import Export
     from fvlm_data.export.run import Exported, Form
 
-export = typer.Typer(help="Copies in other forms.", no_args_is_help=True)
-
-FolderArgument = Annotated[Path, typer.Argument(metavar="OUT", help="new or empty folder")]
 SplitOption = Annotated[
     list[str] | None, typer.Option("--split", help="train, validation or test; default: all")
 ]
+OURS = frozenset({"folder", "store", "split", "as_json"})
+
+
+class _Exports(typer.core.TyperGroup):
+    """The commands of the list: one is loaded when it is called, or its help is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return EXPORTS.names()
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in EXPORTS.names():
+            return None
+        with one_sentence():
+            return _command(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The list, for which no package of others is loaded: each stands with its name."""
+        shown = [
+            typer.core.TyperCommand(
+                offer.name,
+                help=f"(of package {offer.package} {offer.version})"
+                if offer.foreign
+                else EXPORTS.load(offer.name).help,
+            )
+            for offer in EXPORTS.offers()
+        ]
+        listed = typer.core.TyperGroup(name=self.name, help=self.help, commands=shown)
+        listed.format_help(ctx, formatter)
+
+
+export = typer.Typer(cls=_Exports, help="Copies in other forms.", no_args_is_help=True)
 
 
 @export.callback()
@@ -29,108 +68,88 @@ def _export() -> None:
     """Copies in other forms."""
 
 
-@export.command("tables")
-def export_tables(folder: FolderArgument, store: StoreOption, as_json: JsonOption = False) -> None:
-    """Every table as one plain Parquet file."""
-    import schemas
-    from fvlm_data.export.tables import write_tables
+def _command(name: str) -> Any:
+    """The command of one export: the folder, the store, and the fields of its options."""
+    entry: Export = EXPORTS.load(name)
 
+    def run(**given: Any) -> None:
+        _run(name, entry, given)
+
+    parameters = list(_parameters(name, entry))
+    run.__doc__ = entry.help
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command(name)(run)
+    return typer.main.get_command(app)
+
+
+def _parameters(name: str, entry: Export) -> Iterator[inspect.Parameter]:
+    # the name of the folder counts for those that check it: `.` is not one
+    folder = typer.Argument(metavar="OUT", help=entry.folder, resolve_path=entry.check is not None)
+    yield _parameter("folder", Annotated[Path, folder])
+    yield _parameter("store", StoreOption)
+    for field_name, field in entry.options.model_fields.items():
+        if field_name in OURS:
+            raise InputError(
+                f"export {name}: its option {field_name} is one that every export has; expected "
+                "another name; report it to the makers of its package"
+            )
+        default = inspect.Parameter.empty if field.is_required() else field.get_default()
+        yield _parameter(field_name, Annotated[field.annotation, _option(field)], default)
+    if entry.of == "samples":
+        yield _parameter("split", SplitOption, None)
+    yield _parameter("as_json", JsonOption, False)
+
+
+def _parameter(
+    name: str, annotation: Any, default: Any = inspect.Parameter.empty
+) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, annotation=annotation, default=default)
+
+
+def _option(field: FieldInfo) -> Any:
+    """An option of the command line for a field; the command line tells the bounds."""
+    low = next((one.ge for one in field.metadata if isinstance(one, Ge)), None)
+    high = next((one.le for one in field.metadata if isinstance(one, Le)), None)
+    bounds: dict[str, Any] = {"min": low, "max": high} if field.annotation in (int, float) else {}
+    return typer.Option(help=field.description, **bounds)
+
+
+def _run(name: str, entry: Export, given: dict[str, Any]) -> None:
+    from fvlm_data.export.run import Form
+
+    folder = given["folder"]
     with one_sentence():
-        write_tables(opened_context(store).store, folder)
-    if as_json:
-        told = {"format": "tables", "folder": str(folder), "files": len(schemas.TABLES)}
-        out.print_json(json.dumps(told))
-        return
-    out.print(
-        f"{len(schemas.TABLES)} tables in {folder}: docs/tables.md tells the columns", markup=False
-    )
+        if entry.check is not None:
+            entry.check(folder)
+        options = _checked(name, entry, {k: v for k, v in given.items() if k not in OURS})
+        form = Form(name, entry, options, EXPORTS.made_by(name))
+        made = _exported(form, folder, given["store"], given.get("split"))
+        hint = entry.hint(folder)
+    _print(made, hint, as_json=given["as_json"])
 
 
-@export.command("webdataset")
-def export_webdataset(
-    folder: FolderArgument,
-    store: StoreOption,
-    max_mb: Annotated[int, typer.Option(min=1, help="greatest size of a tar file, in MB")] = 512,
-    split: SplitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Samples as tar files of .npy arrays and JSON, for WebDataset."""
-    from fvlm_data.export import webdataset
-    from fvlm_data.export.run import Form
-
-    write = partial(webdataset.write, max_bytes=max_mb * 1_000_000)
-    form = Form("webdataset", {"max_mb": max_mb}, write)
-    made = _exported(form, folder, store, split)
-    _print(
-        made,
-        "dataset.json lists the tar files; docs/export.md shows how to open them",
-        as_json=as_json,
-    )
-
-
-@export.command("nnunet")
-def export_nnunet(
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT", help="new folder, as nnUNet_raw/Dataset501_Name", resolve_path=True
-        ),
-    ],
-    store: StoreOption,
-    split: SplitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Images and label maps as a raw dataset of nnU-Net v2."""
-    from fvlm_data.export import nnunet
-    from fvlm_data.export.run import Form
-
-    with one_sentence():
-        nnunet.check_name(folder)
-    made = _exported(Form("nnunet", {}, nnunet.write), folder, store, split)
-    number = folder.name.removeprefix("Dataset")[:3]
-    hint = (
-        f"nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity, then copy "
-        f"{folder / nnunet.SPLITS} to nnUNet_preprocessed/{folder.name}: folds by patient"
-    )
-    _print(made, hint, as_json=as_json)
-
-
-@export.command("monai")
-def export_monai(
-    folder: FolderArgument,
-    store: StoreOption,
-    split: SplitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Images, label maps and texts as NIfTI files and a datalist of MONAI."""
-    from fvlm_data.export import monai
-    from fvlm_data.export.run import Form
-
-    made = _exported(Form("monai", {}, monai.write), folder, store, split)
-    hint = f'monai.data.load_decathlon_datalist("{folder / monai.DATALIST}", True, "training")'
-    _print(made, hint, as_json=as_json)
-
-
-@export.command("huggingface")
-def export_huggingface(
-    folder: FolderArgument,
-    store: StoreOption,
-    split: SplitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Texts of anatomies as Parquet, one file a split, for Hugging Face datasets."""
-    from fvlm_data.export import huggingface
-    from fvlm_data.export.run import Form
-
-    made = _exported(Form("huggingface", {}, huggingface.write), folder, store, split)
-    _print(made, f'datasets.load_dataset("{folder}")', as_json=as_json)
+def _checked(name: str, entry: Export, values: dict[str, Any]) -> Any:
+    try:
+        return entry.options.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        told = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"export {name}: {place}: {told}") from None
 
 
 def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) -> Exported:
-    from fvlm_data.export.run import run_export
+    from fvlm_data.export.run import run_export, run_tables_export
+
+    if form.export.of == "tables":
+        # one table is the matter of a moment: no progress is shown
+        return run_tables_export(opened_context(store).store, form, folder, lambda *_: None)
     from fvlm_data.export.source import open_source
 
-    with one_sentence(), progress_shown() as show:
+    with progress_shown() as show:
         source = open_source(store, splits or ())
         return run_export(source, form, folder, lambda done, total: show("export", done, total))
 
@@ -141,7 +160,7 @@ def _print(made: Exported, hint: str, *, as_json: bool) -> None:
         return
     samples = ", ".join(f"{count} of {split}" for split, count in made.samples.items())
     out.print(
-        f"{samples} in {made.folder}: {made.files} files, {made.size_bytes / 1e6:.1f} MB, "
-        f"{made.seconds:.1f} s\nnext: {hint}",
+        f"{samples or 'tables'} in {made.folder}: {made.files} files, "
+        f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.1f} s\nnext: {hint}",
         markup=False,
     )

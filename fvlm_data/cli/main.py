@@ -23,6 +23,7 @@ from fvlm_data.cli.options import (
     resolved_config,
     run_command,
 )
+from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.reports import reports
 from fvlm_data.errors import InputError
 
@@ -106,7 +107,9 @@ def ingest(
     store: StoreOption,
     kind: Annotated[
         str | None,
-        typer.Option(help="dicom, dicomweb, nifti, ct_rate or rad_chestct; default: by look"),
+        typer.Option(
+            help="dicom, dicomweb, nifti, ct_rate, rad_chestct, or of `plugins`; default: by look"
+        ),
     ] = None,
     mapping: Annotated[
         Path | None, typer.Option(help="CSV that describes volume files (studies, metadata)")
@@ -126,7 +129,8 @@ def ingest(
 def segment(
     store: StoreOption,
     backend: Annotated[
-        str | None, typer.Option(help="precomputed, threshold or totalsegmentator")
+        str | None,
+        typer.Option(help="precomputed, threshold, totalsegmentator, or one of `plugins`"),
     ] = None,
     masks: Annotated[Path | None, typer.Option(help="folder or manifest of label maps")] = None,
     classes: Annotated[
@@ -197,6 +201,7 @@ def curate(
 
 app.command()(init)
 app.command()(schema)
+app.command()(plugins)
 for _command in (
     looking.qc,
     looking.verify,

@@ -39,7 +39,7 @@ def run_command(
 
     resolved = resolved_config(store, config, overrides, values)
     with progress_shown() as show:
-        names = None if command == "curate" else stages_of(command)
+        names = None if command == "curate" else stages_of(command, resolved)
         summary = curate(resolved, names, progress=show)
     print_summary(summary, as_json=as_json)
     if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):

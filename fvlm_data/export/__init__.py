@@ -1,1 +1,20 @@
-"""Copies of the training samples for other libraries, one file a format."""
+"""Copies of a store in other forms, one file a form."""
+
+from __future__ import annotations
+
+from fvlm_data.extensions import Extensions
+
+__all__ = ["EXPORTS"]
+
+EXPORTS = Extensions(
+    "fvlm_data.exports",
+    "export",
+    {
+        "tables": "fvlm_data.export.entries:TABLES",
+        "webdataset": "fvlm_data.export.entries:WEBDATASET",
+        "nnunet": "fvlm_data.export.entries:NNUNET",
+        "monai": "fvlm_data.export.entries:MONAI",
+        "huggingface": "fvlm_data.export.entries:HUGGINGFACE",
+    },
+)
+"""Each place holds an `Export` (see entry.py)."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.export import EXPORTS
 from fvlm_data.export.target import new_folder
 from fvlm_data.hashing import content_key
 
@@ -13,8 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pydantic import BaseModel
+
+    from fvlm_data.export.entry import Export
     from fvlm_data.export.source import Source
-    from fvlm_data.export.target import Draft
+    from fvlm_data.store.tables import Store
 
     Progress = Callable[[int, int], None]
 
@@ -23,17 +28,8 @@ EXPORT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A format with its settings. `write` writes all files of it, the one that lists them last."""
-
-    name: str
-    settings: dict[str, Any]
-    write: Callable[[Source, Draft, Progress], None]
-
-
-@dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote: samples of each split, number and size of its files."""
+    """What an export wrote: samples of each split (none: tables), number and size of its files."""
 
     format: str
     folder: str
@@ -41,6 +37,25 @@ class Exported:
     files: int
     size_bytes: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An export with its options, called `name`; `made_by` is the package of others that brings it.
+
+    A killed run of another version or with other options is not taken up.
+    """
+
+    name: str
+    export: Export
+    options: BaseModel
+    made_by: str = ""
+
+    @property
+    def plan(self) -> tuple[Any, ...]:
+        """What the bytes of a copy hang on beside its content."""
+        package = [self.made_by] if self.made_by else []
+        return (EXPORT_VERSION, self.name, self.options.model_dump(mode="json"), *package)
 
 
 def run_export(source: Source, form: Form, folder: Path, progress: Progress) -> Exported:
@@ -51,15 +66,36 @@ def run_export(source: Source, form: Form, folder: Path, progress: Progress) -> 
             these samples.
         StoreError: a shard cannot be read; the message names the sample.
     """
+    samples = {split: len(dataset) for split, dataset in source.splits.items()}
+    return _run(source, content_key(*form.plan, source.content), form, folder, progress, samples)
+
+
+def run_tables_export(store: Store, form: Form, folder: Path, progress: Progress) -> Exported:
+    """Write a store's tables in a format; as they may change, no killed run is taken up.
+
+    Raises:
+        InputError: the folder holds something or cannot be written.
+        StoreError: a table cannot be read.
+    """
+    return _run(store, secrets.token_hex(8), form, folder, progress, {})
+
+
+def _run(
+    copied: Source | Store,
+    plan: str,
+    form: Form,
+    folder: Path,
+    progress: Progress,
+    samples: dict[str, int],
+) -> Exported:
     begun = time.monotonic()
-    plan = content_key(EXPORT_VERSION, form.name, form.settings, source.content)
-    with new_folder(folder, plan) as draft:
-        form.write(source, draft, progress)
+    with new_folder(folder, plan) as draft, EXPORTS.named_in_errors(form.name):
+        form.export.write(copied, draft, progress, form.options)
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     return Exported(
         format=form.name,
         folder=str(folder),
-        samples={split: len(dataset) for split, dataset in source.splits.items()},
+        samples=samples,
         files=len(sizes),
         size_bytes=sum(sizes),
         seconds=round(time.monotonic() - begun, 1),

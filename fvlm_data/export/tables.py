@@ -11,8 +11,10 @@ import schemas
 from fvlm_data.export.target import new_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from fvlm_data.export.target import Draft
     from fvlm_data.store.tables import Store
 
 
@@ -25,8 +27,18 @@ def write_tables(store: Store, folder: Path) -> None:
     """
     # a table is read in one piece, and may have changed since a killed run: none is taken up
     with new_folder(folder, secrets.token_hex(8)) as draft:
-        for name, table in schemas.TABLES.items():
-            order = [(column, "ascending") for column in table.primary_key]
-            with draft.open(f"{name}.parquet") as handle:
-                rows = store.read(name).select(table.schema.names).cast(table.schema)
-                pq.write_table(rows.sort_by(order), handle)
+        write(store, draft, lambda _done, _total: None)
+
+
+def write(store: Store, draft: Draft, progress: Callable[[int, int], None]) -> None:
+    """Write <table>.parquet for every table into a draft.
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
+    for done, (name, table) in enumerate(schemas.TABLES.items(), 1):
+        order = [(column, "ascending") for column in table.primary_key]
+        with draft.open(f"{name}.parquet") as handle:
+            rows = store.read(name).select(table.schema.names).cast(table.schema)
+            pq.write_table(rows.sort_by(order), handle)
+        progress(done, len(schemas.TABLES))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from fvlm_data.errors import ConfigError
+from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.settings import DECIDES_NOTHING, PLACE
-
-SourceKind = Literal["dicom", "dicomweb", "nifti", "ct_rate", "rad_chestct"]
 
 
 class IngestConfig(BaseModel):
@@ -53,9 +52,11 @@ class SourceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: SourceKind = Field(
+    kind: Annotated[str, AfterValidator(SOURCES.known)] = Field(
         description="what lies there: dicom (folders, archives, discs), dicomweb (a server), "
-        "nifti, ct_rate (the layout of CT-RATE), rad_chestct (the npz files of RAD-ChestCT)"
+        "nifti, ct_rate (the layout of CT-RATE), rad_chestct (the npz files of RAD-ChestCT), or "
+        "what an installed package adds (`fvlm-data plugins`)",
+        json_schema_extra=SOURCES.listed,
     )
     path: Path = Field(
         default=Path(),
@@ -64,14 +65,15 @@ class SourceConfig(BaseModel):
     )
     url: str = Field(
         default="",
-        description="dicomweb only: address of the service, as https://pacs/dicom-web. Credentials "
-        "come from the environment: FVLM_DICOMWEB_TOKEN, or FVLM_DICOMWEB_USER and "
+        description="servers only (dicomweb): address of the service, as https://pacs/dicom-web. "
+        "Credentials come from the environment: FVLM_DICOMWEB_TOKEN, or FVLM_DICOMWEB_USER and "
         "FVLM_DICOMWEB_PASSWORD",
         json_schema_extra=DECIDES_NOTHING,
     )
     query: dict[str, str] = Field(
         default_factory=dict,
-        description="dicomweb only: what studies must match (QIDO-RS), as {ModalitiesInStudy: CT}",
+        description="servers only (dicomweb): what studies must match (QIDO-RS), as "
+        "{ModalitiesInStudy: CT}",
     )
     name: str = Field(
         default="",
@@ -88,15 +90,18 @@ class SourceConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fields_fit_the_kind(self) -> SourceConfig:
-        if self.mapping is not None and self.kind in ("dicom", "dicomweb"):
+        kind = SOURCES.load(self.kind)
+        if self.mapping is not None and kind.mapping is None:
             raise ValueError(f"mapping is for volume files only, found kind {self.kind}")
-        if self.mapping is None and self.kind == "rad_chestct":
-            raise ValueError("kind rad_chestct needs `mapping`, the metadata CSV of the data set")
-        if (self.kind == "dicomweb") != bool(self.url) or (self.query and not self.url):
-            raise ValueError("kind dicomweb needs `url`; url and query are for it alone")
-        if self.kind == "dicomweb" and not self.url.startswith(("http://", "https://")):
+        if self.mapping is None and kind.needs_mapping:
+            raise ValueError(f"kind {self.kind} needs `mapping`, the metadata CSV of the data set")
+        if kind.place == "url" and not self.url:
+            raise ValueError(f"kind {self.kind} needs `url`")
+        if kind.place == "path" and (self.url or self.query):
+            raise ValueError(f"url and query are for servers only, found kind {self.kind}")
+        if kind.place == "url" and not self.url.startswith(("http://", "https://")):
             raise ValueError("url: expected an address that begins with https:// or http://")
-        if self.kind != "dicomweb" and self.path == Path():
+        if kind.place == "path" and self.path == Path():
             raise ValueError(f"kind {self.kind} needs `path`")
         return self
 

@@ -26,15 +26,15 @@ def _select(config: Any) -> Stage:
 
 
 def _check(config: Any) -> None:
-    from fvlm_data.ingest.sources import KINDS
+    from fvlm_data.ingest.sources import SOURCES
 
     for number, source in enumerate(config.sources):
-        if source.kind != "dicomweb" and not source.path.exists():
+        if not source.url and not source.path.exists():
             raise missing_input(f"sources[{number}].path", source.path)
         if source.mapping is not None and not source.mapping.exists():
             raise missing_input(f"sources[{number}].mapping", source.mapping)
     for source in config.sources:
-        next(KINDS[source.kind].find(source))
+        next(SOURCES.load(source.kind).find(source))
 
 
 def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from fvlm_data.errors import ConfigError
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery.opener import Place, placed, reading_ranks
 from fvlm_data.ingest.discovery.walk import base_folder
@@ -42,13 +45,14 @@ def remember_sources(vault: Vault, sources: Mapping[str, SourceConfig]) -> None:
 def known_sources(
     paths: Paths, configured: Mapping[str, SourceConfig], names: Iterable[str]
 ) -> dict[str, SourceConfig]:
-    """Sources by name: as configured, else as the vault remembers them; unknown ones left out."""
+    """Sources by name: as configured, else as the vault remembers them; unknown ones left out.
+
+    Raises:
+        ConfigError: a remembered one is of a kind that no installed package brings.
+    """
     remembered = paths(_source_key(name) for name in sorted(set(names) - set(configured)))
-    found = {
-        key.partition(":")[2]: SourceConfig.model_validate(json.loads(text))
-        for key, text in remembered.items()
-    }
-    return {**found, **configured}
+    found = {key.partition(":")[2]: text for key, text in remembered.items()}
+    return {**{name: _remembered(name, text) for name, text in found.items()}, **configured}
 
 
 def series_files(
@@ -87,6 +91,17 @@ def _settled(source: SourceConfig) -> SourceConfig:
     mapping = source.mapping.expanduser().resolve() if source.mapping else None
     path = source.path.expanduser().resolve()
     return source.model_copy(update={"path": path, "mapping": mapping})
+
+
+def _remembered(name: str, text: str) -> SourceConfig:
+    told = json.loads(text)
+    try:
+        return SourceConfig.model_validate(told)
+    except ValidationError:
+        raise ConfigError(
+            f"source {name} of an earlier run: kind {told.get('kind')!r} is not known here; "
+            "install the package that brings it again"
+        ) from None
 
 
 def _source_key(name: str) -> str:

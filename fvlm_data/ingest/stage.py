@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.errors import DamagedError
 from fvlm_data.ingest.config import by_label
 from fvlm_data.ingest.source_files import known_sources, series_files
-from fvlm_data.ingest.sources import KINDS
+from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.volume.description import Description, described, load
 from fvlm_data.ingest.volume.result import outcome
 from fvlm_data.store.declared import Outcome, Read, Stage, guarded, reject
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
     from fvlm_data.ingest.source_files import SourceFile
+    from fvlm_data.ingest.sources.kind import Kind
     from fvlm_data.store.declared import Batch, Inputs
 
 STAGE_VERSION = 2
@@ -57,7 +58,7 @@ class _Reader:
     def read(self, series: str, files: Sequence[SourceFile]) -> Outcome:
         source = self.sources.get(files[0].source)
         tokens = [file.token for file in files]
-        kind = KINDS[source.kind if source else "dicom"]
+        kind: Kind = SOURCES.load(source.kind if source else "dicom")
         description: Description | None = Description()
         if source is not None and source.mapping is not None and kind.mapping is not None:
             description = described(load(source.mapping, kind.mapping), files[0].relative)

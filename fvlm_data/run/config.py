@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from fvlm_data.errors import ConfigError
 from fvlm_data.identity.ids import IdentityConfig
@@ -17,7 +25,7 @@ from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.sources.config import ReportSourceConfig
 from fvlm_data.run.faults import fault_sentence
 from fvlm_data.run.layers import anchored, merged, preset_values, read_file, read_override
-from fvlm_data.run.sections import OwnedSection
+from fvlm_data.run.sections import ForeignSection, OwnedSection, foreign_sections
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.settings import DECIDES_NOTHING, PLACE
 from fvlm_data.shards.config import ShardConfig
@@ -146,6 +154,37 @@ class Config(BaseModel):
         return self
 
 
+def config_model() -> type[Config]:
+    """The configuration with a key for the section of each installed package of others."""
+    return _with_sections(tuple(n for n in foreign_sections() if n not in Config.model_fields))
+
+
+@cache
+def _with_sections(names: tuple[str, ...]) -> type[Config]:
+    if not names:
+        return Config
+    fields: dict[str, Any] = {
+        name: (ForeignSection, Field(default=None, description="of an installed package"))
+        for name in names
+    }
+    return create_model("Config", __base__=Config, __module__=__name__, **fields)
+
+
+def written_config(written: Mapping[str, Any]) -> Config:
+    """A configuration that a run of the store has written down.
+
+    Raises:
+        ValidationError: it is none of this program, with the packages that are installed.
+    """
+    return config_model().model_validate(_without_unused(written))
+
+
+def _without_unused(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Without sections of packages that were installed then, not used, and may be gone now."""
+    known = Config.model_fields
+    return {name: value for name, value in written.items() if value is not None or name in known}
+
+
 def load_config(
     path: Path | None = None,
     overrides: Iterable[str] = (),
@@ -162,19 +201,20 @@ def load_config(
         ConfigError: the file cannot be read, a key is unknown, or a value is impossible; the
             sentence names the place.
     """
-    given = anchored(Config, read_file(path), path.resolve().parent) if path else {}
+    model = config_model()
+    given = anchored(model, read_file(path), path.resolve().parent) if path else {}
     given = merged(given, values or {})
     for override in overrides:
         given = merged(given, read_override(override))
-    given = anchored(Config, given, Path.cwd())
+    given = anchored(model, given, Path.cwd())
     preset = given.get("preset")
     if preset is not None:
         given = merged(read_preset(preset), given)
     given = merged(_still_holding(last or {}, given), given)
     try:
-        return Config.model_validate(given)
+        return model.model_validate(given)
     except ValidationError as error:
-        raise ConfigError(fault_sentence(error, Config, _where(path, last))) from None
+        raise ConfigError(fault_sentence(error, model, _where(path, last))) from None
 
 
 def read_preset(name: Any) -> dict[str, Any]:
@@ -199,4 +239,4 @@ def _still_holding(last: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
     before, now = dict(last.get("segment") or {}), given.get("segment")
     if isinstance(now, dict) and now.get("backend") not in (None, before.get("backend")):
         before.pop("task", None)
-    return {**last, "segment": before}
+    return {**_without_unused(last), "segment": before}

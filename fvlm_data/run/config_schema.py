@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from fvlm_data.run.config import Config
+from fvlm_data.run.config import config_model
 from fvlm_data.run.sections import section_models
 
 
@@ -16,16 +16,17 @@ def configuration_schema() -> dict[str, Any]:
 
     No key is required at the top: `--store` of a command may name the store.
     """
-    owned = {name: model for name, model in section_models().items() if name in Config.model_fields}
-    models: list[tuple[type[BaseModel], Literal["validation"]]] = [(Config, "validation")]
-    models += [(model, "validation") for model in owned.values()]
+    model = config_model()
+    owned = {name: one for name, one in section_models().items() if name in model.model_fields}
+    models: list[tuple[type[BaseModel], Literal["validation"]]] = [(model, "validation")]
+    models += [(one, "validation") for one in owned.values()]
     places, schema = models_json_schema(models)
     definitions = schema["$defs"]
-    top = definitions.pop(Config.__name__)
+    top = definitions.pop(model.__name__)
     properties = dict(top["properties"])
-    for name, model in owned.items():
-        described = Config.model_fields[name].description
-        properties[name] = {**places[model, "validation"], "description": described}
+    for name, one in owned.items():
+        described = model.model_fields[name].description
+        properties[name] = {**places[one, "validation"], "description": described}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of fvlm",

@@ -21,7 +21,7 @@ from fvlm_data.run.records import (
     read_run_config,
     tally,
 )
-from fvlm_data.run.registry import build_stage, stage_entry, stage_names
+from fvlm_data.run.registry import STAGES, build_stage, stage_entry, stage_names
 from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context, Item
 from fvlm_data.store.planning import pending
@@ -67,17 +67,18 @@ def curate(
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
-    names = list(stages or stage_names())
+    names = list(stages or stage_names(config))
     for name in names:
         check = stage_entry(name).check
         if check is not None:
-            check(config)
+            with STAGES.named_in_errors(name):
+                check(config)
     context = open_context(config, create=not CREATING.isdisjoint(names))
     summary = Summary(context.run_id, context.store.url)
     summary.changed_versions = changed_versions(context.store)
     summary.changed_settings = begin(context, config)
     report = progress or (lambda stage, done, total: None)
-    built = {name: build_stage(name, config) for name in stage_names()}
+    built = {name: build_stage(name, config) for name in stage_names(config)}
     for name in names:
         _discover(context, config, name, report, summary)
         _run_stage(context, name, built, mapper or _mapper(config), report, summary)
@@ -91,7 +92,8 @@ def settle_batch(store: str, run_id: str, stage: str, batch: Batch) -> dict[str,
     """Settle one batch in a worker, which finds all else in the store and the vault."""
     config, context = _worker(store, run_id)
     items = [Item(item, key, tuple(refs)) for item, key, refs in batch]
-    return dict(settle(context, build_stage(stage, config), items))
+    with STAGES.named_in_errors(stage):
+        return dict(settle(context, build_stage(stage, config), items))
 
 
 @lru_cache(maxsize=4)
@@ -144,7 +146,8 @@ def _discover(
     """Look what the outside holds now, before the stage that takes it in."""
     discover = stage_entry(name).discover
     if discover is not None:
-        counts = discover(context, config, lambda seen: report("discover", seen, 0))
+        with STAGES.named_in_errors(name):
+            counts = discover(context, config, lambda seen: report("discover", seen, 0))
         if counts:
             add_counts(summary, f"discover {name}", Counter(counts))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.errors import ConfigError
 from fvlm_data.run.sections import model_below
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def _places(model: type[BaseModel], place: str) -> Iterator[str]:
     for name in model.model_fields:
         here = f"{place}.{name}" if place else name
         yield here
-        below = model_below(model, name)
+        try:
+            below = model_below(model, name)
+        except ConfigError:  # a package that does not load is no matter of this fault
+            continue
         if below is not None:
             yield from _places(below, here)

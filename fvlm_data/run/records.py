@@ -14,7 +14,7 @@ import yaml
 from fvlm_data.errors import StoreError
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
-from fvlm_data.run.config import Config
+from fvlm_data.run.config import written_config
 from fvlm_data.store.declared import Context
 from fvlm_data.store.place import QC_PAGE
 from fvlm_data.store.relations import Relations
@@ -22,6 +22,8 @@ from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections import Counter
+
+    from fvlm_data.run.config import Config
 
 VAULT_MARK = "vault.mark"
 RECORDED = (
@@ -130,7 +132,7 @@ def finish(context: Context, config: Config, summary: Summary) -> None:
 def read_run_config(store_url: str, run_id: str) -> Config:
     """The configuration of a run, as workers read it."""
     record = json.loads(Store.open(store_url).read_bytes(record_path(run_id)))
-    return Config.model_validate(record["configuration"])
+    return written_config(record["configuration"])
 
 
 def add_counts(summary: Summary, stage: str, counts: Counter[str]) -> None:

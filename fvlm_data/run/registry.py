@@ -8,7 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fvlm_data.errors import ConfigError
+from fvlm_data.export import EXPORTS
 from fvlm_data.extensions import Extensions, loaded
+from fvlm_data.ingest.sources import SOURCES
+from fvlm_data.reports.sources.kind import REPORT_SOURCES
+from fvlm_data.segment.backends import BACKENDS
 from fvlm_data.store.declared import StageEntry
 
 if TYPE_CHECKING:
@@ -35,15 +40,28 @@ STAGES = Extensions(
 """In the order of the data."""
 
 
-def stage_names() -> list[str]:
-    """All stages in the order in which they run; those of others after the one that they name.
+LISTS = {
+    "sources": SOURCES,
+    "report_sources": REPORT_SOURCES,
+    "segmentation_backends": BACKENDS,
+    "exports": EXPORTS,
+    "stages": STAGES,
+}
+"""All lists, by the last part of the entry-point group that adds to each."""
+
+
+def stage_names(config: Config | None = None) -> list[str]:
+    """All stages in the order in which they run; of others' those that `config` has a section of.
+
+    A stage of others so does nothing to a store because its package happens to be installed, and
+    a faulty one stops none but who uses it. It stands after the one that it names.
 
     Raises:
         ConfigError: another package's stage cannot be loaded, or runs after one that is not known.
     """
     names = list(STAGES.own)
     for offer in STAGES.offers():
-        if not offer.foreign:
+        if not offer.foreign or getattr(config, offer.name, None) is None:
             continue
         entry = stage_entry(offer.name)
         place = len(names) if entry.after is None else names.index(_known(entry, names)) + 1
@@ -51,9 +69,9 @@ def stage_names() -> list[str]:
     return names
 
 
-def stages_of(command: str) -> list[str]:
+def stages_of(command: str, config: Config) -> list[str]:
     """The stages that a command of `fvlm-data` runs, in order."""
-    return [name for name in stage_names() if command in stage_entry(name).commands]
+    return [name for name in stage_names(config) if command in stage_entry(name).commands]
 
 
 def stage_entry(name: str) -> StageEntry:
@@ -77,7 +95,8 @@ def build_stage(name: str, config: Config) -> Stage:
     """
     offer = STAGES.offer(name)
     entry: StageEntry = loaded(offer, STAGES.what)
-    stage = entry.build(config)
+    with STAGES.named_in_errors(name):
+        stage = entry.build(config)
     if not offer.foreign:
         return stage
     made_by = f"{offer.package} {offer.version}"
@@ -85,13 +104,11 @@ def build_stage(name: str, config: Config) -> Stage:
 
 
 def build_stages(config: Config, names: Sequence[str] | None = None) -> list[Stage]:
-    """The stages called `names` (none given: all), in that order."""
-    return [build_stage(name, config) for name in names or stage_names()]
+    """The stages called `names` (none given: all that run under it), in that order."""
+    return [build_stage(name, config) for name in names or stage_names(config)]
 
 
 def _known(entry: StageEntry, names: Sequence[str]) -> str:
-    from fvlm_data.errors import ConfigError
-
     if entry.after not in names:
         raise ConfigError(
             f"stage {entry.name!r} is to run after {entry.after!r}, which is not known; expected "

@@ -2,7 +2,8 @@
 
 fvlm_data does not import fvlm_train, whose sections are checked all the same: each is named by
 its module, and that is imported when a configuration holds the section. Packages of others name
-theirs by entry points of the group `fvlm_data.sections`.
+theirs by entry points of the group `fvlm_data.sections`; a stage of theirs has a section of its
+name, whose model its entry brings.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo
 
 from fvlm_data.errors import ConfigError
+from fvlm_data.run.registry import STAGES
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -40,12 +42,24 @@ def section_models() -> dict[str, type[BaseModel]]:
         ConfigError: a section of ours does not load, or two packages name one section.
     """
     models = {name: section_model(name) for name in OWN}
-    for name in sorted({entry.name for entry in declared_sections()} - OWN.keys()):
+    for name in foreign_sections():
         try:
             models[name] = section_model(name)
         except ConfigError as error:
             log.warning("%s; left out", error)
     return models
+
+
+def foreign_sections() -> tuple[str, ...]:
+    """Names of the sections that packages of others bring; none of them is imported."""
+    stages = {offer.name for offer in STAGES.offers() if offer.foreign}
+    return tuple(sorted({entry.name for entry in declared_sections()} - OWN.keys() | stages))
+
+
+class NoSettings(BaseModel):
+    """The section of a stage without settings: that it is there has the stage run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def section_model(name: str) -> type[BaseModel]:
@@ -54,6 +68,9 @@ def section_model(name: str) -> type[BaseModel]:
     Raises:
         ConfigError: no package owns the section, two do, or its owner does not load.
     """
+    if name in STAGES.names() and name not in {entry.name for entry in declared_sections()}:
+        model = STAGES.load(name).section or NoSettings
+        return _model(name, model, "what its stage brings")
     value = _owner(name)
     module, _, attribute = value.partition(":")
     try:
@@ -63,9 +80,13 @@ def section_model(name: str) -> type[BaseModel]:
             f"section {name}: {value}, which owns it, does not load here "
             f"({type(error).__name__}); install its package anew, or take the section out"
         ) from error
+    return _model(name, model, value)
+
+
+def _model(name: str, model: Any, told_by: str) -> type[BaseModel]:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise ConfigError(
-            f"section {name}: {value} is no pydantic model, expected the section's; mend the "
+            f"section {name}: {told_by} is no pydantic model, expected the section's; mend the "
             "package that names it"
         )
     return model
@@ -106,10 +127,11 @@ def _package(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist else "an unknown package"
 
 
-def _checked(given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+def _checked(given: Any, info: ValidationInfo) -> Any:
     """Refuse what the section's model refuses; places of faults begin with the section."""
-    if given:
-        section_model(info.field_name or "").model_validate(given)
+    name = info.field_name or ""
+    if given or (given is not None and name not in OWN):
+        section_model(name).model_validate(given)
     return given
 
 
@@ -123,6 +145,9 @@ OwnedSection = Annotated[
 """A section as it was given, checked by its owner's model. It stays as given, so that a preset
 that a later command names still lies below its values. Nothing given is not checked: who never
 trains need not say how."""
+
+ForeignSection = Annotated[dict[str, Any] | None, _CHECKED]
+"""A section of a package that may not be installed elsewhere; none: what it is for does not run."""
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

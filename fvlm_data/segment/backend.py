@@ -1,15 +1,20 @@
-"""The one protocol of all segmentation backends."""
+"""What all segmentation backends are, and how one is made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fvlm_data.segment.backends import BACKENDS
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy as np
+    from pydantic import BaseModel
 
+    from fvlm_data.segment.config import SegmentConfig
     from fvlm_data.store.declared import Reject
 
 
@@ -51,3 +56,39 @@ class Backend(Protocol):
 
     def __call__(self, volume: VolumeImage) -> Segmentation | Reject:
         """Label map of one volume on its own grid, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendEntry:
+    """How a backend is made from section `segment`.
+
+    `make` is called once a worker, with the section and its `options` as `options` (a model that
+    refuses unknown keys) has checked them, or None; None in its place: label maps come from
+    `segment.masks`. `task` is the default name of the task (empty: the backend's name). Of the
+    options those enter the keys that the model does not mark as deciding nothing
+    (`fvlm_data.settings`).
+    """
+
+    make: Callable[[SegmentConfig, Any], Backend] | None
+    options: type[BaseModel] | None = None
+    task: str = ""
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether it takes label maps that exist, instead of making them."""
+        return self.make is None
+
+
+@lru_cache(maxsize=2)
+def made_backend(config: SegmentConfig) -> Backend:
+    """The backend that makes label maps; once made, it is kept with what it has loaded.
+
+    Raises:
+        ConfigError: it is not known, or lacks something here.
+        FvlmError: the code of another package raised something that it should not.
+    """
+    entry: BackendEntry = BACKENDS.load(config.backend)
+    if entry.make is None:
+        raise ValueError(f"backend {config.backend} makes no label maps, it takes those there are")
+    with BACKENDS.named_in_errors(config.backend):
+        return entry.make(config, config.checked_options())

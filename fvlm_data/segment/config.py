@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from fvlm_data.segment.backends import BACKENDS
 from fvlm_data.settings import DECIDES_NOTHING, PLACE, PLACE_OF_YAML, decides_with, deciding
 
 LIBRARY_SYSTEMS = ("totalsegmentator_v1", "totalsegmentator_v2")
@@ -17,14 +27,18 @@ class SegmentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: Literal["precomputed", "threshold", "totalsegmentator"] = Field(
-        default="threshold", description="what makes the label maps"
+    backend: Annotated[str, AfterValidator(BACKENDS.known)] = Field(
+        default="threshold",
+        description="what makes the label maps: precomputed (those that there are), threshold, "
+        "totalsegmentator, or what an installed package adds (`fvlm-data plugins`)",
+        json_schema_extra=BACKENDS.listed,
     )
     task: str = Field(
         default="",
         pattern=r"^[a-z0-9_]*$",
         description="name of the task, part of the label maps' file names; for totalsegmentator "
-        "the library's task; default: threshold for threshold, else total",
+        "the library's task; default: threshold for threshold, total for the two others of "
+        "ours, else the backend's name",
     )
     masks: Path | None = Field(
         default=None,
@@ -69,6 +83,10 @@ class SegmentConfig(BaseModel):
         description="totalsegmentator: let the library fetch missing weights from the network",
         json_schema_extra=DECIDES_NOTHING,
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="settings of a backend that a package adds, checked by that package",
+    )
     batch_size: int = Field(
         default=8,
         ge=1,
@@ -81,17 +99,62 @@ class SegmentConfig(BaseModel):
     def _named_task(cls, values: Any) -> Any:
         if isinstance(values, dict) and not values.get("task"):
             backend = values.get("backend", "threshold")
-            return {**values, "task": "threshold" if backend == "threshold" else "total"}
+            if backend in BACKENDS.names():
+                return {**values, "task": default_task(backend)}
         return values
+
+    @field_validator("options")
+    @classmethod
+    def _options_of_the_backend(cls, given: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        backend = info.data.get("backend")
+        if not given or backend is None:  # None: refused already
+            return given
+        model = BACKENDS.load(backend).options
+        if model is None:
+            raise ValueError(f"backend {backend} takes none; take them out")
+        model.model_validate(given)
+        return given
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.backend == "precomputed" and (self.masks is None or self.classes is None):
+        if self.takes_masks and (self.masks is None or self.classes is None):
             raise ValueError(
-                "backend precomputed needs masks and classes; set both, or choose another backend"
+                f"backend {self.backend} needs masks and classes; set both, or choose another "
+                "backend"
             )
+        self.checked_options()
         return self
 
+    def __hash__(self) -> int:
+        """By all values: backends are kept by their section, and options are no hashable type."""
+        return hash(self.model_dump_json())
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether label maps are taken from `masks`, not made."""
+        return bool(self._entry().takes_masks)
+
+    def checked_options(self) -> BaseModel | None:
+        """Options as the backend's own model has them; None for a backend without one."""
+        model = self._entry().options
+        return model.model_validate(self.options) if model is not None else None
+
     def key_part(self) -> dict[str, Any]:
-        """What of this section enters item keys: no paths, devices or sizes of batches."""
-        return deciding(self)
+        """What of this section enters item keys: no paths, devices or sizes of batches.
+
+        The version of another package that brings the backend is part of it.
+        """
+        settings = deciding(self)
+        del settings["options"]  # ours take none, and had none
+        options, package = self.checked_options(), BACKENDS.made_by(self.backend)
+        if options is not None:
+            settings["options"] = deciding(options)
+        return {**settings, "package": package} if package else settings
+
+    def _entry(self) -> Any:
+        return BACKENDS.load(self.backend)
+
+
+def default_task(backend: str) -> str:
+    """Name of the task of a backend where the configuration gives none."""
+    return BACKENDS.load(backend).task or re.sub(r"[^a-z0-9_]", "_", backend.lower())

@@ -60,7 +60,7 @@ def discover_masks(
         ConfigError: a map of classes is neither known nor a file.
         StoreError: the store or the vault cannot be read or written.
     """
-    if config.backend != "precomputed":
+    if not config.takes_masks:
         return Counter()
     masks = list_mask_files(config, context.vault.key, naming)
     folder = masks_folder(config)

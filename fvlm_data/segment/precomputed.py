@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fvlm_data.segment.backend import Segmentation, VolumeImage
+from fvlm_data.segment.backend import BackendEntry, Segmentation, VolumeImage
 from fvlm_data.segment.class_map import disagreement, unnamed_values
 from fvlm_data.segment.fingerprint import UNREADABLE
 from fvlm_data.segment.grid import reoriented
@@ -154,3 +154,6 @@ def _ambiguous(offered: Sequence[Candidate], tokens: tuple[str, ...]) -> Reject:
 
 def _fault(reason: str, detail: str, tokens: tuple[str, ...]) -> Reject:
     return Reject("fault", reason, detail, tokens)
+
+
+PRECOMPUTED = BackendEntry(make=None, task="total")

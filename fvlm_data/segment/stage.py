@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fvlm_data.segment.backend import Backend, VolumeImage
+from fvlm_data.segment.backend import Backend, VolumeImage, made_backend
 from fvlm_data.segment.checks import classes_checked, mask_rows, volume_check
 from fvlm_data.segment.class_map import ClassMap, declared_classes
 from fvlm_data.segment.fingerprint import MaskFingerprint, classes_key
@@ -21,7 +21,6 @@ from fvlm_data.segment.mask_files import (
 )
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
 from fvlm_data.segment.precomputed import Candidate, MaskGoneError, Precomputed
-from fvlm_data.segment.threshold import Threshold
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
 from fvlm_data.store.reading import quoted
 
@@ -53,7 +52,7 @@ def segment_stage(
     decides = ("content_sha256", "affine_ras")
     reads = [Read("volume", "volumes", "volume_id", decides, carries=("path",))]
     items, kept = "SELECT volume_id AS item FROM volumes", ""
-    if config.backend == "precomputed":
+    if config.takes_masks:
         offered = f"t.kind = 'mask' AND t.source = {quoted(name)}"
         reads.append(
             Read("masks", "inputs", "item", ("fingerprint",), carries=("token",), where=offered)
@@ -81,7 +80,7 @@ def check_masks(config: SegmentConfig, vocabulary: Vocabulary) -> None:
         InputError: the folder or manifest is missing or has not the expected form.
         ConfigError: a map of classes is neither known nor a file.
     """
-    if config.backend == "precomputed":
+    if config.takes_masks:
         list_mask_files(config, b"", "token")
         _class_maps(config, vocabulary)
 
@@ -177,9 +176,9 @@ def _backends(
     config: SegmentConfig, vocabulary: Vocabulary, source_names: Naming, batch: Batch
 ) -> Callable[[Inputs], Backend]:
     """What segments each volume of a batch."""
-    if config.backend == "precomputed":
+    if config.takes_masks:
         return _Offer.of(config, vocabulary, source_names, batch).backend
-    model = _model(config)
+    model = made_backend(config)
     return lambda one: model
 
 
@@ -230,14 +229,6 @@ def _class_maps(config: SegmentConfig, vocabulary: Vocabulary) -> list[ClassMap]
         declared_classes(declared, masks_folder(config), vocabulary)
         for declared in sorted(declared_maps(config))
     ]
-
-
-def _model(config: SegmentConfig) -> Backend:
-    if config.backend == "threshold":
-        return Threshold()
-    from fvlm_data.segment.totalsegmentator import load_totalsegmentator
-
-    return load_totalsegmentator(config)
 
 
 def _gone(item: str) -> Outcome:

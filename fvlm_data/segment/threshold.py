@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fvlm_data.segment.backend import Segmentation, VolumeImage
+from fvlm_data.segment.backend import BackendEntry, Segmentation, VolumeImage
 from fvlm_data.segment.grid import from_canonical, to_canonical
 
 if TYPE_CHECKING:
@@ -248,3 +248,6 @@ def _shrunk(mask: Array) -> Array:
     from scipy import ndimage
 
     return np.asarray(ndimage.binary_erosion(mask, border_value=1))
+
+
+THRESHOLD = BackendEntry(make=lambda _config, _options: Threshold(), task="threshold")

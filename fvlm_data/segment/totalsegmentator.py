@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fvlm_data.errors import ConfigError
-from fvlm_data.segment.backend import Segmentation, VolumeImage
+from fvlm_data.segment.backend import BackendEntry, Segmentation, VolumeImage
 from fvlm_data.segment.grid import reoriented
 from fvlm_data.segment.library_classes import DISTRIBUTION, installed_classes
 from fvlm_data.store.declared import Reject
@@ -203,3 +203,8 @@ def _version() -> str:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+TOTALSEGMENTATOR = BackendEntry(
+    make=lambda config, _options: load_totalsegmentator(config), task="total"
+)

@@ -115,7 +115,22 @@ def test_presets_resolve(name: str):
         ({"shard": "SECRET"}, "shard: Input should be a valid dictionary"),
         ({"sources": "SECRET"}, "sources: Input should be a valid tuple"),
         ({"sources": 5}, "sources: Input should be a valid tuple"),
-        ({"sources": [{"kind": "SECRET", "path": "x"}]}, "sources.0.kind: Input should be 'dicom'"),
+        (
+            {"sources": [{"kind": "SECRET", "path": "x"}]},
+            "sources.0.kind: this source kind is not known; expected one of dicom, dicomweb,",
+        ),
+        (
+            {"sources": [{"kind": "dicomm", "path": "x"}]},
+            "sources.0.kind: this source kind is not known (did you mean dicom?); expected one of",
+        ),
+        (
+            {"reports": [{"kind": "parkett", "path": "x"}]},
+            "reports.0.kind: this kind of reports is not known (did you mean parquet?); expected",
+        ),
+        (
+            {"segment": {"backend": "treshold"}},
+            "segment.backend: this segmentation backend is not known (did you mean threshold?)",
+        ),
         ({"sources": [{"kind": "dicom"}]}, "sources.0: kind dicom needs `path`"),
         ({"identity": {"vault": ["SECRET"]}}, "identity.vault: "),
         ({"pair": {"split": {"train": 0.5}}}, "pair.split: train, validation and test sum to 0.7"),

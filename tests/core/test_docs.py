@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -61,7 +62,8 @@ def test_printed_command_and_its_options_exist(page: str, line: str):
     name, *words = shlex.split(re.sub(r"[\[\]|]", " ", line))
     command = get_command(APPS[name])
     while isinstance(command, TyperGroup):
-        below = command.commands.get(words[0]) or command.commands.get("read")
+        context = typer.Context(command)
+        below = command.get_command(context, words[0]) or command.get_command(context, "read")
         assert below is not None, f"{page}: {line}"
         command, words = below, words[1:]
     options = {option for parameter in command.params for option in parameter.opts}

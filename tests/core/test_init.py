@@ -140,7 +140,7 @@ def test_rad_chestct_needs_its_metadata(tmp_path: Path):
     seen = survey(tmp_path)
     assert seen.sources == ()
     assert "the source needs it as `mapping`" in seen.notes[0]
-    columns = images.KINDS["rad_chestct"].mapping
+    columns = images.SOURCES.load("rad_chestct").mapping
     assert columns is not None
     names = ",".join((columns.volume, *columns.needed))
     text(tmp_path / "metadata.csv", f"{names}\n")

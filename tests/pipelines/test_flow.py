@@ -19,7 +19,6 @@ import pytest
 import schemas
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
-from fvlm_data.run.registry import STAGES
 from fvlm_data.store.tables import Store
 from tests.lacking import lacking
 
@@ -50,7 +49,7 @@ def rows(store: Path) -> dict[str, list[str]]:
 
 
 def rows_in_this_process(
-    configuration: Path, stages: Sequence[str] = STAGES
+    configuration: Path, stages: Sequence[str] | None = None
 ) -> dict[str, list[str]]:
     alone = configuration.parent / "alone"
     config = load_config(configuration, values={"store": str(alone), "execution": {"workers": 1}})

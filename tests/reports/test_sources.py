@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from pydicom.dataset import Dataset
 
-from fvlm_data.reports.sources import KINDS, ReportSourceError, read_reports
+from fvlm_data.reports.sources import REPORT_SOURCES, ReportSourceError, read_reports
 from tests.reports.sr_files import container, text_item, write_sr
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class SourceTests:
 
     def test_kind_by_suffix_and_by_name(self, tmp_path: Path):
         path = self.make(tmp_path, "1.2.3.4")
-        assert path.suffix in KINDS[self.kind].suffixes
+        assert path.suffix in REPORT_SOURCES.load(self.kind).suffixes
         assert list(read_reports(path)) == list(read_reports(path, kind=self.kind))
 
     def test_in_a_folder(self, tmp_path: Path):
@@ -431,7 +431,7 @@ class TestHl7(SourceTests):
 
 
 def test_every_kind_has_its_tests():
-    assert {tests.kind for tests in SourceTests.__subclasses__()} == set(KINDS)
+    assert {tests.kind for tests in SourceTests.__subclasses__()} == set(REPORT_SOURCES.own)
 
 
 def test_files_that_are_none(tmp_path: Path):

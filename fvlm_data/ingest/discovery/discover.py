@@ -11,13 +11,13 @@ from fvlm_data.identity.ids import file_token, keyed_id
 from fvlm_data.ingest.config import by_label
 from fvlm_data.ingest.discovery.commit import Seen, SourceWriter, close
 from fvlm_data.ingest.discovery.file_kinds import probe_all
-from fvlm_data.ingest.discovery.known import known_files
+from fvlm_data.ingest.discovery.known import known_files, stamped
 from fvlm_data.ingest.discovery.mapping import KIND as MAPPING_KIND
 from fvlm_data.ingest.discovery.mapping import STAGE as MAPPING_STAGE
 from fvlm_data.ingest.discovery.mapping import discover_mapping
 from fvlm_data.ingest.discovery.mending import remove_strangers, to_mend
 from fvlm_data.ingest.source_files import remember_sources
-from fvlm_data.ingest.sources import KINDS
+from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.store.discovered import changed_sources
 from schemas import Input, Quarantined
 
@@ -62,7 +62,7 @@ def discover(
     """
     named = by_label(tuple(sources))
     for source in sources:  # a missing source stops the run before anything is written
-        next(KINDS[source.kind].find(source))
+        next(SOURCES.load(source.kind).find(source))
     remember_sources(context.vault, named)
     damaged = changed_sources(context, STAGE, KIND)
     mappings_damaged = changed_sources(context, MAPPING_STAGE, MAPPING_KIND)
@@ -88,7 +88,8 @@ def _discovered(
 ) -> Counter[str]:
     """Look at the files of one source; `seen` were looked at before."""
     context = writer.context
-    known = known_files(context.store, source.label, trusted=not writer.damaged)
+    made_by = SOURCES.made_by(source.kind)
+    known = known_files(context.store, source.label, trusted=not writer.damaged, made_by=made_by)
     probed = probe_all(source.kind, _chunks(context, source, naming, known), workers)
     counts: Counter[str] = Counter()
     for group in _groups(probed, seen, progress):
@@ -125,7 +126,7 @@ def _chunks(
     known: KnownFiles,
 ) -> Iterator[Chunk]:
     """The files of a source with their tokens, and whether each is to be opened."""
-    files = KINDS[source.kind].find(source)
+    files = SOURCES.load(source.kind).find(source)
     while found := list(islice(files, CHUNK_FILES)):
         key, label = context.vault.key, source.label
         tokens = [file_token(key, naming, label, one.relative) for one in found]
@@ -139,9 +140,9 @@ def _commit(
     group: Sequence[tuple[str, FoundFile, Probed | None]],
     known: KnownFiles,
 ) -> Counter[str]:
-    key = writer.context.vault.key
+    key, made_by = writer.context.vault.key, SOURCES.made_by(source.kind)
     seen = [
-        _seen(key, source, token, found, probed)
+        _seen(key, source, token, found, stamped(probed, made_by))
         for token, found, probed in group
         if probed is not None
     ]

@@ -10,12 +10,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import FvlmError
-from fvlm_data.ingest.sources import KINDS
+from fvlm_data.ingest.sources import SOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from fvlm_data.ingest.config import SourceKind
     from fvlm_data.ingest.discovery.file_kind import Probed
     from fvlm_data.ingest.discovery.walk import FoundFile
 
@@ -30,7 +29,7 @@ Chunk = list[tuple[str, "FoundFile", bool]]
 
 
 def probe_all(
-    kind: SourceKind, chunks: Iterable[Chunk], workers: int
+    kind: str, chunks: Iterable[Chunk], workers: int
 ) -> Iterator[tuple[Chunk, list[Probed]]]:
     """Each chunk with what was probed of it, in order; at most a few chunks are held.
 
@@ -68,7 +67,7 @@ def probe_all(
 
 
 def _submitted(
-    pool: ProcessPoolExecutor | None, kind: SourceKind, files: Sequence[FoundFile]
+    pool: ProcessPoolExecutor | None, kind: str, files: Sequence[FoundFile]
 ) -> Future[list[Probed]]:
     if pool is not None and len(files) >= WORTH_A_PROCESS:
         return pool.submit(probe_chunk, kind, files)
@@ -77,7 +76,7 @@ def _submitted(
     return done
 
 
-def probe_chunk(kind: SourceKind, files: Sequence[FoundFile]) -> list[Probed]:
+def probe_chunk(kind: str, files: Sequence[FoundFile]) -> list[Probed]:
     """Probe files of one kind of source, in order."""
-    look = KINDS[kind].probe
+    look = SOURCES.load(kind).probe
     return [look(found) for found in files]

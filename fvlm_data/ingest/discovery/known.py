@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from fvlm_data.ingest.discovery.file_kind import Probed
     from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.store.tables import Store
 
@@ -56,14 +59,25 @@ class KnownFiles:
         return at, self._numbers[at] == numbers
 
 
-def known_files(store: Store, source: str, *, trusted: bool) -> KnownFiles:
+def stamped(probed: Probed, made_by: str) -> Probed:
+    """What was probed, its fingerprint with the package that reads the file.
+
+    A new version of that package so makes anew the series of its files, and no others. Files that
+    this program reads itself, and those that could not be read, keep their fingerprint.
+    """
+    if not (made_by and probed.fingerprint):
+        return probed
+    return replace(probed, fingerprint=f"{probed.fingerprint} {made_by}")
+
+
+def known_files(store: Store, source: str, *, trusted: bool, made_by: str = "") -> KnownFiles:
     """The files of a source that have a row in `inputs`.
 
     One that could not be read has no fingerprint and is tried again. Of a source that is not
-    `trusted`, all are read again.
+    `trusted`, all are read again; and those that another version than `made_by` has read.
     """
     mine = [("kind", "=", "file"), ("source", "=", source)]
-    columns = ["token", "size_bytes", "modified_ns"]
+    columns = ["token", "size_bytes", "modified_ns", *(["fingerprint"] if made_by else [])]
     rows = store.read("inputs", columns, [*mine, ("fingerprint", "!=", "")])
     failed = store.read("inputs", ["token"], [*mine, ("fingerprint", "=", "")])
     sizes = np.full(rows.num_rows + failed.num_rows, NEVER)
@@ -71,6 +85,9 @@ def known_files(store: Store, source: str, *, trusted: bool) -> KnownFiles:
     if trusted:
         sizes[: rows.num_rows] = rows["size_bytes"].to_numpy()
         times[: rows.num_rows] = rows["modified_ns"].to_numpy()
+    if made_by:
+        by_this = pc.ends_with(rows["fingerprint"], f" {made_by}").to_numpy()
+        sizes[: rows.num_rows][~by_this] = NEVER
     tokens = (token.as_py() for token in chain(rows["token"], failed["token"]))
     return KnownFiles(tokens, sizes, times)
 

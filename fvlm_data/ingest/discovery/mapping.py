@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.ingest.discovery.commit import SourceWriter, close
-from fvlm_data.ingest.sources import KINDS
+from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.volume.description import described, load, unreadable
 from fvlm_data.store.queries import open_tables
 from fvlm_data.store.reading import quoted
@@ -50,7 +50,7 @@ def discover_mapping(
     for source in sources:
         writer = SourceWriter(context, STAGE, KIND, source.label, source.label in damaged)
         writers.append(writer)
-        columns = KINDS[source.kind].mapping
+        columns = SOURCES.load(source.kind).mapping
         if source.mapping is None or columns is None:
             mine = [("kind", "=", KIND), ("source", "=", source.label)]
             rows = context.store.read("inputs", ["token"], mine)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fvlm_data.errors import InputError
+from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.ingest.source_files import known_sources
-from fvlm_data.ingest.sources import KINDS
+from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.volume.description import load
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.commit import SourceWriter
+    from fvlm_data.ingest.sources.kind import Kind
     from fvlm_data.store.declared import Context
 
 log = logging.getLogger(__name__)
@@ -31,17 +32,22 @@ def to_mend(
     """
     for label in sorted(damaged):
         log.warning("source %s: its rows in table inputs were damaged", label)
-    others = set(damaged) - configured.keys()
-    for label, source in known_sources(context.vault.file_paths, {}, others).items():
+    for label in sorted(set(damaged) - configured.keys()):
         try:
-            next(KINDS[source.kind].find(source))
-            columns = KINDS[source.kind].mapping
-            if source.mapping is not None and columns is not None:
-                load(source.mapping, columns)
-        except InputError as error:
+            found = known_sources(context.vault.file_paths, {}, [label])
+            for source in found.values():
+                _reach(source)
+        except (ConfigError, InputError) as error:
             log.warning("source %s: cannot be read again to mend its rows: %s", label, error)
         else:
-            yield source
+            yield from found.values()
+
+
+def _reach(source: SourceConfig) -> None:
+    kind: Kind = SOURCES.load(source.kind)
+    next(kind.find(source))
+    if source.mapping is not None and kind.mapping is not None:
+        load(source.mapping, kind.mapping)
 
 
 def remove_strangers(writer: SourceWriter) -> None:

@@ -94,4 +94,4 @@ def _searched(
     return found
 
 
-DICOMWEB = Kind(find=find, probe=probe, read=read)
+DICOMWEB = Kind(find=find, probe=probe, read=read, place="url")

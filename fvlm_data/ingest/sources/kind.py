@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,12 +38,15 @@ class Read(Protocol):
 class Kind:
     """One kind of source.
 
-    `find` lists its files, `probe` says from a file's header which series it belongs to or why
-    it is set aside, `read` makes volumes of a series. `mapping` names the columns of its
-    mapping CSV; None: it takes none.
+    `find` lists its files and raises InputError where there are none, `probe` says from a file's
+    header which series it belongs to or why it is set aside, `read` makes volumes of a series.
+    `mapping` names the columns of its mapping CSV (None: it takes none), which the kind may need.
+    `place` is the key of the configuration that says where the source lies.
     """
 
     find: Callable[[SourceConfig], Iterator[FoundFile]]
     probe: Callable[[FoundFile], Probed]
     read: Read
     mapping: Columns | None = None
+    needs_mapping: bool = False
+    place: Literal["path", "url"] = "path"

@@ -167,4 +167,5 @@ RAD_CHESTCT = Kind(
     probe=partial(probe_file, endings=(".npz",), reason="not_npz"),
     read=read,
     mapping=COLUMNS,
+    needs_mapping=True,
 )

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.sources.dicom_sr import read_dicom_sr
-from fvlm_data.reports.sources.fhir import read_fhir
-from fvlm_data.reports.sources.hl7_v2 import read_hl7
+from fvlm_data.reports.sources.kind import (
+    AUTO,
+    REPORT_SOURCES,
+    Kind,
+    kind_by_suffix,
+    known_suffixes,
+)
 from fvlm_data.reports.sources.mapping import LinkMapping, read_mapping
 from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, Version, faulty
-from fvlm_data.reports.sources.tables import read_csv, read_jsonl, read_parquet
-from fvlm_data.reports.sources.text_file import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = [
-    "KINDS",
+    "REPORT_SOURCES",
+    "Kind",
     "LinkMapping",
     "ReadOptions",
     "ReportRow",
@@ -31,30 +34,11 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of report file: the suffixes by which it is known, and its reader."""
-
-    suffixes: tuple[str, ...]
-    read: Callable[[Path, ReadOptions], Iterator[ReportRow]]
-
-
-KINDS: Mapping[str, Kind] = {
-    "csv": Kind((".csv", ".tsv"), read_csv),
-    "parquet": Kind((".parquet", ".pq"), read_parquet),
-    "jsonl": Kind((".jsonl", ".ndjson"), read_jsonl),
-    "text": Kind((".txt", ".text"), read_text),
-    "dicom_sr": Kind((".dcm", ".dicom"), read_dicom_sr),
-    "fhir": Kind((".json",), read_fhir),
-    "hl7": Kind((".hl7", ".oru"), read_hl7),
-}
-
-
 def read_reports(
     path: Path,
     columns: Mapping[str, str] | None = None,
     *,
-    kind: str = "auto",
+    kind: str = AUTO,
     mapping: Path | None = None,
     encoding: str | None = None,
 ) -> Iterator[ReportRow]:
@@ -62,9 +46,9 @@ def read_reports(
 
     `columns` maps our names (study_uid, accession, issuer, volume_name, patient_id, report,
     findings, impression, patient_name, issued, ...) to columns of a table; what it leaves out
-    is found by name, whatever the case. `kind` is one of KINDS, or `auto`: by suffix. A report
-    that cannot be read comes as a row with a fault; so does a file of a folder that is of no
-    kind. `mapping` names a CSV file with more links.
+    is found by name, whatever the case. `kind` is one of REPORT_SOURCES, or `auto`: by
+    suffix. A report that cannot be read comes as a row with a fault; so does a file of a folder
+    that is of no kind. `mapping` names a CSV file with more links.
 
     Raises:
         ReportSourceError: the file is missing, of another kind, broken as a whole, or lacks a
@@ -96,19 +80,16 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _read(path: Path, kind: str, options: ReadOptions, *, in_folder: bool) -> Iterator[ReportRow]:
-    if kind != "auto":
-        yield from KINDS[kind].read(path, options)
-        return
     suffix = path.suffix.lower()
-    found = next((one for one in KINDS.values() if suffix in one.suffixes), None)
+    found = kind_by_suffix(suffix) if kind == AUTO else kind
     if found is not None:
-        yield from found.read(path, options)
+        with REPORT_SOURCES.named_in_errors(found):
+            yield from REPORT_SOURCES.load(found).read(path, options)
     elif in_folder:
         detail = f"a file with {suffix or 'no suffix'} is of no known kind; name its kind"
         yield faulty(0, "unknown_kind", detail, kind="out_of_scope")
     else:
         raise ReportSourceError(
-            f"report file {path}: expected one of "
-            f"{', '.join(suffix for one in KINDS.values() for suffix in one.suffixes)}, found "
+            f"report file {path}: expected one of {', '.join(known_suffixes())}, found "
             f"{suffix or 'no suffix'}; rename it or name its kind"
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from fvlm_data.reports.sources.kind import AUTO, known_kind, listed
 from fvlm_data.settings import PLACE
-
-ReportKind = Literal["auto", "csv", "parquet", "jsonl", "text", "dicom_sr", "fhir", "hl7"]
 
 
 class ReportSourceConfig(BaseModel):
@@ -17,9 +16,12 @@ class ReportSourceConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: ReportKind = Field(
-        default="auto",
-        description="auto: by suffix (.csv .tsv .parquet .jsonl .txt .dcm .json .hl7)",
+    kind: Annotated[str, AfterValidator(known_kind)] = Field(
+        default=AUTO,
+        description="auto: by suffix (.csv .tsv .parquet .jsonl .txt .dcm .json .hl7); or csv, "
+        "parquet, jsonl, text, dicom_sr, fhir, hl7, or what an installed package adds "
+        "(`fvlm-data plugins`)",
+        json_schema_extra=listed,
     )
     path: Path = Field(
         description="the file or folder",

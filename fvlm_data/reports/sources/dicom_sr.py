@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.rows import RowDraft, faulty, mended
 
 if TYPE_CHECKING:
@@ -163,3 +164,6 @@ def _columns(texts: dict[str, list[str]]) -> dict[str, str]:
         for section, text in joined.items()
     ]
     return {"report": "\n\n".join(pieces)}
+
+
+DICOM_SR = Kind((".dcm", ".dicom"), read_dicom_sr)

@@ -13,6 +13,7 @@ import re
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.rows import RowDraft, decoded, decoded_bytes, faulty, mended
 
 if TYPE_CHECKING:
@@ -222,3 +223,6 @@ def _list(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
+
+
+FHIR = Kind((".json",), read_fhir)

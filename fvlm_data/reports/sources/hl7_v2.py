@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.rows import RowDraft, decoded_bytes, faulty, mended
 
 if TYPE_CHECKING:
@@ -201,3 +202,6 @@ def _values(message: Any, segment: Any, fields: Sequence[int]) -> list[str]:
             made += [part for part in parts if len(part) > 2]
             made += [" ".join(filter(None, parts[:2])), " ".join(filter(None, parts[1:3]))]
     return [value[:8] if re.fullmatch(r"\d{12,14}(?:\.\d+)?", value) else value for value in made]
+
+
+HL7 = Kind((".hl7", ".oru"), read_hl7)

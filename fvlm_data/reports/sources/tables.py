@@ -7,6 +7,7 @@ import json
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.layout import layout
 from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, faulty, file_encoding
@@ -127,3 +128,8 @@ def read_parquet(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
             f"report file {path}: not readable as Parquet ({type(error).__name__}); expected a "
             "whole Parquet file; copy it again"
         ) from error
+
+
+CSV = Kind((".csv", ".tsv"), read_csv)
+PARQUET = Kind((".parquet", ".pq"), read_parquet)
+JSONL = Kind((".jsonl", ".ndjson"), read_jsonl)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.rows import RowDraft, decoded, mended
 
 if TYPE_CHECKING:
@@ -27,3 +28,6 @@ def read_text(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     for kind in ("study_uid",) if _UID.fullmatch(path.stem) else ("accession", "volume_name"):
         draft.link(kind, path.stem)
     yield draft.row(0)
+
+
+TEXT = Kind((".txt", ".text"), read_text)

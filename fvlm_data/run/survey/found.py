@@ -9,15 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from fvlm_data.ingest.config import SourceKind
-    from fvlm_data.reports.sources.config import ReportKind
-
 
 @dataclass(frozen=True, slots=True)
 class FoundSource:
     """Images of one kind below a folder, in `files` files that were seen."""
 
-    kind: SourceKind
+    kind: str
     path: Path
     files: int
     mapping: Path | None = None
@@ -41,7 +38,7 @@ class FoundMasks:
 class FoundReports:
     """A file or folder of reports; `columns`, for a table: our name -> its column."""
 
-    kind: ReportKind
+    kind: str
     path: Path
     files: int = 1
     columns: Mapping[str, str] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from fvlm_data.ingest.discovery.archive import is_archive
 from fvlm_data.ingest.discovery.dicomdir import is_dicomdir
 from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS
 from fvlm_data.ingest.discovery.walk import walk
-from fvlm_data.ingest.sources import KINDS
+from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.sources.ct_rate import NAME
 from fvlm_data.ingest.volume.description import stem
 from fvlm_data.run.survey.found import FoundSource
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from fvlm_data.ingest.config import SourceKind
     from fvlm_data.ingest.discovery.file_kind import Aside
 
 PROBED_OF_A_FOLDER = 3
@@ -78,7 +77,7 @@ def find_images(
 ) -> tuple[list[FoundSource], list[str]]:
     """Sources of images, and notes; `masks` and `reports` are folders of those."""
     nifti, ct_rate, npz = _volume_folders(listing, masks)
-    mine: tuple[tuple[SourceKind, set[Path]], ...] = (
+    mine: tuple[tuple[str, set[Path]], ...] = (
         ("dicom", dicom.ct),
         ("nifti", nifti),
         ("ct_rate", ct_rate),
@@ -115,7 +114,7 @@ def _probe(path: Path, found: DicomFolders) -> None:
     source = SourceConfig(kind="dicom", path=path)
     many = PROBED_OF_AN_ARCHIVE if is_archive(path.name) else 1
     for file in islice(walk(source), many):
-        probed = KINDS["dicom"].probe(file)
+        probed = SOURCES.load("dicom").probe(file)
         if probed.aside is None:
             found.ct.add(path.parent)
             return
@@ -141,16 +140,16 @@ def _volume_folders(
     return nifti - ct_rate, ct_rate, {path.parent for path in listing.with_ending((".npz",))}
 
 
-def _mapping(kind: SourceKind, tables: Mapping[Path, Sequence[str]]) -> Path | None:
+def _mapping(kind: str, tables: Mapping[Path, Sequence[str]]) -> Path | None:
     """The first CSV with the columns that a mapping of this kind of source has."""
-    columns = KINDS[kind].mapping
+    columns = SOURCES.load(kind).mapping
     if columns is None:
         return None
     wanted = {columns.volume, *columns.needed}
     return next((p for p, names in tables.items() if wanted <= set(names)), None)
 
 
-def _count(kind: SourceKind, path: Path, listing: Listing, dicom: DicomFolders) -> int:
+def _count(kind: str, path: Path, listing: Listing, dicom: DicomFolders) -> int:
     if kind == "dicom":
         return sum(dicom.files[folder] for folder in dicom.ct if folder.is_relative_to(path))
     endings = (".npz",) if kind == "rad_chestct" else NIFTI_ENDINGS

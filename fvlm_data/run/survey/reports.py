@@ -6,7 +6,13 @@ from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.sources import KINDS, ReadOptions, ReportSourceError, read_reports
+from fvlm_data.reports.sources import (
+    REPORT_SOURCES,
+    Kind,
+    ReadOptions,
+    ReportSourceError,
+    read_reports,
+)
 from fvlm_data.reports.sources.layout import LINK_NAMES, TEXT_NAMES, found, layout
 from fvlm_data.reports.sources.mapping import NAME_COLUMNS
 from fvlm_data.reports.sources.tables import column_names
@@ -17,10 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from fvlm_data.reports.sources.config import ReportKind
     from fvlm_data.run.survey.listing import Listing
 
-TABLE_KINDS: tuple[ReportKind, ...] = ("csv", "parquet", "jsonl")
+TABLE_KINDS = ("csv", "parquet", "jsonl")
 TABLES_AT_MOST = 200
 MANY_TABLES = 5
 """From so many tables of one layout in a folder on, the folder is taken, not each file."""
@@ -38,7 +43,7 @@ MAX_JSON_BYTES = 64 << 20
 
 def read_tables(listing: Listing) -> dict[Path, list[str]]:
     """Columns of the tables that were seen; of one that cannot be read, none."""
-    endings = tuple(suffix for kind in TABLE_KINDS for suffix in KINDS[kind].suffixes)
+    endings = tuple(suffix for kind in TABLE_KINDS for suffix in _suffixes(kind))
     tables = {}
     for path in islice(listing.with_ending(endings), TABLES_AT_MOST):
         try:
@@ -57,9 +62,9 @@ def find_reports(
     """Files and folders of reports, and notes; the last two are folders of these files."""
     mapping = _mapping(tables)
     made, notes = _tables(listing, tables, mapping)
-    by_kind: dict[ReportKind, set[Path]] = {
+    by_kind: dict[str, set[Path]] = {
         "fhir": _fhir_folders(listing),
-        "hl7": {path.parent for path in listing.with_ending(KINDS["hl7"].suffixes)},
+        "hl7": {path.parent for path in listing.with_ending(_suffixes("hl7"))},
         "text": _text_folders(listing),
         "dicom_sr": set(structured_reports),
     }
@@ -80,7 +85,7 @@ def find_reports(
     return made, notes
 
 
-def _files_to_name(kind: ReportKind, path: Path, listing: Listing) -> list[Path]:
+def _files_to_name(kind: str, path: Path, listing: Listing) -> list[Path]:
     """Files of a kind below a folder that holds others too; none where it holds no others.
 
     A folder of reports is read whole: slices among them would each be a fault.
@@ -91,7 +96,7 @@ def _files_to_name(kind: ReportKind, path: Path, listing: Listing) -> list[Path]
         if folder.is_relative_to(path)
         for name in names
     ]
-    mine = [file for file in below if file.suffix.lower() in KINDS[kind].suffixes]
+    mine = [file for file in below if file.suffix.lower() in _suffixes(kind)]
     return mine if kind != "dicom_sr" and len(mine) < len(below) else []
 
 
@@ -143,8 +148,13 @@ def _joined(listing: Listing, made: Mapping[Path, FoundReports]) -> list[FoundRe
     return result
 
 
-def _kind(path: Path) -> ReportKind:
-    return next(kind for kind in TABLE_KINDS if path.suffix.lower() in KINDS[kind].suffixes)
+def _suffixes(kind: str) -> tuple[str, ...]:
+    loaded: Kind = REPORT_SOURCES.load(kind)
+    return loaded.suffixes
+
+
+def _kind(path: Path) -> str:
+    return next(kind for kind in TABLE_KINDS if path.suffix.lower() in _suffixes(kind))
 
 
 def _mapping(tables: Mapping[Path, Sequence[str]]) -> Path | None:
@@ -170,7 +180,7 @@ def _is_mapping(path: Path, names: Sequence[str]) -> bool:
 def _fhir_folders(listing: Listing) -> set[Path]:
     """Folders of JSON files that hold a DiagnosticReport."""
     by_folder: dict[Path, list[Path]] = defaultdict(list)
-    for path in listing.with_ending(KINDS["fhir"].suffixes):
+    for path in listing.with_ending(_suffixes("fhir")):
         if path.stat().st_size <= MAX_JSON_BYTES:
             by_folder[path.parent].append(path)
     return {
@@ -181,7 +191,7 @@ def _fhir_folders(listing: Listing) -> set[Path]:
 
 
 def _holds_report(path: Path) -> bool:
-    first = next(KINDS["fhir"].read(path, ReadOptions()))
+    first = next(REPORT_SOURCES.load("fhir").read(path, ReadOptions()))
     return first.fault is None or first.fault[1] not in ("not_a_report", "broken_json")
 
 
@@ -190,6 +200,6 @@ def _text_folders(listing: Listing) -> set[Path]:
     return {
         folder
         for folder, names in listing.files.items()
-        if all(name.lower().endswith(KINDS["text"].suffixes) for name in names)
+        if all(name.lower().endswith(_suffixes("text")) for name in names)
         and all(any(sign.isdigit() for sign in name) for name in names)
     }

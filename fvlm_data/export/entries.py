@@ -1,0 +1,112 @@
+"""Our exports, as the list names them; what writes one is imported when it is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fvlm_data.export.entry import Export
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fvlm_data.export.source import Source
+    from fvlm_data.export.target import Draft
+    from fvlm_data.store.tables import Store
+
+    Progress = Callable[[int, int], None]
+
+
+class WebDatasetOptions(BaseModel):
+    """Options of the export `webdataset`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_mb: int = Field(default=512, ge=1, description="greatest size of a tar file, in MB")
+
+
+def _tables(store: Store, draft: Draft, progress: Progress, _options: Any) -> None:
+    from fvlm_data.export.tables import write
+
+    write(store, draft, progress)
+
+
+def _webdataset(
+    source: Source, draft: Draft, progress: Progress, options: WebDatasetOptions
+) -> None:
+    from fvlm_data.export.webdataset import write
+
+    write(source, draft, progress, max_bytes=options.max_mb * 1_000_000)
+
+
+def _nnunet(source: Source, draft: Draft, progress: Progress, _options: Any) -> None:
+    from fvlm_data.export.nnunet import write
+
+    write(source, draft, progress)
+
+
+def _nnunet_check(folder: Path) -> None:
+    from fvlm_data.export.nnunet import check_name
+
+    check_name(folder)
+
+
+def _nnunet_hint(folder: Path) -> str:
+    from fvlm_data.export.nnunet import SPLITS
+
+    number = folder.name.removeprefix("Dataset")[:3]
+    return (
+        f"nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity, then copy "
+        f"{folder / SPLITS} to nnUNet_preprocessed/{folder.name}: folds by patient"
+    )
+
+
+def _monai(source: Source, draft: Draft, progress: Progress, _options: Any) -> None:
+    from fvlm_data.export.monai import write
+
+    write(source, draft, progress)
+
+
+def _monai_hint(folder: Path) -> str:
+    from fvlm_data.export.monai import DATALIST
+
+    return f'monai.data.load_decathlon_datalist("{folder / DATALIST}", True, "training")'
+
+
+def _huggingface(source: Source, draft: Draft, progress: Progress, _options: Any) -> None:
+    from fvlm_data.export.huggingface import write
+
+    write(source, draft, progress)
+
+
+TABLES = Export(
+    help="Every table as one plain Parquet file.",
+    of="tables",
+    write=_tables,
+    hint=lambda _folder: "docs/tables.md tells the columns",
+)
+WEBDATASET = Export(
+    help="Samples as tar files of .npy arrays and JSON, for WebDataset.",
+    write=_webdataset,
+    options=WebDatasetOptions,
+    hint=lambda _folder: "dataset.json lists the tar files; docs/export.md shows how to open them",
+)
+NNUNET = Export(
+    help="Images and label maps as a raw dataset of nnU-Net v2.",
+    write=_nnunet,
+    check=_nnunet_check,
+    hint=_nnunet_hint,
+    folder="new folder, as nnUNet_raw/Dataset501_Name",
+)
+MONAI = Export(
+    help="Images, label maps and texts as NIfTI files and a datalist of MONAI.",
+    write=_monai,
+    hint=_monai_hint,
+)
+HUGGINGFACE = Export(
+    help="Texts of anatomies as Parquet, one file a split, for Hugging Face datasets.",
+    write=_huggingface,
+    hint=lambda folder: f'datasets.load_dataset("{folder}")',
+)

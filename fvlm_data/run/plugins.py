@@ -1,0 +1,62 @@
+"""Everything that the lists hold, each entry loaded to see whether it can be."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fvlm_data.extensions import loaded
+from fvlm_data.run.config import Config
+from fvlm_data.run.registry import LISTS, STAGES
+
+if TYPE_CHECKING:
+    from fvlm_data.extensions import Extensions, Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry of a list, the package that brings it, and why it cannot be used.
+
+    `fault` is empty where it can; `place` is module:attribute; `trace` is the whole traceback
+    where it cannot be loaded.
+    """
+
+    list: str
+    name: str
+    package: str
+    version: str
+    place: str
+    fault: str = ""
+    trace: str = ""
+
+
+def plugins() -> list[Plugin]:
+    """Every entry of every list, ours first; each is imported now."""
+    return [
+        _plugin(name, extensions, offer)
+        for name, extensions in LISTS.items()
+        for offer in extensions.offers()
+    ]
+
+
+def _plugin(name: str, extensions: Extensions, offer: Offer) -> Plugin:
+    fault, trace = _conflict(extensions, offer), ""
+    try:
+        loaded(offer, extensions.what)
+    except Exception as error:  # a package of others may raise anything
+        cause = error.__cause__ or error
+        where = traceback.extract_tb(cause.__traceback__)[-1]
+        fault = f"{type(cause).__name__} at {Path(where.filename).name}:{where.lineno}"
+        trace = "".join(traceback.format_exception(cause))
+    return Plugin(name, offer.name, offer.package, offer.version, offer.place, fault, trace)
+
+
+def _conflict(extensions: Extensions, offer: Offer) -> str:
+    alike = {one.package for one in extensions.offers() if one.name == offer.name}
+    if len(alike) > 1:
+        return f"brought by several packages: {', '.join(sorted(alike))}"
+    if extensions is STAGES and offer.foreign and offer.name in Config.model_fields:
+        return f"its name is that of our section {offer.name}: no configuration can name it"
+    return ""

@@ -1,0 +1,29 @@
+"""Table `measures`: what stages of other packages find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from schemas.table import FLOAT64, STRING, Column, table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One value that a stage of another package found of one item."""
+
+    stage: Annotated[str, Column(STRING, "stage that found it")]
+    item: Annotated[str, Column(STRING, "id of the item: of a volume, report, study or patient")]
+    name: Annotated[str, Column(STRING, "what was found, by the stage's own name for it")]
+    value: Annotated[float | None, Column(FLOAT64, "the value as a number", nullable=True)] = None
+    unit: Annotated[str, Column(STRING, "unit of the number, empty where it has none")] = ""
+    text: Annotated[str, Column(STRING, "the value in words, empty where it is a number")] = ""
+
+
+TABLE = table(
+    "measures",
+    Measure,
+    primary_key=("stage", "item", "name"),
+    replaced_by="item",
+    partition_by=("stage",),
+)

@@ -1,0 +1,1 @@
+"""What a ward adds to fvlm: one of each kind."""
