@@ -26,7 +26,8 @@ def check_backend(
     """Segment a volume that shows what the backend looks for, and return its label map.
 
     It is uint8 or uint16 on the volume's own grid, every value in it has a name, the class
-    system is one of the vocabulary (none given: the built-in English one); a second call gives the same, and the volume is left as it was.
+    system is one of the vocabulary (none given: the built-in English one); a second call gives
+    the same, and the volume is left as it was.
 
     Raises:
         AssertionError: one of these does not hold.
