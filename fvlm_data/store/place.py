@@ -104,6 +104,24 @@ def read_mark(url: str, filesystem: Any, root: str, older: Collection[int] = ())
     return store_id
 
 
+def make_where_missing(url: str, filesystem: Any, root: str) -> None:
+    """Make an empty store at a place that has none.
+
+    Raises:
+        StoreError: the place cannot be written, or holds other things.
+    """
+    try:
+        if not filesystem.exists(f"{root}/{MARK}"):
+            make(url, filesystem, root)
+    except StoreError:
+        raise
+    except Exception as error:  # object storage raises classes of its own
+        raise StoreError(
+            f"store {url}: cannot be made ({type(error).__name__}); "
+            "expected a folder or bucket that this user may write"
+        ) from error
+
+
 def make(url: str, filesystem: Any, root: str) -> None:
     """Make an empty store; the mark comes last, so that a killed run is taken up by the next.
 

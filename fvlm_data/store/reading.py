@@ -137,6 +137,30 @@ def scan(table: str, folder: str, files: Iterable[Part]) -> str:
     return " UNION ALL ".join(selects if len(selects) == 1 else selects[1:])
 
 
+def readable(
+    connection: duckdb.DuckDBPyConnection, table: str, folder: str, files: Sequence[Part]
+) -> tuple[list[Part], list[str]]:
+    """The files of which every value can be decoded, and the paths of the others.
+
+    A counter alone may be told by a file's footer, so all values are hashed.
+    """
+    counted = ", ".join(f'count(hash("{name}"))' for name in schemas.TABLES[table].columns)
+
+    def decodes(some: Sequence[Part]) -> bool:
+        try:
+            query = f"SELECT {counted} FROM ({scan(table, folder, some)})"
+            connection.sql(query).fetchall()
+        except (OSError, duckdb.Error):
+            return False
+        return True
+
+    if decodes(files):
+        return list(files), []
+    single = [Part(one.values, (path,)) for one in files for path in one.paths]
+    kept = [one for one in single if decodes([one])]
+    return kept, [one.paths[0] for one in single if one not in kept]
+
+
 def check_plain(delta: DeltaTable, what: str) -> None:
     """Refuse a table whose rows are not what its Parquet files say.
 

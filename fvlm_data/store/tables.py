@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import random
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from fsspec.implementations.local import LocalFileSystem
 
 import schemas
@@ -20,19 +18,30 @@ from fvlm_data.store import reading
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import put_whole_tree, write_whole
 from fvlm_data.store.place import MARK as MARK
-from fvlm_data.store.place import as_os_errors, check_folder, make, read_mark, resolve, table_url
-from fvlm_data.store.writing import by_key, check_owners, rows_of, write_error
+from fvlm_data.store.place import (
+    as_os_errors,
+    check_folder,
+    make_where_missing,
+    read_mark,
+    resolve,
+    table_url,
+)
+from fvlm_data.store.writing import (
+    by_key,
+    check_owners,
+    retried,
+    rows_of,
+    table_unreadable,
+    write_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from fvlm_data.store.reading import Condition
 
-COMMIT_ATTEMPTS = 30
 ITEMS_A_PREDICATE = 10_000
 TARGET_FILE_BYTES = 128 * 1024 * 1024
-
-Written = TypeVar("Written")
 
 
 class Store:
@@ -65,16 +74,7 @@ class Store:
         """
         text, filesystem, root = resolve(url)
         check_folder(text)
-        try:
-            if not filesystem.exists(f"{root}/{MARK}"):
-                make(text, filesystem, root)
-        except StoreError:
-            raise
-        except Exception as error:  # object storage raises classes of its own
-            raise StoreError(
-                f"store {text}: cannot be made ({type(error).__name__}); "
-                "expected a folder or bucket that this user may write"
-            ) from error
+        make_where_missing(text, filesystem, root)
         return cls.open(url)
 
     @classmethod
@@ -127,12 +127,9 @@ class Store:
             StoreError: the table's log is missing or damaged.
         """
         whole = reading.parts(self._table(table))
-        if self._readable(table, whole):
-            return self._scan_of(table, whole), []
-        single = [reading.Part(one.values, (path,)) for one in whole for path in one.paths]
-        readable = [one for one in single if self._readable(table, [one])]
-        lost = [one.paths[0] for one in single if one not in readable]
-        return self._scan_of(table, readable), lost
+        folder = self.tables_folder(table, whole)
+        readable, lost = reading.readable(self.connect(), table, folder, whole)
+        return reading.scan(table, folder, readable), lost
 
     def read(
         self,
@@ -150,7 +147,7 @@ class Store:
         try:
             return self._newest(table, columns, where or ())[1]
         except (DeltaError, OSError, duckdb.Error, pa.ArrowInvalid) as error:
-            raise self._unreadable(table, error) from error
+            raise table_unreadable(self.url, table, error) from error
 
     def read_items(
         self, table: str, column: str, values: Iterable[str], columns: Sequence[str] | None = None
@@ -172,7 +169,7 @@ class Store:
         try:
             return int(self._table(table).count())
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
-            raise self._unreadable(table, error) from error
+            raise table_unreadable(self.url, table, error) from error
 
     def version(self, table: str) -> int:
         """Version of the table's newest commit."""
@@ -237,7 +234,7 @@ class Store:
             self._write(delta, arrow, rows_of(column, items, {}))
             return True
 
-        return self._retry(table, write)
+        return retried(self.url, table, write)
 
     def replace_all(self, table: str, rows: Sequence[Any]) -> None:
         """Replace the whole table (for tables derived from others) in one commit."""
@@ -249,8 +246,10 @@ class Store:
         Versions older than `keep_hours` can no longer be read. Returns counts of files.
         """
         before = len(self._table(table).file_uris())
-        self._retry(
-            table, lambda: self._table(table).optimize.compact(target_size=TARGET_FILE_BYTES)
+        retried(
+            self.url,
+            table,
+            lambda: self._table(table).optimize.compact(target_size=TARGET_FILE_BYTES),
         )
         removed = self._vacuum(table, keep_hours)
         after = len(self._table(table).file_uris())
@@ -278,7 +277,7 @@ class Store:
             if self._fs.exists(place):
                 self._fs.mv(place, f"{place}.damaged")
         if unreadable:
-            self._retry(table, lambda: self._table(table).repair())
+            retried(self.url, table, lambda: self._table(table).repair())
         return len(unreadable)
 
     def write_bytes(self, path: str, content: bytes) -> None:
@@ -412,25 +411,8 @@ class Store:
             return f"{self._root}/tables/{table}"
         return self._fetched.folder(table, [path for part in parts for path in part.paths])
 
-    def _readable(self, table: str, parts: Sequence[reading.Part]) -> bool:
-        """Whether every value can be decoded: a counter alone may be told by a file's footer."""
-        counted = ", ".join(f'count(hash("{name}"))' for name in schemas.TABLES[table].columns)
-        try:
-            scanned = self._scan_of(table, parts)
-            self.connect().sql(f"SELECT {counted} FROM ({scanned})").fetchall()
-        except (OSError, duckdb.Error):
-            return False
-        return True
-
-    def _unreadable(self, table: str, error: Exception) -> StoreError:
-        return StoreError(
-            f"store {self.url}: table {table} cannot be read ({type(error).__name__}); the next "
-            "run makes what it lacks anew, `fvlm-data verify` tells what that is; if it stays, "
-            f"restore tables/{table} from a backup"
-        )
-
     def _overwrite(self, table: str, rows: pa.Table, predicate: str | None) -> None:
-        self._retry(table, lambda: self._write(self._table(table), rows, predicate))
+        retried(self.url, table, lambda: self._write(self._table(table), rows, predicate))
 
     def _write(self, delta: DeltaTable, rows: pa.Table, predicate: str | None) -> None:
         # an older store describes a column in other words, and keeps its own
@@ -438,22 +420,10 @@ class Store:
         write_deltalake(delta, bare, mode="overwrite", predicate=predicate)
 
     def _vacuum(self, table: str, keep_hours: int) -> list[str]:
-        return self._retry(
+        return retried(
+            self.url,
             table,
             lambda: self._table(table).vacuum(
                 retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False
             ),
-        )
-
-    def _retry(self, table: str, write: Callable[[], Written]) -> Written:
-        for attempt in range(COMMIT_ATTEMPTS):
-            try:
-                return write()
-            except CommitFailedError:
-                time.sleep(random.uniform(0.02, 0.1) * min(2**attempt, 20))
-            except (DeltaError, OSError) as error:
-                raise write_error(self.url, f"table {table}", error) from error
-        raise StoreError(
-            f"store {self.url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write "
-            "it; too many writers at once, run again"
         )

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 import schemas
 from fvlm_data.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+COMMIT_ATTEMPTS = 30
+
+Written = TypeVar("Written")
 
 
 def check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str]]) -> None:
@@ -62,4 +69,32 @@ def write_error(url: str, what: str, error: Exception) -> StoreError:
     return StoreError(
         f"store {url}: {what} cannot be written: {first_line}; free space or mend the place, "
         "then run again: finished work is kept"
+    )
+
+
+def table_unreadable(url: str, table: str, error: Exception) -> StoreError:
+    """The sentence for a table that cannot be read, and what to do."""
+    return StoreError(
+        f"store {url}: table {table} cannot be read ({type(error).__name__}); the next run makes "
+        "what it lacks anew, `fvlm-data verify` tells what that is; if it stays, restore "
+        f"tables/{table} from a backup"
+    )
+
+
+def retried(url: str, table: str, write: Callable[[], Written]) -> Written:
+    """Do a commit, again where another writer came between.
+
+    Raises:
+        StoreError: the table cannot be written, or changes under every attempt.
+    """
+    for attempt in range(COMMIT_ATTEMPTS):
+        try:
+            return write()
+        except CommitFailedError:
+            time.sleep(random.uniform(0.02, 0.1) * min(2**attempt, 20))
+        except (DeltaError, OSError) as error:
+            raise write_error(url, f"table {table}", error) from error
+    raise StoreError(
+        f"store {url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write it; too "
+        "many writers at once, run again"
     )

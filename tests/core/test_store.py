@@ -538,7 +538,7 @@ class TestLocalStore(StoreSuite):
             raise CommitFailedError("another writer was first")
 
         monkeypatch.setattr(fvlm_data.store.tables, "write_deltalake", contended)
-        monkeypatch.setattr(fvlm_data.store.tables.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr("fvlm_data.store.writing.time.sleep", lambda seconds: None)
         with pytest.raises(StoreError, match="too many writers at once, run again"):
             store.replace("splits", ["a"], [split("a")])
 
