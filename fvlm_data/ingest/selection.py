@@ -66,7 +66,7 @@ class SelectConfig(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ProvedVolume:
     """What the choice looks at; `low_mm` to `high_mm` is the range along the patient's axis."""
 
     volume_id: str
@@ -92,7 +92,7 @@ class NotSelected:
     detail: str
 
 
-def candidate(row: Mapping[str, Any]) -> Candidate:
+def candidate(row: Mapping[str, Any]) -> ProvedVolume:
     """A candidate from its row.
 
     The slices of a DICOM series lie along k; a file of whole volumes does not tell how it was
@@ -104,7 +104,7 @@ def candidate(row: Mapping[str, Any]) -> Candidate:
     axis = 2 if slices else int(np.argmax(directions[2]))
     corners = np.array(list(np.ndindex(2, 2, 2))) * row["shape"] - 0.5
     heights_mm = corners @ affine[2, :3] + affine[2, 3]
-    return Candidate(
+    return ProvedVolume(
         volume_id=row["volume_id"],
         kernel=row["kernel"],
         phase=row["contrast_header"] or "unknown",
@@ -116,13 +116,13 @@ def candidate(row: Mapping[str, Any]) -> Candidate:
     )
 
 
-def choose(candidates: Iterable[Candidate], config: SelectConfig) -> dict[str, NotSelected]:
+def choose(candidates: Iterable[ProvedVolume], config: SelectConfig) -> dict[str, NotSelected]:
     """Candidates of one study that are not picked, by volume id.
 
     The same for the same candidates, in whatever order they come.
     """
     refused: dict[str, NotSelected] = {}
-    passed: list[Candidate] = []
+    passed: list[ProvedVolume] = []
     for one in sorted(candidates, key=lambda one: one.volume_id):
         why = _by_pattern(one, config)
         if why is None and config.policy != "all":
@@ -136,7 +136,7 @@ def choose(candidates: Iterable[Candidate], config: SelectConfig) -> dict[str, N
     return refused | _all_but_thinnest(passed, config)
 
 
-def _by_pattern(one: Candidate, config: SelectConfig) -> NotSelected | None:
+def _by_pattern(one: ProvedVolume, config: SelectConfig) -> NotSelected | None:
     kernels = config.kernels
     if kernels and not any(re.fullmatch(p, one.kernel or "") for p in kernels):
         return _refusal(one, "kernel_not_selected", f"kernel {one.kernel}", "select.kernels")
@@ -154,7 +154,7 @@ def _by_pattern(one: Candidate, config: SelectConfig) -> NotSelected | None:
     return None
 
 
-def _by_kind(one: Candidate) -> NotSelected | None:
+def _by_kind(one: ProvedVolume) -> NotSelected | None:
     if not one.axial:
         return _refusal(one, "not_axial", "its slices are not axial", "select.policy")
     if kernel_kind(one.kernel) == "sharp":
@@ -163,23 +163,23 @@ def _by_kind(one: Candidate) -> NotSelected | None:
     return None
 
 
-def _refusal(one: Candidate, reason: str, found: str, setting: str) -> NotSelected:
+def _refusal(one: ProvedVolume, reason: str, found: str, setting: str) -> NotSelected:
     detail = f"Volume {one.volume_id}: {found}, which {setting} does not pick"
     return NotSelected(reason, detail)
 
 
 def _all_but_thinnest(
-    candidates: Sequence[Candidate], config: SelectConfig
+    candidates: Sequence[ProvedVolume], config: SelectConfig
 ) -> dict[str, NotSelected]:
     longest = max((one.length_mm for one in candidates), default=0.0)
     whole_study = config.one_per == "study"
 
-    def rank(one: Candidate) -> tuple[Any, ...]:
+    def rank(one: ProvedVolume) -> tuple[Any, ...]:
         short = whole_study and one.length_mm < COVERED * longest  # a test bolus, a few thin slices
         kernel = RANK_OF_KERNEL[kernel_kind(one.kernel)]
         return (short, kernel, one.slice_mm, -round(one.length_mm), one.volume_id)
 
-    taken: list[Candidate] = []
+    taken: list[ProvedVolume] = []
     refused: dict[str, NotSelected] = {}
     for one in sorted(candidates, key=rank):
         better = next((other for other in taken if whole_study or _compete(one, other)), None)
@@ -195,6 +195,6 @@ def _all_but_thinnest(
     return refused
 
 
-def _compete(one: Candidate, other: Candidate) -> bool:
+def _compete(one: ProvedVolume, other: ProvedVolume) -> bool:
     shared = min(one.high_mm, other.high_mm) - max(one.low_mm, other.low_mm)
     return one.phase == other.phase and shared >= COVERED * one.length_mm

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from fvlm_data.errors import ConfigError
 from fvlm_data.ingest.config import SourceConfig
-from fvlm_data.ingest.discovery.opener import Place, placed, reading_ranks
+from fvlm_data.ingest.discovery.opener import FileLocation, placed, reading_ranks
 from fvlm_data.ingest.discovery.walk import base_folder
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class SourceFile:
     fingerprint: str
     source: str
     relative: str
-    place: Place | None
+    place: FileLocation | None
 
 
 def remember_sources(vault: Vault, sources: Mapping[str, SourceConfig]) -> None:
@@ -78,9 +78,9 @@ def _source_file(row: Row, below: str, sources: Mapping[str, SourceConfig]) -> S
     )
 
 
-def _place(source: SourceConfig, relative: str) -> Place:
+def _place(source: SourceConfig, relative: str) -> FileLocation:
     if source.url:
-        return Place(url=f"{source.url.rstrip('/')}/{relative}")
+        return FileLocation(url=f"{source.url.rstrip('/')}/{relative}")
     return placed(base_folder(source), relative)
 
 

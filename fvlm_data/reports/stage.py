@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
-from fvlm_data.reports.llm.reading import Reading
+from fvlm_data.reports.llm.reading import ReportReading
 from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Batch, Inputs
     from fvlm_data.vocabulary import Vocabulary
 
-    Reader = Callable[[str], Reading]
+    Reader = Callable[[str], ReportReading]
 
 STAGE_VERSION = 4
 BATCH_SIZE = 500
@@ -90,7 +90,7 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
 
     if config.backend == "rules" or config.llm is None:
         for one in batch.inputs:
-            yield outcome(lambda text: Reading(parser.parse(text)), one)
+            yield outcome(lambda text: ReportReading(parser.parse(text)), one)
         return
     from fvlm_data.reports.llm.reader import LlmReader
 

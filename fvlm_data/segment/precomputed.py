@@ -25,7 +25,7 @@ SHOWN_VALUES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class OfferedMask:
     """A mask file that names a volume, what its values mean, and how many volumes it names.
 
     `sha256` is that of the file when it was found; UNREADABLE where it could not be opened.
@@ -45,7 +45,7 @@ class MaskGoneError(Exception):
 class Precomputed:
     """`candidates` holds the masks on offer by volume id."""
 
-    candidates: Mapping[str, Sequence[Candidate]]
+    candidates: Mapping[str, Sequence[OfferedMask]]
     grid_tolerance_voxels: float
     name: str = "precomputed"
     version: str = "1"
@@ -87,7 +87,7 @@ class Precomputed:
         return Segmentation(aligned, class_map.classes, class_map.class_system)
 
 
-def _content(candidate: Candidate) -> bytes | None:
+def _content(candidate: OfferedMask) -> bytes | None:
     """The bytes that were found; None where they could not be read then and cannot now."""
     try:
         content = candidate.mask.path.read_bytes()
@@ -139,7 +139,7 @@ def _whole_numbers(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     return labels if (labels == data).all() else None
 
 
-def _ambiguous(offered: Sequence[Candidate], tokens: tuple[str, ...]) -> Reject:
+def _ambiguous(offered: Sequence[OfferedMask], tokens: tuple[str, ...]) -> Reject:
     if len(offered) == 1:
         found = f"its mask names {offered[0].volumes_named} volumes"
     else:

@@ -20,7 +20,7 @@ from fvlm_data.segment.mask_files import (
     masks_folder,
 )
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
-from fvlm_data.segment.precomputed import Candidate, MaskGoneError, Precomputed
+from fvlm_data.segment.precomputed import MaskGoneError, OfferedMask, Precomputed
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
 from fvlm_data.store.reading import quoted
 
@@ -211,7 +211,7 @@ class _Offer:
             raise MaskGoneError
         return Precomputed({one.item: candidates}, self.config.grid_tolerance_voxels)
 
-    def _candidate(self, row: Mapping[str, Any]) -> Candidate:
+    def _candidate(self, row: Mapping[str, Any]) -> OfferedMask:
         told = MaskFingerprint.of(row["fingerprint"])
         relative = self.paths.get(row["token"])
         class_map = self.class_maps.get(told.classes)
@@ -220,7 +220,7 @@ class _Offer:
         mask = mask_file(self.config, relative, self.secret, self.source_names)
         if (mask.fault.reason if mask.fault else "") != told.fault:
             raise MaskGoneError
-        return Candidate(mask, class_map, told.sha256, told.volumes_named)
+        return OfferedMask(mask, class_map, told.sha256, told.volumes_named)
 
 
 def _class_maps(config: SegmentConfig, vocabulary: Vocabulary) -> list[ClassMap]:

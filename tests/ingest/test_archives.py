@@ -18,7 +18,7 @@ from series import Series, write
 
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery import archive
-from fvlm_data.ingest.discovery.opener import Place, opened, placed, reading_ranks
+from fvlm_data.ingest.discovery.opener import FileLocation, opened, placed, reading_ranks
 from fvlm_data.ingest.discovery.walk import FoundFile, walk
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def problems(path: Path) -> dict[str, str]:
     return {found.relative: found.problem for found in found_in(path) if found.problem}
 
 
-def content(place: Place) -> bytes:
+def content(place: FileLocation) -> bytes:
     with opened(place) as handle:
         return handle.read()
 
@@ -112,7 +112,7 @@ def test_names_that_lead_out_of_the_archive_touch_no_path(ingested: Ingested, tm
     }
     new = set(tmp_path.rglob("*")) - set(before)
     assert all(tmp_path / "store" in (path, *path.parents) for path in new)
-    assert placed(tmp_path / "in", "evil.zip!/../../up") == Place(
+    assert placed(tmp_path / "in", "evil.zip!/../../up") == FileLocation(
         tmp_path / "in" / "evil.zip", "../../up"
     )
 
@@ -199,7 +199,7 @@ def test_members_that_cannot_be_taken_have_their_lines(tmp_path: Path):
         "c.7z": "archive_not_supported",
         "d.zip": "damaged_archive",
     }
-    assert content(Place(tmp_path / "a.zip", "x")) == b"one"
+    assert content(FileLocation(tmp_path / "a.zip", "x")) == b"one"
 
 
 def test_members_are_read_in_any_order(tmp_path: Path):
@@ -210,12 +210,12 @@ def test_members_are_read_in_any_order(tmp_path: Path):
     for name in ("a.tar.gz", "a.tar", "a.zip", "a.tar.bz2"):
         path = packed(tmp_path / "plain", tmp_path / name)
         for number in np.random.default_rng(1).permutation(9):
-            assert content(Place(path, str(number))) == bytes([number]) * 3000
-        places = [Place(path, str(number)) for number in range(9)]
+            assert content(FileLocation(path, str(number))) == bytes([number]) * 3000
+        places = [FileLocation(path, str(number)) for number in range(9)]
         ranks = reading_ranks(places)
         assert sorted(places, key=ranks.__getitem__) == places[::-1]
         with pytest.raises(FileNotFoundError, match="member is gone"):
-            opened(Place(path, "nowhere"))
+            opened(FileLocation(path, "nowhere"))
 
 
 def test_large_members_leave_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -223,7 +223,7 @@ def test_large_members_leave_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "large").write_bytes(b"x" * 5000)
     path = packed(tmp_path / "plain", tmp_path / "a.zip")
-    with opened(Place(path, "large")) as handle:
+    with opened(FileLocation(path, "large")) as handle:
         assert handle._rolled  # type: ignore[attr-defined]
         assert handle.read() == b"x" * 5000
 

@@ -17,7 +17,7 @@ from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery.discover import discover
 from fvlm_data.ingest.discovery.known import KnownFiles
-from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.discovery.opener import opened as open_place
 from fvlm_data.ingest.discovery.walk import FoundFile, walk
 
@@ -138,7 +138,7 @@ def test_unchanged_files_are_not_opened_again(
     ingested.dicom(tmp_path / "in")
     opened: list[str] = []
 
-    def watch(place: Place) -> Any:
+    def watch(place: FileLocation) -> Any:
         opened.append(place.path.name)
         return open_place(place)
 
@@ -277,7 +277,7 @@ def test_a_killed_discovery_is_taken_up_where_it_stopped(
 
 def test_size_and_time_tell_known_files_apart():
     known = KnownFiles(["a", "b", "c"], [1, 2, 3], [10, 20, 30])
-    place = Place()
+    place = FileLocation()
     files = [
         FoundFile("a", place, 1, 10),
         FoundFile("b", place, 9, 20),

@@ -18,7 +18,7 @@ from trap_series import TRAPS
 from fvlm_data.ingest.config import IngestConfig
 from fvlm_data.ingest.dicom.series import read_series
 from fvlm_data.ingest.dicom.slice_header import SliceHeader, parse
-from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.source_files import SourceFile
 from fvlm_data.ingest.volume.geometry import Fault
 from fvlm_data.ingest.volume.grouping import stacks
@@ -76,7 +76,8 @@ def test_stacks_and_proofs_do_not_hang_on_file_order(
 
 def told(paths: list[Path], threads: int = 1) -> tuple[Any, ...]:
     files = [
-        SourceFile(path.name + path.parent.name, "", "s", path.name, Place(path)) for path in paths
+        SourceFile(path.name + path.parent.name, "", "s", path.name, FileLocation(path))
+        for path in paths
     ]
     result: SeriesResult = read_series(files, "se_1", b"key", IngestConfig(), threads)
     volumes = {

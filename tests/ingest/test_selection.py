@@ -11,7 +11,7 @@ from series import Series, write
 
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.select_stage import select_stage
-from fvlm_data.ingest.selection import Candidate, SelectConfig, choose
+from fvlm_data.ingest.selection import ProvedVolume, SelectConfig, choose
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import load_config
 from fvlm_data.store.commits import settle
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from conftest import Ingested
 
 THINNEST = SelectConfig(policy="thinnest_soft_tissue_axial")
-BASE = Candidate("v_base", "B30f", "portal_venous", "abdomen 5mm", 5.0, True, -300.0, 0.0)
+BASE = ProvedVolume("v_base", "B30f", "portal_venous", "abdomen 5mm", 5.0, True, -300.0, 0.0)
 
 
-def one(name: str, **changes: Any) -> Candidate:
+def one(name: str, **changes: Any) -> ProvedVolume:
     return replace(BASE, volume_id=name, **changes)
 
 
-def picked(candidates: list[Candidate], config: SelectConfig) -> set[str]:
+def picked(candidates: list[ProvedVolume], config: SelectConfig) -> set[str]:
     return {c.volume_id for c in candidates} - choose(candidates, config).keys()
 
 
-def reasons(candidates: list[Candidate], config: SelectConfig) -> dict[str, str]:
+def reasons(candidates: list[ProvedVolume], config: SelectConfig) -> dict[str, str]:
     return {name: why.reason for name, why in choose(candidates, config).items()}
 
 
@@ -110,7 +110,7 @@ def test_patterns_pick(settings: dict[str, Any], taken: set[str]):
 
 
 CANDIDATES = st.builds(
-    Candidate,
+    ProvedVolume,
     volume_id=st.uuids().map(str),
     kernel=st.sampled_from([None, "B30f", "B70f", "STANDARD"]),
     phase=st.sampled_from(["no", "arterial", "unknown"]),
@@ -123,7 +123,7 @@ CANDIDATES = st.builds(
 
 
 @given(st.lists(CANDIDATES, max_size=7, unique_by=lambda c: c.volume_id), st.randoms())
-def test_order_plays_no_part_and_what_was_taken_stays_taken(study: list[Candidate], random: Any):
+def test_order_plays_no_part_and_what_was_taken_stays_taken(study: list[ProvedVolume], random: Any):
     for config in (THINNEST, THINNEST.model_copy(update={"one_per": "study"})):
         refused = choose(study, config)
         shuffled = random.sample(study, len(study))

@@ -16,7 +16,7 @@ from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery import discover as module
 from fvlm_data.ingest.discovery import mapping
 from fvlm_data.ingest.discovery.discover import discover
-from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.discovery.opener import opened as open_place
 from fvlm_data.store.tables import Store
 
@@ -34,7 +34,7 @@ class Watched:
         self.written: list[str] = []
         replace, put, load = Store.replace, Vault._put, mapping.load
 
-        def open_watched(place: Place) -> Any:
+        def open_watched(place: FileLocation) -> Any:
             self.opened.append(place.path.name)
             return open_place(place)
 

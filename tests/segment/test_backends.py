@@ -19,7 +19,7 @@ from fvlm_data.segment.backend import Backend, Segmentation, VolumeImage
 from fvlm_data.segment.class_map import ClassMap
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.segment.mask_files import MaskFile
-from fvlm_data.segment.precomputed import Candidate, Precomputed
+from fvlm_data.segment.precomputed import OfferedMask, Precomputed
 from fvlm_data.segment.threshold import Threshold
 from fvlm_data.segment.totalsegmentator import load_totalsegmentator
 from fvlm_data.store.declared import Reject
@@ -109,7 +109,7 @@ class TestPrecomputed(BackendSuite):
     def make(self, volume: VolumeImage) -> Backend:
         mask = MaskFile("f_1", "mask.nii.gz", self.path, "chest", "totalsegmentator_v2")
         sha256 = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        candidate = Candidate(mask, ClassMap("totalsegmentator_v2", CLASSES), sha256)
+        candidate = OfferedMask(mask, ClassMap("totalsegmentator_v2", CLASSES), sha256)
         return Precomputed({volume.volume_id: (candidate,)}, 0.05)
 
 

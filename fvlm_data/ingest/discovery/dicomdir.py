@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from fvlm_data.ingest.discovery.opener import Place
+    from fvlm_data.ingest.discovery.opener import FileLocation
 
 NAME = "DICOMDIR"
 File = tuple[str, ...]
@@ -23,7 +23,7 @@ def is_dicomdir(name: str) -> bool:
     return _folded(name) == _folded(NAME)
 
 
-def missing(place: Place, there: Callable[[File], bool]) -> Iterator[File | None]:
+def missing(place: FileLocation, there: Callable[[File], bool]) -> Iterator[File | None]:
     """File IDs that the DICOMDIR at `place` names and that are not `there`, each once.
 
     None stands for one that leads out of the file set. A DICOMDIR that cannot be read yields
@@ -59,7 +59,7 @@ def folded(file: File) -> str:
     return "/".join(_folded(part) for part in file)
 
 
-def _named(place: Place) -> list[File]:
+def _named(place: FileLocation) -> list[File]:
     import pydicom
 
     try:

@@ -14,7 +14,7 @@ MEMBER_MARK = "!/"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileLocation:
     """Where the bytes of one file lie: `path`, with `member` inside it where it is an archive.
 
     An instance on a DICOMweb server has a `url` in place of a path.
@@ -25,7 +25,7 @@ class Place:
     url: str = ""
 
 
-def opened(place: Place) -> BinaryIO:
+def opened(place: FileLocation) -> BinaryIO:
     """A binary stream of the file that can seek; the caller closes it.
 
     Members of archives and instances of servers are held in memory, large ones in a temporary
@@ -45,12 +45,12 @@ def opened(place: Place) -> BinaryIO:
     return place.path.open("rb")
 
 
-def is_there(place: Place) -> bool:
+def is_there(place: FileLocation) -> bool:
     """Whether the file (of a member: its archive) is there; a server is asked when it is read."""
     return bool(place.url) or place.path.is_file()
 
 
-def placed(folder: Path, relative: str) -> Place:
+def placed(folder: Path, relative: str) -> FileLocation:
     """The place of a file by its relative name below `folder`, archives looked into.
 
     A name of a member is only looked up in its archive, never joined to a path.
@@ -59,12 +59,12 @@ def placed(folder: Path, relative: str) -> Place:
     while start >= 0:
         archive = folder / relative[:start]
         if archive.is_file():
-            return Place(archive, relative[start + len(MEMBER_MARK) :])
+            return FileLocation(archive, relative[start + len(MEMBER_MARK) :])
         start = relative.find(MEMBER_MARK, start + 1)
-    return Place(folder / relative)
+    return FileLocation(folder / relative)
 
 
-def reading_ranks(places: Iterable[Place]) -> dict[Place, tuple[str, int]]:
+def reading_ranks(places: Iterable[FileLocation]) -> dict[FileLocation, tuple[str, int]]:
     """By which to sort members of archives, so that none is read back and forth."""
     from fvlm_data.ingest.discovery.archive import member_order
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.errors import InputError
 from fvlm_data.ingest.discovery import archive, dicomdir
-from fvlm_data.ingest.discovery.opener import MEMBER_MARK, Place
+from fvlm_data.ingest.discovery.opener import MEMBER_MARK, FileLocation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ class FoundFile:
     """
 
     relative: str
-    place: Place
+    place: FileLocation
     size_bytes: int = 0
     modified_ns: int = 0
     problem: str = ""
@@ -126,7 +126,7 @@ def _walk_folder(folder: Path, relative: str, seen: set[tuple[int, int]]) -> Ite
             # real folders before links to them, so that a file has its own path, not a link's
             ordered = sorted((entry.is_symlink(), entry.name, entry.is_dir()) for entry in entries)
     except OSError:
-        yield FoundFile(relative, Place(folder), problem="unreadable_folder")
+        yield FoundFile(relative, FileLocation(folder), problem="unreadable_folder")
         return
     for _, name, is_folder in ordered:
         below = f"{relative}/{name}" if relative else name
@@ -135,20 +135,20 @@ def _walk_folder(folder: Path, relative: str, seen: set[tuple[int, int]]) -> Ite
             continue
         yield from _file(folder / name, below)
         if dicomdir.is_dicomdir(name):
-            lost = dicomdir.missing(Place(folder / name), dicomdir.in_folder(folder))
-            yield from _lost(lost, Place(folder / name), below)
+            lost = dicomdir.missing(FileLocation(folder / name), dicomdir.in_folder(folder))
+            yield from _lost(lost, FileLocation(folder / name), below)
 
 
 def _file(path: Path, relative: str) -> Iterator[FoundFile]:
     """A file, or the members of an archive and then the archive itself."""
     readable = _readable(relative)
     if readable != relative:
-        yield FoundFile(readable, Place(path), problem="file_name_not_unicode")
+        yield FoundFile(readable, FileLocation(path), problem="file_name_not_unicode")
         return
     try:
         state = path.stat()
     except OSError:
-        yield FoundFile(relative, Place(path), problem="unreadable_file")
+        yield FoundFile(relative, FileLocation(path), problem="unreadable_file")
         return
     size_bytes, modified_ns = state.st_size, state.st_mtime_ns
     problem = "" if path.is_file() else "not_a_file"
@@ -160,7 +160,7 @@ def _file(path: Path, relative: str) -> Iterator[FoundFile]:
             problem = error.reason
     elif not problem and path.name.lower().endswith(archive.OTHER_ENDINGS):
         problem = "archive_not_supported"
-    yield FoundFile(relative, Place(path), size_bytes, modified_ns, problem)
+    yield FoundFile(relative, FileLocation(path), size_bytes, modified_ns, problem)
 
 
 def _members(path: Path, relative: str, modified_ns: int) -> Iterator[FoundFile]:
@@ -175,22 +175,22 @@ def _members(path: Path, relative: str, modified_ns: int) -> Iterator[FoundFile]
             below = f"{below}#{again[name]}"
         elif not problem and dicomdir.is_dicomdir(name.rpartition("/")[2]):
             directories.append(name)
-        place = Place(path, member.name)
+        place = FileLocation(path, member.name)
         yield FoundFile(below, place, member.size_bytes, modified_ns, problem)
     for name in directories:
         above = name.rpartition("/")[0]
         inside = {dicomdir.folded(tuple(one.name.split("/"))) for one in archive.members(path)}
         lost = dicomdir.missing(
-            Place(path, name),
+            FileLocation(path, name),
             lambda file, above=above, inside=inside: (  # type: ignore[misc]
                 dicomdir.folded((*filter(None, above.split("/")), *file)) in inside
             ),
         )
-        yield from _lost(lost, Place(path, name), f"{relative}{MEMBER_MARK}{name}")
+        yield from _lost(lost, FileLocation(path, name), f"{relative}{MEMBER_MARK}{name}")
 
 
 def _lost(
-    files: Iterator[dicomdir.File | None], directory: Place, relative: str
+    files: Iterator[dicomdir.File | None], directory: FileLocation, relative: str
 ) -> Iterator[FoundFile]:
     """Lines of the files that a DICOMDIR called `relative` names and that are not there."""
     above = relative.rpartition("/")[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe_dataset
-from fvlm_data.ingest.discovery.opener import Place
+from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.discovery.walk import PROBLEMS, FoundFile
 from fvlm_data.ingest.sources.dicom import read
 from fvlm_data.ingest.sources.kind import Kind
@@ -39,7 +39,7 @@ def find(source: SourceConfig) -> Iterator[FoundFile]:
                 empty = False
                 relative = f"studies/{study}/series/{series}/instances/{instance}"
                 url = instance_url(source.url, study, series, instance)
-                yield FoundFile(relative, Place(url=url))
+                yield FoundFile(relative, FileLocation(url=url))
     if empty:
         raise InputError(
             f"source {source.label}: {source.url} has no instances that match the query; check "

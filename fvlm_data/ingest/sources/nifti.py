@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.ingest.discovery.opener import Place
+    from fvlm_data.ingest.discovery.opener import FileLocation
     from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.result import SeriesResult
@@ -114,7 +114,7 @@ def read(
 
 
 def load(
-    place: Place, config: IngestConfig
+    place: FileLocation, config: IngestConfig
 ) -> tuple[NDArray[Any], NDArray[np.float64] | Fault] | Fault:
     """Values (i, j, k) of a NIfTI file, and voxel to RAS+ mm or why the header does not say."""
     from nibabel.filebasedimages import ImageFileError
@@ -136,7 +136,7 @@ def load(
     return shaped if isinstance(shaped, Fault) else (shaped, affine)
 
 
-def _sidecar(place: Place) -> Path | None:
+def _sidecar(place: FileLocation) -> Path | None:
     """The JSON file beside a NIfTI file in a folder."""
     if place.member or not place.path.name.lower().endswith(NIFTI_ENDINGS):
         return None
@@ -144,7 +144,7 @@ def _sidecar(place: Place) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _described_by(place: Place) -> bool:
+def _described_by(place: FileLocation) -> bool:
     """Whether a NIfTI file of the same name lies beside a JSON file."""
     names = (f"{place.path.stem}{ending}" for ending in NIFTI_ENDINGS)
     return not place.member and any(place.path.with_name(name).is_file() for name in names)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig
-    from fvlm_data.ingest.discovery.opener import Place
+    from fvlm_data.ingest.discovery.opener import FileLocation
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.result import SeriesResult
 
@@ -127,7 +127,7 @@ def prove_spacing(shape: tuple[int, ...], description: Description) -> float | F
     return spacing
 
 
-def _load(place: Place, config: IngestConfig) -> NDArray[np.int16] | Fault:
+def _load(place: FileLocation, config: IngestConfig) -> NDArray[np.int16] | Fault:
     """The array `ct`, axes (slices, rows, columns), int16 HU."""
     try:
         with opened(place) as handle:

@@ -66,7 +66,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class SentenceAnalysis:
     """What the words of a sentence say by themselves; equal only to itself, so quick to look up.
 
     `clauses` are the clause numbers of its tokens, `measured` tokens [start, end) of the heads
@@ -83,7 +83,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PhrasePlace:
     """Where a head stands in the characters of a sentence, and the size stated of it in mm."""
 
     start: int
@@ -96,12 +96,12 @@ class Place:
 class Analysis:
     """The reading of a sentence, with the place of each of its heads."""
 
-    reading: Reading
-    places: tuple[Place, ...]
+    reading: SentenceAnalysis
+    places: tuple[PhrasePlace, ...]
 
 
 def analyse(
-    text: str, book: Phrasebook, reading_of: Callable[[tuple[str, ...]], Reading]
+    text: str, book: Phrasebook, reading_of: Callable[[tuple[str, ...]], SentenceAnalysis]
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
     lexicon, grammar = book.lexicon, book.grammar
@@ -114,9 +114,9 @@ def analyse(
     return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
 
 
-def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) -> Place:
+def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) -> PhrasePlace:
     told = head.location
-    return Place(
+    return PhrasePlace(
         spans[head.start][0],
         spans[head.end - 1][1],
         (spans[told[0]][0], spans[told[1] - 1][1]) if told else None,
@@ -124,10 +124,10 @@ def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) 
     )
 
 
-def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Reading:
+def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> SentenceAnalysis:
     """Read the canonical words of one sentence."""
     if not words:
-        return Reading((), (), (), None, False)
+        return SentenceAnalysis((), (), (), None, False)
     doc = engine.doc(words)
     matches = grouped(engine.targets(doc))
     sides = _sides(matches["side"])
@@ -317,7 +317,7 @@ def _shared(
     return observed(tail, [site for mention in listed for site in mention.sites], book)
 
 
-def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> Reading:
+def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> SentenceAnalysis:
     mentions, words = sentence.mentions, sentence.words
     sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
@@ -325,7 +325,7 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> R
     carries = words[0] in book.carry_firsts and any(
         words[:length] in book.carry for length in book.carry_lengths
     )
-    return Reading(
+    return SentenceAnalysis(
         heads=heads,
         sites=sites or tuple(sorted(named)),
         anatomies=tuple(sorted(anatomies)),

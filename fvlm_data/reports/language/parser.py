@@ -10,7 +10,7 @@ from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.language.analysis import (
     Analysis,
     Head,
-    Reading,
+    SentenceAnalysis,
     analyse,
     assert_target,
     read_words,
@@ -215,7 +215,9 @@ class ReportParser:
                 side = self._analyse(text[header.start : header.end]).reading.side
             start = header.end
 
-    def _context(self, reading: Reading, block: _Block, before: _Context | None) -> _Context:
+    def _context(
+        self, reading: SentenceAnalysis, block: _Block, before: _Context | None
+    ) -> _Context:
         if reading.anatomies:
             return _Context(reading.sites, reading.anatomies, reading.side or block.side)
         if block.sites:
@@ -224,7 +226,7 @@ class ReportParser:
             return _Context(before.sites, _ids(before.sites), reading.side or before.side)
         return _Context((), (), reading.side)
 
-    def _carries(self, reading: Reading, before: _Context) -> bool:
+    def _carries(self, reading: SentenceAnalysis, before: _Context) -> bool:
         """Whether a sentence goes on about what the one before was about."""
         return reading.carries or any(
             observed(head.observation, before.sites, self._book) for head in reading.heads
@@ -267,7 +269,7 @@ def _placed(
     return made
 
 
-def _said(reading: Reading, context: _Context, book: Phrasebook) -> _Said:
+def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Said:
     """What a reading says in a context."""
     heads = reading.heads
     told = [_in_context(head, context, book) for head in heads]

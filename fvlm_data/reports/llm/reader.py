@@ -21,7 +21,7 @@ from fvlm_data.reports.llm.answer import (
     verified,
 )
 from fvlm_data.reports.llm.client import LlmClient, NoAnswerError
-from fvlm_data.reports.llm.reading import Reading
+from fvlm_data.reports.llm.reading import ReportReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ class LlmReader:
         """Close the connections."""
         self._client.close()
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> ReportReading:
         """Take one scrubbed report apart.
 
         Raises:
@@ -84,7 +84,7 @@ class LlmReader:
                 answer = self._asked(base) if base.sentences else empty
                 self._answers[path] = answer
         files = {path: _packed(answer)} if new else {}
-        return Reading(applied(answer, base), answer.refused, files)
+        return ReportReading(applied(answer, base), answer.refused, files)
 
     def _kept(self, path: str) -> Verified | None:
         """The answer of record; none where there is none, or it was cut or changed."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReportReading:
     """The parsed report, with what a model said that no report bears out, by reason.
 
     `files` are answers to keep in the store, by path.

@@ -45,7 +45,7 @@ class Successor(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RelatedReport:
     """A report among those that share a name with it; links are hashes by kind."""
 
     report: str
@@ -60,13 +60,13 @@ def candidates(
     links: Iterable[Mapping[str, Any]],
     originals: Mapping[str, Original],
     vocabulary: Vocabulary,
-) -> dict[str, Candidate]:
+) -> dict[str, RelatedReport]:
     """Reports by id, with their links: rows with owner_id, kind and value_hash."""
     named: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for link in links:
         named[link["owner_id"]][link["kind"]].add(link["value_hash"])
     return {
-        report: Candidate(
+        report: RelatedReport(
             report,
             {kind: frozenset(values) for kind, values in named[report].items()},
             original,
@@ -79,7 +79,7 @@ def candidates(
 
 
 def successor_of(
-    old: Candidate, others: Iterable[Candidate], vocabulary: Vocabulary
+    old: RelatedReport, others: Iterable[RelatedReport], vocabulary: Vocabulary
 ) -> Successor | None:
     """The latest of the other reports, by time and id, that replaces or withdraws this one."""
     later = [
@@ -122,7 +122,7 @@ def set_aside(report: str, successor: Successor, source: str) -> Outcome:
     return reject(report, "superseded", successor.reason, detail, (source,))
 
 
-def _reason(new: Candidate, old: Candidate, vocabulary: Vocabulary) -> str | None:
+def _reason(new: RelatedReport, old: RelatedReport, vocabulary: Vocabulary) -> str | None:
     """Why one report is set aside for another, or none where it is not."""
     if new.report == old.report or old.withdraws or not _same_patient(new, old):
         return None
@@ -137,7 +137,7 @@ def _reason(new: Candidate, old: Candidate, vocabulary: Vocabulary) -> str | Non
     return "repeated_report" if again else None
 
 
-def _takes_back(new: Candidate, old: Candidate) -> bool:
+def _takes_back(new: RelatedReport, old: RelatedReport) -> bool:
     """Whether a withdrawal is of this report: its document, or where none is told its request."""
     if new.adds and not old.adds:
         return False
@@ -146,7 +146,7 @@ def _takes_back(new: Candidate, old: Candidate) -> bool:
     return same and _time_between(new, old) >= 0
 
 
-def _replaces(new: Candidate, old: Candidate) -> bool:
+def _replaces(new: RelatedReport, old: RelatedReport) -> bool:
     ours, theirs = new.original.version, old.original.version
     if theirs.document and theirs.document in ours.replaces:
         return True
@@ -157,19 +157,19 @@ def _replaces(new: Candidate, old: Candidate) -> bool:
     return between > 0 or (between == 0 and new.corrects and not old.corrects)
 
 
-def _same_patient(new: Candidate, old: Candidate) -> bool:
+def _same_patient(new: RelatedReport, old: RelatedReport) -> bool:
     ours, theirs = new.links.get("patient_id"), old.links.get("patient_id")
     return not ours or not theirs or not ours.isdisjoint(theirs)
 
 
-def _same_request(new: Candidate, old: Candidate) -> bool:
+def _same_request(new: RelatedReport, old: RelatedReport) -> bool:
     """Whether both are of one request, and not of different procedures of it."""
     procedures = {new.original.version.procedure, old.original.version.procedure} - {""}
     ours, theirs = new.links.get("accession"), old.links.get("accession")
     return len(procedures) < 2 and (not ours or not theirs or not ours.isdisjoint(theirs))
 
 
-def _time_between(new: Candidate, old: Candidate) -> int:
+def _time_between(new: RelatedReport, old: RelatedReport) -> int:
     """1 where a report is later than another, as far as both tell their time; -1, 0 else."""
     length = min(len(new.original.issued), len(old.original.issued))
     ours, theirs = new.original.issued[:length], old.original.issued[:length]

@@ -13,7 +13,7 @@ from schemas import ReportVersion
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from fvlm_data.reports.versions.corrections import Candidate
+    from fvlm_data.reports.versions.corrections import RelatedReport
     from fvlm_data.store.declared import Batch, Inputs
     from fvlm_data.vocabulary import Vocabulary
 
@@ -75,7 +75,7 @@ def _neighbours(one: Inputs) -> set[str]:
 
 def _candidates(
     batch: Batch, near: Mapping[str, set[str]], vocabulary: Vocabulary
-) -> dict[str, Candidate]:
+) -> dict[str, RelatedReport]:
     """All that is known of the reports that have neighbours, and of these."""
     asked = {report for item, others in near.items() if others for report in (item, *others)}
     originals = batch.originals(sorted(asked)) if asked else {}
@@ -90,7 +90,7 @@ def _candidates(
 
 
 def _version(
-    item: str, others: set[str], known: Mapping[str, Candidate], vocabulary: Vocabulary
+    item: str, others: set[str], known: Mapping[str, RelatedReport], vocabulary: Vocabulary
 ) -> Outcome:
     successor = None
     if item in known:
