@@ -204,7 +204,10 @@ def test_a_stage_runs_only_where_the_configuration_has_its_section(curated: Shel
 
 def test_without_the_package_its_store_is_told_what_lacks(copy: Shell):
     bare = Shell(copy.folder, None, {})
-    assert "is not known" in bare.refused("status", "--store", "store")
+    assert "density is not a known key" in bare.refused("status", "--store", "store")
+    unused = ["--set", "density=null", "--set", "segment.backend=threshold"]
+    told = bare.refused("pair", "--store", "store", *unused)
+    assert "sources.0.kind: this source kind is not known" in told
 
 
 def test_nothing_of_a_patient_is_told(copy: Shell):
