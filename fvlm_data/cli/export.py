@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.core
 import typer.main
-from annotated_types import Ge, Le
 from pydantic import ValidationError
 
 from fvlm_data.cli.console import one_sentence, out, progress_shown
@@ -111,8 +110,8 @@ def _parameter(
 
 def _option(field: FieldInfo) -> Any:
     """An option of the command line for a field; the command line tells the bounds."""
-    low = next((one.ge for one in field.metadata if isinstance(one, Ge)), None)
-    high = next((one.le for one in field.metadata if isinstance(one, Le)), None)
+    low = next((one.ge for one in field.metadata if hasattr(one, "ge")), None)
+    high = next((one.le for one in field.metadata if hasattr(one, "le")), None)
     bounds: dict[str, Any] = {"min": low, "max": high} if field.annotation in (int, float) else {}
     return typer.Option(help=field.description, **bounds)
 

@@ -176,13 +176,16 @@ def written_config(written: Mapping[str, Any]) -> Config:
     Raises:
         ValidationError: it is none of this program, with the packages that are installed.
     """
-    return config_model().model_validate(_without_unused(written))
+    return config_model().model_validate(_without_unused(written, written))
 
 
-def _without_unused(written: Mapping[str, Any]) -> dict[str, Any]:
-    """Without sections of packages that were installed then, not used, and may be gone now."""
-    known = Config.model_fields
-    return {name: value for name, value in written.items() if value is not None or name in known}
+def _without_unused(values: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Without sections that were written down by a run and are not used now.
+
+    They are of packages that were installed then, and may be gone.
+    """
+    gone = written.keys() - Config.model_fields.keys()
+    return {name: value for name, value in values.items() if value is not None or name not in gone}
 
 
 def load_config(
@@ -210,7 +213,7 @@ def load_config(
     preset = given.get("preset")
     if preset is not None:
         given = merged(read_preset(preset), given)
-    given = merged(_still_holding(last or {}, given), given)
+    given = _without_unused(merged(_still_holding(last or {}, given), given), last or {})
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -235,8 +238,9 @@ def _where(path: Path | None, last: Mapping[str, Any] | None) -> str:
 
 
 def _still_holding(last: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The last configuration, less the task's name where it was that of another backend."""
+    """The last configuration, less task and options where they were those of another backend."""
     before, now = dict(last.get("segment") or {}), given.get("segment")
     if isinstance(now, dict) and now.get("backend") not in (None, before.get("backend")):
         before.pop("task", None)
-    return {**_without_unused(last), "segment": before}
+        before.pop("options", None)
+    return {**last, "segment": before}
