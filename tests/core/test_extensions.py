@@ -46,6 +46,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / f"{name}.py").write_text(source)
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
+    fvlm_data.extensions.foreign.cache_clear()
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *found: FakeEntryPoint) -> None:
@@ -53,6 +54,7 @@ def install(monkeypatch: pytest.MonkeyPatch, *found: FakeEntryPoint) -> None:
         return found if group == SHAPES.group else ()
 
     monkeypatch.setattr(fvlm_data.extensions, "entry_points", entry_points)
+    fvlm_data.extensions.foreign.cache_clear()  # packages are looked through once a process
 
 
 def offered(name: str, value: str, package: str = "solids") -> FakeEntryPoint:

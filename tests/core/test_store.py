@@ -5,13 +5,13 @@ import gc
 import json
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -573,11 +573,10 @@ def s3() -> Iterator[S3FileSystem]:
 
 
 class TestS3Store(StoreSuite):
-    numbers = count()
-
     @pytest.fixture
     def url(self, s3: S3FileSystem) -> str:
-        bucket = f"bucket-{next(self.numbers)}"
+        # servers of one process share their buckets
+        bucket = f"bucket-{secrets.token_hex(6)}"
         s3.mkdir(bucket)
         return f"s3://{bucket}/deep/store"
 

@@ -180,10 +180,10 @@ PIECES = st.sampled_from([
 @given(st.lists(st.sampled_from(SPELLINGS)), st.lists(PIECES))
 def test_spellings_that_are_passed_over_stand_nowhere(known: list[str], pieces: list[str]):
     text = " ".join(pieces)
-    found = list(known_spans(text, known))
+    found = list(known_spans(text, known, EN))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(identities, "_may_stand", lambda *_: True)
-        assert found == list(known_spans(text, known))
+        assert found == list(known_spans(text, known, EN))
 
 
 FORMS = st.sampled_from([
@@ -197,7 +197,7 @@ FORMS = st.sampled_from([
 @given(st.lists(FORMS))
 def test_patterns_that_are_passed_over_take_nothing(pieces: list[str]):
     text = " ".join(pieces)
-    taken = scrub_with_map(text, [])
+    taken = scrub_with_map(text, [], EN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scrubbing, "_may_hold", lambda *_: True)
-        assert scrub_with_map(text, []) == taken
+        assert scrub_with_map(text, [], EN) == taken

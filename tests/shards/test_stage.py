@@ -224,11 +224,11 @@ def test_lost_arrays_are_made_anew(world: Any):
 def test_verify_finds_lost_arrays(world: Any, lost: str):
     world.add(1)
     world.run()
-    (check,) = [one for one in verify(world.store) if one.name == "every file is there in its size"]
+    (check,) = [one for one in verify(world.store) if one.name == "every named file is there"]
     assert check.passed, check.examples
     (row,) = world.store.read("samples").to_pylist()
     world.store.remove(f"{folder.group_path('train', row['shard'])}/{lost}".rstrip("/"))
-    (check,) = [one for one in verify(world.store) if one.name == "every file is there in its size"]
+    (check,) = [one for one in verify(world.store) if one.name == "every named file is there"]
     assert not check.passed
     assert any(row["shard"] in example for example in check.examples)
     assert "`fvlm-data curate` makes them anew" in check.remedy
