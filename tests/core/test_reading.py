@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 
 import duckdb
@@ -247,11 +247,9 @@ def bucket() -> Iterator[S3FileSystem]:
 
 
 class TestObjectStorage:
-    numbers = count()
-
     @pytest.fixture
     def remote(self, bucket: S3FileSystem) -> Store:
-        name = f"bucket-{next(self.numbers)}"
+        name = f"bucket-{secrets.token_hex(6)}"  # servers of one process share their buckets
         bucket.mkdir(name)
         store = Store.create(f"s3://{name}/store")
         for names in ("ab", "gh"):

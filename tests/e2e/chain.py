@@ -64,7 +64,7 @@ def snapshot(store: Path, *, placement: bool = True) -> dict[str, list[str]]:
 
 
 def _volatile(table: str, row: dict[str, Any], *, placement: bool) -> bool:
-    """Rows that two equal runs do not share: stamps of indexes, objects of shards named by place."""
+    """Rows that equal runs do not share: stamps of indexes, objects of shards by their place."""
     stamp = table == "ledger" and row["stage"] == "tidy_shards"
     return stamp or (table == "files" and row["stage"] == "shard" and not placement)
 
