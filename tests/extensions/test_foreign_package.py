@@ -246,7 +246,7 @@ def test_the_flow_settles_what_one_process_does(curated: Shell, tmp_path: Path):
 
 
 def told_by(found: list[dict[str, object]]) -> list[str]:
-    """Rows without what is of a run: its id, and since when a shard's file is out of use."""
+    """Rows without what is of a run: its id, and the time of a shard's index in `tidy_shards`."""
     of_a_run = {"run_id", "since_run"}
     return sorted(
         str({name: value for name, value in row.items() if name not in of_a_run})
