@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import schemas
-from fvlm_data.run.config import Config
+from fvlm_data.run.config import written_config
 from fvlm_data.run.records import (
     last_configuration,
     last_record,
@@ -55,7 +55,7 @@ def upgrade(url: str) -> dict[str, int]:
     for name in schemas.TABLES:
         rewrite_table(store, name)
     store = Store.open(url, older=OLDER)
-    config = Config.model_validate(last_configuration(store) or {"store": url})
+    config = written_config(last_configuration(store) or {"store": url})
     context = Context(store, open_vault(store, config), new_run_id())
     stages = build_stages(config)
     _name_files(context, stages)
