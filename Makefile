@@ -55,16 +55,16 @@ demo: install
 	@echo "Everything lies in demo/: phantom (input), store (tables, shards, qc/index.html), run (model)."
 
 test: install
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 # All tests but those for a GPU. Needs the Debian packages orthanc, orthanc-dicomweb and postgresql;
 # a test says which it lacks.
 test-full: install $(PEERS_STAMP)
-	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not gpu"
+	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not gpu"
 
 # What `make test` leaves out of them.
 test-only-full: install $(PEERS_STAMP)
-	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal \
+	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile \
 		-m "(full or network) and not gpu"
 
 lint: install

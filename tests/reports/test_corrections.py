@@ -31,7 +31,7 @@ STUDY = {
 }
 
 
-PAIRED = ("match", "versions", "reports", "split", "pair")
+PAIRED = ("versions", "match", "reports", "split", "pair")
 
 
 def paired(config: Config) -> Context:

@@ -188,6 +188,8 @@ def test_nothing_is_made_anew_after_the_upgrade(old: Path):
     context = open_context(config, create=False)
     stages = build_stages(config)
     for stage in stages:
+        if stage.name.startswith("segment:"):
+            continue  # masks come from files that the old tables do not know: they are read again
         work = pending(context, stage, stages)
         assert (work.batches, work.obsolete, work.mended) == ((), (), ()), stage.name
         assert (work.held, work.lost) == (0, ()), stage.name
