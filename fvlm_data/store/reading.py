@@ -28,7 +28,7 @@ import schemas
 from fvlm_data.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from deltalake import DeltaTable
 
@@ -138,7 +138,10 @@ def scan(table: str, folder: str, files: Iterable[Part]) -> str:
 
 
 def readable(
-    connection: duckdb.DuckDBPyConnection, table: str, folder: str, files: Sequence[Part]
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    folder_of: Callable[[Sequence[Part]], str],
+    files: Sequence[Part],
 ) -> tuple[list[Part], list[str]]:
     """The files of which every value can be decoded, and the paths of the others.
 
@@ -148,7 +151,7 @@ def readable(
 
     def decodes(some: Sequence[Part]) -> bool:
         try:
-            query = f"SELECT {counted} FROM ({scan(table, folder, some)})"
+            query = f"SELECT {counted} FROM ({scan(table, folder_of(some), some)})"
             connection.sql(query).fetchall()
         except (OSError, duckdb.Error):
             return False

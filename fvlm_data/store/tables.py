@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,9 +128,9 @@ class Store:
             StoreError: the table's log is missing or damaged.
         """
         whole = reading.parts(self._table(table))
-        folder = self.tables_folder(table, whole)
-        readable, lost = reading.readable(self.connect(), table, folder, whole)
-        return reading.scan(table, folder, readable), lost
+        folder_of = partial(self.tables_folder, table)
+        readable, lost = reading.readable(self.connect(), table, folder_of, whole)
+        return self._scan_of(table, readable), lost
 
     def read(
         self,
