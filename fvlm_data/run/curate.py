@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fvlm_data.errors import FvlmError
+from fvlm_data.errors import ConfigError, FvlmError
 from fvlm_data.run.records import (
     Summary,
     add_counts,
@@ -58,7 +58,7 @@ def curate(
     mapper: Mapper | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Summary:
-    """Run `stages` (none given: all) in order and return the summary.
+    """Run `stages` (none given: all) in the order of the data and return the summary.
 
     Without a `mapper`, batches run in this process, or in `execution.workers` processes.
     `progress` is told stage, settled items and their number (0: not known).
@@ -67,7 +67,7 @@ def curate(
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
-    names = list(stages or stage_names(config))
+    names = _in_order(config, stages)
     for name in names:
         check = stage_entry(name).check
         if check is not None:
@@ -86,6 +86,23 @@ def curate(
     summary.seconds = round(time.monotonic() - started, 1)
     finish(context, config, summary)
     return summary
+
+
+def _in_order(config: Config, stages: Sequence[str] | None) -> list[str]:
+    """The stages asked for as their data flow: one before what it reads is made would see less.
+
+    Raises:
+        ConfigError: a stage is not known, or the configuration has no section of its own for it.
+    """
+    known = stage_names(config)
+    for name in stages or ():
+        stage_entry(name)
+        if name not in known:
+            raise ConfigError(
+                f"stage {name!r} is asked for and the configuration has no section of that name; "
+                f"add `{name}: {{}}`"
+            )
+    return [name for name in known if stages is None or name in stages]
 
 
 def settle_batch(store: str, run_id: str, stage: str, batch: Batch) -> dict[str, int]:

@@ -111,6 +111,16 @@ def test_every_stage_can_be_built(name: str, tmp_path: Path):
     assert stage.batch_size >= 1
 
 
+def test_stages_run_in_the_order_of_the_data_however_they_are_asked_for(patients: Context):
+    seen: list[str] = []
+    curate(
+        config(patients.store.url),
+        ["pair", "split"],
+        progress=lambda stage, done, total: seen.append(stage),
+    )
+    assert list(dict.fromkeys(seen)) == ["split", "pair"]
+
+
 def test_unknown_stage(tmp_path: Path):
     with pytest.raises(
         ConfigError, match=r"stage 'pairing' is not known .*; expected one of ingest"
