@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fvlm_data.pairing.waiting import WAITS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -112,6 +114,16 @@ IMAGES = Statement(
     {"samples": "SELECT count(*) FROM samples"},
 )
 
+_TOLD = "SELECT owner_kind, owner_id, waits_for FROM waiting"
+
+WAITING = Statement(
+    "what waits is what lacks its other half",
+    f"SELECT owner_id AS item FROM ((({WAITS}) EXCEPT ({_TOLD})) UNION ALL "
+    f"(({_TOLD}) EXCEPT ({WAITS})))",
+    {"wait": "SELECT count(*) FROM waiting"},
+    "`fvlm-data curate` writes the table anew",
+)
+
 STATEMENTS = (
     FILES,
     SERIES,
@@ -120,6 +132,7 @@ STATEMENTS = (
     orphans("masks of volumes", "masks", "volume_id", "volumes"),
     orphans("samples of volumes", "samples", "volume_id", "volumes"),
     orphans("sentences of reports", "sentences", "report_id", "reports"),
+    WAITING,
     PATIENTS,
     IMAGES,
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.inspect import conservation, damage
+from fvlm_data.shards.check import wrong_indexes
 from fvlm_data.store.content import identifier
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
             *(_check(connection, _unique(name)) for name in schemas.TABLES),
             *_files(store, connection, stages, deep=deep),
             *(_damaged(store, connection, stage) for stage in stages),
+            _indexes(store, connection, deep=deep),
             *_discovered(connection),
         ]
     finally:
@@ -104,6 +106,17 @@ def _damaged(store: Store, connection: duckdb.DuckDBPyConnection, stage: Stage) 
         f"{settled} items, {len(broken)} damaged",
         tuple(broken[: damage.EXAMPLES]),
         "`fvlm-data curate` makes them anew",
+    )
+
+
+def _indexes(store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool) -> Check:
+    named, wrong = wrong_indexes(store, connection, deep=deep)
+    return Check(
+        "each shard's index holds the rows that table samples places in it",
+        not wrong,
+        f"{named} indexes",
+        tuple(wrong[: damage.EXAMPLES]),
+        "`fvlm-data curate` writes them anew",
     )
 
 

@@ -19,7 +19,7 @@ READ_TABLES = ("volumes", "masks", "reports", "study_reports", "quarantine", "wa
 OWNERS_A_COMMIT = 10_000
 COLUMNS = "owner_kind, owner_id, waits_for, since_run"
 
-WAITS = """
+_LACKING = """
 WITH unmasked AS (
     SELECT DISTINCT item FROM quarantine WHERE starts_with(stage, 'segment:')
 ), masked AS (
@@ -41,6 +41,12 @@ UNION ALL
 SELECT DISTINCT 'report', r.report_id, 'study'
 FROM reports r ANTI JOIN study_reports p ON p.report_id = r.report_id
 """
+
+WAITS = (
+    f"SELECT * FROM ({_LACKING}) WHERE owner_id NOT IN "
+    "(SELECT item FROM quarantine WHERE stage IN ('match', 'pair'))"
+)
+"""SQL of what waits now and for what, over READ_TABLES."""
 
 
 def derive_waiting(context: Context) -> int:
@@ -75,7 +81,6 @@ def _compare(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
         "CREATE TEMP TABLE _waits AS SELECT n.owner_kind, n.owner_id, n.waits_for, "
         f"coalesce(min(w.since_run), {quoted(run_id)}) AS since_run "
         f"FROM ({WAITS}) n LEFT JOIN waiting w USING (owner_kind, owner_id, waits_for) "
-        "WHERE n.owner_id NOT IN (SELECT item FROM quarantine WHERE stage IN ('match', 'pair')) "
         "GROUP BY n.owner_kind, n.owner_id, n.waits_for"
     )
     wanted, there = (f"SELECT {COLUMNS} FROM {table}" for table in ("_waits", "waiting"))

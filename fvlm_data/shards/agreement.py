@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.folder import ShardFolder
     from fvlm_data.store.declared import Context
+    from fvlm_data.store.tables import Store
 
 STAGE = "tidy_shards"
 """Under this name agreements stand in the ledger."""
@@ -52,23 +53,23 @@ def rows_now(context: Context) -> dict[Shard, str]:
         connection = context.store.connect()
         try:
             open_tables(context, connection, ["samples"])
-            return _hashes(connection, "samples")
+            return hashes(connection, "samples")
         finally:
             connection.close()
 
     return with_readable_tables(context, ["samples"], work, mend=False)
 
 
-def rows_of_index(context: Context, shards: ShardFolder, split: str, shard: str) -> str | None:
+def rows_of_index(store: Store, shards: ShardFolder, split: str, shard: str) -> str | None:
     """The same hash of the rows in a shard's index; None: it cannot be read, or is another's."""
     try:
         listed = shards.read_index(split, shard).cast(schemas.TABLES["samples"].schema)
     except (OSError, ValueError, KeyError, pa.ArrowException):
         return None
-    connection = context.store.connect()
+    connection = store.connect()
     try:
         connection.register("_listed", listed)
-        found = _hashes(connection, "_listed")
+        found = hashes(connection, "_listed")
     finally:
         connection.close()
     return found.get((split, shard)) if len(found) == 1 else None
@@ -104,7 +105,8 @@ def remember(
     context.store.replace("ledger", sorted(replaced), rows, {"stage": STAGE})
 
 
-def _hashes(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[Shard, str]:
+def hashes(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[Shard, str]:
+    """Hash of the rows that a relation with the columns of `samples` places in each shard."""
     hashed = row_number(row_text(schemas.TABLES["samples"].columns))
     found = connection.execute(
         f"SELECT split, shard, {digest()} FROM "

@@ -1,4 +1,4 @@
-"""Samples that table `samples` places where no index confirms them."""
+"""Where table `samples` and the indexes of the shards say different things."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from fvlm_data.shards.agreement import agreements, rows_now
+from fvlm_data.shards import agreement
+from fvlm_data.shards.agreement import Agreement, agreements, rows_now, rows_of_index
 from fvlm_data.shards.folder import STAGE, ShardFolder, index_path
 from fvlm_data.store.commits import unsettle
+from fvlm_data.store.reading import quoted
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
+    import duckdb
+
     from fvlm_data.shards.agreement import Shard
     from fvlm_data.shards.folder import Listing
     from fvlm_data.store.declared import Context
+    from fvlm_data.store.tables import Store
 
 PLACE = ("sample_id", "index", "offset_z")
 SHARDS_A_READ = 1000
@@ -59,6 +64,36 @@ def unsettle_misplaced(context: Context) -> int:
     found = misplaced(context)
     unsettle(context, STAGE, found)
     return len(found)
+
+
+def wrong_indexes(
+    store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool = False
+) -> tuple[int, list[str]]:
+    """How many shards table `samples` names, and the paths of indexes that hold other rows.
+
+    `connection` has views of the store's tables. Read are the indexes that changed, or whose
+    rows did, since the two last agreed; with `deep` all of them.
+    """
+    shards = ShardFolder(store.url)
+    agreed = connection.execute(
+        f"SELECT item, key, parts FROM ledger WHERE stage = {quoted(agreement.STAGE)}"
+    ).fetchall()
+    known = {item: Agreement(rows, stamp) for item, rows, stamp in agreed}
+    wanted = agreement.hashes(connection, "samples")
+    stamps = {
+        index_path(split, shard): stamp
+        for split in SPLITS
+        for shard, stamp in shards.listing(split).indexes.items()
+    }
+    wrong = []
+    for (split, shard), rows in wanted.items():
+        path = index_path(split, shard)
+        unchanged = path in stamps and known.get(path) == Agreement(rows, stamps[path])
+        if unchanged and not deep:
+            continue
+        if rows_of_index(store, shards, split, shard) != rows:
+            wrong.append(path)
+    return len(wanted), sorted(wrong)
 
 
 def _places(context: Context, wanted: list[Shard]) -> dict[Shard, set[tuple[str, int, int]]]:

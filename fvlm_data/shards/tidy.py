@@ -93,7 +93,7 @@ def _agreeing(
             continue
         agreement = Agreement(rows, listing.indexes[shard])
         if known.get(folder.index_path(split, shard)) == agreement or (
-            rows_of_index(context, shards, split, shard) == rows
+            rows_of_index(context.store, shards, split, shard) == rows
         ):
             found[split, shard] = agreement
     return found

@@ -200,15 +200,15 @@ def settled(stage: str, item: str) -> LedgerRow:
     )
 
 
-def put_shard(store: Store, split: str) -> None:
-    """The files of shard sh_1: its index, and arrays of the sample's shape."""
+def put_shard(store: Store, row: Sample) -> None:
+    """The files of shard sh_1 of the row's split: its index, and arrays of the sample's shape."""
     index = io.BytesIO()
-    pq.write_table(TABLES["samples"].to_arrow([sample()]), index)
-    shape = sample().shape_zyx
-    affine = np.reshape(sample().affine_ras, (4, 4))
+    pq.write_table(TABLES["samples"].to_arrow([row]), index)
+    split, shape = row.split, row.shape_zyx
+    affine = np.reshape(row.affine_ras, (4, 4))
     arrays = np.zeros(shape, np.int16), np.zeros(shape, np.uint8)
     with spool() as aside:
-        laid = aside.lay(PreparedSample(*arrays, affine, sample().spacing_mm, {}))
+        laid = aside.lay(PreparedSample(*arrays, affine, row.spacing_mm, {}))
         write_shard(aside.folder / "sh_1.zarr", [laid], ShardConfig())
         store.put_tree(aside.folder / "sh_1.zarr", f"shards/{split}/sh_1.zarr")
     store.write_bytes(f"shards/{split}/sh_1.parquet", index.getvalue())
@@ -266,5 +266,5 @@ def fill(context: Context) -> None:
         store.replace_all(table, made)
     for path in ("volumes/01/v_1.nii.gz", "volumes/02/v_2.nii.gz", "masks/01/v_1.total.nii.gz"):
         store.write_bytes(path, b"x")
-    put_shard(store, "train")
+    put_shard(store, sample())
     context.vault.remember_files({"f_1": "scans/Doe/1.dcm"})

@@ -75,9 +75,11 @@ def test_file_that_was_never_offered_is_found(filled: Context):
 
 def test_study_without_a_place_is_found_unless_pairing_set_it_aside(filled: Context):
     filled.store.replace_all("waiting", [])
-    (check,) = broken(filled)
-    assert check.name == "every one of the studies is in exactly one place"
-    assert check.examples == ("st_2",)
+    checks = {check.name: check.examples for check in broken(filled)}
+    assert checks == {
+        "every one of the studies is in exactly one place": ("st_2",),
+        "what waits is what lacks its other half": ("st_2",),
+    }
     filled.store.replace("quarantine", ["st_2"], [aside("pair", "st_2", reason="unexpected")])
     assert broken(filled) == []
 
@@ -89,8 +91,11 @@ def test_report_without_a_place_is_found_unless_it_waits_or_is_in_conflict(fille
         for study in ("st_1", "st_2")
     ]
     filled.store.replace_all("waiting", waits)
-    (check,) = broken(filled)
-    assert check.name == "every one of the reports is in exactly one place"
+    checks = {check.name: check.examples for check in broken(filled)}
+    assert checks == {
+        "every one of the reports is in exactly one place": ("r_1",),
+        "what waits is what lacks its other half": ("r_1",),
+    }
     conflict = aside("match", "r_1", reason="conflicting_links")
     filled.store.replace("quarantine", ["r_1"], [conflict])
     assert broken(filled) == []
@@ -112,7 +117,7 @@ def test_missing_file_is_found(filled: Context):
 def test_patient_in_two_splits_is_found(hand: ModuleType, filled: Context):
     other = dataclasses.replace(hand.sample(), sample_id="sa_2", split="test", volume_id="v_2")
     filled.store.replace("samples", ["sa_2"], [other])
-    hand.put_shard(filled.store, "test")
+    hand.put_shard(filled.store, other)
     (check,) = broken(filled)
     assert (check.name, check.examples) == ("each patient is in one split", ("p_1",))
 

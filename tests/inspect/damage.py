@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
+import schemas
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.registry import build_stages
+from fvlm_data.store.content import compared, identifier
 from fvlm_data.store.tables import Store
 
 OTHER_VALUES = {
@@ -37,9 +41,16 @@ OTHER_VALUES = {
     "files": ("sha256", "'another'"),
     "ledger": ("content", "'another'"),
     "quarantine": ("detail", "'another'"),
-    "waiting": ("waits_for", "'study'"),
+    "waiting": ("waits_for", "'mask'"),
 }
 """For each table a column, and another value of it as SQL."""
+
+
+CHECKED = {
+    "files": "NOT starts_with(path, item || '/')",  # a shard's objects: `verify --deep` reads them
+    "ledger": "content <> ''",  # what an index last agreed with: it is read where this is gone
+}
+"""Rows whose change `verify` tells without reading files, for tables where that is not all."""
 
 
 def settings(sources: Path, store: Path, vault: Path) -> Config:
@@ -75,13 +86,20 @@ def table(config: Config, name: str) -> DeltaTable:
 
 
 def one_row(delta: DeltaTable, name: str) -> str:
-    """SQL of one row by its item and the column that is to be changed."""
-    import schemas
-
+    """SQL of the first row in the order of its key."""
     definition = schemas.TABLES[name]
-    row = delta.to_pyarrow_table().slice(0, 1).to_pylist()[0]
-    named = [column for column in definition.primary_key if isinstance(row[column], str)]
-    return " AND ".join(f"{column} = '{row[column]}'" for column in named)
+    rows = delta.to_pyarrow_table()
+    where = CHECKED.get(name, "true")
+    keys = ", ".join(map(identifier, definition.primary_key))
+    with duckdb.connect() as connection:
+        connection.register("_rows", rows)
+        first = connection.execute(
+            f"SELECT {keys} FROM _rows WHERE {where} ORDER BY {keys} LIMIT 1"
+        ).fetchall()[0]
+    named = zip(definition.primary_key, first, strict=True)
+    return " AND ".join(
+        f"{column} = '{value}'" for column, value in named if isinstance(value, str)
+    )
 
 
 def rows_deleted(config: Config, name: str) -> None:
@@ -123,7 +141,29 @@ def file_cut(config: Config, name: str) -> None:
 
 
 def byte_changed(config: Config, name: str) -> None:
-    flip(table_file(config, name))
+    flip_parquet(table_file(config, name), compared(name))
+
+
+def flip_parquet(path: Path, columns: Sequence[str]) -> None:
+    """Change the first byte from the middle on that changes what is read of these columns.
+
+    A byte of a statistic, or of another column, changes nothing that counts.
+    """
+    content = path.read_bytes()
+    there = set(pq.read_schema(path).names)  # columns that a path of the table tells are missing
+    read = [column for column in columns if column in there]
+    before = pq.read_table(pa.BufferReader(content), columns=read)
+    for place in range(len(content) // 2, len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        try:
+            now = pq.read_table(pa.BufferReader(bytes(damaged)), columns=read)
+            now.validate(full=True)
+        except (OSError, ValueError, pa.ArrowException):
+            break
+        if not now.equals(before):
+            break
+    path.write_bytes(bytes(damaged))
 
 
 def flip(path: Path) -> None:

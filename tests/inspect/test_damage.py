@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import schemas
 from fvlm_data.run.config import Config
 from tests.e2e.chain import snapshot
 from tests.inspect import damage
@@ -77,9 +78,13 @@ def test_cut_file(config: Config, before: dict[str, list[str]], pattern: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pattern", FILES.values(), ids=FILES)
-def test_changed_byte(config: Config, before: dict[str, list[str]], pattern: str):
-    damage.flip(damage.stored(config, pattern)[0])
+@pytest.mark.parametrize("kind", FILES)
+def test_changed_byte(config: Config, before: dict[str, list[str]], kind: str):
+    path = damage.stored(config, FILES[kind])[0]
+    if kind == "index":
+        damage.flip_parquet(path, list(schemas.TABLES["samples"].columns))
+    else:
+        damage.flip(path)
     check(config, before, deep=True)
 
 
