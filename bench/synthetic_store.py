@@ -156,12 +156,13 @@ def make_store(folder: Path, studies: int) -> tuple[Context, Config]:
     }
     config = load_config(None, (), values)
     for start in range(0, studies, CHUNK):
-        _write(context, start, min(start + CHUNK, studies))
+        write_studies(context, start, min(start + CHUNK, studies))
     _settle(context, config)
     return context, config
 
 
-def _write(context: Context, start: int, stop: int) -> None:
+def write_studies(context: Context, start: int, stop: int) -> None:
+    """Append the rows of the studies from number `start` to before `stop`."""
     connection = context.store.connect()
     make_keyed_id(connection, context.vault.key)
     ids = ", ".join(
