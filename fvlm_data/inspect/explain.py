@@ -7,70 +7,38 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from fvlm_data.store.declared import Context
+    from collections.abc import Collection, Sequence
+
+    from fvlm_data.store.declared import Context, Row
+    from fvlm_data.store.tables import Store
 
 
 def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[str, Any]:
     """Where a sample comes from, as nested plain data.
 
-    With `reveal` the tokens of source files are turned back into relative paths by the vault.
+    With `reveal` the vault turns the tokens of source files back into relative paths.
 
     Raises:
         InputError: there is no sample of that id.
         StoreError: its volume is gone from the tables.
     """
     store = context.store
-    found = store.read_items("samples", "sample_id", [sample_id])
-    if not found:
-        raise InputError(
-            f"sample {sample_id}: not in the store; the ids stand in table samples "
-            f"({store.count('samples')} rows)"
-        )
-    sample = found[0]
-    volumes = store.read_items("volumes", "volume_id", [sample["volume_id"]])
-    if not volumes:
-        raise StoreError(
-            f"sample {sample_id}: its volume {sample['volume_id']} is not in the store; "
-            "run `fvlm-data verify`, then `fvlm-data curate` again"
-        )
-    volume = volumes[0]
-    masks = store.read_items("masks", "volume_id", [sample["volume_id"]])
+    sample = _sample(store, sample_id)
     texts = store.read_items("anatomy_texts", "study_id", [sample["study_id"]])
+    # a study has texts of anatomies that its masks do not show, which are in no sample
     shown = [row for row in texts if row["anatomy"] in sample["anatomies"]]
     reports = {s.split(":")[0] for row in shown for s in row["sources"]}
-    sentences = {
-        f"{row['report_id']}:{row['start']}:{row['end']}": row["text"]
-        for row in store.read_items("sentences", "report_id", reports)
-    }
+    masks = store.read_items("masks", "volume_id", [sample["volume_id"]])
     return {
         "sample_id": sample_id,
         "split": sample["split"],
         "shard": f"shards/{sample['split']}/{sample['shard']}.zarr",
         "index": sample["index"],
         "study_id": sample["study_id"],
-        "volume": {
-            "volume_id": volume["volume_id"],
-            "path": volume["path"],
-            "spacing_mm": volume["spacing_mm"],
-            "rescale_decision": volume["rescale_decision"],
-            "source_files": _named(context, volume["source_files"], reveal=reveal),
-        },
+        "volume": _volume(context, sample, reveal=reveal),
         "masks": sorted({row["path"] for row in masks}),
-        "reports": [
-            {
-                "report_id": row["report_id"],
-                "source_files": _named(context, row["source_files"], reveal=reveal),
-            }
-            for row in store.read_items("reports", "report_id", reports)
-        ],
-        "anatomies": {
-            row["anatomy"]: {
-                "state": row["state"],
-                "findings": row["findings"],
-                "sentences": {source: sentences.get(source) for source in row["sources"]},
-            }
-            for row in sorted(shown, key=lambda row: str(row["anatomy"]))
-        },
+        "reports": _reports(context, reports, reveal=reveal),
+        "anatomies": _anatomies(store, shown, reports),
     }
 
 
@@ -84,6 +52,59 @@ def set_aside(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]
         row["item"] = paths.get(row["item"], row["item"])
         row["source_files"] = [paths.get(token, token) for token in row["source_files"]]
     return sorted(rows, key=lambda row: (row["kind"], row["reason"], row["item"], row["detail"]))
+
+
+def _sample(store: Store, sample_id: str) -> Row:
+    found = store.read_items("samples", "sample_id", [sample_id])
+    if not found:
+        raise InputError(
+            f"sample {sample_id}: not in the store; the ids stand in table samples "
+            f"({store.count('samples')} rows)"
+        )
+    return found[0]
+
+
+def _volume(context: Context, sample: Row, *, reveal: bool) -> Row:
+    volumes = context.store.read_items("volumes", "volume_id", [sample["volume_id"]])
+    if not volumes:
+        raise StoreError(
+            f"sample {sample['sample_id']}: its volume {sample['volume_id']} is not in the store; "
+            "run `fvlm-data verify`, then `fvlm-data curate` again"
+        )
+    volume = volumes[0]
+    return {
+        "volume_id": volume["volume_id"],
+        "path": volume["path"],
+        "spacing_mm": volume["spacing_mm"],
+        "rescale_decision": volume["rescale_decision"],
+        "source_files": _named(context, volume["source_files"], reveal=reveal),
+    }
+
+
+def _reports(context: Context, report_ids: Collection[str], *, reveal: bool) -> list[Row]:
+    return [
+        {
+            "report_id": row["report_id"],
+            "source_files": _named(context, row["source_files"], reveal=reveal),
+        }
+        for row in context.store.read_items("reports", "report_id", report_ids)
+    ]
+
+
+def _anatomies(store: Store, texts: Sequence[Row], report_ids: Collection[str]) -> dict[str, Row]:
+    """State, findings and sentences by anatomy; a source is `report_id:start:end`."""
+    sentences = {
+        f"{row['report_id']}:{row['start']}:{row['end']}": row["text"]
+        for row in store.read_items("sentences", "report_id", report_ids)
+    }
+    return {
+        row["anatomy"]: {
+            "state": row["state"],
+            "findings": row["findings"],
+            "sentences": {source: sentences.get(source) for source in row["sources"]},
+        }
+        for row in sorted(texts, key=lambda row: str(row["anatomy"]))
+    }
 
 
 def _named(context: Context, tokens: list[str], *, reveal: bool) -> list[str]:

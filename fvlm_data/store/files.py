@@ -9,7 +9,95 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from fsspec.implementations.local import LocalFileSystem
+
+from fvlm_data.errors import StoreError
 from fvlm_data.store.place import as_os_errors
+from fvlm_data.store.writing import write_error
+
+
+class StoreFiles:
+    """The files of a store, by paths relative to its URL.
+
+    A file is seen whole or not at all: it is written under a temporary name and renamed (on
+    object storage: one put).
+    """
+
+    def __init__(self, url: str, filesystem: Any, root: str) -> None:
+        """`root` is the path of the store at `url` in the fsspec `filesystem`."""
+        self.url = url
+        self._fs = filesystem
+        self._root = root
+
+    @property
+    def local_root(self) -> Path | None:
+        """The store's folder, or None where the store is on object storage."""
+        return Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write one file, seen whole or not at all.
+
+        Raises:
+            StoreError: no space, no permission, or the place is gone.
+        """
+        try:
+            local = self.local_root is not None
+            write_whole(self._fs, f"{self._root}/{path}", content, local=local)
+        except OSError as error:
+            raise write_error(self.url, path, error) from error
+
+    def put_tree(self, folder: Path, path: str) -> None:
+        """Copy a local folder of files into the store, as `put_whole_tree` does.
+
+        Raises:
+            StoreError: no space, no permission, or the place is gone.
+        """
+        try:
+            local = self.local_root is not None
+            put_whole_tree(self._fs, folder, f"{self._root}/{path}", local=local)
+        except OSError as error:
+            raise write_error(self.url, path, error) from error
+
+    def read_bytes(self, path: str) -> bytes:
+        """The content of one file.
+
+        Raises:
+            StoreError: the file is missing or cannot be read.
+        """
+        try:
+            with as_os_errors():
+                return bytes(self._fs.cat_file(f"{self._root}/{path}"))
+        except OSError as error:
+            raise StoreError(
+                f"store {self.url}: file {path} cannot be read ({type(error).__name__})"
+            ) from error
+
+    def files(self, path: str) -> list[str]:
+        """Paths (relative to the store) of all files below `path`, sorted."""
+        return sorted(self.sizes(path))
+
+    def sizes(self, path: str) -> dict[str, int]:
+        """Size in bytes of every file below `path`, by its path relative to the store."""
+        below = f"{self._root}/{path}"
+        if not self._fs.exists(below):
+            return {}
+        prefix = len(self._root) + 1
+        found = self._fs.find(below, detail=True)
+        return {place[prefix:]: int(told["size"]) for place, told in found.items()}
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder stands at `path`."""
+        return bool(self._fs.exists(f"{self._root}/{path}"))
+
+    def remove(self, path: str) -> None:
+        """Remove a file or folder; nothing happens where there is none."""
+        target = f"{self._root}/{path}"
+        if self._fs.exists(target):
+            self._fs.rm(target, recursive=True)
+
+    def location(self, path: str) -> str:
+        """URL (object storage) or path (folder) of a file of the store."""
+        return f"{self._root}/{path}" if self.local_root else f"{self.url}/{path}"
 
 
 def write_whole(filesystem: Any, target: str, content: bytes, *, local: bool) -> None:

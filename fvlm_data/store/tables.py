@@ -11,16 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
-from fsspec.implementations.local import LocalFileSystem
 
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store import reading
 from fvlm_data.store.fetched import Fetched
-from fvlm_data.store.files import put_whole_tree, write_whole
+from fvlm_data.store.files import StoreFiles
 from fvlm_data.store.place import MARK as MARK
 from fvlm_data.store.place import (
-    as_os_errors,
     check_folder,
     make_where_missing,
     read_mark,
@@ -33,7 +31,6 @@ from fvlm_data.store.writing import (
     retried,
     rows_of,
     table_unreadable,
-    write_error,
 )
 
 if TYPE_CHECKING:
@@ -45,22 +42,19 @@ ITEMS_A_PREDICATE = 10_000
 TARGET_FILE_BYTES = 128 * 1024 * 1024
 
 
-class Store:
+class Store(StoreFiles):
     """Tables and files below one URL; the only place that reads and writes them.
 
-    A file is seen whole or not at all: it is written under a temporary name and renamed (on
-    object storage: one put). A table changes by atomic commits. `memory_mb` and `spill` bound
-    the engine that reads and plans.
+    A table changes by atomic commits. `memory_mb` and `spill` bound the engine that reads and
+    plans.
     """
 
     def __init__(self, url: str, filesystem: Any, root: str, store_id: str) -> None:
         """Use `Store.create` or `Store.open`."""
-        self.url = url
+        super().__init__(url, filesystem, root)
         self.store_id = store_id
         self.memory_mb = 2000
         self.spill: Path | None = None
-        self._fs = filesystem
-        self._root = root
         self._opened: dict[str, DeltaTable] = {}
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._fetched = None if self.local_root else Fetched(filesystem, f"{root}/tables")
@@ -89,11 +83,6 @@ class Store:
         check_folder(text)
         store_id = read_mark(text, filesystem, root, older)
         return cls(text, filesystem, root, store_id)
-
-    @property
-    def local_root(self) -> Path | None:
-        """The store's folder, or None where the store is on object storage."""
-        return Path(self._root) if isinstance(self._fs, LocalFileSystem) else None
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection for queries over `scan`s, with temporary tables of its own.
@@ -280,71 +269,6 @@ class Store:
         if unreadable:
             retried(self.url, table, lambda: self._table(table).repair())
         return len(unreadable)
-
-    def write_bytes(self, path: str, content: bytes) -> None:
-        """Write one file, seen whole or not at all.
-
-        Raises:
-            StoreError: no space, no permission, or the place is gone.
-        """
-        try:
-            local = self.local_root is not None
-            write_whole(self._fs, f"{self._root}/{path}", content, local=local)
-        except OSError as error:
-            raise write_error(self.url, path, error) from error
-
-    def put_tree(self, folder: Path, path: str) -> None:
-        """Copy a local folder of files into the store, as `files.put_whole_tree`.
-
-        Raises:
-            StoreError: no space, no permission, or the place is gone.
-        """
-        try:
-            local = self.local_root is not None
-            put_whole_tree(self._fs, folder, f"{self._root}/{path}", local=local)
-        except OSError as error:
-            raise write_error(self.url, path, error) from error
-
-    def read_bytes(self, path: str) -> bytes:
-        """The content of one file.
-
-        Raises:
-            StoreError: the file is missing or cannot be read.
-        """
-        try:
-            with as_os_errors():
-                return bytes(self._fs.cat_file(f"{self._root}/{path}"))
-        except OSError as error:
-            raise StoreError(
-                f"store {self.url}: file {path} cannot be read ({type(error).__name__})"
-            ) from error
-
-    def files(self, path: str) -> list[str]:
-        """Paths (relative to the store) of all files below `path`, sorted."""
-        return sorted(self.sizes(path))
-
-    def sizes(self, path: str) -> dict[str, int]:
-        """Size in bytes of every file below `path`, by its path relative to the store."""
-        below = f"{self._root}/{path}"
-        if not self._fs.exists(below):
-            return {}
-        prefix = len(self._root) + 1
-        found = self._fs.find(below, detail=True)
-        return {place[prefix:]: int(told["size"]) for place, told in found.items()}
-
-    def exists(self, path: str) -> bool:
-        """Whether a file or folder stands at `path`."""
-        return bool(self._fs.exists(f"{self._root}/{path}"))
-
-    def remove(self, path: str) -> None:
-        """Remove a file or folder; nothing happens where there is none."""
-        target = f"{self._root}/{path}"
-        if self._fs.exists(target):
-            self._fs.rm(target, recursive=True)
-
-    def location(self, path: str) -> str:
-        """URL (object storage) or path (folder) of a file of the store."""
-        return f"{self._root}/{path}" if self.local_root else f"{self.url}/{path}"
 
     def _table(self, table: str) -> DeltaTable:
         """The table at its newest version; its log is read on from where it was left."""
