@@ -103,10 +103,13 @@ def file_token(key: bytes, naming: Literal["token", "plain"], source: str, path:
 
 
 def _message(*parts: str) -> bytes:
-    # file names that are no UTF-8 reach us with surrogates in place of their bytes
+    # Python decodes file names that are not UTF-8 with lone surrogates, which must pass through
+    # the unit separator occurs in no id, so two lists of parts never give one message
     return "\x1f".join(parts).encode(errors="surrogatepass")
 
 
 def _normalised(value: str) -> str:
+    # NFKC again after folding: casefold may leave a text that is no longer normalised (Unicode,
+    # chapter 3.13)
     folded = unicodedata.normalize("NFKC", value).replace("\x00", " ").casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())

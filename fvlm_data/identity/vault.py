@@ -74,6 +74,8 @@ class Vault:
     def remember_patient(self, patient_id: str, identities: Iterable[str]) -> None:
         """Add names, ids and dates found in a patient's headers to what is known of them."""
         with self._connection() as connection:
+            # the write lock before the read: two workers with headers of one patient must not lose
+            # each other's names
             connection.execute("BEGIN IMMEDIATE")
             row = connection.execute(
                 "SELECT value FROM patients WHERE id = ?", (patient_id,)
@@ -127,6 +129,7 @@ class Vault:
             return {one for one in identifiers if not connection.execute(query, (one,)).fetchone()}
 
     def _create(self) -> None:
+        # created here since SQLite would give the file the umask's permissions
         descriptor = os.open(self._database, os.O_CREAT | os.O_RDWR, 0o600)
         os.close(descriptor)
         with self._connection() as connection:
@@ -150,6 +153,7 @@ class Vault:
         if self._cipher is None:
             from cryptography.fernet import Fernet
 
+            # a key of its own for encryption, so that ids and contents do not share one
             secret = hmac.new(self.key, b"vault contents", hashlib.sha256).digest()
             self._cipher = Fernet(base64.urlsafe_b64encode(secret))
         return self._cipher
@@ -186,6 +190,7 @@ def _read_or_make_key(path: Path) -> bytes:
         with os.fdopen(descriptor, "w", encoding="ascii") as handle:
             handle.write(secrets.token_hex(KEY_BYTES))
         try:
+            # fails if the key exists, and never shows a half-written one; a rename would replace it
             path.hardlink_to(draft)
         except FileExistsError:
             pass  # another process made the key first: its key is the vault's

@@ -20,7 +20,7 @@ AXIAL_COSINE = 0.8
 """Least cosine of slice normal and patient axis: a tilted gantry is still axial."""
 
 COVERED = 0.5
-"""Share of a volume's range along the patient that another covers, so that the two compete."""
+"""A volume competes with another that covers at least this share of its own range."""
 
 RANK_OF_KERNEL = {"soft": 0, None: 1}
 
@@ -95,13 +95,16 @@ class NotSelected:
 def candidate(row: Mapping[str, Any]) -> ProvedVolume:
     """A candidate from its row.
 
-    The slices of a DICOM series lie along k; a file of whole volumes does not tell how it was
-    scanned and counts as axial.
+    The slices of a DICOM series lie along k; a file that holds a whole volume does not say how it
+    was scanned and counts as axial.
     """
     affine = np.array(row["affine_ras"], np.float64).reshape(4, 4)
     directions = np.abs(affine[:3, :3]) / np.linalg.norm(affine[:3, :3], axis=0)
     slices = row["rescale_decision"] == "per_slice"
+    # a file does not say which axis the slices lie along: the one nearest to the patient's length
+    # is taken
     axis = 2 if slices else int(np.argmax(directions[2]))
+    # outer corners of the outermost voxels: indices are voxel centres
     corners = np.array(list(np.ndindex(2, 2, 2))) * row["shape"] - 0.5
     heights_mm = corners @ affine[2, :3] + affine[2, 3]
     return ProvedVolume(
@@ -109,6 +112,7 @@ def candidate(row: Mapping[str, Any]) -> ProvedVolume:
         kernel=row["kernel"],
         phase=row["contrast_header"] or "unknown",
         description=row["series_description"] or "",
+        # rounded, so that rounding in the headers does not decide which reconstruction is thinnest
         slice_mm=round(float(row["spacing_mm"][axis]), 2),
         axial=not slices or bool(directions[2, axis] >= AXIAL_COSINE),
         low_mm=float(heights_mm.min()),

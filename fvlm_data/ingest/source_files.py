@@ -36,7 +36,7 @@ class SourceFile:
 
 
 def remember_sources(vault: Vault, sources: Mapping[str, SourceConfig]) -> None:
-    """Keep where each source lies: a later run may name other sources only."""
+    """Keep where each source lies, since a later run may name other sources only."""
     told = {_source_key(name): _settled(one).model_dump_json() for name, one in sources.items()}
     known = vault.file_paths(told)
     vault.remember_files({key: text for key, text in told.items() if known.get(key) != text})
@@ -85,7 +85,7 @@ def _place(source: SourceConfig, relative: str) -> FileLocation:
 
 
 def _settled(source: SourceConfig) -> SourceConfig:
-    """The source with paths that do not hang on the working folder."""
+    """The source with absolute paths."""
     if source.url:
         return source
     mapping = source.mapping.expanduser().resolve() if source.mapping else None

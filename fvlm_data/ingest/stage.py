@@ -43,7 +43,8 @@ ITEMS = f"""
 SELECT item FROM inputs WHERE kind = 'file' AND item <> ''
 UNION SELECT item FROM ledger WHERE stage = '{NAME}'
 """
-"""A series whose files all hold other images now has no inputs: settling it takes its rows out."""
+"""The ledger too: a series whose files now all hold other images has no inputs any more, and has to
+be settled once more to lose its rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,12 @@ def _made(reader: _Reader, batch: Batch, inputs: Inputs, relative: Mapping[str, 
 
 
 def _check_not_lost(batch: Batch, inputs: Inputs) -> None:
-    """Refuse to make a series anew from fewer files because rows of `inputs` were lost.
+    """Refuse to remake a series from fewer files because rows of `inputs` were lost.
 
-    A file that holds other images now, or none, keeps its row.
+    A file that now holds other images, or none, still has its row.
+
+    Raises:
+        DamagedError: a file that the series was made from has no row any more.
     """
     now = {row["token"] for row in inputs.rows["files"]}
     former = {token for row in inputs.rows["before"] for token in row["source_files"]} - now

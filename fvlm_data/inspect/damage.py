@@ -38,8 +38,8 @@ def broken_items(
 ) -> tuple[list[str], int]:
     """Items of a stage whose rows or files are not what it settled, and how many it settled.
 
-    Rows of items that the ledger does not have are told too, where the stage owns its tables:
-    a killed run leaves such, and the next takes them away.
+    For derived stages, rows of items that are not in the ledger count as well: a killed run
+    leaves them behind, and the next run removes them.
     """
     find_broken(connection, store, stage, "_verified")
     also = (
@@ -115,13 +115,14 @@ def unsettle_files(
     stages: Sequence[Stage],
     paths: Collection[str],
 ) -> None:
-    """Have the next run make the items of these files anew."""
+    """Make the next run remake the items of these files."""
     listed = ", ".join(quoted(path) for path in paths)
     for stage in stages if paths else ():
         owners = (
             f"SELECT DISTINCT item FROM files WHERE stage = {quoted(stage.name)} "
             f"AND path IN ({listed})"
         )
+        # a shared tree's file rows name the tree: every item that lies in it has to be remade
         if stage.holders:
             owners = f"SELECT h.item FROM ({owners}) o JOIN ({stage.holders}) h ON h.tree = o.item"
         items = [item for (item,) in connection.execute(owners).fetchall()]
@@ -130,10 +131,10 @@ def unsettle_files(
 
 
 def give_up_lost(context: Context, stages: Sequence[Stage]) -> list[str]:
-    """Let go of damaged items that no source offers any more; returns their ids.
+    """Give up damaged items that no source offers any more; returns their ids.
 
-    While such an item is in the ledger, nothing that may rest on it is changed: a backup may
-    still bring it back.
+    As long as such an item is in the ledger, whatever may rest on it is left alone, because a
+    backup may still bring the item back.
     """
     given_up: list[str] = []
     for stage in stages:

@@ -1,4 +1,4 @@
-"""Why an item is made anew, or not: what its key was made from, against what it is now."""
+"""Why an item is remade or not: what its key was made from, compared with what it is now."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_DECIDING = frozenset({"store", "sources", "reports", "identity", "execution"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one stage says of an item: its state, and the reasons where it is to be made anew.
+    """What one stage says of an item: its state, and the reasons if it is to be remade.
 
     States: settled, due, new (never settled), damaged (its rows or files are not what it was
     settled with), held (an input is damaged), gone (settled, and no longer planned).
@@ -72,6 +72,7 @@ def _told(
         return Told(stage.name, "gone", ("it is no longer among the stage's items",))
     if row is None:
         return Told(stage.name, "new", ("it was never settled",))
+    # held before broken: while an input is damaged, the next run leaves even a broken item alone
     if found.held:
         return Told(stage.name, "held", ("an input is not what its stage settled",))
     if found.broken:

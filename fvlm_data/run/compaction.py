@@ -46,7 +46,7 @@ def compact_store(context: Context, config: Config, keep_hours: int) -> Compacte
     Raises:
         StoreError: a shard is damaged, or the store cannot be read or written.
     """
-    # a store that can only be read is told in one sentence; the tables' library would panic
+    # deltalake panics on a read-only store; this write fails with a sentence instead
     probe = f"runs/.compact-{context.run_id}"
     context.store.write_bytes(probe, b"")
     context.store.remove(probe)

@@ -36,8 +36,8 @@ CREATING = frozenset({"ingest", "versions"})
 """Stages that take something in, and so may make a store."""
 
 TEXT_TABLES = frozenset({"reports", "sentences", "anatomy_texts", "samples"})
-"""Tables with report text: a report is scrubbed again when its patient's header arrives, and what
-it was before must not live on in the tables' history."""
+"""Tables with report text: a report is scrubbed again when its patient's header arrives, and its
+former text must not live on in the tables' history."""
 
 Batch = list[tuple[str, str, tuple[str, ...]]]
 """(item id, key, refs) of each item: all that travels to a worker."""
@@ -69,6 +69,7 @@ def curate(
     started = time.monotonic()
     names = _in_order(config, stages)
     for name in names:
+        # all checks before the store is opened: a typing error must not show after hours of work
         check = stage_entry(name).check
         if check is not None:
             with STAGES.named_in_errors(name):
@@ -78,6 +79,7 @@ def curate(
     summary.changed_versions = changed_versions(context.store)
     summary.changed_settings = begin(context, config)
     report = progress or (lambda stage, done, total: None)
+    # all of them, not only those asked for: a plan asks every stage whose rows it reads for damage
     built = {name: build_stage(name, config) for name in stage_names(config)}
     for name in names:
         _discover(context, config, name, report, summary)
@@ -106,7 +108,7 @@ def _in_order(config: Config, stages: Sequence[str] | None) -> list[str]:
 
 
 def settle_batch(store: str, run_id: str, stage: str, batch: Batch) -> dict[str, int]:
-    """Settle one batch in a worker, which finds all else in the store and the vault."""
+    """Settle one batch in a worker; everything else it needs it reads from store and vault."""
     config, context = _worker(store, run_id)
     items = [Item(item, key, tuple(refs)) for item, key, refs in batch]
     with STAGES.named_in_errors(stage):
@@ -145,6 +147,8 @@ def _run_stage(
         counts.update(done)
         elsewhere = counts["already settled"] - work.settled
         report(name, counts["accepted"] + counts["set_aside"] + elsewhere, total)
+    # only then did text leave the tables; the first run, which removes nothing, is spared the
+    # vacuum
     if work.replaced or work.obsolete:
         for table in sorted(TEXT_TABLES.intersection(stage.tables)):
             context.store.forget(table)
@@ -160,7 +164,7 @@ def _discover(
     report: Callable[[str, int, int], None],
     summary: Summary,
 ) -> None:
-    """Look what the outside holds now, before the stage that takes it in."""
+    """Look at what the sources hold now, before the stage that takes it in is planned."""
     discover = stage_entry(name).discover
     if discover is not None:
         with STAGES.named_in_errors(name):
@@ -224,4 +228,6 @@ class _PoolMapper:
                     yield future.result()
             finally:
                 for future in futures:
+                    # else leaving the pool would wait for every batch in the queue after one has
+                    # failed
                     future.cancel()

@@ -29,6 +29,7 @@ def read_file(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
+        # `from None`: PyYAML's own message quotes lines of the file, which may hold names
         raise ConfigError(f"configuration {path}: no valid YAML{line}") from None
     except (OSError, ValueError) as error:
         raise ConfigError(

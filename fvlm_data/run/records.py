@@ -87,7 +87,7 @@ def open_vault(store: Store, config: Config) -> Vault:
 
 
 def _check_vault(store: Store, vault: Vault) -> None:
-    """Refuse a vault with another key: it would give everything a second, unrelated id."""
+    """Refuse a vault with another key, which would give everything a second, unrelated id."""
     mark = keyed_id(vault.key, "sh", "mark of the vault", store.store_id)
     if not store.exists(VAULT_MARK):
         store.write_bytes(VAULT_MARK, mark.encode())
@@ -107,6 +107,7 @@ def new_run_id() -> str:
 def begin(context: Context, config: Config) -> list[str]:
     """Write down configuration and versions; return the settings that differ from the last run."""
     changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
+    # the record first: workers read the configuration from it
     _record(context, config, None)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
@@ -196,6 +197,7 @@ def record_path(run_id: str) -> str:
 
 def last_record(store: Store) -> dict[str, Any]:
     """The record of the store's last run; empty where there was none."""
+    # ids begin with the UTC time, so the last name is the last run
     runs = [path for path in store.files("runs") if path.endswith(".json")]
     return dict(json.loads(store.read_bytes(runs[-1]))) if runs else {}
 

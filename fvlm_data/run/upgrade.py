@@ -68,6 +68,7 @@ def _adopted(context: Context, stages: Sequence[Stage]) -> dict[str, int]:
     counts = {}
     for stage in stages:
         if stage.name in CAME_LATER:
+            # no ledger row to adopt: their results did not exist
             work = pending(context, stage, stages)
             retire(context, stage, work.obsolete)
             for batch in work.batches:

@@ -47,8 +47,9 @@ def mask_rows(
 
     top = int(made.labels.max(initial=0)) + 1
     slabs = (np.bincount(slab.ravel(), minlength=top) for slab in made.labels)
-    counts = np.sum(list(slabs), axis=0)  # by slabs: bincount makes 8 bytes of every voxel
+    counts = np.sum(list(slabs), axis=0)  # by slabs: bincount casts every voxel to 8 bytes
     boxes = ndimage.find_objects(made.labels)
+    # the determinant is the voxel's volume in mm3, for oblique axes too; its sign is the handedness
     voxel_ml = abs(float(np.linalg.det(volume.affine_ras[:3, :3]))) / 1000
     content_sha256 = array_sha256(made.labels)
     rows = []
@@ -161,5 +162,6 @@ def _vessels_hu(
         values = [v for v, name in made.classes.items() if name in anatomies.get(vessel, ())]
         voxels = image_hu[np.isin(made.labels, values)] if values else image_hu[:0]
         if voxels.size >= LEAST_VESSEL_VOXELS:
+            # a median: calcified plaques and stents do not move it
             medians[vessel] = float(np.median(voxels))
     return medians

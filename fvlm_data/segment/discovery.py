@@ -92,9 +92,9 @@ def _known(context: Context, source: str) -> dict[str, Input]:
 def _offered(
     task: str, masks: Sequence[MaskFile], owners: Sequence[tuple[str, ...]]
 ) -> Iterator[_Offered]:
-    """The rows to be: `<file token>.<task>`, and `.<n>` where a file has more than one.
+    """The planned rows, named `<file token>.<task>`, with `.<n>` if a file has more than one.
 
-    The task is part of it, for another task may have another mask under the same path.
+    The task is part of the name because another task may have another mask at the same path.
     """
     numbers: Counter[str] = Counter()
     for mask, volumes in zip(masks, owners, strict=True):
@@ -198,7 +198,7 @@ class _Writing:
     ) -> None:
         """Replace the quarantine rows of masks, where there were or are to be any.
 
-        With `look` those that there were are not taken from what is known.
+        With `look`, rows of all `tokens` are replaced, since what is known cannot be trusted.
         """
         before = {token for token in tokens if token in self.known and not self.known[token].item}
         replaced = set(tokens) if look else before | {row.item for row in rows}

@@ -22,14 +22,15 @@ def reoriented(
 ) -> Array | str:
     """`labels` (a, b, c) on the grid (i, j, k) of `shape` and `target_affine_ras`, or why not.
 
-    Only axes are exchanged and turned round; no voxel is interpolated. Every corner must then
-    lie within `tolerance` voxels of the target's corner. Both affines map voxel to RAS mm. The
-    sentence for a refusal gives both grids.
+    Axes are only exchanged and reversed; no voxel is interpolated. Every corner must then lie
+    within `tolerance` voxels of the target's corner. Both affines map voxel to RAS mm. The
+    sentence for a refusal describes both grids.
     """
     try:
         to_target = np.linalg.inv(target_affine_ras) @ affine_ras
     except np.linalg.LinAlgError:
         return "an affine cannot be inverted"
+    # voxel to voxel: a matrix of 0 and +-1 if the grids differ by exchanged and reversed axes only
     axes = np.rint(to_target[:3, :3])
     found = f"found shape {tuple(labels.shape)} and {_described(affine_ras)}"
     expected = f"expected shape {tuple(shape)} and {_described(target_affine_ras)}"
@@ -72,6 +73,7 @@ def _corner_error(
     to_target: Array, order: Sequence[int], turned: Sequence[bool], shape: Sequence[int]
 ) -> float:
     """Greatest distance, in target voxels, of a corner from where it is put."""
+    # corners suffice: the deviation of two affine maps is greatest at a corner
     worst = 0.0
     for corner in product(*((0, size - 1) for size in shape)):
         source = np.ones(4)

@@ -101,6 +101,7 @@ def _mask_file(
     path = folder / mask
     token = file_token(key, naming, SOURCE, Path(mask).as_posix())
     fault = None
+    # a manifest comes from outside: `..` or a link must not read other files of this machine
     if not path.resolve().is_relative_to(folder.resolve()):
         fault = Reject(
             "fault",

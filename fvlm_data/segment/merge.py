@@ -41,6 +41,7 @@ def anatomy_table(
     table = np.full(max(classes, default=0) + 1, NONE, np.uint8)
     for value, name in classes.items():
         table[value] = by_name.get(name, NONE)
+    # whatever a class map says of value 0: it is background
     table[0] = NONE
     return table
 
@@ -69,15 +70,17 @@ def merge_labels(
     places: Array | None = None
     for labels, classes, system in maps:
         table = anatomy_table(classes, system, anatomies, vocabulary)
-        if len(maps) == 1:  # one look-up in place of two
+        if len(maps) == 1:  # the usual case: one look-up instead of two
             return _looked_up(value[table], labels, 0)
         mine = _looked_up(table, labels, NONE)
+        # the minimum is the anatomy of higher precedence; NONE is the greatest value
         places = mine if places is None else np.minimum(places, mine)
     return np.asarray(value[places])
 
 
 def _looked_up(table: Array, labels: Array, beyond: int) -> Array:
     """uint8 `table[labels]`; `beyond` where a label is greater than the table."""
+    # 256 entries for any uint8, so that the translation below needs no look at the values
     greatest = 255 if labels.dtype == np.uint8 else int(labels.max(initial=0))
     room = max(greatest + 1 - len(table), 0)
     table = np.concatenate([table, np.full(room, beyond, np.uint8)])

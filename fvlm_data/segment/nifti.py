@@ -46,6 +46,7 @@ def read_nifti(content: bytes) -> NiftiImage:
 
     try:
         raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        # NIfTI-2 has its magic right after the header's length, NIfTI-1 at byte 344
         is_second = raw[4:7] == b"n+2"
         image = (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(raw)
         data = np.asanyarray(image.dataobj)
@@ -75,6 +76,7 @@ def label_map_bytes(labels: np.ndarray[Any, Any], affine_ras: np.ndarray[Any, An
     image.header.set_xyzt_units("mm", "sec")
     buffer = io.BytesIO()
     image.to_file_map({"image": nib.FileHolder(fileobj=buffer)})
+    # the time would make equal label maps differ
     return bytes(igzip.compress(buffer.getvalue(), GZIP_LEVEL, mtime=0))
 
 
@@ -90,6 +92,7 @@ def _embedded(extensions: Any) -> dict[int, str]:
 
 def _label_table(content: bytes) -> dict[int, str]:
     text = content.rstrip(b"\x00 \n")
+    # entities in a foreign file could expand without bound
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         return {}
     try:

@@ -95,6 +95,7 @@ def _content(candidate: OfferedMask) -> bytes | None:
         if candidate.sha256 == UNREADABLE:
             return None
         raise MaskGoneError from error
+    # the item's key stands for the bytes that discovery saw
     if hashlib.sha256(content).hexdigest() != candidate.sha256:
         raise MaskGoneError
     return content

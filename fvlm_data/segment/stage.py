@@ -74,7 +74,7 @@ def segment_stage(
 
 
 def check_masks(config: SegmentConfig, vocabulary: Vocabulary) -> None:
-    """Look whether the masks that a configuration names can be listed, and their classes read.
+    """Check that the masks of a configuration can be listed and their classes read.
 
     Raises:
         InputError: the folder or manifest is missing or has not the expected form.
@@ -123,7 +123,7 @@ def segment_volume(
 
 
 def _segmented(task: str) -> str:
-    """SQL of the volumes that have a label map: without a mask on offer they stay as they are."""
+    """SQL of the volumes with a label map: they stay even if their mask is no longer on offer."""
     return (
         "SELECT v.volume_id AS item FROM volumes v WHERE v.volume_id IN "
         f"(SELECT m.volume_id FROM masks m WHERE m.task = {quoted(task)}) OR v.volume_id IN "
@@ -164,6 +164,7 @@ def _segment(
         return Outcome(
             one.item, rejects=(Reject("fault", "volume_unreadable", detail),), retry=True
         )
+    # the row's affine in float64; the NIfTI header holds float32 only
     affine_ras = np.array(row["affine_ras"], float).reshape(4, 4)
     volume = VolumeImage(one.item, image.data, affine_ras)
     try:
@@ -218,6 +219,7 @@ class _Offer:
         if relative is None or class_map is None:
             raise MaskGoneError
         mask = mask_file(self.config, relative, self.secret, self.source_names)
+        # the link or file has changed since discovery: the next run looks again
         if (mask.fault.reason if mask.fault else "") != told.fault:
             raise MaskGoneError
         return OfferedMask(mask, class_map, told.sha256, told.volumes_named)

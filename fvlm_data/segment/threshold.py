@@ -63,6 +63,7 @@ class Threshold:
         """Label map uint8 (i, j, k) of body, lungs and bones; sides are the patient's."""
         image, orientation = to_canonical(volume.image_hu, volume.affine_ras)
         sizes_mm = np.linalg.norm(volume.affine_ras[:3, :3], axis=0)
+        # orientation[:, 0] says which canonical axis each stored axis becomes; spacings move along
         spacing_mm = sizes_mm[np.argsort(orientation[:, 0])]
         labels = segment_canonical(image, spacing_mm)
         return Segmentation(from_canonical(labels, orientation), CLASSES, "threshold")
@@ -79,12 +80,15 @@ def segment_canonical(image_hu: Array, spacing_mm: Sequence[float]) -> Array:
     bone = _bones(coarse_hu, body, voxel_ml)
     labels = np.zeros(image_hu.shape, np.uint8)
     labels[_fine(body, factors, image_hu.shape)] = BODY
+    # a coarse voxel of margin, then the threshold on the full grid finds the true surface
     labels[_fine(_grown(bone), factors, image_hu.shape) & (image_hu >= BONE_HU)] = BONE
     air = image_hu < LUNG_HU
     for side in (LUNG_LEFT, LUNG_RIGHT):
         whole = sides == side
+        # the margin stops at the other lung
         edge = _fine(_grown(whole) & ((sides == side) | (sides == 0)), factors, image_hu.shape)
         labels[edge & air] = side
+        # vessels and nodules inside a lung are denser than LUNG_HU and still lung
         labels[_fine(_shrunk(whole), factors, image_hu.shape)] = side
     return labels
 
@@ -97,6 +101,7 @@ def _body(coarse_hu: Array) -> tuple[Array, Array]:
     """
     from scipy import ndimage
 
+    # opening parts the body from what touches it in a few voxels, such as the table
     tissue = _largest(ndimage.binary_opening(coarse_hu > TISSUE_HU))
     inner = np.zeros_like(tissue)
     for k in range(tissue.shape[2]):
@@ -144,8 +149,10 @@ def _sides(lung: Array, body: Array) -> Array:
     sizes = np.bincount(seeds.ravel(), minlength=count + 1)[1:]
     x = [center[0] for center in ndimage.center_of_mass(seeds > 0, seeds, range(1, count + 1))]
     order = np.argsort(-sizes)
+    # between the two largest pieces; a single lung is judged by the body's middle
     middle = ndimage.center_of_mass(body)[0] if count < 2 else (x[order[0]] + x[order[1]]) / 2
     value = np.array([0, *(LUNG_RIGHT if center > middle else LUNG_LEFT for center in x)], np.uint8)
+    # voxels that the erosion took away go to the nearest seed
     nearest = ndimage.distance_transform_edt(
         seeds == 0, return_distances=False, return_indices=True
     )

@@ -73,9 +73,11 @@ class TotalSegmentator:
                     quiet=True,
                     skip_saving=True,
                 )
+        # it is no Exception: without this the worker would end silently
         except SystemExit as error:
             raise RuntimeError("TotalSegmentator ended itself") from error
         except Exception as error:
+            # torch's class, by name: this module does not import torch
             if type(error).__name__ != "OutOfMemoryError":
                 raise
             size = " x ".join(map(str, volume.image_hu.shape))
@@ -111,6 +113,7 @@ def load_totalsegmentator(config: SegmentConfig) -> TotalSegmentator:
             f"segment.backend totalsegmentator: {error.name} is not installed here; install "
             "fvlm[totalsegmentator] in the segmentation workers' environment"
         ) from error
+    # no environment variable switches it off (see fvlm_data/telemetry.py)
     api.send_usage_stats = _send_nothing
     if not config.download_weights:
         api.download_pretrained_weights = _require_weights
@@ -182,6 +185,7 @@ def _keeping_weights(predictor: type) -> type:
             checkpoint_name: str = "checkpoint_final.pth",
         ) -> None:
             folds = tuple(use_folds) if isinstance(use_folds, list | tuple) else use_folds
+            # a list of folds is no key of a dictionary
             model = (model_training_output_dir, folds, checkpoint_name, str(self.device))
             if model not in self._kept_weights:
                 before = dict(vars(self))

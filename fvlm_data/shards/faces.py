@@ -54,6 +54,7 @@ def rim(face_ijk: Array, spacing_mm: Sequence[float]) -> Array:
         for one, step in zip(box, steps, strict=True)
     )
     removed = np.zeros(face_ijk.shape, bool)
+    # in its box only: the transform of a whole volume is slow, and its result would be the same
     distance = ndimage.distance_transform_edt(~face_ijk[around], sampling=spacing_mm)
     removed[around] = distance <= RIM_MM
     return removed
@@ -73,6 +74,7 @@ def within(mask_ijk: Array, affine_ras: Array, prepared: PreparedSample) -> bool
 
     The sample's axes are those of the volume, exchanged and turned, so that its part is a box.
     """
+    # outer corners, half a voxel beyond the outermost centres
     corners_xyz = np.array(list(np.ndindex(2, 2, 2))) * prepared.image_zyx.shape[::-1] - 0.5
     homogeneous = np.column_stack([corners_xyz, np.ones(8)])
     ijk = np.linalg.solve(affine_ras, prepared.affine_ras @ homogeneous.T)[:3]

@@ -97,6 +97,7 @@ class ShardFolder:
     def listing(self, split: str) -> Listing:
         """The shards of a split, by one listing."""
         place = f"{self._root}/{split}"
+        # other processes write shards while this one has its listing cached
         self._fs.invalidate_cache(place)
         try:
             found = self._fs.ls(place, detail=True)

@@ -109,6 +109,7 @@ def _sparse(
         try:
             found, arrays = shards.read_group(split, shard, None)
         except StoreError:
+            # still as counted: then the shard is damaged, not taken away by a run
             if len(_samples_in(context, split, [shard])) == len(depths):
                 raise
             continue  # a run has made its samples anew and removed it
@@ -144,6 +145,7 @@ def _rewritten(
     named by no row, is removed by `tidy_shards`.
     """
     rows = context.store.read_items("samples", "sample_id", samples)
+    # sorted, so that a repeated run after a kill makes the same shard id
     rows.sort(key=lambda row: str(row["sample_id"]))
     if len(rows) < len(samples) or any(
         row["split"] != split or row["shard"] not in arrays for row in rows
@@ -182,6 +184,7 @@ def _rewritten(
     ]
     table = schemas.TABLES["samples"].to_arrow(placed)
     context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(table))
+    # last: until this commit the samples belong to their old shards
     return context.store.swap("samples", rows, placed)
 
 

@@ -34,7 +34,7 @@ class NiftiSlabs:
     def slabs(self, slices: int) -> Iterator[tuple[slice, Array]]:
         """Slabs (i, j, up to `slices`) along k with their place, each valid until the next.
 
-        The last one is given only after the file's checksum has been found right.
+        The last one is yielded only after the file's checksum was found to be right.
 
         Raises:
             NiftiError: the file is damaged.
@@ -47,6 +47,7 @@ class NiftiSlabs:
                 stop = min(depth, start + slices)
                 flat = buffer[: i * j * (stop - start)]
                 _fill(file, flat.data.cast("B"))
+                # a consumer that has the last slab is done: damage must be known before it
                 if stop == depth:
                     _finish(file)
                 yield slice(start, stop), flat.reshape(i, j, stop - start, order="F")
@@ -97,6 +98,7 @@ def open_nifti(content: bytes) -> NiftiSlabs:
     shape = tuple(int(size) for size in header.get_data_shape())
     if len(shape) != 3 or min(shape) < 1:
         raise NiftiError(f"has shape {shape}, expected 3 axes")
+    # scaled voxels would be floats; the store's own files have none
     if slope not in (None, 1.0) or inter not in (None, 0.0) or dtype.kind not in "iuf":
         raise NiftiError(f"has voxels of type {dtype}, slope {slope}, intercept {inter}")
     return NiftiSlabs((shape[0], shape[1], shape[2]), dtype, content, data_at)

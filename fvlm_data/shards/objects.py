@@ -51,6 +51,7 @@ class ObjectCache:
             descriptor = self._fetched(filesystem, path, place)
             self._shrink(place.name)
         try:
+            # the time of last use: file systems are often mounted without access times
             os.utime(descriptor)
             yield descriptor
         finally:
@@ -66,6 +67,8 @@ class ObjectCache:
                 os.fdopen(descriptor, "wb", closefd=False) as target,
             ):
                 shutil.copyfileobj(source, target, 1 << 20)
+            # the descriptor stays valid after the rename, and even if another process removes the
+            # entry
             Path(part).replace(place)
         except BaseException:
             os.close(descriptor)
@@ -124,6 +127,7 @@ class Objects:
                 for start, stop in ranges:
                     yield _filled(descriptor, buffer[: stop - start], start, path)
             return
+        # one request for the whole span: the slabs of a crop lie one behind the other
         first, last = min(start for start, _ in ranges), max(stop for _, stop in ranges)
         content = self._remote(path, first, last, last - first)
         for start, stop in ranges:

@@ -95,11 +95,14 @@ def planes(
     upwards = grid.turned.steps_zyx[0] == 1
     for number in range(len(z.first)) if upwards else reversed(range(len(z.first))):
         low, share = int(z.first[number]), z.shares[number]
+        # planes of no weight are not fetched, which would make the source hold more of them
         needed = [low + tap for tap in range(len(share)) if tap == 0 or share[tap] > 0]
         around = source(needed)
         plane = around[0].astype(np.float32)
         if len(share) == 2:
             if len(needed) == 2:
+                # lower + (upper - lower) * share: one multiplication, and exact where both are
+                # equal
                 plane += (around[1] - plane) * share[1]
         else:
             plane *= share[0]
@@ -109,9 +112,9 @@ def planes(
 
 
 def _planes_along_z(slabs: Iterator[Array], grid: TargetGrid) -> Callable[[list[int]], list[Array]]:
-    """Planes (y, x) of the source by their numbers along z, which only ever go one way.
+    """Planes (y, x) of the source by their numbers along z, requested in one direction only.
 
-    Where k is z, slices wait for their use and leave after it; else the part is put together.
+    If k is z, slices are held until they were used; otherwise the whole part is assembled first.
     """
     if grid.turned.order_zyx[0] != K:
         image_zyx = grid.turned.view(_together(slabs, grid))
@@ -123,11 +126,12 @@ def _planes_along_z(slabs: Iterator[Array], grid: TargetGrid) -> Callable[[list[
 
     def planes_of(numbers: list[int]) -> list[Array]:
         nonlocal arrived
+        # the file always runs along growing k; numbers count along z
         wanted = numbers if upwards else [depth - 1 - number for number in numbers]
         for old in [k for k in held if k < min(wanted)]:
             del held[old]
         while arrived <= max(wanted):
-            # what of the last slab is still needed moves out of its buffer
+            # the next slab reuses the buffer: planes that are still needed move out of it
             held.update({k: plane.copy() for k, plane in held.items()})
             slab_zyx = grid.turned.view(next(slabs))
             size = len(slab_zyx)
@@ -144,6 +148,7 @@ def _planes_along_z(slabs: Iterator[Array], grid: TargetGrid) -> Callable[[list[
 def _together(slabs: Iterator[Array], grid: TargetGrid) -> Array:
     first = next(slabs)
     size = [axis.stop - axis.start for axis in grid.source_ijk]
+    # Fortran order, as the slabs come: i fastest
     part_ijk = np.empty(size, first.dtype, order="F")
     at = 0
     for slab in chain([first], slabs):
@@ -178,6 +183,7 @@ def _weights(grid: TargetGrid, number: int, size: int, antialias: bool) -> _Weig
     part = grid.source_ijk[axis]
     start, stop = (part.start, part.stop) if step == 1 else (size - part.stop, size - part.start)
     positions = grid.positions[number]
+    # beyond the outermost centres: the outermost value
     inside = np.clip(positions, 0, size - 1)
     if not (antialias and grid.reach[number] > 1):
         first = np.clip(np.floor(inside), start, max(start, stop - 2)).astype(np.intp)
@@ -189,6 +195,7 @@ def _weights(grid: TargetGrid, number: int, size: int, antialias: bool) -> _Weig
     first = np.clip(np.ceil(positions - reach), start, stop - taps).astype(np.intp)
     distance = np.abs(first[:, None] + np.arange(taps) - positions[:, None])
     shares = np.maximum(0, 1 - distance / reach)
+    # normalised: at the border part of the triangle lies outside the volume
     shares /= shares.sum(axis=1, keepdims=True)
     return _Weights(first - start, shares.astype(np.float32))
 

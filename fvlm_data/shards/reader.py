@@ -163,6 +163,7 @@ class ShardDataset:
     def _opened(self, shard_id: str) -> _OpenShard:
         if self._process != os.getpid():  # forked, perhaps while a thread held the lock
             self._lock = threading.Lock()
+            # fsspec's event loop does not survive a fork either
             self._folder, self._open, self._process = None, OrderedDict(), os.getpid()
         with self._lock:
             if shard_id in self._open:
@@ -208,6 +209,7 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
                 f"store {store}: arrays of shard {split}/{shard} are missing, {len(gone)} samples "
                 "with them; run `fvlm-data shard`, which makes them anew"
             )
+    # a sample in two indexes counts once; sorted by shard, so that the choice does not vary
     first = [number for number, i in enumerate(ids) if number == 0 or ids[number - 1] != i]
     return rows.take(pa.array(first, pa.int64())).combine_chunks()
 

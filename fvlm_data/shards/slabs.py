@@ -98,6 +98,8 @@ class SlabArray:
             tail = self.objects.tail(name, chunks * ENTRY_BYTES + CRC_BYTES)
             index = _checked(tail, f"index of object {name}").view("<u8").reshape(chunks, 2)
             used = -(-min(self.shape_zyx[0] - number * self.object_z, self.object_z) // self.slab_z)
+            # chunks past the array's end are absent in any shard; the writer writes all others,
+            # even empty ones
             if (index[:used] == ABSENT).any():
                 raise StoreError(f"object {name} lacks a slab")
             self._indexes[number] = index.copy()

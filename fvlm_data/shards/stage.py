@@ -52,6 +52,7 @@ def _make(config: ShardConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator
     A planned batch has one split; where a caller has cut batches otherwise there may be more,
     each with a shard of its own.
     """
+    # by id, so that a shard's content does not depend on the order of planning
     ordered = sorted(batch.inputs, key=lambda one: one.item)
     with spool() as aside:
         laid: dict[str, Laid] = {}

@@ -24,10 +24,10 @@ POSITION_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """How the axes i, j, k become z, y, x by exchange and turning round, without interpolation.
+    """How the axes i, j, k become z, y, x by exchanging and reversing them, not interpolating.
 
-    `order_zyx` are the array axes that become z, y, x; `steps_zyx` is -1 where the axis is
-    turned round. `affine_ras` maps the turned voxel (x, y, z, 1) to RAS+ mm.
+    `order_zyx` are the array axes that become z, y, x; `steps_zyx` is -1 for a reversed axis.
+    `affine_ras` maps the turned voxel (x, y, z, 1) to RAS+ mm.
     """
 
     order_zyx: tuple[int, int, int]
@@ -66,6 +66,7 @@ def turned(shape_ijk: Sequence[int], affine_ras: Array) -> Turned:
     origin_ijk = np.array([0.0, 0.0, 0.0, 1.0])
     for row, (axis, step) in enumerate(zip(order_xyz, steps_xyz, strict=True)):
         affine[:3, row] = affine_ras[:3, axis] * step
+        # a reversed axis begins at its last voxel
         origin_ijk[axis] = 0.0 if step == 1 else shape_ijk[axis] - 1
     affine[:3, 3] = (affine_ras @ origin_ijk)[:3]
     x, y, z = order_xyz
@@ -78,7 +79,9 @@ def target_positions(size: int, spacing_mm: float, target_mm: float) -> Array:
     Both grids begin at the same outer edge. The number of voxels is rounded to the nearest, so
     that every centre lies within the scanned extent; the spacing is exactly `target_mm`.
     """
+    # floor(x + 0.5): Python rounds halves to even, which would depend on the size
     count = int(np.floor(np.round(size * spacing_mm / target_mm, POSITION_DIGITS) + 0.5))
+    # voxel n covers n - 0.5 to n + 0.5: edges align, not centres
     positions = (np.arange(max(1, count)) + 0.5) * (target_mm / spacing_mm) - 0.5
     return np.round(positions, POSITION_DIGITS)
 
@@ -173,6 +176,7 @@ def _kept(
     inner = [_shown_span(label_zyx, line.voxels, number) for number, line in enumerate(lines)]
     if any(span is None for span in inner):
         return None
+    # labels are first looked at plane by plane: the full target grid need not be built
     spans = [span for span in inner if span is not None]
     shown = label_zyx[np.ix_(*(line.voxels[span] for line, span in zip(lines, spans, strict=True)))]
     margins = (config.margin_slices, config.margin_pixels, config.margin_pixels)
@@ -206,6 +210,7 @@ def _source_part(
     part = [slice(0)] * 3
     for number, (axis, step) in enumerate(zip(axes.order_zyx, axes.steps_zyx, strict=True)):
         size, around = label_ijk.shape[axis], max(1.0, reach[number])
+        # at least one voxel, even if the positions lie beyond the volume's end
         start = min(max(0, int(np.floor(positions[number][0] - around))), size - 1)
         stop = max(min(size, int(np.ceil(positions[number][-1] + around)) + 1), start + 1)
         part[axis] = slice(start, stop) if step == 1 else slice(size - stop, size - start)

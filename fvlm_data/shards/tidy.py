@@ -67,6 +67,7 @@ def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
         for shard in sorted(listing.indexes.keys() - mine.keys()):
             context.store.remove(folder.index_path(split, shard))
             removed += 1
+        # the indexes hold just the table's rows now, so notes have nothing left to take out
         for name, _ in listing.notes:
             context.store.remove(f"{folder.FOLDER}/{split}/{name}")
         unused = [f"{shard}{folder.GROUP}" for shard in sorted(listing.groups - mine.keys())]

@@ -103,6 +103,7 @@ def write_shard(folder: Path, samples: Sequence[Laid], config: ShardConfig) -> l
     ):
         array = _create(group, name, dtype, fill, size_zyx, config)
         depth = int(array.shards[0])
+        # one data object at a time: zarr writes a shard with a single put only if it gets all of it
         for start in range(0, size_zyx[0], depth):
             stop = min(start + depth, size_zyx[0])
             block = np.full((stop - start, *size_zyx[1:]), fill, dtype)
@@ -188,6 +189,7 @@ def _copy_part(
     """Copy the part of a laid sample that falls into the block beginning at slice `start`."""
     low, high = max(offset, start), min(offset + shape[0], start + len(block))
     if low < high:
+        # mapped: only the slices of this block are read
         laid = np.load(path, mmap_mode="r", allow_pickle=False)
         block[low - start : high - start, : shape[1], : shape[2]] = laid[
             low - offset : high - offset

@@ -1,4 +1,8 @@
-"""How a batch is settled: inputs read, outcomes made, then files, rows and ledger committed."""
+"""Settling a batch: read inputs, make outcomes, then commit files, rows and ledger.
+
+The order is what makes a killed run harmless: a file without a row is garbage, a row without a
+ledger entry is replaced by the next run, and the ledger entry vouches for both.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 
 ASIDE_TOO = ("identity_marks",)
-"""Tables in which an item that is set aside has rows as well: they do not make it accepted."""
+"""Tables in which even an item that is set aside has rows; such rows do not make it accepted."""
 
 
 @dataclass(slots=True)
@@ -56,6 +60,7 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
         return counts
     inputs, parts = gather(context, stage, left)
     made = _made(context, stage, stage.make(_batch(context, stage, inputs)))
+    # a Counter, not a set: two outcomes of one item would both be written
     if Counter(o.item for o in made.outcomes) != Counter(item.id for item in left):
         raise RuntimeError(f"stage {stage.name}: outcomes and items of a batch do not match")
     for outcome in made.outcomes:
@@ -63,6 +68,7 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
             raise RuntimeError(
                 f"stage {stage.name}: item {outcome.item} has neither rows nor a reject"
             )
+    # nothing above has written a row, so an exception up to here leaves only files without rows
     counts += _commit(context, stage, left, made, parts)
     held = {outcome.item for outcome in made.outcomes if outcome.held}
     _put_back(context, stage, [row for row in former if row.item in held])
@@ -70,7 +76,7 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
 
 
 def retire(context: Context, stage: Stage, items: Sequence[str]) -> None:
-    """Take the rows and ledger entries of items that no longer exist out of the tables."""
+    """Remove the rows and ledger entries of items that no longer exist."""
     if not items:
         return
     for table, also in owned(stage):
@@ -79,7 +85,7 @@ def retire(context: Context, stage: Stage, items: Sequence[str]) -> None:
 
 
 def unsettle(context: Context, stage: str, items: Sequence[str]) -> None:
-    """Have the next plan make items anew; their rows stay until then."""
+    """Make the next plan remake the items; their rows stay until then."""
     if items:
         context.store.replace("ledger", items, [], {"stage": stage})
 
@@ -123,7 +129,7 @@ def _made(context: Context, stage: Stage, outcomes: Iterator[Outcome]) -> _Made:
 
 
 def _without_files(outcome: Outcome) -> Outcome:
-    """The outcome less its written contents, so that a batch holds rows only in memory."""
+    """The outcome without its written files, so that a batch keeps only rows in memory."""
     return Outcome(
         outcome.item,
         outcome.rows,
@@ -163,7 +169,7 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
 class _Files:
     """Files of the store, each compared with what was written when it is read.
 
-    What is known of all files that a batch's inputs name is read in one go.
+    The rows of all files that the batch's inputs name are read together, at the first request.
     """
 
     def __init__(self, context: Context, inputs: Sequence[Inputs]) -> None:
@@ -193,7 +199,7 @@ class _Files:
         content = store.read_bytes(path)
         expected = told["sha256"]  # empty: written before hashes were kept
         if expected and hashlib.sha256(content).hexdigest() != expected:
-            # its stage finds it unsettled and makes it anew
+            # without its ledger row, the stage that wrote it makes it again
             store.replace("ledger", [told["item"]], [], {"stage": told["stage"]})
             raise DamagedError(
                 f"store {store.url}: file {path} is not what stage {told['stage']} wrote; the "
@@ -219,9 +225,12 @@ def _commit(
     keys = {item.id: item.key for item in items}
     held = {outcome.item for outcome in made.outcomes if outcome.held}
     ledger = _ledger_keys(context, stage, keys)
+    # asked again: `make` may have taken minutes, and another run may have settled some meanwhile
     still_open = {item for item, key in keys.items() if ledger.get(item) != key} - held
     mine = [outcome for outcome in made.outcomes if outcome.item in still_open]
     for outcome in mine:
+        # the vault before the tables: once a row names the patient, reports are scrubbed by these
+        # names
         for patient, identities in outcome.identities.items():
             context.vault.remember_patient(patient, identities)
     rows = {
@@ -235,11 +244,13 @@ def _commit(
         replaced = set(still_open)
         written = rows[table]
         if table == "files":
+            # rows of a shared tree belong to its path, not to one of the items that lie in it
             replaced |= made.trees.keys()
             written = [*written, *(row for files in made.trees.values() for row in files)]
         made_of[table] = schemas.TABLES[table].to_arrow(written)
         if written or _has_rows(context, table, replaced, also):
             context.store.replace(table, replaced, made_of[table], also)
+    # without a ledger row the next plan finds the item due again
     settled = [outcome for outcome in mine if not outcome.retry]
     contents = _contents(context, stage, made_of, settled)
     context.store.replace(
@@ -263,7 +274,7 @@ def _commit(
 
 
 def _has_rows(context: Context, table: str, items: Iterable[str], also: Mapping[str, str]) -> bool:
-    """Whether there is anything to take out: most items are new, and an empty commit costs too."""
+    """Whether there is anything to remove: most items are new, and an empty commit costs too."""
     column = schemas.TABLES[table].replaced_by
     wanted = [*((name, "=", value) for name, value in also.items()), (column, "in", sorted(items))]
     return bool(context.store.read(table, [column], wanted).num_rows)
@@ -275,7 +286,7 @@ def _contents(
     rows: Mapping[str, pa.Table],
     outcomes: Sequence[Outcome],
 ) -> dict[str, str]:
-    """Content hash of each item, by the same SQL that later looks whether it still stands."""
+    """Content hash of each item, by the same SQL that checks it later."""
     connection = context.store.connect()
     try:
         for table, _ in owned(stage):
@@ -296,10 +307,10 @@ def _contents(
 def _opened(
     context: Context, stage: Stage, items: Sequence[Item]
 ) -> tuple[set[str], list[LedgerRow]]:
-    """Items that are settled under their key; and the ledger rows that the others lose.
+    """Items that are settled under their current key, and the ledger rows the others lose.
 
-    A row of an older key must go before the first file or row of the new one is written: a run
-    that is killed between would leave it standing for contents that are no longer its own.
+    The row of an older key must go before anything of the new key is written: a run killed in
+    between would otherwise leave it vouching for contents that are no longer its own.
     """
     keys = {item.id: item.key for item in items}
     wanted = [("stage", "=", stage.name), ("item", "in", sorted(keys))]
@@ -310,7 +321,7 @@ def _opened(
 
 
 def _put_back(context: Context, stage: Stage, rows: Sequence[LedgerRow]) -> None:
-    """Items that are held back stay settled as they were: of them nothing was written."""
+    """Restore the ledger rows of held items, of which nothing was written."""
     if rows:
         items = [row.item for row in rows]
         context.store.replace("ledger", items, rows, {"stage": stage.name})
@@ -331,7 +342,7 @@ def _ended(outcome: Outcome) -> str:
 
 
 def _quarantined(stage: str, outcome: Outcome) -> list[Quarantined]:
-    """One row for each reason and detail; equal ones are told once, with the files of all."""
+    """One row for each reason and detail; equal rejects share one row with all their files."""
     told: dict[tuple[str, str], Reject] = {}
     files: dict[tuple[str, str], dict[str, None]] = {}
     for one in outcome.rejects:

@@ -1,8 +1,8 @@
 """Content of rows as SQL: one hash for a set of rows, whatever their order.
 
-The hash of a set is the sum of its rows' MD5s (upper and lower half apart) with their number: rows
-come in any order from any number of files, a row that is there twice counts twice, and DuckDB adds
-it up in one pass without sorting. MD5 finds damage here, it does not keep anybody out.
+The hash of a set is the sum of its rows' MD5s (upper and lower halves separately) and their number:
+rows may come in any order from any number of files, a doubled row counts twice, and DuckDB adds it
+up in one pass without sorting. MD5 only detects damage here; it is no defence against an attacker.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ SHARED = ("quarantine", "files")
 def row_text(columns: Iterable[str], label: str = "", alias: str = "") -> str:
     """SQL of a row's canonical text: JSON of the named columns, with a label in front."""
     prefix = f"{alias}." if alias else ""
+    # the label keeps equal rows of two tables from being counted as the same
     fields = [f"'of': {quoted(label)}"] if label else []
     fields += [f"{quoted(name)}: {prefix}{identifier(name)}" for name in columns]
     return f"to_json({{{', '.join(fields)}}})::VARCHAR"
@@ -39,9 +40,10 @@ def row_number(text: str) -> str:
 def sums(number: str = "m") -> str:
     """SQL aggregates of rows by their `row_number`, a column: columns n, low, high.
 
-    The number is worked out once and cut by its bits: DuckDB's functions for its halves would
-    work it out twice, which takes three times as long.
+    The MD5 is computed once and split by its bits: DuckDB's functions for its halves compute it
+    twice, which takes three times as long (decision 0012).
     """
+    # 64-bit halves added up in 128 bits cannot overflow; a sum of whole MD5s could
     low = f"({number} & {HALF}::UHUGEINT)::HUGEINT"
     high = f"({number} >> 64)::HUGEINT"
     return f"count(*) AS n, sum({low}) AS low, sum({high}) AS high"
@@ -72,7 +74,7 @@ def contents_sql(stage: Stage) -> str:
     for table, also in owned(stage):
         item = identifier(schemas.TABLES[table].replaced_by)
         conditions = [f"{identifier(name)} = {quoted(value)}" for name, value in also.items()]
-        if table == "files":  # objects of a tree belong to several items, and to none's content
+        if table == "files":  # objects of a shared tree are no part of one item's content
             conditions.append("NOT starts_with(path, item || '/')")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         number = row_number(row_text(compared(table), table))

@@ -1,8 +1,8 @@
 """What a stage is: the inputs it declares, the function that turns them into outcomes.
 
-A stage knows no store, vault, scheduler or command line. What an item is made from is said once,
-in `reads`; planning, reading, keys and commits are derived from it (`planning`, `inputs`,
-`commits`).
+A stage knows no store, vault, scheduler or command line. What an item is made from is declared
+once, in `reads`; planning, reading, keys and commits are derived from it (`planning`,
+`gathering`, `commits`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Row = dict[str, Any]
 class Context:
     """Where a run finds its store and vault, and the id under which it commits.
 
-    `checked` keeps which items of a stage were found damaged at which versions of its tables, so
-    that a run hashes rows that nobody has changed meanwhile once.
+    `checked` remembers which items of a stage were found damaged at which versions of its tables,
+    so that a run hashes unchanged rows only once.
     """
 
     store: Store
@@ -65,8 +65,8 @@ class Read:
     `<read>.<column>`, any value of that column in an earlier read of the same item. `decides`
     are the columns that enter the item's key; `carries` are read beside them, but a change of
     theirs alone remakes nothing (places of files). `where` is SQL over the row, called `t`. With
-    a `limit` equal rows are told once, and a value of `by` that more rows have finds none: a
-    name that ten thousand share would else be read ten thousand times for each who bears it.
+    a `limit`, equal rows count once, and a value of `by` with more rows than that finds none: a
+    name shared by ten thousand patients would otherwise be read ten thousand times for each.
     """
 
     name: str
@@ -104,9 +104,9 @@ class Batch:
     `file` gives the bytes of a file of the store and refuses one that is not what its stage
     wrote (StoreError); `stored` gives what lies at a path, whoever wrote it, or none. `paths`,
     `identities` and `originals` look up what the vault alone knows: relative paths by file
-    token, names by patient or link, reports as they came. `standing` gives the rows of one of
-    the stage's own tables as they stand now, by the value of a column, and `settled` the items
-    that another run has settled meanwhile under the same key. `secret` is the key of all ids.
+    token, names by patient or link, reports in their original form. `standing` gives the current
+    rows of one of the stage's own tables by the value of a column, and `settled` the items that
+    another run has settled meanwhile under the same key. `secret` is the key of all ids.
     """
 
     inputs: Sequence[Inputs]
@@ -218,11 +218,15 @@ class StageEntry:
 def guarded(item: str, make: Callable[[], Outcome], files: Iterable[str] = ()) -> Outcome:
     """Run `make` for one item; an unforeseen fault of the item becomes a reject, to be retried.
 
-    `files` are the source files that are set aside with the item, where it is made of some.
+    `files` are the source files to set aside with the item, if it is made of any.
 
-    An input that is damaged in the store holds the item back. The store's own errors, a full
-    disk and want of memory are not faults of the item: they stop the batch. The reject names
-    the exception's type and place, never its text, which may hold an identity.
+    An input that is damaged in the store holds the item back. Errors of the store, a full disk
+    and lack of memory are no faults of the item: they stop the batch. The reject names the
+    exception's type and place, never its text, which may hold an identity.
+
+    Raises:
+        FvlmError: the store, the vault or the configuration failed, not the item.
+        StoreError: the disk for temporary files is full or read-only.
     """
     try:
         return make()
@@ -237,6 +241,7 @@ def guarded(item: str, make: Callable[[], Outcome], files: Iterable[str] = ()) -
                 f"no space left for temporary files while working on {item}; free space "
                 "and run again: finished work is kept"
             ) from error
+        # the innermost frame, which may be in a library: it tells more than the place in the stage
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = (
             f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}; expected "

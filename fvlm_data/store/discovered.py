@@ -1,9 +1,9 @@
 """What discovery wrote of a source, as one ledger row: whether it still stands as it was left.
 
-Discovery has no items of its own: it looks at a source as a whole, and spares what its rows in
-`inputs` say is known. Were one of these rows changed or lost, what it stands for would be passed
-over for ever; so the ledger keeps a hash of all that a source's discovery wrote. While a source is
-being looked at it has no ledger row: a killed run leaves rows that are taken as they are.
+Discovery has no items of its own: it looks at a source as a whole and skips what its rows in
+`inputs` say is known. If one of these rows were changed or lost, its file would be skipped for
+ever; so the ledger keeps a hash of all that discovery wrote of a source. A source has no ledger
+row while it is being looked at: what a killed run leaves is taken as it is.
 """
 
 from __future__ import annotations

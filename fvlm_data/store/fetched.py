@@ -35,7 +35,7 @@ class Fetched:
                 (local / path).parent.mkdir(parents=True, exist_ok=True)
             with as_os_errors():
                 contents = self._fs.cat([f"{self._tables}/{table}/{path}" for path in lacking])
-            # a single path is answered by a dictionary too, since a list was asked for
+            # fsspec answers a list with a dictionary, even a list of one path
             for path in lacking:
                 (local / path).write_bytes(contents[f"{self._tables}/{table}/{path}"])
         return str(local)

@@ -117,6 +117,7 @@ def write_whole(filesystem: Any, target: str, content: bytes, *, local: bool) ->
         with draft.open("wb") as handle:
             handle.write(content)
             handle.flush()
+            # else a power cut may keep the rename and lose the bytes behind it
             os.fsync(handle.fileno())
         draft.replace(final)
     finally:
@@ -126,15 +127,18 @@ def write_whole(filesystem: Any, target: str, content: bytes, *, local: bool) ->
 def put_whole_tree(filesystem: Any, folder: Path, target: str, *, local: bool) -> None:
     """Copy a local folder of files; a folder already there is replaced where it differs.
 
-    In a folder it is seen whole or not at all; on object storage its files appear one by one, so
-    that the row which names it must come after. Paths of trees are made from content hashes: an
-    equal tree at the place is left, and is touched so that tidying spares it until a row names it.
+    On a local disk it appears whole or not at all; on object storage its files appear one by one,
+    so the row that names it must be written afterwards. Paths of trees are made from content
+    hashes: an equal tree is left in place, and touched so that tidying, which goes by age, spares
+    it until a row names it.
 
     Raises:
         OSError: no space, no permission, or the place is gone.
     """
     if not local:
         with as_os_errors():
+            # with trailing slashes fsspec copies the content; without, it nests the folder in an
+            # existing one
             filesystem.put(f"{folder}/", f"{target}/", recursive=True)
         return
     final = Path(target)
@@ -173,7 +177,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _put_away(damaged: Path) -> None:
-    """Take a damaged tree from its place in one step; its draft's name marks it as rubbish."""
+    """Move a damaged tree away in one step, under the name of a draft, which tidying removes."""
     aside = damaged.with_name(f".{damaged.name}.{secrets.token_hex(4)}.tmp")
     damaged.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)

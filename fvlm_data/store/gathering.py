@@ -100,6 +100,7 @@ def _read(
     if read.table in stage.views:
         table = identifier(read.table)
     else:
+        # the values to look for are known here, so only files whose range may hold them are scanned
         source, column = "_items", read.on
         if "." in read.on:
             name, column = read.on.split(".", 1)
@@ -117,6 +118,7 @@ def _by_item(connection: duckdb.DuckDBPyConnection, read: Read) -> dict[str, lis
     """Rows of a read by item, in the order of the primary key; ties in that of their content."""
     definition = schemas.TABLES.get(read.table)
     key = [name for name in definition.primary_key if name in read.columns] if definition else []
+    # DuckDB's row order varies with threads and files; a stage must see the same order every time
     order = ", ".join(["item", *map(identifier, key), row_text(read.columns)])
     rows = connection.sql(
         f"SELECT item, {columns_sql(read.columns)} FROM {READ}{read.name} ORDER BY {order}"

@@ -25,10 +25,10 @@ def find_broken(
 ) -> None:
     """Make the table `into` of the stage's broken items, and `<into>_contents` of all with rows.
 
-    Views of the tables must be open. Broken are settled items whose rows differ from those that
-    they were settled with (lost, added, changed), items with two ledger rows, and items of which
-    a file is missing or has another size. An item whose content the ledger does not know (a
-    store of an older program) is taken as it is.
+    Views of the tables must be open. Broken are settled items whose rows differ from those they
+    were settled with (lost, added, changed), items with two ledger rows, and items with a file
+    that is missing or has another size. An item without a content hash in the ledger (a store of
+    an older program) is trusted.
     """
     connection.execute(f"CREATE TEMP TABLE {into}_contents AS {contents_sql(stage)}")
     told = digest("outcome")
@@ -50,7 +50,7 @@ def find_broken(
 def broken_items(
     connection: duckdb.DuckDBPyConnection, context: Context, stage: Stage
 ) -> tuple[str, ...]:
-    """The stage's broken items; not looked for again while its tables stand at their versions."""
+    """The stage's broken items; the search is repeated only when its tables have a new version."""
     versions = versions_of(context, stage)
     known = context.checked.get(stage.name)
     if known is not None and known[0] == versions:
@@ -99,7 +99,10 @@ def owners_read(stage: Stage, upstream: Collection[Stage]) -> Iterator[tuple[Sta
 
 
 def finds_item(read: Read) -> bool:
-    """Whether a read names the item of the stage that made its rows, so that lost ones tell."""
+    """Whether a read goes by the item of the stage that made its rows.
+
+    Only then do lost rows still say which items rested on them.
+    """
     table = schemas.TABLES.get(read.table)
     return table is not None and read.by == table.replaced_by and "." not in read.on
 
@@ -119,13 +122,14 @@ def _names_view(stage: Stage) -> bool:
 
 
 def _files_wrong(connection: duckdb.DuckDBPyConnection, store: Store, stage: Stage) -> pa.Table:
-    """Items of the stage with files that are missing or of another size than was written."""
+    """Items of the stage with a file that is missing or has another size than was written."""
     mine = f"SELECT * FROM files WHERE stage = {quoted(stage.name)}"
     folders = connection.execute(
         f"SELECT DISTINCT split_part(path, '/', 1) FROM ({mine})"
     ).fetchall()
     sizes: dict[str, int] = {}
     for (folder,) in sorted(folders):
+        # a listing of the folder, not a request for each file
         sizes.update(store.sizes(folder))
     there = pa.table(
         {

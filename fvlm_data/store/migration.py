@@ -26,9 +26,9 @@ def add_missing_tables(store: Store) -> list[str]:
 
 
 def rewrite_table(store: Store, name: str) -> bool:
-    """Write a table anew with this version's columns; whether it lacked one.
+    """Rewrite a table with this version's columns; returns whether it lacked one.
 
-    A column that it lacked is empty: missing where that is allowed, else an empty text.
+    A new column is null where the schema allows it, otherwise an empty text.
     """
     table = schemas.TABLES[name]
     url, filesystem, root = place.resolve(store.url)
@@ -59,6 +59,7 @@ def _select(table: schemas.Table, there: set[str], folder: str, part: Part) -> s
     for name, column in table.columns.items():
         kind = duckdb_type(column.type)
         value = identifier(name)
+        # partition columns are in the log only, not in the Parquet files
         if name in part.values:
             value = quoted(part.values[name])
         elif name not in there:

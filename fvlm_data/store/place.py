@@ -24,7 +24,7 @@ MARK = "store.json"
 """The file that makes a folder a store: its version and id."""
 
 NOT_READ = r"[\\\x00-\x1f]|%[0-9A-Fa-f]{2}"
-"""What deltalake takes for a part of a URL in a folder's name: it would look elsewhere."""
+"""What deltalake takes for URL syntax in a folder's name, and so looks in another place."""
 
 NOT_WRITTEN = rf"[\[\]^|]|{NOT_READ}"
 """With these its writer panics, too."""
@@ -61,7 +61,7 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
 
 
 def check_folder(url: str, refused: str = NOT_WRITTEN) -> None:
-    """Refuse a folder whose path the tables' library cannot bear.
+    """Refuse a folder whose path deltalake cannot handle.
 
     Raises:
         StoreError: a part of it matches `refused`.
@@ -123,9 +123,9 @@ def make_where_missing(url: str, filesystem: Any, root: str) -> None:
 
 
 def make(url: str, filesystem: Any, root: str) -> None:
-    """Make an empty store; the mark comes last, so that a killed run is taken up by the next.
+    """Make an empty store; the mark is written last, so that the next run completes a killed one.
 
-    Two processes that make it at once end with one mark.
+    Two processes that do so at once end with one mark.
 
     Raises:
         StoreError: the place holds other things.
@@ -145,12 +145,15 @@ def make(url: str, filesystem: Any, root: str) -> None:
     if isinstance(filesystem, LocalFileSystem):
         Path(draft).write_text(mark, encoding="ascii")
         try:
+            # a link fails where the mark exists; a rename would replace the id of the run that came
+            # first
             Path(root, MARK).hardlink_to(draft)
         except FileExistsError:
             pass  # another run made the store at the same moment: its mark stands
         finally:
             Path(draft).unlink()
     else:
+        # a conditional put: the first of two runs at once wins
         with suppress(FileExistsError):
             filesystem.pipe_file(f"{root}/{MARK}", mark.encode(), mode="create")
 
@@ -192,9 +195,9 @@ def make_table(url: str, table: schemas.Table) -> None:
 
 
 def _columns_with_statistics(table: schemas.Table) -> str:
-    """Columns whose least and greatest values may stand in the log, which is never erased.
+    """Columns whose minimum and maximum may stand in the log, which is never erased.
 
-    Ids and codes only: those of free text would keep sentences of superseded reports.
+    Ids and codes only: statistics of free text would preserve sentences of superseded reports.
     """
     kept = {*table.primary_key, table.replaced_by} - {"detail", *table.partition_by}
     return ",".join(name for name in table.columns if name in kept)

@@ -64,8 +64,8 @@ def pending(
 ) -> Work:
     """Compare what the stage's items are made from now with the ledger.
 
-    `upstream` are the stages whose rows it may read: of an item with damaged rows nothing is
-    taken. With `mend`, table files that cannot be read are taken out first.
+    `upstream` are the stages whose rows it may read: items that rest on damaged rows are held
+    back. With `mend`, table files that cannot be read are taken out first.
 
     Raises:
         StoreError: a table is missing or damaged.
@@ -85,7 +85,7 @@ class Outlook:
 
 
 def outlook(context: Context, stage: Stage) -> Outlook:
-    """What a plan would find due, by keys alone: rows are not looked at for damage.
+    """What a plan would find due by keys alone, without looking for damaged rows.
 
     Raises:
         StoreError: a table is missing or damaged.
@@ -112,7 +112,7 @@ def outlook(context: Context, stage: Stage) -> Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One item as a plan sees it: whether its own rows are damaged, or those that it rests on."""
+    """One item as a plan sees it: whether its own rows or those it rests on are damaged."""
 
     item: Item
     broken: bool
@@ -158,7 +158,8 @@ def settled_before(
 ) -> list[tuple[str, str, str, str]]:
     """Item, current key, outcome and content of each item that the ledger has under any key.
 
-    For a store whose keys an older program wrote: they are taken to stand for what is there now.
+    For a store whose keys an older program wrote, in another recipe: they are trusted to stand for
+    what is there now.
     """
     connection = context.store.connect()
     try:
@@ -197,7 +198,8 @@ def _prepared(
     upstream: Collection[Stage],
 ) -> None:
     """The tables _now, _broken, _held and _held_all of a stage."""
-    versions = integrity.versions_of(context, stage)  # before the views, which may be newer
+    # taken before the views open: if a commit comes between, the memo is stale, never wrong
+    versions = integrity.versions_of(context, stage)
     open_tables(context, connection, _tables(stage, upstream))
     open_views(context, connection, stage)
     _plan(connection, stage)
@@ -215,12 +217,15 @@ def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     parts, joins = [quoted(constant_key(stage))], []
     for number, read in enumerate(stage.reads):
         query = read_sql(stage, read, identifier(read.table))
+        # a later read joins on its rows, so it is evaluated once, as a table
         if read.name in sources:
             connection.execute(f"CREATE TEMP TABLE {READ}{read.name} AS {query}")
             query = f"SELECT * FROM {READ}{read.name}"
         if not read.decides:
             continue
+        # carried columns stay out of the hash: a file that moved remakes nothing
         hashed = row_number(row_text(read.decides))
+        # an item without rows in a read still has a key, unlike that of any rows
         parts.append(f"coalesce(r{number}.h, '-')")
         joins.append(
             f"LEFT JOIN (SELECT item, {digest()} AS h FROM (SELECT item, {sums()} "
@@ -267,7 +272,7 @@ def _hold_back(
 
 
 def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
-    # an item that has two rows there is broken, and comes once
+    # an item with two ledger rows is broken; grouping lists it once all the same
     mine = f"WHERE stage = {quoted(stage.name)} GROUP BY item"
     ledger = f"(SELECT item, min(key) AS key FROM ledger {mine})"
     connection.execute(
@@ -305,6 +310,8 @@ def _batches(rows: Sequence[tuple[str, ...]], size: int) -> Iterator[tuple[Item,
     batch: list[Item] = []
     group = None
     for item, key, mine, _, _, *refs in rows:
+        # rows come sorted by group and id, so a batch covers a narrow range of ids and few table
+        # files
         if batch and (len(batch) == size or mine != group):
             yield tuple(batch)
             batch = []
@@ -324,8 +331,8 @@ def _stays(stage: Stage) -> str:
 def _obsolete(connection: duckdb.DuckDBPyConnection, stage: Stage) -> tuple[str, ...]:
     """Items that have rows or ledger entries and are no longer planned.
 
-    None are told while anything that the stage reads is damaged: an item may seem gone because
-    the rows that it rests on are.
+    None while anything that the stage reads is damaged: an item may only seem gone because the
+    rows it rests on are.
     """
     found = connection.execute(
         f"SELECT item FROM (SELECT item FROM ledger WHERE stage = {quoted(stage.name)} "

@@ -21,7 +21,7 @@ READ = "_read_"
 
 WRONG_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 UNREADABLE = (duckdb.Error, OSError)
-"""A file of a table is missing or damaged; OSError: one of object storage, which is fetched."""
+"""A table's file is missing or damaged; OSError comes from fetching it off object storage."""
 
 Done = TypeVar("Done")
 
@@ -29,10 +29,10 @@ Done = TypeVar("Done")
 def with_readable_tables(
     context: Context, tables: Collection[str], work: Callable[[], Done], *, mend: bool
 ) -> Done:
-    """Do `work`; where a table's file cannot be read, take such files out and do it again.
+    """Do `work`; if a table's file cannot be read, take such files out and do it again.
 
-    A compaction beside may remove the files of the version that is being read: then the tables
-    have a newer one, and the work is done over that.
+    A concurrent compaction may remove the files of the version that is being read; the tables
+    then have a newer version, and the work is repeated on that one.
 
     Raises:
         StoreError: a table cannot be read, and that is not mended by taking files out.
@@ -40,6 +40,7 @@ def with_readable_tables(
     versions = [context.store.version(table) for table in sorted(tables)]
     try:
         return work()
+    # a fault of our SQL is a duckdb.Error too, and must not be taken for a damaged file
     except WRONG_QUERY:
         raise
     except UNREADABLE as error:
@@ -76,14 +77,20 @@ def open_views(context: Context, connection: duckdb.DuckDBPyConnection, stage: S
 def make_keyed_id(connection: duckdb.DuckDBPyConnection, secret: bytes) -> None:
     """The macro keyed_id: `identity.keyed_id` in SQL, HMAC-SHA-256 (RFC 2104).
 
-    Its pads stand in a table: they are no literals of the query, which the engine's errors quote.
+    Its pads are kept in a table rather than as literals, because DuckDB quotes queries in its
+    error messages and the pads give away the key.
     """
+    # SHA-256 works on blocks of 64 bytes; the vault's key has 32, so it is padded and not hashed
+    # first
     key = secret.ljust(64, b"\0")
+    # ipad and opad of RFC 2104, section 2
     pads = [bytes(byte ^ pad for byte in key) for pad in (0x36, 0x5C)]
     connection.execute(
         "CREATE TEMP TABLE _pads AS SELECT ?::BLOB AS within, ?::BLOB AS around", pads
     )
     connection.execute(
+        # DuckDB's sha256 returns hexadecimal text: the inner digest has to be turned back into
+        # bytes. chr(31) is the separator that identity.ids joins parts with
         "CREATE TEMP MACRO keyed_id(prefix, one, two) AS prefix || '_' || left(sha256("
         "(SELECT around FROM _pads) || unhex(sha256((SELECT within FROM _pads) || "
         f"encode(concat_ws(chr(31), prefix, one, two))))), {ID_DIGITS})"
@@ -104,6 +111,7 @@ def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str
     if "item" in read.columns:  # the item that a row is read for has this name
         raise ValueError(f"stage {stage.name}: read {read.name} may not read a column called item")
     on, by = identifier(column), identifier(read.by)
+    # DISTINCT: two rows of an earlier read may point to the same value
     wanted = f"(SELECT DISTINCT item, {on} AS on_value FROM {source}) s"
     if read.limit is None:
         where = f" WHERE {read.where}" if read.where else ""

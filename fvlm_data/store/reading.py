@@ -37,7 +37,7 @@ Condition = tuple[str, str, Any]
 
 OPERATORS = {"=", "==", "!=", "<", "<=", ">", ">="}
 NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-"""No network call of DuckDB: what it has is what its package holds."""
+"""DuckDB must not download anything: it has what its package holds."""
 
 NOT_PLAIN_FILES = {"deletionVectors", "columnMapping"}
 """Features of Delta Lake with which the rows are not what the Parquet files say."""
@@ -63,7 +63,7 @@ class Part:
 
 
 def connect(memory_mb: int = 2000, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """An engine of its own, in memory, that spills to a private folder and asks no network."""
+    """A new in-memory engine that spills to a private folder and makes no network calls."""
     folder = spill or private_folder()
     settings: dict[str, Any] = {
         **NO_EXTENSIONS,
@@ -75,9 +75,9 @@ def connect(memory_mb: int = 2000, spill: Path | None = None) -> duckdb.DuckDBPy
 
 @cache
 def private_folder() -> Path:
-    """A folder of this process and user alone: what is spilled may hold text of reports.
+    """A folder private to this process and user: what DuckDB spills may hold text of reports.
 
-    It stays to the end of the process, since a relation may outlive the store that it came from.
+    It lasts as long as the process, since a relation may outlive the store it came from.
     """
     folder = tempfile.mkdtemp(prefix="fvlm-tables-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -89,15 +89,16 @@ def parts(
 ) -> list[Part]:
     """The files that may hold rows of the conditions, by partition.
 
-    `among` gives values of which a column must hold one. What the log's statistics do not tell
-    is taken for possible. The log spells a path as a URL (`stage=segment%253Atotal` is
-    `stage=segment%3Atotal` on disk), and `DeltaTable.file_uris` spells the folder so too.
+    `among` lists, by column, the values of which it must hold one. A file without statistics may
+    hold anything. The log spells a path as a URL (`stage=segment%253Atotal` is
+    `stage=segment%3Atotal` on disk), and so does `DeltaTable.file_uris`, for the folder as well.
     """
     ranges = dict(_ranges(where))
     for column, values in among.items():
         if not values:
             return []
         ranges[column] = (min(values), max(values))
+    # flattened, each statistic is a column of its own: `min.item`, `max.item`, `partition.stage`
     kept = pa.table(delta.get_add_actions(flatten=True))
     for column, (low, high) in ranges.items():
         if kept.num_rows:
@@ -116,10 +117,11 @@ def parts(
 def scan(table: str, folder: str, files: Iterable[Part]) -> str:
     """SQL of all columns of `table` in the files below `folder`.
 
-    Values of partition columns come from the log: DuckDB would read them from any part of the
-    path, `/data/task=x/store` too, and cast them as it sees fit.
+    Values of partition columns come from the log: DuckDB would take them from any part of the
+    path, even `/data/task=x/store`, and guess their types.
     """
     columns = schemas.TABLES[table].columns
+    # UNION ALL takes the types of its branches; a table without files still needs typed columns
     selects = [
         "SELECT "
         + ", ".join(f'NULL::{duckdb_type(one.type)} AS "{name}"' for name, one in columns.items())
@@ -145,7 +147,7 @@ def readable(
 ) -> tuple[list[Part], list[str]]:
     """The files of which every value can be decoded, and the paths of the others.
 
-    A counter alone may be told by a file's footer, so all values are hashed.
+    DuckDB answers a plain count from a file's footer, so every value is hashed.
     """
     counted = ", ".join(f'count(hash("{name}"))' for name in schemas.TABLES[table].columns)
 
@@ -159,6 +161,7 @@ def readable(
 
     if decodes(files):
         return list(files), []
+    # one unreadable file fails the query over all: each is tried by itself
     single = [Part(one.values, (path,)) for one in files for path in one.paths]
     kept = [one for one in single if decodes([one])]
     return kept, [one.paths[0] for one in single if one not in kept]
@@ -247,9 +250,11 @@ def _may_hold(actions: pa.Table, column: str, low: Any, high: Any) -> pa.Array:
         found = actions[f"partition.{column}"].cast(pa.string())
         within = pc.and_(pc.greater_equal(found, str(low)), pc.less_equal(found, str(high)))
         return pc.fill_null(within, True)  # pyarrow's own signature
+    # no statistics are kept of this column: any file may hold a row
     if f"min.{column}" not in actions.schema.names:
         return pa.array([True] * actions.num_rows)
     least, greatest = actions[f"min.{column}"], actions[f"max.{column}"]
+    # rewritten files come as string_view, which pyarrow cannot compare
     if pa.types.is_string(least.type) or pa.types.is_string_view(least.type):
         least, greatest = least.cast(pa.string()), greatest.cast(pa.string())
     within = pc.and_(pc.greater_equal(greatest, low), pc.less_equal(least, high))

@@ -67,7 +67,7 @@ class Relations:
                 self._show(query, anew=anew)
                 return ask()
             except (duckdb.IOException, FileNotFoundError):
-                # another process joined files and removed the old ones
+                # a compaction replaced the files of the version that the view shows
                 self._show(query, anew=True)
                 return ask()
         except (duckdb.IOException, duckdb.InvalidInputException, DeltaError, OSError) as error:
@@ -83,6 +83,7 @@ class Relations:
 
     def _tables_of(self, query: str) -> list[str]:
         """Tables of the store that a query may read."""
+        # DuckDB's own parser: a name within a text literal or a comment is no table
         parsed = self._connection.execute("SELECT json_serialize_sql($1)", [query]).fetchall()
         tree = json.loads(parsed[0][0])
         # DuckDB gives no tree of PIVOT and the like: there, any word may name a table

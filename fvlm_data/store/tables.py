@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from fvlm_data.store.reading import Condition
 
 ITEMS_A_PREDICATE = 10_000
+"""Items that one statement lists: they stand in its SQL text one by one."""
+
 TARGET_FILE_BYTES = 128 * 1024 * 1024
 
 
@@ -57,6 +59,8 @@ class Store(StoreFiles):
         self.spill: Path | None = None
         self._opened: dict[str, DeltaTable] = {}
         self._engine: duckdb.DuckDBPyConnection | None = None
+        # DuckDB's own readers of object storage are extensions, which it would download at first
+        # use
         self._fetched = None if self.local_root else Fetched(filesystem, f"{root}/tables")
 
     @classmethod
@@ -87,7 +91,7 @@ class Store(StoreFiles):
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection for queries over `scan`s, with temporary tables of its own.
 
-        All connections of a store share one engine, bounded as the store says: to start an
+        All connections of a store share one engine with the store's memory limit: starting an
         engine takes longer than most queries.
         """
         if self._engine is None:
@@ -102,8 +106,8 @@ class Store(StoreFiles):
     ) -> str:
         """SQL of all columns of the table's newest version, of the files that may matter.
 
-        Files without a row of `where` (or of the values `among` which a column must hold one)
-        by the log's statistics are left out; the conditions themselves are still to be asked.
+        Files that by the log's statistics hold no row of `where` (or of the values `among` which
+        a column must have) are left out; the query itself still has to state the conditions.
 
         Raises:
             StoreError: the table is missing or damaged.
@@ -111,7 +115,7 @@ class Store(StoreFiles):
         return self._scanned(table, self._table(table), list(where), among)
 
     def readable_scan(self, table: str) -> tuple[str, list[str]]:
-        """SQL of the table's rows as far as its files can be read, and the files that can not.
+        """SQL of the rows in the table's readable files, and the paths of its unreadable files.
 
         Raises:
             StoreError: the table's log is missing or damaged.
@@ -151,7 +155,7 @@ class Store(StoreFiles):
         return rows
 
     def count(self, table: str) -> int:
-        """Number of rows, as the log tells.
+        """Number of rows, according to the log; no data file is read.
 
         Raises:
             StoreError: the table is missing or damaged.
@@ -174,10 +178,10 @@ class Store(StoreFiles):
     ) -> None:
         """Replace all rows of `items` (by the table's `replaced_by` column).
 
-        Rows are the table's dataclass, or what its `to_arrow` has made of them. Every row must be
-        of one of the items. `also` narrows the replaced rows to those with
-        these column values (a partition), which the rows must have. One commit takes up to
-        `ITEMS_A_PREDICATE` items. A conflict with another writer is tried again.
+        Rows are instances of the table's dataclass, or an Arrow table from its `to_arrow`. Every
+        row must belong to one of the items. `also` narrows the replaced rows to those with these
+        column values (a partition), which the new rows must have as well. One commit takes up to
+        `ITEMS_A_PREDICATE` items. A conflict with another writer is retried.
 
         Raises:
             SchemaError: a row does not fit the table or is of no item; nothing is written.
@@ -187,6 +191,7 @@ class Store(StoreFiles):
         arrow = rows if isinstance(rows, pa.Table) else definition.to_arrow(rows)
         wanted = sorted(set(items))
         column = definition.replaced_by
+        # the whole batch is checked before its first commit: a later part must not fail halfway
         owners = arrow.column(column)
         check_owners(table, arrow, {column: wanted, **{k: [v] for k, v in (also or {}).items()}})
         for start in range(0, len(wanted), ITEMS_A_PREDICATE):
@@ -200,9 +205,8 @@ class Store(StoreFiles):
     def swap(self, table: str, before: Sequence[Mapping[str, Any]], rows: Sequence[Any]) -> bool:
         """Replace the rows `before`, as `read` gave them, by `rows` of the same items.
 
-        False, and nothing is written, where another writer has changed one of them meanwhile:
-        the comparison and the replacement are one commit. `before` holds all rows of their
-        items.
+        Returns False and writes nothing if another writer has changed one of them meanwhile:
+        comparison and replacement are one commit. `before` must hold all rows of its items.
 
         Raises:
             SchemaError: a row does not fit the table or is of no item.
@@ -219,8 +223,8 @@ class Store(StoreFiles):
             delta, now = self._newest(table, None, [(column, "in", items)], self._open_table)
             if by_key(table, now.to_pylist()) != expected:
                 return False
-            # written to the version that was read, which no other thread moves on: a later commit
-            # to these files is a conflict
+            # `delta` is this call's own object, so no other thread advances its version: a commit
+            # to these files since the read makes this write a conflict
             self._write(delta, arrow, rows_of(column, items, {}))
             return True
 
@@ -231,9 +235,9 @@ class Store(StoreFiles):
         self._overwrite(table, schemas.TABLES[table].to_arrow(rows), None)
 
     def compact(self, table: str, keep_hours: int) -> dict[str, int]:
-        """Join small files to about 128 MB and drop files that no version younger needs.
+        """Join small files into files of about 128 MB and drop those that only old versions need.
 
-        Versions older than `keep_hours` can no longer be read. Returns counts of files.
+        Versions older than `keep_hours` can no longer be read afterwards. Returns file counts.
         """
         before = len(self._table(table).file_uris())
         retried(
@@ -250,32 +254,37 @@ class Store(StoreFiles):
 
         Only files that the log has dropped are removed, never those of a writer at work.
         """
+        # no grace period: a reader that loses its files under its hands reads the newest version
+        # again
         self._vacuum(table, 0)
 
     def drop_unreadable(self, table: str) -> int:
-        """Take files that are missing or damaged out of a table; returns how many.
+        """Take missing and damaged files out of a table; returns how many there were.
 
-        Their rows are lost to it: `integrity` finds the items that lack them. Removed files are
-        kept beside the table's log under the ending `.damaged`.
+        The table loses their rows; `integrity` finds the items that lack them. The files
+        themselves stay in place with the suffix `.damaged`.
 
         Raises:
             StoreError: the table's log cannot be read or written.
         """
         _, unreadable = self.readable_scan(table)
         for path in unreadable:
+            # moved, not deleted: what `readable` cannot decode a person may still want to rescue
             place = f"{self._root}/tables/{table}/{path}"
             if self._fs.exists(place):
                 self._fs.mv(place, f"{place}.damaged")
+        # the log drops only files that are missing, which is why the damaged ones were moved away
         if unreadable:
             retried(self.url, table, lambda: self._table(table).repair())
         return len(unreadable)
 
     def _table(self, table: str) -> DeltaTable:
-        """The table at its newest version; its log is read on from where it was left."""
+        """The table at its newest version; only commits not seen yet are read from its log."""
         if table not in self._opened:
             self._opened[table] = self._open_table(table)
             return self._opened[table]
         try:
+            # reads only the commits since the last look; a new DeltaTable would read the whole log
             self._opened[table].update_incremental()
         except TableNotFoundError as error:
             raise self._missing(table) from error
@@ -316,7 +325,7 @@ class Store(StoreFiles):
                 delta = look(table)
                 if delta.version() == version:
                     raise
-                # else another process joined files and removed the old ones
+                # otherwise a compaction replaced the files under us: read its result
 
     def _scanned(
         self,
@@ -340,7 +349,7 @@ class Store(StoreFiles):
         retried(self.url, table, lambda: self._write(self._table(table), rows, predicate))
 
     def _write(self, delta: DeltaTable, rows: pa.Table, predicate: str | None) -> None:
-        # an older store describes a column in other words, and keeps its own
+        # column descriptions are stored metadata; an older store has other wording and keeps it
         bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
         write_deltalake(delta, bare, mode="overwrite", predicate=predicate)
 
@@ -349,6 +358,10 @@ class Store(StoreFiles):
             self.url,
             table,
             lambda: self._table(table).vacuum(
-                retention_hours=keep_hours, enforce_retention_duration=False, dry_run=False
+                # deltalake refuses less than a week by default, to protect readers of old versions:
+                # ours reopen the newest one
+                retention_hours=keep_hours,
+                enforce_retention_duration=False,
+                dry_run=False,
             ),
         )

@@ -24,7 +24,11 @@ Written = TypeVar("Written")
 
 
 def check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str]]) -> None:
-    """Refuse rows that a replacement of other items would leave behind or add twice."""
+    """Refuse rows of other items: the replacement would not delete their older versions.
+
+    Raises:
+        SchemaError: a row has a value of `expected`'s columns that is not listed there.
+    """
     for column, values in expected.items():
         strangers = pc.invert(pc.is_in(rows.column(column), pa.array(values, pa.string())))
         if pc.any(strangers).as_py():
@@ -36,8 +40,8 @@ def check_owners(table: str, rows: pa.Table, expected: Mapping[str, Sequence[str
 def rows_of(column: str, items: Sequence[str], also: Mapping[str, str]) -> str:
     """SQL of the rows of `items` (sorted) with the given column values.
 
-    The range stands beside the list: files are passed over by their least and greatest values,
-    which a long list of random ids alone never lets the writer do.
+    The range is stated beside the list: the writer skips files by their minimum and maximum, and
+    a long list of random ids alone never lets it.
     """
     listed = ", ".join(_quoted(item) for item in items)
     conditions = [f"{name} = {_quoted(value)}" for name, value in also.items()]
@@ -82,7 +86,7 @@ def table_unreadable(url: str, table: str, error: Exception) -> StoreError:
 
 
 def retried(url: str, table: str, write: Callable[[], Written]) -> Written:
-    """Do a commit, again where another writer came between.
+    """Do a commit, and retry it when another writer got in between.
 
     Raises:
         StoreError: the table cannot be written, or changes under every attempt.
@@ -91,6 +95,8 @@ def retried(url: str, table: str, write: Callable[[], Written]) -> Written:
         try:
             return write()
         except CommitFailedError:
+            # jitter, so that writers which collided once do not collide again; the pause stops
+            # growing at 2 s
             time.sleep(random.uniform(0.02, 0.1) * min(2**attempt, 20))
         except (DeltaError, OSError) as error:
             raise write_error(url, f"table {table}", error) from error

@@ -59,6 +59,7 @@ def check_text(image: NDArray[Any]) -> Fault | None:
 def _shows_line(mask: NDArray[np.bool_], image: NDArray[Any], extreme: int) -> bool:
     from scipy import ndimage
 
+    # neighbours over corners count: strokes of letters run diagonally
     labels, number = ndimage.label(mask, structure=np.ones((3, 3)))
     if number < LEAST_GLYPHS:
         return False
@@ -84,6 +85,7 @@ def _is_glyph(box: tuple[slice, ...], size: int, near: NDArray[np.bool_]) -> boo
     around = near[
         max(0, rows.start - 1) : rows.stop + 1, max(0, columns.start - 1) : columns.stop + 1
     ]
+    # one pixel around the box shows whether the value ends sharply there
     others = np.count_nonzero(around) - size
     return bool(others <= (1 - FLAT_SHARE) * size + 1)
 

@@ -62,8 +62,10 @@ IDENTITY_DATES = (
 
 ACQUISITION_DATES = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "StudyDate")
 AGE = re.compile(r"(\d{1,3})([DWMY])")
+"""VR AS: days, weeks, months or years (DICOM PS3.5 6.2); leading zeros are often left out."""
 YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 AGE_CAP_YEARS = 90.0
+"""Ages above 89 are one group, as in HIPAA's Safe Harbor rule (45 CFR 164.514(b)(2)(i)(C))."""
 
 DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "StudyDescription")
 """Free texts of which the allow-listed words may stay; the most telling first."""
@@ -107,6 +109,7 @@ def identities(dataset: Dataset) -> frozenset[str]:
     found = {value for name in IDENTITY_TEXTS for value in texts(dataset, name)}
     for other in dataset.get("OtherPatientIDsSequence") or ():
         found.update(texts(other, "PatientID"))
+    # an initial by itself would scrub single letters all over a report
     found.update(part for part in _name_parts(dataset) if len(part) > 1)
     found.update(
         " ".join(_parts(name)) for keyword in IDENTITY_NAMES for name in texts(dataset, keyword)
@@ -124,6 +127,7 @@ def _name_parts(dataset: Dataset) -> frozenset[str]:
 
 
 def _parts(name: str) -> list[str]:
+    # ^ between the components of a person name, = between its representations (DICOM PS3.5 6.2.1.1)
     return [part for part in re.split(r"[\^=,\s]+", name) if part]
 
 

@@ -113,6 +113,7 @@ def plain(text: str) -> str:
 
 
 def _phase(description: str) -> str | None:
+    # w/o first, which begins like w/
     told = plain(description).replace("w/o", "without").replace("w/", "with ")
     words = f" {' '.join(re.findall(r'[a-z]+[+-]?(?![a-z])', told))} "
     for phase, marks in header_words().phases:

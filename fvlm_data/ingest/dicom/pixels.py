@@ -28,7 +28,10 @@ NATIVE = {
     (False, False): BIG_ENDIAN,
 }
 END_OF_IMAGE = b"\xff\xd9"
+"""The last marker of JPEG (EOI), JPEG-LS and JPEG 2000 (EOC) alike."""
+
 SEQUENCE_DELIMITER = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+"""(FFFE,E0DD), length 0: ends the fragments of encapsulated pixel data (DICOM PS3.5 A.4)."""
 
 
 def decode(dataset: Dataset, frame: int | None = None) -> NDArray[Any] | Fault:
@@ -47,6 +50,7 @@ def decode(dataset: Dataset, frame: int | None = None) -> NDArray[Any] | Fault:
     data = dataset.get("PixelData")
     if not data or (syntax.is_compressed and not _ends_well(data, syntax)):
         return _truncated("pixel data break off before their end")
+    # the usual case goes past pydicom, which would copy the values
     if not syntax.is_encapsulated and integer(dataset, "BitsAllocated", 0) == 16:
         return _native(dataset, data, frame or 0, big_endian=syntax == BIG_ENDIAN)
     return _decoded(dataset, syntax, frame)
@@ -79,6 +83,7 @@ def _native(dataset: Dataset, data: bytes, frame: int, *, big_endian: bool) -> N
 def _decoded(dataset: Dataset, syntax: Any, frame: int | None) -> NDArray[Any] | Fault:
     import pydicom.pixels
 
+    # raw: no conversion of colour spaces; unused bits stay, since `hounsfield` judges them
     options: dict[str, Any] = {"raw": True, "correct_unused_bits": False, "index": frame}
     if syntax.is_encapsulated:
         options["decoding_plugin"] = _plugin(syntax)
@@ -124,5 +129,6 @@ def _ends_well(data: bytes, syntax: str) -> bool:
     """Whether the compressed image has its end mark; decoders fill up what is missing."""
     if syntax == RLE:
         return True  # its decoder counts the bytes of every segment
+    # fragments are padded to even length with a NUL (PS3.5 A.4)
     whole = data[-64:].removesuffix(SEQUENCE_DELIMITER).rstrip(b"\x00")
     return whole.endswith(END_OF_IMAGE)

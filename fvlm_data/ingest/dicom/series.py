@@ -73,9 +73,9 @@ def read_series(
 ) -> SeriesResult:
     """Read all files of one series; every file ends in a volume or in a reject.
 
-    `key` is the vault's. A stack with a slice that cannot be read is refused as a whole: what
-    is left of it would be an anatomy with a hole or a missing end. `threads` decode where that
-    is faster; the result does not hang on their number.
+    `key` is the vault's. A stack with a slice that cannot be read is refused as a whole: the rest
+    would be an anatomy with a hole or a missing end. Up to `threads` threads decode where that is
+    faster; the result does not depend on their number.
     """
     slices: list[Slice] = []
     unreadable: dict[str, list[str]] = {}
@@ -92,6 +92,8 @@ def read_series(
     rejects = _file_rejects(unreadable, duplicates)
     volumes: list[Decoded] = []
     for members, proof in _settled(slices, config):
+        # which stack an unreadable file belonged to is unknown, so every stack of the series is
+        # refused
         refused = _incomplete(members) if unreadable else _refused_for_slices(members)
         made = refused or _volume(members, proof)
         if isinstance(made, Decoded):
@@ -113,7 +115,8 @@ def _reading(
     """
     parsed = parse_file(file, series_id, key)
     if pool is not None and isinstance(parsed, Parsed) and parsed.without_gil:
-        return pool.submit(copy_context().run, decode_file, parsed)  # quiet there too
+        # a thread starts with an empty context; in a copy of ours pydicom is quiet there too
+        return pool.submit(copy_context().run, decode_file, parsed)
     done: Future[list[Slice] | str] = Future()
     done.set_result(decode_file(parsed) if isinstance(parsed, Parsed) else parsed)
     return done
@@ -128,7 +131,8 @@ def parse_file(file: SourceFile, series_id: str, key: bytes) -> Parsed | str:
     try:
         with opened(file.place) as handle:
             dataset = pydicom.dcmread(handle, force=True)
-            if "PixelData" not in dataset:  # broken off there, and elements may be lost with it
+            # a file cut within its pixels may lose earlier elements too; up to them it is read well
+            if "PixelData" not in dataset:
                 handle.seek(0)
                 dataset = pydicom.dcmread(handle, force=True, stop_before_pixels=True)
             frames = frame_datasets(dataset)
@@ -198,8 +202,8 @@ def _identities(
 ) -> dict[str, tuple[str, ...]]:
     """What the headers say of each patient, for the vault.
 
-    Of a series without a volume no table will say whose it is: with `linked` the same stands
-    under the hash of each name that a report may know it by, so that the report is scrubbed.
+    No table says whose a series without a volume is: with `linked` its identities are also kept
+    under the hash of each name by which a report may refer to it, so that the report is scrubbed.
     """
     found: dict[str, set[str]] = defaultdict(set)
     for one in slices:
@@ -214,7 +218,7 @@ def _identities(
 def _settled(
     slices: Sequence[Slice], config: IngestConfig
 ) -> Iterator[tuple[list[Slice], Grid | Fault]]:
-    """The stacks of a series, refused as a whole where its headers name two people as one."""
+    """The stacks of a series; refused as a whole if its headers give one id to two people."""
     conflict = _conflict(slices)
     if conflict:
         yield list(slices), conflict
@@ -244,10 +248,11 @@ def _conflict(slices: Sequence[Slice]) -> Fault | None:
 def _without_duplicates(slices: list[Slice]) -> tuple[list[Slice], list[str]]:
     """Slices less those with the same place, description and image as another file's.
 
-    Neither file counts by its UID or number: an image that was sent twice may bear new ones.
+    UIDs and instance numbers are not compared: an image that was sent twice may bear new ones.
     """
     kept: dict[SliceHeader, list[Slice]] = {}
     dropped: set[str] = set()
+    # sorted, so that the same copy stays whatever the order of the files
     for one in sorted(slices, key=lambda one: one.token):
         same = kept.setdefault(replace(one.header, sop_uid="", instance=0, content_at=""), [])
         if any(one.token != other.token and _equal(one.image, other.image) for other in same):
@@ -337,6 +342,7 @@ def _volume(members: Sequence[Slice], proof: Grid | Fault) -> Decoded | list[Rej
     ordered = [members[number] for number in proof.order]
     images = [one.image for one in ordered if isinstance(one.image, Rescaled)]
     image_zyx = np.stack([image.image_hu for image in images])
+    # before values far below air are set to it: they are what shows an intercept applied twice
     fault = check_plausible(image_zyx)
     if fault:
         return [_reject("fault", fault.reason, fault.detail, members)]
@@ -349,6 +355,7 @@ def _volume(members: Sequence[Slice], proof: Grid | Fault) -> Decoded | list[Rej
         image_zyx=shear(image_zyx, proof) if proof.offsets_voxels else image_zyx,
         spacing_mm=proof.spacing_mm,
         affine_ras=proof.affine_ras,
+        # the frames of a multi-frame file share a token
         source_files=tuple(dict.fromkeys(one.token for one in ordered)),
         rescale_decision="per_slice",
         names=tuple(dict.fromkeys(one.header.names for one in ordered)),

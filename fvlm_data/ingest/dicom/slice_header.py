@@ -52,6 +52,7 @@ def parse(dataset: Dataset) -> SliceHeader:
         kernel=texts(dataset, "ConvolutionKernel"),
         acquisition=text(dataset, "AcquisitionNumber"),
         temporal_position=text(dataset, "TemporalPositionIdentifier"),
+        # time alone repeats every day
         acquired_at=text(dataset, "AcquisitionDateTime")
         or text(dataset, "AcquisitionDate") + text(dataset, "AcquisitionTime"),
         content_at=text(dataset, "ContentDate") + text(dataset, "ContentTime"),
@@ -130,6 +131,8 @@ def _padding(dataset: Dataset, *, signed: bool) -> tuple[int, int] | None:
         return None
     limit = number(dataset, "PixelPaddingRangeLimit")
     ends = [int(end) for end in (value, value if limit is None else limit)]
-    if signed:  # some writers state the bits of a negative value as an unsigned one
+    # the element's VR follows PixelRepresentation (US or SS), but some writers state the bits of a
+    # negative value as an unsigned number
+    if signed:
         ends = [end - 2**16 if end >= 2**15 else end for end in ends]
     return min(ends), max(ends)

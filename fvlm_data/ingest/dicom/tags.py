@@ -30,6 +30,7 @@ def quiet_pydicom() -> Iterator[None]:
     """Keep pydicom from complaining: its warnings and log lines quote values and file names."""
     from pydicom.config import disable_value_validation
 
+    # filters of a parent logger are not asked for records of its children, so each logger gets one
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "pydicom":
             logging.getLogger(name).addFilter(_is_loud)
@@ -49,7 +50,7 @@ def values(dataset: Dataset, keyword: str) -> list[Any]:
         Exception: the element is damaged; pydicom raises any type.
     """
     tag = _tag(keyword)
-    if tag not in dataset:  # asking for the value of an absent element costs ten times more
+    if tag not in dataset:  # `dataset[tag]` of an absent element takes ten times as long
         return []
     try:
         value = dataset[tag].value
@@ -99,6 +100,7 @@ def integer(dataset: Dataset, keyword: str, default: int) -> int:
 
 def date(dataset: Dataset, keyword: str) -> dt.date | None:
     """The date of a DA or DT element, or None where it is absent or no date."""
+    # dots: ACR-NEMA's form, which readers should still accept (DICOM PS3.5 6.2, DA)
     digits = text(dataset, keyword).replace(".", "").replace("-", "")[:8]
     if len(digits) != 8 or not digits.isdecimal():
         return None
@@ -127,4 +129,5 @@ def _tag(keyword: str) -> BaseTag:
 def _clean(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("latin-1")
+    # values are padded to even length with a blank, UIDs with a NUL (DICOM PS3.5 6.2)
     return " ".join(str(value).replace("\x00", " ").split())

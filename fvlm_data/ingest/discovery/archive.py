@@ -77,6 +77,7 @@ def members(path: Path) -> Iterator[Member]:
     try:
         with _opened(path) as archive:
             for member in archive.listed():
+                # 8 bytes in place of a name, of which there may be a million
                 number = hash(member.name)
                 problem = member.problem or ("duplicate_member" if number in seen else "")
                 seen.add(number)
@@ -122,15 +123,19 @@ class _Zip:
         self._file = zipfile.ZipFile(path)
         self._by_name: dict[str, zipfile.ZipInfo] = {}
         for info in self._file.infolist():
+            # the first of two members with one name, as `members` says
             self._by_name.setdefault(info.filename, info)
 
     def listed(self) -> Iterator[Member]:
         infos = [info for info in self._file.infolist() if not info.is_dir()]
         _refuse_bomb(sum(info.file_size for info in infos), self._packed_bytes)
+        # the directory of a zip may be in any order; this is the order on disk
         for info in sorted(infos, key=lambda info: info.header_offset):
             problem = _name_problem(info.filename, info.file_size)
+            # the upper half holds the Unix mode
             if stat.S_ISLNK(info.external_attr >> 16):
                 problem = "link_in_archive"
+            # bit 0 of the general purpose flags (APPNOTE 4.4.4)
             elif info.flag_bits & 1:
                 problem = "encrypted_member"
             yield Member(info.filename, info.file_size, problem)
@@ -166,7 +171,8 @@ class _Tar:
 
     def listed(self) -> Iterator[Member]:
         while (info := self._file.next()) is not None:
-            self._file.members = []  # type: ignore[attr-defined]  # else it keeps all of them
+            # tarfile remembers every member it has passed
+            self._file.members = []  # type: ignore[attr-defined]
             _refuse_bomb(info.offset_data + info.size, self._packed_bytes)
             if info.isdir():
                 continue
@@ -238,6 +244,7 @@ _CACHE: OrderedDict[tuple[Path, int, int], _Zip | _Tar] = OrderedDict()
 
 def _cached(path: Path) -> _Zip | _Tar:
     state = path.stat()
+    # an archive that was replaced is opened again
     key = (path, state.st_size, state.st_mtime_ns)
     if key not in _CACHE:
         while len(_CACHE) >= OPEN_ARCHIVES:

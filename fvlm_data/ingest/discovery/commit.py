@@ -28,7 +28,7 @@ class Seen:
 class SourceWriter:
     """Writes rows of one source; the first write opens it in the ledger.
 
-    A `damaged` source is not opened: its ledger row, which tells the damage, stays until all of
+    A `damaged` source is not opened: its ledger row, which shows the damage, stays until all of
     it is mended.
     """
 
@@ -84,9 +84,9 @@ class SourceWriter:
 
 
 def close(context: Context, writers: Sequence[SourceWriter]) -> None:
-    """Write down what was left of each source, where anything of it was written or not told yet.
+    """Record what discovery left of each source that was written to or has no ledger row yet.
 
-    What was not written is as the ledger says: it is not hashed once more.
+    A source that was not written to is as the ledger says and is not hashed again.
     """
     if not writers:
         return

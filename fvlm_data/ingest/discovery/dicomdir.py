@@ -91,4 +91,6 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _folded(name: str) -> str:
+    # ISO 9660 names are upper case with a version and may end in a dot; copies of discs lose some
+    # of it
     return name.upper().removesuffix(";1").removesuffix(".")

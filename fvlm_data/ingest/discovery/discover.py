@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 STAGE, KIND = "discover", "file"
 CHUNK_FILES = 2000
 COMMIT_FILES = 10_000
-"""A commit looks through the whole table, so that fewer and larger ones are faster; a killed run
-opens at most so many files again."""
+"""A commit looks through the whole table, so fewer and larger ones are faster; a killed run opens
+at most this many files again."""
 
 
 def discover(
@@ -47,12 +47,12 @@ def discover(
 ) -> Counter[str]:
     """Bring tables `inputs` and `quarantine` (stage `discover`) up to date with the sources.
 
-    Every file gets one row of `inputs`; a file that is part of no series gets one of
-    `quarantine` too. Files whose size and modification time are as before are not opened, and
-    what is as it was is not written. Files that vanished keep their rows. A source whose rows
-    were damaged is read again in full, whether this run names it or not. Rows of mapping files
-    follow (`discover_mapping`). `progress` is called with the number of files seen.
-    Returns counts: files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
+    Every file gets one row of `inputs`; a file that is part of no series gets one of `quarantine`
+    too. Files with an unchanged size and modification time are not opened, and unchanged rows are
+    not written. Files that vanished keep their rows. A source whose rows were damaged is read
+    again in full, whether this run names it or not. Rows of mapping files follow
+    (`discover_mapping`). `progress` is called with the number of files seen. Returns counts:
+    files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
 
     Raises:
         InputError: a source is missing, cannot be read, or is empty; a mapping file is at fault.

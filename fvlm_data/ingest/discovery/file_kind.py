@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.volume.names import Names
 
 TAIL_BYTES = 4096
+"""End of a file that enters its fingerprint with the header: pixels are not read at discovery."""
+
 BLOCK_BYTES = 1 << 20
 NIFTI_HEAD_BYTES = 65536
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
-"""First bytes of a data set without preamble: group 0002 or 0008, either byte order."""
+"""First bytes of a data set without preamble: group 0002 or 0008, the latter in either byte order."""
 
 DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -148,6 +150,8 @@ def is_nifti(relative: str) -> bool:
 
 def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
     if found.relative.lower().endswith(".nii"):
+        # uncompressed, voxels in the middle may change with neither head nor tail; gzip's tail
+        # holds a checksum
         digest = _file_digest(handle)
         fingerprint = _fingerprint(found.size_bytes, digest, b"")
     else:
@@ -161,6 +165,7 @@ def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
 
 def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
     size = found.size_bytes
+    # 128 bytes of preamble, then DICM (DICOM PS3.10 7.1)
     start = handle.read(132)
     if start[128:] != b"DICM" and start[:2] not in FIRST_GROUPS:
         fingerprint = _fingerprint(size, start, _tail(handle, size))
@@ -273,6 +278,8 @@ def _excluded_type(dataset: Dataset) -> Aside | None:
 
 def _complete(dataset: Dataset, end: int, size: int) -> Aside | None:
     meta = getattr(dataset, "file_meta", None)
+    # there the data set is compressed with its pixels (PS3.5 A.5): the reader has come to the
+    # file's end
     deflated = meta is not None and text(meta, "TransferSyntaxUID") == DEFLATED
     if end >= size and not deflated:
         detail = (

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.discovery.walk import FoundFile
 
 AHEAD = 2
-"""Chunks a process is given beyond the one at work: enough to keep it busy, and a flat bound."""
+"""Chunks in hand for each process: enough to keep it busy, few enough to bound the memory."""
 
 WORTH_A_PROCESS = 500
 """Files to open in a chunk for which the start of processes (a second) pays."""
@@ -46,7 +46,8 @@ def probe_all(
             for chunk in chunks:
                 files = [found for _, found, changed in chunk if changed]
                 if workers > 1 and len(files) >= WORTH_A_PROCESS and pool is None:
-                    spawn: Any = multiprocessing.get_context("spawn")  # tables die of a fork
+                    # spawned: deltalake's runtime does not survive a fork (decision 0001)
+                    spawn: Any = multiprocessing.get_context("spawn")
                     started = ProcessPoolExecutor(workers, mp_context=spawn)
                     pool = stack.enter_context(started)
                 waiting.append((chunk, _submitted(pool, kind, files)))

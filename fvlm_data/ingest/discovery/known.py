@@ -55,6 +55,7 @@ class KnownFiles:
         if not len(self._numbers):
             return np.zeros(len(tokens), dtype=np.int64), np.zeros(len(tokens), dtype=bool)
         numbers = _numbers(tokens)
+        # clipped: a number above all others would lie past the end
         at = np.searchsorted(self._numbers, numbers).clip(max=len(self._numbers) - 1)
         return at, self._numbers[at] == numbers
 
@@ -62,7 +63,7 @@ class KnownFiles:
 def stamped(probed: Probed, made_by: str) -> Probed:
     """What was probed, its fingerprint with the package that reads the file.
 
-    A new version of that package so makes anew the series of its files, and no others. Files that
+    A new version of that package thus remakes the series of its files and no others. Files that
     this program reads itself, and those that could not be read, keep their fingerprint.
     """
     if not (made_by and probed.fingerprint):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STAGE, KIND = "discover_mapping", "mapping"
 NOT_MAPPED = "not mapped"
-"""Fingerprint of a series of which the mapping says nothing."""
+"""Fingerprint of a series that the mapping does not mention."""
 
 SERIES_AT_ONCE = 10_000
 
@@ -69,12 +69,13 @@ def _look(writer: SourceWriter, mapping: Path, columns: Columns) -> None:
         raise unreadable(mapping, error) from error
     seen = (state.st_size, state.st_mtime_ns)
     as_before = not writer.damaged and _seen_before(writer) == seen
-    # twice where damaged: a row that told another series is taken out with that one's strangers
+    # twice if damaged: a row that named another series goes out with that series' wrong rows, and
+    # only then is its own series seen to lack one
     for _ in range(2 if writer.damaged else 1):
         for found in _series(writer, only_new=as_before):
             _write(writer, found, load(mapping, columns))
     if not as_before:
-        load(mapping, columns)  # no series may be there yet, and the file is to be refused
+        load(mapping, columns)  # a faulty file is refused even if there is no series yet
         digest = hmac.new(writer.context.vault.key, path.read_bytes(), hashlib.sha256).hexdigest()
         token = _file_token(writer)
         writer.write([_row(writer, token, None, digest, size_bytes=seen[0], modified_ns=seen[1])])

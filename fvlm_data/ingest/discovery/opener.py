@@ -56,6 +56,7 @@ def placed(folder: Path, relative: str) -> FileLocation:
     A name of a member is only looked up in its archive, never joined to a path.
     """
     start = relative.find(MEMBER_MARK)
+    # a folder's name may end in "!" as well: only a file can be an archive
     while start >= 0:
         archive = folder / relative[:start]
         if archive.is_file():

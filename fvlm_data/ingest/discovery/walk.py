@@ -119,6 +119,7 @@ def base_folder(source: SourceConfig) -> Path:
 def _walk_folder(folder: Path, relative: str, seen: set[tuple[int, int]]) -> Iterator[FoundFile]:
     try:
         state = folder.stat()
+        # links may form loops; device and inode identify a folder whatever path led to it
         if (state.st_dev, state.st_ino) in seen:
             return
         seen.add((state.st_dev, state.st_ino))
@@ -155,6 +156,7 @@ def _file(path: Path, relative: str) -> Iterator[FoundFile]:
     if not problem and archive.is_archive(path.name) and size_bytes:
         problem = "archive"
         try:
+            # members first: the archive's own line says how far its listing came
             yield from _members(path, relative, modified_ns)
         except archive.ArchiveError as error:
             problem = error.reason

@@ -105,6 +105,7 @@ def _made(
     hu = to_int16(_rescaled(values, rescale) if decision == BY_METADATA and rescale else values)
     if isinstance(hu, Fault):
         return hu
+    # NIfTI stores i fastest: the transpose is already (k, j, i) in memory order
     image_zyx = np.ascontiguousarray(hu.T)
     by_metadata = _grid(description, values.shape, config)
     if decision == BY_METADATA:
@@ -132,10 +133,11 @@ def decide(values: NDArray[Any], rescale: tuple[float, float] | None) -> str | F
     Each of the two is tried; exactly one must give a chest CT, which has air and soft tissue.
     """
     step = max(1, round((values.size / SAMPLE_VOXELS) ** (1 / 3)))
+    # shares need no more than a lattice of the voxels
     sample = values[::step, ::step, ::step].astype(np.float64)
     as_they_are = _is_chest_ct(sample)
     if rescale is None or rescale == (1.0, 0.0):
-        rescaled = False  # there is nothing to decide
+        rescaled = False  # it would be the same values
     else:
         rescaled = _is_chest_ct(sample * rescale[0] + rescale[1])
     if as_they_are and not rescaled:
@@ -195,6 +197,7 @@ def _grid(description: Description, shape: tuple[int, ...], config: IngestConfig
             f"XYSpacing is {xy[0]:g} and {xy[1]:g} mm, expected equal values: the CSV does not say "
             "which is which",
         )
+    # the CSV gives one position: slices are taken to follow it at ZSpacing along the normal
     normal = np.cross(orientation[:3], orientation[3:])
     places = np.array(position) + np.arange(shape[2])[:, None] * z[0] * normal
     slices = [

@@ -77,6 +77,7 @@ def _paged(
             return
         seen.update(fresh)
         yield from fresh
+        # counted by what came, not by PAGE: the server may cap the limit
         start += len(rows)
 
 

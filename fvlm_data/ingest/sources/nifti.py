@@ -46,7 +46,7 @@ NIFTI2_HEADER = 540
 
 
 def find(source: SourceConfig) -> Iterator[FoundFile]:
-    """All files; a NIfTI file is as old as its sidecar where that is the younger one."""
+    """All files; a NIfTI file is as old as its sidecar if that is the younger of the two."""
     for found in walk(source):
         beside = _sidecar(found.place)
         if beside is None or found.problem:
@@ -160,6 +160,7 @@ def _image(handle: BinaryIO) -> Any:
     stream: Any = igzip.IGzipFile(fileobj=handle, mode="rb") if start == GZIP_MARK else handle
     size = stream.read(4)
     stream.seek(0)
+    # the header's length tells the version: 348 bytes in NIfTI-1, 540 in NIfTI-2
     second = NIFTI2_HEADER in (int.from_bytes(size, order) for order in ("little", "big"))
     return (nib.Nifti2Image if second else nib.Nifti1Image).from_stream(stream)
 
@@ -170,6 +171,7 @@ def _affine(image: Any, config: IngestConfig) -> NDArray[np.float64] | Fault:
     if header.get_xyzt_units()[0] not in MILLIMETRE:
         return Fault("units_not_mm", "the header's unit of length is not mm, expected mm")
     sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
+    # the sform first, as most readers prefer it; `coded`: a form with code 0 is not set
     stated = [np.asarray(form, dtype=np.float64) for form in (sform, qform) if form is not None]
     if not stated:
         return Fault(
@@ -181,6 +183,7 @@ def _affine(image: Any, config: IngestConfig) -> NDArray[np.float64] | Fault:
         return fault
     if len(stated) == 2:
         extent = np.array(header.get_data_shape()[:3])
+        # forms that differ in rotation agree at the origin: the corners show it
         corners = np.array([(*(np.array(c) * extent), 1) for c in np.ndindex(2, 2, 2)])
         apart = float(np.abs(corners @ (stated[0] - stated[1]).T).max())
         allowed = max(0.5 * float(np.linalg.norm(stated[0][:3, :3], axis=0).min()), 0.1)

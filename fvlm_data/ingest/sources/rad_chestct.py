@@ -131,11 +131,13 @@ def _load(place: FileLocation, config: IngestConfig) -> NDArray[np.int16] | Faul
     """The array `ct`, axes (slices, rows, columns), int16 HU."""
     try:
         with opened(place) as handle:
+            # before numpy allocates what the header claims
             with zipfile.ZipFile(handle) as zipped:
                 large = max((info.file_size for info in zipped.infolist()), default=0) > MAX_BYTES
             if large:
                 return Fault("array_too_large", "the array unpacks to more than 4 GiB")
             handle.seek(0)
+            # a pickle in a downloaded file could run code
             with np.load(handle, allow_pickle=False) as arrays:
                 if ARRAY not in arrays:
                     return Fault("no_array_ct", "the file holds no array `ct`, expected one")

@@ -49,6 +49,7 @@ def retrieved(url: str) -> BinaryIO:
     service, uids = _parted(url)
     dataset = client(service).retrieve_instance(*uids, media_types=AS_STORED)
     buffer = BytesIO()
+    # with preamble and file meta information (PS3.10 7.1), as a file on disk would have
     dataset.save_as(buffer, enforce_file_format=True)
     buffer.seek(0)
     return buffer

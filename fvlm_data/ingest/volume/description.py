@@ -69,6 +69,7 @@ class Description:
         with disable_value_validation():
             for name, value in self.values:
                 if name in KEYWORDS:
+                    # the backslash separates values of one element (DICOM PS3.5 6.4)
                     setattr(dataset, name, value.split("\\") if "\\" in value else value)
         return dataset
 
@@ -94,6 +95,7 @@ def load(path: Path, columns: Columns) -> Mapping[str, Description]:
         state = path.expanduser().stat()
     except OSError as error:
         raise unreadable(path, error) from error
+    # size and time are part of the cache's key: an edited file is read again
     return _loaded(path, columns, state.st_size, state.st_mtime_ns)
 
 
@@ -118,6 +120,8 @@ def from_json(content: bytes) -> Description | None:
 @lru_cache(maxsize=4)
 def _loaded(path: Path, columns: Columns, _size: int, _modified_ns: int) -> dict[str, Description]:
     try:
+        # utf-8-sig: Excel puts a byte-order mark in front, which would be part of the first
+        # column's name
         with path.expanduser().open(encoding="utf-8-sig", newline="") as handle:
             reader = csv.DictReader(handle)
             found = tuple(reader.fieldnames or ())

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.config import IngestConfig
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+"""DICOM's x and y grow to the left and the back (PS3.3 C.7.6.2.1.1), NIfTI's to right and front."""
+
 GAP_FACTOR = 1.5
 """A distance above this multiple of the usual one is a gap, below it unevenness."""
 
@@ -33,9 +35,9 @@ WHOLE_VOXEL = 1e-3
 class SliceGeometry:
     """Place of one slice as its header states it (DICOM PS3.3 C.7.6.2 and C.7.6.3); None: absent.
 
-    `position_mm` is the centre of the first voxel in patient coordinates (LPS), `orientation`
-    the direction of growing column index, then of growing row index, `pixel_spacing_mm` the
-    distance between rows, then between columns.
+    `position_mm` is the centre of the first voxel in patient coordinates (LPS). `orientation` is
+    the direction in which the column index grows, then that in which the row index grows.
+    `pixel_spacing_mm` is the distance between rows, then between columns (PS3.3 10.7.1.3).
     """
 
     position_mm: tuple[float, float, float] | None
@@ -57,11 +59,11 @@ class Fault:
 class Grid:
     """A proved grid.
 
-    `order` lists the given slices along the growing position on the normal; `shape` and
-    `spacing_mm` run along i (columns), j (rows), k (slices); `affine_ras` is 4 x 4, voxel
-    (i, j, k, 1) to RAS+ patient position in mm. With a tilted gantry, `offsets_voxels` says by
-    how many voxels (i, j) each ordered slice lies inside the grid, which holds all of them:
-    `tilt.shear` moves them there.
+    `order` lists the given slices by increasing position on the normal; `shape` and `spacing_mm`
+    run along i (columns), j (rows), k (slices); `affine_ras` is 4 x 4, voxel (i, j, k, 1) to RAS+
+    patient position in mm. With a tilted gantry the grid is large enough for all slices, and
+    `offsets_voxels` says how many voxels (i, j) into it each ordered slice starts: `tilt.shear`
+    moves it there.
     """
 
     order: tuple[int, ...]
@@ -76,9 +78,9 @@ def prove(slices: Sequence[SliceGeometry], config: IngestConfig) -> Grid | Fault
     """Prove that slices form one volume, or say why they do not.
 
     Slices are ordered by their position on the slice normal, which is the cross product of the
-    two directions of ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1); their distance comes
-    from these positions alone, never from SliceThickness. The result does not depend on the
-    order of `slices` but for `order` itself.
+    two directions of ImageOrientationPatient (DICOM PS3.3 C.7.6.2.1.1). Their spacing comes from
+    these positions alone, never from SliceThickness, which differs from it where slices overlap
+    or leave gaps. Apart from `order` itself, the result does not depend on the order of `slices`.
     """
     fault = _incomplete(slices, config) or _mixed(slices, config)
     if fault:
@@ -88,6 +90,7 @@ def prove(slices: Sequence[SliceGeometry], config: IngestConfig) -> Grid | Fault
         return axes
     positions = np.array([one.position_mm for one in slices], dtype=np.float64)
     heights = positions @ axes[:, 2]
+    # the whole position breaks ties, so that file order does not
     order = sorted(range(len(slices)), key=lambda n: (heights[n], *positions[n]))
     step = _step(heights[order], config) if len(slices) > 1 else 0.0
     if isinstance(step, Fault):
@@ -95,6 +98,7 @@ def prove(slices: Sequence[SliceGeometry], config: IngestConfig) -> Grid | Fault
     lean = _lean(positions[order], axes, config)
     if isinstance(lean, Fault):
         return lean
+    # PixelSpacing names rows first (PS3.3 10.7.1.3); i runs across columns, so the two are swapped
     between_rows, between_columns = slices[0].pixel_spacing_mm or (0.0, 0.0)
     spacing = (between_columns, between_rows, step)
     upright = Grid(
@@ -215,6 +219,7 @@ def _axes(one: SliceGeometry, config: IngestConfig) -> NDArray[np.float64] | Fau
     lengths = (float(np.linalg.norm(along_i)), float(np.linalg.norm(along_j)))
     cosine = abs(float(along_i @ along_j))
     worst = max(abs(lengths[0] - 1), abs(lengths[1] - 1), cosine)
+    # `not <=` rather than `>`, so that NaN is refused
     if not worst <= config.direction_tolerance:
         return Fault(
             "not_orthonormal",
@@ -222,6 +227,8 @@ def _axes(one: SliceGeometry, config: IngestConfig) -> NDArray[np.float64] | Fau
             f"{cosine:.4f}, expected 1, 1 and 0 within {config.direction_tolerance:g}",
         )
     unit_i = along_i / lengths[0]
+    # headers round the cosines, so the second is made exactly orthogonal to the first
+    # (Gram-Schmidt)
     unit_j = along_j - (along_j @ unit_i) * unit_i
     unit_j /= np.linalg.norm(unit_j)
     axes: NDArray[np.float64] = np.stack([unit_i, unit_j, np.cross(unit_i, unit_j)], axis=1)
@@ -238,6 +245,7 @@ def _step(heights_mm: NDArray[np.float64], config: IngestConfig) -> float | Faul
             "position a slice",
         )
     distances = np.diff(heights_mm)
+    # the median: one gap or one doubled slice must not shift what counts as usual
     usual = float(np.median(distances))
     least = float(distances.min())
     if least <= min(config.position_tolerance_mm, usual / 10) or usual <= 0:
@@ -255,6 +263,7 @@ def _step(heights_mm: NDArray[np.float64], config: IngestConfig) -> float | Faul
             f"gap of {distances[largest]:.3f} mm after slice {largest + 1} along the normal, "
             f"expected {usual:.3f} mm: about {missing} slice(s) missing; send the series again",
         )
+    # from the ends, so that rounding of single positions does not add up over the stack
     step = extent / (len(heights_mm) - 1)
     allowed = max(config.position_tolerance_mm, config.spacing_tolerance_relative * step)
     off = np.abs(heights_mm - heights_mm[0] - step * np.arange(len(heights_mm)))
@@ -270,15 +279,16 @@ def _step(heights_mm: NDArray[np.float64], config: IngestConfig) -> float | Faul
 def _lean(
     positions_mm: NDArray[np.float64], axes: NDArray[np.float64], config: IngestConfig
 ) -> float | Fault:
-    """Angle in degrees by which ordered slices lean off their normal; 0 where they stand upright.
+    """Angle in degrees by which a stack of ordered slices leans off its normal; 0: upright.
 
-    A sideways shift that grows evenly is a tilted gantry, any other a fault.
+    A sideways shift that grows evenly comes from a tilted gantry; any other is a fault.
     """
     away = (positions_mm - positions_mm[0]) @ axes
     sideways, heights = away[:, :2], away[:, 2]
     shift = float(np.linalg.norm(sideways, axis=1).max())
     if shift <= config.position_tolerance_mm:
         return 0.0
+    # mm sideways per mm along the normal: the tangent of the tilt
     slope = sideways[-1] / heights[-1]
     angle = math.degrees(math.atan(float(np.linalg.norm(slope))))
     uneven = float(np.abs(sideways - heights[:, None] * slope).max())
@@ -302,10 +312,11 @@ def _lean(
 def _leaning(
     upright: Grid, positions_mm: NDArray[np.float64], axes: NDArray[np.float64], angle: float
 ) -> Grid:
-    """The grid with right angles that holds every slice of a stack that leans."""
+    """The grid with right angles that holds every slice of a leaning stack."""
     in_plane = np.array(upright.spacing_mm[:2])
     sideways = ((positions_mm - positions_mm[0]) @ axes)[:, :2]
     least = sideways.min(axis=0)
+    # offsets are measured from the slice that reaches furthest back, so that none is negative
     offsets = (sideways - least) / in_plane
     more = np.ceil(offsets.max(axis=0) - WHOLE_VOXEL).astype(int)
     columns, rows, slices = upright.shape

@@ -25,15 +25,15 @@ SOFT_KEYS: tuple[Callable[[SliceHeader], Hashable], ...] = (
     lambda header: header.content_at,
     lambda header: header.thickness,
 )
-"""Elements that part a stack only where every part is a proved volume.
+"""Elements that split a stack only if every part is a proved volume.
 
-Some scanners count AcquisitionNumber up, or state another time, with every rotation of a single
-volume.
+They are no hard criterion because some scanners increase AcquisitionNumber, or state another time,
+with every rotation of a single volume.
 """
 
 FAR_STEPS = 5
 FAR_MM = 20.0
-"""Ranges along the normal are two scans only where both this many steps and mm lie between."""
+"""Two ranges along the normal are separate scans only if they are this many steps and mm apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ def _hard_key(header: SliceHeader) -> tuple[Hashable, ...]:
         header.frame_of_reference,
         geometry.rows,
         geometry.columns,
+        # 0.1 um: the same spacing may be written with more or fewer digits
         tuple(round(value, 4) for value in spacing) if spacing else (),
         header.image_type,
         header.kernel,
@@ -85,8 +86,8 @@ def _prove_or_split(
 ) -> list[Stack]:
     """The stack as a whole, or its parts where those are what was scanned.
 
-    A stack that is even as a whole is split too if its parts lie within each other: two time
-    points whose slices interleave look like one volume of half the spacing.
+    Even a stack that is proved as a whole is split if its parts overlap: two time points whose
+    slices interleave look like one volume of half the spacing.
     """
     whole = Stack(tuple(members), _proof(members, headers, config))
     heights = heights_mm([headers[number].geometry for number in members])
@@ -98,9 +99,12 @@ def _prove_or_split(
         parts = _split(members, keys.__getitem__)
         if len(parts) < 2:
             continue
+        # an element that differs on a slice or two is noise, not another time point
         if min(map(len, parts)) < config.min_slices:
             continue
         places = {_place(pair, parts, height) for pair in combinations(range(len(parts)), 2)}
+        # parts that continue each other are one scan, as is a sound volume whose parts do not
+        # overlap
         if "near" in places or (isinstance(whole.proof, Grid) and "over" not in places):
             continue
         tried = [Stack(tuple(part), _proof(part, headers, config)) for part in parts]
@@ -112,7 +116,7 @@ def _prove_or_split(
 
 
 def _place(pair: tuple[int, ...], parts: list[list[int]], height: dict[int, float]) -> str:
-    """Whether two parts lie `over` each other, `far` apart, or `near`: side by side."""
+    """Whether two parts lie `over` each other, `far` apart, or `near` (side by side)."""
     (low_a, high_a, step_a), (low_b, high_b, step_b) = (
         _extent([height[number] for number in parts[one]]) for one in pair
     )
@@ -144,6 +148,7 @@ def _ranges(
     """
     ordered = sorted(members, key=lambda number: height[number])
     numbers = sorted(headers[number].instance for number in members)
+    # -1 stands for an absent InstanceNumber
     if numbers[0] < 0 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return []
     distances = np.diff([height[number] for number in ordered])
@@ -176,7 +181,7 @@ def _split(members: Iterable[int], key: Callable[[int], Hashable]) -> list[list[
 
 
 def _directions(geometries: Sequence[SliceGeometry], tolerance: float) -> list[int]:
-    """A number for each slice, the same for slices of one orientation within `tolerance`."""
+    """A number for each slice, equal for slices whose orientations agree within `tolerance`."""
     kinds: list[tuple[float, ...]] = []
     numbers: dict[tuple[float, ...], int] = {}
     for orientation in sorted({one.orientation for one in geometries if one.orientation}):

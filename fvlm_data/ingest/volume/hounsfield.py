@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AIR_HU = -1024
+"""What padding becomes: 0 of a 12-bit CT with the usual intercept, as dark as any air."""
+
 OUT_OF_FIELD_HU = -2000
 METAL_SHARE = 0.01
 INT16 = np.iinfo(np.int16)
@@ -58,6 +60,7 @@ def check_header(stored: StoredValues) -> Fault | None:
             "PhotometricInterpretation is another than MONOCHROME1 and MONOCHROME2, expected one "
             "of them for CT; export the series again",
         )
+    # required by PS3.5 8.1.1: with another value the bits would have to be shifted first
     if stored.high_bit != stored.bits_stored - 1:
         return Fault(
             "high_bit",
@@ -103,8 +106,8 @@ def to_hu(pixels: NDArray[Any], stored: StoredValues) -> Rescaled | Fault:
     """Stored values (rows, columns) to int16 HU; padding becomes air (-1024 HU).
 
     HU = stored x slope + intercept (DICOM PS3.3 C.11.1.1.2), rounded to the nearest integer,
-    whatever the photometric interpretation, which is about display only. A few values above
-    int16 are metal and clipped. `check_header` must have passed.
+    whatever the photometric interpretation, which concerns display only. A few values above int16
+    are metal and get clipped. `check_header` must have passed.
     """
     slope, intercept = stored.slope or 0.0, stored.intercept or 0.0
     padded = _padding(pixels, stored)
@@ -114,11 +117,13 @@ def to_hu(pixels: NDArray[Any], stored: StoredValues) -> Rescaled | Fault:
     if padded is None and slope == 1 and intercept.is_integer():
         low, high = int(values.min()) + int(intercept), int(values.max()) + int(intercept)
         if INT16.min <= low and high <= INT16.max:
-            # modulo 2**16, which is right since every result fits
+            # int16 wraps around modulo 2**16, which is exact here since every result fits
             return Rescaled(values.astype(np.int16) + np.int64(intercept).astype(np.int16))
+    # float64: in float32 a 16-bit value times a slope may round to the neighbouring HU
     hu = np.rint(values.astype(np.float64) * slope + intercept)
     if padded is not None and stored.padding is not None:
         paint = [value * slope + intercept for value in stored.padding]
+        # some writers state a padding value, often 0, that is also a true value of tissue
         if any(PADDING_TISSUE_HU[0] < value <= PADDING_TISSUE_HU[1] for value in paint):
             return Fault(
                 "padding_within_tissue",
@@ -140,7 +145,7 @@ def to_hu(pixels: NDArray[Any], stored: StoredValues) -> Rescaled | Fault:
 
 
 def out_of_field_to_air(volume_hu: NDArray[np.int16]) -> int:
-    """Set the out-of-field values of scanners (-2000, -3024 and below) to air, in place.
+    """Set voxels outside the field of view (stored as -2000, -3024 or below) to air, in place.
 
     Returns how many voxels were set; `check_plausible` must have passed.
     """
@@ -162,10 +167,15 @@ def _padding(pixels: NDArray[Any], stored: StoredValues) -> NDArray[np.bool_] | 
 def _used_bits(
     pixels: NDArray[Any], padded: NDArray[np.bool_] | None, stored: StoredValues
 ) -> NDArray[Any] | Fault:
-    """Stored values, their sign extended where the writer left the unused bits empty."""
+    """Stored values, with their sign extended if the writer left the unused bits empty.
+
+    The bits above BitsStored are not part of the value (DICOM PS3.5 8.1.1). Old files keep
+    overlays there: then the values are beyond what BitsStored can hold.
+    """
     bits = stored.bits_stored
     if bits >= 8 * pixels.dtype.itemsize:
         return pixels
+    # padding may lie outside the range of BitsStored, and says nothing about the image
     seen = pixels if padded is None else np.where(padded, 0, pixels)
     low, high = int(seen.min()), int(seen.max())
     if stored.signed:

@@ -13,8 +13,13 @@ LEVEL = 2
 """isal level: on real CT 2 % smaller than level 1 in 6 % more time; level 3 gains nothing."""
 
 GZIP_WINDOW_BITS = 31
+"""zlib's largest window, 15, plus 16: gzip's header and trailer instead of zlib's."""
+
 SCANNER_ANATOMICAL = 1
+"""NIFTI_XFORM_SCANNER_ANAT: the affine leads to the scanner's coordinates."""
+
 NO_EXTENSION = b"\x00\x00\x00\x00"
+"""The four bytes that NIfTI-1 requires after its header; all 0: no extension follows."""
 
 
 def volume_path(volume_id: str) -> str:
@@ -50,9 +55,11 @@ def _header(shape_zyx: tuple[int, ...], affine_ras: NDArray[np.float64]) -> byte
     header.set_data_shape(shape_zyx[::-1])
     header.set_zooms(np.linalg.norm(affine_ras[:3, :3], axis=0))
     header.set_sform(affine_ras, SCANNER_ANATOMICAL)
+    # a qform is a rotation; rounding of the directions would count as shear without this
     header.set_qform(affine_ras, SCANNER_ANATOMICAL, strip_shears=True)
     header.set_xyzt_units("mm", "sec")
     header.set_slope_inter(1, 0)
+    # 348 bytes of header and 4 of extension flag
     header["vox_offset"] = 352
     block: bytes = header.binaryblock
     return block

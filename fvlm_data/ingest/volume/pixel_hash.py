@@ -1,4 +1,4 @@
-"""A hash of voxels that no re-export changes: not by another origin, nor by turned axes."""
+"""A hash of voxels that survives re-export: another origin or turned axes do not change it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def pixels_sha256(image_zyx: NDArray[np.int16]) -> str:
 def _upright(image: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
     """The image turned so that turned copies come out alike, in every such way.
 
-    Each axis runs so that the sums of its slices come in the lesser of both orders; the axes are
-    sorted by length and these sums. There are several ways only where sums are symmetric or
-    equal: as good as never in a scan.
+    Each axis runs in the direction in which the list of its slice sums is the lesser of the two;
+    axes are sorted by length, then by these sums. There are several such ways only if sums are
+    symmetric or equal, which hardly ever happens in a scan.
     """
     sums = _slice_sums(image)
     lesser = [min(told, told[::-1]) for told in sums]
@@ -38,7 +38,8 @@ def _upright(image: NDArray[np.int16]) -> Iterator[NDArray[np.int16]]:
         [step for step in (1, -1) if told[::step] == least]
         for told, least in zip(sums, lesser, strict=True)
     ]
-    # an axis of a length of its own (slices among rows and columns) first: so little is moved
+    # an axis whose length is unique (slices, among equal rows and columns) goes first: that keeps
+    # the usual axis order and avoids a transposed copy
     ranks = [(image.shape.count(len(told)), len(told), told) for told in lesser]
     for order in permutations(range(3)):
         if [ranks[axis] for axis in order] == sorted(ranks):
@@ -59,6 +60,6 @@ def _slice_sums(image: NDArray[np.int16]) -> list[list[int]]:
 
 def _sha256(image: NDArray[np.int16]) -> str:
     digest = hashlib.sha256(str(image.shape).encode())
-    for part in image:  # a turned copy of the whole would take its memory twice
+    for part in image:  # by slices: a turned copy of the whole would double the memory
         digest.update(np.ascontiguousarray(part, dtype="<i2").data)
     return digest.hexdigest()

@@ -15,8 +15,9 @@ SAMPLE_VOXELS = 1 << 20
 """About this many voxels of a large image are counted, on an even lattice."""
 
 OFFSET = 1 << 15
+"""Place of 0 HU in the histogram: int16 begins at -32768."""
 NO_IMAGE_HU = -1500
-"""Below it lie padding values only; the two commonest there are left out of the count."""
+"""Only padding lies below it; the two commonest values there are left out of the count."""
 
 TISSUE_HU = (-200, 200)
 TISSUE_LEAST = 0.005
@@ -32,14 +33,15 @@ def check_plausible(volume_hu: NDArray[np.int16]) -> Fault | None:
     """Catch int16 values, any axes, that cannot be HU of a CT; padding of -1500 or less may stand.
 
     A CT shows tissue around 0 HU, something lighter than water (air near -1000, lung, fat),
-    hardly anything below air, and little that is as dense as cortical bone. Stored values whose
-    intercept was forgotten move tissue to about 1000, an intercept applied twice moves air to
-    about -2000. Reasons: `rescaling_forgotten`, `rescaling_repeated`, `values_not_hu`.
+    hardly anything below air, and little that is as dense as cortical bone. A forgotten intercept
+    moves tissue to about 1000 HU, one applied twice moves air to about -2000 HU. Reasons:
+    `rescaling_forgotten`, `rescaling_repeated`, `values_not_hu`.
     """
     counts = _histogram(volume_hu)
     total = int(counts.sum())
     if total == 0:
         return Fault("values_not_hu", "all voxels are padding, expected an image")
+    # one value painted or clipped within the range must not pass for measured air
     light = _share(counts, *LIGHT_HU) - _commonest_share(counts, *LIGHT_HU)
     light = max(light, _share(counts, -900, -50))
     tissue, dense = _share(counts, *TISSUE_HU), _share(counts, *DENSE_HU)
@@ -68,8 +70,10 @@ def _histogram(volume_hu: NDArray[np.int16]) -> NDArray[np.int64]:
     """Voxels by value + 32768, the two commonest padding values left out."""
     step = max(1, round((volume_hu.size / SAMPLE_VOXELS) ** (1 / volume_hu.ndim)))
     sample = volume_hu[(slice(None, None, step),) * volume_hu.ndim]
+    # int32 before the offset, which int16 cannot hold
     counts = np.bincount(sample.ravel().astype(np.int32) + OFFSET, minlength=2 * OFFSET)
     padding = counts[: NO_IMAGE_HU + OFFSET]
+    # padding is a view: this changes the counts
     padding[np.argsort(padding)[-2:]] = 0
     return counts.astype(np.int64)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AFFINE_DECIMALS = 4
-"""Decimals (0.1 um) of the affine that enter the content hash."""
+"""Decimals (0.1 um) of the affine in the content hash: rounding errors must not change it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class SeriesResult:
 
 def content_sha256(image_zyx: NDArray[np.int16], affine_ras: NDArray[np.float64]) -> str:
     """Hash of a volume's decoded content: int16 voxels (k, j, i) and affine to 0.1 um."""
+    # adding 0.0 turns -0.0 into 0.0, which is equal and would hash differently
     rounded = np.round(np.asarray(affine_ras, dtype=np.float64), AFFINE_DECIMALS) + 0.0
     return array_sha256(np.asarray(image_zyx, dtype=np.int16), rounded)
 
@@ -113,6 +114,7 @@ def _marks(
 
 def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
     content = content_sha256(decoded.image_zyx, decoded.affine_ras)
+    # an id by content: a volume that is read again without change keeps its id and file
     volume_id = keyed_id(key, "v", series_id, content)
     names, facts = decoded.names[0], decoded.facts
     slices, rows, columns = decoded.image_zyx.shape
@@ -125,6 +127,7 @@ def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
         source_files=decoded.source_files,
         shape=(columns, rows, slices),
         spacing_mm=tuple(float(value) for value in decoded.spacing_mm),
+        # -0.0 to 0.0, as in the hash
         affine_ras=tuple(float(value) + 0.0 for value in decoded.affine_ras.ravel()),
         orientation=axis_codes(decoded.affine_ras),
         content_sha256=content,

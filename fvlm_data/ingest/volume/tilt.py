@@ -1,4 +1,4 @@
-"""Gantry tilt: slices moved within their own planes until the stack has right angles."""
+"""Gantry tilt: slices are moved within their own planes until the stack has right angles."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def shear(image_zyx: NDArray[np.int16], grid: Grid) -> NDArray[np.int16]:
     columns, rows, slices = grid.shape
     out = np.full((slices, rows, columns), AIR_HU, np.int16)
     for number, (along_i, along_j) in enumerate(grid.offsets_voxels):
+        # a shift along i and j separates into two passes of linear interpolation
         plane = _shifted(image_zyx[number].astype(np.float64), along_i, columns)
         plane = _shifted(plane.T, along_j, rows).T
         covered = np.isfinite(plane)
@@ -40,6 +41,7 @@ def _shifted(lines: NDArray[np.float64], offset: float, length: int) -> NDArray[
     if part < WHOLE_VOXEL:
         out[:, whole : whole + size] = lines
     else:
+        # one voxel fewer than the line: beyond its ends there is nothing to interpolate with
         between = lines[:, :-1] * part + lines[:, 1:] * (1 - part)
         out[:, whole + 1 : whole + size] = between
     return out

@@ -105,6 +105,7 @@ def _entries(
     """Names of files, folders to look into, and whether these are all."""
     try:
         state = folder.stat()
+        # links to folders may form a loop; device and inode identify a folder, its path does not
         if (state.st_dev, state.st_ino) in seen or (folder / MARK).exists():
             return [], [], True
         seen.add((state.st_dev, state.st_ino))
