@@ -147,6 +147,7 @@ class Extensions:
 @cache
 def foreign(group: str) -> tuple[Offer, ...]:
     """What packages of others bring to a group; the packages are looked through once a process."""
+    # a set: a package that is installed twice on the path lists its entry points twice
     found = {
         Offer(
             one.name,

@@ -73,6 +73,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
     with temporary.open("wb") as file:
         torch.save(content, file)
         file.flush()
+        # before the rename, which must not survive a power cut without the bytes
         os.fsync(file.fileno())
     temporary.replace(run / CHECKPOINT)
 
@@ -164,6 +165,7 @@ class StepLog:
             kept = []
             if self._resumed_step and self._path.is_file():
                 lines = self._path.read_text(encoding="utf-8").splitlines()
+                # a killed run may have left half a line
                 whole = (line for line in lines if line.endswith("}"))
                 kept = [n for n in whole if json.loads(n)["step"] <= self._resumed_step]
             temporary = self._path.with_suffix(".partial")

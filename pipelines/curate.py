@@ -46,10 +46,13 @@ class ConnectionLostError(UnforeseenError):
 
 @contextmanager
 def texts_withheld() -> Iterator[None]:
-    """Let our own errors pass; of any other give type and place.
+    """Let our own errors pass; report only type and place of any other.
 
-    Prefect sends the text of an exception to its server, and that of a library (pydicom, say)
-    may quote a header.
+    Prefect sends the text of an exception to its server, and the text of a library's exception
+    (pydicom's, say) may quote a header.
+
+    Raises:
+        UnforeseenError: any error that is not ours; ConnectionLostError for one of the network.
     """
     try:
         yield
@@ -68,8 +71,8 @@ def texts_withheld() -> Iterator[None]:
 def worth_another_try(_task: Any, _task_run: Any, state: State[Any]) -> bool:
     """Whether a batch failed for a passing reason.
 
-    The store already tries a conflicting commit again; a full disk, a damaged table or a wrong
-    setting does not heal in a minute; a worker that died is Dask's to replace.
+    The store itself retries a conflicting commit; a full disk, a damaged table or a wrong setting
+    does not heal within a minute; replacing a worker that died is Dask's job.
     """
     return isinstance(state.data, ConnectionLostError)
 
@@ -77,6 +80,7 @@ def worth_another_try(_task: Any, _task_run: Any, state: State[Any]) -> bool:
 @task(
     name="settle",
     task_run_name="{stage} {number}",
+    # Prefect would hash the arguments and skip a batch that ran before; the ledger decides that
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=2,

@@ -178,6 +178,7 @@ def vault_mark(store: str, run_id: str) -> str | None:
     folder = config.identity.vault or default_vault_folder(Store.open(store).store_id)
     if not (folder / "key").exists():
         return None  # opening would make a vault with a fresh key
+    # keyed by the run: the mark travels over the network and says nothing about other runs
     return hmac.new(Vault.open(folder).key, run_id.encode(), hashlib.sha256).hexdigest()
 
 

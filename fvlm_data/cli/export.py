@@ -76,6 +76,7 @@ def _command(name: str) -> Any:
 
     parameters = list(_parameters(name, entry))
     run.__doc__ = entry.help
+    # typer reads the options of a command from the function's signature
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     app = typer.Typer(add_completion=False)
@@ -144,7 +145,7 @@ def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) ->
     from fvlm_data.export.run import run_export, run_tables_export
 
     if form.export.of == "tables":
-        # one table is the matter of a moment: no progress is shown
+        # a table takes a moment: no progress is shown
         return run_tables_export(opened_context(store).store, form, folder, lambda *_: None)
     from fvlm_data.export.source import open_source
 

@@ -80,6 +80,7 @@ def _write(path: Path, text: str, *, force: bool) -> None:
     try:
         content = text.encode()
         path.parent.mkdir(parents=True, exist_ok=True)
+        # x: another process may have written the file since the check
         with path.open("wb" if force else "xb") as handle:
             handle.write(content)
     except (OSError, UnicodeEncodeError) as error:

@@ -37,6 +37,7 @@ def write(source: Source, draft: Draft, progress: Callable[[int, int], None]) ->
     done = 0
     for split, dataset in source.splits.items():
         with draft.open(path_of(split)) as handle:
+            # no rows, only for the schema that the writer needs first
             first = long_rows(dataset.rows.slice(0, 0))
             with pq.ParquetWriter(handle, first.schema, compression="zstd") as writer:
                 for start in range(0, len(dataset), SAMPLES_AT_ONCE):

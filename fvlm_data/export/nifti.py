@@ -37,6 +37,7 @@ def nifti_bytes(
     image.set_qform(affine_ras, SCANNER_ANATOMICAL)
     buffer = io.BytesIO()
     image.to_file_map({"image": nib.FileHolder(fileobj=buffer)})
+    # the time would make equal content differ
     return bytes(igzip.compress(buffer.getbuffer(), GZIP_LEVEL, mtime=0))
 
 

@@ -67,6 +67,7 @@ def open_source(store: str, splits: Sequence[str] = ()) -> Source:
     _check_patients(store, kept)
     values, dtype, window = _settings(store, kept)
     rows = chain.from_iterable(index_rows(dataset) for dataset in kept.values())
+    # compaction moves samples between shards; the export does not change by that
     hashed = [content_key({k: v for k, v in r.items() if k not in PLACEMENT}) for r in rows]
     return Source(store, kept, values, dtype, window, content_key(values, dtype, window, hashed))
 

@@ -63,6 +63,7 @@ def new_folder(folder: Path, plan: str) -> Iterator[Draft]:
             raise InputError(f"folder {folder}: not empty; expected a new or empty folder")
         if folder.is_mount():  # could not be replaced at the end
             raise InputError(f"folder {folder}: is a mount point; name a new folder below it")
+        # beside the folder, so that both are on one file system and the last rename is atomic
         partial = folder.with_name(f"{folder.name}{PARTIAL}")
         mark = partial / PLAN
         if partial.exists() and not (mark.is_file() and mark.read_text("ascii") == plan):

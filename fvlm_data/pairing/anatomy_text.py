@@ -104,6 +104,7 @@ def _state_of_all(
         for named, assessment in zip(sentence["anatomies"], sentence["assessments"], strict=True)
         if named == anatomy
     }
+    # every finding is only suspected or past: `pair.uncertain` says what that counts as
     hedged_only = bool(findings) and not any("|present|" in finding for finding in findings)
     if "abnormal" in said:
         return config.uncertain if hedged_only else "abnormal"

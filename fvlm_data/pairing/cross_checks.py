@@ -110,6 +110,7 @@ def unclear_versions_check(
 
     Both are used: the earlier one may say what the later one takes back.
     """
+    # reversed, so that the first sentence of each report is the one that stays
     first = {s["report_id"]: _source(s) for s in reversed(text.sentences)}
     return [
         _check(
@@ -147,6 +148,7 @@ class _Reading:
         for mention in self._mentions:
             sentence = self._sentence[mention["report_id"], mention["sentence"]]
             if mention["finding"] == finding and mention["status"] in statuses:
+                # a partial nephrectomy leaves a kidney that may be seen
                 if finding in REMOVED_ML and self._organ_left.search(sentence["text"]):
                     continue
                 name = (mention["laterality"] or "", mention["status"])

@@ -17,8 +17,8 @@ MASK_COLUMNS = (
     "volume_id", "task", "class_system", "class_name", "volume_ml", "bbox", "touches_border",
 )  # fmt: skip
 CHECK_COLUMNS = ("volume_id", "body_region", "searched")
-"""All that is read of volumes, their masks and checks: a mask that is made anew and shows the same
-is the same."""
+"""All that is read of volumes, their masks and checks: a remade mask with the same values in these
+columns changes nothing."""
 
 SIDES = ("left", "right")
 
@@ -103,6 +103,7 @@ def study_images(
     regions = {checks[v]["body_region"] if v in checks else "unknown" for v in masks}
     return StudyImages(
         dict(organs),
+        # one volume of unknown region could show anything
         frozenset() if "unknown" in regions else frozenset("+".join(regions).split("+")),
         frozenset.intersection(
             *(_searched(masks[v], checks.get(v, {}), vocabulary) for v in masks)
@@ -141,6 +142,7 @@ def cardiothoracic_ratio(
     sides = [organs.get(("lung", side)) for side in SIDES]
     if heart is None or lungs is None or None in sides:
         return None
+    # the array axis that runs across the patient; either sign will do for a width
     axis = next(place for place, letter in enumerate(volume["orientation"]) if letter in "LR")
     low, high = _extent(lungs, axis)
     if any(row["touches_border"] for row in heart) or low == 0 or high == volume["shape"][axis]:
@@ -152,7 +154,10 @@ def cardiothoracic_ratio(
 def _by_organ(
     rows: Sequence[Mapping[str, Any]], vocabulary: Vocabulary
 ) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-    """Class rows by anatomy and side, of the task that shows most of it."""
+    """Class rows by anatomy and side, of the task that shows most of it.
+
+    Two tasks may segment the same organ: added up, it would have twice its volume.
+    """
     by_task: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
     for row in rows:
         for anatomy in _anatomies(row["class_system"], vocabulary).get(row["class_name"], ()):

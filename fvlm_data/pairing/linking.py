@@ -102,6 +102,7 @@ def _joined(names: Iterable[tuple[str, str]], named: Named) -> Joined:
     if people and named.patient_of:
         kept = [(kind, {s for s in those if named.patient_of.get(s) in people})
                 for kind, those in found]  # fmt: skip
+        # a kind of link that finds only other patients' studies contradicts the patient id
         lost = next((kind for kind, those in kept if not those), None)
         if lost is not None:
             return Joined({}, (lost, "patient_id"), patients=frozenset(patients))

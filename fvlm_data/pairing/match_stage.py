@@ -73,7 +73,8 @@ def _matched(one: Inputs) -> Outcome:
         *(_row(one.item, "patient", patient) for patient in sorted(joined.patients)),
     ]
     if not joined.patients:
-        # names of refused images stand in the vault under the hashes of their links
+        # the vault keeps names from the headers of refused images under the hashes of their links:
+        # with these rows the report is scrubbed by them
         values = sorted({link["value_hash"] for link in own})
         matches += [_row(one.item, "link", value) for value in values]
     return Outcome(one.item, {"report_matches": matches}, rejects=rejects)

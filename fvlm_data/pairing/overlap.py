@@ -39,6 +39,7 @@ def overlaps(findings: Sequence[frozenset[str]]) -> Tensor:
     import torch
 
     places: dict[frozenset[str], int] = {}
+    # each distinct set is compared once; the codes spread the result over the batch
     codes = torch.tensor([places.setdefault(one, len(places)) for one in findings])
     sets = [expanded(one) for one in places]
     slots = sorted({slot for one in sets for slot in one})

@@ -37,6 +37,7 @@ def finding_set(
     for mention in mentions:
         if mention["status"] in SIGNATURE_STATUSES:
             side = mention["laterality"]
+            # bilateral counts as both sides, so that "left and right" and "both" compare equal
             for one in SIDES if side == "bilateral" else (side or "",):
                 sides[mention["finding"], one].append(mention)
     told = {name: _told(rows, severity=severity, lobes=lobes) for name, rows in sides.items()}
@@ -70,6 +71,7 @@ def signature(findings: Iterable[str]) -> int:
     if not members:
         return 0
     digest = hashlib.sha256("\n".join(members).encode()).digest()
+    # signed, since Delta Lake has no unsigned integers (decision 0001)
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
@@ -85,6 +87,7 @@ def _members(finding: str, told: Mapping[tuple[str, str], tuple[str, str]]) -> l
     surest = min((_rank(status) for status, _ in sided.values()), default=len(SIGNATURE_STATUSES))
     if len(sided) == len(SIDES) and len(set(sided.values())) == 1:
         sided = {"bilateral": sided["left"]}
+    # without a side it adds nothing unless it is more certain than the sided mentions
     if (finding, "") in told and _rank(told[finding, ""][0]) < surest:
         sided[""] = told[finding, ""]
     return [f"{finding}|{status}|{side}{more}" for side, (status, more) in sided.items()]

@@ -34,10 +34,10 @@ READ_TABLES = ("inputs", "links")
 
 
 def discover_split(context: Context, config: PairConfig) -> Counter[str]:
-    """Have table `inputs` hold the lines of `pair.split_file`, and no others; returns their number.
+    """Make table `inputs` hold the lines of `pair.split_file` and no others; returns their number.
 
-    What stands there is compared line by line, so that damaged rows are found as changed lines
-    are. Nothing is written where nothing differs.
+    The rows are compared line by line, so that damaged rows are found just as changed lines are.
+    Nothing is written if nothing differs.
 
     Raises:
         InputError: the file cannot be read, or it names nobody of the store.
@@ -86,6 +86,7 @@ def _changed(connection: duckdb.DuckDBPyConnection) -> list[str]:
     wanted = f"SELECT {columns} FROM _lines"
     there = f"SELECT {columns} FROM inputs WHERE kind = '{KIND}'"
     found = connection.execute(
+        # ALL: a row that is there twice differs from one that is there once
         f"SELECT DISTINCT token FROM (({wanted} EXCEPT ALL {there}) UNION ALL "
         f"({there} EXCEPT ALL {wanted})) ORDER BY token"
     ).fetchall()

@@ -43,8 +43,9 @@ SELECT patient_id, twin_id FROM reached WHERE patient_id <> twin_id
 """
 """Patients connected by equal images, each with every other of its group.
 
-Of an image only pairs with its first patient are taken: an image that a thousand patients share
-would give a million others. The hash of the pixels, which tells more, is missing in older rows.
+Only pairs with an image's first patient are taken, and the recursion connects the others: an image
+that a thousand patients share would otherwise give a million pairs. The hash of the pixels, which
+finds more twins, is missing in older rows.
 """
 
 NAMED = """
@@ -58,8 +59,8 @@ WHERE k.kind = 'patient_id' AND i.kind = 'split'
 def split_stage(config: PairConfig) -> Stage:
     """The stage that gives every patient with a volume a split.
 
-    What decides are the patient's twins and what the split file says of them all. The split
-    that a patient has is carried along: it stays, and being given remakes nothing.
+    What decides are the patient's twins and what the split file says of them all. The split that
+    a patient already has is carried along: it stays, and assigning it remakes nothing.
     """
     standing = ("patient_id", "split", "source")
     said = ("patient_id", "split")

@@ -42,6 +42,7 @@ def assign_split(
         return Split(patient_id=patient_id, split=named, source="file")
     if known is not None:
         return known
+    # by hash, not by shuffling: patients who come later move nobody to another split
     drawn = fraction(key, "split", patient_id)
     if drawn < fractions.train:
         name = "train"

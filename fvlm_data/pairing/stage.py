@@ -58,6 +58,7 @@ class _Study:
 
 def pair_stage(config: PairConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that gives each anatomy of a study with reports its text, state and signature."""
+    # those belong to the stage `split` and must not remake texts
     settings = config.model_dump(mode="json", exclude={"split", "duplicates", "split_file"})
     words = [vocabulary.sha256("pairing"), vocabulary.sha256("segmentation")]
     return Stage(
@@ -120,6 +121,7 @@ IMAGE_READS = (
 
 def _make(config: PairConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
     matched = {one.item: _matched(one) for one in batch.inputs}
+    # a single report needs no order: its original stays in the vault undecrypted
     several = [r for reports in matched.values() if len(reports) > 1 for r, _ in reports]
     originals = {r: unpacked(kept) for r, kept in batch.originals(several).items()}
     order = reading_order(originals, vocabulary)
@@ -186,6 +188,7 @@ def _paired(study: _Study, config: PairConfig, vocabulary: Vocabulary) -> Outcom
     texts = [
         anatomy_text(study.id, anatomy.id, study.text, config, vocabulary)
         for anatomy in vocabulary.anatomies
+        # None: a check that condemns the report as a whole
         if not silenced.intersection((anatomy.id, None))
     ]
     joins = [

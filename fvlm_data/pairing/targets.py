@@ -86,6 +86,7 @@ def targets(
         from fvlm_data.pairing.overlap import overlaps
 
         target_ij = target_ij.where(~_both_abnormal(states), overlaps(findings))
+    # last: two volumes of one study are positives whatever the policy has said of them
     target_ij[_equal_pairs(_codes(study_ids))] = 1
     return target_ij / target_ij.sum(dim=1, keepdim=True)
 
@@ -132,6 +133,7 @@ def with_similarity(
     shapes = {tuple(t.shape) for t in (target_ij, abnormal_ij, similarity_ij)}
     if len(shapes) > 1:
         raise ValueError(f"Expected three matrices of one shape, found {sorted(shapes)}.")
+    # a target: a gradient through it would teach the model to agree with itself
     similarity_ij = similarity_ij.detach().to(target_ij)
     judged = similarity_ij[abnormal_ij]
     if not 0 <= keep <= 1 or not bool(((judged >= 0) & (judged <= 1)).all()):

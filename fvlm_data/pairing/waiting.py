@@ -79,6 +79,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     """The tables `_waits` of what waits now, and `_changed` of the owners whose rows differ."""
     connection.execute(
         "CREATE TEMP TABLE _waits AS SELECT n.owner_kind, n.owner_id, n.waits_for, "
+        # what waited before keeps the run that saw it first
         f"coalesce(min(w.since_run), {quoted(run_id)}) AS since_run "
         f"FROM ({WAITS}) n LEFT JOIN waiting w USING (owner_kind, owner_id, waits_for) "
         "GROUP BY n.owner_kind, n.owner_id, n.waits_for"

@@ -30,7 +30,9 @@ def png_bytes(image_rgb: np.ndarray[Any, Any], description: str) -> bytes:
     rows, columns, _ = image_rgb.shape
     header = struct.pack(">IIBBBBB", columns, rows, 8, 2, 0, 0, 0)
     lines = np.concatenate(
-        [np.zeros((rows, 1), np.uint8), image_rgb.reshape(rows, columns * 3)], axis=1
+        # each line begins with its filter type, 0: none
+        [np.zeros((rows, 1), np.uint8), image_rgb.reshape(rows, columns * 3)],
+        axis=1,
     )
     chunks: Sequence[tuple[bytes, bytes]] = (
         (b"IHDR", header),

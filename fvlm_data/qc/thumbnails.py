@@ -94,6 +94,7 @@ class Scene:
 
 def colour_of(anatomy: str) -> tuple[int, int, int]:
     """Red, green and blue (0 to 255) of an anatomy's outline."""
+    # the golden angle: neighbours in the list get hues far apart
     hue = ANATOMIES.index(anatomy) * 0.381966 % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.75, 1.0)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -191,7 +192,9 @@ def _picture(store: Store, scene: Scene, vocabulary: Vocabulary) -> bytes:
     )
     image_hu, orientation = to_canonical(image_hu, affine_ras)
     labels, _ = to_canonical(labels, affine_ras)
+    # spacings move with their axes into canonical order
     spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)[np.argsort(orientation[:, 0])]
+    # the slice that shows most
     k = int((labels > 0).sum(axis=(0, 1)).argmax())
     picture = slice_picture(
         image_hu[:, :, k], labels[:, :, k], float(spacing_mm[1] / spacing_mm[0])

@@ -49,6 +49,7 @@ class Batch:
     def scaled(self, device: torch.device) -> Tensor:
         """Images (B, z, y, x) in [0, 1] on `device`; the stored type travels."""
         scale, offset = self.scale_b.to(device), self.offset_b.to(device)
+        # stored values are half or a quarter of the bytes of float32
         stored = self.image_bzyx.to(device, non_blocking=True)
         image = stored.to(torch.float32, copy=True)
         return image.mul_(scale[:, None, None, None]).add_(offset[:, None, None, None]).clamp_(0, 1)
@@ -154,6 +155,7 @@ class TrainingBatches:
     def indexes(self, step: int) -> list[int]:
         """Samples of this rank at `step`."""
         epoch, position = divmod(step, self.steps_per_epoch)
+        # strided: every rank draws the same batch and takes its share
         return self._order.batch(epoch, position)[self._rank :: self._world]
 
     def _crop(self, index: int, epoch: int) -> Crop:
@@ -169,7 +171,7 @@ class TrainingBatches:
         for crop in crops:
             try:
                 found.append(self._source.image_dtype(crop.index))
-            except StoreError:  # reading tells; this type holds whatever is stored
+            except StoreError:  # reading it will say why; int16 holds either stored type
                 found.append(np.dtype(np.int16))
         return np.result_type(*found)
 
@@ -203,8 +205,8 @@ def read_ahead(
 ) -> Iterator[Batch]:
     """The batches from step `start` on; `threads` prepare `ahead` of them each beforehand.
 
-    Threads, not processes: reading and decoding run without Python's lock, and no image is
-    copied from one process to another.
+    Threads, not processes: reading and decoding release the GIL, and no image has to be copied
+    from one process to another.
     """
 
     def prepared(step: int) -> Batch:

@@ -67,6 +67,7 @@ def read_crop(
     Raises:
         StoreError: the sample cannot be read; `image_zyx` then holds no image.
     """
+    # a view: what is written upright lies mirrored in `image_zyx`
     upright_zyx = np.flip(image_zyx, crop.mirrored_axes)
     inside = _inside(crop.box, config.crop)
     sample = source.read(crop.index, crop.box, (upright_zyx[inside], label_zyx[inside]))
@@ -108,6 +109,8 @@ def facts_of(
         study_id=sample.study_id,
         intact=intact,
         states=tuple(None if n is None else sample.states[n] for n in at),
+        # signatures and findings keep their sides: the configuration refuses flips along x with
+        # policies that compare them
         signatures=tuple(0 if n is None else sample.signatures[n] for n in at),
         findings=tuple(frozenset() if n is None else sample.findings[n] for n in at),
         texts=tuple(texts),
@@ -132,6 +135,7 @@ def _shown(
             continue
         value = sample.label_values[anatomy]
         box = sample.boxes[sample.anatomies.index(anatomy)]
+        # boxes count from the part that was read, labels from the padded crop
         z0, y0, x0, z1, y1, x1 = (edge + start for edge, start in zip(box, starts * 2, strict=True))
         placed = (z0, y0, x0, z1, y1, x1)
         tokens_azyx[number] = anatomy_tokens(label_zyx, value, placed, patch_zyx)

@@ -43,7 +43,7 @@ class SampleOrder:
         return self._balanced(taken, epoch, position) if self._abnormal else taken
 
     def _epoch(self, epoch: int) -> Array:
-        last = self._last  # another thread may be in another epoch, and replace it meanwhile
+        last = self._last  # one read: another thread may be in another epoch and replace it
         if last is None or last[0] != epoch:
             rng = np.random.default_rng([self._config.seed, ORDER, epoch])
             last = self._last = (epoch, self._permuted(rng))
@@ -62,6 +62,7 @@ class SampleOrder:
 
         Rarest anatomy first; a sample leaves only where no anatomy then has too few.
         """
+        # seeded by place, not by a running state: any rank or resumed run draws the same batch
         rng = np.random.default_rng([self._config.seed, BALANCE, epoch, position])
         wanted = self._config.sampling.abnormal_per_anatomy
         batch = list(taken)

@@ -56,6 +56,7 @@ def intensity(hu_window: tuple[int, int] | None, window_hu: tuple[float, float])
     if hu_window is None:
         return Intensity(1 / (high - low), -low / (high - low), round(low))
     step_hu = (hu_window[1] - hu_window[0]) / 255
+    # padding looks like the low end of the training window, whatever the shard's window is
     air = round((low - hu_window[0]) / step_hu)
     return Intensity(
         step_hu / (high - low), (hu_window[0] - low) / (high - low), min(max(air, 0), 255)
@@ -79,6 +80,7 @@ def box_around(organ: Box, shape_zyx: SizeZYX, crop_zyx: SizeZYX) -> Box:
     """A box of the crop's size with `organ` in its middle, shifted inside the volume."""
     starts, ends = [], []
     for axis, (size, crop) in enumerate(zip(shape_zyx, crop_zyx, strict=True)):
+        # the box's end is exclusive
         middle = (organ[axis] + organ[axis + 3] - 1) // 2
         start = min(max(middle - crop // 2, 0), max(size - crop, 0))
         starts.append(start)

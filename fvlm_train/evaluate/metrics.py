@@ -59,6 +59,7 @@ def score_findings(
     number = {patient: place for place, patient in enumerate(patients)}
     rng = np.random.default_rng(config.seed)
     share = np.full(len(patients), 1 / max(len(patients), 1))
+    # a bootstrap by patient: samples of one patient are not independent
     weights_rp = (
         rng.multinomial(len(patients), share, size=config.bootstrap_samples)
         if patients
@@ -97,6 +98,7 @@ def weighted_auc(score_n: Array, positive_n: Array, weights_rn: Array) -> Array:
     """AUC (R,) under each row of sample weights; NaN where one kind has no weight."""
     order = np.argsort(score_n, kind="stable")
     ordered = score_n[order]
+    # one group for each distinct score: ties count half, whatever their order
     firsts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
     weights_rn = weights_rn[:, order].astype(np.float64)
     positive_rg = np.add.reduceat(weights_rn * positive_n[order], firsts, axis=1)

@@ -175,11 +175,15 @@ def _sample_features(
         for number in members:
             sample = source.read(number)
             for window in anatomy_windows(sample, number, anatomies, train, window_zyx):
+                # an organ larger than the window has one of its own size: only equal shapes make a
+                # batch
                 by_shape.setdefault(window.image_zyx.shape, []).append(window)
         for windows in by_shape.values():
             for first in range(0, len(windows), step):
                 part = windows[first : first + step]
                 for window, found_ae in zip(part, _encoded(model, part), strict=True):
+                    # a sum, since each anatomy of a sample is in exactly one window and zero in the
+                    # others
                     features[window.sample] += found_ae
         yield from features.values()
 
@@ -212,6 +216,7 @@ def _probability(
 ) -> Tensor:
     """(B, F): softmax over two similarities, its positive part; 0 for an absent anatomy."""
     difference_bf = (image_bfe * (positive_fe - negative_fe)).sum(-1) / temperature
+    # the sigmoid of the difference is the softmax over two
     return torch.sigmoid(difference_bf) * image_bfe.any(dim=-1)
 
 

@@ -160,4 +160,5 @@ class FVLM(nn.Module):
                     f"The {source} gives {name} the shape {tuple(weight.shape)}, this model "
                     f"{tuple(own[name].shape)}: set the sizes under train.model to match."
                 )
+        # not strict: `may_lack` was checked above, with a message that names the weight
         self.load_state_dict(dict(weights), strict=False)

@@ -36,15 +36,18 @@ class AnatomyPooling(nn.Module):
         anatomies = tokens_ban.shape[1]
         keys_bkd = levels_blnd.reshape(batch, levels * tokens, width)
         present_ba1 = tokens_ban.any(dim=2, keepdim=True)
-        # a query with no key would be NaN, also in the gradient: let it see all, drop it below
+        # softmax over no keys is NaN, and so is its gradient, which multiplying by 0 does not
+        # undo: an absent anatomy attends to everything, and its feature is zeroed at the end
         closed_bak = ~(tokens_ban | ~present_ba1).repeat(1, 1, levels)
         pooled_bad, _ = self.attention(
             self.queries.expand(batch, anatomies, width),
             keys_bkd,
             keys_bkd,
+            # torch wants a mask of (B x heads, A, K), the heads of one sample next to each other
             attn_mask=closed_bak.repeat_interleave(self.heads, dim=0),
             need_weights=False,
         )
         projected = torch.einsum("bad,aed->bae", pooled_bad, self.projection_weight)
+        # float32 under autocast too: cosines in bfloat16 have two to three digits
         features_bae = F.normalize((projected + self.projection_bias).float(), dim=-1)
         return features_bae * present_ba1

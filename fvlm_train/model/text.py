@@ -72,7 +72,10 @@ class TextEncoder(nn.Module):
         return cls(config, bert)
 
     def silence_token_types(self) -> None:
-        """BERT adds the embedding of type 0 by itself: as zeros, never trained, it adds nothing."""
+        """Make token-type embeddings add nothing: BERT adds that of type 0 unasked.
+
+        Zeros, and not trained: otherwise the next step would bring them back.
+        """
         self.bert.embeddings.token_type_embeddings.weight.requires_grad_(False).zero_()
 
     def forward(self, ids_ts: Tensor, mask_ts: Tensor) -> Tensor:
@@ -81,6 +84,7 @@ class TextEncoder(nn.Module):
         if self.pooling == "cls":
             return out_tsd[:, 0]
         weight_ts1 = mask_ts[..., None].to(out_tsd.dtype)
+        # never 0: [CLS] is always shown
         return (out_tsd * weight_ts1).sum(1) / weight_ts1.sum(1)
 
 

@@ -27,6 +27,7 @@ class PatchEmbedding(nn.Module):
         self.patch_zyx = patch_zyx
         self.weight = nn.Parameter(torch.empty(width, 1, *patch_zyx))
         self.bias = nn.Parameter(torch.empty(width))
+        # torch's default for Conv3d with one input channel
         bound = 1 / math.sqrt(math.prod(patch_zyx))
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
@@ -36,6 +37,8 @@ class PatchEmbedding(nn.Module):
         pz, py, px = self.patch_zyx
         batch, z, y, x = image_bzyx.shape
         cells = image_bzyx.reshape(batch, z // pz, pz, y // py, py, x // px, px)
+        # grid axes together, then the axes within a patch: tokens run x fastest, as masks are
+        # flattened
         patches_bnp = cells.permute(0, 1, 3, 5, 2, 4, 6).reshape(batch, -1, pz * py * px)
         return F.linear(patches_bnp, self.weight.flatten(1), self.bias)
 

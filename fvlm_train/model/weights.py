@@ -52,6 +52,7 @@ _MAE_BLOCK = {
 }
 
 MAE_GRID = 14
+"""Patches along each side of a 224 x 224 image, 16 x 16 pixels each."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -61,6 +62,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         ConfigError: the file cannot be read as weights.
     """
     try:
+        # weights_only: a pickle from elsewhere could run code
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         raise ConfigError(
@@ -73,6 +75,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     state = loaded.get("model", loaded) if isinstance(loaded, dict) else None
     if not isinstance(state, dict):
         raise ConfigError(f"checkpoint {path}: expected a dictionary of weights")
+    # the prefix that DistributedDataParallel puts before names
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 

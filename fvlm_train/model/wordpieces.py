@@ -151,7 +151,7 @@ class _Pairs:
         """The pair that occurs most often, the first by spelling among equals."""
         while self._heap:
             negative, pair = heapq.heappop(self._heap)
-            # counts that changed since were pushed anew
+            # stale entries stay in the heap: a pair whose count changed was pushed again
             if self.counts[pair] == -negative and -negative >= MIN_PAIR_COUNT:
                 return pair
         return None

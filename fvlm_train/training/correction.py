@@ -47,6 +47,7 @@ class TextAverage(nn.Module):
     @torch.no_grad()
     def follow(self, model: FVLM, momentum: float) -> None:
         """Average = momentum * average + (1 - momentum) * model; called after each step."""
+        # parameters suffice: BERT has no buffers that training changes
         theirs = chain(model.text_encoder.parameters(), model.text_projection.parameters())
         for own, weight in zip(self.parameters(), theirs, strict=True):
             own.mul_(momentum).add_(weight, alpha=1 - momentum)
@@ -120,5 +121,5 @@ def pairs_of(terms: Sequence[Term]) -> int:
 
 def _temperature(config: TrainConfig, learned: Tensor) -> float | Tensor:
     bounds = config.model.temperature_min, config.model.temperature_max
-    # an optimiser's step may have left the learned one outside, until the model's next step
+    # the model clamps it at the start of a step; since then the optimiser may have moved it outside
     return config.loss.correction.temperature or learned.detach().clamp(*bounds)

@@ -50,7 +50,11 @@ class Ranks:
 
 
 class _Gather(torch.autograd.Function):
-    """All ranks compute one loss: a row's gradient is the sum over ranks, DDP then averages."""
+    """All-gather with gradient, which `distributed.all_gather` does not have.
+
+    Every rank computes the same loss over all rows, so a row's gradient is summed over ranks; the
+    averaging of DDP afterwards divides by their number again.
+    """
 
     @staticmethod
     def forward(ctx: Any, local: Tensor, rank: int, world: int) -> Tensor:

@@ -89,7 +89,8 @@ def thinned(inputs: Inputs, share: float) -> Inputs:
     """A share of the texts' tokens hidden; the first token ([CLS]) always shows."""
     if share == 0:
         return inputs
-    shown_ts = torch.rand(inputs.mask_ts.shape) >= share  # drawn on the CPU, as on any machine
+    # drawn on the CPU: a GPU's generator gives other numbers for the same seed
+    shown_ts = torch.rand(inputs.mask_ts.shape) >= share
     shown_ts[:, 0] = True
     return replace(inputs, mask_ts=inputs.mask_ts * shown_ts.to(inputs.mask_ts.device))
 
@@ -110,6 +111,7 @@ def learn(
     """One step of the optimiser; the loss of each anatomy that contributed."""
     image_bae, text_bae, temperature = gathered_features(learner.wrapped, inputs, config, place)
     losses = contrastive_losses(image_bae, text_bae, temperature, terms)
+    # a sum, as in the public code: an anatomy weighs the same however many others contribute
     total = torch.stack(list(losses.values())).sum()
     learner.optimiser.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
@@ -132,6 +134,7 @@ def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Ada
     for name, weight in model.named_parameters():
         if not weight.requires_grad:
             continue
+        # learned vectors, although positions and queries have two axes or more
         table = name.endswith(("positions", "queries", "bias")) or weight.ndim < 2
         spared_now = table and config.decay == "matrices"
         (spared if spared_now else decayed).append(weight)
@@ -154,7 +157,7 @@ def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list
             if sample.intact[anatomy] and sample.states[anatomy] is not None:
                 text = sample.encoder_texts[anatomy]
                 place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
-    # a rank without a text still takes part in the forward pass, on which DDP counts
+    # a rank without a text encodes one all the same: DDP waits for the gradients of every rank
     return list(numbers) or [facts[0].encoder_texts[0]], place_ba
 
 

@@ -68,6 +68,7 @@ def loss_terms(
             policy,
             not_mentioned=silence,
         )
+        # equal targets everywhere have no negative: the loss would only push features together
         if target_mm.min() < target_mm.max():
             abnormal_mm = abnormal_pairs(studies, states)
             terms.append(Term(anatomy, torch.tensor(members), target_mm, target_mm, abnormal_mm))
@@ -84,6 +85,7 @@ def judged(term: Term, logits_mm: Tensor, keep: float) -> Term:
     abnormal_mm = term.abnormal_mm.to(logits_mm.device)
     target_mm, text_target_mm = (
         with_similarity(of_mm.to(logits_mm.device), abnormal_mm, by_mm.softmax(dim=1), keep)
+        # transposed before the softmax, which normalises rows
         for of_mm, by_mm in ((term.target_mm, logits_mm), (term.text_target_mm, logits_mm.T))
     )
     return replace(term, target_mm=target_mm, text_target_mm=text_target_mm)

@@ -90,4 +90,5 @@ def _training_texts(config: TrainConfig, source: SampleSource) -> list[str]:
         for anatomy, text in zip(row["anatomies"], row["texts"], strict=True):
             if anatomy in wanted:
                 texts.add(encoder_text(text, anatomy, config.template))
+    # sorted: the order of a set of texts differs between processes
     return sorted(texts)

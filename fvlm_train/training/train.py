@@ -183,6 +183,7 @@ def _steps(
 
 def _out_of_time(config: TrainConfig, started_s: float, place: Ranks) -> bool:
     limit_s = config.time_limit_s
+    # any rank: all must leave together, or the others would wait in the next gather
     return limit_s is not None and place.any(time.monotonic() - started_s > limit_s)
 
 
@@ -193,11 +194,13 @@ def _learner_step(
 
     What contributes is known to all ranks beforehand: where nothing does, none of them moves.
     """
+    # in rank order, as `Ranks.gather` joins features: row n of both is the same sample
     facts = [one for part in place.gather_objects(batch.facts) for one in part]
     damaged = tuple(one.damaged for one in facts if one.damaged is not None)
     terms = loss_terms(facts, len(config.anatomies), config.loss.policy, config.silence)
     if not terms:
         return _Outcome({}, damaged)
+    # dropout is drawn from step and rank, so that a resumed run draws the same
     torch.manual_seed(_dropout_seed(learner.seed, state.step, place.rank))
     for group in learner.optimiser.param_groups:
         group["lr"] = rate
@@ -272,6 +275,7 @@ def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
     warmup = min(config.warmup_steps, steps)
     if step < warmup:
         return low + (high - low) * (step + 1) / warmup
+    # minus 1: the last step is the one at the least rate
     progress = (step - warmup) / max(steps - warmup - 1, 1)
     return low + (high - low) * (1 + math.cos(math.pi * progress)) / 2
 

@@ -27,7 +27,7 @@ BLOCK_BYTES = 1 << 20
 NIFTI_HEAD_BYTES = 65536
 NIFTI_ENDINGS = (".nii.gz", ".nii")
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08")
-"""First bytes of a data set without preamble: group 0002 or 0008, the latter in either byte order."""
+"""First bytes of a data set without preamble: group 0002, or 0008 in either byte order."""
 
 DIRECTORY_STORAGE = "1.2.840.10008.1.3.10"
 CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"

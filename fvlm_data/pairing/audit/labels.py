@@ -103,6 +103,7 @@ def audit_labels(context: Context, path: Path, vocabulary: Vocabulary) -> LabelA
         elif study not in texted:
             reasons["its study has no texts"] += 1
         elif labels.setdefault(study, row.labels) != row.labels:
+            # rows of one study with different labels: nothing says which is right
             torn.add(study)
     for study in torn:
         del labels[study]
@@ -200,6 +201,7 @@ def _named_studies(context: Context, table: _Table) -> list[str | None]:
             owners[link["value_hash"]].add(link["owner_id"])
         elif link["owner_id"] in study_of:
             owners[link["value_hash"]].add(study_of[link["owner_id"]])
+    # a name of several studies would count one study's labels for another
     only = {name: next(iter(those)) for name, those in owners.items() if len(those) == 1}
     return [only.get(one) if one is not None else None for one in hashes]
 
