@@ -53,6 +53,7 @@ def _start_log(level: str) -> None:
 @contextmanager
 def progress_shown() -> Iterator[Callable[[str, int, int], None]]:
     """A progress function: bars on a terminal, else a line every few seconds."""
+    # in a log file, bars would be control characters
     if not err.is_terminal:
         yield _line_progress()
         return

@@ -237,6 +237,7 @@ def _kind_of(source: Path) -> str:
     """What the first file with a telling name says, among the first few thousand."""
     from fvlm_data.ingest.sources.ct_rate import NAME
 
+    # bounded: an archive may hold millions of files without a telling name
     looked_at = islice(source.rglob("*"), 5000)
     files = (file for file in looked_at if file.suffix.lower() in TELLING_ENDINGS)
     first = source if source.is_file() else next(files, None)

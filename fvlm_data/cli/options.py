@@ -55,6 +55,8 @@ def resolved_config(
     base: dict[str, Any] = {}
     if store is not None:
         if path is None:
+            # only without a file: a file is complete by itself and nothing of the last run may leak
+            # in
             base = _last_configuration(store)
         values = {**_listed_values(base, values), "store": store}
     return load_config(path, overrides or (), values, base)

@@ -115,6 +115,7 @@ def plan_series(seed: int, study: Study, body: Body) -> list[SeriesPlan]:
             _eighth(uniform(rng, -160.0, -120.0)),
             _eighth(uniform(rng, -1400.0, 100.0)),
         ),
+        # larger patients absorb more: noisier
         noise_hu=uniform(rng, 9.0, 24.0) * (half_x / 163.0) ** 2,
         half_mm=1.05 * max(half_x, 174.0) + uniform(rng, 4.0, 14.0),
         scout=chance(rng, 0.08),
@@ -181,6 +182,7 @@ def _reconstruction(
         model=model,
         kernel=pick(rng, sharp_kernels if sharp else soft_kernels),
         grain=grain,
+        # thinner slices catch fewer photons: noise goes with the root of the thickness
         noise_hu=scan.noise_hu * (1.5 if sharp else 1.0) * (5.0 / step) ** 0.5,
         slope=slope,
         intercept=intercept,

@@ -172,6 +172,7 @@ def build_body(patient: Patient, study: Study, gravity: int) -> Body:
     Organ shapes are drawn from the patient's stream and come back at every scan, moved a little
     (breathing, filling); densities depend on the contrast phase of the scan.
     """
+    # `base` is the same at each scan of the patient, `now` differs
     base = stream(patient.seed, patient.index, 4)
     now = stream(patient.seed, patient.index, 5, study.order)
     breadth = gauss(base, 1.0, 0.065)
@@ -286,6 +287,7 @@ def _small_bowel(base: np.random.Generator, breadth: float, stature: float) -> T
 
 def _densities(base: np.random.Generator, now: np.random.Generator, phase: str) -> dict[str, float]:
     column = ("none", "arterial", "portal").index(phase)
+    # one factor for all tissues: a scan with more contrast medium is brighter everywhere
     strength = 1.0 if column == 0 else gauss(now, 1.0, 0.16)
     densities = {}
     for tissue, row in _PHASES.items():

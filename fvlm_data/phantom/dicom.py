@@ -52,6 +52,7 @@ def write_series(
     count = stored.shape[0]
     digest = hashlib.sha256()
     rng = stream(patient.seed, patient.index, 14, study.order, plan.number)
+    # file names say nothing about the order of slices, as in real exports
     names = shuffled(rng, [f"{number:04d}" for number in range(count)])
     for index in range(count):
         origin = _origin(plan, index)
@@ -107,6 +108,7 @@ def write_mask(path: Path, plan: SeriesPlan, label_zyx: NDArray[np.uint8]) -> st
     import nibabel
 
     row_sign, column_sign = plan.directions
+    # along the slice normal, row direction x column direction, as ingest orders slices
     labels = label_zyx[:: row_sign * column_sign, ::column_sign, ::row_sign]
     labels_ijk = np.ascontiguousarray(labels.transpose(2, 1, 0))
     affine = affine_ras(plan)
@@ -180,6 +182,7 @@ def _fill_patient(dataset: Any, patient: Patient, study: Study) -> None:
     dataset.PatientID = patient.patient_id
     dataset.PatientBirthDate = patient.birth_date.strftime("%Y%m%d")
     dataset.PatientSex = patient.sex
+    # integers: floats could round a birthday differently elsewhere
     years = (study.date - patient.birth_date).days * 100 // 36525
     dataset.PatientAge = f"{years:03d}Y"
     dataset.PatientSize = f"{1.68 * patient.stature:.2f}"
@@ -212,6 +215,7 @@ def _fill_pixels(dataset: Any, plan: SeriesPlan) -> None:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
     dataset.PixelRepresentation = int(plan.signed)
     if plan.padding is not None:
+        # PixelPaddingValue is US or SS, as PixelRepresentation says; pydicom is told which
         dataset.add_new(0x00280120, "SS" if plan.signed else "US", plan.padding)
     dataset.RescaleSlope, dataset.RescaleIntercept = _text(plan.slope), _text(plan.intercept)
     dataset.RescaleType = "HU"
@@ -229,6 +233,7 @@ def _save(dataset: Any, pixels: NDArray[Any], syntax: str, path: Path) -> None:
     dataset.PixelData = pixels.tobytes()
     dataset["PixelData"].VR = "OW"
     if syntax == RLE:
+        # `compress` takes uncompressed pixels and sets the syntax itself
         meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
         dataset.compress(RLE, generate_instance_uid=False)
     dataset.save_as(path, enforce_file_format=True)

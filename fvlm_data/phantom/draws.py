@@ -1,7 +1,7 @@
 """Random draws: one independent stream for each patient and purpose.
 
 Only `random`, `standard_normal` and `integers` of a PCG64 generator are used, and streams are
-named by numbers, so that patient 7 is the same in a run of 10 and of 1,000, whatever the number
+named by numbers, so that patient 7 is the same in a run of 10 and in one of 1,000, with any number
 of processes.
 """
 
@@ -23,6 +23,8 @@ VERSION = 1
 
 def stream(seed: int, patient: int, *purpose: int) -> np.random.Generator:
     """Return the generator of one patient (0-based) and purpose."""
+    # numbers as entropy, not a generator that is passed along: a stream depends on nothing drawn
+    # before
     entropy = np.random.SeedSequence([VERSION, seed, patient, *purpose])
     return np.random.Generator(np.random.PCG64(entropy))
 

@@ -153,6 +153,7 @@ def _make_all(
             made[waiting[done]] = done.result()
             if progress is not None:
                 progress(len(made), patients)
+    # in the patients' order, whichever process ended first
     return [made[index] for index in range(patients)]
 
 
@@ -178,8 +179,10 @@ def _make_images(out: Path, patient: Patient, study: Study, made: Made) -> None:
     from fvlm_data.phantom.render import render
 
     gravity = -1 if draw_position(patient.seed, study).endswith("P") else 1
+    # the position is drawn first: the body sags to the side that is down
     plans = plan_series(patient.seed, study, build_body(patient, study, gravity))
     folder = out / "dicom" / patient.patient_id / f"ST{study.order + 1}"
+    # shared by all series of the scan, so that a lesion stays where the first series put it
     places: dict[str, list[Point]] = {}
     for plan in plans:
         rendered = render(patient, study, plan, places)

@@ -50,6 +50,7 @@ class Brush:
 
     def point(self, candidates: Callable[[], Point], radius_mm: float, *values: int) -> Point:
         """Return the candidate around which most of a ball lies on the given labels."""
+        # drawn even if the place is fixed: the stream must be at the same point in every series
         drawn = [candidates() for _ in range(_TRIES)]
         if self._fixed:
             self._used += 1
@@ -69,6 +70,7 @@ class Brush:
         region = self.scene.around(ball)
         inside = ellipsoid_distance(ball, *self.scene.axes(region)) < self.scene.blur_mm / 2
         wanted = np.isin(self.scene.label_zyx[region], values)
+        # 4/3 pi, in ml
         whole = 4.19 * (radius_mm + self.scene.blur_mm / 2) ** 3 / 1000.0
         return float(np.count_nonzero(inside & wanted)) * self.scene.voxel_ml / whole
 
@@ -156,6 +158,7 @@ def _wall_calcification(brush: Brush, present: Present) -> None:
         place, turn, out = (float(brush.rng.random()) for _ in range(3))
         (x, y, z), radius = tube.at(place)
         dx, dy = 2.0 * turn - 1.0, 1.0 if out < 0.5 else -1.0
+        # a point of the unit circle without sine or cosine, which are not rounded alike everywhere
         dy *= (1.0 - dx * dx) ** 0.5
         point = (x + radius * dx, y + radius * dy, z)
         size = uniform(brush.rng, 2.5, 3.5 + 3.0 * present.severity)

@@ -135,6 +135,7 @@ def paint_abdomen(
     scene: Scene, body: Body, found: Mapping[str, Present], rng: np.random.Generator
 ) -> None:
     """Paint stomach, spleen, pancreas, kidneys, liver, adrenal glands and gallbladder."""
+    # later organs cover earlier ones where they overlap
     _paint_stomach(scene, body, found, rng)
     if "spleen" in body.organs:
         scene.ellipsoid(body.organs["spleen"], body.hu["spleen"], VALUE["spleen"])

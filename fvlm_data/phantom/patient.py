@@ -208,6 +208,7 @@ def _course(
     rng: np.random.Generator, kind: FindingKind, probability: float, count: int
 ) -> list[Present | None]:
     """Draw one finding over the scans: it stays and changes, comes late, or (some) goes."""
+    # a power above 1: mild findings are more frequent than severe ones
     severity = float(rng.random()) ** 1.2
     side = weighted(rng, (("left", 0.42), ("right", 0.42), ("bilateral", 0.16)))
     if kind.finding in ("kidney_absent", "kidney_atrophy", "pneumothorax") and side == "bilateral":
@@ -215,6 +216,7 @@ def _course(
     here = chance(rng, probability)
     line: list[Present | None] = []
     for order in range(count):
+        # drawn whether needed or not: the number of draws must not depend on what the patient has
         change, arrives, leaves = gauss(rng, 0.05, 0.08), rng.random(), rng.random()
         if order and here:
             severity = min(1.0, max(0.02, severity + change))

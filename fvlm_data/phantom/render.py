@@ -54,17 +54,20 @@ def render(
     """
     body = build_body(patient, study, plan.gravity)
     scene = Scene.empty(plan.x_mm, plan.y_mm, plan.z_mm)
+    # a stream for each painter: another draw in one leaves the others as they were
     draws = [stream(patient.seed, patient.index, 8, part) for part in range(6)]
     now = stream(patient.seed, patient.index, 9, study.order)
     paint_trunk(scene, body, draws[0])
     paint_lungs(scene, body, draws[1])
     paint_mediastinum(scene, body)
     paint_skeleton(scene, body, draws[2])
+    # what `trim_outside` goes back to where organs stick out of the wall
     before_zyx = scene.hu_zyx.copy()
     paint_bowel(scene, body, study.findings, now)
     paint_pelvis(scene, body, study.findings, draws[3])
     paint_chest(scene, body, study.findings, draws[4])
     paint_abdomen(scene, body, study.findings, draws[5])
+    # the aneurysm is set before lesions are painted: calcium and flaps follow the widened wall
     aorta = _aorta(patient, study, body)
     body = _with_aorta(body, aorta)
     paint_vessels(scene, body, study.findings, aorta)
@@ -72,6 +75,7 @@ def render(
     paint_lesions(Brush(scene, body, patient.seed, patient.index, places), study.findings)
     _stipple(scene, draws[1])
     hu = scene.hu_zyx + _noise(plan, scene, patient, study)
+    # the range of a 12-bit CT with intercept -1024
     return Rendered(np.rint(np.clip(hu, -1024.0, 3071.0)).astype(np.int16), scene.label_zyx)
 
 
@@ -97,6 +101,7 @@ def _aorta(patient: Patient, study: Study, body: Body) -> Tube:
     shown = [
         index
         for index, point in enumerate(tube.points)
+        # points 3 and 4 are the top of the arch
         if study.low_mm + 10.0 < point[2] < study.high_mm - 10.0 and index not in (3, 4)
     ]
     middle = shown[int(uniform(rng, 0.0, float(len(shown))))]
@@ -127,6 +132,7 @@ def _noise(plan: SeriesPlan, scene: Scene, patient: Patient, study: Study) -> Fl
     side = plan.grain
     for axis in (1, 2):
         ahead, behind = np.roll(grain, 1, axis), np.roll(grain, -1, axis)
+        # divided by the root of the summed squares, so that smoothing keeps the noise's strength
         grain = (grain + side * (ahead + behind)) / (1.0 + 2.0 * side * side) ** 0.5
     x, y, _ = scene.axes((slice(None), slice(None), slice(None)))
     middle = np.clip(1.25 - (x * x + y * y) / 40000.0, 0.6, 1.25)

@@ -165,6 +165,7 @@ def _told(rng: np.random.Generator, study: Study) -> list[tuple[Present, str, bo
     """Return the findings that are reported, each with its section and whether it is hedged."""
     told = []
     for present in study.findings.values():
+        # all draws before the decision, so that a missed finding does not shift those of the next
         missed = chance(rng, MISS_RATE * (2.0 if present.severity < 0.3 else 0.7))
         section = weighted(rng, (("both", 0.5), ("findings", 0.4), ("impression", 0.1)))
         hedged = chance(rng, 0.1) and not wording.is_history(present.kind.finding)
@@ -229,6 +230,7 @@ def _tell_absent(rng: np.random.Generator, report: Report, seen: list[str], stud
             text, denied = wording.normal(rng, anatomy)
             if absent and chance(rng, 0.2):
                 _deny(rng, report, anatomy, pick(rng, absent))
+            # a sentence that denies a finding which the patient has would be false
             elif not set(denied) & set(study.findings):
                 lines.append(text)
                 report.stated_normal.add(anatomy)

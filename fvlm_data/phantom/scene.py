@@ -153,6 +153,7 @@ class Scene:
 
     def cover(self, distance_mm: Floats) -> Floats:
         """Turn a signed distance (negative inside) into the share of a voxel that is covered."""
+        # a surface through the voxel's centre covers half of it: the partial volume effect
         return np.clip(0.5 - distance_mm / self.blur_mm, 0.0, 1.0)
 
     def blend(

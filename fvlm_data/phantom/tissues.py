@@ -65,6 +65,7 @@ def _paint_ribs(scene: Scene, body: Body, depth: Floats, phase: float) -> None:
         return
     region = (slice(first, None), slice(None), slice(None))
     _, y, z = scene.axes(region)
+    # ribs slant downwards to the front; 29 mm from one to the next
     turns = (z + 0.45 * y) / (29.0 * body.stature) + phase
     between = np.abs(turns - np.floor(turns) - 0.5) * 29.0 - 5.0
     shell = np.abs(depth[region] + body.wall_mm + 9.0) - 4.0
@@ -78,6 +79,7 @@ def paint_table(scene: Scene, body: Body, deep_mm: float) -> None:
     surface = body.gravity * y - (deep_mm + 7.0) + (x / 60.0) ** 2
     slab = np.abs(surface) - 4.0
     share = scene.cover(np.maximum(slab, np.abs(x) - 175.0))
+    # only where there is air: the table must not show through the patient
     air = scene.hu_zyx < -900.0
     scene.blend((slice(None), slice(None), slice(None)), share * 0.4 * air, -250.0)
 
@@ -135,6 +137,7 @@ def paint_lungs(scene: Scene, body: Body, rng: np.random.Generator) -> None:
         region = scene.around(shape)
         x, y, z = scene.axes(region)
         share = scene.cover(ellipsoid_distance(shape, x, y, z))
+        # the dependent part of a lung is denser
         gradient = 0.28 * body.gravity * (y - shape.center[1])
         scene.blend(region, share, body.hu["lung"] + gradient + 0.0 * share)
         lower = (z - fissure) < steep * (y - 8.0)

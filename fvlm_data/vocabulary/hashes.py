@@ -24,6 +24,7 @@ def part_hashes(files: Files) -> dict[Part, str]:
     """
     content = files.content
     words = {name: content[name] for name in content if name not in (CLASSES, "lists.yaml")}
+    # reports are read without it: changing its sentences must not parse them again
     del words["pairing.yaml"]
     classes = [[a, _canonical(names)] for a, names in content[CLASSES]["anatomies"].items()]
     systems = content[CLASSES]["systems"]

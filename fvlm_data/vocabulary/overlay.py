@@ -105,6 +105,7 @@ def _edited(base: Node, over: Node) -> Node:
             )
         kept = stay
     present = [plain(item) for item in kept]
+    # what a later release builds in must not make a user's file a fault
     added = [item for item in parts["add"] if plain(item) not in present]
     return Node([*kept, *added], over.file, over.line)
 

@@ -62,6 +62,7 @@ def _node(found: Any, loader: Any, file: str, line: int) -> Node:
         made: dict[str, Node] = {}
         for key, value in found.value:
             name, at = str(key.value), key.start_mark.line + 1
+            # PyYAML would silently keep the last of two equal keys
             if name in made:
                 raise ConfigError(f"{file}, line {at}: {name} stands twice; expected it once")
             made[name] = _node(value, loader, file, at)

@@ -111,6 +111,7 @@ class Vocabulary:
         for term in direct:
             reached: set[str] = set()
             fresh = set(direct[term])
+            # findings may imply one another in a circle, which `reached` ends
             while fresh:
                 reached |= fresh
                 fresh = {more for one in fresh for more in direct[one]} - reached

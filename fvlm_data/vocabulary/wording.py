@@ -16,8 +16,8 @@ _MORE = " ..."
 def wording(phrases: Iterable[str], blank: str = " ") -> str:
     r"""An expression for any of the phrases, the longest first; for use with re.IGNORECASE.
 
-    `blank` stands between words. A phrase ends at the end of a word; with `*` any word does that
-    begins so; with ` ...` a word must follow.
+    `blank` stands between words. A phrase ends at the end of a word; with `*` the last word may go
+    on; with ` ...` another word must follow.
     """
     made: list[tuple[int, str]] = []
     for phrase in phrases:
@@ -29,5 +29,6 @@ def wording(phrases: Iterable[str], blank: str = " ") -> str:
         for one in expand(words):
             text = blank.join(map(re.escape, one.split()))
             made.append((len(one), text + ending))
+    # longest first: an alternation takes the first match, not the longest
     ordered = sorted(set(made), key=lambda pair: (-pair[0], pair[1]))
     return "|".join(text for _, text in ordered) or r"(?!)"
