@@ -85,7 +85,7 @@ class Extensions:
         """`name` itself: the check of a key of the configuration that holds one.
 
         Raises:
-            ValueError: there is no such entry; the nearest is named, the value is not told.
+            ValueError: there is no such entry; the message names the nearest, not the value.
         """
         names = self.names()
         if name in names:
@@ -112,10 +112,10 @@ class Extensions:
 
     @contextmanager
     def named_in_errors(self, name: str) -> Iterator[None]:
-        """Around code of an entry: what another package's raises is told with its name.
+        """Run code of an entry so that errors of another package name that package.
 
-        Type and place are told, never the text, which may quote a header or a report. Our own
-        errors pass, and whatever our own entries raise.
+        Type and place are reported, never the text, which may quote a header or a report. Our
+        own errors pass unchanged, as does whatever our own entries raise.
 
         Raises:
             FvlmError: the code of another package raised something that it should not.
@@ -146,7 +146,7 @@ class Extensions:
 
 @cache
 def foreign(group: str) -> tuple[Offer, ...]:
-    """What packages of others bring to a group; the packages are looked through once a process."""
+    """What other packages add to a group; installed packages are searched once per process."""
     # a set: a package that is installed twice on the path lists its entry points twice
     found = {
         Offer(

@@ -1,6 +1,6 @@
 """Marks on the keys of the configuration: whether a key decides results, whether it is a path.
 
-A key without a mark decides: to forget a mark costs work done again, never a stale result.
+A key without a mark decides: a forgotten mark costs repeated work, never a stale result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PLACE_OF_YAML: JsonDict = {"decides": False, "path": [".yaml", ".yml"]}
 
 
 def decides_with(key: str, value: str) -> JsonDict:
-    """For a key that decides only where `key`, beside it, has `value`."""
+    """For a key that decides only if its sibling `key` has `value`."""
     return {"decides": {key: value}}
 
 
@@ -35,7 +35,7 @@ def deciding(section: BaseModel) -> dict[str, Any]:
 
 
 def decides_when(field: FieldInfo) -> bool | dict[str, str]:
-    """Whether a key decides results, or the values of keys beside it with which it does."""
+    """Whether a key decides results, or the values of its siblings with which it does."""
     marked = _marks(field).get("decides", True)
     return marked if isinstance(marked, bool) else {str(k): str(v) for k, v in marked.items()}
 

@@ -14,7 +14,7 @@ TELEMETRY_OFF = {
 }
 """Environment of every process of ours; prefect.yaml and compose repeat what Prefect reads.
 
-TotalSegmentator has no such variable: its sending function is taken out where it is loaded.
+TotalSegmentator has no such variable: its sending function is replaced where the library is loaded.
 """
 
 

@@ -79,7 +79,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(run: Path) -> Checkpoint | None:
-    """The run's checkpoint, or None where there is none yet.
+    """The run's checkpoint, or None if there is none yet.
 
     Raises:
         InputError: the file is damaged or of another version.
@@ -194,7 +194,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def _same(before: Any, now: Any) -> bool:
-    """Whether a setting is as it was; runs of old wrote relative paths down as they were given."""
+    """Whether a setting is unchanged; older versions recorded relative paths as they were given."""
     if before == now or not (isinstance(before, str) and isinstance(now, str)):
         return bool(before == now)
     return Path(now).is_absolute() and PurePath(now).parts[-len(PurePath(before).parts) :] == (

@@ -37,7 +37,7 @@ BATCHES_A_WORKER = 4
 
 
 class UnforeseenError(FvlmError):
-    """An error of another kind, told by type and place only."""
+    """An error of another kind, reported by type and place only."""
 
 
 class ConnectionLostError(UnforeseenError):

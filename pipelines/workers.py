@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SAME_VERSIONS = (
     "prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pydantic", "fvlm",
 )  # fmt: skip
-"""Packages of which a worker must have the client's version: it runs Prefect's task engine."""
+"""Packages whose versions must match the client's: workers run Prefect's task engine."""
 
 WORKERS_WITHIN_S = 60
 WITHOUT_WORKER_S = 300
@@ -109,7 +109,7 @@ def connect(runner: DaskTaskRunner) -> Client:
 
 
 def check_versions(versions: Mapping[str, Any]) -> None:
-    """Compare what `Client.get_versions` tells of the workers with this process.
+    """Compare the workers' versions, as `Client.get_versions` gives them, with this process's.
 
     Of Python, the minor version must agree: a pickled function is bound to it, not to the patch.
 

@@ -45,7 +45,7 @@ class _Exports(typer.core.TyperGroup):
             return _command(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """The list, for which no package of others is loaded: each stands with its name."""
+        """The list of exports; other packages are named in it without being loaded."""
         shown = [
             typer.core.TyperCommand(
                 offer.name,
@@ -110,7 +110,7 @@ def _parameter(
 
 
 def _option(field: FieldInfo) -> Any:
-    """An option of the command line for a field; the command line tells the bounds."""
+    """An option of the command line for a field, with the field's bounds."""
     low = next((one.ge for one in field.metadata if hasattr(one, "ge")), None)
     high = next((one.le for one in field.metadata if hasattr(one, "le")), None)
     bounds: dict[str, Any] = {"min": low, "max": high} if field.annotation in (int, float) else {}

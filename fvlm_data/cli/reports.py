@@ -24,7 +24,7 @@ from fvlm_data.errors import InputError
 
 
 class _ReadByDefault(typer.core.TyperGroup):
-    """`reports FILE ...` reads a file: what is no command of the group goes to `read`."""
+    """`reports FILE ...` reads a file: a first argument that is no subcommand goes to `read`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):

@@ -26,7 +26,7 @@ def nifti_bytes(
     """A gzipped NIfTI-1 file, the same bytes for the same content.
 
     The file's voxel axes are (x, y, z) of `array_zyx`; `affine_ras` (4 x 4, voxel (x, y, z, 1)
-    to RAS+ mm) stands as sform and qform, code 1. Values are stored as they are: slope 1.
+    to RAS+ mm) is both sform and qform, with code 1. Values are stored unscaled: slope 1.
     """
     import nibabel as nib
     from isal import igzip

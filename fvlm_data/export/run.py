@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 EXPORT_VERSION = 1
-"""Counted up when the same samples come out as other bytes."""
+"""Incremented when the same samples would be written as different bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """An export with its options, called `name`; `made_by` is the package of others that brings it.
+    """An export with its options, called `name`; `made_by`: the foreign package it comes from.
 
     A killed run of another version or with other options is not taken up.
     """
@@ -53,7 +53,7 @@ class Form:
 
     @property
     def plan(self) -> tuple[Any, ...]:
-        """What the bytes of a copy hang on beside its content."""
+        """What decides the bytes of a copy besides its content."""
         package = [self.made_by] if self.made_by else []
         return (EXPORT_VERSION, self.name, self.options.model_dump(mode="json"), *package)
 

@@ -50,9 +50,8 @@ class Draft:
 def new_folder(folder: Path, plan: str) -> Iterator[Draft]:
     """A draft that becomes `folder` at the end.
 
-    Until then it lies beside it as `<folder>.partial`, and stays there if the run ends early. A
-    later run whose `plan` (hash of what is exported and how) is the same keeps its files; else
-    it starts anew.
+    Until then it is named `<folder>.partial`, and remains if the run ends early. A later run with
+    the same `plan` (hash of what is exported and how) keeps its files; any other starts over.
 
     Raises:
         InputError: `folder` holds something, is a mount point, or cannot be written.

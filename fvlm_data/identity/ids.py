@@ -1,4 +1,4 @@
-"""Keyed ids, link keys and shifted dates: what stands in the store in place of identities."""
+"""Keyed ids, link keys and shifted dates: what the store holds instead of identities."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def shifted_date(key: bytes, patient_id: str, date: dt.date) -> str:
 
 
 def file_token(key: bytes, naming: Literal["token", "plain"], source: str, path: str) -> str:
-    """How a source file stands in tables: keyed token, or `<source>/<relative path>`."""
+    """The name of a source file in tables: keyed token, or `<source>/<relative path>`."""
     return keyed_id(key, "f", source, path) if naming == "token" else f"{source}/{path}"
 
 

@@ -42,7 +42,7 @@ class Vault:
 
     @classmethod
     def open(cls, folder: Path) -> Vault:
-        """Open the vault in `folder`, making it with a fresh key where there is none.
+        """Open the vault in `folder`; if there is none, make one with a fresh key.
 
         Raises:
             StoreError: the folder cannot be made or read, or its key file is damaged.
@@ -93,11 +93,11 @@ class Vault:
         return {patient: json.loads(value) for patient, value in found.items()}
 
     def remember_reports(self, originals: Mapping[str, Mapping[str, str]]) -> None:
-        """Keep the text columns of reports as they came, by report id."""
+        """Keep the original text columns of reports, by report id."""
         self._put("reports", ((i, json.dumps(columns)) for i, columns in originals.items()))
 
     def reports(self, report_ids: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Text columns of reports as they came; unknown reports are left out."""
+        """Original text columns of reports; unknown reports are left out."""
         return {i: json.loads(value) for i, value in self._get("reports", report_ids).items()}
 
     def unknown_reports(self, report_ids: Iterable[str]) -> set[str]:

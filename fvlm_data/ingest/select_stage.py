@@ -31,8 +31,8 @@ CANDIDATES = Read(
 def select_stage(config: SelectConfig) -> Stage:
     """The stage that picks among the candidates of each study.
 
-    It looks at a study as a whole and makes the choice anew whenever a series comes or goes, so
-    that the order of arrival plays no part.
+    It looks at a study as a whole and chooses again whenever a series comes or goes, so that the
+    order of arrival does not matter.
     """
     return Stage(
         name=NAME,

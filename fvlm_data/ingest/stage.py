@@ -74,7 +74,7 @@ def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig], threads:
     """The stage `ingest` over everything that `discover` found in this store so far.
 
     `sources` are those of the configuration; sources of earlier runs are found by the vault.
-    `threads` are those that a worker may keep busy; nothing that is made hangs on them.
+    `threads` is how many a worker may keep busy; it does not affect the result.
 
     Raises:
         ConfigError: two sources have one name.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Statement:
     """A statement that holds where `wrong` (SQL of a column `item`) finds nothing.
 
-    `counts` are SQL of numbers to be told, by what they count.
+    `counts` are SQL of numbers to report, by what they count.
     """
 
     name: str
@@ -44,7 +44,7 @@ def partition(name: str, offered: str, places: str) -> Statement:
 
 
 def orphans(name: str, table: str, column: str, of: str) -> Statement:
-    """Every value of a column stands in the table that it names."""
+    """Every value of a column exists in the table that it refers to."""
     return Statement(
         f"{name} exist",
         f"SELECT {column} AS item FROM {table} WHERE {column} NOT IN (SELECT {column} FROM {of})",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Check:
     """One proved or broken statement; `examples` are ids, tokens or paths that break it.
 
-    `remedy` says what mends a broken one, where a person can.
+    `remedy` says how a person can mend a broken one, if at all.
     """
 
     name: str
@@ -38,7 +38,7 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
 
     `stages` are those of the store's configuration, whose rows and files are compared with what
     the ledger says; with `deep` every file is read. What is found broken by reading loses its
-    place in the ledger, so that the next run makes it anew.
+    entry in the ledger, so that the next run remakes it.
 
     Raises:
         StoreError: a table's log is missing or damaged.

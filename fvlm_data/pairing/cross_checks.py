@@ -67,7 +67,7 @@ class _Said:
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """Words beside a removed organ that leave a part of it, and those of a kidney elsewhere."""
+    """Words that leave part of a removed organ in place, and those of a kidney elsewhere."""
 
     organ_left: re.Pattern[str]
     kidney_elsewhere: re.Pattern[str]
@@ -189,7 +189,7 @@ def _removed(study_id: str, read: _Reading, images: StudyImages) -> Iterator[Cro
 
 
 def _least_of(images: StudyImages, organ: str, side: str) -> Seen | None:
-    """What contradicts a removal; one of both kidneys, no side told: both must be there."""
+    """What contradicts a removal; for one kidney of unstated side, both must be there."""
     if organ != "kidney":
         return images.largest(organ)
     seen = [images.largest(organ, one) for one in ((side,) if side in SIDES else SIDES)]
@@ -200,7 +200,7 @@ def _least_of(images: StudyImages, organ: str, side: str) -> Seen | None:
 
 
 def _not_seen(study_id: str, read: _Reading, images: StudyImages) -> Iterator[CrossCheck]:
-    """Spleen and kidneys lie beside the liver: a scan of the whole liver shows a part of them."""
+    """Spleen and kidneys lie at the liver's level: a scan of all of it shows part of them."""
     if images.whole("liver") is None:
         return
     for organ in ("spleen", "kidney"):

@@ -41,7 +41,7 @@ class StudyImages:
 
     `organs` holds sightings by anatomy and side ("" for the whole), `regions` body regions of
     the volumes, none where any is unknown. `searched` are the anatomies that the masks of every
-    volume could show: what they lack of others proves nothing. `heart_ratio` is (volume,
+    volume could show: the absence of any other proves nothing. `heart_ratio` is (volume,
     cardiothoracic ratio); `adult`, whether sizes of adults apply.
     """
 

@@ -22,7 +22,7 @@ class Joined:
 
     `conflict` names two kinds of link of the report that point to different studies or
     patients; `ambiguous` a kind that points to studies of several patients. With either,
-    `studies` is empty. `patients` are all whom the report may be about, those of a conflict too.
+    `studies` is empty. `patients` are all that the report may be about, even in a conflict.
     """
 
     studies: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Stage `match`: which studies a report speaks of, and whom it may be about."""
+"""Stage `match`: which studies a report describes, and which patients it may be about."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BATCH_SIZE = 5000
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 MOST = 200
 """Studies, series and patients that one value may name; one that names more (an accession number
-of "0", "unknown") tells none of them."""
+of "0", "unknown") identifies none of them."""
 
 _VOLUME = ("study_id", "patient_id")
 _OTHERS = "t.owner_kind <> 'report'"

@@ -1,8 +1,7 @@
 """Discovery `discover_split`: the lines of the split file, as rows of table `inputs`.
 
-A line's token is the link key of the patient whom it names and its fingerprint the split that it
-gives: whose patient that is, is told by table `links`, so that a line may stand here before its
-patient does.
+A line's token is the link key of the patient that it names, and its fingerprint is the split.
+Table `links` says which patient that is, so a line may be here before its patient's images are.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ SELECT DISTINCT k.owner_id AS patient_id, i.fingerprint AS split
 FROM links k JOIN inputs i ON i.token = k.value_hash
 WHERE k.kind = 'patient_id' AND i.kind = 'split'
 """
-"""What the split file says of each patient whom it names."""
+"""What the split file says of each patient that it names."""
 
 
 def split_stage(config: PairConfig) -> Stage:

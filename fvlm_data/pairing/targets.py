@@ -65,7 +65,7 @@ def targets(
         findings: (B,) finding sets behind the signatures, members ``finding|status|laterality``.
         texts: (B,) anatomy texts, compared as they are, without stripping.
         states: (B,) one of ``abnormal``, ``normal_stated``, ``not_mentioned``.
-        policy: which pairs are no negatives.
+        policy: which pairs do not count as negatives.
         not_mentioned: how silence is treated; None takes the policy's default.
 
     Returns:
@@ -114,7 +114,7 @@ def with_similarity(
     """Targets whose abnormal pairs hold a model's similarity: the hook for co-teaching.
 
     Each entry of `abnormal_ij` becomes ``keep * entry + (1 - keep) * similarity``, on the scale
-    on which the same study is 1; the rows are divided by their sums anew. The peer's target of
+    on which the same study is 1; then rows are divided by their sums again. The peer's target of
     the paper is ``softmax(peer similarity)`` with ``keep=0.5``; that of a momentum text encoder is
     ``softmax(text similarity)`` with ``keep=0``, at pairs which the policy counts as negative.
 

@@ -46,7 +46,7 @@ class FindingKind:
         sided: whether it has a side (left or right).
         groups: latent traits that raise its chance.
         transient: whether it may be gone at the next scan.
-        excludes: findings of the same patient that cannot stand beside it.
+        excludes: findings that the same patient cannot have with it.
     """
 
     finding: str

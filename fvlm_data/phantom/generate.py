@@ -107,7 +107,7 @@ def generate(
         progress: is called with (patients done, all patients).
 
     Returns:
-        Counts and the content hash, which also stand in `phantom.json`.
+        Counts and the content hash, as in `phantom.json`.
 
     Raises:
         InputError: the folder is not empty or cannot be written, or a number is out of range.

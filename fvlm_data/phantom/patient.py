@@ -235,7 +235,7 @@ def _course(
 
 
 def _consistent(course: dict[str, Present]) -> dict[str, Present]:
-    """Remove what cannot stand beside an absent organ; move kidney findings to the one left."""
+    """Remove what an absent organ rules out; move kidney findings to the remaining kidney."""
     for present in list(course.values()):
         for other in present.kind.excludes:
             course.pop(other, None)

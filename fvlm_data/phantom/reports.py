@@ -1,4 +1,4 @@
-"""Reports of synthetic scans: two styles, and for each finding where and how it is told."""
+"""Reports of synthetic scans: two styles, and where and how each finding is worded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SAID_NORMAL = {
     "spleen": 0.75, "pancreas": 0.7, "kidney": 0.75, "adrenal_gland": 0.6, "bladder": 0.6,
     "colon": 0.5, "small_intestine": 0.45, "stomach": 0.4, "portal_vein": 0.3, "sacrum": 0.2,
 }  # fmt: skip
-"""Chance that a report calls an anatomy normal about which it tells nothing else."""
+"""Chance that a report calls an anatomy normal if it says nothing else about it."""
 
 _TITLES = {
     "lung": ("LUNGS", "LUNG BASES", "Chest"),
@@ -77,7 +77,7 @@ FALSE_HEDGE_RATE = 0.008
 
 @dataclass(slots=True)
 class Mention:
-    """How one finding is told: section (findings, impression, both), negated, hedged, sentence."""
+    """How a finding is worded: section (findings, impression, both), negated, hedged, sentence."""
 
     section: str
     negated: bool
@@ -103,8 +103,8 @@ class Report:
     def state(self, anatomy: str) -> str:
         """Return abnormal, normal_stated or not_mentioned.
 
-        A supposed finding makes an anatomy abnormal, as does an organ told to be removed; an
-        anatomy of which only findings are denied counts as stated normal.
+        A suspected finding makes an anatomy abnormal, as does a removed organ; an anatomy of
+        which only findings are denied counts as stated normal.
         """
         told = [mention for name, mention in self.mentions.items() if KIND[name].anatomy == anatomy]
         if any(not mention.negated for mention in told):
@@ -200,7 +200,7 @@ def _tell_present(
 
 
 def _join(rng: np.random.Generator, report: Report, first: Present, second: Present) -> None:
-    """Put a finding told before and a new one into a single sentence."""
+    """Join an earlier finding and a new one in a single sentence."""
     text = wording.joined(rng, first, second)
     old = report.mentions[first.kind.finding]
     lines = report.findings[first.kind.anatomy]

@@ -85,7 +85,7 @@ def paint_table(scene: Scene, body: Body, deep_mm: float) -> None:
 
 
 def paint_skeleton(scene: Scene, body: Body, rng: np.random.Generator) -> None:
-    """Paint spine, pelvis, and the muscles that lie beside them."""
+    """Paint spine, pelvis, and the muscles next to them."""
     tall, muscle, bone = body.stature, body.hu["muscle"], body.hu["bone"]
     for side in (-1.0, 1.0):
         back = Tube(

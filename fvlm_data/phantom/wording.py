@@ -103,7 +103,7 @@ def headline(rng: np.random.Generator, present: Present) -> str:
 
 
 def hedge(rng: np.random.Generator, present: Present) -> str:
-    """Return a sentence that only supposes a finding."""
+    """Return a sentence that only suspects a finding."""
     return _slotted(pick(rng, _HEDGES), noun(rng, present))
 
 
@@ -117,14 +117,14 @@ def denial(rng: np.random.Generator, finding: str) -> str:
 
 
 def joined(rng: np.random.Generator, first: Present, second: Present) -> str:
-    """Return one sentence that tells two findings."""
+    """Return one sentence about two findings."""
     one, two = noun(rng, first), noun(rng, second)
     text = pick(rng, _PAIRS)
     return text.format(First=_capital(one), first=one, second=two)
 
 
 def is_history(finding: str) -> bool:
-    """Return whether a finding is an organ removed: told as history, never hedged."""
+    """Return whether a finding is a removed organ, which is stated as history, never hedged."""
     return finding.endswith("_absent")
 
 

@@ -25,8 +25,8 @@ RUN = re.compile(rb"(?<=last changed by run )<span>[^<]*</span>")
 def write_qc(context: Context, vocabulary: Vocabulary) -> str:
     """Bring the page up to date with the tables; returns its path in the store.
 
-    A page that tells the same already stays as it is, with the run that it names. It names the
-    store and volumes by their ids only and fetches nothing from elsewhere.
+    A page with the same content stays as it is, with the run that it names. It names the store
+    and volumes by their ids only and loads nothing from elsewhere.
 
     Raises:
         StoreError: a table cannot be read or the page not written.

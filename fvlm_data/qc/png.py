@@ -19,7 +19,7 @@ DESCRIPTION = b"Description\0"
 
 
 class PngError(ValueError):
-    """The bytes are no whole PNG file."""
+    """The bytes are not a complete PNG file."""
 
 
 def png_bytes(image_rgb: np.ndarray[Any, Any], description: str) -> bytes:

@@ -38,7 +38,7 @@ WIDTH_PIXELS = 240
 FOLDER = "qc/thumbnails"
 
 VERSION = 1
-"""Of the way pictures are drawn: another one makes all anew."""
+"""Version of the drawing code: a new one redraws all pictures."""
 
 COLUMNS = {
     "volumes": ("volume_id", "path", "affine_ras", "content_sha256"),
@@ -103,9 +103,9 @@ def colour_of(anatomy: str) -> tuple[int, int, int]:
 def kept_thumbnails(store: Store, volumes: int, vocabulary: Vocabulary) -> list[Thumbnail]:
     """A picture of each of the first volumes that have a label map, ordered by id.
 
-    Pictures lie in the store under the hash of what they show, so that volumes and masks are
-    read only for those that are new; those of contents that are no longer shown are removed. A
-    picture that cannot be made, since its files are damaged, is tried again the next time.
+    Pictures are stored under the hash of what they show, so volumes and masks are read only for
+    new ones; pictures that are no longer shown are removed. One that cannot be made because its
+    files are damaged is tried again the next time.
 
     Raises:
         StoreError: a table cannot be read or a picture not written.
@@ -121,7 +121,7 @@ def kept_thumbnails(store: Store, volumes: int, vocabulary: Vocabulary) -> list[
         shown = tuple(description_of(kept).split()) if kept else ()
         made.append(Thumbnail(scene.volume_id, kept, shown))
     for path in sorted(there - wanted):
-        # others are files that a run beside this one is writing, which may remove some too
+        # any other name is a draft of a concurrent run, which may also remove pictures
         if re.fullmatch(r"[0-9a-f]{64}\.png", path.rpartition("/")[2]):
             with suppress(FileNotFoundError):
                 store.remove(path)
@@ -146,8 +146,8 @@ def read_scenes(store: Store, volumes: int) -> list[Scene]:
 def picture_path(scene: Scene, vocabulary: Vocabulary) -> str:
     """Where a picture lies in the store: by the content of volume and masks, and how it is drawn.
 
-    A class counts as the anatomy that it is drawn as, so that another list of classes makes
-    those pictures anew which it changes.
+    A class counts as the anatomy that it is drawn as, so that a changed list of classes redraws
+    only the pictures that it affects.
     """
     drawn_as = [
         (

@@ -1,8 +1,9 @@
 """Compaction of a store: sparse shards joined, small table files joined, what is old removed.
 
-A run may go on beside it. Tables change by commits, which fail where the other has changed the same
-rows; shards are joined by such a commit, and those that a run changes meanwhile are left. Files
-have none: only those are removed that no row names and that are older than a run needs to commit.
+A run may be under way at the same time. Tables change by commits, which fail if the other side has
+changed the same rows; shards are joined by such a commit, and those that a run changes meanwhile
+are left alone. Files have no commits: only those are removed that no row names and that are older
+than any run needs to commit.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ write at once; the rest is for clocks that differ."""
 class Compacted:
     """What compaction did, in counts.
 
-    Shards given up, written and left to a run beside; groups of arrays removed; files of each
-    table `before` and `after`, and old ones `removed`.
+    Shards given up, written, and left because a run changed them; groups of arrays removed;
+    files of each table `before` and `after`, and old ones `removed`.
     """
 
     shards_given_up: int

@@ -155,7 +155,7 @@ class Config(BaseModel):
 
 
 def config_model() -> type[Config]:
-    """The configuration with a key for the section of each installed package of others."""
+    """The configuration with a key for each section that another installed package owns."""
     return _with_sections(tuple(n for n in foreign_sections() if n not in Config.model_fields))
 
 
@@ -174,7 +174,7 @@ def written_config(written: Mapping[str, Any]) -> Config:
     """A configuration that a run of the store has written down.
 
     Raises:
-        ValidationError: it is none of this program, with the packages that are installed.
+        ValidationError: this program, with the installed packages, cannot have written it.
     """
     return config_model().model_validate(_without_unused(written, written))
 

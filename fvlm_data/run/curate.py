@@ -61,7 +61,7 @@ def curate(
     """Run `stages` (none given: all) in the order of the data and return the summary.
 
     Without a `mapper`, batches run in this process, or in `execution.workers` processes.
-    `progress` is told stage, settled items and their number (0: not known).
+    `progress` is called with the stage, settled items and their total (0: not known).
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.

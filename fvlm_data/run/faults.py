@@ -36,7 +36,7 @@ def fault_sentence(
 
 
 def _meant(model: type[BaseModel], place: tuple[int | str, ...], section: str) -> str:
-    """The nearest key beside an unknown one, else the place of the only key of that name."""
+    """The nearest key on the same level, else the place of the only key of that name."""
     names = [name for name in place if isinstance(name, str)]
     beside: Any = model
     for name in names[:-1]:

@@ -1,4 +1,4 @@
-"""What a configuration is laid together from: files, presets, `--set`; plain trees of values."""
+"""What a configuration is assembled from: files, presets, `--set`; plain trees of values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything of which there are several kinds, listed once: ours, and what packages of others add.
+"""Everything that comes in several kinds, listed once: ours and what other packages add.
 
 What one such thing is and does is said in its own folder.
 """
@@ -51,10 +51,10 @@ LISTS = {
 
 
 def stage_names(config: Config | None = None) -> list[str]:
-    """All stages in the order in which they run; of others' those that `config` has a section of.
+    """All stages in the order in which they run; foreign ones only if `config` has their section.
 
-    A stage of others so does nothing to a store because its package happens to be installed, and
-    a faulty one stops none but who uses it. It stands after the one that it names.
+    So a foreign stage does nothing to a store merely because its package is installed, and a
+    faulty one stops only those who use it. It runs after the stage that it names.
 
     Raises:
         ConfigError: another package's stage cannot be loaded, or runs after one that is not known.
@@ -88,7 +88,7 @@ def build_stage(name: str, config: Config) -> Stage:
     """The stage called `name`, made from its own section of the configuration.
 
     A stage's module is imported here, so that a worker loads only what its stage needs. The
-    version of another package is part of its stage's settings, so that a new one makes anew.
+    version of another package is part of its stage's settings, so a new one remakes its items.
 
     Raises:
         ConfigError: there is no such stage, or its package cannot be loaded.

@@ -1,9 +1,9 @@
 """Sections of the configuration whose models other packages own, found by name.
 
-fvlm_data does not import fvlm_train, whose sections are checked all the same: each is named by
-its module, and that is imported when a configuration holds the section. Packages of others name
-theirs by entry points of the group `fvlm_data.sections`; a stage of theirs has a section of its
-name, whose model its entry brings.
+fvlm_data does not import fvlm_train, yet it checks its sections: each is listed with its module,
+which is imported when a configuration holds the section. Other packages name theirs by entry points
+of the group `fvlm_data.sections`; a foreign stage has a section of its own name, whose model its
+entry brings.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def section_models() -> dict[str, type[BaseModel]]:
 
 
 def foreign_sections() -> tuple[str, ...]:
-    """Names of the sections that packages of others bring; none of them is imported."""
+    """Names of the sections that other packages bring; none of them is imported."""
     stages = {offer.name for offer in STAGES.offers() if offer.foreign}
     return tuple(sorted({entry.name for entry in declared_sections()} - OWN.keys() | stages))
 

@@ -1,4 +1,4 @@
-"""A store that an older program made, brought to this version: nothing is made anew for it."""
+"""Bringing a store that an older program made to this version, without remaking anything."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ UNKNOWN = ""
 def upgrade(url: str) -> dict[str, int]:
     """Bring the store at `url` to this version; returns the number of items adopted by stage.
 
-    Rows and files stay as they are. Items keep their place where the store's last run ended, so
-    that nothing is made anew; where it did not, all items are left for the next run to compare.
-    May be killed and repeated: the mark of the version comes last.
+    Rows and files stay as they are. If the store's last run finished, its items are adopted as
+    settled, so that nothing is remade; otherwise the next run compares them all. May be killed
+    and repeated: the version mark is written last.
 
     Raises:
         StoreError: the store or its vault cannot be opened or written, or is of a version that

@@ -43,7 +43,7 @@ class Segmentation:
 class Backend(Protocol):
     """A backend is called once a volume; a fault of the volume comes back as a Reject.
 
-    It is made once a worker and keeps what is dear to load (weights) between calls.
+    It is made once per worker and keeps what is expensive to load (weights) between calls.
     """
 
     @property

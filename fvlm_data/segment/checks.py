@@ -105,7 +105,7 @@ def volume_check(
 def classes_checked(vocabulary: Vocabulary) -> list[list[Any]]:
     """Classes of the anatomies that a check asks for, by class system: part of an item's key.
 
-    Other anatomies only widen `searched`, which is no reason to segment anew.
+    Other anatomies only widen `searched`, which is no reason to segment again.
     """
     marks = {anatomy for ones in REGION_MARKS_ML.values() for anatomy in ones}
     asked = sorted({*marks, *BORDER_ANATOMIES, *VESSELS})

@@ -126,7 +126,7 @@ class SegmentConfig(BaseModel):
         return self
 
     def __hash__(self) -> int:
-        """By all values: backends are kept by their section, and options are no hashable type."""
+        """By all values: backends are cached by their section, and options are not hashable."""
         return hash(self.model_dump_json())
 
     @property

@@ -1,8 +1,8 @@
-"""Discovery of precomputed masks: which are on offer, what is in them, whose they are.
+"""Discovery of precomputed masks: which are on offer, what they hold, which volumes they name.
 
-It runs once a command, before the stage `segment:<task>`, which then plans over table `inputs`.
-A row stands for one mask of one volume; masks that are no longer offered leave the table, but
-a volume that was segmented from one stays as it is (see the stage).
+It runs once per command, before the stage `segment:<task>`, which then plans over table `inputs`.
+One row is one mask of one volume; masks that are no longer offered leave the table, but a volume
+that was segmented from one stays as it is (see the stage).
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class _Writing:
         return +counts
 
     def remove(self, tokens: set[str]) -> Counter[str]:
-        """Take rows out whose masks are no longer offered."""
+        """Remove the rows of masks that are no longer offered."""
         gone = sorted(tokens)
         if gone:
             self._open()

@@ -1,4 +1,4 @@
-"""What identifies a precomputed mask: its bytes, the meaning of its values, whom it names."""
+"""What identifies a precomputed mask: its bytes, its values' meaning, the volumes it names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class MaskFingerprint:
-    """All that decides what becomes of a mask, as it stands in table `inputs`.
+    """All that decides what becomes of a mask, as table `inputs` holds it.
 
     `sha256` is that of the file's bytes (empty where they need not be read), `classes` the key of
     its class map, `fault` the code of why it must not be read, if it must not.
@@ -35,7 +35,7 @@ class MaskFingerprint:
         return cls(sha256, classes, fault, int(volumes_named))
 
     def text(self) -> str:
-        """As it stands in the table."""
+        """The fingerprint as the table holds it."""
         return f"{self.sha256}:{self.classes}:{self.fault}:{self.volumes_named}"
 
 

@@ -1,7 +1,7 @@
 """Class names of the TotalSegmentator library: from the installed one, else from its record.
 
 `python -m fvlm_data.segment.library_classes FOLDER` (with the library installed) writes the
-record anew; a test compares both where the library is installed.
+record again; a test compares both where the library is installed.
 """
 
 from __future__ import annotations

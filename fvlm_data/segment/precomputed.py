@@ -38,7 +38,7 @@ class OfferedMask:
 
 
 class MaskGoneError(Exception):
-    """A mask is no longer what it was when it was found: gone, or written anew."""
+    """A mask is no longer what discovery found: it is gone, or was rewritten."""
 
 
 @dataclass(frozen=True, slots=True)

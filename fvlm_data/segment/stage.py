@@ -86,12 +86,12 @@ def check_masks(config: SegmentConfig, vocabulary: Vocabulary) -> None:
 
 
 def stage_name(task: str) -> str:
-    """Name of the stage of a task, as it stands in the ledger."""
+    """Name of a task's stage, as in the ledger."""
     return f"segment:{task}"
 
 
 def mask_path(volume_id: str, task: str) -> str:
-    """Where the label map of a volume stands in the store."""
+    """Path of a volume's label map in the store."""
     digits = volume_id.split("_", 1)[-1]
     return f"masks/{digits[:2]}/{volume_id}.{task}.nii.gz"
 
@@ -101,7 +101,7 @@ def segment_volume(
 ) -> Outcome:
     """Run a backend on one volume: its file, one row a class, and what the image shows.
 
-    Without a vocabulary to check it by there is no row of volume_checks.
+    Without a vocabulary to check it by, there is no row of volume_checks.
     """
     made = backend(volume)
     if isinstance(made, Reject):
@@ -205,7 +205,7 @@ class _Offer:
         """The volume's masks, to be believed or not.
 
         Raises:
-            MaskGoneError: there is none, or its place or classes are not known any more.
+            MaskGoneError: there is none, or its place or classes are no longer known.
         """
         candidates = [self._candidate(row) for row in one.rows["masks"]]
         if not candidates:

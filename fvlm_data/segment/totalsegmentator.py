@@ -73,7 +73,7 @@ class TotalSegmentator:
                     quiet=True,
                     skip_saving=True,
                 )
-        # it is no Exception: without this the worker would end silently
+        # SystemExit is not an Exception: uncaught, it would end the worker silently
         except SystemExit as error:
             raise RuntimeError("TotalSegmentator ended itself") from error
         except Exception as error:
@@ -185,7 +185,7 @@ def _keeping_weights(predictor: type) -> type:
             checkpoint_name: str = "checkpoint_final.pth",
         ) -> None:
             folds = tuple(use_folds) if isinstance(use_folds, list | tuple) else use_folds
-            # a list of folds is no key of a dictionary
+            # a list cannot be a dictionary key
             model = (model_training_output_dir, folds, checkpoint_name, str(self.device))
             if model not in self._kept_weights:
                 before = dict(vars(self))

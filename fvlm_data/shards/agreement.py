@@ -2,7 +2,7 @@
 
 An index is written with its shard, and rewritten from the table. To spare reading every index in
 every run, the ledger keeps for each one the hash of its rows and the stamp of the file (size and
-time): while both are as they were, the two agree still.
+time): as long as neither has changed, the two still agree.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
 
 STAGE = "tidy_shards"
-"""Under this name agreements stand in the ledger."""
+"""The name under which the ledger keeps agreements."""
 
 Shard = tuple[str, str]
 """Split and shard id."""
@@ -84,7 +84,7 @@ def agreements(context: Context) -> dict[str, Agreement]:
 def remember(
     context: Context, before: Mapping[str, Agreement], now: Mapping[Shard, Agreement]
 ) -> None:
-    """Keep what agrees now, of all shards; what stands as it must is not written."""
+    """Record what agrees now, for all shards; rows that are right already are not written."""
     current = {index_path(*shard): agreed for shard, agreed in now.items()}
     changed = {path: agreed for path, agreed in current.items() if before.get(path) != agreed}
     replaced = changed.keys() | (before.keys() - current.keys())

@@ -29,10 +29,10 @@ SHARDS_A_READ = 1000
 def misplaced(context: Context) -> list[str]:
     """Ids of samples whose shard, index or first slice is not that of the shard's index, sorted.
 
-    Where a sample lies is no part of the content that the ledger keeps, for it may differ between
-    two runs. The index was written with the shard: where rows of a shard are not those that last
-    agreed with it, it tells which stand where they did. Samples of a shard without arrays or
-    without a readable index are misplaced, unless just these rows have agreed before.
+    The place of a sample is no part of the content in the ledger, because it may differ between
+    two runs. The index was written with the shard: if a shard's rows are not those that last
+    agreed with it, it says which are still where they were. Samples of a shard without arrays or
+    a readable index are misplaced, unless exactly these rows have agreed before.
 
     Raises:
         StoreError: the store cannot be read.
@@ -56,7 +56,7 @@ def misplaced(context: Context) -> list[str]:
 
 
 def unsettle_misplaced(context: Context) -> int:
-    """Have the stage make misplaced samples anew; returns how many. Run it before the stage.
+    """Make the stage remake misplaced samples; returns how many. Run it before the stage.
 
     Raises:
         StoreError: the store cannot be read or written.
@@ -110,7 +110,7 @@ def _places(context: Context, wanted: list[Shard]) -> dict[Shard, set[tuple[str,
 def _confirmed(
     shards: ShardFolder, listing: Listing, split: str, shard: str
 ) -> set[tuple[str, int, int]]:
-    """Places that the shard's index tells; none where it or the arrays are missing."""
+    """Places according to the shard's index; none if it or the arrays are missing."""
     if shard not in listing.groups or shard not in listing.indexes:
         return set()
     try:

@@ -25,7 +25,7 @@ def _check(config: Any) -> None:
 
 
 def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
-    """Have samples made anew whose rows name another place than the shards' indexes do."""
+    """Unsettle samples whose rows name another place than the shards' indexes do."""
     from fvlm_data.shards.check import unsettle_misplaced
 
     misplaced = unsettle_misplaced(context)

@@ -1,8 +1,8 @@
 """The folder `shards` of a store: indexes, groups, and notes of samples that have moved.
 
 A trainer reads this folder and no table, so the folder alone must never show a sample twice.
-A sample made anew goes to a new shard; before that shard's index is written, a note
-`<old shard>.without.<batch>.json` beside the old index takes the sample out of it. A run
+A remade sample goes to a new shard; before that shard's index is written, a note
+`<old shard>.without.<batch>.json` next to the old index takes the sample out of it. A run
 killed in between leaves the sample in no shard, never in two. `tidy_shards` rewrites the
 indexes from the table `samples` and removes the notes.
 """
@@ -50,7 +50,7 @@ def index_path(split: str, shard: str) -> str:
 
 
 def note_path(split: str, shard: str, batch: str) -> str:
-    """Path of the note of a batch that makes samples of `shard` anew."""
+    """Path of the note of a batch that remakes samples of `shard`."""
     return f"{FOLDER}/{split}/{shard}{WITHOUT}{batch}{NOTE}"
 
 
@@ -91,7 +91,7 @@ class ShardFolder:
         self._root = f"{self._store}/{FOLDER}"
 
     def has_store(self) -> bool:
-        """Whether anything stands at the store's place."""
+        """Whether there is anything at the store's place."""
         return bool(self._fs.exists(self._store))
 
     def listing(self, split: str) -> Listing:

@@ -1,4 +1,4 @@
-"""Joining shards that hold few samples: small ones of nightly runs, and such as samples left."""
+"""Joining shards that hold few samples: small ones of nightly runs, and ones samples have left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
 
 FULL_SHARE = 0.5
-"""Share of a shard's samples, or of its slices in use, below which it is written anew."""
+"""Share of a shard's samples, or of its slices in use, below which it is rewritten."""
 
 Row = dict[str, Any]
 
@@ -45,8 +45,8 @@ def join_shards(context: Context, config: ShardConfig) -> Joined:
     """Write the samples of sparse shards into new, full ones; arrays stay as they are.
 
     Shards made with other settings than `config` are left alone, and so are those of which a
-    run beside changes a sample meanwhile. Run `tidy_shards` after it. May be killed and
-    repeated: the table `samples` decides.
+    concurrent run changes a sample. Run `tidy_shards` afterwards. May be killed and repeated:
+    the table `samples` decides.
 
     Raises:
         StoreError: a shard is damaged (the message names the sample), or the store cannot be

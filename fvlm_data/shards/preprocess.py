@@ -46,7 +46,7 @@ def prepare(
 
     `image_ijk` holds HU, `label_ijk` the values of `config.label_values` on the same grid;
     `affine_ras` (4, 4) maps their voxel (i, j, k, 1) to RAS+ mm. Image (trilinear) and label
-    (nearest) are sampled at the same points, but for `config.grid` reference. None: no anatomy
+    (nearest) are sampled at the same points, except under `config.grid` reference. None: no anatomy
     has a voxel on the target grid.
 
     Raises:
@@ -83,7 +83,7 @@ def planes(
 ) -> Iterator[tuple[int, Array]]:
     """Numbers and planes (y, x) of the grid, in float32 HU, in the order of the slabs.
 
-    Trilinear and separable, one plane at a time: next to nothing beside it is held in memory.
+    Trilinear and separable, one plane at a time, so that hardly anything else is in memory.
     Beyond the outermost centres the outermost value holds. With `antialias`, an axis whose
     spacing grows is averaged by a triangle of the target's width on each side.
     """

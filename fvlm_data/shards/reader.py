@@ -136,7 +136,7 @@ class ShardDataset:
         return row
 
     def __getstate__(self) -> dict[str, Any]:
-        """Open shards stay behind: they are opened anew where the dataset is used."""
+        """Without the open shards, which are opened again where the dataset is used."""
         names = ("store", "split", "cache", "rows")
         return {name: getattr(self, name) for name in names}
 
@@ -182,7 +182,7 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
     """Index rows of all shards, each sample once, by sample id.
 
     Arrays are written before the index that names them, and removed after it: an index whose
-    arrays are missing has lost samples, unless they have been made anew in another shard.
+    arrays are missing has lost samples, unless they have been remade in another shard.
     """
     listing = folder.listing(split)
     tables = [schemas.TABLES["samples"].schema.empty_table()]

@@ -21,7 +21,7 @@ class Sample:
     shard can hold. `spacing_mm` is along z, y, x; `affine_ras` (4, 4) maps voxel (x, y, z, 1)
     of these arrays to RAS+ mm. The tuples from `states` to `boxes` align with `anatomies`;
     boxes are z0, y0, x0, z1, y1, x1 (end exclusive) in voxels of these arrays: of a crop they
-    may lie partly or wholly outside, which tells that the anatomy is cut.
+    may lie partly or wholly outside, which means that the anatomy is cut.
     """
 
     sample_id: str

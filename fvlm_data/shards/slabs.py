@@ -43,7 +43,7 @@ blosc.use_threads = False
 class SlabArray:
     """An array (z, y, x) of a shard; `path` is its folder.
 
-    `slab_z` and `object_z` are slices of a chunk and of a data object; `packed` tells whether
+    `slab_z` and `object_z` are slices of a chunk and of a data object; `packed` says whether
     chunks are blosc frames, else they are the voxels themselves.
     """
 

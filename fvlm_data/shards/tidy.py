@@ -101,7 +101,7 @@ def _agreeing(
 
 
 def _rewrite(context: Context, split: str, shards: Sequence[str]) -> None:
-    """Write indexes anew from the table."""
+    """Rewrite indexes from the table."""
     for start in range(0, len(shards), SHARDS_A_READ):
         part = list(shards[start : start + SHARDS_A_READ])
         where = [("split", "=", split), ("shard", "in", part)]

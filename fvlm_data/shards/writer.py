@@ -82,7 +82,7 @@ def offsets_z(shapes_zyx: Sequence[tuple[int, int, int]], slab_z: int) -> list[i
 def write_shard(folder: Path, samples: Sequence[Laid], config: ShardConfig) -> list[int]:
     """Write the group of `samples` (at least one) at `folder`; returns their first slices.
 
-    Arrays `image` and `label` hold the samples one behind the other along z, padded in y and x
+    Arrays `image` and `label` hold the samples one after the other along z, padded in y and x
     to the largest (image: the window's low end, label: 0), chunked in slabs of whole planes,
     and stored as at most `config.objects_per_array` objects each, one of which is in memory at
     a time. Every chunk carries a CRC-32C.

@@ -63,8 +63,8 @@ class Read:
 
     Rows are those whose column `by` equals `on`: the item itself, one of the stage's `refs`, or
     `<read>.<column>`, any value of that column in an earlier read of the same item. `decides`
-    are the columns that enter the item's key; `carries` are read beside them, but a change of
-    theirs alone remakes nothing (places of files). `where` is SQL over the row, called `t`. With
+    are the columns that enter the item's key; `carries` are read as well, but a change in them
+    alone remakes nothing (places of files). `where` is SQL over the row, called `t`. With
     a `limit`, equal rows count once, and a value of `by` with more rows than that finds none: a
     name shared by ten thousand patients would otherwise be read ten thousand times for each.
     """
@@ -88,7 +88,7 @@ class Read:
 class Inputs:
     """What one item is made from: rows by the name of the read that found them.
 
-    Rows stand in the order of their table's primary key as far as it is read.
+    Rows are in the order of their table's primary key, as far as it is read.
     """
 
     item: str
@@ -168,10 +168,10 @@ class Stage:
     `tables` are those whose rows it owns: rows of an item are replaced together; `partition`
     narrows the replacement in a table to the rows with the given column values. `group` is one
     of `refs`: no batch mixes two of its values. Items of a `derived` stage that leave the plan
-    lose their rows, but for those that `kept`, SQL of a column item, names; items of a stage that
-    reads outside sources stay. With `rests_on_own_rows`, what stands is an input of what is made
-    (a patient keeps the split): damaged rows are taken away before they are made anew. `holders`
-    is SQL of columns tree and item: which items lie in a tree of files that several share.
+    lose their rows, except those that `kept`, SQL of a column item, names; items of a stage that
+    reads outside sources stay. With `rests_on_own_rows`, existing rows are an input of new ones
+    (a patient keeps the split), so damaged rows are removed before they are remade. `holders` is
+    SQL of columns tree and item: which items lie in a tree of files that several share.
     """
 
     name: str
@@ -194,10 +194,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageEntry:
-    """A stage as the registry lists it: how it is made from the configuration, and what is beside.
+    """A stage as the registry lists it: how it is built from the configuration, and what it needs.
 
     `build` makes the stage from the whole configuration, of which it reads its own section.
-    `commands` are those of `fvlm-data` that run it beside `curate`. `check` refuses a
+    `commands` are those of `fvlm-data` besides `curate` that run it. `check` refuses a
     configuration whose inputs cannot be opened, before a run starts (InputError, ConfigError).
     `discover` brings what lies outside into table `inputs` before the stage is planned, and
     returns counts; `finish` tidies after it. An entry of another package runs after the stage
@@ -241,7 +241,7 @@ def guarded(item: str, make: Callable[[], Outcome], files: Iterable[str] = ()) -
                 f"no space left for temporary files while working on {item}; free space "
                 "and run again: finished work is kept"
             ) from error
-        # the innermost frame, which may be in a library: it tells more than the place in the stage
+        # the innermost frame, even in a library: it says more than the place in the stage
         where = traceback.extract_tb(error.__traceback__)[-1]
         detail = (
             f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}; expected "

@@ -1,4 +1,4 @@
-"""What discovery wrote of a source, as one ledger row: whether it still stands as it was left.
+"""What discovery wrote of a source, as one ledger row that shows whether it is still intact.
 
 Discovery has no items of its own: it looks at a source as a whole and skips what its rows in
 `inputs` say is known. If one of these rows were changed or lost, its file would be skipped for
@@ -55,7 +55,7 @@ def changed_sql(stage: str, kind: str) -> str:
 
 
 def open_source(context: Context, stage: str, source: str) -> None:
-    """Take the ledger row of a source away, before the first of its rows is written."""
+    """Remove the ledger row of a source, before the first of its rows is written."""
     open_sources(context, stage, [source])
 
 
@@ -68,9 +68,9 @@ def open_sources(context: Context, stage: str, sources: Collection[str]) -> None
 
 
 def close_sources(context: Context, stage: str, kind: str, sources: Collection[str]) -> None:
-    """Write down what discovery left of the sources, after the last of their rows.
+    """Record what discovery left of the sources, after the last of their rows.
 
-    Nothing is written for those whose row stands as it must.
+    Nothing is written for those whose row is right already.
     """
     connection = context.store.connect()
     try:

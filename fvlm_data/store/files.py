@@ -86,11 +86,11 @@ class StoreFiles:
         return {place[prefix:]: int(told["size"]) for place, told in found.items()}
 
     def exists(self, path: str) -> bool:
-        """Whether a file or folder stands at `path`."""
+        """Whether there is a file or folder at `path`."""
         return bool(self._fs.exists(f"{self._root}/{path}"))
 
     def remove(self, path: str) -> None:
-        """Remove a file or folder; nothing happens where there is none."""
+        """Remove a file or folder, if there is one."""
         target = f"{self._root}/{path}"
         if self._fs.exists(target):
             self._fs.rm(target, recursive=True)

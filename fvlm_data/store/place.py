@@ -81,7 +81,7 @@ def table_url(url: str, filesystem: Any, root: str, table: str) -> str:
 
 
 def read_mark(url: str, filesystem: Any, root: str, older: Collection[int] = ()) -> str:
-    """The id of the store that stands at a place; of `older` versions only to bring it up.
+    """The id of the store at a place; `older` versions are accepted only to upgrade it.
 
     Raises:
         StoreError: there is no store, it cannot be read, or its version differs.
@@ -195,7 +195,7 @@ def make_table(url: str, table: schemas.Table) -> None:
 
 
 def _columns_with_statistics(table: schemas.Table) -> str:
-    """Columns whose minimum and maximum may stand in the log, which is never erased.
+    """Columns whose minimum and maximum the log, which is never erased, may hold.
 
     Ids and codes only: statistics of free text would preserve sentences of superseded reports.
     """

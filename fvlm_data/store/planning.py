@@ -46,7 +46,7 @@ class Work:
 
     `settled` items need nothing; `replaced` of those in batches were settled under another key;
     `mended` ones have rows or files that are not those they were settled with. `held` items are
-    due but rest on damaged inputs, `lost` are damaged and can not be made anew: both stay as
+    due but rest on damaged inputs, `lost` ones are damaged and cannot be remade: both stay as
     they are.
     """
 
@@ -247,9 +247,9 @@ def _hold_back(
 ) -> None:
     """The table `_held`: items that rest on rows which are not what their stage settled.
 
-    Where lost rows leave no trace of the items that they belonged to, `_held_all` is true: then
-    nothing of the stage is changed until they are made anew. `_damage` tells of any damage at
-    all: an item may no longer be listed because of it.
+    If lost rows leave no trace of the items that rested on them, `_held_all` is true, and nothing
+    of the stage changes until they are remade. `_damage` records any damage at all, because of
+    which an item may no longer be listed.
     """
     connection.execute("CREATE TEMP TABLE _damage (stage VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held (item VARCHAR)")

@@ -35,7 +35,7 @@ def with_readable_tables(
     then have a newer version, and the work is repeated on that one.
 
     Raises:
-        StoreError: a table cannot be read, and that is not mended by taking files out.
+        StoreError: a table cannot be read, and taking files out does not help.
     """
     versions = [context.store.version(table) for table in sorted(tables)]
     try:
@@ -100,7 +100,7 @@ def make_keyed_id(connection: duckdb.DuckDBPyConnection, secret: bytes) -> None:
 def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str:
     """SQL of a read: column item, then its columns; `table` stands for its table.
 
-    Rows of earlier reads stand in `_read_<name>`, the items in `items`.
+    Rows of earlier reads are in `_read_<name>`, the items in `items`.
     """
     source, column = items, read.on
     if "." in read.on:

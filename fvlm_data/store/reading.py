@@ -190,7 +190,7 @@ def literally(path: str) -> str:
 
 
 def condition_sql(where: Iterable[Condition]) -> str:
-    """SQL of conditions that all hold; TRUE where there is none.
+    """SQL of conditions that must all hold; TRUE if there are none.
 
     Raises:
         ValueError: an operator is not one of `Condition`.

@@ -83,7 +83,7 @@ class Relations:
 
     def _tables_of(self, query: str) -> list[str]:
         """Tables of the store that a query may read."""
-        # DuckDB's own parser: a name within a text literal or a comment is no table
+        # DuckDB's own parser: a name within a text literal or a comment is not a table
         parsed = self._connection.execute("SELECT json_serialize_sql($1)", [query]).fetchall()
         tree = json.loads(parsed[0][0])
         # DuckDB gives no tree of PIVOT and the like: there, any word may name a table

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.reading import Condition
 
 ITEMS_A_PREDICATE = 10_000
-"""Items that one statement lists: they stand in its SQL text one by one."""
+"""Items that one statement lists, one by one in its SQL text."""
 
 TARGET_FILE_BYTES = 128 * 1024 * 1024
 
@@ -65,7 +65,7 @@ class Store(StoreFiles):
 
     @classmethod
     def create(cls, url: str | Path) -> Store:
-        """Open the store at `url`, making it where there is none.
+        """Open the store at `url`, making one if there is none.
 
         Raises:
             StoreError: the place cannot be written, holds other things, or was made by another
@@ -78,7 +78,7 @@ class Store(StoreFiles):
 
     @classmethod
     def open(cls, url: str | Path, older: Collection[int] = ()) -> Store:
-        """Open an existing store; of `older` versions only to bring it up to this one.
+        """Open an existing store; `older` versions are accepted only to upgrade it.
 
         Raises:
             StoreError: there is no store, it cannot be read, or its version differs.

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def check_stage(name: str, configuration: Mapping[str, Any]) -> None:
     """Run a stage on a store that `curate` has filled under `configuration`.
 
-    Each item has one outcome; settled ones are not made again; made again, they have the same
-    rows; no detail holds an identity; its rows are its own: those of all other stages stand.
+    Each item has one outcome; settled items are not made again; made again, they give the same
+    rows; no detail holds an identity; the stage changes no rows of other stages.
 
     Raises:
         AssertionError: one of these does not hold.

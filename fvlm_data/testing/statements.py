@@ -1,4 +1,4 @@
-"""What the checks share: how a broken statement is told, and what a detail may not hold."""
+"""What the checks share: reporting a broken statement, and what a detail may not hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LEAST_TELLING = 4
-"""Characters from which on a word counts as an identity: shorter ones stand in any sentence."""
+"""Fewest characters of a word that counts as an identity: shorter ones occur anywhere."""
 
 
 def require(holds: bool, told: str) -> None:

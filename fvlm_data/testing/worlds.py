@@ -57,7 +57,7 @@ def contents(context: Context, tables: Sequence[str]) -> dict[str, list[str]]:
 
 
 def check_rejects(context: Context) -> None:
-    """What was set aside is told by codes and without identities: names, ids, paths of files."""
+    """Rejects have codes and no identities (names, ids, paths of files)."""
     rows = context.store.read("quarantine").to_pylist()
     tokens = context.store.read("inputs", ["token"])["token"].to_pylist()
     paths = context.vault.file_paths(tokens).values()

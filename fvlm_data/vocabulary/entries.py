@@ -171,7 +171,7 @@ class SectionFile(Entry):
     )
 
     def phrases(self) -> dict[SectionName, tuple[str, ...]]:
-        """Header phrases by section; the section's own name is always one, but for `other`."""
+        """Header phrases by section; the section's own name is always one, except `other`."""
         return {
             name: getattr(self, name) + (() if name == "other" else (name.replace("_", " "),))
             for name in SECTION_NAMES

@@ -135,7 +135,7 @@ def _check_phrases(trees: Mapping[str, Node]) -> None:
 
 
 def _listed(node: Node) -> Iterator[Node]:
-    """All plain values that stand in lists."""
+    """All plain values within lists."""
     if isinstance(node.value, dict):
         for child in node.value.values():
             yield from _listed(child)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLASSES = "segmentation.yaml"
-"""The one file without a word of any language; it stands beside the languages."""
+"""The one file without words of any language; it lies next to the languages' folders."""
 
 NAMES = (
     "anatomies.yaml", "cues.yaml", "findings.yaml", "grammar.yaml", "identities.yaml",

@@ -87,7 +87,7 @@ def _check_classes(files: Files, tree: Node, anatomies: Sequence[str]) -> None:
 
 def _check_normal(files: Files, tree: Node) -> None:
     try:
-        # NUL stands in no template: if it comes out, the placeholder was there
+        # no template holds a NUL: if one comes out, the placeholder was there
         named = "\x00" in files.pairing.normal.format(anatomy="\x00")
     except (ValueError, LookupError, AttributeError):
         named = False

@@ -71,7 +71,7 @@ class Vocabulary:
     def load(cls, language: str = "en", overlay: Path | None = None) -> Vocabulary:
         """The built-in vocabulary of a language with the files of a folder laid over it.
 
-        A language that is not built in must stand in the folder as a whole.
+        The folder must hold all files of a language that is not built in.
 
         Raises:
             ConfigError: the language is not known, the folder is missing, or something in it is

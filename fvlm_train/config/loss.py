@@ -1,4 +1,4 @@
-"""Section `train.loss`: which pairs of a batch are no negatives, and what a model adds to that."""
+"""Section `train.loss`: which pairs of a batch are not negatives, and how a model corrects them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ ORDER, BALANCE = 1, 3
 
 
 class SampleOrder:
-    """Every sample once an epoch, in an order drawn anew for each; balanced by setting."""
+    """Every sample once per epoch, in an order drawn for each epoch; balanced by setting."""
 
     def __init__(self, rows: Any, config: TrainConfig) -> None:
         """`rows` is the index of a source (table `samples`)."""
@@ -89,7 +89,7 @@ class SampleOrder:
 
 
 def _by_finding(rows: Any, anatomies: Sequence[str]) -> list[dict[str, list[int]]]:
-    """For each anatomy, the samples in which it is abnormal, by finding ("" where none is told)."""
+    """For each anatomy, the samples in which it is abnormal, by finding ("" if none is named)."""
     found: list[dict[str, list[int]]] = [defaultdict(list) for _ in anatomies]
     at = {anatomy: number for number, anatomy in enumerate(anatomies)}
     columns = rows.select(["anatomies", "states", "labels"]).to_pylist()

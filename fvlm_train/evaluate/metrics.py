@@ -36,7 +36,7 @@ class FindingScore:
 
 @dataclass(frozen=True, slots=True)
 class MacroScore:
-    """Mean AUC over the findings with enough positive patients; None where there is none."""
+    """Mean AUC over the findings with enough positive patients; None if there are none."""
 
     auc: float | None
     low: float | None

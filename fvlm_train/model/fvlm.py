@@ -44,7 +44,7 @@ class FVLM(nn.Module):
         tokenizer: WordPieces,
         text_encoder: TextEncoder | None = None,
     ) -> None:
-        """At random, but for a `text_encoder` that is given."""
+        """Random weights, except in a given `text_encoder`."""
         super().__init__()
         self.config = config
         self.anatomies = tuple(anatomies)

@@ -166,7 +166,7 @@ class ImageEncoder(nn.Module):
         Levels are the raw outputs of `level_blocks`, then the final norm. Tokens run x fastest.
 
         Raises:
-            ValueError: an axis is no multiple of the patch.
+            ValueError: an axis is not a multiple of the patch.
         """
         grid_zyx = self._grid_of(image_bzyx)
         x_bnd = self.dropout(self.embedding(image_bzyx) + self.positions_for(grid_zyx))

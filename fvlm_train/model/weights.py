@@ -1,4 +1,4 @@
-"""Weights of others under our names: the public reference code, and ImageNet MAE.
+"""Other projects' weights under our names: the public reference code, and ImageNet MAE.
 
 Names and shapes were read off the public checkpoints' code (alibaba-damo-academy/fvlm; MAE).
 """

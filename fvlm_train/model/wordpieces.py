@@ -63,7 +63,7 @@ class WordPieces:
 
     @classmethod
     def from_folder(cls, folder: Path, max_tokens: int) -> WordPieces:
-        """The tokenizer saved beside a BERT: `tokenizer.json`, else `vocab.txt`.
+        """The tokenizer saved with a BERT: `tokenizer.json`, else `vocab.txt`.
 
         Raises:
             ConfigError: the folder holds neither.

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Term:
     """One anatomy's part: its number, the samples compared (M,), and their targets (M, M).
 
-    `target_mm` has images as rows, `text_target_mm` texts: equal, but where a model that tells
-    image from text has corrected them. `abnormal_mm` marks the pairs that a model may correct.
+    `target_mm` has images as rows, `text_target_mm` texts: equal, unless a model that treats image
+    and text differently has corrected them. `abnormal_mm` marks the pairs that a model may correct.
     """
 
     anatomy: int

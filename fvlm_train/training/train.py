@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class Step:
     """What one step did; a line of the log.
 
-    Loss is None where no anatomy contributed; `damaged` names samples that could not be read.
+    Loss is None if no anatomy contributed; `damaged` names samples that could not be read.
     `corrected_pairs` are those whose targets a peer or an average corrected; `peer_loss` is that
     of the second model of two, on its own batch.
     """

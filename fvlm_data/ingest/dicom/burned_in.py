@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_PIXELS, GREATEST_SHARE = 40, 0.08
-"""Pixels of the brightest value: fewer are no line of text, more no writing."""
+"""Pixels of the extreme value: fewer make no line of text, a larger share is no writing."""
 
 LEAST_GLYPHS = 6
 GLYPH_HEIGHT = (5, 48)
@@ -41,8 +41,8 @@ class Glyph:
 def check_text(image: NDArray[Any]) -> Fault | None:
     """Refuse a slice (rows, columns) with a line of burned-in writing, light or dark.
 
-    Writing has one extreme value, hard edges, and glyphs of like height beside each other. It
-    is found by its form, not read.
+    Writing has one extreme value, hard edges, and a row of glyphs of similar height. It is
+    recognised by its shape, not read.
     """
     for extreme in (image.max(initial=0), image.min(initial=0)):
         mask = image == extreme

@@ -1,4 +1,4 @@
-"""What may leave a DICOM header by name, and what goes to the vault only."""
+"""Which attributes of a DICOM header may enter tables, and which go to the vault only."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "StudyDescription")
 
 @dataclass(frozen=True, slots=True)
 class HeaderFacts:
-    """The header facts that may stand in tables, each from an allow-list; None: not known."""
+    """The header facts that tables may hold, each from an allow-list; None: not known."""
 
     body_region: str | None = None
     contrast: str | None = None

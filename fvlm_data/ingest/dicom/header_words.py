@@ -1,4 +1,4 @@
-"""The allow-list of header texts: what of them may stand in tables."""
+"""The allow-list of header texts: which of their words tables may hold."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_NUMBER = 5
 
 @dataclass(frozen=True, slots=True)
 class HeaderWords:
-    """The lists of header_words.yaml, in lower case and without accents but for kernels."""
+    """The lists of header_words.yaml, in lower case and without accents, except kernels."""
 
     body_parts: frozenset[str]
     manufacturers: tuple[tuple[str, str], ...]
@@ -92,7 +92,7 @@ def kernel_kind(value: str | None) -> str | None:
 
 
 def contrast(agent: str, descriptions: Iterable[str]) -> str | None:
-    """Contrast phase that a header tells: `no`, a phase, `yes` (phase not told), or None.
+    """Contrast phase by the header: `no`, a phase, `yes` (phase not stated), or None (unknown).
 
     ContrastBolusAgent decides whether there was contrast medium; the phase comes from the
     descriptions.

@@ -65,7 +65,7 @@ def is_archive(name: str) -> bool:
 
 
 def members(path: Path) -> Iterator[Member]:
-    """All members that are no folders, in the order in which they lie; none is unpacked.
+    """All members except folders, in their order in the archive; none is unpacked.
 
     A second member of one name has the problem `duplicate_member`, an archive in the archive
     `nested_archive`.
@@ -155,7 +155,7 @@ class _Zip:
 
 
 class _Tar:
-    """A tar file, read forward; a compressed one begins anew only for a member further back."""
+    """A tar file, read forward; a compressed one restarts only for a member further back."""
 
     def __init__(self, path: Path) -> None:
         self._packed_bytes = path.stat().st_size

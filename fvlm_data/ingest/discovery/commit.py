@@ -1,4 +1,4 @@
-"""What discovery writes of one source: only what differs from what stands there."""
+"""What discovery writes of one source: only rows that differ from those in the tables."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def close(context: Context, writers: Sequence[SourceWriter]) -> None:
 def _stands(
     one: Seen, rows: dict[str, list[dict[str, Any]]], asides: dict[str, list[dict[str, Any]]]
 ) -> bool:
-    """Whether just the rows that are made of a file now stand there already."""
+    """Whether the tables already hold exactly the rows that a file gives now."""
     token = one.row.token
     expected = [_as_read(one.aside)] if one.aside else []
     return rows.get(token) == [_as_read(one.row)] and asides.get(token, []) == expected

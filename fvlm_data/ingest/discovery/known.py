@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
 
 NEVER = -1
-"""Size in bytes that no file has: what stands under it is read again."""
+"""A size that no file has, so that the file is read again."""
 
 
 class KnownFiles:

@@ -205,7 +205,7 @@ def _lost(
 
 
 def _readable(name: str) -> str:
-    """The name itself, or one with escapes where it is no valid Unicode."""
+    """The name itself, or with escapes if it is not valid Unicode."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
 """CT-RATE: `train_123_a_1.nii.gz` with a metadata CSV, in its two versions.
 
 Files of version 1 hold stored values, and their headers a wrong spacing and direction: slope,
-intercept and geometry stand in the CSV. Files of version 2 are in HU and have true headers.
+intercept and geometry are in the CSV. Files of version 2 are in HU and have true headers.
 """
 
 from __future__ import annotations

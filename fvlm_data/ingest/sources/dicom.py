@@ -27,7 +27,7 @@ def read(
     description: Description,
     threads: int,
 ) -> SeriesResult:
-    """Read a series of slices; all that describes it stands in its headers."""
+    """Read a series of slices, which its headers describe completely."""
     return read_series(files, series_id, key, config, threads)
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 MILLIMETRE = ("mm", "unknown")
 GZIP_MARK = b"\x1f\x8b"
 NIFTI2_HEADER = 540
-"""Bytes of a NIfTI-2 header, which stand at its start."""
+"""Size of a NIfTI-2 header, which its first four bytes state."""
 
 
 def find(source: SourceConfig) -> Iterator[FoundFile]:

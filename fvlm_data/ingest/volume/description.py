@@ -1,4 +1,4 @@
-"""What stands beside a volume file and says what it is: a row of a mapping CSV, a sidecar."""
+"""The description that comes with a volume file: a row of a mapping CSV, or a sidecar."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def described(descriptions: Mapping[str, Description], relative: str) -> Descrip
 
 
 def from_json(content: bytes) -> Description | None:
-    """The description in a sidecar, whose keys are DICOM keywords; None: it is no such file."""
+    """The description in a sidecar, whose keys are DICOM keywords; None: it is no sidecar."""
     try:
         loaded = json.loads(content)
     except ValueError:

@@ -23,7 +23,7 @@ GAP_FACTOR = 1.5
 """A distance above this multiple of the usual one is a gap, below it unevenness."""
 
 MOST_TILT_DEGREES = 45
-"""Gantries tilt by 30 degrees at most; slices that lean more are no stack of one scan."""
+"""Gantries tilt by 30 degrees at most; slices that lean more are not one scan."""
 
 MOST_PIXEL_SPACING_MM = 20.0
 

@@ -157,7 +157,7 @@ def out_of_field_to_air(volume_hu: NDArray[np.int16]) -> int:
 
 
 def _padding(pixels: NDArray[Any], stored: StoredValues) -> NDArray[np.bool_] | None:
-    """Where padding is, or None where there is none."""
+    """Mask of the padding pixels, or None if there are none."""
     if stored.padding is None:
         return None
     padded: NDArray[np.bool_] = (pixels >= stored.padding[0]) & (pixels <= stored.padding[1])

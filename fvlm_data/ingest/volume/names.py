@@ -12,7 +12,7 @@ from schemas import Link
 class Names:
     """What the source calls a series, its study and its patient; empty where it says nothing.
 
-    None of it may stand in a table or message. `fallback` tells studies and patients without
+    None of it may appear in a table or message. `fallback` tells studies and patients without
     a name apart (the series' own id).
     """
 

@@ -32,7 +32,7 @@ def nifti_bytes(image_zyx: NDArray[np.int16], affine_ras: NDArray[np.float64]) -
     """A gzipped NIfTI-1 file of an int16 HU image.
 
     `image_zyx` has axes (k, j, i), the file's voxel axes are (i, j, k); `affine_ras` (4 x 4,
-    voxel to RAS+ mm) stands as sform and qform, code 1. The gzip header holds neither time nor
+    voxel to RAS+ mm) is both sform and qform, with code 1. The gzip header holds neither time nor
     file name, the NIfTI header no text.
     """
     from isal import isal_zlib

@@ -65,7 +65,7 @@ def gone(file: SourceFile) -> SeriesResult:
 
 
 def refused(file: SourceFile, fault: Fault) -> SeriesResult:
-    """The result of a file that is no volume."""
+    """The result of a file that is refused as a volume."""
     return SeriesResult((), (Reject("fault", fault.reason, fault.detail, (file.token,)),))
 
 

@@ -24,7 +24,7 @@ __all__ = ["Audit", "audit"]
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What `fvlm-data pair --audit` tells; only `labels` holds sentences, which are scrubbed."""
+    """What `fvlm-data pair --audit` reports; only `labels` holds sentences, which are scrubbed."""
 
     funnel: tuple[Step, ...]
     splits: tuple[SplitSize, ...]

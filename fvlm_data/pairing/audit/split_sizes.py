@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SplitSize:
-    """One split: its patients, of them those whom the split file named, volumes and samples."""
+    """One split: patients (of them, those named by the split file), volumes and samples."""
 
     split: str
     patients: int

@@ -33,12 +33,12 @@ TELLING = (
     *(".txt", ".text", ".hl7", ".oru", ".yaml", ".yml", ".md", ".pdf", ".xml", ".html", ".log"),
     *(".jpg", ".jpeg", ".png", ".xlsx", ".xls", ".docx", ".py"),
 )
-"""Endings of files that are no DICOM files: they are not opened to see whether they are."""
+"""Endings of files that are not DICOM; they are not opened to check."""
 
 
 @dataclass(slots=True)
 class DicomFolders:
-    """Folders by what lies in them: CT slices, structured reports; and why else files are none.
+    """Folders by content (CT slices, structured reports), and why other files are neither.
 
     `files` counts those that may be DICOM in each folder. `complete`: each folder was probed.
     """

@@ -97,7 +97,7 @@ def _is_class_map(path: Path) -> bool:
 
 
 def _by_embedded_names(sample: Path) -> str | None:
-    """The version of TotalSegmentator whose names stand in a mask's header."""
+    """The version of TotalSegmentator whose names a mask's header holds."""
     try:
         embedded = read_nifti(sample.read_bytes()).embedded_classes
     except (OSError, NiftiError):

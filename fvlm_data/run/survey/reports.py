@@ -36,7 +36,7 @@ FILES_NAMED = 20
 READ_OF_A_FOLDER = 3
 ROWS_READ = 50
 SENTENCE_CHARS = 40
-"""A text of so many characters is no label: a column `finding` may hold names of findings."""
+"""A text this long is not a label: a column `finding` may hold names of findings."""
 
 MAX_JSON_BYTES = 64 << 20
 
@@ -158,7 +158,7 @@ def _kind(path: Path) -> str:
 
 
 def _mapping(tables: Mapping[Path, Sequence[str]]) -> Path | None:
-    """The first CSV that names reports and, beside them, studies, and holds no texts."""
+    """The first CSV that names reports and their studies and holds no texts."""
     return next((path for path, names in tables.items() if _is_mapping(path, names)), None)
 
 

@@ -100,7 +100,7 @@ def _labels(survey: Survey) -> list[str]:
 
 
 def _name(one: FoundSource | FoundReports, labels: list[str], survey: Survey) -> dict[str, str]:
-    """A name of its own where another source would have the same one."""
+    """A distinct name if another source would have the same one."""
     if labels.count(one.path.name) < 2:
         return {}
     parts = one.path.relative_to(survey.folder).parts or (one.path.name,)
@@ -177,7 +177,7 @@ def _comment(text: str, mark: str = "# ") -> str:
 
 
 def _yaml(value: Any) -> str:
-    """A value as it stands behind its key; a long list is wrapped."""
+    """A value as written after its key; a long list is wrapped."""
     plain = list(value) if isinstance(value, tuple) else value
     text = yaml.safe_dump(
         plain, allow_unicode=True, width=WIDTH - 32, sort_keys=False, default_flow_style=True
