@@ -2,7 +2,7 @@
 
 RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer; with a correction of
                      targets also the peer, or the average of the text encoder
-RUN/log.jsonl        one line a step
+RUN/log.jsonl        one line per step
 RUN/summary.json     written at the end
 """
 

@@ -1,4 +1,4 @@
-"""Sections `ingest` and `sources`: where images lie and what proves a volume."""
+"""Sections `ingest` and `sources`: where images are, and what makes a proved volume."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def known_sources(
 def series_files(
     rows: Sequence[Row], relative: Mapping[str, str], sources: Mapping[str, SourceConfig]
 ) -> list[SourceFile]:
-    """Files of one series with their places, by token, but members of archives as they lie.
+    """Files of one series with their places, by token; archive members in archive order.
 
     `rows` are those of `inputs` in the order of their tokens, `relative` the paths by token.
     """

@@ -1,4 +1,4 @@
-"""What in a store is not as its stage left it: rows, files, and what discovery wrote."""
+"""What in a store is no longer as its stage left it: rows, files, discovery's rows."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def wrong_sizes(store: Store, connection: duckdb.DuckDBPyConnection) -> tuple[in
 def wrong_contents(
     store: Store, connection: duckdb.DuckDBPyConnection, known: Collection[str]
 ) -> list[str]:
-    """Paths of files whose bytes are not those that were written; `known` ones are passed over."""
+    """Paths of files whose bytes are not those that were written; `known` ones are skipped."""
     wrong = []
     query = "SELECT path, sha256 FROM files WHERE sha256 <> '' ORDER BY path"
     for path, told in connection.execute(query).fetchall():

@@ -40,8 +40,8 @@ def anatomy_text(
     """Text, state and signature of one anatomy of a study.
 
     The text is the impression's sentences about the anatomy, then those of the findings (paper,
-    section 3; facts of the public recipe); the template stands alone where nothing is said, and
-    first where the anatomy is normal. An anatomy is abnormal if any sentence calls it so,
+    section 3; facts of the public recipe); the template stands alone if nothing is said, and
+    first if the anatomy is normal. An anatomy is abnormal if any sentence calls it so,
     normal only if one says so, else not mentioned; the setting `normal: reference` takes it for
     normal whenever the impression does not speak of it.
 

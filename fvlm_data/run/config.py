@@ -132,7 +132,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _anatomies_are_known(self) -> Config:
-        """With an overlay, stage `shard` looks: a store's settings must be read without it."""
+        """With an overlay, stage `shard` checks: settings must be readable without the overlay."""
         known = built_in_classes().anatomies
         unknown = sorted(set(self.shard.anatomies) - set(known))
         if unknown and self.vocabulary.overlay is None:
@@ -171,7 +171,7 @@ def _with_sections(names: tuple[str, ...]) -> type[Config]:
 
 
 def written_config(written: Mapping[str, Any]) -> Config:
-    """A configuration that a run of the store has written down.
+    """A configuration that a run of the store has recorded.
 
     Raises:
         ValidationError: this program, with the installed packages, cannot have written it.
@@ -180,9 +180,9 @@ def written_config(written: Mapping[str, Any]) -> Config:
 
 
 def _without_unused(values: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
-    """Without sections that were written down by a run and are not used now.
+    """Drop sections that an earlier run recorded and that are not used now.
 
-    They are of packages that were installed then, and may be gone.
+    They belong to packages that were installed then and may be gone now.
     """
     gone = written.keys() - Config.model_fields.keys()
     return {name: value for name, value in values.items() if value is not None or name not in gone}
@@ -238,7 +238,7 @@ def _where(path: Path | None, last: Mapping[str, Any] | None) -> str:
 
 
 def _still_holding(last: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The last configuration, less task and options where they were those of another backend."""
+    """The last configuration, without task and options if those were of another backend."""
     before, now = dict(last.get("segment") or {}), given.get("segment")
     if isinstance(now, dict) and now.get("backend") not in (None, before.get("backend")):
         before.pop("task", None)

@@ -37,7 +37,7 @@ then names that file:
 
 
 def configuration_markdown() -> str:
-    """The page: one table a section, each field with its default and meaning."""
+    """The page: one table per section, each field with its default and meaning."""
     parts = [HEAD, f"Presets: {', '.join(PRESETS)}.\n", *section_tables("", Config)]
     return "\n".join(parts).rstrip() + "\n"
 

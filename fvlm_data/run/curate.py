@@ -91,7 +91,7 @@ def curate(
 
 
 def _in_order(config: Config, stages: Sequence[str] | None) -> list[str]:
-    """The stages asked for as their data flow: one before what it reads is made would see less.
+    """The requested stages in the order of the data: a stage needs what earlier ones make.
 
     Raises:
         ConfigError: a stage is not known, or the configuration has no section of its own for it.

@@ -1,4 +1,4 @@
-"""A fault of the configuration in one sentence: its place, and the right key that was meant."""
+"""A fault of the configuration in one sentence: its place, and the key probably meant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def fault_sentence(
     error: ValidationError, model: type[BaseModel], where: str, section: str = ""
 ) -> str:
-    """The first fault of values that `model` refused; the values, maybe private, stay out.
+    """The first fault that `model` found; the values themselves, maybe private, are left out.
 
     `where` names the configuration, `section` the place of the values in it.
     """

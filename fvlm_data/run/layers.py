@@ -54,7 +54,7 @@ def read_override(override: str) -> dict[str, Any]:
     """The tree that `section.key=value` stands for; the value is YAML.
 
     Raises:
-        ConfigError: it has not that form.
+        ConfigError: it does not have that form.
     """
     name, separator, text = override.partition("=")
     if not separator or not all(name.split(".")):
@@ -83,7 +83,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def anchored(model: type[BaseModel], given: Any, folder: Path) -> Any:
     """A new tree in which relative paths begin at `folder`; `model` says what is a path.
 
-    What the model does not know stays as it is, for its validation to name.
+    Keys that the model does not know stay as they are, for validation to name.
     """
     if isinstance(given, list | tuple):
         return [anchored(model, one, folder) for one in given]

@@ -1,4 +1,4 @@
-"""Everything that the lists hold, each entry loaded to see whether it can be."""
+"""Everything in the lists, each entry loaded to see whether it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs: what was asked, with which versions, and what came of it; one JSON file a run."""
+"""Runs: what was requested, with which versions, and the result; one JSON file per run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RECORDED = (
     "pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "scipy", "SimpleITK", "spacy", "TotalSegmentator",
     "zarr",
 )  # fmt: skip
-"""Packages whose version may decide what comes out: decoders, language, resampling, arrays."""
+"""Packages whose version may affect results: decoders, language, resampling, arrays."""
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ def new_run_id() -> str:
 
 
 def begin(context: Context, config: Config) -> list[str]:
-    """Write down configuration and versions; return the settings that differ from the last run."""
+    """Record configuration and versions; return the settings that differ from the last run."""
     changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
     # the record first: workers read the configuration from it
     _record(context, config, None)
@@ -196,7 +196,7 @@ def record_path(run_id: str) -> str:
 
 
 def last_record(store: Store) -> dict[str, Any]:
-    """The record of the store's last run; empty where there was none."""
+    """The record of the store's last run; empty if there was none."""
     # ids begin with the UTC time, so the last name is the last run
     runs = [path for path in store.files("runs") if path.endswith(".json")]
     return dict(json.loads(store.read_bytes(runs[-1]))) if runs else {}
@@ -210,7 +210,7 @@ def _version(package: str) -> str | None:
 
 
 def last_configuration(store: Store) -> dict[str, Any]:
-    """What the last run of the store resolved; empty where there was none.
+    """The configuration that the store's last run resolved; empty if there was none.
 
     Raises:
         StoreError: config.yaml is no mapping in YAML.
@@ -230,7 +230,7 @@ def last_configuration(store: Store) -> dict[str, Any]:
 
 
 def differences(before: Any, now: Any, place: str = "") -> list[str]:
-    """Places of the leaves in which two nested configurations differ; none where one is empty."""
+    """Places of the leaves in which two nested configurations differ; none if one is empty."""
     if not before and not place:
         return []
     if isinstance(before, dict) and isinstance(now, dict):

@@ -1,6 +1,6 @@
 """Everything that comes in several kinds, listed once: ours and what other packages add.
 
-What one such thing is and does is said in its own folder.
+What each kind is and does is described in its own folder.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ OWN = {
     "train": "fvlm_train.config:TrainConfig",
     "evaluate": "fvlm_train.config:EvaluateConfig",
 }
-"""As in pyproject.toml; here too, since what pip wrote down at an earlier install is older."""
+"""As in pyproject.toml; repeated here because an older install's entry points may lack them."""
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def foreign_sections() -> tuple[str, ...]:
 
 
 class NoSettings(BaseModel):
-    """The section of a stage without settings: that it is there has the stage run."""
+    """The section of a stage without settings: its mere presence makes the stage run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -94,7 +94,7 @@ def _model(name: str, model: Any, told_by: str) -> type[BaseModel]:
 
 @cache
 def declared_sections() -> tuple[EntryPoint, ...]:
-    """Entry points of sections; looked up once, which takes 0.1 s, since it reads every package."""
+    """Entry points of sections; looked up once, since reading every package takes 0.1 s."""
     return tuple(entry_points(group=GROUP))
 
 
@@ -142,12 +142,12 @@ OwnedSection = Annotated[
     BeforeValidator(lambda given: {} if given is None else given),
     _CHECKED,
 ]
-"""A section as it was given, checked by its owner's model. It stays as given, so that a preset
-that a later command names still lies below its values. Nothing given is not checked: who never
-trains need not say how."""
+"""A section as it was given, checked by its owner's model. It is kept as given, so that its values
+still take precedence over a preset that a later command names. An empty section is not checked:
+those who never train need not say how."""
 
 ForeignSection = Annotated[dict[str, Any] | None, _CHECKED]
-"""A section of a package that may not be installed elsewhere; none: what it is for does not run."""
+"""A section of a package that may not be installed elsewhere; None: its stage does not run."""
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

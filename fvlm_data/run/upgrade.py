@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Stage
 
 OLDER = (1,)
-"""Versions that can be brought up."""
+"""Versions that can be upgraded."""
 
 CAME_LATER = ("versions", "match")
-"""Stages that version 1 did not have: they are run, from what tables and vault hold."""
+"""Stages that version 1 did not have: they are run on what tables and vault hold."""
 
 UNKNOWN = ""
 """SHA-256 of a file that was written before its hash was kept."""

@@ -74,9 +74,9 @@ def reads(config: ShardConfig) -> tuple[Read, ...]:
 
 
 def settings(config: ShardConfig, vocabulary: Vocabulary) -> dict[str, Any]:
-    """What of the configuration decides samples, and how classes are merged to anatomies.
+    """The settings that decide samples, and how classes are merged to anatomies.
 
-    A class system without a class of these anatomies is as one that is not known.
+    A class system without any class of these anatomies counts as unknown.
     """
     tables = {system: _merge_table(system, config, vocabulary) for system in vocabulary.systems}
     merged = {system: table for system, table in tables.items() if any(one[1] for one in table)}

@@ -109,7 +109,7 @@ def _sampled(
 ) -> tuple[PreparedSample | None, Labels, Array]:
     """The sample (None: no anatomy is shown), its volume's labels and affine.
 
-    Labels come first, slab by slab; of the image only the part is held that the sample needs.
+    Labels are read first, slab by slab; of the image, only the part that the sample needs is kept.
 
     Raises:
         UnreadableError: a file cannot be decoded or is on another grid.
@@ -158,7 +158,7 @@ def _opened(content: bytes, path: str, what: str, shape: tuple[int, ...]) -> Nif
 
 @contextmanager
 def _naming(what: str, path: str) -> Iterator[None]:
-    """Name the file in what is raised where it is damaged."""
+    """Add the file's name to errors about damage."""
     try:
         yield
     except NiftiError as error:
@@ -170,7 +170,7 @@ def _naming(what: str, path: str) -> Iterator[None]:
 def _row(
     known: SampleInputs, prepared: PreparedSample, config: ShardConfig
 ) -> schemas.Sample | None:
-    """The sample's row, its anatomies those that the mask shows and the texts speak of."""
+    """The sample's row; its anatomies are those that the mask shows and the texts describe."""
     by_anatomy = {row["anatomy"]: row for row in known.texts}
     anatomies = [
         anatomy

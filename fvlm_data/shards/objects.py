@@ -25,19 +25,19 @@ PART = ".part-"
 """Beginning of the name of a file that is still being fetched."""
 
 PART_KEPT_S = 3600.0
-"""Age from which such a file is taken for a killed process's."""
+"""Age from which such a file is assumed to be left by a killed process."""
 
 
 class ObjectCache:
-    """A folder that keeps whole objects of a remote store, the least recently used go first.
+    """A folder that keeps whole objects of a remote store; the least recently used go first.
 
-    Objects of shards never change, so an entry is never stale. Several processes may share a
-    folder: entries appear by renaming, and one that is removed while it is being read stays
-    readable to who has opened it.
+        Objects of shards never change, so an entry is never stale. Several processes may share a
+    folder: entries appear by renaming, and one that is removed while being read stays readable
+        for those who have it open.
     """
 
     def __init__(self, folder: str | Path, limit_bytes: int) -> None:
-        """Keep at most `limit_bytes` in `folder`, the object in use apart."""
+        """Keep at most `limit_bytes` in `folder`, not counting the object in use."""
         self.folder = Path(folder)
         self.limit_bytes = limit_bytes
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 OPEN_SHARDS = 64
-"""Shards whose metadata a reader keeps at hand."""
+"""Shards whose metadata a reader keeps in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ShardDataset:
 
     It reads the shards' indexes once, here, and the arrays lazily; it needs neither the tables
     nor the vault. It may be pickled and used in threads and in workers, spawned or forked. Each
-    sample shows once, even where a curation was killed halfway.
+    sample appears once, even if a curation was killed halfway.
     """
 
     def __init__(self, store: str | Path, split: str, cache: ObjectCache | None = None) -> None:

@@ -57,7 +57,7 @@ def read_labels(
 
 
 class _Shown:
-    """Collects where any map shows classes of a set; holds nothing until one is seen."""
+    """Collects where any map shows classes of a set; allocates nothing until one is seen."""
 
     def __init__(
         self, names: frozenset[str], files: Sequence[LabelFile], shape: tuple[int, int, int]

@@ -109,10 +109,10 @@ def _prepared(
 
 
 def _shard_id(secret: bytes, rows: Sequence[schemas.Sample], keys: Mapping[str, str]) -> str:
-    """Id of a shard: of the samples that it holds, what they were made from and came to.
+    """Id of a shard, from its samples' ids, keys and contents.
 
-    The arrays' own hashes make sure that one id never stands for two contents, even where an
-    input was replaced between planning and running.
+    The arrays' own hashes make sure that one id never stands for two contents, even if an input
+    was replaced between planning and running.
     """
     parts = [p for r in rows for p in (r.sample_id, keys[r.sample_id], r.content_sha256)]
     return keyed_id(secret, "sh", *parts)

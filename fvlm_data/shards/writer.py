@@ -131,7 +131,7 @@ def attributes(config: ShardConfig) -> dict[str, Any]:
 
 
 def object_depth(depth: int, config: ShardConfig) -> int:
-    """Slices of one data object: a multiple of the slab, so many that the bound holds."""
+    """Slices of one data object: a multiple of the slab, large enough for the bound on objects."""
     slabs = -(-depth // config.slab_z)
     return -(-slabs // config.objects_per_array) * config.slab_z
 

@@ -91,7 +91,7 @@ def unsettle(context: Context, stage: str, items: Sequence[str]) -> None:
 
 
 def stored_tree(stage: str, path: str, folder: Path) -> list[StoredFile]:
-    """Rows of the files in a folder that is to lie at `path` of the store."""
+    """Rows of the files in a folder that will be put at `path` of the store."""
     return [
         StoredFile(
             path=f"{path}/{file.relative_to(folder).as_posix()}",
@@ -167,7 +167,7 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
 
 
 class _Files:
-    """Files of the store, each compared with what was written when it is read.
+    """Files of the store; each is compared with what was written, at the time it is read.
 
     The rows of all files that the batch's inputs name are read together, at the first request.
     """

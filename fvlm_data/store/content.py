@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HALF = 2**64 - 1
 
 SHARED = ("quarantine", "files")
-"""Tables in which every stage has the rows of its own name."""
+"""Tables in which every stage owns the rows that bear its name."""
 
 
 def row_text(columns: Iterable[str], label: str = "", alias: str = "") -> str:
@@ -50,7 +50,7 @@ def sums(number: str = "m") -> str:
 
 
 def digest(*before: str) -> str:
-    """SQL of the hash of n, low and high (0 where there was no row), with `before` in front."""
+    """SQL of the hash of n, low and high (0 if there was no row), preceded by `before`."""
     parts = [*before, "coalesce(n, 0)", "coalesce(low, 0)", "coalesce(high, 0)"]
     return f"md5(concat_ws(':', {', '.join(parts)}))"
 
@@ -89,7 +89,7 @@ def tables_of(stage: Stage) -> list[str]:
 
 
 def identifier(name: str) -> str:
-    """A name as SQL takes it, whatever it holds."""
+    """A name as a quoted SQL identifier, whatever characters it holds."""
     return '"' + name.replace('"', '""') + '"'
 
 

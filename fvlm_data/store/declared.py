@@ -99,10 +99,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The items of one commit, and where the bytes and secrets that they name are found.
+    """The items of one commit, and access to the bytes and secrets that they refer to.
 
     `file` gives the bytes of a file of the store and refuses one that is not what its stage
-    wrote (StoreError); `stored` gives what lies at a path, whoever wrote it, or none. `paths`,
+    wrote (StoreError); `stored` gives the content at a path, whoever wrote it, or None. `paths`,
     `identities` and `originals` look up what the vault alone knows: relative paths by file
     token, names by patient or link, reports in their original form. `standing` gives the current
     rows of one of the stage's own tables by the value of a column, and `settled` the items that
@@ -137,12 +137,11 @@ class Reject:
 class Outcome:
     """What a stage makes of one item.
 
-    `rows` holds row dataclasses by table, `files` contents by path, `trees` local folders by
-    path; all paths are relative to the store. `derived_files` are written after these and not
-    recorded: their stage makes them again from tables where they are lost. `identities` go to
-    the vault only: names, ids and dates by patient id. With `retry` the item is not settled: the
-    next run tries it again. A `held` item is left exactly as it is, rows and all: what it is
-    made from is damaged.
+        `rows` holds row dataclasses by table, `files` contents by path, `trees` local folders by path;
+    all paths are relative to the store. `derived_files` are written after these and not recorded:
+    if they are lost, their stage makes them again from tables. `identities` go to the vault only:
+    names, ids and dates by patient id. With `retry` the item is not settled: the next run tries it
+    again. A `held` item is left exactly as it is, rows and all: what it is made from is damaged.
     """
 
     item: str
@@ -201,8 +200,8 @@ class StageEntry:
     configuration whose inputs cannot be opened, before a run starts (InputError, ConfigError).
     `discover` brings what lies outside into table `inputs` before the stage is planned, and
     returns counts; `finish` tidies after it. An entry of another package runs after the stage
-    that `after` names (none: last) and may bring the pydantic model of a section of its own,
-    named as it.
+    that `after` names (none: last) and may bring the pydantic model of a section of
+    its own name.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Files of tables on object storage, fetched once a process: a file of a table never changes."""
+"""Files of tables on object storage, fetched once per process: a table's files never change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Fetched:
-    """Local copies of table files, in a folder that goes with the process."""
+    """Local copies of table files, in a folder that is removed when the process ends."""
 
     def __init__(self, filesystem: Any, tables: str) -> None:
         """`tables` is the path of the store's tables in the filesystem."""

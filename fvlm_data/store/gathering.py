@@ -83,7 +83,7 @@ def _begin(
     stage: Stage,
     items: Sequence[Item],
 ) -> None:
-    """The table `_items` and, where the stage has relations of its own, what they stand on."""
+    """The table `_items` and, if the stage has relations of its own, the tables they use."""
     columns = {"item": pa.array([item.id for item in items], pa.string())}
     for place, name in enumerate(stage.refs):
         columns[name] = pa.array([item.refs[place] for item in items], pa.string())
@@ -115,7 +115,7 @@ def _read(
 
 
 def _by_item(connection: duckdb.DuckDBPyConnection, read: Read) -> dict[str, list[Row]]:
-    """Rows of a read by item, in the order of the primary key; ties in that of their content."""
+    """Rows of a read by item, ordered by primary key, then by content."""
     definition = schemas.TABLES.get(read.table)
     key = [name for name in definition.primary_key if name in read.columns] if definition else []
     # DuckDB's row order varies with threads and files; a stage must see the same order every time
@@ -131,7 +131,7 @@ def _by_item(connection: duckdb.DuckDBPyConnection, read: Read) -> dict[str, lis
 
 
 def _parts(connection: duckdb.DuckDBPyConnection, stage: Stage) -> dict[str, list[str]]:
-    """For each item `read.column=hash` of each column that decides."""
+    """`read.column=hash` for each deciding column, by item."""
     parts: dict[str, list[str]] = defaultdict(list)
     for read in stage.reads:
         for column in read.decides:

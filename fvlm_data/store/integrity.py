@@ -73,7 +73,7 @@ def remember_broken(
     found: str,
     versions: tuple[int, ...],
 ) -> tuple[str, ...]:
-    """Keep the items of the table `found` as the stage's broken ones at its tables' versions."""
+    """Remember the items in table `found` as the stage's broken ones at its tables' versions."""
     rows = connection.execute(f"SELECT DISTINCT item FROM {found} ORDER BY item").fetchall()
     context.checked[stage.name] = (versions, tuple(item for (item,) in rows))
     return context.checked[stage.name][1]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_missing_tables(store: Store) -> list[str]:
-    """Make the tables that came later; returns their names."""
+    """Make the tables that later versions added; returns their names."""
     url, filesystem, root = place.resolve(store.url)
     missing = [name for name in schemas.TABLES if not store.exists(f"tables/{name}")]
     for name in missing:

@@ -1,4 +1,4 @@
-"""What a user of Python gets of a store: `fvlm_data.open_store(PATH).findings.to_pandas()`."""
+"""A store for users of Python: `fvlm_data.open_store(PATH).findings.to_pandas()`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def open_store(place: str | Path) -> OpenedStore:
-    """A store's tables for reading; neither the vault nor leave to write is needed.
+    """A store's tables for reading; needs neither the vault nor write permission.
 
     `place` is the store's folder or URL.
 
@@ -36,7 +36,7 @@ def open_store(place: str | Path) -> OpenedStore:
 class OpenedStore:
     """The tables of a store, each an attribute of its name.
 
-    What is read is the newest version of a table at the moment of reading.
+    Reading always gives a table's newest version at that moment.
     """
 
     def __init__(self, store: Store) -> None:
@@ -71,7 +71,7 @@ class OpenedStore:
         raise AttributeError(f"a store has no table {name}; {told}", name=name, obj=self)
 
     def __dir__(self) -> list[str]:
-        """Names that an editor offers, the tables among them."""
+        """Names that an editor offers, including the tables."""
         return [*super().__dir__(), *schemas.TABLES]
 
     def __repr__(self) -> str:
@@ -83,7 +83,7 @@ class OpenedStore:
 class StoredTable:
     """Rows of one table, read when they are asked for; their order is not defined.
 
-    `names` are the columns that are kept, all where it is empty; `conditions` are SQL.
+    `names` are the columns to keep (empty: all); `conditions` are SQL.
     """
 
     _relations: Relations

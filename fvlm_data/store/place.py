@@ -27,7 +27,7 @@ NOT_READ = r"[\\\x00-\x1f]|%[0-9A-Fa-f]{2}"
 """What deltalake takes for URL syntax in a folder's name, and so looks in another place."""
 
 NOT_WRITTEN = rf"[\[\]^|]|{NOT_READ}"
-"""With these its writer panics, too."""
+"""On these, deltalake's writer panics as well."""
 
 QC_PAGE = "qc/index.html"
 """Where the page of figures lies in a store."""
@@ -37,8 +37,8 @@ def resolve(url: str | Path) -> tuple[str, Any, str]:
     """URL or absolute folder, filesystem, and path in that filesystem of a store.
 
     Raises:
-        StoreError: the name is empty, or the URL is of a kind that is unknown or needs a package
-            which is not installed, or its path cannot be read.
+        StoreError: the name is empty, or the URL is of an unknown kind or one that needs a
+            package which is not installed, or its path cannot be read.
     """
     text = str(url)
     if not text.strip():  # else an unset shell variable would name the working folder
@@ -178,7 +178,7 @@ def check_version(url: str, version: Any) -> None:
 
 
 def make_table(url: str, table: schemas.Table) -> None:
-    """Make an empty table at `url`; one that is there stays."""
+    """Make an empty table at `url`; an existing one is left alone."""
     try:
         DeltaTable.create(
             url,
@@ -205,7 +205,7 @@ def _columns_with_statistics(table: schemas.Table) -> str:
 
 @contextmanager
 def as_os_errors() -> Iterator[None]:
-    """Errors of a filesystem library's own classes (botocore's, aiohttp's) as OSError."""
+    """Turn a filesystem library's own errors (botocore's, aiohttp's) into OSError."""
     try:
         yield
     except OSError:

@@ -1,4 +1,4 @@
-"""What a stage has to do: its items' keys against the ledger, worked out by DuckDB.
+"""What a stage has to do: its items' keys compared with the ledger, computed by DuckDB.
 
 No table is read into Python. The key of an item hashes the content of the rows that its reads
 find now; an item is due when the ledger has it under another key, not at all, or with rows that
@@ -122,7 +122,7 @@ class Planned:
 def planned(
     context: Context, stage: Stage, upstream: Collection[Stage], item: str
 ) -> Planned | None:
-    """The item called `item` as the stage plans it now, None where it does not.
+    """The item called `item` as the stage plans it now; None if it does not.
 
     Raises:
         StoreError: a table is missing or damaged.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context, Read, Stage
 
 READ = "_read_"
-"""Before the name of a read: the table that holds its rows."""
+"""Prefix of the table that holds the rows of a read."""
 
 WRONG_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 UNREADABLE = (duckdb.Error, OSError)
@@ -60,7 +60,7 @@ def with_readable_tables(
 def open_tables(
     context: Context, connection: duckdb.DuckDBPyConnection, tables: Collection[str]
 ) -> None:
-    """Make views of the tables at their newest versions, which do not change under a plan."""
+    """Make views of the tables, fixed at their newest versions for the whole plan."""
     for table in sorted(tables):
         scanned = context.store.scan(table)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(table)} AS {scanned}")
@@ -129,5 +129,5 @@ def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str
 
 
 def constant_key(stage: Stage) -> str:
-    """The part of all keys of a stage that no input decides."""
+    """The part of a stage's keys that does not depend on any input."""
     return content_key(stage.name, stage.version, dict(stage.settings))

@@ -40,10 +40,10 @@ NO_EXTENSIONS = {"autoinstall_known_extensions": "false", "autoload_known_extens
 """DuckDB must not download anything: it has what its package holds."""
 
 NOT_PLAIN_FILES = {"deletionVectors", "columnMapping"}
-"""Features of Delta Lake with which the rows are not what the Parquet files say."""
+"""Features of Delta Lake under which the Parquet files alone do not give the rows."""
 
 COLUMN_MAPPING_ONLY = 2
-"""The version of the protocol for readers that stands for column mapping, without a name."""
+"""The reader version that implies column mapping without listing it as a feature."""
 
 DUCKDB_TYPES = {
     pa.string(): "VARCHAR",
@@ -145,7 +145,7 @@ def readable(
     folder_of: Callable[[Sequence[Part]], str],
     files: Sequence[Part],
 ) -> tuple[list[Part], list[str]]:
-    """The files of which every value can be decoded, and the paths of the others.
+    """The files in which every value can be decoded, and the paths of the others.
 
     DuckDB answers a plain count from a file's footer, so every value is hashed.
     """
@@ -185,7 +185,7 @@ def check_plain(delta: DeltaTable, what: str) -> None:
 
 
 def literally(path: str) -> str:
-    """A path in which DuckDB finds no pattern of file names."""
+    """A path escaped so that DuckDB takes no part of it for a glob pattern."""
     return re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
@@ -237,7 +237,7 @@ def _one_condition(column: str, operator: str, value: Any) -> str:
 
 
 def _ranges(where: Iterable[Condition]) -> Iterable[tuple[str, tuple[Any, Any]]]:
-    """Least and greatest value that a row may hold, of the columns that conditions bound."""
+    """Minimum and maximum that a wanted row may have, for the columns that conditions bound."""
     for column, operator, value in where:
         if operator in ("=", "=="):
             yield column, (value, value)

@@ -1,4 +1,4 @@
-"""Tables of a store as DuckDB relations, read when a query asks."""
+"""Tables of a store as DuckDB relations, read when a query needs them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Relations:
         )
 
     def relation(self, query: str) -> duckdb.DuckDBPyRelation:
-        """An SQL query over the newest versions, to be refined; it is read when its rows are asked.
+        """A lazy SQL query over the newest versions; it is run when its rows are requested.
 
         Raises:
             StoreError: a table is missing or damaged.

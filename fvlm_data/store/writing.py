@@ -61,7 +61,7 @@ def by_key(table: str, rows: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...
 
 
 def write_error(url: str, what: str, error: Exception) -> StoreError:
-    """The sentence for what could not be written, and what to do."""
+    """The error for something that could not be written, with what to do."""
     if isinstance(error, shutil.Error):  # a copied tree: one (source, target, reason) a file
         found = sorted({str(reason).split(": ")[0] for _, _, reason in error.args[0]})
         why = "; ".join(found)
@@ -77,7 +77,7 @@ def write_error(url: str, what: str, error: Exception) -> StoreError:
 
 
 def table_unreadable(url: str, table: str, error: Exception) -> StoreError:
-    """The sentence for a table that cannot be read, and what to do."""
+    """The error for a table that cannot be read, with what to do."""
     return StoreError(
         f"store {url}: table {table} cannot be read ({type(error).__name__}); the next run makes "
         "what it lacks anew, `fvlm-data verify` tells what that is; if it stays, restore "

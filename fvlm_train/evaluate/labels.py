@@ -1,4 +1,4 @@
-"""Labels from a file of the user's: external study keys joined through the table `links`."""
+"""Labels from a user's file: external study keys joined through the table `links`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class LabelTable:
     rows_unknown: int
 
     def of(self, scores: Sequence[Score]) -> list[bool | None]:
-        """Label of each score; None where the file is silent."""
+        """Label of each score; None if the file says nothing."""
         return [self.present.get((score.study_id, score.finding)) for score in scores]
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that every reader 
 
 
 class AnatomyPooling(nn.Module):
-    """A learned query an anatomy, one attention without norm or residual, one linear map each."""
+    """A learned query and a linear map per anatomy; one attention without norm or residual."""
 
     def __init__(
         self, anatomies: int, width: int, heads: int, projected: int, dropout: float

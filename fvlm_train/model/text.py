@@ -22,7 +22,7 @@ BERT_WIDTH = 768
 
 
 class TextEncoder(nn.Module):
-    """BERT, pooled to one feature a text."""
+    """BERT, pooled to one feature vector per text."""
 
     def __init__(self, config: TextEncoderConfig, bert: Any) -> None:
         """`bert` is a `transformers.BertModel` without its pooler."""

@@ -138,7 +138,7 @@ class _Pairs:
         self._heap: list[tuple[int, tuple[str, str]]] = []
 
     def add(self, word: str, parts: list[str], count: int) -> None:
-        """Count a word's pairs; a negative count takes them off."""
+        """Count a word's pairs; a negative count subtracts them."""
         for pair in pairwise(parts):
             self.counts[pair] += count
             if count > 0:

@@ -21,7 +21,7 @@ GLYPH_HEIGHT = (5, 48)
 GLYPH_PIXELS = 5
 LINE_SLACK_PX = 2
 FLAT_SHARE = 0.9
-"""At most the rest of a glyph's size lies in pixels near its value: metal and bone shade off."""
+"""Pixels near a glyph's value are at most the rest of its size: metal and bone shade off."""
 
 OPEN_SHARE = 0.3
 """Share of its box that a letter leaves open; a blob fills more (a disc 0.79)."""
@@ -91,7 +91,7 @@ def _is_glyph(box: tuple[slice, ...], size: int, near: NDArray[np.bool_]) -> boo
 
 
 def _has_line(glyphs: Sequence[Glyph]) -> bool:
-    """Whether enough glyphs stand on one line, of like height and near each other.
+    """Whether enough glyphs of similar height stand close together on one line.
 
     At least half of them must leave part of their box open: a row of screws or clips does not.
     """

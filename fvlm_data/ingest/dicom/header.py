@@ -68,7 +68,7 @@ AGE_CAP_YEARS = 90.0
 """Ages above 89 are one group, as in HIPAA's Safe Harbor rule (45 CFR 164.514(b)(2)(i)(C))."""
 
 DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "StudyDescription")
-"""Free texts of which the allow-listed words may stay; the most telling first."""
+"""Free texts whose allow-listed words may stay, the most informative first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def facts(dataset: Dataset, patient_id: str, key: bytes) -> HeaderFacts:
 def identities(dataset: Dataset) -> frozenset[str]:
     """Names, ids and dates of a header, for scrubbing reports; they go to the vault only.
 
-    A name stands whole and in its parts, a date as YYYYMMDD and as YYYY-MM-DD.
+    A name is listed whole and in its parts, a date as YYYYMMDD and as YYYY-MM-DD.
     """
     found = {value for name in IDENTITY_TEXTS for value in texts(dataset, name)}
     for other in dataset.get("OtherPatientIDsSequence") or ():

@@ -1,7 +1,7 @@
 """Plugin for pydicom: JPEG 2000 and HTJ2K by imagecodecs, which decodes without the GIL.
 
-It is OpenJPEG, as in pylibjpeg, whose binding holds the GIL: two of its threads decode as many
-slices a second as one. pydicom's guide on decoder plugins names the functions below.
+It uses OpenJPEG, as pylibjpeg does, but that binding holds the GIL: two of its threads decode no
+more slices a second than one. pydicom's guide on decoder plugins names the functions below.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ FRAME_ELEMENTS = {
         "FrameAcquisitionDateTime": "AcquisitionDateTime",
     },
 }
-"""Functional group sequences: what each holds, and what classic CT calls it."""
+"""Functional group sequences: the attributes of each, and their names in classic CT."""
 
 SHARED_ELEMENTS = (
     "SOPInstanceUID",
@@ -63,10 +63,10 @@ SHARED_ELEMENTS = (
 
 
 def frame_datasets(dataset: Dataset) -> list[Dataset]:
-    """One data set a frame with the elements of a classic CT slice; [] for a single frame.
+    """One data set per frame with the elements of a classic CT slice; [] for a single frame.
 
-    A frame's own functional groups go before the shared ones. NumberOfFrames is left out, as
-    each stands for one image.
+    A frame's own functional groups override the shared ones. NumberOfFrames is left out, since
+    each data set is one image.
     """
     from pydicom.dataset import Dataset as Empty
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 PLUGIN = "pylibjpeg"
-"""One decoder a syntax, so that lossy ones decode alike everywhere; JPEG 2000 has its own."""
+"""One decoder per syntax, so that lossy ones decode alike everywhere; JPEG 2000 has its own."""
 
 RLE_PLUGIN = "pydicom"
 """pylibjpeg's RLE decoder is Rust and panics on damaged data, past `except Exception`."""
@@ -126,7 +126,7 @@ def _transfer_syntax(dataset: Dataset) -> str:
 
 
 def _ends_well(data: bytes, syntax: str) -> bool:
-    """Whether the compressed image has its end mark; decoders fill up what is missing."""
+    """Whether the compressed image has its end marker; decoders make up what is missing."""
     if syntax == RLE:
         return True  # its decoder counts the bytes of every segment
     # fragments are padded to even length with a NUL (PS3.5 A.4)

@@ -46,7 +46,7 @@ WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One slice or frame as read: its image in HU, or the fault that denies it."""
+    """One slice or frame as read: its image in HU, or why it has none."""
 
     token: str
     header: SliceHeader
@@ -110,8 +110,8 @@ def _reading(
 ) -> Future[list[Slice] | str]:
     """The slices of one file, or the reason code why it has none.
 
-    Headers are read in this thread: that is Python code. So are pixels whose decoder holds the
-    GIL.
+    Headers are read in this thread, since that is Python code; so are pixels whose decoder holds
+    the GIL.
     """
     parsed = parse_file(file, series_id, key)
     if pool is not None and isinstance(parsed, Parsed) and parsed.without_gil:
@@ -246,7 +246,7 @@ def _conflict(slices: Sequence[Slice]) -> Fault | None:
 
 
 def _without_duplicates(slices: list[Slice]) -> tuple[list[Slice], list[str]]:
-    """Slices less those with the same place, description and image as another file's.
+    """Slices without those that have the place, description and image of another file's slice.
 
     UIDs and instance numbers are not compared: an image that was sent twice may bear new ones.
     """
@@ -274,8 +274,8 @@ def _one_place_a_file(
 ) -> tuple[list[Decoded], list[Reject]]:
     """Each file in one place: multi-frame files may hold several stacks.
 
-    A file of which one stack is refused is refused as a whole, with the volumes that it is part
-    of; of several reasons the first stands.
+    If one stack of a file is refused, so is the whole file, with the volumes that it is part of;
+    of several reasons the first counts.
     """
     settled: set[str] = set()
     single: list[Reject] = []

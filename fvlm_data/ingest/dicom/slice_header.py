@@ -82,7 +82,7 @@ def parse_names(dataset: Dataset) -> Names:
 
 
 def _person_name(dataset: Dataset) -> str:
-    """PatientName without the signs and blanks in which spellings of one name differ."""
+    """PatientName without the punctuation in which spellings of one name differ."""
     return " ".join(text(dataset, "PatientName").replace("^", " ").casefold().split())
 
 

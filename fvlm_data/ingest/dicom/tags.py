@@ -27,7 +27,7 @@ def _is_loud(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from complaining: its warnings and log lines quote values and file names."""
+    """Silence pydicom, whose warnings and log lines quote values and file names."""
     from pydicom.config import disable_value_validation
 
     # filters of a parent logger are not asked for records of its children, so each logger gets one
@@ -99,7 +99,7 @@ def integer(dataset: Dataset, keyword: str, default: int) -> int:
 
 
 def date(dataset: Dataset, keyword: str) -> dt.date | None:
-    """The date of a DA or DT element, or None where it is absent or no date."""
+    """The date of a DA or DT element, or None if it is absent or not a date."""
     # dots: ACR-NEMA's form, which readers should still accept (DICOM PS3.5 6.2, DA)
     digits = text(dataset, keyword).replace(".", "").replace("-", "")[:8]
     if len(digits) != 8 or not digits.isdecimal():

@@ -25,8 +25,8 @@ MAX_MEMBERS = 1_000_000
 MAX_MEMBER_BYTES = 8 << 30
 MAX_RATIO = 200
 FREE_BYTES = 1 << 30
-"""CT in an archive shrinks to a third at best. One that would grow beyond `MAX_RATIO` times its
-own size and 1 GiB more is a bomb."""
+"""CT shrinks to a third at best. An archive that would unpack to more than `MAX_RATIO` times its
+own size plus 1 GiB is a bomb."""
 
 IN_MEMORY_BYTES = 64 << 20
 COPY_BYTES = 1 << 20
@@ -38,7 +38,7 @@ DAMAGE: tuple[type[Exception], ...] = (
 )
 """What reading a damaged file raises, packed or not."""
 FOREIGN: tuple[type[Exception], ...] = (*DAMAGE, NotImplementedError, RuntimeError)
-"""And what zipfile raises for compression and encryption that it does not know."""
+"""In addition, what zipfile raises for unknown compression and encryption."""
 
 
 class ArchiveError(Exception):
@@ -71,7 +71,7 @@ def members(path: Path) -> Iterator[Member]:
     `nested_archive`.
 
     Raises:
-        ArchiveError: damaged, truncated, a bomb, or too large; members before that stand.
+        ArchiveError: damaged, truncated, a bomb, or too large; members before that are valid.
     """
     seen: set[int] = set()
     try:
@@ -205,7 +205,7 @@ class _Tar:
         return {name: offset for name, (offset, _) in self._extents.items()}
 
     def _found(self, name: str) -> tuple[int, int]:
-        """The extent of a member, for which the list is read on as far as needed."""
+        """The extent of a member; the listing continues as far as needed to find it."""
         if self._rest is None:
             self._rest = self.listed()
         while name not in self._extents:

@@ -40,10 +40,10 @@ class SourceWriter:
     wrote: bool = field(default=False, init=False)
 
     def write_files(self, files: Sequence[Seen], known: Collection[str]) -> list[Seen]:
-        """Commit what is new or changed of the files, and return that: vault, quarantine, inputs.
+        """Commit the new and changed files to vault, quarantine and inputs; returns them.
 
         `known` are the tokens that may have rows already. The rows of `inputs` come last: a file
-        counts as known only when the rest stands.
+        counts as known only once the rest is written.
         """
         asides = self._standing("quarantine", "item", [one.row.token for one in files])
         rows = self._standing("inputs", "token", known)
@@ -60,7 +60,7 @@ class SourceWriter:
         return new
 
     def write(self, rows: Sequence[Input], gone: Collection[str] = ()) -> None:
-        """Commit rows that differ from those that stand, and take out those of tokens `gone`."""
+        """Commit changed rows, and remove those of the tokens `gone`."""
         tokens = {row.token for row in rows} | set(gone)
         if tokens:
             self._open()

@@ -104,7 +104,7 @@ def _groups(
     seen: int,
     progress: Callable[[int], None] | None,
 ) -> Iterator[list[tuple[str, FoundFile, Probed | None]]]:
-    """Files by the commit, with what was probed of those that were opened."""
+    """Files grouped by commit, with the probe results of those that were opened."""
     group: list[tuple[str, FoundFile, Probed | None]] = []
     for chunk, found in probed:
         opened = iter(found)
@@ -175,9 +175,9 @@ def _seen(key: bytes, source: SourceConfig, token: str, found: FoundFile, probed
 def _item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str:
     """The series that a file belongs to, as a keyed id.
 
-    A DICOM slice goes by series UID and patient; without a series UID by its folder and what
-    else all slices of a series share. A file that holds a volume is a series of its own, by its
-    place.
+    A DICOM slice is identified by series UID and patient; without a series UID, by its folder and
+    whatever else all slices of a series share. A file that holds a volume is a series of its own,
+    identified by its place.
     """
     names = probed.names
     if names is None:

@@ -22,7 +22,7 @@ AHEAD = 2
 """Chunks in hand for each process: enough to keep it busy, few enough to bound the memory."""
 
 WORTH_A_PROCESS = 500
-"""Files to open in a chunk for which the start of processes (a second) pays."""
+"""Files to open in a chunk from which on starting processes (a second) pays off."""
 
 Chunk = list[tuple[str, "FoundFile", bool]]
 """Token, file, and whether it is to be opened (it is new or changed)."""
@@ -33,8 +33,8 @@ def probe_all(
 ) -> Iterator[tuple[Chunk, list[Probed]]]:
     """Each chunk with what was probed of it, in order; at most a few chunks are held.
 
-    Processes, not threads: reading a header is Python code, and two threads read 0.6 times as
-    many a second as one. Chunks with few files to open are probed in this process.
+    Processes, not threads: reading a header is Python code, and two threads together read only
+    0.6 times as many per second as one. Chunks with few files to open are probed in this process.
 
     Raises:
         FvlmError: a worker process died.

@@ -104,7 +104,7 @@ def _write(
 
 
 def _series(writer: SourceWriter, *, only_new: bool) -> Iterator[list[Found]]:
-    """Series of the source with their rows, some thousand at once; rows of none as series ''.
+    """Series of the source with their rows, in portions; rows of no series as series ''.
 
     With `only_new` those that have files and rows are left out.
     """

@@ -28,7 +28,7 @@ def to_mend(
 ) -> Iterator[SourceConfig]:
     """Damaged sources of earlier runs that this run does not name, and that can be reached.
 
-    Of one that is out of reach the damage stays known, and a later run looks again.
+    The damage of one that is out of reach stays recorded, and a later run looks again.
     """
     for label in sorted(damaged):
         log.warning("source %s: its rows in table inputs were damaged", label)
@@ -51,7 +51,7 @@ def _reach(source: SourceConfig) -> None:
 
 
 def remove_strangers(writer: SourceWriter) -> None:
-    """Take out rows of a damaged source under tokens that no file ever had.
+    """Remove rows of a damaged source whose tokens no file ever had.
 
     The vault keeps the path of every file before its rows are written.
     """

@@ -66,7 +66,7 @@ def placed(folder: Path, relative: str) -> FileLocation:
 
 
 def reading_ranks(places: Iterable[FileLocation]) -> dict[FileLocation, tuple[str, int]]:
-    """By which to sort members of archives, so that none is read back and forth."""
+    """Sort keys of archive members, so that no archive is read back and forth."""
     from fvlm_data.ingest.discovery.archive import member_order
 
     members = [place for place in places if place.member]

@@ -1,6 +1,6 @@
-"""A DICOMweb server (DICOM PS3.18): QIDO-RS finds, WADO-RS metadata are the headers.
+"""A DICOMweb server (DICOM PS3.18): QIDO-RS finds instances, WADO-RS metadata give headers.
 
-Instances do not change under one SOP instance UID, so that a known one is not asked for again.
+An instance does not change under its SOP instance UID, so a known one is not requested again.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _paged(
 ) -> Iterator[str]:
     """UIDs of studies, of a study's series or of a series' instances, each once.
 
-    Pages are asked for until one brings nothing new: a server may give fewer than asked for.
+    Pages are requested until one brings nothing new: a server may give fewer rows than asked for.
     """
     uid = {"studies": STUDY, "series": SERIES, "instances": INSTANCE}[level]
     seen: dict[str, None] = {}

@@ -86,7 +86,7 @@ def read(
     description: Description,
     threads: int,
 ) -> SeriesResult:
-    """Read one NIfTI file; where CSV and sidecar differ, the CSV holds."""
+    """Read one NIfTI file; where CSV and sidecar differ, the CSV wins."""
     (file,) = files
     if file.place is None or not is_there(file.place):
         return gone(file)

@@ -27,7 +27,7 @@ def client(url: str) -> DICOMwebClient:
     """A client of the service at `url`, with the credentials of the environment.
 
     FVLM_DICOMWEB_TOKEN is sent as a bearer token, FVLM_DICOMWEB_USER and FVLM_DICOMWEB_PASSWORD
-    as basic authentication. Redirects are refused: no server is asked that is not named.
+    as basic authentication. Redirects are refused, so that only the named server is contacted.
 
     Raises:
         MissingExtraError: the extra [dicomweb] is not installed.

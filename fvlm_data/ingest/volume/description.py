@@ -29,14 +29,14 @@ KEYWORDS = (
     *header.IDENTITY_NAMES,
     *header.IDENTITY_DATES,
 )
-"""DICOM keywords that are taken from columns and sidecars of these names; all else stays there."""
+"""DICOM keywords that are read from columns and sidecars; everything else is left there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns of a mapping CSV: that of the volume's name, and others that it must have.
 
-    With `filled` none of them may be blank. `also` are taken where they are there.
+    With `filled` none of them may be blank. `also` are optional columns.
     """
 
     volume: str
@@ -74,7 +74,7 @@ class Description:
         return dataset
 
     def over(self, other: Description) -> Description:
-        """Both together; where both say something, this one holds."""
+        """Both together; where both say something, this one wins."""
         return Description(tuple(sorted({**dict(other.values), **dict(self.values)}.items())))
 
 
@@ -151,7 +151,7 @@ def _loaded(path: Path, columns: Columns, _size: int, _modified_ns: int) -> dict
 
 
 def unreadable(path: Path, error: Exception) -> InputError:
-    """The error of a mapping file that `error` keeps from being read."""
+    """The error for a mapping file that `error` made unreadable."""
     return InputError(
         f"mapping {path}: cannot be read ({type(error).__name__}); expected a CSV file in UTF-8"
     )

@@ -20,7 +20,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM's x and y grow to the left and the back (PS3.3 C.7.6.2.1.1), NIfTI's to right and front."""
 
 GAP_FACTOR = 1.5
-"""A distance above this multiple of the usual one is a gap, below it unevenness."""
+"""A distance above this multiple of the usual one is a gap; below it, uneven spacing."""
 
 MOST_TILT_DEGREES = 45
 """Gantries tilt by 30 degrees at most; slices that lean more are not one scan."""
@@ -49,7 +49,7 @@ class SliceGeometry:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why something is no volume: snake_case reason and a sentence with the numbers."""
+    """Why something is not a volume: snake_case reason and a sentence with the numbers."""
 
     reason: str
     detail: str

@@ -84,7 +84,7 @@ def _hard_key(header: SliceHeader) -> tuple[Hashable, ...]:
 def _prove_or_split(
     members: Sequence[int], headers: Sequence[SliceHeader], config: IngestConfig
 ) -> list[Stack]:
-    """The stack as a whole, or its parts where those are what was scanned.
+    """The stack as a whole, or its parts if those are what was scanned.
 
     Even a stack that is proved as a whole is split if its parts overlap: two time points whose
     slices interleave look like one volume of half the spacing.
@@ -142,9 +142,9 @@ def _ranges(
     config: IngestConfig,
     height: dict[int, float],
 ) -> list[Stack]:
-    """Proved volumes far apart whose instance numbers run on without a hole; else nothing.
+    """Proved volumes far apart whose instance numbers continue without a gap; else nothing.
 
-    With a hole in the numbers slices are missing, and the parts are one volume's remains.
+    A gap in the numbers means missing slices: then the parts are the remains of one volume.
     """
     ordered = sorted(members, key=lambda number: height[number])
     numbers = sorted(headers[number].instance for number in members)

@@ -25,7 +25,7 @@ RESCALE_TYPES = frozenset(
 """Other rescale types (DICOM PS3.3 C.11.1.1.2 and what scanners write); a message may name them."""
 
 PADDING_TISSUE_HU = (-800, 3071)
-"""Padding whose HU lie between these would cut holes into tissue: refused."""
+"""Padding with HU between these would cut holes into tissue, and is refused."""
 
 
 @dataclass(frozen=True, slots=True)

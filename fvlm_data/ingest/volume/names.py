@@ -30,7 +30,7 @@ class Names:
 def patient_id(key: bytes, names: Names, fallback: str) -> str:
     """Keyed id of the patient: id and issuer; without an id, the study's, else the series' own.
 
-    The id is normalised as link keys are, so that blanks and case make no second patient.
+    The id is normalised as link keys are, so that blanks and case do not make a second patient.
     """
     if names.patient:
         value = link_key("patient_id", names.patient, names.patient_issuer or None, key=key)

@@ -67,7 +67,7 @@ def check_plausible(volume_hu: NDArray[np.int16]) -> Fault | None:
 
 
 def _histogram(volume_hu: NDArray[np.int16]) -> NDArray[np.int64]:
-    """Voxels by value + 32768, the two commonest padding values left out."""
+    """Voxel counts by value + 32768, without the two commonest padding values."""
     step = max(1, round((volume_hu.size / SAMPLE_VOXELS) ** (1 / volume_hu.ndim)))
     sample = volume_hu[(slice(None, None, step),) * volume_hu.ndim]
     # int32 before the offset, which int16 cannot hold
@@ -84,5 +84,5 @@ def _share(counts: NDArray[np.int64], low_hu: int, high_hu: int) -> float:
 
 
 def _commonest_share(counts: NDArray[np.int64], low_hu: int, high_hu: int) -> float:
-    """Share of the commonest single value: air that was clipped or painted, not seen."""
+    """Share of the commonest single value: air that was clipped or painted, not measured."""
     return float(counts[low_hu + OFFSET : high_hu + OFFSET + 1].max() / counts.sum())

@@ -159,7 +159,7 @@ def _samples(
 
 
 class _Aside:
-    """Reasons by stage and item; an item of several reasons has them in one."""
+    """Reasons by stage and item; several reasons of an item are joined."""
 
     def __init__(self, store: Store) -> None:
         rows = store.read("quarantine").to_pylist()

@@ -29,7 +29,7 @@ KEY_COLUMNS = {
     "accession": "accession",
     "accessionnumber": "accession",
 }
-"""Column (letters only, small) that names the study, and the kind of link it is."""
+"""Column that names the study (lower case, letters only), and its kind of link."""
 
 VALUES = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 ASSERTED = ("present", "uncertain")

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 FOLDERS_OF_A_LEVEL = 300
-"""Folders looked into at each depth. A bound on all would be spent on the patients' folders of a
-large archive before any file is seen."""
+"""Folders looked into at each depth. One bound for all depths would be used up by the patients'
+folders of a large archive before any file is seen."""
 
 ENTRIES_OF_A_FOLDER = 20_000
 FILES_OF_A_FOLDER = 200
@@ -72,8 +72,8 @@ def fewest_folders(
 ) -> list[Path]:
     """The fewest folders that hold all `wanted` ones, and no `harmful` one where that can be.
 
-    Of several such answers, one folder without `others` is best; else files of others are passed
-    over for fewer folders, in which more of the same may arrive later.
+    Among such answers, a single folder without `others` is best; otherwise fewer folders, where
+    more of the same may arrive later, are worth skipping the files of others in them.
     """
     if not wanted:
         return []

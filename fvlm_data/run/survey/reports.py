@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 TABLE_KINDS = ("csv", "parquet", "jsonl")
 TABLES_AT_MOST = 200
 MANY_TABLES = 5
-"""From so many tables of one layout in a folder on, the folder is taken, not each file."""
+"""Tables of one layout in a folder from which on the folder is named, not each file."""
 
 FILES_NAMED = 20
-"""So many files of reports at most are named one by one."""
+"""Most files of reports that are named one by one."""
 
 READ_OF_A_FOLDER = 3
 ROWS_READ = 50
@@ -86,7 +86,7 @@ def find_reports(
 
 
 def _files_to_name(kind: str, path: Path, listing: Listing) -> list[Path]:
-    """Files of a kind below a folder that holds others too; none where it holds no others.
+    """Files of a kind below a folder that holds other files too; none if it does not.
 
     A folder of reports is read whole: slices among them would each be a fault.
     """

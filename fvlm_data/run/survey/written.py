@@ -29,7 +29,7 @@ OFTEN_CHANGED: Mapping[str, Mapping[str, Any]] = {
     "evaluate": {"preset": "small"},
     "execution": {"workers": 8, "memory_mb": None, "spill": "spill"},
 }
-"""Keys that are written as comments, with a value to begin from; None: the default."""
+"""Keys that are written as comments, with a value to start from; None: the default."""
 
 PRESET_OF = {"ct_rate": "ct_rate", "rad_chestct": "chest"}
 
@@ -186,7 +186,7 @@ def _yaml(value: Any) -> str:
 
 
 def _store(survey: Survey, folder: Path) -> str:
-    """A place for the store that no source holds: what it holds would be taken in as new files."""
+    """A place for the store outside all sources, which would take its files in as new ones."""
     paths = [source.path for source in survey.sources] + [one.path for one in survey.reports]
     around = [path for path in paths if folder.is_relative_to(path)]
     if not around:
