@@ -170,6 +170,7 @@ class StepLog:
                 kept = [n for n in whole if json.loads(n)["step"] <= self._resumed_step]
             temporary = self._path.with_suffix(".partial")
             temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+            # lines after the checkpoint are cut off before new ones follow: no step is listed twice
             temporary.replace(self._path)
             self._file = self._path.open("a", encoding="utf-8")
         return self

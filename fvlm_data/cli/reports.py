@@ -104,6 +104,7 @@ def reports_score(
     from fvlm_data.run.config import load_config
 
     with one_sentence():
+        # the configuration requires a store, which scoring does not touch
         resolved = load_config(config, overrides or (), {"store": "none"})
         scored = score_gold(resolved.parse, resolved.vocabulary.load(), gold)
         if as_json:

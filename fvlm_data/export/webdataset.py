@@ -66,6 +66,7 @@ def plan(source: Source, split: str, max_bytes: int) -> Iterator[Tar]:
     """The tar files of a split, from the index alone."""
     names = (f"{split}-{number:06}.tar" for number in count())
     members: list[tuple[int, str, bytes]] = []
+    # the two blocks of zeros that end a tar file
     size = 2 * tarfile.BLOCKSIZE
     for number, row in enumerate(index_rows(source.splits[split])):
         record = _record(source, row)

@@ -34,6 +34,7 @@ def _check(config: Any) -> None:
         if source.mapping is not None and not source.mapping.exists():
             raise missing_input(f"sources[{number}].mapping", source.mapping)
     for source in config.sources:
+        # `find` raises before its first file if the source cannot be read
         next(SOURCES.load(source.kind).find(source))
 
 

@@ -71,6 +71,7 @@ SERIES = partition(
     "SELECT DISTINCT item FROM inputs WHERE kind = 'file' AND item IS NOT NULL",
     "SELECT DISTINCT series_id AS item FROM volumes UNION ALL "
     f"SELECT DISTINCT item FROM (SELECT item FROM ({_aside('ingest')}) UNION ALL "
+    # a row of `select` is about a study: the series it refused are found through their files
     "SELECT coalesce(i.item, q.token) AS item FROM (SELECT unnest(source_files) AS token FROM "
     f"({_aside('select')})) q LEFT JOIN (SELECT token, item FROM inputs WHERE kind = 'file') i "
     "ON i.token = q.token) WHERE item NOT IN (SELECT series_id FROM volumes)",
@@ -78,6 +79,7 @@ SERIES = partition(
 
 STUDIES = partition(
     "studies",
+    # a study all of whose volumes `select` refused is in candidates only
     "SELECT study_id AS item FROM volumes UNION SELECT study_id FROM candidates",
     # a study whose text of one anatomy is set aside is accepted with the others
     "WITH waits AS (SELECT owner_id AS item FROM waiting WHERE owner_kind = 'study'), "

@@ -83,6 +83,7 @@ def wrong_sizes(store: Store, connection: duckdb.DuckDBPyConnection) -> tuple[in
     wrong = connection.execute(
         "SELECT f.path FROM files f LEFT JOIN _there h ON h.path = f.path "
         "WHERE h.size_bytes IS DISTINCT FROM f.size_bytes UNION "
+        # rows that name a file which table `files` does not know
         "SELECT path FROM (SELECT path FROM candidates UNION SELECT path FROM masks) "
         "WHERE path NOT IN (SELECT path FROM files) ORDER BY 1"
     ).fetchall()

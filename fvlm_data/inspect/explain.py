@@ -101,6 +101,8 @@ def _anatomies(store: Store, texts: Sequence[Row], report_ids: Collection[str]) 
         row["anatomy"]: {
             "state": row["state"],
             "findings": row["findings"],
+            # None where the sentence has gone from its table: the source itself is still worth
+            # showing
             "sentences": {source: sentences.get(source) for source in row["sources"]},
         }
         for row in sorted(texts, key=lambda row: str(row["anatomy"]))

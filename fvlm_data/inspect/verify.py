@@ -46,6 +46,7 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
     connection = store.connect()
     try:
         return [
+            # first: it makes the views that all other checks read
             *_readable(store, connection),
             *(_check(connection, one) for one in conservation.STATEMENTS),
             *(_check(connection, _unique(name)) for name in schemas.TABLES),
@@ -156,6 +157,7 @@ def _files(
         )
     ]
     if deep:
+        # files that are missing or of another size are known already, and need no reading
         changed = damage.wrong_contents(store, connection, set(wrong))
         damage.unsettle_files(store, connection, stages, changed)
         checks.append(

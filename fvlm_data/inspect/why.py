@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.planning import Planned
 
 NOT_DECIDING = frozenset({"store", "sources", "reports", "identity", "execution", "qc"})
-"""Sections that enter no key."""
+"""Sections that enter no key: a difference in them explains no remade item."""
 
 
 @dataclass(frozen=True, slots=True)

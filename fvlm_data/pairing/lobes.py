@@ -19,6 +19,7 @@ class Lobes:
 
     def __init__(self, words: LobeWords) -> None:
         """Take the words of pairing.yaml."""
+        # (?!) matches nothing: an empty alternation would match everywhere
         listed = "|".join(map(re.escape, words.listed)) or r"(?!)"
         joints = "|".join(map(re.escape, words.joints)) or r"(?!)"
         phrases = [phrase for named in words.named.values() for phrase in named]

@@ -89,6 +89,7 @@ def split_stage(config: PairConfig) -> Stage:
 
 def _make(config: PairConfig, batch: Batch) -> Iterator[Outcome]:
     for one in batch.inputs:
+        # twins' splits are worked out here, since they may be settled in a later batch
         own, *group = _splits(config, batch.secret, one)
         best = protector(own, group) if group else None
         if best is not None and config.duplicates == "set_aside":

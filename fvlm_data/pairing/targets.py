@@ -85,6 +85,7 @@ def targets(
     elif policy == "graded":
         from fvlm_data.pairing.overlap import overlaps
 
+        # abnormal pairs only: elsewhere the findings are empty and would count as no overlap
         target_ij = target_ij.where(~_both_abnormal(states), overlaps(findings))
     # last: two volumes of one study are positives whatever the policy has said of them
     target_ij[_equal_pairs(_codes(study_ids))] = 1

@@ -321,6 +321,7 @@ def _pleural(brush: Brush, present: Present, hu: float, *, top: bool) -> None:
         shape = brush.body.organs[f"lung_{side}"]
         region = brush.scene.around(shape)
         sign = -1.0 if top else 1.0
+        # the lung's shape moved away from the wall: what it no longer covers is fluid or air
         pressed = shape.moved(y=-0.75 * gravity * depth, z=0.5 * sign * depth)
         inside = brush.scene.cover(ellipsoid_distance(pressed, *brush.scene.axes(region)))
         share = 1.0 - inside

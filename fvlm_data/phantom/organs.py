@@ -176,6 +176,7 @@ def _paint_stomach(
         _, y, _ = scene.axes(region)
         gas = scene.cover(body.gravity * y - (tube.points[2][1] * body.gravity - level * 0.4 + 8.0))
         content = fluid + (-900.0 - fluid) * gas
+        # broadcast to the region's shape
         content = content + 0.0 * distance
         scene.blend(region, scene.cover(distance), content, only=scene.labelled(region, (value,)))
 
@@ -216,6 +217,7 @@ def _paint_liver(scene: Scene, body: Body, rng: np.random.Generator, *, nodular:
     knobs = 46 if nodular else 0
     for _ in range(knobs):
         u, v, w = (float(rng.standard_normal()) for _ in range(3))
+        # normalised to a point on the surface
         length = max(0.2, (u * u + v * v + w * w) ** 0.5)
         point = liver.inside(u / length, v / length, w / length)
         radius = uniform(rng, 4.0, 9.0)

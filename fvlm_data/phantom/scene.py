@@ -243,9 +243,11 @@ def ellipsoid_distance(shape: Ellipsoid, x: Floats, y: Floats, z: Floats) -> Flo
     radius = np.sqrt(u * u + v * v + w * w)
     p, q, r = shape.bumps
     if p or q or r:
+        # not 0 at the centre, where the direction is undefined
         safe = radius + 0.05
         radius = radius * (1.0 - (p * u * v + q * v * w + r * u * w) / (safe * safe))
     a, b, c = shape.semi
     mean = 3.0 / (1.0 / a + 1.0 / b + 1.0 / c)
+    # the harmonic mean of the semi-axes turns the relative radius into mm, near the surface
     distance: Floats = (radius - 1.0) * mean
     return distance

@@ -139,6 +139,7 @@ def paint_lungs(scene: Scene, body: Body, rng: np.random.Generator) -> None:
         share = scene.cover(ellipsoid_distance(shape, x, y, z))
         # the dependent part of a lung is denser
         gradient = 0.28 * body.gravity * (y - shape.center[1])
+        # 0.0 * share broadcasts the gradient to the region's shape
         scene.blend(region, share, body.hu["lung"] + gradient + 0.0 * share)
         lower = (z - fissure) < steep * (y - 8.0)
         labels = np.where(

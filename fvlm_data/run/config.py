@@ -209,6 +209,7 @@ def load_config(
     given = merged(given, values or {})
     for override in overrides:
         given = merged(given, read_override(override))
+    # paths of the file are absolute by now; what is still relative comes from the command line
     given = anchored(model, given, Path.cwd())
     preset = given.get("preset")
     if preset is not None:
@@ -217,6 +218,7 @@ def load_config(
     try:
         return model.model_validate(given)
     except ValidationError as error:
+        # `from None`: pydantic's own message quotes values, which may be private
         raise ConfigError(fault_sentence(error, model, _where(path, last))) from None
 
 

@@ -46,6 +46,7 @@ def _plugin(name: str, extensions: Extensions, offer: Offer) -> Plugin:
     try:
         loaded(offer, extensions.what)
     except Exception as error:  # a package of others may raise anything
+        # `loaded` wraps what the import raised
         cause = error.__cause__ or error
         where = traceback.extract_tb(cause.__traceback__)[-1]
         fault = f"{type(cause).__name__} at {Path(where.filename).name}:{where.lineno}"

@@ -75,6 +75,7 @@ def open_vault(store: Store, config: Config) -> Vault:
         StoreError: it cannot be opened, has no key, or is not that of the store.
     """
     folder = config.identity.vault or default_vault_folder(store.store_id)
+    # checked first: `Vault.open` would make a fresh key, under which every id is another
     if store.exists(VAULT_MARK) and not (folder / "key").is_file():
         raise StoreError(
             f"vault {folder}: no key found there, expected the one that made the ids of store "

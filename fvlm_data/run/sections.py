@@ -68,6 +68,7 @@ def section_model(name: str) -> type[BaseModel]:
     Raises:
         ConfigError: no package owns the section, two do, or its owner does not load.
     """
+    # a stage's own model, unless its package names the section by an entry point as well
     if name in STAGES.names() and name not in {entry.name for entry in declared_sections()}:
         model = STAGES.load(name).section or NoSettings
         return _model(name, model, "what its stage brings")

@@ -59,6 +59,7 @@ def upgrade(url: str) -> dict[str, int]:
     context = Context(store, open_vault(store, config), new_run_id())
     stages = build_stages(config)
     _name_files(context, stages)
+    # only then do settings and tables agree: a killed run may have settled a part under new ones
     adopted = _adopted(context, stages) if last_record(store).get("finished") else {}
     store.write_bytes(MARK, json.dumps({**mark, "version": schemas.VERSION}).encode())
     return adopted

@@ -71,6 +71,7 @@ def sampled(
     `slabs` are the image's part `grid.source_ijk` in HU, cut along k, in order; each is used
     until the next is taken. `label_ijk` is whole.
     """
+    # labels are picked, never interpolated: between 2 and 4 there is no 3
     label = np.ascontiguousarray(grid.turned.view(label_ijk)[np.ix_(*grid.voxels)])
     image = np.empty(label.shape, config.dtype)
     for z, plane in planes(slabs, label_ijk.shape, grid, config.antialias):

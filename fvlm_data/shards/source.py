@@ -79,6 +79,7 @@ def _slabs(files: Sequence[LabelFile]) -> Iterator[tuple[slice, faces.Maps]]:
     slices = min(file.voxels.slices_at_once() for file in files)
     for parts in zip(*(file.voxels.slabs(slices) for file in files), strict=True):
         maps = [
+            # labels stored as floats are whole numbers, which the look-up needs as such
             (slab if slab.dtype.kind in "iu" else slab.astype(np.int32), file.classes, file.system)
             for file, (_, slab) in zip(files, parts, strict=True)
         ]

@@ -156,6 +156,7 @@ def _notes(
     moved: dict[str, list[str]] = {}
     for row in batch.standing("samples", "sample_id", keys):
         sample = placed.get(row["sample_id"])
+        # an unchanged shard has its old id: no note, which would hide the sample there
         same = sample is not None and sample.shard == row["shard"]
         if row["sample_id"] not in stay and not same:
             note = folder.note_path(row["split"], row["shard"], name)
@@ -175,6 +176,8 @@ def _handed_over(
         yield replace(
             outcome,
             rows={"samples": [row]} if row is not None else outcome.rows,
+            # `settle` writes trees and files as outcomes come: arrays first, then notes, then
+            # indexes, so that no reader finds an index without its arrays or a sample twice
             trees=trees if number == 0 else {},
             derived_files=derived_files if number == len(outcomes) - 1 else {},
         )

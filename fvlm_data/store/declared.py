@@ -137,7 +137,7 @@ class Reject:
 class Outcome:
     """What a stage makes of one item.
 
-        `rows` holds row dataclasses by table, `files` contents by path, `trees` local folders by path;
+    `rows` holds row dataclasses by table, `files` contents by path, `trees` local folders by path;
     all paths are relative to the store. `derived_files` are written after these and not recorded:
     if they are lost, their stage makes them again from tables. `identities` go to the vault only:
     names, ids and dates by patient id. With `retry` the item is not settled: the next run tries it

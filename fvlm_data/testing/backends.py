@@ -36,6 +36,7 @@ def check_backend(
     require(backend.name == name, f"{name}: its backend calls itself {backend.name}")
     require(bool(backend.version), f"{name}: its backend has no version")
     before = volume.image_hu.copy()
+    # twice: a backend that keeps state between volumes, or draws at random, shows here
     made, again = backend(volume), backend(volume)
     require(np.array_equal(before, volume.image_hu), f"{name}: the volume's values were changed")
     made, again = _accepted(name, volume, made), _accepted(name, volume, again)

@@ -27,6 +27,7 @@ def world(key: bytes = b"\0" * 32) -> Iterator[Context]:
     with TemporaryDirectory() as folder:
         vault = Path(folder, "vault")
         vault.mkdir(mode=0o700)
+        # a fixed key, so that two worlds give the same ids
         (vault / "key").write_bytes(key.hex().encode())
         (vault / "key").chmod(0o600)
         yield Context(Store.create(str(Path(folder, "store"))), Vault.open(vault), "check")

@@ -40,6 +40,7 @@ def sentence(error: ValidationError, tree: Node, model: type[BaseModel]) -> str:
     told = fault["msg"][0].lower() + fault["msg"][1:]
     found = plain(node)
     shown = f", found {found!r}" if not isinstance(found, dict | list) else ""
+    # YAML 1.1 reads no, off and yes as booleans
     hint = " (put it in quotes)" if isinstance(found, bool) else ""
     return f"{where}{named}{told}{shown}{hint}"
 

@@ -140,6 +140,8 @@ def _shown(
         placed = (z0, y0, x0, z1, y1, x1)
         tokens_azyx[number] = anatomy_tokens(label_zyx, value, placed, patch_zyx)
         seen = bool(tokens_azyx[number].any())
+        # the public code's rule: an anatomy cut by the window is not compared with a text about all
+        # of it
         intact[number] = seen and not touches_face(label_zyx, value, placed)
     return tokens_azyx, tuple(intact)
 

@@ -127,7 +127,7 @@ def _name_parts(dataset: Dataset) -> frozenset[str]:
 
 
 def _parts(name: str) -> list[str]:
-    # ^ between the components of a person name, = between its representations (DICOM PS3.5 6.2.1.1)
+    # ^ between the components of a person name, = between its representations (DICOM PS3.5 6.2.1)
     return [part for part in re.split(r"[\^=,\s]+", name) if part]
 
 

@@ -72,7 +72,7 @@ def frame_datasets(dataset: Dataset) -> list[Dataset]:
 
     groups = dataset.get("PerFrameFunctionalGroupsSequence")
     count = integer(dataset, "NumberOfFrames", 1)
-    # an item a frame (PS3.3 C.7.6.16.1); with another number nothing says which frame lies where
+    # an item a frame (PS3.3 C.7.6.16); with another number nothing says which frame lies where
     if not groups or len(groups) != count:
         return []
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Empty()])[0]

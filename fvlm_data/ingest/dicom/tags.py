@@ -100,7 +100,7 @@ def integer(dataset: Dataset, keyword: str, default: int) -> int:
 
 def date(dataset: Dataset, keyword: str) -> dt.date | None:
     """The date of a DA or DT element, or None if it is absent or not a date."""
-    # dots: ACR-NEMA's form, which readers should still accept (DICOM PS3.5 6.2, DA)
+    # dots: the form of ACR-NEMA (DICOM PS3.5 6.2, DA), still found in old files
     digits = text(dataset, keyword).replace(".", "").replace("-", "")[:8]
     if len(digits) != 8 or not digits.isdecimal():
         return None

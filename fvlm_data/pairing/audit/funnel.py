@@ -126,6 +126,7 @@ def _samples(
     of_sample = aside.of("shard")
     reasons = {}
     for row in volumes:
+        # the id that `shards.inputs.ITEMS` gives: a volume that was refused has no row in samples
         sample = keyed_id(context.vault.key, "sa", row["study_id"], row["volume_id"])
         if row["volume_id"] not in masked:
             reasons[row["volume_id"]] = "no mask"

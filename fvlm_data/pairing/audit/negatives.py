@@ -190,4 +190,5 @@ def _entries(texts: Sequence[AnatomyText], policy: Policy, silence: NotMentioned
         policy,
         not_mentioned=silence,
     )
+    # a sample and itself have entry 1 before the division by the row's sum
     return target_ij / target_ij.diagonal()[:, None]

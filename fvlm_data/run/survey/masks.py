@@ -110,4 +110,5 @@ def _by_embedded_names(sample: Path) -> str | None:
         for system in LIBRARY_SYSTEMS
         if not disagreement(declared_classes(system, sample.parent, vocabulary), embedded)
     ]
+    # names that fit both versions decide nothing, and the wrong one would exchange organs
     return fitting[0] if len(fitting) == 1 else None
