@@ -194,7 +194,7 @@ def _picture(store: Store, scene: Scene, vocabulary: Vocabulary) -> bytes:
     labels, _ = to_canonical(labels, affine_ras)
     # spacings move with their axes into canonical order
     spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)[np.argsort(orientation[:, 0])]
-    # the slice that shows most
+    # one picture a volume: that of the slice with most labelled voxels
     k = int((labels > 0).sum(axis=(0, 1)).argmax())
     picture = slice_picture(
         image_hu[:, :, k], labels[:, :, k], float(spacing_mm[1] / spacing_mm[0])

@@ -131,7 +131,8 @@ def parse_file(file: SourceFile, series_id: str, key: bytes) -> Parsed | str:
     try:
         with opened(file.place) as handle:
             dataset = pydicom.dcmread(handle, force=True)
-            # a file cut within its pixels may lose earlier elements too; up to them it is read well
+            # the file is cut off within its pixels, and other elements may be lost with them: it is
+            # read again, up to the pixels only
             if "PixelData" not in dataset:
                 handle.seek(0)
                 dataset = pydicom.dcmread(handle, force=True, stop_before_pixels=True)

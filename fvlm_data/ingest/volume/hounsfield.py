@@ -123,7 +123,7 @@ def to_hu(pixels: NDArray[Any], stored: StoredValues) -> Rescaled | Fault:
     hu = np.rint(values.astype(np.float64) * slope + intercept)
     if padded is not None and stored.padding is not None:
         paint = [value * slope + intercept for value in stored.padding]
-        # some writers state a padding value, often 0, that is also a true value of tissue
+        # a stated padding value that is also a value of tissue would cut holes into it
         if any(PADDING_TISSUE_HU[0] < value <= PADDING_TISSUE_HU[1] for value in paint):
             return Fault(
                 "padding_within_tissue",
