@@ -84,6 +84,7 @@ def verify(
         checks = checked(context.store, stages, deep=deep)
         print_checks(checks, as_json=as_json)
     if not all(check.passed for check in checks):
+        # 1, not the 2 of a command that could not run
         sys.exit(1)
 
 

@@ -74,6 +74,7 @@ def _source_file(row: Row, below: str, sources: Mapping[str, SourceConfig]) -> S
         fingerprint=row["fingerprint"],
         source=row["source"],
         relative=below,
+        # `below` is empty where the vault does not have the file's path
         place=_place(source, below) if source and below else None,
     )
 

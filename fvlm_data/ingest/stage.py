@@ -59,6 +59,7 @@ class _Reader:
     def read(self, series: str, files: Sequence[SourceFile]) -> Outcome:
         source = self.sources.get(files[0].source)
         tokens = [file.token for file in files]
+        # without a known source its files have no place: any kind reports them as gone
         kind: Kind = SOURCES.load(source.kind if source else "dicom")
         description: Description | None = Description()
         if source is not None and source.mapping is not None and kind.mapping is not None:

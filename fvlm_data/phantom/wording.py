@@ -173,6 +173,7 @@ def _fill(rng: np.random.Generator, text: str, present: Present) -> str:
     if side == "bilateral":
         filled = re.sub(r"the bilateral pleural space", "both pleural spaces", filled)
         filled = re.sub(r"on the bilateral( side)?", "on both sides", filled)
+    # an 8 mm, an 11 mm, an 18 mm
     return re.sub(r"\b([Aa]) (?=(?:8\d?|11|18)\b)", r"\1n ", filled)
 
 

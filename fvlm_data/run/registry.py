@@ -100,6 +100,7 @@ def build_stage(name: str, config: Config) -> Stage:
     if not offer.foreign:
         return stage
     made_by = f"{offer.package} {offer.version}"
+    # our own stages have a version of their own, which a release need not change
     return replace(stage, settings={**stage.settings, "package": made_by})
 
 

@@ -57,6 +57,8 @@ def disagreement(declared: ClassMap, embedded: Mapping[int, str]) -> str:
     TotalSegmentator's v1 and v2 give the same names to other values, so that a wrong
     declaration would silently exchange organs.
     """
+    # a user's own map may use names of its own: there only a known name at another value
+    # contradicts
     library = declared.class_system in LIBRARY_SYSTEMS
     own_names = set(declared.classes.values())
     wrong = {

@@ -76,6 +76,7 @@ def discover_masks(
     writing = _Writing(context, source, known)
     for start in range(0, len(offered), ROWS_A_COMMIT):
         part = offered[start : start + ROWS_A_COMMIT]
+        # rows that were damaged cannot say which files are unchanged
         found = [(one, _row(one, source, classes, known if trusted else {})) for one in part]
         counts += writing.commit(found, rewrite=not trusted)
     counts += writing.remove(known.keys() - {one.token for one in offered})
@@ -115,6 +116,7 @@ def _row(one: _Offered, source: str, classes: Mapping[str, str], known: Known) -
             modified_ns,
         ):
             sha256 = MaskFingerprint.of(before.fingerprint).sha256
+        # a file that could not be read before may be readable now
         if sha256 in ("", UNREADABLE):
             sha256 = _sha256(one.mask)
     fault = one.mask.fault.reason if one.mask.fault else ""
@@ -177,6 +179,7 @@ class _Writing:
         if aside:
             counts["set_aside"] += len(aside)
             counts["fault:mask_without_volume"] += len(aside)
+        # unary plus drops counts of 0
         return +counts
 
     def remove(self, tokens: set[str]) -> Counter[str]:

@@ -151,4 +151,5 @@ def _below(folder: Path) -> Iterable[Path]:
 
 def _stem(name: str) -> str:
     """The file's own name without folder and NIfTI suffix; other names stay as they are."""
+    # not `Path.stem`, which would cut the last component of a UID
     return name.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".nii")

@@ -136,6 +136,7 @@ def _whole_numbers(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
     """`data` as uint8 or uint16 if it holds nothing but such numbers."""
     if data.size == 0 or not np.isfinite(data).all() or data.min() < 0 or data.max() > 65535:
         return None
+    # many programs store labels as floats; whether they are whole numbers shows after the cast
     labels = data.astype(np.uint8 if data.max() <= 255 else np.uint16)
     return labels if (labels == data).all() else None
 

@@ -87,6 +87,7 @@ def remember(
     """Record what agrees now, for all shards; rows that are right already are not written."""
     current = {index_path(*shard): agreed for shard, agreed in now.items()}
     changed = {path: agreed for path, agreed in current.items() if before.get(path) != agreed}
+    # shards that are gone lose their row
     replaced = changed.keys() | (before.keys() - current.keys())
     if not replaced:
         return

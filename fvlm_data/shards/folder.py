@@ -105,6 +105,7 @@ class ShardFolder:
             found = []
         told = {str(one["name"]).rstrip("/").rsplit("/", 1)[1]: one for one in found}
         names = sorted(told)
+        # names that begin with a dot are drafts of a writer
         seen = [name for name in names if not name.startswith(".")]
         return Listing(
             frozenset(n.removesuffix(GROUP) for n in seen if n.endswith(GROUP)),

@@ -67,6 +67,7 @@ def reads(config: ShardConfig) -> tuple[Read, ...]:
             "study_id",
             TEXT_COLUMNS,
             on="study_id",
+            # texts of other anatomies must not remake samples that do not hold them
             where=f"t.anatomy IN ({listed})",
         ),
         Read("split", "splits", "patient_id", ("split",), on="patient_id"),

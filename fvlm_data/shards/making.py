@@ -87,6 +87,7 @@ def _face_left(
     """Refuse a sample whose part of the volume may still show a face."""
     if config.faces == "keep" or (config.faces == "remove" and labels.face_ijk is not None):
         return None
+    # a mask says where the head is; without one only the header can tell
     by_mask = labels.head_ijk is not None and faces.within(labels.head_ijk, affine_ras, prepared)
     if not by_mask and known.volume["body_region_header"] not in faces.HEAD_REGIONS:
         return None
@@ -188,6 +189,7 @@ def _row(
         study_id=known.study_id,
         volume_id=known.volume_id,
         split=known.split,
+        # the place follows once the shard is written
         shard="",
         index=0,
         offset_z=0,

@@ -113,6 +113,7 @@ def _contents(stage: str, kind: str) -> str:
     }
     rows = [
         f"SELECT source AS item, {hashed['inputs']} AS m FROM ({mine}) i",
+        # quarantine and links do not name a source: their rows are found through those of inputs
         f"SELECT i.source AS item, {hashed['quarantine']} AS m "
         f"FROM quarantine q JOIN ({mine}) i ON i.token = q.item WHERE q.stage = {quoted(stage)}",
         f"SELECT i.source AS item, {hashed['links']} AS m "

@@ -40,6 +40,7 @@ def find_broken(
         f"LEFT JOIN {into}_contents c ON c.item = l.item "
         f"WHERE l.times > 1 OR (l.content <> '' AND l.content <> {told})"
     )
+    # by size only, which one listing gives; contents are hashed when a stage reads them
     files = _files_wrong(connection, store, stage)
     if files.num_rows:
         connection.register("_files_wrong", files)
@@ -109,6 +110,7 @@ def finds_item(read: Read) -> bool:
 
 def tables_named(query: str) -> set[str]:
     """Tables of the store that an SQL text names."""
+    # any word of the text counts: a table too many errs on the safe side
     return set(re.findall(r"\w+", query)) & schemas.TABLES.keys()
 
 

@@ -79,6 +79,7 @@ def zero_shot(
     known = labels.of(scores) if labels else [score.stated for score in scores]
     if config.absent_anatomy == "excluded":
         known = [
+            # its score is 0 by definition and would only measure which scans show the anatomy
             label if score.anatomy_present else None
             for label, score in zip(known, scores, strict=True)
         ]

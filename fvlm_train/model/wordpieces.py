@@ -57,7 +57,9 @@ class WordPieces:
         tokenizer = _with_bert_rules(Tokenizer(model), lowercase=lowercase)
         tokenizer.add_special_tokens([token for token in SPECIAL_TOKENS if token in vocabulary])
         tokenizer.post_processor = processors.BertProcessing(
-            ("[SEP]", vocabulary["[SEP]"]), ("[CLS]", vocabulary["[CLS]"])
+            # in this order: the separator is the library's first parameter
+            ("[SEP]", vocabulary["[SEP]"]),
+            ("[CLS]", vocabulary["[CLS]"]),
         )
         return cls(tokenizer, max_tokens)
 

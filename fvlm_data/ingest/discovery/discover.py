@@ -63,6 +63,7 @@ def discover(
     named = by_label(tuple(sources))
     for source in sources:  # a missing source stops the run before anything is written
         next(SOURCES.load(source.kind).find(source))
+    # before the first row: a later run finds the files of these rows by it
     remember_sources(context.vault, named)
     damaged = changed_sources(context, STAGE, KIND)
     mappings_damaged = changed_sources(context, MAPPING_STAGE, MAPPING_KIND)

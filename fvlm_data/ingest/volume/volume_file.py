@@ -105,6 +105,7 @@ def accepted(
 
 def three_axes(values: NDArray[Any], config: IngestConfig) -> NDArray[Any] | Fault:
     """The array less trailing axes of length 1, if it is a volume of numbers."""
+    # some programs append axes of time or channels
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim != 3 or values.dtype.fields is not None or values.dtype.kind not in "iuf":
@@ -131,5 +132,6 @@ def to_int16(values: NDArray[Any]) -> NDArray[np.int16] | Fault:
             "hu_out_of_range",
             f"values run from {low:g} to {high:g} HU, expected {INT16.min} to {INT16.max}",
         )
+    # a cast alone would cut towards 0
     whole = np.rint(values) if values.dtype.kind == "f" else values
     return whole.astype(np.int16)

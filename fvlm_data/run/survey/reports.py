@@ -181,6 +181,7 @@ def _fhir_folders(listing: Listing) -> set[Path]:
     """Folders of JSON files that hold a DiagnosticReport."""
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in listing.with_ending(_suffixes("fhir")):
+        # a JSON file is read as a whole: a large one is some other export
         if path.stat().st_size <= MAX_JSON_BYTES:
             by_folder[path.parent].append(path)
     return {

@@ -182,6 +182,7 @@ def _yaml(value: Any) -> str:
     text = yaml.safe_dump(
         plain, allow_unicode=True, width=WIDTH - 32, sort_keys=False, default_flow_style=True
     )
+    # PyYAML ends a bare scalar with the end-of-document mark
     return text.removesuffix("...\n").rstrip()
 
 
