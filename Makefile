@@ -8,6 +8,8 @@ PEERS ?= $(VENV)-peers
 PEERS_STAMP := $(PEERS)/.installed
 # Processes of the tests.
 JOBS ?= logical
+# A file's tests in one process, whose fixtures they share; files in the order of tests/conftest.py.
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo test test-full test-only-full lint check dist bench bench-small clean
 
@@ -55,16 +57,16 @@ demo: install
 	@echo "Everything lies in demo/: phantom (input), store (tables, shards, qc/index.html), run (model)."
 
 test: install
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -q $(SPREAD)
 
 # All tests but those for a GPU. Needs the Debian packages orthanc, orthanc-dicomweb and postgresql;
 # a test says which it lacks.
 test-full: install $(PEERS_STAMP)
-	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not gpu"
+	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q $(SPREAD) -m "not gpu"
 
 # What `make test` leaves out of them.
 test-only-full: install $(PEERS_STAMP)
-	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile \
+	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q $(SPREAD) \
 		-m "(full or network) and not gpu"
 
 lint: install
@@ -86,6 +88,7 @@ CT := $(if $(SERIES),--series $(SERIES) --mask $(MASK))
 bench: install
 	$(BIN)/python bench/discovery.py --files 100000 --workers 2
 	$(BIN)/python bench/plan.py --studies 10000 250000
+	$(BIN)/python bench/scale.py chain more batch commits --studies 200 800 2000
 	$(BIN)/python bench/ingest.py --slices 300 --repeats 5
 	$(BIN)/python bench/traps.py
 	$(BIN)/python bench/reports.py --patients 400
@@ -100,6 +103,8 @@ bench: install
 bench-small: install
 	$(BIN)/python bench/discovery.py --files 400 --rounds 1
 	$(BIN)/python bench/plan.py --studies 20
+	$(BIN)/python bench/scale.py chain more batch commits --studies 2 3 --masks 36 72 --commits 5 \
+		--rounds 1
 	$(BIN)/python bench/ingest.py --slices 12 --repeats 1
 	$(BIN)/python bench/traps.py --only plain
 	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4

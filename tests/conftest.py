@@ -6,7 +6,20 @@ import pytest
 
 from tests.lacking import lacking
 
+LONGEST_FIRST = ("extensions", "pipelines", "e2e", "train", "inspect")
+"""Folders whose files keep a process busy for a minute: begun last, they would be waited for."""
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "totalsegmentator_examples"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that take longest first; the others stay in their order."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.parent.name
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

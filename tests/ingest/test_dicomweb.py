@@ -37,7 +37,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an empty Orthanc's DICOMweb service."""
     program = shutil.which("Orthanc")
     if program is None or not PLUGIN.exists():
-        lacking("the Debian packages orthanc and orthanc-dicomweb are not installed")
+        lacking("the Debian packages orthanc and orthanc-dicomweb are not installed", "servers")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -150,7 +150,7 @@ def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL of our own on loopback; yields the URL that Prefect's server takes."""
     program = shutil.which("initdb", path=os.pathsep.join([*PLACES_OF_POSTGRES, os.defpath]))
     if program is None:
-        lacking("the Debian package postgresql is not installed")
+        lacking("the Debian package postgresql is not installed", "servers")
     # PostgreSQL refuses to run as root
     user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
     port = free_port()
