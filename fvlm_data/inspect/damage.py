@@ -10,7 +10,7 @@ import pyarrow as pa
 from fvlm_data.errors import StoreError
 from fvlm_data.store import discovered
 from fvlm_data.store.commits import retire
-from fvlm_data.store.integrity import find_broken
+from fvlm_data.store.integrity import find_broken, names_view
 from fvlm_data.store.planning import pending
 from fvlm_data.store.reading import quoted
 
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
 
 EXAMPLES = 5
-DISCOVERIES = {
-    "discover": "file",
-    "discover_mapping": "mapping",
-    "discover_masks": "mask",
-    "discover_reports": "report",
-    "discover_split": "split",
-}
-"""Discovery's stage name by the kind of its rows in `inputs`."""
 
 
 def broken_items(
@@ -38,21 +30,13 @@ def broken_items(
 ) -> tuple[list[str], int]:
     """Items of a stage whose rows or files are not what it settled, and how many it settled.
 
-    For derived stages, rows of items that are not in the ledger count as well: a killed run
-    leaves them behind, and the next run removes them.
+    Rows of items that are neither in the ledger nor set aside count as well: a killed run leaves
+    them behind, and the next run makes them anew or removes them.
     """
     find_broken(connection, store, stage, "_verified")
-    also = (
-        ""
-        if not stage.derived
-        else (
-            " UNION SELECT item FROM _verified_contents WHERE item NOT IN "
-            f"(SELECT item FROM ledger WHERE stage = {quoted(stage.name)}) AND item NOT IN "
-            f"(SELECT item FROM quarantine WHERE stage = {quoted(stage.name)})"
-        )
-    )
     broken = connection.execute(
-        f"SELECT DISTINCT item FROM (SELECT item FROM _verified{also}) ORDER BY item"
+        "SELECT DISTINCT item FROM (SELECT item FROM _verified UNION "
+        f"SELECT item FROM ({_left_over(stage)})) ORDER BY item"
     ).fetchall()
     settled = connection.execute(
         f"SELECT count(*) FROM ledger WHERE stage = {quoted(stage.name)}"
@@ -62,16 +46,38 @@ def broken_items(
     return [item for (item,) in broken], settled
 
 
-def changed_sources(connection: duckdb.DuckDBPyConnection, stage: str, kind: str) -> list[str]:
-    """Sources whose rows are not those that discovery left."""
-    found = connection.execute(discovered.changed_sql(stage, kind)).fetchall()
-    return sorted(item for (item,) in found)
+def _left_over(stage: Stage) -> str:
+    """SQL of items with rows that are neither in the ledger nor set aside."""
+    query = (
+        "SELECT item FROM _verified_contents WHERE "
+        f"item NOT IN (SELECT item FROM ledger WHERE stage = {quoted(stage.name)}) AND "
+        f"item NOT IN (SELECT item FROM quarantine WHERE stage = {quoted(stage.name)})"
+    )
+    if stage.derived:
+        return query
+    # its tables hold rows of others too (of reports in `links`): only what it makes is its own
+    mine = "SELECT NULL WHERE false" if names_view(stage) else f"SELECT item FROM ({stage.items})"
+    return f"{query} AND item IN ({mine})"
+
+
+def changed_sources(
+    connection: duckdb.DuckDBPyConnection, stage: str, kind: str, *, unclosed: bool
+) -> list[str]:
+    """Sources whose rows are not those that discovery left; `unclosed`: or that it left open."""
+    query = discovered.changed_sql(stage, kind)
+    if unclosed:
+        query = f"({query}) UNION ({discovered.unclosed_sql(stage, kind)})"
+    return sorted(item for (item,) in connection.execute(query).fetchall())
 
 
 def wrong_sizes(store: Store, connection: duckdb.DuckDBPyConnection) -> tuple[int, list[str]]:
     """How many files the store must hold, and the paths of those missing or of another size."""
+    folders = connection.execute(
+        "SELECT DISTINCT split_part(path, '/', 1) AS folder FROM (SELECT path FROM files UNION "
+        "SELECT path FROM candidates UNION SELECT path FROM masks) ORDER BY folder"
+    ).fetchall()
     sizes: dict[str, int] = {}
-    for folder in ("volumes", "masks", "shards"):
+    for (folder,) in folders:
         sizes.update(store.sizes(folder))
     there = pa.table(
         {

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.inspect import conservation, damage
-from fvlm_data.shards.check import wrong_indexes
+from fvlm_data.shards.check import wrong_shards
 from fvlm_data.store.content import identifier
+from fvlm_data.store.discovered import DISCOVERIES
+from fvlm_data.store.reading import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +54,8 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
             *(_check(connection, _unique(name)) for name in schemas.TABLES),
             *_files(store, connection, stages, deep=deep),
             *(_damaged(store, connection, stage) for stage in stages),
-            _indexes(store, connection, deep=deep),
-            *_discovered(connection),
+            _shards(store, connection, deep=deep),
+            *_discovered(connection, unclosed=bool(stages)),
         ]
     finally:
         connection.close()
@@ -64,7 +66,7 @@ def _readable(store: Store, connection: duckdb.DuckDBPyConnection) -> list[Check
     lost = []
     for table in schemas.TABLES:
         scanned, unreadable = store.readable_scan(table)
-        connection.execute(f"CREATE TEMP VIEW {identifier(table)} AS {scanned}")
+        show(connection, table, scanned)
         lost += [f"tables/{table}/{path}" for path in unreadable]
     return [
         Check(
@@ -110,21 +112,21 @@ def _damaged(store: Store, connection: duckdb.DuckDBPyConnection, stage: Stage) 
     )
 
 
-def _indexes(store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool) -> Check:
-    named, wrong = wrong_indexes(store, connection, deep=deep)
+def _shards(store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool) -> Check:
+    named, wrong = wrong_shards(store, connection, deep=deep)
     return Check(
-        "each shard's index holds the rows that table samples places in it",
+        "the index and files of each shard are those that the tables name",
         not wrong,
-        f"{named} indexes",
+        f"{named} shards",
         tuple(wrong[: damage.EXAMPLES]),
         "`fvlm-data curate` writes them anew",
     )
 
 
-def _discovered(connection: duckdb.DuckDBPyConnection) -> list[Check]:
+def _discovered(connection: duckdb.DuckDBPyConnection, *, unclosed: bool) -> list[Check]:
     checks = []
-    for stage, kind in damage.DISCOVERIES.items():
-        changed = damage.changed_sources(connection, stage, kind)
+    for stage, kind in DISCOVERIES.items():
+        changed = damage.changed_sources(connection, stage, kind, unclosed=unclosed)
         checks.append(
             Check(
                 f"inputs of kind {kind} are those that discovery left",

@@ -16,6 +16,7 @@ from fvlm_data.run.records import (
 from fvlm_data.run.registry import build_stages
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context
+from fvlm_data.store.discovered import DISCOVERIES, close_sources
 from fvlm_data.store.migration import add_missing_tables, rewrite_table
 from fvlm_data.store.planning import pending, settled_before
 from fvlm_data.store.tables import MARK, Store
@@ -60,7 +61,10 @@ def upgrade(url: str) -> dict[str, int]:
     stages = build_stages(config)
     _name_files(context, stages)
     # only then do settings and tables agree: a killed run may have settled a part under new ones
-    adopted = _adopted(context, stages) if last_record(store).get("finished") else {}
+    adopted = {}
+    if last_record(store).get("finished"):
+        adopted = _adopted(context, stages)
+        _adopt_sources(context)
     store.write_bytes(MARK, json.dumps({**mark, "version": schemas.VERSION}).encode())
     return adopted
 
@@ -90,6 +94,14 @@ def _adopted(context: Context, stages: Sequence[Stage]) -> dict[str, int]:
         context.store.replace("ledger", [row.item for row in rows], rows, {"stage": stage.name})
         counts[stage.name] = len(rows)
     return counts
+
+
+def _adopt_sources(context: Context) -> None:
+    """Take what discovery wrote as it stands."""
+    inputs = context.store.read("inputs", ["kind", "source"])
+    known = set(zip(*(inputs[name].to_pylist() for name in ("kind", "source")), strict=True))
+    for stage, kind in DISCOVERIES.items():
+        close_sources(context, stage, kind, {source for of, source in known if of == kind})
 
 
 def _name_files(context: Context, stages: Sequence[Stage]) -> None:

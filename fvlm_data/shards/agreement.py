@@ -1,25 +1,30 @@
-"""What each shard's index and table `samples` agreed on when they were last compared.
+"""What table `samples` and the files of each shard agreed on when they were last compared.
 
 An index is written with its shard, and rewritten from the table. To spare reading every index in
 every run, the ledger keeps for each one the hash of its rows and the stamp of the file (size and
-time): as long as neither has changed, the two still agree.
+time): as long as neither has changed, the two still agree. Beside them stands the hash of what
+table `files` says of the shard's arrays, which belong to several samples and so to the content of
+none.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 import schemas
-from fvlm_data.shards.folder import index_path
-from fvlm_data.store.content import digest, row_number, row_text, sums
+from fvlm_data.shards.folder import STAGE as WRITER
+from fvlm_data.shards.folder import group_path, index_path
+from fvlm_data.store.content import compared, digest, row_number, row_text, sums
 from fvlm_data.store.queries import open_tables, with_readable_tables
+from fvlm_data.store.reading import quoted
 from schemas import LedgerRow
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import duckdb
 
@@ -30,38 +35,63 @@ if TYPE_CHECKING:
 STAGE = "tidy_shards"
 """The name under which the ledger keeps agreements."""
 
+TABLES = ("samples", "files")
+COLUMNS = ("item", "key", "content", "parts")
+"""Columns of the ledger that hold an agreement: path, hashes of rows and of files, stamp."""
+
 Shard = tuple[str, str]
 """Split and shard id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """Hash of a shard's rows, and stamp of the index that held just these."""
+class Told:
+    """What the tables say of a shard: hash of its rows in `samples`, and of those in `files`."""
 
     rows: str
+    files: str
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What the tables said, and stamp of the index that held just these rows."""
+
+    told: Told
     stamp: str
 
+    def names_other_files(self, now: Told) -> bool:
+        """Whether the rows of the arrays in table `files` have changed; an old store keeps none."""
+        return self.told.files not in ("", now.files)
 
-def rows_now(context: Context) -> dict[Shard, str]:
-    """Hash of all columns of the rows that the table places in each shard.
+
+def shards_now(context: Context) -> dict[Shard, Told]:
+    """What the tables say of each shard that holds samples.
 
     Raises:
-        StoreError: the table cannot be read.
+        StoreError: a table cannot be read.
     """
 
-    def work() -> dict[Shard, str]:
+    def work() -> dict[Shard, Told]:
         connection = context.store.connect()
         try:
-            open_tables(context, connection, ["samples"])
-            return hashes(connection, "samples")
+            open_tables(context, connection, TABLES)
+            return told(connection)
         finally:
             connection.close()
 
-    return with_readable_tables(context, ["samples"], work, mend=False)
+    return with_readable_tables(context, TABLES, work, mend=False)
+
+
+def told(connection: duckdb.DuckDBPyConnection) -> dict[Shard, Told]:
+    """What the tables say of each shard, over views of them."""
+    files = _hashes_of_files(connection)
+    return {
+        shard: Told(rows, files.get(group_path(*shard), ""))
+        for shard, rows in _hashes(connection, "samples").items()
+    }
 
 
 def rows_of_index(store: Store, shards: ShardFolder, split: str, shard: str) -> str | None:
-    """The same hash of the rows in a shard's index; None: it cannot be read, or is another's."""
+    """`Told.rows` of a shard's index; None if it cannot be read or holds rows of other shards."""
     try:
         listed = shards.read_index(split, shard).cast(schemas.TABLES["samples"].schema)
     except (OSError, ValueError, KeyError, pa.ArrowException):
@@ -69,16 +99,27 @@ def rows_of_index(store: Store, shards: ShardFolder, split: str, shard: str) -> 
     connection = store.connect()
     try:
         connection.register("_listed", listed)
-        found = hashes(connection, "_listed")
+        found = _hashes(connection, "_listed")
     finally:
         connection.close()
     return found.get((split, shard)) if len(found) == 1 else None
 
 
 def agreements(context: Context) -> dict[str, Agreement]:
-    """What the ledger keeps, by the index's path."""
-    rows = context.store.read("ledger", ["item", "key", "parts"], [("stage", "=", STAGE)])
-    return {row["item"]: Agreement(row["key"], row["parts"]) for row in rows.to_pylist()}
+    """What the ledger keeps, by the index's path; nothing where it holds two rows of one."""
+    rows = context.store.read("ledger", COLUMNS, [("stage", "=", STAGE)])
+    return agreements_of(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))
+
+
+def agreements_of(rows: Iterable[tuple[str, ...]]) -> dict[str, Agreement]:
+    """Agreements of ledger rows, given as values of COLUMNS."""
+    listed = list(rows)
+    times = Counter(path for path, *_ in listed)
+    return {
+        path: Agreement(Told(key, content), stamp)
+        for path, key, content, stamp in listed
+        if times[path] == 1
+    }
 
 
 def remember(
@@ -95,9 +136,9 @@ def remember(
         LedgerRow(
             stage=STAGE,
             item=path,
-            key=agreed.rows,
+            key=agreed.told.rows,
             outcome="accepted",
-            content="",
+            content=agreed.told.files,
             parts=agreed.stamp,
             run_id=context.run_id,
         )
@@ -106,12 +147,30 @@ def remember(
     context.store.replace("ledger", sorted(replaced), rows, {"stage": STAGE})
 
 
-def hashes(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[Shard, str]:
+def forget(context: Context, shards: Iterable[Shard]) -> None:
+    """Keep no agreement of these shards: what their files hold next is taken as it is."""
+    paths = sorted(index_path(*shard) for shard in shards)
+    if paths:
+        context.store.replace("ledger", paths, [], {"stage": STAGE})
+
+
+def _hashes(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[Shard, str]:
     """Hash of the rows that a relation with the columns of `samples` places in each shard."""
-    hashed = row_number(row_text(schemas.TABLES["samples"].columns))
+    number = row_number(row_text(schemas.TABLES["samples"].columns))
     found = connection.execute(
         f"SELECT split, shard, {digest()} FROM "
-        f"(SELECT split, shard, {sums()} FROM (SELECT split, shard, {hashed} AS m "
+        f"(SELECT split, shard, {sums()} FROM (SELECT split, shard, {number} AS m "
         f"FROM {relation}) GROUP BY split, shard)"
     ).fetchall()
-    return {(split, shard): told for split, shard, told in found}
+    return {(split, shard): hashed for split, shard, hashed in found}
+
+
+def _hashes_of_files(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Hash of the rows of `files` of each group, by its path."""
+    number = row_number(row_text(compared("files")))
+    found = connection.execute(
+        f"SELECT item, {digest()} FROM (SELECT item, {sums()} FROM (SELECT item, {number} AS m "
+        f"FROM files WHERE stage = {quoted(WRITER)} AND starts_with(path, item || '/')) "
+        "GROUP BY item)"
+    ).fetchall()
+    return dict(found)

@@ -1,4 +1,4 @@
-"""Where table `samples` and the indexes of the shards say different things."""
+"""Where the tables and the files of the shards say different things."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from fvlm_data.shards import agreement
-from fvlm_data.shards.agreement import Agreement, agreements, rows_now, rows_of_index
-from fvlm_data.shards.folder import STAGE, ShardFolder, index_path
+from fvlm_data.shards.agreement import agreements, rows_of_index, shards_now
+from fvlm_data.shards.folder import STAGE, ShardFolder, group_path, index_path
 from fvlm_data.store.commits import unsettle
 from fvlm_data.store.reading import quoted
 from schemas.splits import SPLITS
@@ -32,27 +32,13 @@ def misplaced(context: Context) -> list[str]:
     The place of a sample is no part of the content in the ledger, because it may differ between
     two runs. The index was written with the shard: if a shard's rows are not those that last
     agreed with it, it says which are still where they were. Samples of a shard without arrays or
-    a readable index are misplaced, unless exactly these rows have agreed before.
+    a readable index are misplaced, unless exactly these rows have agreed before; so are all
+    samples of a shard whose rows in table `files` were lost, doubled or changed.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    shards = ShardFolder(context.store.url)
-    known = agreements(context)
-    suspects: list[Shard] = []
-    now = rows_now(context)
-    # listed after the rows are read: a run writes arrays before it names them
-    listings = {split: shards.listing(split) for split in SPLITS}
-    for (split, shard), rows in now.items():
-        agreed = known.get(index_path(split, shard))
-        if agreed is None or agreed.rows != rows or shard not in listings[split].groups:
-            suspects.append((split, shard))
-    found = []
-    for start in range(0, len(suspects), SHARDS_A_READ):
-        for of, places in _places(context, suspects[start : start + SHARDS_A_READ]).items():
-            confirmed = _confirmed(shards, listings[of[0]], *of)
-            found += [place[0] for place in places - confirmed]
-    return sorted(found)
+    return sorted(sample for ids in _misplaced(context).values() for sample in ids)
 
 
 def unsettle_misplaced(context: Context) -> int:
@@ -61,39 +47,72 @@ def unsettle_misplaced(context: Context) -> int:
     Raises:
         StoreError: the store cannot be read or written.
     """
-    found = misplaced(context)
-    unsettle(context, STAGE, found)
-    return len(found)
+    found = _misplaced(context)
+    ids = sorted(sample for samples in found.values() for sample in samples)
+    unsettle(context, STAGE, ids)
+    agreement.forget(context, [shard for shard, samples in found.items() if samples])
+    return len(ids)
 
 
-def wrong_indexes(
+def wrong_shards(
     store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool = False
 ) -> tuple[int, list[str]]:
-    """How many shards table `samples` names, and the paths of indexes that hold other rows.
+    """How many shards table `samples` names, and the paths of what is not as the tables say.
 
-    `connection` has views of the store's tables. Read are the indexes that changed, or whose
-    rows did, since the two last agreed; with `deep` all of them.
+    Told are indexes that hold other rows, and groups whose rows in table `files` are not those
+    of the last run. `connection` has views of the store's tables. An index is read if it or its
+    rows changed since the two last agreed; with `deep` every one is.
     """
     shards = ShardFolder(store.url)
-    agreed = connection.execute(
-        f"SELECT item, key, parts FROM ledger WHERE stage = {quoted(agreement.STAGE)}"
-    ).fetchall()
-    known = {item: Agreement(rows, stamp) for item, rows, stamp in agreed}
-    wanted = agreement.hashes(connection, "samples")
+    columns = ", ".join(agreement.COLUMNS)
+    known = agreement.agreements_of(
+        connection.execute(
+            f"SELECT {columns} FROM ledger WHERE stage = {quoted(agreement.STAGE)}"
+        ).fetchall()
+    )
     stamps = {
         index_path(split, shard): stamp
         for split in SPLITS
         for shard, stamp in shards.listing(split).indexes.items()
     }
     wrong = []
-    for (split, shard), rows in wanted.items():
+    now = agreement.told(connection)
+    for (split, shard), told in now.items():
         path = index_path(split, shard)
-        unchanged = path in stamps and known.get(path) == Agreement(rows, stamps[path])
+        agreed = known.get(path)
+        if agreed is not None and agreed.names_other_files(told):
+            wrong.append(group_path(split, shard))
+        unchanged = agreed is not None and (
+            (agreed.told.rows, agreed.stamp) == (told.rows, stamps.get(path))
+        )
         if unchanged and not deep:
             continue
-        if rows_of_index(store, shards, split, shard) != rows:
+        if rows_of_index(store, shards, split, shard) != told.rows:
             wrong.append(path)
-    return len(wanted), sorted(wrong)
+    return len(now), sorted(wrong)
+
+
+def _misplaced(context: Context) -> dict[Shard, list[str]]:
+    shards = ShardFolder(context.store.url)
+    known = agreements(context)
+    now = shards_now(context)
+    # listed after the rows are read: a run writes arrays before it names them
+    listings = {split: shards.listing(split) for split in SPLITS}
+    suspects: list[Shard] = []
+    unnamed: set[Shard] = set()
+    for (split, shard), told in now.items():
+        agreed = known.get(index_path(split, shard))
+        if agreed is not None and agreed.names_other_files(told):
+            unnamed.add((split, shard))
+        moved = agreed is None or agreed.told.rows != told.rows
+        if moved or (split, shard) in unnamed or shard not in listings[split].groups:
+            suspects.append((split, shard))
+    found: dict[Shard, list[str]] = {}
+    for start in range(0, len(suspects), SHARDS_A_READ):
+        for of, places in _places(context, suspects[start : start + SHARDS_A_READ]).items():
+            confirmed = set() if of in unnamed else _confirmed(shards, listings[of[0]], *of)
+            found[of] = [place[0] for place in places - confirmed]
+    return found
 
 
 def _places(context: Context, wanted: list[Shard]) -> dict[Shard, set[tuple[str, int, int]]]:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from fvlm_data.shards import folder
-from fvlm_data.shards.agreement import Agreement, agreements, remember, rows_now, rows_of_index
+from fvlm_data.shards.agreement import (
+    Agreement,
+    Told,
+    agreements,
+    remember,
+    rows_of_index,
+    shards_now,
+)
 from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
 from schemas.splits import SPLITS
@@ -48,7 +55,7 @@ def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
         StoreError: the store cannot be read or written.
     """
     known = agreements(context)
-    now = rows_now(context)
+    now = shards_now(context)
     shards = folder.ShardFolder(context.store.url)
     oldest = dt.datetime.now(dt.UTC) - dt.timedelta(hours=keep_hours)
     agreed: dict[Shard, Agreement] = {}
@@ -56,7 +63,7 @@ def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
     missing: list[str] = []
     there: set[str] = set()
     for split in SPLITS:
-        mine = {shard: rows for (of, shard), rows in now.items() if of == split}
+        mine = {shard: told for (of, shard), told in now.items() if of == split}
         listing = shards.listing(split)
         missing += sorted(mine.keys() - listing.groups)
         agree = _agreeing(context, shards, split, mine, listing, known)
@@ -83,20 +90,20 @@ def _agreeing(
     context: Context,
     shards: ShardFolder,
     split: str,
-    wanted: Mapping[str, str],
+    wanted: Mapping[str, Told],
     listing: Listing,
     known: Mapping[str, Agreement],
 ) -> dict[Shard, Agreement]:
     """The shards whose index holds just the rows of the table, with what they agree on."""
     found: dict[Shard, Agreement] = {}
-    for shard, rows in sorted(wanted.items()):
-        if shard not in listing.indexes or shard not in listing.groups:
-            continue
-        agreement = Agreement(rows, listing.indexes[shard])
-        if known.get(folder.index_path(split, shard)) == agreement or (
-            rows_of_index(context.store, shards, split, shard) == rows
-        ):
-            found[split, shard] = agreement
+    for shard in sorted(wanted.keys() & listing.groups & listing.indexes.keys()):
+        before = known.get(folder.index_path(split, shard))
+        told, stamp = wanted[shard], listing.indexes[shard]
+        unchanged = before is not None and (before.told.rows, before.stamp) == (told.rows, stamp)
+        if unchanged or rows_of_index(context.store, shards, split, shard) == told.rows:
+            # what table `files` says is taken once: a change of it is damage, for `check` to find
+            files = (before.told.files if before is not None else "") or told.files
+            found[split, shard] = Agreement(Told(told.rows, files), stamp)
     return found
 
 

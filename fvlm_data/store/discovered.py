@@ -8,6 +8,7 @@ row while it is being looked at: what a killed run leaves is taken as it is.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fvlm_data.store.content import compared, digest, row_number, row_text, sums
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from fvlm_data.store.declared import Context
+
+DISCOVERIES = {
+    "discover": "file",
+    "discover_mapping": "mapping",
+    "discover_masks": "mask",
+    "discover_reports": "report",
+    "discover_split": "split",
+}
+"""Discovery's stage name by the kind of its rows in `inputs`."""
 
 TABLES = ("inputs", "quarantine", "links", "ledger")
 SEEN = "accepted"
@@ -54,6 +64,14 @@ def changed_sql(stage: str, kind: str) -> str:
     )
 
 
+def unclosed_sql(stage: str, kind: str) -> str:
+    """SQL of sources that have rows and no row in the ledger: a killed run leaves such."""
+    return (
+        f"SELECT DISTINCT source FROM inputs WHERE kind = {quoted(kind)} "
+        f"EXCEPT SELECT item FROM ledger WHERE stage = {quoted(stage)}"
+    )
+
+
 def open_source(context: Context, stage: str, source: str) -> None:
     """Remove the ledger row of a source, before the first of its rows is written."""
     open_sources(context, stage, [source])
@@ -81,12 +99,11 @@ def close_sources(context: Context, stage: str, kind: str, sources: Collection[s
     finally:
         connection.close()
     now = dict(rows)
-    told = {
-        row["item"]: row["content"]
-        for row in context.store.read(
-            "ledger", ["item", "content"], [("stage", "=", stage)]
-        ).to_pylist()
-    }
+    told: dict[str, list[str]] = defaultdict(list)
+    for row in context.store.read(
+        "ledger", ["item", "content"], [("stage", "=", stage)]
+    ).to_pylist():
+        told[row["item"]].append(row["content"])
     written = [
         LedgerRow(
             stage=stage,
@@ -98,7 +115,7 @@ def close_sources(context: Context, stage: str, kind: str, sources: Collection[s
             run_id=context.run_id,
         )
         for source in sorted(sources)
-        if source in now and told.get(source) != now[source]
+        if source in now and told[source] != [now[source]]
     ]
     if written:
         context.store.replace("ledger", [row.item for row in written], written, {"stage": stage})

@@ -86,7 +86,7 @@ def owners_read(stage: Stage, upstream: Collection[Stage]) -> Iterator[tuple[Sta
     A read of one of the stage's own relations reads all tables that those name.
     """
     behind = {table for query in stage.views.values() for table in tables_named(query)}
-    listed = tables_named(stage.items) | (behind if _names_view(stage) else set())
+    listed = tables_named(stage.items) | (behind if names_view(stage) else set())
     for one in upstream:
         if one.name == stage.name:
             continue
@@ -119,7 +119,8 @@ def checked_tables(stages: Collection[Stage]) -> set[str]:
     return {table for stage in stages for table in tables_of(stage)} | {"ledger"}
 
 
-def _names_view(stage: Stage) -> bool:
+def names_view(stage: Stage) -> bool:
+    """Whether the stage lists its items from relations of its own."""
     return bool(set(re.findall(r"\w+", stage.items)) & stage.views.keys())
 
 

@@ -10,6 +10,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import ID_DIGITS
 from fvlm_data.store.content import columns_sql, identifier
+from fvlm_data.store.reading import UNREADABLE, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -20,9 +21,6 @@ READ = "_read_"
 """Prefix of the table that holds the rows of a read."""
 
 WRONG_QUERY = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
-UNREADABLE = (duckdb.Error, OSError)
-"""A table's file is missing or damaged; OSError comes from fetching it off object storage."""
-
 Done = TypeVar("Done")
 
 
@@ -63,7 +61,7 @@ def open_tables(
     """Make views of the tables, fixed at their newest versions for the whole plan."""
     for table in sorted(tables):
         scanned = context.store.scan(table)
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(table)} AS {scanned}")
+        show(connection, table, scanned)
 
 
 def open_views(context: Context, connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:

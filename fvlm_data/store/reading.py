@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
     from deltalake import DeltaTable
 
+UNREADABLE = (duckdb.Error, OSError, UnicodeDecodeError)
+"""Raised where a file of a table is missing or damaged. OSError comes from fetching it off object
+storage; UnicodeDecodeError from DuckDB, whose message then quotes damaged bytes."""
+
 Condition = tuple[str, str, Any]
 """Column, operator (=, !=, <, <=, >, >=, in, not in), value."""
 
@@ -139,6 +143,19 @@ def scan(table: str, folder: str, files: Iterable[Part]) -> str:
     return " UNION ALL ".join(selects if len(selects) == 1 else selects[1:])
 
 
+def show(connection: duckdb.DuckDBPyConnection, table: str, scanned: str) -> None:
+    """Make the view `table` of what `scan` gave.
+
+    Raises:
+        duckdb.InvalidInputException: a file lacks a column, as its footer is damaged.
+    """
+    try:
+        connection.execute(f'CREATE OR REPLACE TEMP VIEW "{table}" AS {scanned}')
+    except duckdb.BinderException as error:
+        # this SQL is ours: with whole files it binds, so it must not pass for a faulty query
+        raise duckdb.InvalidInputException(f"table {table}: a file lacks a column") from error
+
+
 def readable(
     connection: duckdb.DuckDBPyConnection,
     table: str,
@@ -155,7 +172,7 @@ def readable(
         try:
             query = f"SELECT {counted} FROM ({scan(table, folder_of(some), some)})"
             connection.sql(query).fetchall()
-        except (OSError, duckdb.Error):
+        except UNREADABLE:
             return False
         return True
 

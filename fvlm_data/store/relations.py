@@ -11,6 +11,7 @@ from deltalake.exceptions import DeltaError
 
 import schemas
 from fvlm_data.errors import StoreError
+from fvlm_data.store.reading import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fvlm_data.store.tables import Store
+
+DAMAGED = (duckdb.IOException, duckdb.InvalidInputException, OSError, UnicodeDecodeError)
+"""What reading.UNREADABLE holds, but for the faults of a query of the user's."""
 
 Answer = TypeVar("Answer")
 
@@ -70,7 +74,7 @@ class Relations:
                 # a compaction replaced the files of the version that the view shows
                 self._show(query, anew=True)
                 return ask()
-        except (duckdb.IOException, duckdb.InvalidInputException, DeltaError, OSError) as error:
+        except (*DAMAGED, DeltaError) as error:
             named = " or ".join(self._tables_of(query))
             raise _unreadable(self._store, named, error) from error
 
@@ -78,7 +82,7 @@ class Relations:
         for table in self._tables_of(query):
             if anew or table not in self._shown:
                 scanned = self._store.scan(table)
-                self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {scanned}")
+                show(self._connection, table, scanned)
                 self._shown.add(table)
 
     def _tables_of(self, query: str) -> list[str]:

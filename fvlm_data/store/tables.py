@@ -140,7 +140,7 @@ class Store(StoreFiles):
         """
         try:
             return self._newest(table, columns, where or ())[1]
-        except (DeltaError, OSError, duckdb.Error, pa.ArrowInvalid) as error:
+        except (DeltaError, *reading.UNREADABLE, pa.ArrowInvalid) as error:
             raise table_unreadable(self.url, table, error) from error
 
     def read_items(

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 
 import schemas
 from fvlm_data.inspect.verify import verify
@@ -20,6 +21,7 @@ from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.registry import build_stages
 from fvlm_data.store.content import compared, identifier
+from fvlm_data.store.reading import UNREADABLE
 from fvlm_data.store.tables import Store
 
 OTHER_VALUES = {
@@ -44,13 +46,6 @@ OTHER_VALUES = {
     "waiting": ("waits_for", "'mask'"),
 }
 """For each table a column, and another value of it as SQL."""
-
-
-CHECKED = {
-    "files": "NOT starts_with(path, item || '/')",  # a shard's objects: `verify --deep` reads them
-    "ledger": "content <> ''",  # what an index last agreed with: it is read where this is gone
-}
-"""Rows whose change `verify` tells without reading files, for tables where that is not all."""
 
 
 def settings(sources: Path, store: Path, vault: Path) -> Config:
@@ -89,13 +84,12 @@ def one_row(delta: DeltaTable, name: str) -> str:
     """SQL of the first row in the order of its key."""
     definition = schemas.TABLES[name]
     rows = delta.to_pyarrow_table()
-    where = CHECKED.get(name, "true")
     keys = ", ".join(map(identifier, definition.primary_key))
     with duckdb.connect() as connection:
         connection.register("_rows", rows)
-        first = connection.execute(
-            f"SELECT {keys} FROM _rows WHERE {where} ORDER BY {keys} LIMIT 1"
-        ).fetchall()[0]
+        first = connection.execute(f"SELECT {keys} FROM _rows ORDER BY {keys} LIMIT 1").fetchall()[
+            0
+        ]
     named = zip(definition.primary_key, first, strict=True)
     return " AND ".join(
         f"{column} = '{value}'" for column, value in named if isinstance(value, str)
@@ -152,18 +146,34 @@ def flip_parquet(path: Path, columns: Sequence[str]) -> None:
     content = path.read_bytes()
     there = set(pq.read_schema(path).names)  # columns that a path of the table tells are missing
     read = [column for column in columns if column in there]
-    before = pq.read_table(pa.BufferReader(content), columns=read)
+    before = _rows_of(path, read)
     for place in range(len(content) // 2, len(content)):
         damaged = bytearray(content)
         damaged[place] ^= 0xFF
+        path.write_bytes(bytes(damaged))
+        if _rows_of(path, read) != before:
+            return
+    raise AssertionError(f"no byte of {path} counts")
+
+
+def _rows_of(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]] | None:
+    """Rows as DuckDB, which the program reads them by, finds them; None: it does not."""
+    listed = ", ".join(map(identifier, columns))
+    with duckdb.connect() as connection:
         try:
-            now = pq.read_table(pa.BufferReader(bytes(damaged)), columns=read)
-            now.validate(full=True)
-        except (OSError, ValueError, pa.ArrowException):
-            break
-        if not now.equals(before):
-            break
-    path.write_bytes(bytes(damaged))
+            return connection.execute(f"SELECT {listed} FROM read_parquet('{path}')").fetchall()
+        except UNREADABLE:
+            return None
+
+
+def standing(config: Config, name: str) -> list[str] | None:
+    """What counts of a table's rows; None: they cannot be read."""
+    columns = compared(name)
+    try:
+        rows = table(config, name).to_pyarrow_table(columns=columns).to_pylist()
+    except (OSError, ValueError, pa.ArrowException, DeltaError):
+        return None
+    return sorted(repr(row) for row in rows)
 
 
 def flip(path: Path) -> None:

@@ -161,7 +161,10 @@ def test_killed_and_repeated_it_ends_as_if_it_had_not_been(
     upgrade(str(old))
     assert version(old) == schemas.VERSION
     after = tables(old)
-    assert {name: len(after[name]) for name in before} == {n: len(r) for n, r in before.items()}
+    added = [row for row in after["ledger"] if json.loads(row)["stage"].startswith("discover")]
+    counts = {name: len(after[name]) for name in before}
+    counts["ledger"] -= len(added)  # of each source, what its discovery left
+    assert counts == {name: len(rows) for name, rows in before.items()}
     assert upgrade(str(old)) == {}
     assert tables(old) == after
 
