@@ -187,9 +187,9 @@ def _inputs(*phantoms: Path) -> dict[str, Any]:
             {"kind": "dicom", "path": str(one / "dicom"), "name": one.name} for one in phantoms
         ],
         "reports": [
-            {"path": str(one / name)}
+            {"path": str(one / f"reports_{part}.csv"), "name": f"{one.name} {part}"}
             for one in phantoms
-            for name in ("reports_chest.csv", "reports_abdomen.csv")
+            for part in ("chest", "abdomen")
         ],
         "segment": {
             "backend": "precomputed",
