@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 VAULT_MARK = "vault.mark"
 RECORDED = (
     "fvlm", "deltalake", "duckdb", "imagecodecs", "medspacy", "nibabel", "numcodecs", "numpy",
-    "pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "scipy", "SimpleITK", "spacy", "TotalSegmentator",
-    "zarr",
+    "openpyxl", "pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pypdf", "scipy", "SimpleITK", "spacy",
+    "striprtf", "TotalSegmentator", "zarr",
 )  # fmt: skip
 """Packages whose version may decide what comes out: decoders, language, resampling, arrays."""
 

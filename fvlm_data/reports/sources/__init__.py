@@ -16,6 +16,7 @@ from fvlm_data.reports.sources.kind import (
 )
 from fvlm_data.reports.sources.mapping import LinkMapping, read_mapping
 from fvlm_data.reports.sources.options import ReadOptions
+from fvlm_data.reports.sources.quiet import each_quiet
 from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, Version, faulty
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _read(path: Path, kind: str, options: ReadOptions, *, in_folder: bool) -> It
     found = kind_by_suffix(suffix) if kind == AUTO else kind
     if found is not None:
         with REPORT_SOURCES.named_in_errors(found):
-            yield from REPORT_SOURCES.load(found).read(path, options)
+            yield from each_quiet(REPORT_SOURCES.load(found).read(path, options))
     elif in_folder:
         detail = f"a file with {suffix or 'no suffix'} is of no known kind; name its kind"
         yield faulty(0, "unknown_kind", detail, kind="out_of_scope")
