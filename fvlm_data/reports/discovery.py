@@ -75,6 +75,7 @@ def discover_reports(
             files.update(one.file for one in offered)
             files |= _commit(context, offered, damaged)
             counts["rows"] += len(offered)
+            counts.update(note for row in chunk for note in row.notes)
     close_sources(context, STAGE, KIND, files)
     return counts
 

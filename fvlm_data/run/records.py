@@ -22,6 +22,7 @@ from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Sequence
 
     from fvlm_data.run.config import Config
 
@@ -50,6 +51,7 @@ class Summary:
     waiting: dict[str, int] = field(default_factory=dict)
     set_aside: dict[str, int] = field(default_factory=dict)
     cross_checks: dict[str, int] = field(default_factory=dict)
+    announced: list[str] = field(default_factory=list)
     changed_settings: list[str] = field(default_factory=list)
     changed_versions: list[str] = field(default_factory=list)
     record: str = ""
@@ -104,10 +106,13 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
 
 
-def begin(context: Context, config: Config) -> list[str]:
-    """Write down configuration and versions; return the settings that differ from the last run."""
+def begin(context: Context, config: Config, announced: Sequence[str] = ()) -> list[str]:
+    """Write down configuration and versions; return the settings that differ from the last run.
+
+    `announced` are the sentences that tell how the inputs are understood.
+    """
     changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
-    _record(context, config, None)
+    _record(context, config, None, announced)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
     return changed
@@ -125,7 +130,7 @@ def changed_versions(store: Store) -> list[str]:
 
 def finish(context: Context, config: Config, summary: Summary) -> None:
     """Write the counts of a run beside its configuration."""
-    _record(context, config, summary)
+    _record(context, config, summary, summary.announced)
     summary.record = record_path(context.run_id)
 
 
@@ -176,7 +181,9 @@ def _next_step(context: Context) -> str:
     return steps[1][1] if counts["anatomy_texts"] else "fvlm-data pair: nothing is paired yet"
 
 
-def _record(context: Context, config: Config, summary: Summary | None) -> None:
+def _record(
+    context: Context, config: Config, summary: Summary | None, announced: Sequence[str]
+) -> None:
     record = {
         "run_id": context.run_id,
         "configuration": config.model_dump(mode="json"),
@@ -184,6 +191,7 @@ def _record(context: Context, config: Config, summary: Summary | None) -> None:
         "finished": summary is not None,
         "seconds": summary.seconds if summary else None,
         "stages": summary.stages if summary else {},
+        "announced": list(announced),
     }
     content = json.dumps(record, indent=2).encode()
     context.store.write_bytes(record_path(context.run_id), content)

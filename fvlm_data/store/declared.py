@@ -199,6 +199,8 @@ class StageEntry:
     `build` makes the stage from the whole configuration, of which it reads its own section.
     `commands` are those of `fvlm-data` that run it beside `curate`. `check` refuses a
     configuration whose inputs cannot be opened, before a run starts (InputError, ConfigError).
+    `announce` says in sentences how the inputs are understood, for a person to see before the
+    run; they are kept in its record.
     `discover` brings what lies outside into table `inputs` before the stage is planned, and
     returns counts; `finish` tidies after it. An entry of another package runs after the stage
     that `after` names (none: last) and may bring the pydantic model of a section of its own,
@@ -209,6 +211,7 @@ class StageEntry:
     build: Callable[[Any], Stage]
     commands: tuple[str, ...]
     check: Callable[[Any], None] | None = None
+    announce: Callable[[Any], list[str]] | None = None
     discover: Callable[[Context, Any, Callable[[int], None]], Mapping[str, int]] | None = None
     finish: Callable[[Context], None] | None = None
     after: str | None = None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from fvlm_data.reports.sources import REPORT_SOURCES, ReportSourceError, read_re
 from tests.reports.sr_files import container, text_item, write_sr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from fvlm_data.reports.sources import ReportRow
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     path.write_bytes(text.encode(encoding))
+    return path
+
+
+def write_xlsx(path: Path, rows: Sequence[Sequence[Any]]) -> Path:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
     return path
 
 
@@ -186,6 +198,71 @@ class TestJsonl(SourceTests):
         lines = '{"study_uid": 1, "report": "a"}\nnonsense\n[1]\n' + "[" * 100_000
         rows = list(read_reports(write(tmp_path / "r.jsonl", lines)))
         assert [row.fault and row.fault[1] for row in rows] == [None] + 3 * ["broken_row"]
+
+
+class TestXlsx(SourceTests):
+    kind = "xlsx"
+
+    def make(self, folder: Path, name: str) -> Path:
+        return write_xlsx(folder / "r.xlsx", [["study_uid", "report"], [name, "\u00d6dem"]])
+
+    def test_numbers_dates_and_formulas(self, tmp_path: Path):
+        path = write_xlsx(
+            tmp_path / "r.xlsx",
+            [
+                ["accession", "mrn", "report", "issued"],
+                [12345.0, 7, "a", datetime(2021, 3, 4, 10, 15)],
+                ['="00123"', "P", "b", None],
+                [1676830000000123, None, "c", None],
+                [None, None, None, None],
+                ["A9", None, None, None],
+            ],
+        )
+        first, second, third, fourth = read_reports(path)
+        assert first.links == (("accession", "12345", None), ("patient_id", "7", None))
+        assert first.issued == "2021-03-04 10:15:00"
+        assert ("accession", "00123", None) in second.links
+        assert third.fault is not None
+        assert third.fault[1] == "mangled_number"
+        assert fourth.text == ""
+
+    def test_leading_zeros_of_a_format(self, tmp_path: Path):
+        import openpyxl
+
+        book = openpyxl.Workbook()
+        book.active.append(["accession", "report"])
+        book.active.append([123, "a"])
+        book.active["A2"].number_format = "00000000"
+        book.save(tmp_path / "r.xlsx")
+        assert only(tmp_path / "r.xlsx").links == (("accession", "00000123", None),)
+
+    def test_every_sheet_is_read_or_told(self, tmp_path: Path):
+        import openpyxl
+
+        book = openpyxl.Workbook()
+        for sheet in (book.active, book.create_sheet("more")):
+            sheet.append(["accession", "report"])
+            sheet.append([sheet.title, "Normal."])
+        book.create_sheet("codes").append(["a", "b"])
+        book.create_sheet("empty")
+        book.save(tmp_path / "r.xlsx")
+        first, second, third = read_reports(tmp_path / "r.xlsx")
+        assert (first.fault, second.fault, second.text) == (None, None, "Normal.")
+        assert third.fault is not None
+        assert third.fault[:2] == ("out_of_scope", "not_a_report")
+
+    def test_cells_beside_the_named_columns_are_told(self, tmp_path: Path):
+        rows = [["accession", "report"], ["A1", "a", "Liver cyst."], ["A2", "b"]]
+        first, second = read_reports(write_xlsx(tmp_path / "r.xlsx", rows))
+        assert first.fault is not None
+        assert first.fault[1] == "broken_row"
+        assert second.text == "b"
+
+    def test_no_workbook(self, tmp_path: Path):
+        with pytest.raises(ReportSourceError, match=r"not readable as .xlsx"):
+            list(read_reports(write(tmp_path / "r.xlsx", "x")))
+        with pytest.raises(ReportSourceError, match="sheets are empty"):
+            list(read_reports(write_xlsx(tmp_path / "r.xlsx", [])))
 
 
 class TestText(SourceTests):
@@ -437,7 +514,7 @@ def test_every_kind_has_its_tests():
 def test_files_that_are_none(tmp_path: Path):
     with pytest.raises(ReportSourceError, match="no such file"):
         list(read_reports(tmp_path / "r.csv"))
-    with pytest.raises(ReportSourceError, match=r"found .xlsx"):
-        list(read_reports(write(tmp_path / "r.xlsx", "x")))
+    with pytest.raises(ReportSourceError, match=r"found .xls;"):
+        list(read_reports(write(tmp_path / "r.xls", "x")))
     with pytest.raises(ReportSourceError, match="its columns are none"):
         list(read_reports(write(tmp_path / "r.csv", "")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from fvlm_data.reports.sources.kind import (
 )
 from fvlm_data.reports.sources.mapping import LinkMapping, read_mapping
 from fvlm_data.reports.sources.options import ReadOptions
-from fvlm_data.reports.sources.quiet import each_quiet
+from fvlm_data.reports.sources.quiet import each_quiet, quiet
 from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, Version, faulty
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "Version",
     "read_mapping",
     "read_reports",
+    "told_columns",
 ]
 
 
@@ -61,6 +63,33 @@ def read_reports(
         for row in _read(file, kind, options, in_folder=path.is_dir()):
             named = replace(row, file=name)
             yield links.added_to(named) if links and named.fault is None else named
+
+
+def told_columns(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    kind: str = AUTO,
+    mapping: Path | None = None,
+    encoding: str | None = None,
+) -> dict[str, int]:
+    """What the columns of a source's tables are used for: sentences, with the files of each.
+
+    Sources of other kinds have no columns; files that `read_reports` sets aside have none.
+
+    Raises:
+        ReportSourceError: as `read_reports` does.
+    """
+    options = ReadOptions(columns or {}, encoding, linked=mapping is not None)
+    told: Counter[str] = Counter()
+    for file, _ in _files(path):
+        found = kind_by_suffix(file.suffix.lower()) if kind == AUTO else kind
+        if found is not None:
+            with REPORT_SOURCES.named_in_errors(found), quiet():
+                tell = REPORT_SOURCES.load(found).told
+                if tell is not None:
+                    told.update(one.sentence for one in tell(file, options))
+    return dict(told)
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str]]:

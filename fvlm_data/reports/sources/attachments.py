@@ -22,6 +22,7 @@ class UnreadError(Exception):
     """A part of a report gives no text; `reason` is the code under which it is set aside."""
 
     def __init__(self, reason: str, detail: str) -> None:
+        """`detail` goes on after the name of the part."""
         super().__init__(detail)
         self.reason = reason
         self.detail = detail

@@ -69,7 +69,7 @@ def unescaped(text: str, separators: Separators, charset: str = "utf-8") -> str:
 
 @lru_cache(maxsize=8)
 def _sequences(escape: str) -> re.Pattern[str]:
-    """Known sequences: between two escape characters, doubled ones, or `\\E\\` in their place."""
+    """Known sequences; they may be escaped twice, or stand between doubled escape characters."""
     one = re.escape(escape)
     return re.compile(
         rf"(?P<mark>{one}E{one}|{one}{{1,2}})"

@@ -21,12 +21,13 @@ _CHARSETS = {
     "KS X 1001": "euc_kr", "BIG-5": "big5",
 }  # fmt: skip
 """HL7 table 0211 to Python's names; what is not here is read as UTF-8 or Windows-1252."""
-_NAMES = frozenset(
+_SEGMENTS = (
     "FHS FTS BHS BTS MSH MSA ERR EVN SFT UAC PID PD1 NK1 NTE PV1 PV2 ORC OBR OBX TQ1 TQ2 CTD FT1 "
     "CTI SPM SAC DSC ADD PRT ROL AL1 DG1 PR1 GT1 IN1 IN2 IN3 ACC MRG TXA IAM IPC DEV ARV DB1 DRG "
-    "PDA UB1 UB2 RGS AIS AIG AIL AIP SCH BLG ZDS".split()
+    "PDA UB1 UB2 RGS AIS AIG AIL AIP SCH BLG ZDS"
 )
 """Segments by name: any other line (but Z-segments) is one that a raw line feed has broken off."""
+_KNOWN = frozenset(_SEGMENTS.split())
 
 
 @dataclass(slots=True)
@@ -92,7 +93,7 @@ def _message(text: str, charset: str) -> Message:
     lines: list[str] = []
     for line in text.split("\n"):
         name = line.lstrip()[:3]
-        known = name in _NAMES or re.fullmatch(r"Z[A-Z0-9]{2}", name)
+        known = name in _KNOWN or re.fullmatch(r"Z[A-Z0-9]{2}", name)
         if known and line.lstrip()[3:4] == separators.field:
             lines.append(line.lstrip())
         elif lines:

@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.sources.attachments import UnreadError, content_text
-from fvlm_data.reports.sources.markup import plain_text
+from fvlm_data.reports.sources.markup import BASE64_LINE, is_file, plain_text
 from fvlm_data.reports.sources.rows import mended
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fvlm_data.reports.sources.hl7_segments import Segment
 
-_VALUES = frozenset(
-    "NM SN DT TM DTM TS DR CX EI ID IS NA MA MO CP XCN XPN XAD XTN XON PN AD TN CN HD SI".split()
-)
+_VALUE_TYPES = "NM SN DT TM DTM TS DR CX EI ID IS NA MA MO CP XCN XPN XAD XTN XON PN AD TN CN HD SI"
 """Types of OBX-2 that are numbers, dates, people and places (table 0125): no report text."""
+_VALUES = frozenset(_VALUE_TYPES.split())
 _FREE_TEXT = frozenset({"TX", "FT"})
 _SECTIONS = {"GDT": "findings", "IMP": "impression", "ADT": "addendum"}
 """Suffixes of OBX-3 (HL7 2.5.1, 7.2.4)."""
@@ -125,7 +124,8 @@ def _check_fields(segment: Segment, at: int) -> None:
         words = any(re.search(r"\w", segment.code(number)) for number in (6, 7))
         torn = words or any(len(segment.code(number)) > _LONGEST_CODE for number in (8, 9, 10, 11))
     else:
-        torn = not re.match(r"[A-Z0-9]{0,4}(?:\W|$)", segment.field(at + 1))
+        behind = segment.field(at + 1).partition("\n")[0].strip()
+        torn = not re.fullmatch(r"(?:[A-Z0-9]{1,4})?(?:\W.*)?", behind)
     if torn:
         raise UnreadError(
             "broken_segment",
@@ -149,20 +149,34 @@ def _file_text(segment: Segment) -> str:
             bytes.fromhex(data) if encoding == "hex" else base64.b64decode(data, validate=True)
         )
     except (binascii.Error, ValueError) as error:
-        raise UnreadError(
-            "broken_segment", f"is no valid {encoding}; mend the sender"
-        ) from error
+        raise UnreadError("broken_segment", f"is no valid {encoding}; mend the sender") from error
     return content_text(content, kind)
+
+
+def _runs(parts: Sequence[str]) -> Iterator[str]:
+    """Pieces that are one text: those of a file in base64, and all others between such."""
+    lines: list[str] = []
+    for part in parts:
+        in_file = bool(lines) and is_file(lines[0])
+        if lines and (not BASE64_LINE.fullmatch(part) if in_file else is_file(part)):
+            yield "\n".join(lines)
+            lines = []
+        lines.append(part)
+    yield "\n".join(lines)
 
 
 def _fill(made: Texts, pieces: dict[str, list[str]]) -> None:
     """Columns of the pieces; markup is read once they are joined, as it may run over several."""
     texts: dict[str, str] = {}
     for section, parts in pieces.items():
-        try:
-            texts[section] = plain_text("\n".join(parts))
-        except UnreadError as error:
-            _note(made, f"OBX of the {section}", error)
+        read = []
+        for run in _runs(parts):
+            try:
+                read.append(plain_text(run))
+            except UnreadError as error:
+                _note(made, f"OBX of the {section}", error)
+        if read:
+            texts[section] = "\n".join(read)
     made.addendum = set(texts) == {"addendum"}
     if texts.keys() <= {"findings", "impression"}:
         made.columns = texts

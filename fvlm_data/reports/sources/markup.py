@@ -7,20 +7,24 @@ import binascii
 import html
 import re
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.sources.attachments import UnreadError, content_text
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _RTF = "{\\rtf"
-_BLOCKS = frozenset(
-    "br p div li tr h1 h2 h3 h4 h5 h6 pre table ul ol dl dt dd hr section article header "
-    "footer blockquote title body center caption".split()
+_BLOCK_TAGS = (
+    "br p div li tr h1 h2 h3 h4 h5 h6 pre table ul ol dl dt dd hr section article header footer "
+    "blockquote title body center caption"
 )
-_UNSEEN = frozenset({"style", "script"})
-_INLINE = frozenset(
+_INLINE_TAGS = (
     "html head thead tbody tfoot td th span font b i u s em strong small sup sub a meta link img "
-    "col colgroup style script".split()
+    "col colgroup style script"
 )
+_BLOCKS, _INLINE = frozenset(_BLOCK_TAGS.split()), frozenset(_INLINE_TAGS.split())
+_UNSEEN = frozenset({"style", "script"})
 _TAG = re.compile(
     rf"</?(?:{'|'.join(sorted(_BLOCKS | _INLINE, key=len, reverse=True))})(?:\s[^<>]*)?/?>", re.I
 )
@@ -29,6 +33,13 @@ _PAGE = re.compile(r"\s*(?:<\?xml|<!doctype|<!--|<html|<head|<body|<div|<p)[\s>\
 _BASE64 = re.compile(r"\s*(?:JVBER|/9j/|iVBOR|R0lGO|UEsDB|0M8R4|SUkq|TU0AK|e1xyd)[A-Za-z0-9+/=\s]+")
 """Beginnings in base64 of PDF, JPEG, PNG, GIF, ZIP, OLE, TIFF and RTF."""
 _LEAST_BASE64 = 24
+BASE64_LINE = re.compile(r"\s*(?:[A-Za-z0-9+/]{24,}={0,2}|[A-Za-z0-9+/]{1,23}={1,2})\s*")
+"""A line that can only be one of a file; a word that stands alone is none."""
+
+
+def is_file(text: str) -> bool:
+    """Whether a text is a file in base64, or the beginning of one."""
+    return len(text.strip()) >= _LEAST_BASE64 and _BASE64.fullmatch(text) is not None
 
 
 def plain_text(text: str) -> str:
@@ -37,11 +48,11 @@ def plain_text(text: str) -> str:
     Raises:
         UnreadError: it is a file in base64 that holds no text.
     """
-    if len(text.strip()) >= _LEAST_BASE64 and _BASE64.fullmatch(text):
+    if is_file(text):
         try:
             content = base64.b64decode(re.sub(r"\s", "", text), validate=True)
-        except binascii.Error:
-            return text
+        except binascii.Error as error:
+            raise UnreadError("not_text", "is a torn file, expected text; give it whole") from error
         return plain_text(content_text(content))
     if _RTF in text:
         return _without_rtf(text)
@@ -113,11 +124,13 @@ def _end_of_group(text: str, start: int) -> int:
 
 
 def _rtf_text(document: str) -> str:
-    from striprtf.striprtf import rtf_to_text
+    import striprtf.striprtf
 
+    to_text: Callable[..., str] = striprtf.striprtf.rtf_to_text
     try:
-        return str(rtf_to_text(document, errors="replace"))
+        return to_text(document, errors="replace")
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise UnreadError(
-            "broken_markup", f"holds RTF that cannot be read ({type(error).__name__}); give it as text"
+            "broken_markup",
+            f"holds RTF that cannot be read ({type(error).__name__}); give it as text",
         ) from error
