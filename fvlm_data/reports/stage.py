@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import ReportReading
+from fvlm_data.reports.no_longer_offered import GONE
 from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
@@ -65,6 +66,7 @@ def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
         make=partial(_outcomes, config, vocabulary),
         batch_size=BATCH_SIZE,
         derived=False,
+        gone=GONE,
     )
 
 

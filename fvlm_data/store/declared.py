@@ -169,9 +169,10 @@ class Stage:
     narrows the replacement in a table to the rows with the given column values. `group` is one
     of `refs`: no batch mixes two of its values. Items of a `derived` stage that leave the plan
     lose their rows, but for those that `kept`, SQL of a column item, names; items of a stage that
-    reads outside sources stay. With `rests_on_own_rows`, what stands is an input of what is made
-    (a patient keeps the split): damaged rows are taken away before they are made anew. `holders`
-    is SQL of columns tree and item: which items lie in a tree of files that several share.
+    reads outside sources stay, but for those that `gone`, such SQL too, names. With
+    `rests_on_own_rows`, what stands is an input of what is made (a patient keeps the split):
+    damaged rows are taken away before they are made anew. `holders` is SQL of columns tree and
+    item: which items lie in a tree of files that several share.
     """
 
     name: str
@@ -187,6 +188,7 @@ class Stage:
     group: str | None = None
     derived: bool = True
     kept: str = ""
+    gone: str = ""
     rests_on_own_rows: bool = False
     partition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     holders: str = ""

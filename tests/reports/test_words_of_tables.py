@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from fvlm_data.cli.main import main
+from fvlm_data.cli.main import app
 from fvlm_data.reports.sources import ReportSourceError, read_reports, told_columns
 from fvlm_data.reports.sources.spreadsheet import number_as_typed
 from tests.reports.driven import made, ran
@@ -172,9 +173,12 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path, names: str):
         assert [row.text for row in read_reports(path, {"report": "report"})] == ["y"]
 
 
+TWICE = '{"accession": "A", "report": "x", "report": "y"}'
+
+
 def test_two_values_of_one_name_in_a_line(tmp_path: Path):
-    path = write(tmp_path / "r.jsonl", '{"accession": "A", "report": "x", "report": "y"}\n')
-    assert list(texts(path).values()) == ["broken_row"]
+    path = write(tmp_path / "r.jsonl", TWICE + '\n{"accession": "B", "report": "z"}\n')
+    assert list(texts(path).values()) == ["broken_row", "z"]
 
 
 def test_a_column_that_comes_late_is_found(tmp_path: Path):
@@ -221,15 +225,14 @@ def test_columns_that_are_not_used_are_told(tmp_path: Path, kind: str):
 
 
 def test_the_mapping_is_printed_before_the_run_and_kept(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("FVLM_VAULT", str(tmp_path / "vault"))
     path = write(tmp_path / "r.csv", "accession,report,note\nA,Liver cyst.,hidden cyst of liver\n")
     store = tmp_path / "store"
-    with pytest.raises(SystemExit) as ended:
-        main(["reports", str(path), "--store", str(store), "--json"])
-    assert not ended.value.code
-    out, err = capsys.readouterr()
+    ended = CliRunner().invoke(app, ["reports", str(path), "--store", str(store), "--json"])
+    assert ended.exit_code == 0, ended.output
+    out, err = ended.stdout, ended.stderr
     told = "reports[0]: accession from accession, report from report; not used: note"
     assert err.startswith(told)
     assert json.loads(out)["announced"][0].startswith(told)
