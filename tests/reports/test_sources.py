@@ -182,6 +182,14 @@ class TestParquet(SourceTests):
         assert second.links == (("patient_id", "b", None),)
         assert second.text == ""
 
+    def test_a_float_that_has_lost_digits(self, tmp_path: Path):
+        frame = pd.DataFrame({"accession": [1676830000000001.0, 12.0], "report": ["a", "b"]})
+        frame.to_parquet(tmp_path / "r.parquet")
+        first, second = read_reports(tmp_path / "r.parquet")
+        assert first.fault is not None
+        assert first.fault[1] == "mangled_number"
+        assert second.links == (("accession", "12", None),)
+
     def test_broken(self, tmp_path: Path):
         with pytest.raises(ReportSourceError, match="not readable as Parquet"):
             list(read_reports(write(tmp_path / "r.parquet", "no parquet")))
@@ -417,6 +425,81 @@ class TestFhir(SourceTests):
         row = only(write(tmp_path / "r.json", "\n".join(map(json.dumps, lines))))
         assert row.columns == {"findings": "A 4 mm cyst.", "impression": "Cyst."}
         assert ("accession", "A1", None) in row.links
+
+    @pytest.mark.parametrize(
+        ("url", "named"),
+        [
+            ("Binary/b1", {}),
+            ("urn:uuid:7", {"fullUrl": "urn:uuid:7"}),
+            ("https://a.example/fhir/Binary/b1/_history/2", {}),
+            ("#b1", None),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("kind", "content"),
+        [
+            ("text/plain", b"Liver \xc3\xb6dem."),
+            ("text/plain; charset=iso-8859-1", b"Liver \xf6dem."),
+            ("text/html", b"<p>Liver &ouml;dem.</p>"),
+            ("application/rtf", rb"{\rtf1\ansi Liver \'f6dem.}"),
+        ],
+    )
+    def test_a_form_in_a_binary(
+        self, tmp_path: Path, url: str, named: dict[str, str] | None, kind: str, content: bytes
+    ):
+        binary = {
+            "resourceType": "Binary",
+            "id": "b1",
+            "contentType": kind,
+            "data": base64.b64encode(content).decode(),
+        }
+        report = diagnostic_report(presentedForm=[{"url": url}])
+        entries = [{"resource": report}, {"resource": STUDY}]
+        if named is None:
+            report["contained"] = [binary]
+        else:
+            entries.append({"resource": binary, **named})
+        bundle = {"resourceType": "Bundle", "entry": entries}
+        row = only(write(tmp_path / "r.json", json.dumps(bundle)))
+        assert row.fault is None
+        assert row.text == "Liver \u00f6dem."
+
+    @pytest.mark.parametrize(
+        ("form", "reason"),
+        [
+            ({"url": "Binary/else"}, "form_elsewhere"),
+            ({"contentType": "application/pdf", "data": "JVBERi0xLjQ="}, "not_text"),
+            ({"contentType": "image/jpeg", "data": "/9j/4AAQ"}, "not_text"),
+            ({"data": "%%%"}, "broken_form"),
+        ],
+    )
+    def test_a_form_that_is_not_read_is_told(
+        self, tmp_path: Path, form: dict[str, str], reason: str
+    ):
+        report = diagnostic_report(presentedForm=[form])
+        fault = only(write(tmp_path / "r.json", json.dumps(report))).fault
+        assert fault is not None
+        assert fault[1] == reason
+        more = json.dumps({**report, "conclusion": "Cyst."})
+        row, told = read_reports(write(tmp_path / "r.json", more))
+        assert (row.fault, row.columns["impression"]) == (None, "Cyst.")
+        assert told.fault is not None
+        assert told.fault[1] == reason
+
+    def test_all_of_an_observation(self, tmp_path: Path):
+        lines = [
+            diagnostic_report(result=[{"reference": "Observation/o1"}]),
+            {
+                "resourceType": "Observation", "id": "o1", "valueString": "A",
+                "component": [{"valueString": "B"}], "note": [{"text": "C"}],
+                "hasMember": [{"reference": "Observation/o2"}, {"reference": "Observation/o3"}],
+            },
+            {"resourceType": "Observation", "id": "o2", "valueString": "D"},
+            {"resourceType": "Observation", "id": "o3", "valueString": "E",
+             "status": "entered-in-error"},
+        ]  # fmt: skip
+        row = only(write(tmp_path / "r.json", "\n".join(map(json.dumps, lines))))
+        assert row.columns["findings"] == "A\nB\nC\nD"
 
     @pytest.mark.parametrize(
         ("content", "reason"),

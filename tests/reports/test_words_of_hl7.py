@@ -76,6 +76,8 @@ def test_escapes_and_line_feeds(tmp_path: Path, text: str, read: str):
         (obx("One") + "\rADD|| and so on", "One"),
         (obx("Mass^Nodule", "CE") + "\r" + obx("5", "NM", number=2), "Mass Nodule"),
         ("OBX|1|ST|1||4.5|mm|||||F", "4.5 mm"),
+        ("OBX|1|ST|1||4.5|mm|1-3|H|||F", "4.5 mm 1-3"),
+        ("OBX|1||1||No type||||||F", "No type"),
     ],
 )
 def test_segments(tmp_path: Path, body: str, read: str):
@@ -99,6 +101,26 @@ def test_a_second_order_without_numbers_is_of_the_first_request(tmp_path: Path):
 def test_notes_on_the_patient_stand_in_the_report(tmp_path: Path):
     (row,) = rows(tmp_path, obx("One"), HEAD + "NTE|1||Patient note\r" + ORDER)
     assert row.text == "One\nPatient note"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_marks_of_byte_order(tmp_path: Path, encoding: str):
+    path = tmp_path / "r.hl7"
+    path.write_bytes((HEAD + ORDER + obx("Liver \u00f6dem") + "\r").encode(encoding))
+    (row,) = read_reports(path)
+    assert (row.fault, row.text) == (None, "Liver \u00f6dem")
+
+
+def test_each_message_has_its_character_set(tmp_path: Path):
+    path = tmp_path / "r.hl7"
+    stated = HEAD.replace("|2.5\r", "|2.5||||||{}\r")
+    both = (
+        (stated.format("8859/9") + ORDER + obx("akci\u011fer") + "\r").encode("iso-8859-9"),
+        (stated.format("UNICODE UTF-8") + ORDER + obx("akci\u011fer") + "\r").encode(),
+        (stated.format("~ISO IR87") + ORDER + obx("\u809d\u81d3") + "\r").encode("iso2022_jp"),
+    )
+    path.write_bytes(b"".join(both))
+    assert [row.text for row in read_reports(path)] == 2 * ["akci\u011fer"] + ["\u809d\u81d3"]
 
 
 def test_other_separators(tmp_path: Path):
@@ -138,6 +160,8 @@ def test_markup_and_files_are_read_as_text(tmp_path: Path, body: str):
 def test_text_around_markup_stays(tmp_path: Path):
     (row,) = rows(tmp_path, obx(r"Before {\rtf1 A\par B} after {\rtf1 C} last"))
     assert row.text == "Before\nA\nB\nafter\nC\nlast"
+    (row,) = rows(tmp_path, obx("<div>A<o:p></o:p><custom>B</div>"))
+    assert row.text == "A<custom>B"
     (row,) = rows(tmp_path, obx("size <5 mm and x <y and z> w<br>next"))
     assert row.text == "size <5 mm and x <y and z> w\nnext"
 
@@ -183,6 +207,8 @@ def test_a_pdf_of_text_is_read(tmp_path: Path):
     ("body", "reason"),
     [
         (obx("One | two"), "broken_segment"),
+        (obx("One | two", ""), "broken_segment"),
+        (obx("One | two | three | four and", "ST"), "broken_segment"),
         (obx("One") + "\rNTE|1||Note | with more", "broken_segment"),
         (obx(r"One\C2842\ two"), "other_character_set"),
         (obx("RIS^TEXT^^Base64^%%%", "ED"), "broken_segment"),

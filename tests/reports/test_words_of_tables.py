@@ -43,6 +43,7 @@ def texts(path: Path) -> dict[str, str]:
         ('A-001,Good\nA-002,"Cyst.\nA-003,No mass.\nA-004,x\n', {"A-001"}, 3),
         ('A-001,Good\nA-002,"Cyst.\n', {"A-001"}, 1),
         ('A-001,"Cyst.\nA-002,"No\nmass."\nA-003,ok\n', {"A-003"}, 3),
+        ('A-9,"Cyst.\nA-10,size 5"\nA-11,Good.\n', {"A-11"}, 2),
         ('1,"Cyst.\n2,No mass."\n3,Ok\n', {"3"}, 2),
         ('A-001,"The "halo" sign"\nA-002,ok\n', {"A-002"}, 1),
         ('A-001,"The "halo" sign\nis seen"\nA-002,ok\n', {"A-002"}, 2),
@@ -115,6 +116,7 @@ def test_a_lost_quote_moves_no_text_to_another_row(
     [
         ("12345.0", "12345"),
         ("12345,00", "12345"),
+        ("1676830000000000.0", None),
         ('="00123"', "00123"),
         ("'00123", "00123"),
         ("1.2345E+04", "12345"),

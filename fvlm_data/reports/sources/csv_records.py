@@ -110,5 +110,6 @@ def _forms(cells: Sequence[str], keys: Sequence[int]) -> set[tuple[int, str]]:
 
 
 def _form(key: str) -> str:
-    """A key with every digit a 9 and every letter an A."""
-    return re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", key.strip()))
+    """A key with 9 for its digits and A for its letters; with marks in it, for runs of them."""
+    form = re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", key.strip()))
+    return re.sub(r"(9|A)\1+", r"\1", form) if re.search(r"[^9A]", form) else form

@@ -29,7 +29,10 @@ _DEEPEST = 10
 
 
 def read_fhir(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
-    """Every DiagnosticReport of a file; other resources tell of studies and patients only."""
+    """Every DiagnosticReport of a file; other resources tell of studies and patients only.
+
+    A form that cannot be read is a row of its own, set aside, where the report has text beside.
+    """
     try:
         resources = _resources(decoded(path, options.encoding))
     except (json.JSONDecodeError, RecursionError):
@@ -37,16 +40,23 @@ def read_fhir(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
         return
     known = {key: one for one in resources for key in _keys(one)}
     reports = [one for one in resources if one.get("resourceType") == "DiagnosticReport"]
-    for number, report in enumerate(reports):
+    number = 0
+    for report in reports:
         contained = [one for one in _list(report.get("contained")) if isinstance(one, dict)]
         inner = {f"#{one.get('id')}": one for one in contained}
         try:
-            yield _report(report, {**known, **inner}).row(number)
+            draft, unread = _report(report, {**known, **inner})
+            yield draft.row(number)
+            if unread is not None:
+                number += 1
+                kind, reason, detail = unread
+                yield faulty(number, reason, f"report {number - 1}: {detail}", kind=kind)
         except UnreadError as error:
             yield faulty(number, error.reason, f"report {number}: a text of it {error.detail}")
         except (AttributeError, TypeError, ValueError):
             detail = f"report {number}: an element has another type than in FHIR R4 or R5"
             yield faulty(number, "broken_resource", detail)
+        number += 1
     if not reports:
         detail = "no DiagnosticReport found; nothing to do"
         yield faulty(0, "not_a_report", detail, kind="out_of_scope")
@@ -74,7 +84,10 @@ def _keys(resource: Mapping[str, Any]) -> list[str]:
     return keys + ([str(resource["fullUrl"])] if resource.get("fullUrl") else [])
 
 
-def _report(report: Mapping[str, Any], known: Mapping[str, Any]) -> RowDraft:
+def _report(
+    report: Mapping[str, Any], known: Mapping[str, Any]
+) -> tuple[RowDraft, tuple[str, str, str] | None]:
+    """The report, and what is wrong with a form of it that its text does without."""
     draft = RowDraft(name=str(report.get("id") or ""), issued=str(report.get("issued") or ""))
     for identifier in _list(report.get("identifier")):
         _link(draft, identifier, accession=_is_accession(identifier))
@@ -96,9 +109,11 @@ def _report(report: Mapping[str, Any], known: Mapping[str, Any]) -> RowDraft:
         draft.issued = max(draft.issued, changed)
     draft.document = draft.name
     draft.procedure = _code(report.get("code"))
-    draft.columns, fault = _texts(report, known)
-    draft.fault = draft.fault or fault
-    return draft
+    draft.columns, unread = _texts(report, known)
+    if any(text.strip() for text in draft.columns.values()):
+        return draft, None if draft.fault else unread
+    draft.fault = draft.fault or unread
+    return draft, None
 
 
 def _code(concept: Any) -> str:
@@ -180,7 +195,7 @@ def _texts(
     findings = "\n".join(filter(None, results))
     conclusion = _plain(str(report.get("conclusion") or ""))
     if findings or conclusion:
-        return {"findings": findings, "impression": conclusion}, None
+        return {"findings": findings, "impression": conclusion}, fault
     narrative = report.get("text") or {}
     return {"report": mended(html_text(str(narrative.get("div") or "")))}, fault
 
@@ -196,6 +211,8 @@ def _form_text(form: Mapping[str, Any], known: Mapping[str, Any]) -> str:
             raise UnreadError(
                 "form_elsewhere", "is at a URL, expected a Binary of the same file; give it there"
             )
+        if isinstance(binary.get("content"), list):  # a DocumentReference
+            return _form_text((binary["content"][0] or {}).get("attachment") or {}, known)
         kind = kind or str(binary.get("contentType") or "")
         data = binary.get("data") or binary.get("content")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from fvlm_data.reports.sources.rows import decoded_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BEGINNING = re.compile(rb"(?:\A|(?<=[\r\n\x0b]))[ \t\x0b]*(?=MSH[^A-Za-z0-9\s])")
+_BEGINNING = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|(?<=[\r\n\x0b]))[ \t\x0b]*(?=MSH[^A-Za-z0-9\s])")
 _CHARSETS = {
     "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8", "8859/1": "iso-8859-1", "8859/2": "iso-8859-2",
     "8859/3": "iso-8859-3", "8859/4": "iso-8859-4", "8859/5": "iso-8859-5", "8859/7": "iso-8859-7",
@@ -71,6 +72,8 @@ class Message:
 
 def messages(content: bytes, encoding: str | None) -> Iterator[Message]:
     """The messages of a file; what is none comes as a message without segments."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content, encoding = content.decode("utf-16", "replace").encode(), "utf-8"
     for part in _BEGINNING.split(content):
         charset = encoding or _stated(part)
         text = decoded_bytes(part) if charset is None else part.decode(charset, "replace")

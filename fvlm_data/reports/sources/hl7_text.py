@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _VALUE_TYPES = "NM SN DT TM DTM TS DR CX EI ID IS NA MA MO CP XCN XPN XAD XTN XON PN AD TN CN HD SI"
 """Types of OBX-2 that are numbers, dates, people and places (table 0125): no report text."""
 _VALUES = frozenset(_VALUE_TYPES.split())
-_FREE_TEXT = frozenset({"TX", "FT"})
+_FREE_TEXT = frozenset({"TX", "FT", ""})
 _SECTIONS = {"GDT": "findings", "IMP": "impression", "ADT": "addendum"}
 """Suffixes of OBX-3 (HL7 2.5.1, 7.2.4)."""
 _LONGEST_CODE = 5
@@ -105,23 +105,24 @@ def _piece(segment: Segment) -> list[str]:
         raise UnreadError("not_text", "points to a file elsewhere, expected text; give it as text")
     if kind == "ED":
         return [mended(_file_text(segment)), *(segment.text(one) for one in behind)]
-    if kind in _FREE_TEXT:
-        _check_fields(segment, at)
+    _check_fields(segment, at, free=kind in _FREE_TEXT)
     raw = "\n".join([*segment.repetitions(at), *behind])
     if kind in ("CE", "CWE", "CF"):
         raw = raw.replace(segment.separators.component, " ")
     text = segment.text(raw)
-    unit = segment.part(6) if kind == "ST" else ""
-    return [mended(f"{text} {unit}" if unit else text)]
+    if kind not in _FREE_TEXT:  # a value with its unit and the range of what is usual
+        text = " ".join(filter(None, (text, segment.part(6), segment.part(7))))
+    return [mended(text)]
 
 
-def _check_fields(segment: Segment, at: int) -> None:
+def _check_fields(segment: Segment, at: int, *, free: bool) -> None:
     """Refuse free text with a field separator in it: where it ends cannot be told.
 
-    Behind the text of an OBX come codes and dates, behind that of an NTE one code.
+    Behind the text of an OBX come codes and dates (behind a value, which is not `free` text, its
+    unit and range), behind that of an NTE one code.
     """
     if segment.name == "OBX":
-        words = any(re.search(r"\w", segment.code(number)) for number in (6, 7))
+        words = free and any(re.search(r"\w", segment.code(number)) for number in (6, 7))
         torn = words or any(len(segment.code(number)) > _LONGEST_CODE for number in (8, 9, 10, 11))
     else:
         behind = segment.field(at + 1).partition("\n")[0].strip()

@@ -21,6 +21,7 @@ from fvlm_data.reports.sources.rows import (
 )
 from fvlm_data.reports.sources.spreadsheet import (
     CELL_CHARS,
+    MOST_DIGITS,
     is_error,
     number_as_typed,
     text_as_typed,
@@ -172,7 +173,9 @@ def row_links(
     notes: list[str] = []
     for kind, column in columns.items():
         value = cell(cells.get(column))
+        rounded = isinstance(cells.get(column), float) and len(value) > MOST_DIGITS
         typed = number_as_typed(value) if kind in _NUMBERS else text_as_typed(value)
+        typed = None if rounded else typed
         if typed != value:
             notes.append(LOST if typed is None else MENDED)
         if typed:

@@ -21,7 +21,8 @@ _BLOCK_TAGS = (
 )
 _INLINE_TAGS = (
     "html head thead tbody tfoot td th span font b i u s em strong small sup sub a meta link img "
-    "col colgroup style script"
+    "col colgroup style script main nav address code tt big mark del ins abbr cite q label form "
+    "input button figure figcaption svg kbd samp var dfn wbr"
 )
 _BLOCKS, _INLINE = frozenset(_BLOCK_TAGS.split()), frozenset(_INLINE_TAGS.split())
 _UNSEEN = frozenset({"style", "script"})
@@ -82,7 +83,7 @@ class _Words(HTMLParser):
         self._kept_lines = 0
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag not in _BLOCKS and tag not in _INLINE:  # "<y and z>" is no tag of HTML
+        if tag not in _BLOCKS and tag not in _INLINE and ":" not in tag:  # "<y and z>"
             self.handle_data(self.get_starttag_text() or "")
         self._unseen += tag in _UNSEEN
         self._kept_lines += tag == "pre"

@@ -9,7 +9,7 @@ _FORMULA = re.compile(r"=\s*\"(?P<text>[^\"]*)\"")
 _SCIENTIFIC = re.compile(r"([+-]?)(\d)(?:[.,](\d*))?[eE]([+-]\d{1,3})")
 _WHOLE = re.compile(r"(\d+)[.,]0+")
 MOST_DIGITS = 15
-"""Digits of a number that a spreadsheet keeps; it makes zeros of the ones behind."""
+"""Digits of a number that a spreadsheet, or a float, keeps for sure."""
 CELL_CHARS = 32_767
 """Most characters that a cell of a spreadsheet holds: a text of this length has been cut."""
 
@@ -40,7 +40,7 @@ def number_as_typed(value: str) -> str | None:
         return text
     whole = _WHOLE.fullmatch(text)
     if whole:
-        return whole[1]
+        return whole[1] if len(whole[1]) <= MOST_DIGITS else None
     scientific = _SCIENTIFIC.fullmatch(text)
     if scientific is None:
         return text
