@@ -179,6 +179,7 @@ def test_addenda_come_in_order_of_their_times(tmp_path: Path):
         {"study_uid": "1.2.3.4", "report": text, "issued": at, "addendum": added}
         for text, at, added in (
             ("Second addendum.", "2021-03-09", "1"),
+            ("Third addendum.", "1.4.2021 08:00", "1"),
             ("First addendum.", "2021-03-07T10:00", "1"),
             (MASS, "2021-03-05", ""),
         )
@@ -189,4 +190,5 @@ def test_addenda_come_in_order_of_their_times(tmp_path: Path):
     store = open_context(config, create=False).store
     told = {one["report_id"]: one["text"] for one in store.read("reports").to_pylist()}
     ordered = store.read("study_reports").sort_by("order")["report_id"].to_pylist()
-    assert [told[one] for one in ordered] == [MASS, "First addendum.", "Second addendum."]
+    added = [f"{number} addendum." for number in ("First", "Second", "Third")]
+    assert [told[one] for one in ordered] == [MASS, *added]

@@ -13,8 +13,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.sources.attachments import UnreadError, content_text
+from fvlm_data.reports.sources.html_text import html_text
 from fvlm_data.reports.sources.kind import Kind
-from fvlm_data.reports.sources.markup import html_text, plain_text
+from fvlm_data.reports.sources.markup import plain_text
 from fvlm_data.reports.sources.rows import RowDraft, decoded, faulty, mended
 
 if TYPE_CHECKING:
