@@ -61,7 +61,7 @@ def _announce(config: Any) -> list[str]:
         )
         for sentence, files in told.items():
             counted = f" ({files} files)" if files > 1 else ""
-            lines.append(f"reports[{number}]{counted}: {sentence}")
+            lines.append(f"reports[{number}]{counted}, {sentence}")
     return lines
 
 

@@ -68,6 +68,21 @@ def test_a_changed_row_takes_the_place_of_what_it_was(
     assert aside(context) == [("superseded", "changed_report")]
 
 
+@pytest.mark.parametrize("status", ["P", "cancelled", "withdrawn"])
+def test_a_row_that_gets_another_status_is_used_no_longer(tmp_path: Path, status: str):
+    path = table(tmp_path, row(MASS, report_status="F"), row(NONE, "A2", report_status="F"))
+    config = made(tmp_path, {"path": path})
+    ran(config)
+    table(tmp_path, row(MASS, report_status=status), row(NONE, "A2", report_status="F"))
+    context = ran(config)
+    assert texts(context) == {NONE}
+    assert context.store.read("findings")["report_id"].unique().to_pylist() == (
+        context.store.read("reports")["report_id"].to_pylist()
+    )
+    table(tmp_path, row(MASS, report_status="F"), row(NONE, "A2", report_status="F"))
+    assert texts(ran(config)) == {MASS, NONE}
+
+
 def test_it_is_followed_into_the_texts_of_anatomies(tmp_path: Path):
     uid = {"study_uid": "1.2.3.4"}
     path = table(tmp_path, {"report": MASS, **uid})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -291,3 +292,20 @@ def test_nothing_of_a_report_is_printed_or_logged(
     out, err = capfd.readouterr()
     assert (out, err, caplog.text) == ("", "", "")
     assert all("Zanzibar" not in str(row.fault) for row in made)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        obx("line\n" * 40_000),
+        "\r".join(obx(f"line {number}") for number in range(10_000)),
+        "\r".join(obx(f"line {number}", status="D") for number in range(10_000)) + "\r" + obx("x"),
+        obx("\\" * 200_000),
+        obx(PARTS) + "\r" + "\r".join(obx(PARTS[:40]) for _ in range(5000)),
+    ],
+    ids=["line feeds", "segments", "deleted", "escapes", "base64"],
+)
+def test_cost_is_linear(tmp_path: Path, body: str):
+    started = time.process_time()
+    rows(tmp_path, body)
+    assert time.process_time() - started < 5

@@ -235,7 +235,7 @@ def test_the_mapping_is_printed_before_the_run_and_kept(
     ended = CliRunner().invoke(app, ["reports", str(path), "--store", str(store), "--json"])
     assert ended.exit_code == 0, ended.output
     out, err = ended.stdout, ended.stderr
-    told = "reports[0]: accession from accession, report from report; not used: note"
+    told = "reports[0], csv: accession from accession, report from report; not used: note"
     assert err.startswith(told)
     assert json.loads(out)["announced"][0].startswith(told)
     assert "hidden cyst" not in out + err

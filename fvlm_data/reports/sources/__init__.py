@@ -73,7 +73,7 @@ def told_columns(
     mapping: Path | None = None,
     encoding: str | None = None,
 ) -> dict[str, int]:
-    """What the columns of a source's tables are used for: sentences, with the files of each.
+    """What the columns of a source's tables are used for: sentences, with the number of files.
 
     Sources of other kinds have no columns; files that `read_reports` sets aside have none.
 
@@ -88,7 +88,7 @@ def told_columns(
             with REPORT_SOURCES.named_in_errors(found), quiet():
                 tell = REPORT_SOURCES.load(found).told
                 if tell is not None:
-                    told.update(one.sentence for one in tell(file, options))
+                    told.update(f"{found}: {one.sentence}" for one in tell(file, options))
     return dict(told)
 
 

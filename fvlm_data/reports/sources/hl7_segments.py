@@ -93,17 +93,17 @@ def _stated(message: bytes) -> str | None:
 def _message(text: str, charset: str) -> Message:
     made = Message()
     separators = _separators(text)
-    lines: list[str] = []
+    lines: list[list[str]] = []
     for line in text.split("\n"):
         name = line.lstrip()[:3]
         known = name in _KNOWN or re.fullmatch(r"Z[A-Z0-9]{2}", name)
         if known and line.lstrip()[3:4] == separators.field:
-            lines.append(line.lstrip())
+            lines.append([line.lstrip()])
         elif lines:
-            lines[-1] += f"\n{line}"
+            lines[-1].append(line)
         elif re.search(r"\w", line):
             made.outside = True
-    for line in lines:
+    for line in map("\n".join, lines):
         fields = line.split(separators.field)
         if fields[0] == "ADD" and made.segments:  # goes on where the segment before ended
             made.segments[-1].fields[-1] += fields[1]

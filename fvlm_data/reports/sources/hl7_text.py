@@ -51,8 +51,7 @@ def order_text(order: Sequence[Segment], left_out: frozenset[str]) -> Texts:
     made = Texts()
     pieces: dict[str, list[str]] = {}
     section, used = "report", True
-    results = [one for one in order if one.name == "OBX" and re.search(r"\w", one.field(5))]
-    some_used = any(one.code(11) not in left_out for one in results)
+    some_used = any(_tells(one) and one.code(11) not in left_out for one in order)
     counts = {"OBX": 0, "NTE": 0}
     for segment in order:
         if segment.name in counts:
@@ -62,7 +61,7 @@ def order_text(order: Sequence[Segment], left_out: frozenset[str]) -> Texts:
         name = f"{segment.name} {counts.get(segment.name, '')}"
         if segment.name == "OBX":
             section, used = _section(segment), segment.code(11) not in left_out
-            if segment in results and some_used and not used:
+            if not used and some_used and _tells(segment):
                 made.aside.append(("out_of_scope", "deleted_result", f"{name}: {_DELETED}"))
         if segment.name not in counts or not used:
             continue
@@ -72,6 +71,10 @@ def order_text(order: Sequence[Segment], left_out: frozenset[str]) -> Texts:
             _note(made, name, error)
     _fill(made, {section: one for section, one in pieces.items() if one})
     return made
+
+
+def _tells(segment: Segment) -> bool:
+    return segment.name == "OBX" and re.search(r"\w", segment.field(5)) is not None
 
 
 def _note(made: Texts, name: str, error: UnreadError) -> None:
@@ -157,11 +160,13 @@ def _file_text(segment: Segment) -> str:
 def _runs(parts: Sequence[str]) -> Iterator[str]:
     """Pieces that are one text: those of a file in base64, and all others between such."""
     lines: list[str] = []
+    in_file = False
     for part in parts:
-        in_file = bool(lines) and is_file(lines[0])
-        if lines and (not BASE64_LINE.fullmatch(part) if in_file else is_file(part)):
+        begins = is_file(part)
+        if lines and (not BASE64_LINE.fullmatch(part) if in_file else begins):
             yield "\n".join(lines)
             lines = []
+        in_file = in_file if lines else begins
         lines.append(part)
     yield "\n".join(lines)
 

@@ -71,7 +71,7 @@ OTHER_NAMES = {
 }
 FLAG = "--column"
 MENDED, LOST = "numbers_mended", "numbers_lost"
-_NUMBERS = frozenset({"accession", "patient_id"})
+_NUMBERS = frozenset({"accession", "patient_id", "volume_name"})
 MANGLED = (
     "its link is a number that a spreadsheet has shortened (as 1.67683E+15), expected all digits; "
     "format the column as text there and export it again"
