@@ -68,6 +68,7 @@ def test_keys_behind_the_text_and_other_delimiters(tmp_path: Path):
     [
         "Findings:\n2, small nodule\n1,5 cm cyst\n3) x",
         'One\n\nTwo; "quoted", x\nA-003 was compared.',
+        "1234, 5 mm\nT2,hyperintense",
         "A-003, which was seen before, is unchanged",
         '"',
         "a\r\nb",
@@ -87,11 +88,11 @@ def test_what_is_written_right_is_read_right(
     tmp_path_factory: pytest.TempPathFactory, cells: list[str]
 ):
     out = io.StringIO()
-    rows = [[f"KEY{number}", text] for number, text in enumerate(cells)]
+    rows = [[f"KEY-{number}", text] for number, text in enumerate(cells)]
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows([["accession", "report"], *rows])
     path = tmp_path_factory.getbasetemp() / "right.csv"
     path.write_bytes(out.getvalue().encode())
-    assert texts(path) == {f"KEY{number}": text.strip() for number, text in enumerate(cells)}
+    assert texts(path) == {f"KEY-{number}": text.strip() for number, text in enumerate(cells)}
 
 
 @settings(deadline=None)

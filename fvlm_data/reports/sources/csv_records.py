@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _MAX_FIELD_CHARS = 32 * 1024 * 1024
 _SHORT_KEY = 4
+_MOST_FORMS = 64
 _DELIMITERS = ",;\t|"
 
 
@@ -63,36 +64,69 @@ class CsvRecords:
         line within a cell that looks like the beginning of a row: its keys have the form that
         those of the rows before have.
         """
-        forms: set[tuple[int, str]] = set()
+        starts = _RowStarts(self._delimiter, keys, len(self.names))
         while True:
             self._lines.clear()
             first = self._line + 1
             try:
                 cells = next(self._reader, None)
             except csv.Error:
-                forms |= _forms(self._cells(self._lines[0]), keys)
-                starts = self._starts(keys, forms)
-                yield Record(None, first, self._line, 1 + starts)
+                starts.learn(_cells(self._lines[0], self._delimiter))
+                yield Record(None, first, self._line, 1 + starts.among(self._lines[1:]))
                 continue
             if cells is None:
                 return
             if not cells:
                 continue
-            forms |= _forms(cells, keys)
-            starts = self._starts(keys, forms) if len(self._lines) > 1 else 0
-            yield Record(None if starts else cells, first, self._line, 1 + starts)
+            starts.learn(cells)
+            swallowed = starts.among(self._lines[1:]) if len(self._lines) > 1 else 0
+            yield Record(None if swallowed else cells, first, self._line, 1 + swallowed)
 
-    def _starts(self, keys: Sequence[int], forms: set[tuple[int, str]]) -> int:
-        """Lines behind the first that look like the beginning of a row."""
-        return sum(self._begins_row(line, keys, forms) for line in self._lines[1:])
 
-    def _begins_row(self, line: str, keys: Sequence[int], forms: set[tuple[int, str]]) -> bool:
-        cells = self._cells(line)
-        whole = len(cells) == len(self.names)
-        for at in keys:
-            if at >= len(cells) or (at, _form(cells[at])) not in forms:
+class _RowStarts:
+    """Which lines look like the beginning of a row, by the forms of the keys that came before."""
+
+    def __init__(self, delimiter: str, keys: Sequence[int], columns: int) -> None:
+        self._delimiter = delimiter
+        self._keys = keys
+        self._columns = columns
+        self._forms: dict[int, set[str]] = {at: set() for at in keys}
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, cells: Sequence[str]) -> None:
+        """Take in the keys of a row."""
+        for at in self._keys:
+            if at < len(cells) and cells[at].strip() and len(self._forms[at]) < _MOST_FORMS:
+                form = _form(cells[at].strip())
+                if form not in self._forms[at]:
+                    self._forms[at].add(form)
+                    self._pattern = None
+
+    def among(self, lines: Sequence[str]) -> int:
+        """How many of the lines look like the beginning of a row."""
+        self._pattern = self._pattern or re.compile(self._any_line(), re.MULTILINE)
+        if self._pattern.search("".join(lines)) is None:  # the lot of nearly all texts
+            return 0
+        return sum(self._begins(line) for line in lines)
+
+    def _any_line(self) -> str:
+        mark = re.escape(self._delimiter)
+        before, around = rf"(?:[^{mark}\n]*{mark})", r"[ \t\"]*"
+        found = [
+            f"{before}{{{at}}}{around}(?:{'|'.join(sorted(forms))}){around}(?:{mark}|$)"
+            for at, forms in self._forms.items()
+            if forms
+        ]
+        return f"^(?:{'|'.join(found)})" if found else "(?!)"
+
+    def _begins(self, line: str) -> bool:
+        cells = _cells(line, self._delimiter)
+        whole = len(cells) == self._columns
+        for at, forms in self._forms.items():
+            key = cells[at].strip() if at < len(cells) else ""
+            if not any(re.fullmatch(form, key) for form in forms):
                 continue
-            if len(cells[at].strip()) >= _SHORT_KEY:
+            if len(key) >= _SHORT_KEY:
                 # the row may go on over more lines in a quoted cell
                 return whole or (line.count('"') % 2 == 1 and len(cells) > 1)
             # "2, small nodule" and "1,5 cm" begin lines of reports too
@@ -101,15 +135,20 @@ class CsvRecords:
                 return True
         return False
 
-    def _cells(self, line: str) -> list[str]:
-        return next(csv.reader([line], delimiter=self._delimiter), [])
 
-
-def _forms(cells: Sequence[str], keys: Sequence[int]) -> set[tuple[int, str]]:
-    return {(at, _form(cells[at])) for at in keys if at < len(cells) and cells[at].strip()}
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
 
 
 def _form(key: str) -> str:
-    """A key with 9 for its digits and A for its letters; with marks in it, for runs of them."""
-    form = re.sub(r"[^\W\d_]", "A", re.sub(r"\d", "9", key.strip()))
-    return re.sub(r"(9|A)\1+", r"\1", form) if re.search(r"[^9A]", form) else form
+    """Pattern of the keys that look like this one: digits and letters in the same places.
+
+    With marks between them (A-17, 1.2.840) their numbers are free.
+    """
+    free = re.search(r"[\W_]", key) is not None
+    return "".join(
+        re.escape(run)
+        if not run.isalnum()
+        else (r"\d" if run.isdecimal() else r"[^\W\d_]") + ("+" if free else f"{{{len(run)}}}")
+        for run in re.findall(r"\d+|[^\W\d_]+|[\W_]", key)
+    )

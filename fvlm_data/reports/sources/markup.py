@@ -44,9 +44,9 @@ def plain_text(text: str) -> str:
         return plain_text(content_text(content))
     if _RTF in text:
         return _without_rtf(text)
-    if holds_tags(text):
+    if "<" in text and holds_tags(text):
         return html_text(text)
-    return unescape(text) if _ENTITY.search(text) else text
+    return unescape(text) if "&" in text and _ENTITY.search(text) else text
 
 
 def _without_rtf(text: str) -> str:

@@ -7,12 +7,16 @@ import logging
 import threading
 import warnings
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Row = TypeVar("Row")
+
+_AT_ONCE = 100
+"""Rows that one silence covers: to begin and end it takes as long as to read some rows."""
 
 _lock = threading.Lock()
 _held = 0
@@ -34,13 +38,26 @@ def quiet() -> Iterator[None]:
 
 
 def each_quiet(rows: Iterator[Row]) -> Iterator[Row]:
-    """The same rows, each made in silence; whoever takes them may print between."""
+    """The same rows, made in silence, some at a time; whoever takes them may print between."""
     while True:
         with quiet():
-            row = next(rows, None)
-        if row is None:
+            made, error = _some(rows)
+        yield from made
+        if error is not None:
+            raise error
+        if len(made) < _AT_ONCE:
             return
-        yield row
+
+
+def _some(rows: Iterator[Row]) -> tuple[list[Row], Exception | None]:
+    """The next rows, and the error behind them: what was read before it is not lost."""
+    made: list[Row] = []
+    try:
+        for row in islice(rows, _AT_ONCE):
+            made.append(row)
+    except Exception as error:  # raised again behind the rows
+        return made, error
+    return made, None
 
 
 def _enter() -> None:
