@@ -146,7 +146,8 @@ def _complete_files(
     made = {}
     for file in files:
         path = paths.get(file, "")
-        source = next((one for one in sources if path.split("/")[0] == one.label), None)
+        of = (one for one in sources if path == one.label or path.startswith(f"{one.label}/"))
+        source = max(of, key=lambda one: len(one.label), default=None)
         if source is not None:
             made[file] = file not in offers.broken and _retires(source, path)
     return made
