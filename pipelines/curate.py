@@ -194,7 +194,13 @@ def _curate(config: Config, stages: Sequence[str] | None) -> Summary:
 
     with _server_named(), task_runner(config.execution) as runner:
         mapper = DaskMapper(runner, connect(runner), config.execution.resources)
-        summary = fvlm_data.run.curate.curate(config, stages, mapper=mapper, progress=progress)
+        summary = fvlm_data.run.curate.curate(
+            config,
+            stages,
+            mapper=mapper,
+            progress=progress,
+            announce=lambda lines: logger.info("\n".join(lines)),
+        )
     for title, counts in (
         ("set aside", summary.set_aside),
         ("cross-checks", summary.cross_checks),

@@ -69,6 +69,12 @@ def progress_shown() -> Iterator[Callable[[str, int, int], None]]:
         yield show
 
 
+def print_announced(lines: Sequence[str]) -> None:
+    """How the inputs are understood, on standard error and before the run."""
+    for line in lines:
+        err.print(line, markup=False)
+
+
 def print_summary(summary: Summary, *, as_json: bool) -> None:
     """Counts of a run: faults first, then what else was set aside, what waits, and where it is."""
     if as_json:

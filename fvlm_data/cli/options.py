@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import err, print_summary, progress_shown
+from fvlm_data.cli.console import err, print_announced, print_summary, progress_shown
 
 StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
@@ -40,7 +40,7 @@ def run_command(
     resolved = resolved_config(store, config, overrides, values)
     with progress_shown() as show:
         names = None if command == "curate" else stages_of(command, resolved)
-        summary = curate(resolved, names, progress=show)
+        summary = curate(resolved, names, progress=show, announce=print_announced)
     print_summary(summary, as_json=as_json)
     if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):
         err.print("some items were set aside; the run itself completed", markup=False)

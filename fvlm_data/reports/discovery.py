@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.identity.ids import file_token, keyed_id, link_key
+from fvlm_data.reports.no_longer_offered import KIND, STAGE, Offers, set_aside_gone
+from fvlm_data.reports.offered import offered_row
 from fvlm_data.reports.sources import read_reports
-from fvlm_data.reports.versions.original_reports import remember, told_about
+from fvlm_data.reports.versions.original_reports import remember
 from fvlm_data.store.discovered import changed_sources, close_sources, open_sources
 from schemas import Input, Link, Quarantined
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from fvlm_data.reports.sources import ReportRow
+    from fvlm_data.reports.offered import Offered
     from fvlm_data.reports.sources.config import ReportSourceConfig
     from fvlm_data.store.declared import Context
 
-STAGE = "discover_reports"
-KIND = "report"
 COMMIT_ROWS = 5000
 """Rows of a report file that are looked at and committed at once: the bound on memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Offered:
-    """One row of a report file under its ids; tokens of duplicates count on from `.1`.
-
-    `file` is the token of its file, `path` the file's path relative to the source; `links` are
-    kinds and keyed hashes, sorted.
-    """
-
-    report_id: str
-    token: str
-    fingerprint: str
-    file: str
-    path: str
-    row: ReportRow
-    links: tuple[tuple[str, str], ...] = ()
 
 
 def discover_reports(
@@ -51,13 +32,14 @@ def discover_reports(
     A report's id is a keyed hash of its links and text, so that it is the same wherever in
     whatever file it stands; a second identical row is set aside as a duplicate. Rows that stand
     as they were are not written again, nor their originals; all rows of a file are whose rows in
-    the tables are no longer those that were left.
+    the tables are no longer those that were left. What a source does not offer any more is set
+    aside (`set_aside_gone`).
 
     Raises:
         InputError: a file cannot be read or has not the columns.
     """
     counts: Counter[str] = Counter()
-    occurrences: Counter[str] = Counter()
+    offers = Offers()
     damaged = changed_sources(context, STAGE, KIND)
     files: set[str] = set()
     for source in sources:
@@ -70,47 +52,21 @@ def discover_reports(
         )
         while chunk := list(islice(rows, COMMIT_ROWS)):
             offered = [
-                _offered(context.vault.key, source, naming, row, occurrences) for row in chunk
+                offered_row(context.vault.key, source, naming, row, offers.occurrences)
+                for row in chunk
             ]
+            offers.add(offered)
             files.update(one.file for one in offered)
             files |= _commit(context, offered, damaged)
             counts["rows"] += len(offered)
-    close_sources(context, STAGE, KIND, files)
+            counts.update(note for row in chunk for note in row.notes)
+    gone, touched = set_aside_gone(context, sources, offers)
+    counts.update(gone)
+    close_sources(context, STAGE, KIND, files | touched)
     return counts
 
 
-def _offered(
-    key: bytes,
-    source: ReportSourceConfig,
-    naming: Any,
-    row: ReportRow,
-    occurrences: Counter[str],
-) -> _Offered:
-    file = file_token(key, naming, source.label, row.file)
-    path = f"{source.label}/{row.file}" if source.path.is_dir() else source.label
-    if row.fault is not None and not row.columns:
-        token = keyed_id(key, "r", "row", source.label, row.file, str(row.row))
-        return _Offered(token, token, token, file, path, row)
-    links = {(kind, link_key(kind, value, issuer, key=key)) for kind, value, issuer in row.links}
-    columns = [f"{name}={text}" for name, text in sorted(row.columns.items())]
-    if row.version.withdrawn:
-        # It may hold the text of what it withdraws, or none.
-        columns += ["withdrawn", row.version.document, row.issued]
-    report_id = keyed_id(key, "r", *sorted(f"{kind}:{value}" for kind, value in links), *columns)
-    occurrences[report_id] += 1
-    about = [f"{name}={told}" for name, told in told_about(row).items() if told]
-    return _Offered(
-        report_id=report_id,
-        token=f"{report_id}.{occurrences[report_id] - 1}",
-        fingerprint=keyed_id(key, "r", "content", *columns, "identities", *row.identities, *about),
-        file=file,
-        path=path,
-        row=row,
-        links=tuple(sorted(links)),
-    )
-
-
-def _commit(context: Context, offered: Sequence[_Offered], damaged: set[str]) -> set[str]:
+def _commit(context: Context, offered: Sequence[Offered], damaged: set[str]) -> set[str]:
     """Write what is not there yet: originals first, then links and faults, `inputs` last.
 
     Returns the files whose rows are touched by it, those too that have lost a row to another.
@@ -144,7 +100,7 @@ def _commit(context: Context, offered: Sequence[_Offered], damaged: set[str]) ->
 
 def _keep(
     context: Context,
-    offered: Sequence[_Offered],
+    offered: Sequence[Offered],
     rejected: Mapping[str, Quarantined],
     before: Mapping[str, Input],
 ) -> None:
@@ -185,7 +141,7 @@ def _told(context: Context, tokens: Collection[str]) -> dict[str, Quarantined]:
     }
 
 
-def _fault(offered: _Offered) -> Quarantined | None:
+def _fault(offered: Offered) -> Quarantined | None:
     if offered.row.fault is not None:
         kind, reason, detail = offered.row.fault
     elif not offered.row.version.withdrawn and not any(
@@ -223,7 +179,7 @@ def _fault(offered: _Offered) -> Quarantined | None:
     )
 
 
-def _input(offered: _Offered, *, accepted: bool) -> Input:
+def _input(offered: Offered, *, accepted: bool) -> Input:
     return Input(
         kind=KIND,
         token=offered.token,
@@ -235,7 +191,7 @@ def _input(offered: _Offered, *, accepted: bool) -> Input:
     )
 
 
-def _links(offered: _Offered) -> list[Link]:
+def _links(offered: Offered) -> list[Link]:
     return [
         Link(
             owner_kind="report",

@@ -46,6 +46,25 @@ def _check(config: Any) -> None:
         next(rows, None)
 
 
+def _announce(config: Any) -> list[str]:
+    """What the columns of the tables are used for, source by source."""
+    from fvlm_data.reports.sources import told_columns
+
+    lines = []
+    for number, report in enumerate(config.reports):
+        told = told_columns(
+            report.path,
+            report.columns,
+            kind=report.kind,
+            mapping=report.mapping,
+            encoding=report.encoding,
+        )
+        for sentence, files in told.items():
+            counted = f" ({files} files)" if files > 1 else ""
+            lines.append(f"reports[{number}]{counted}, {sentence}")
+    return lines
+
+
 def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
     from fvlm_data.reports.discovery import discover_reports
 
@@ -53,6 +72,11 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
 
 
 VERSIONS = StageEntry(
-    name="versions", build=_versions, commands=("reports",), check=_check, discover=_discover
+    name="versions",
+    build=_versions,
+    commands=("reports",),
+    check=_check,
+    announce=_announce,
+    discover=_discover,
 )
 REPORTS = StageEntry(name="reports", build=_reports, commands=("reports",))

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import ReportReading
+from fvlm_data.reports.no_longer_offered import GONE
 from fvlm_data.reports.scrubbing.scrub import scrub
+from fvlm_data.reports.sources.quiet import quiet
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
@@ -65,6 +67,7 @@ def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
         make=partial(_outcomes, config, vocabulary),
         batch_size=BATCH_SIZE,
         derived=False,
+        gone=GONE,
     )
 
 
@@ -82,6 +85,10 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
     originals = batch.originals(one.item for one in batch.inputs)
     names = batch.identities({row["owner_id"] for one in batch.inputs for row in one.rows["about"]})
 
+    def by_rules(text: str) -> ReportReading:
+        with quiet():  # a library of the parser may print what it reads
+            return ReportReading(parser.parse(text))
+
     def outcome(read: Reader, one: Inputs) -> Outcome:
         kept = originals.get(one.item)
         original = unpacked(kept) if kept is not None else None
@@ -90,7 +97,7 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
 
     if config.backend == "rules" or config.llm is None:
         for one in batch.inputs:
-            yield outcome(lambda text: ReportReading(parser.parse(text)), one)
+            yield outcome(by_rules, one)
         return
     from fvlm_data.reports.llm.reader import LlmReader
 

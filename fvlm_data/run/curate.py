@@ -57,11 +57,13 @@ def curate(
     stages: Sequence[str] | None = None,
     mapper: Mapper | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    announce: Callable[[list[str]], None] | None = None,
 ) -> Summary:
     """Run `stages` (none given: all) in the order of the data and return the summary.
 
     Without a `mapper`, batches run in this process, or in `execution.workers` processes.
-    `progress` is called with the stage, settled items and their total (0: not known).
+    `progress` is called with the stage, settled items and their total (0: not known); `announce`,
+    before anything is done, with sentences on how the inputs are understood.
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.
@@ -74,10 +76,13 @@ def curate(
         if check is not None:
             with STAGES.named_in_errors(name):
                 check(config)
+    told = announced(config, names)
     context = open_context(config, create=not CREATING.isdisjoint(names))
-    summary = Summary(context.run_id, context.store.url)
+    summary = Summary(context.run_id, context.store.url, announced=told)
+    if announce is not None and told:
+        announce(told)
     summary.changed_versions = changed_versions(context.store)
-    summary.changed_settings = begin(context, config)
+    summary.changed_settings = begin(context, config, told)
     report = progress or (lambda stage, done, total: None)
     # all of them, not only those asked for: a plan asks every stage whose rows it reads for damage
     built = {name: build_stage(name, config) for name in stage_names(config)}
@@ -88,6 +93,21 @@ def curate(
     summary.seconds = round(time.monotonic() - started, 1)
     finish(context, config, summary)
     return summary
+
+
+def announced(config: Config, names: Sequence[str]) -> list[str]:
+    """How the inputs of the stages are understood, in sentences.
+
+    Raises:
+        FvlmError: an input cannot be read.
+    """
+    told: list[str] = []
+    for name in names:
+        tell = stage_entry(name).announce
+        if tell is not None:
+            with STAGES.named_in_errors(name):
+                told += tell(config)
+    return told
 
 
 def _in_order(config: Config, stages: Sequence[str] | None) -> list[str]:

@@ -22,14 +22,15 @@ from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Sequence
 
     from fvlm_data.run.config import Config
 
 VAULT_MARK = "vault.mark"
 RECORDED = (
     "fvlm", "deltalake", "duckdb", "imagecodecs", "medspacy", "nibabel", "numcodecs", "numpy",
-    "pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "scipy", "SimpleITK", "spacy", "TotalSegmentator",
-    "zarr",
+    "openpyxl", "pydicom", "pylibjpeg", "pylibjpeg-libjpeg", "pypdf", "scipy", "SimpleITK", "spacy",
+    "striprtf", "TotalSegmentator", "zarr",
 )  # fmt: skip
 """Packages whose version may affect results: decoders, language, resampling, arrays."""
 
@@ -50,6 +51,7 @@ class Summary:
     waiting: dict[str, int] = field(default_factory=dict)
     set_aside: dict[str, int] = field(default_factory=dict)
     cross_checks: dict[str, int] = field(default_factory=dict)
+    announced: list[str] = field(default_factory=list)
     changed_settings: list[str] = field(default_factory=list)
     changed_versions: list[str] = field(default_factory=list)
     record: str = ""
@@ -105,11 +107,14 @@ def new_run_id() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
 
 
-def begin(context: Context, config: Config) -> list[str]:
-    """Record configuration and versions; return the settings that differ from the last run."""
+def begin(context: Context, config: Config, announced: Sequence[str] = ()) -> list[str]:
+    """Record configuration and versions; return the settings that differ from the last run.
+
+    `announced` are the sentences that tell how the inputs are understood.
+    """
     changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
     # the record first: workers read the configuration from it
-    _record(context, config, None)
+    _record(context, config, None, announced)
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
     return changed
@@ -127,7 +132,7 @@ def changed_versions(store: Store) -> list[str]:
 
 def finish(context: Context, config: Config, summary: Summary) -> None:
     """Write the counts of a run beside its configuration."""
-    _record(context, config, summary)
+    _record(context, config, summary, summary.announced)
     summary.record = record_path(context.run_id)
 
 
@@ -178,7 +183,9 @@ def _next_step(context: Context) -> str:
     return steps[1][1] if counts["anatomy_texts"] else "fvlm-data pair: nothing is paired yet"
 
 
-def _record(context: Context, config: Config, summary: Summary | None) -> None:
+def _record(
+    context: Context, config: Config, summary: Summary | None, announced: Sequence[str]
+) -> None:
     record = {
         "run_id": context.run_id,
         "configuration": config.model_dump(mode="json"),
@@ -186,6 +193,7 @@ def _record(context: Context, config: Config, summary: Summary | None) -> None:
         "finished": summary is not None,
         "seconds": summary.seconds if summary else None,
         "stages": summary.stages if summary else {},
+        "announced": list(announced),
     }
     content = json.dumps(record, indent=2).encode()
     context.store.write_bytes(record_path(context.run_id), content)

@@ -78,7 +78,7 @@ def shards_now(context: Context) -> dict[Shard, Told]:
         finally:
             connection.close()
 
-    return with_readable_tables(context, TABLES, work, mend=False)
+    return with_readable_tables(context, TABLES, work, mend=True)
 
 
 def told(connection: duckdb.DuckDBPyConnection) -> dict[Shard, Told]:

@@ -168,9 +168,10 @@ class Stage:
     narrows the replacement in a table to the rows with the given column values. `group` is one
     of `refs`: no batch mixes two of its values. Items of a `derived` stage that leave the plan
     lose their rows, except those that `kept`, SQL of a column item, names; items of a stage that
-    reads outside sources stay. With `rests_on_own_rows`, existing rows are an input of new ones
-    (a patient keeps the split), so damaged rows are removed before they are remade. `holders` is
-    SQL of columns tree and item: which items lie in a tree of files that several share.
+    reads outside sources stay, except those that `gone`, SQL of a column item too, names. With
+    `rests_on_own_rows`, existing rows are an input of new ones (a patient keeps the split), so
+    damaged rows are removed before they are remade. `holders` is SQL of columns tree and item:
+    which items lie in a tree of files that several share.
     """
 
     name: str
@@ -186,6 +187,7 @@ class Stage:
     group: str | None = None
     derived: bool = True
     kept: str = ""
+    gone: str = ""
     rests_on_own_rows: bool = False
     partition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     holders: str = ""
@@ -198,6 +200,8 @@ class StageEntry:
     `build` makes the stage from the whole configuration, of which it reads its own section.
     `commands` are those of `fvlm-data` besides `curate` that run it. `check` refuses a
     configuration whose inputs cannot be opened, before a run starts (InputError, ConfigError).
+    `announce` says in sentences how the inputs are understood, for a person to see before the
+    run; they are kept in its record.
     `discover` brings what lies outside into table `inputs` before the stage is planned, and
     returns counts; `finish` tidies after it. An entry of another package runs after the stage
     that `after` names (none: last) and may bring the pydantic model of a section of
@@ -208,6 +212,7 @@ class StageEntry:
     build: Callable[[Any], Stage]
     commands: tuple[str, ...]
     check: Callable[[Any], None] | None = None
+    announce: Callable[[Any], list[str]] | None = None
     discover: Callable[[Context, Any, Callable[[int], None]], Mapping[str, int]] | None = None
     finish: Callable[[Context], None] | None = None
     after: str | None = None

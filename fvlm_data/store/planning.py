@@ -175,7 +175,7 @@ def settled_before(
 
 def _tables(stage: Stage, upstream: Collection[Stage]) -> set[str]:
     named = {read.table for read in stage.reads} - stage.views.keys()
-    for query in (stage.items, stage.kept, *stage.views.values()):
+    for query in (stage.items, stage.kept, stage.gone, *stage.views.values()):
         named |= integrity.tables_named(query)
     for one in (stage, *upstream):
         named.update(tables_of(one))
@@ -324,7 +324,7 @@ def _batches(rows: Sequence[tuple[str, ...]], size: int) -> Iterator[tuple[Item,
 def _stays(stage: Stage) -> str:
     """SQL condition: an item that is not planned stays as it is."""
     if not stage.derived:
-        return "TRUE"
+        return f"(item NOT IN ({stage.gone}))" if stage.gone else "TRUE"
     return f"(item IN ({stage.kept}))" if stage.kept else "FALSE"
 
 

@@ -17,7 +17,7 @@ PACKAGES = ("schemas", "fvlm_data", "fvlm_train", "pipelines")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BESIDE_CORE = {
     "schemas": (),
-    "fvlm_data": ("llm", "dicomweb", "train"),
+    "fvlm_data": ("llm", "dicomweb", "train", "xlsx", "pdf"),
     "fvlm_train": ("train",),
     "pipelines": ("flows",),
 }

@@ -20,6 +20,7 @@ from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.registry import build_stages
+from fvlm_data.shards import agreement
 from fvlm_data.store.content import compared, identifier
 from fvlm_data.store.reading import UNREADABLE
 from fvlm_data.store.tables import Store
@@ -167,13 +168,16 @@ def _rows_of(path: Path, columns: Sequence[str]) -> list[tuple[Any, ...]] | None
 
 
 def standing(config: Config, name: str) -> list[str] | None:
-    """What counts of a table's rows; None: they cannot be read."""
+    """What counts of a table's rows; None: they cannot be read.
+
+    Where the ledger does not know what an index last agreed with, the next run compares them.
+    """
     columns = compared(name)
     try:
         rows = table(config, name).to_pyarrow_table(columns=columns).to_pylist()
     except (OSError, ValueError, pa.ArrowException, DeltaError):
         return None
-    return sorted(repr(row) for row in rows)
+    return sorted(repr(row) for row in rows if row.get("stage") != agreement.STAGE)
 
 
 def flip(path: Path) -> None:

@@ -77,6 +77,11 @@ def write_fhir_corrected(folder: Path) -> None:
     (folder / "2.json").write_text(fhir(SECOND, "corrected", id="rep2"))
 
 
+def write_fhir_appended(folder: Path) -> None:
+    (folder / "1.json").write_text(fhir(FIRST, "final"))
+    (folder / "2.json").write_text(fhir(f"{FIRST} {SECOND}", "appended"))
+
+
 def write_sr_files(folder: Path) -> None:
     import pydicom
 
@@ -127,8 +132,8 @@ def images_arrive(context: Context) -> None:
     "write",
     [
         write_hl7, write_hl7_results, write_hl7_sent_again, write_fhir_amended,
-        write_fhir_corrected, write_sr_files, write_table_of_statuses, write_table_of_ids,
-        write_first_words,
+        write_fhir_corrected, write_fhir_appended, write_sr_files,
+        write_table_of_statuses, write_table_of_ids, write_first_words,
     ],
 )  # fmt: skip
 def test_the_corrected_report_is_paired(tmp_path: Path, write: Callable[[Path], None]):

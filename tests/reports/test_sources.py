@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from fvlm_data.reports.sources import REPORT_SOURCES, ReportSourceError, read_re
 from tests.reports.sr_files import container, text_item, write_sr
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from fvlm_data.reports.sources import ReportRow
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
     path.write_bytes(text.encode(encoding))
+    return path
+
+
+def write_xlsx(path: Path, rows: Sequence[Sequence[Any]]) -> Path:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(path)
     return path
 
 
@@ -170,6 +182,14 @@ class TestParquet(SourceTests):
         assert second.links == (("patient_id", "b", None),)
         assert second.text == ""
 
+    def test_a_float_that_has_lost_digits(self, tmp_path: Path):
+        frame = pd.DataFrame({"accession": [1676830000000001.0, 12.0], "report": ["a", "b"]})
+        frame.to_parquet(tmp_path / "r.parquet")
+        first, second = read_reports(tmp_path / "r.parquet")
+        assert first.fault is not None
+        assert first.fault[1] == "mangled_number"
+        assert second.links == (("accession", "12", None),)
+
     def test_broken(self, tmp_path: Path):
         with pytest.raises(ReportSourceError, match="not readable as Parquet"):
             list(read_reports(write(tmp_path / "r.parquet", "no parquet")))
@@ -186,6 +206,71 @@ class TestJsonl(SourceTests):
         lines = '{"study_uid": 1, "report": "a"}\nnonsense\n[1]\n' + "[" * 100_000
         rows = list(read_reports(write(tmp_path / "r.jsonl", lines)))
         assert [row.fault and row.fault[1] for row in rows] == [None] + 3 * ["broken_row"]
+
+
+class TestXlsx(SourceTests):
+    kind = "xlsx"
+
+    def make(self, folder: Path, name: str) -> Path:
+        return write_xlsx(folder / "r.xlsx", [["study_uid", "report"], [name, "\u00d6dem"]])
+
+    def test_numbers_dates_and_formulas(self, tmp_path: Path):
+        path = write_xlsx(
+            tmp_path / "r.xlsx",
+            [
+                ["accession", "mrn", "report", "issued"],
+                [12345.0, 7, "a", datetime(2021, 3, 4, 10, 15)],
+                ['="00123"', "P", "b", None],
+                [1676830000000123, None, "c", None],
+                [None, None, None, None],
+                ["A9", None, None, None],
+            ],
+        )
+        first, second, third, fourth = read_reports(path)
+        assert first.links == (("accession", "12345", None), ("patient_id", "7", None))
+        assert first.issued == "2021-03-04 10:15:00"
+        assert ("accession", "00123", None) in second.links
+        assert third.fault is not None
+        assert third.fault[1] == "mangled_number"
+        assert fourth.text == ""
+
+    def test_leading_zeros_of_a_format(self, tmp_path: Path):
+        import openpyxl
+
+        book = openpyxl.Workbook()
+        book.active.append(["accession", "report"])
+        book.active.append([123, "a"])
+        book.active["A2"].number_format = "00000000"
+        book.save(tmp_path / "r.xlsx")
+        assert only(tmp_path / "r.xlsx").links == (("accession", "00000123", None),)
+
+    def test_every_sheet_is_read_or_told(self, tmp_path: Path):
+        import openpyxl
+
+        book = openpyxl.Workbook()
+        for sheet in (book.active, book.create_sheet("more")):
+            sheet.append(["accession", "report"])
+            sheet.append([sheet.title, "Normal."])
+        book.create_sheet("codes").append(["a", "b"])
+        book.create_sheet("empty")
+        book.save(tmp_path / "r.xlsx")
+        first, second, third = read_reports(tmp_path / "r.xlsx")
+        assert (first.fault, second.fault, second.text) == (None, None, "Normal.")
+        assert third.fault is not None
+        assert third.fault[:2] == ("out_of_scope", "not_a_report")
+
+    def test_cells_beside_the_named_columns_are_told(self, tmp_path: Path):
+        rows = [["accession", "report"], ["A1", "a", "Liver cyst."], ["A2", "b"]]
+        first, second = read_reports(write_xlsx(tmp_path / "r.xlsx", rows))
+        assert first.fault is not None
+        assert first.fault[1] == "broken_row"
+        assert second.text == "b"
+
+    def test_no_workbook(self, tmp_path: Path):
+        with pytest.raises(ReportSourceError, match=r"not readable as .xlsx"):
+            list(read_reports(write(tmp_path / "r.xlsx", "x")))
+        with pytest.raises(ReportSourceError, match="sheets are empty"):
+            list(read_reports(write_xlsx(tmp_path / "r.xlsx", [])))
 
 
 class TestText(SourceTests):
@@ -342,6 +427,81 @@ class TestFhir(SourceTests):
         assert ("accession", "A1", None) in row.links
 
     @pytest.mark.parametrize(
+        ("url", "named"),
+        [
+            ("Binary/b1", {}),
+            ("urn:uuid:7", {"fullUrl": "urn:uuid:7"}),
+            ("https://a.example/fhir/Binary/b1/_history/2", {}),
+            ("#b1", None),
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("kind", "content"),
+        [
+            ("text/plain", b"Liver \xc3\xb6dem."),
+            ("text/plain; charset=iso-8859-1", b"Liver \xf6dem."),
+            ("text/html", b"<p>Liver &ouml;dem.</p>"),
+            ("application/rtf", rb"{\rtf1\ansi Liver \'f6dem.}"),
+        ],
+    )
+    def test_a_form_in_a_binary(
+        self, tmp_path: Path, url: str, named: dict[str, str] | None, kind: str, content: bytes
+    ):
+        binary = {
+            "resourceType": "Binary",
+            "id": "b1",
+            "contentType": kind,
+            "data": base64.b64encode(content).decode(),
+        }
+        report = diagnostic_report(presentedForm=[{"url": url}])
+        entries = [{"resource": report}, {"resource": STUDY}]
+        if named is None:
+            report["contained"] = [binary]
+        else:
+            entries.append({"resource": binary, **named})
+        bundle = {"resourceType": "Bundle", "entry": entries}
+        row = only(write(tmp_path / "r.json", json.dumps(bundle)))
+        assert row.fault is None
+        assert row.text == "Liver \u00f6dem."
+
+    @pytest.mark.parametrize(
+        ("form", "reason"),
+        [
+            ({"url": "Binary/else"}, "form_elsewhere"),
+            ({"contentType": "application/pdf", "data": "JVBERi0xLjQ="}, "not_text"),
+            ({"contentType": "image/jpeg", "data": "/9j/4AAQ"}, "not_text"),
+            ({"data": "%%%"}, "broken_form"),
+        ],
+    )
+    def test_a_form_that_is_not_read_is_told(
+        self, tmp_path: Path, form: dict[str, str], reason: str
+    ):
+        report = diagnostic_report(presentedForm=[form])
+        fault = only(write(tmp_path / "r.json", json.dumps(report))).fault
+        assert fault is not None
+        assert fault[1] == reason
+        more = json.dumps({**report, "conclusion": "Cyst."})
+        row, told = read_reports(write(tmp_path / "r.json", more))
+        assert (row.fault, row.columns["impression"]) == (None, "Cyst.")
+        assert told.fault is not None
+        assert told.fault[1] == reason
+
+    def test_all_of_an_observation(self, tmp_path: Path):
+        lines = [
+            diagnostic_report(result=[{"reference": "Observation/o1"}]),
+            {
+                "resourceType": "Observation", "id": "o1", "valueString": "A",
+                "component": [{"valueString": "B"}], "note": [{"text": "C"}],
+                "hasMember": [{"reference": "Observation/o2"}, {"reference": "Observation/o3"}],
+            },
+            {"resourceType": "Observation", "id": "o2", "valueString": "D"},
+            {"resourceType": "Observation", "id": "o3", "valueString": "E",
+             "status": "entered-in-error"},
+        ]  # fmt: skip
+        row = only(write(tmp_path / "r.json", "\n".join(map(json.dumps, lines))))
+        assert row.columns["findings"] == "A\nB\nC\nD"
+
+    @pytest.mark.parametrize(
         ("content", "reason"),
         [
             ("nonsense", "broken_json"),
@@ -437,7 +597,7 @@ def test_every_kind_has_its_tests():
 def test_files_that_are_none(tmp_path: Path):
     with pytest.raises(ReportSourceError, match="no such file"):
         list(read_reports(tmp_path / "r.csv"))
-    with pytest.raises(ReportSourceError, match=r"found .xlsx"):
-        list(read_reports(write(tmp_path / "r.xlsx", "x")))
+    with pytest.raises(ReportSourceError, match=r"found .xls;"):
+        list(read_reports(write(tmp_path / "r.xls", "x")))
     with pytest.raises(ReportSourceError, match="its columns are none"):
         list(read_reports(write(tmp_path / "r.csv", "")))

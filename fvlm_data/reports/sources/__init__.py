@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from fvlm_data.reports.sources.kind import (
 )
 from fvlm_data.reports.sources.mapping import LinkMapping, read_mapping
 from fvlm_data.reports.sources.options import ReadOptions
+from fvlm_data.reports.sources.quiet import each_quiet, quiet
 from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, Version, faulty
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ __all__ = [
     "Version",
     "read_mapping",
     "read_reports",
+    "told_columns",
 ]
 
 
@@ -62,6 +65,33 @@ def read_reports(
             yield links.added_to(named) if links and named.fault is None else named
 
 
+def told_columns(
+    path: Path,
+    columns: Mapping[str, str] | None = None,
+    *,
+    kind: str = AUTO,
+    mapping: Path | None = None,
+    encoding: str | None = None,
+) -> dict[str, int]:
+    """What the columns of a source's tables are used for: sentences, with the number of files.
+
+    Sources of other kinds have no columns; files that `read_reports` sets aside have none.
+
+    Raises:
+        ReportSourceError: as `read_reports` does.
+    """
+    options = ReadOptions(columns or {}, encoding, linked=mapping is not None)
+    told: Counter[str] = Counter()
+    for file, _ in _files(path):
+        found = kind_by_suffix(file.suffix.lower()) if kind == AUTO else kind
+        if found is not None:
+            with REPORT_SOURCES.named_in_errors(found), quiet():
+                tell = REPORT_SOURCES.load(found).told
+                if tell is not None:
+                    told.update(f"{found}: {one.sentence}" for one in tell(file, options))
+    return dict(told)
+
+
 def _files(path: Path) -> Iterator[tuple[Path, str]]:
     """Files with their path relative to the source; hidden ones are left out."""
     if path.is_file():
@@ -84,7 +114,7 @@ def _read(path: Path, kind: str, options: ReadOptions, *, in_folder: bool) -> It
     found = kind_by_suffix(suffix) if kind == AUTO else kind
     if found is not None:
         with REPORT_SOURCES.named_in_errors(found):
-            yield from REPORT_SOURCES.load(found).read(path, options)
+            yield from each_quiet(REPORT_SOURCES.load(found).read(path, options))
     elif in_folder:
         detail = f"a file with {suffix or 'no suffix'} is of no known kind; name its kind"
         yield faulty(0, "unknown_kind", detail, kind="out_of_scope")

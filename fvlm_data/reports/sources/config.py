@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -47,6 +47,14 @@ class ReportSourceConfig(BaseModel):
         default=None,
         description="encoding of text files, as cp1254; default: UTF-8, what is none in it "
         "Windows-1252; UTF-16 by its mark; HL7 by MSH-18",
+    )
+
+    gone: Literal["auto", "retire", "keep"] = Field(
+        default="auto",
+        description="what becomes of a report that the source offers no longer: retire it (the "
+        "source is complete), or keep it (a feed, whose files go when they are read); auto: keep "
+        "those of HL7 and FHIR files, retire the others. A report that is changed in its file "
+        "takes the place of what it was in either case",
     )
 
     @property

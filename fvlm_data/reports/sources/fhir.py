@@ -10,11 +10,13 @@ import base64
 import binascii
 import json
 import re
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.sources.attachments import UnreadError, content_text
+from fvlm_data.reports.sources.html_text import html_text
 from fvlm_data.reports.sources.kind import Kind
-from fvlm_data.reports.sources.rows import RowDraft, decoded, decoded_bytes, faulty, mended
+from fvlm_data.reports.sources.markup import plain_text
+from fvlm_data.reports.sources.rows import RowDraft, decoded, faulty, mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,11 +25,15 @@ if TYPE_CHECKING:
     from fvlm_data.reports.sources.options import ReadOptions
     from fvlm_data.reports.sources.rows import ReportRow
 
-_BLOCKS = frozenset({"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "pre"})
+_DEEPEST = 10
+"""Levels of observations within observations that are followed."""
 
 
 def read_fhir(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
-    """Every DiagnosticReport of a file; other resources tell of studies and patients only."""
+    """Every DiagnosticReport of a file; other resources tell of studies and patients only.
+
+    A form that cannot be read is a row of its own, set aside, where the report has text beside.
+    """
     try:
         resources = _resources(decoded(path, options.encoding))
     except (json.JSONDecodeError, RecursionError):
@@ -35,14 +41,23 @@ def read_fhir(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
         return
     known = {key: one for one in resources for key in _keys(one)}
     reports = [one for one in resources if one.get("resourceType") == "DiagnosticReport"]
-    for number, report in enumerate(reports):
+    number = 0
+    for report in reports:
         contained = [one for one in _list(report.get("contained")) if isinstance(one, dict)]
         inner = {f"#{one.get('id')}": one for one in contained}
         try:
-            yield _report(report, {**known, **inner}).row(number)
+            draft, unread = _report(report, {**known, **inner})
+            yield draft.row(number)
+            if unread is not None:
+                number += 1
+                kind, reason, detail = unread
+                yield faulty(number, reason, f"report {number - 1}: {detail}", kind=kind)
+        except UnreadError as error:
+            yield faulty(number, error.reason, f"report {number}: a text of it {error.detail}")
         except (AttributeError, TypeError, ValueError):
             detail = f"report {number}: an element has another type than in FHIR R4 or R5"
             yield faulty(number, "broken_resource", detail)
+        number += 1
     if not reports:
         detail = "no DiagnosticReport found; nothing to do"
         yield faulty(0, "not_a_report", detail, kind="out_of_scope")
@@ -70,7 +85,10 @@ def _keys(resource: Mapping[str, Any]) -> list[str]:
     return keys + ([str(resource["fullUrl"])] if resource.get("fullUrl") else [])
 
 
-def _report(report: Mapping[str, Any], known: Mapping[str, Any]) -> RowDraft:
+def _report(
+    report: Mapping[str, Any], known: Mapping[str, Any]
+) -> tuple[RowDraft, tuple[str, str, str] | None]:
+    """The report, and what is wrong with a form of it that its text does without."""
     draft = RowDraft(name=str(report.get("id") or ""), issued=str(report.get("issued") or ""))
     for identifier in _list(report.get("identifier")):
         _link(draft, identifier, accession=_is_accession(identifier))
@@ -92,9 +110,11 @@ def _report(report: Mapping[str, Any], known: Mapping[str, Any]) -> RowDraft:
         draft.issued = max(draft.issued, changed)
     draft.document = draft.name
     draft.procedure = _code(report.get("code"))
-    draft.columns, fault = _texts(report, known)
-    draft.fault = draft.fault or fault
-    return draft
+    draft.columns, unread = _texts(report, known)
+    if any(text.strip() for text in draft.columns.values()):
+        return draft, None if draft.fault else unread
+    draft.fault = draft.fault or unread
+    return draft, None
 
 
 def _code(concept: Any) -> str:
@@ -158,65 +178,73 @@ def _tell(draft: RowDraft, reference: Any, known: Mapping[str, Any]) -> None:
 def _texts(
     report: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[dict[str, str], tuple[str, str, str] | None]:
-    """The presented form; else observations and conclusion; else the narrative."""
+    """The presented form; else observations and conclusion; else the narrative.
+
+    Several forms are the same report (R4, DiagnosticReport.presentedForm): the first with text
+    serves.
+    """
     fault = None
     for form in _list(report.get("presentedForm")):
-        kind = str(form.get("contentType") or "").split(";")[0].strip().lower()
-        if kind not in ("text/plain", "text/html", "application/xhtml+xml", "text/markdown", ""):
-            fault = ("fault", "not_text", f"its form is {kind}, expected text; give it as text")
-            continue
         try:
-            content = base64.b64decode(str(form.get("data") or ""), validate=True)
-        except binascii.Error:
-            fault = ("fault", "broken_form", "its form is no valid base64; mend the file")
+            text = plain_text(_form_text(form, known))
+        except UnreadError as error:
+            fault = fault or ("fault", error.reason, f"its form {error.detail}")
             continue
-        if content:
-            text = decoded_bytes(content)
-            return {"report": _plain(text) if "html" in kind else mended(text)}, None
+        if text.strip():
+            return {"report": mended(text)}, None
     results = [_observed(reference, known) for reference in _list(report.get("result"))]
     findings = "\n".join(filter(None, results))
-    conclusion = mended(str(report.get("conclusion") or ""))
+    conclusion = _plain(str(report.get("conclusion") or ""))
     if findings or conclusion:
-        return {"findings": findings, "impression": conclusion}, None
+        return {"findings": findings, "impression": conclusion}, fault
     narrative = report.get("text") or {}
-    return {"report": _plain(str(narrative.get("div") or ""))}, fault
+    return {"report": mended(html_text(str(narrative.get("div") or "")))}, fault
 
 
-def _observed(reference: Any, known: Mapping[str, Any]) -> str:
-    if not isinstance(reference, dict):
+def _form_text(form: Mapping[str, Any], known: Mapping[str, Any]) -> str:
+    """Text of an attachment, which holds its data or names a Binary of the same file."""
+    url = str(form.get("url") or "")
+    kind = str(form.get("contentType") or "")
+    data = form.get("data")
+    if not data and url:
+        binary = known.get(url) or known.get("/".join(url.split("/_history")[0].split("/")[-2:]))
+        if binary is None:
+            raise UnreadError(
+                "form_elsewhere", "is at a URL, expected a Binary of the same file; give it there"
+            )
+        if isinstance(binary.get("content"), list):  # a DocumentReference
+            return _form_text((binary["content"][0] or {}).get("attachment") or {}, known)
+        kind = kind or str(binary.get("contentType") or "")
+        data = binary.get("data") or binary.get("content")
+    try:
+        content = base64.b64decode(re.sub(r"\s", "", str(data or "")), validate=True)
+    except binascii.Error as error:
+        raise UnreadError("broken_form", "is no valid base64; mend the file") from error
+    charset = re.search(r"charset\s*=\s*\"?([\w.:-]+)", kind, re.IGNORECASE)
+    return content_text(content, kind.split(";")[0], charset[1] if charset else "")
+
+
+def _observed(reference: Any, known: Mapping[str, Any], depth: int = 0) -> str:
+    """Text of an observation: its value, its components' and members', its notes."""
+    if not isinstance(reference, dict) or depth > _DEEPEST:
         return ""
     observation = known.get(str(reference.get("reference") or ""), {})
     if observation.get("status") in ("entered-in-error", "cancelled"):
         return ""
-    coded = observation.get("valueCodeableConcept") or {}
-    return mended(str(observation.get("valueString") or coded.get("text") or ""))
+    texts = [_value(one) for one in (observation, *_list(observation.get("component")))]
+    texts += [_plain(str(note.get("text") or "")) for note in _list(observation.get("note"))]
+    members = _list(observation.get("hasMember"))
+    texts += [_observed(member, known, depth + 1) for member in members]
+    return "\n".join(filter(None, texts))
 
 
-class _Words(HTMLParser):
-    """Text of HTML; blocks begin and end lines."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag in _BLOCKS:
-            self.pieces.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _BLOCKS:
-            self.pieces.append("\n")
-
-    def handle_data(self, data: str) -> None:
-        self.pieces.append(data)
+def _value(observed: Mapping[str, Any]) -> str:
+    coded = observed.get("valueCodeableConcept") or {}
+    return _plain(str(observed.get("valueString") or coded.get("text") or ""))
 
 
-def _plain(html: str) -> str:
-    words = _Words()
-    words.feed(html)
-    words.close()
-    lines = (line.strip() for line in "".join(words.pieces).split("\n"))
-    return mended(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip())
+def _plain(text: str) -> str:
+    return mended(plain_text(text))
 
 
 def _list(value: Any) -> list[Any]:

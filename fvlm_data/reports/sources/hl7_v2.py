@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fvlm_data.reports.sources.attachments import UnreadError
+from fvlm_data.reports.sources.hl7_segments import messages
+from fvlm_data.reports.sources.hl7_text import Texts, order_text
 from fvlm_data.reports.sources.kind import Kind
-from fvlm_data.reports.sources.rows import RowDraft, decoded_bytes, faulty, mended
+from fvlm_data.reports.sources.rows import RowDraft, faulty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from fvlm_data.reports.sources.hl7_segments import Message, Segment
     from fvlm_data.reports.sources.options import ReadOptions
     from fvlm_data.reports.sources.rows import ReportRow
 
-_MESSAGE = re.compile(r"(?:\A|(?<=\n))(?=MSH.)")
-_CHARSETS = {
-    "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8", "8859/1": "iso-8859-1", "8859/2": "iso-8859-2",
-    "8859/3": "iso-8859-3", "8859/4": "iso-8859-4", "8859/5": "iso-8859-5", "8859/7": "iso-8859-7",
-    "8859/9": "iso-8859-9", "8859/15": "iso-8859-15",
-}  # fmt: skip
-"""HL7 table 0211 to Python's names; what is not here is read as UTF-8 or Windows-1252."""
-_TEXT_TYPES = frozenset({"TX", "FT", "ST", "CE", "CWE", "ED", ""})
-_SECTIONS = {"GDT": "findings", "IMP": "impression", "ADT": "addendum"}
-"""Suffixes of OBX-3 (HL7 2.5.1, 7.2.4)."""
-_WRONG = frozenset({"D", "W"})
+_WITHDRAWN = frozenset({"D", "W"})
 """OBX-11: deletes the result, posts it as wrong (table 0085); some senders use them in OBR-25."""
+_NO_RESULT = _WITHDRAWN | {"X"}
+_NOT_FINAL = frozenset({"I", "O", "P", "R", "S"})
 _PATIENT_FIELDS = (2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 18, 19)
 _ORDER_FIELDS = (2, 3, 7, 8, 10, 16, 18, 20, 22, 28, 32, 33, 34, 35)
 
@@ -35,170 +31,163 @@ def read_hl7(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     """Reports of a file of HL7 messages, a report for each order (OBR) of an ORU.
 
     Messages that are no ORU are set aside as out of scope; the text is read in the encoding
-    that MSH-18 names unless the source names one.
+    that MSH-18 names unless the source names one. A segment whose content is no text is a row of
+    its own, set aside; one whose text cannot be told for sure sets its report aside.
     """
-    content = path.read_bytes()
-    text = _in_stated_encoding(content, options.encoding)
-    number = 0
-    for message in _MESSAGE.split(re.sub(r"[\x0b\x1c]", "", re.sub(r"\r\n?", "\n", text))):
-        if not message.startswith("MSH"):
+    number = count = 0
+    outside = False
+    for message in messages(path.read_bytes(), options.encoding):
+        if not message.segments or message.segments[0].name != "MSH":
+            outside |= message.outside or any(_holds_text(one) for one in message.segments)
             continue
-        for row in _reports(message, number):
+        for row in _reports(message, number, count):
             yield row
             number += 1
-    if number == 0:
+        count += 1
+    if count == 0:
         yield faulty(0, "no_message", "no HL7 message found; expected one that begins with MSH")
+    elif outside:
+        detail = "text stands before the first MSH; expected messages only; mend the file"
+        yield faulty(number, "outside_message", detail)
 
 
-def _in_stated_encoding(content: bytes, encoding: str | None) -> str:
-    if encoding is None:
-        head = content[:2000].decode("ascii", "replace").lstrip("\x0b\ufeff \r\n")
-        header = re.split(r"[\r\n]", head, maxsplit=1)[0]
-        fields = header.split(header[3]) if header.startswith("MSH") and len(header) > 3 else []
-        stated = fields[17].split("~")[0].strip().upper() if len(fields) > 17 else ""
-        encoding = _CHARSETS.get(stated)
-    if encoding in (None, "utf-8"):
-        return decoded_bytes(content)
-    return content.decode(encoding or "utf-8", "replace")
+def _holds_text(segment: Segment) -> bool:
+    return segment.name in ("OBX", "NTE")
 
 
-def _reports(text: str, number: int) -> Iterator[ReportRow]:
-    import hl7
-
-    try:
-        message = hl7.parse(text.strip().replace("\n", "\r"))
-        header = message.segment("MSH")
-        kind = _part(message, header, 9, 0)
-    except (hl7.HL7Exception, KeyError, IndexError, ValueError):
-        detail = f"message {number} is no valid HL7 v2; expected segments from MSH on"
-        yield faulty(number, "broken_message", detail)
-        return
-    if _field(header, 2)[:2] != "^~":
-        detail = f"message {number} has other separators than ^~\\&; expected these; convert it"
-        yield faulty(number, "broken_message", detail)
-        return
+def _reports(message: Message, number: int, count: int) -> Iterator[ReportRow]:
+    header = message.segments[0]
+    kind = header.part(9)
     if kind != "ORU":
         known = kind if kind.isalpha() and len(kind) == 3 else "another kind"
-        detail = f"message {number} is {known}, expected ORU; nothing to do"
+        detail = f"message {count} is {known}, expected ORU; nothing to do"
         yield faulty(number, "not_a_result", detail, kind="out_of_scope")
         return
-    shared = [segment for segment in message if _name(segment) in ("MSH", "PID", "PV1", "ZDS")]
-    orders = _orders(message)
-    for order in orders:
-        yield _report(message, shared, order, single=len(orders) == 1).row(number)
-        number += 1
-    if not orders:
-        detail = f"message {number} holds no order (OBR); expected one a report"
+    first = next((at for at, one in enumerate(message.segments) if one.name == "OBR"), None)
+    if first is None:
+        detail = f"message {count} holds no order (OBR); expected one a report"
         yield faulty(number, "broken_message", detail)
+        return
+    shared = message.segments[:first]
+    orders = _orders(message.segments[first:])
+    if any(one.name == "OBX" and one.field(5).strip() for one in shared):
+        detail = f"message {count} has results (OBX) before its first OBR; expected them behind it"
+        yield faulty(number, "broken_message", detail)
+        number += 1
+    for order in orders:
+        for row in _rows(message.segments, shared, order, number, single=len(orders) == 1):
+            yield row
+            number += 1
 
 
-def _orders(message: Any) -> list[list[Any]]:
-    """Segments of each order: ORC, OBR and what follows."""
-    made: list[list[Any]] = []
-    for segment in message:
-        if _name(segment) == "OBR":
+def _orders(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Segments of each order: OBR and what follows."""
+    made: list[list[Segment]] = []
+    for segment in segments:
+        if segment.name == "OBR":
             made.append([segment])
-        elif made:
+        else:
             made[-1].append(segment)
     return made
 
 
-def _report(message: Any, shared: Sequence[Any], order: Sequence[Any], *, single: bool) -> RowDraft:
+def _rows(
+    message: Sequence[Segment],
+    shared: Sequence[Segment],
+    order: Sequence[Segment],
+    number: int,
+    *,
+    single: bool,
+) -> Iterator[ReportRow]:
+    """The report of an order, then a row for each of its segments that holds no text."""
     draft = RowDraft()
+    texts = Texts()
+    try:
+        _tell(draft, message, shared, order, single=single)
+        withdrawn = draft.withdrawn
+        notes = [one for one in shared if one.name == "NTE"]
+        texts = order_text([*order, *notes], frozenset() if withdrawn else _NO_RESULT)
+        draft.columns, draft.addendum = texts.columns, texts.addendum
+        draft.fault = draft.fault or texts.fault
+    except UnreadError as error:
+        detail = f"report {number}: its order or patient {error.detail}"
+        draft.fault = ("fault", error.reason, detail)
+    alone = texts.aside and not any(draft.columns.values()) and not draft.withdrawn
+    if alone:
+        draft.fault = draft.fault or texts.aside[0]
+    yield draft.row(number)
+    for at, (kind, reason, detail) in enumerate(texts.aside[1:] if alone else texts.aside):
+        yield faulty(number + 1 + at, reason, detail, kind=kind)
+
+
+def _tell(
+    draft: RowDraft,
+    message: Sequence[Segment],
+    shared: Sequence[Segment],
+    order: Sequence[Segment],
+    *,
+    single: bool,
+) -> None:
+    """Give the draft all that the segments tell of a report but its text."""
     request = order[0]
-    for at in (18, 3, 2):
-        value = _part(message, request, at, 0)
-        if value:
-            draft.link("accession", value)
+    numbered = next((one for one in (request, *_requests(message)) if _numbers(one)), request)
+    for value in _numbers(numbered):
+        draft.link("accession", value)
     for segment in (*order, *(shared if single else ())):
-        if _name(segment) == "ZDS":
-            draft.link("study_uid", _part(message, segment, 1, 0))
+        if segment.name == "ZDS":
+            draft.link("study_uid", segment.part(1))
     for segment in shared:
-        if _name(segment) == "PID":
-            draft.link("patient_id", _part(message, segment, 3, 0))
-            draft.identities += _values(message, segment, _PATIENT_FIELDS)
-        elif _name(segment) == "PV1":
-            draft.identities += _values(message, segment, (7, 8, 9, 17, 19))
-    draft.identities += _values(message, request, _ORDER_FIELDS)
-    draft.issued = _part(message, request, 22, 0) or _part(message, request, 7, 0)
-    draft.procedure = _part(message, request, 4, 0)
-    filler = _part(message, request, 3, 0)
+        if segment.name == "PID":
+            draft.link("patient_id", segment.part(3))
+            draft.identities += _values(segment, _PATIENT_FIELDS)
+        elif segment.name == "PV1":
+            draft.identities += _values(segment, (7, 8, 9, 17, 19))
+    draft.identities += _values(request, _ORDER_FIELDS)
+    draft.issued = request.part(22) or request.part(7)
+    draft.procedure = request.part(4)
+    filler = request.part(3)
     draft.document = f"{filler} {draft.procedure}" if filler else ""
-    draft.state(_part(message, request, 25, 0))
-    results = [_field(one, 11).upper() for one in order if _is_text(one)]
-    if _part(message, request, 25, 0).upper() in _WRONG or (results and _WRONG.issuperset(results)):
-        draft.withdrawn = True
-        sent = next(_part(message, one, 7, 0) for one in shared if _name(one) == "MSH")
-        draft.issued = _part(message, request, 22, 0) or sent or draft.issued
-    # OBX-11 C: "record coming over is a correction and thus replaces a final result" (0085).
-    if any(_name(one) == "OBX" and _field(one, 11).upper() == "C" for one in order):
-        draft.corrected = True
-    _add_text(message, order, draft)
-    return draft
+    _state(draft, message[0], order)
 
 
-def _add_text(message: Any, order: Sequence[Any], draft: RowDraft) -> None:
-    """Text of the OBX segments; by section where their identifiers say so.
+def _requests(message: Sequence[Segment]) -> Iterator[Segment]:
+    return (one for one in message if one.name == "OBR")
 
-    Results that are deleted or wrong are left out, but in a message that holds no other.
+
+def _numbers(request: Segment) -> list[str]:
+    """Accession and order numbers; a second order without any is of the first one's request."""
+    return [value for at in (18, 3, 2) if (value := request.part(at))]
+
+
+def _state(draft: RowDraft, header: Segment, order: Sequence[Segment]) -> None:
+    """Take the status of the order, and of its results where it has none or they say more.
+
+    A correction "replaces a final result" (table 0085), also where it is one result among others.
     """
-    texts: dict[str, list[str]] = {}
-    for segment in order:
-        wrong = _field(segment, 11).upper() in _WRONG and not draft.withdrawn
-        if not _is_text(segment) or wrong:
-            continue
-        suffix = re.split(r"[&^]", _field(segment, 3).upper())
-        section = next((_SECTIONS[part] for part in suffix if part in _SECTIONS), "report")
-        texts.setdefault(section, []).append(_text(message, segment))
-    if set(texts) == {"addendum"}:
-        draft.addendum = True
-    if texts.keys() <= {"findings", "impression"}:
-        draft.columns = {section: "\n".join(lines) for section, lines in texts.items()}
-    else:
-        ordered = ("report", "findings", "impression", "addendum")
-        draft.columns = {
-            "report": "\n\n".join(
-                (f"{section.upper()}:\n" if section != "report" else "") + "\n".join(texts[section])
-                for section in ordered
-                if section in texts
-            )
-        }
+    request = order[0]
+    status = request.code(25)
+    results = {one.code(11) for one in order if one.name == "OBX" and one.field(5).strip()}
+    results = results or {one.code(11) for one in order if one.name == "OBX"}
+    draft.state("partial" if status == "A" else status)
+    if results == {"X"}:
+        draft.state("X")
+    elif results and _NOT_FINAL.issuperset(results):
+        draft.state("P")
+    if status in _WITHDRAWN or (results and _WITHDRAWN.issuperset(results)):
+        draft.withdrawn = True
+        draft.issued = request.part(22) or header.part(7) or draft.issued
+    if "C" in results:
+        draft.corrected = True
 
 
-def _is_text(segment: Any) -> bool:
-    return _name(segment) == "OBX" and _field(segment, 2) in _TEXT_TYPES
-
-
-def _text(message: Any, segment: Any) -> str:
-    """OBX-5: repetitions are lines, escapes are characters (HL7 2.5.1, 2.7)."""
-    lines = []
-    for repetition in _field(segment, 5).split("~"):
-        broken = re.sub(r"\\\.(?:br|sp\d*|ce)\\", "\n", repetition)
-        pieces = [message.unescape(piece) for piece in broken.split("\n")]
-        lines.append("\n".join(pieces))
-    return mended("\n".join(lines))
-
-
-def _name(segment: Any) -> str:
-    return str(segment[0])
-
-
-def _field(segment: Any, at: int) -> str:
-    return str(segment[at]) if len(segment) > at else ""
-
-
-def _part(message: Any, segment: Any, at: int, component: int) -> str:
-    """A component of a field's first repetition, its escapes undone."""
-    first = _field(segment, at).split("~")[0].split("^")
-    return str(message.unescape(first[component])).strip() if len(first) > component else ""
-
-
-def _values(message: Any, segment: Any, fields: Sequence[int]) -> list[str]:
+def _values(segment: Segment, fields: Sequence[int]) -> list[str]:
     """Names, ids, dates and places in the given fields: whole, and each of their components."""
     made = []
+    marks = segment.separators
+    between = f"[{re.escape(marks.component + marks.subcomponent)}]"
     for at in fields:
-        for repetition in _field(segment, at).split("~"):
-            parts = [str(message.unescape(part)).strip() for part in re.split(r"[\^&]", repetition)]
+        for repetition in segment.repetitions(at):
+            parts = [segment.text(part).strip() for part in re.split(between, repetition)]
             made += [part for part in parts if len(part) > 2]
             made += [" ".join(filter(None, parts[:2])), " ".join(filter(None, parts[1:3]))]
     return [value[:8] if re.fullmatch(r"\d{12,14}(?:\.\d+)?", value) else value for value in made]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pydantic.config import JsonDict
 
+    from fvlm_data.reports.sources.layout import ToldColumns
     from fvlm_data.reports.sources.options import ReadOptions
     from fvlm_data.reports.sources.rows import ReportRow
 
@@ -30,6 +31,7 @@ REPORT_SOURCES = Extensions(
         "csv": "fvlm_data.reports.sources.tables:CSV",
         "parquet": "fvlm_data.reports.sources.tables:PARQUET",
         "jsonl": "fvlm_data.reports.sources.tables:JSONL",
+        "xlsx": "fvlm_data.reports.sources.tables:XLSX",
         "text": "fvlm_data.reports.sources.text_file:TEXT",
         "dicom_sr": "fvlm_data.reports.sources.dicom_sr:DICOM_SR",
         "fhir": "fvlm_data.reports.sources.fhir:FHIR",
@@ -43,11 +45,13 @@ class Kind:
     """A kind of report file: the suffixes by which it is known (`.csv`), and its reader.
 
     `read` gives the rows of one file in their order. It raises ReportSourceError for a file that
-    is broken as a whole; a row that cannot be read is one with a fault (`rows.faulty`).
+    is broken as a whole; a row that cannot be read is one with a fault (`rows.faulty`). `told`
+    says of a table what its columns are used for; it raises the same.
     """
 
     suffixes: tuple[str, ...]
     read: Callable[[Path, ReadOptions], Iterator[ReportRow]]
+    told: Callable[[Path, ReadOptions], list[ToldColumns]] | None = None
 
 
 @cache

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.sources.attachments import UnreadError
+from fvlm_data.reports.sources.markup import plain_text
 from fvlm_data.reports.sources.rows import (
     Link,
     ReportRow,
@@ -15,6 +18,13 @@ from fvlm_data.reports.sources.rows import (
     distinct,
     read_status,
     sorted_links,
+)
+from fvlm_data.reports.sources.spreadsheet import (
+    CELL_CHARS,
+    MOST_DIGITS,
+    is_error,
+    number_as_typed,
+    text_as_typed,
 )
 
 if TYPE_CHECKING:
@@ -60,6 +70,14 @@ OTHER_NAMES = {
     "name": ("report_id", "report_name", "report_file", "reportid"),
 }
 FLAG = "--column"
+MENDED, LOST = "numbers_mended", "numbers_lost"
+_NUMBERS = frozenset({"accession", "patient_id", "volume_name"})
+MANGLED = (
+    "its link is a number that a spreadsheet has shortened (as 1.67683E+15), expected all digits; "
+    "format the column as text there and export it again"
+)
+_WORDS = 4
+"""Words of a cell that make its column one of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +92,21 @@ class Layout:
     def row(self, number: int, cells: Mapping[str, Any]) -> ReportRow:
         """The report in a row of cells; what links it is an identity as well."""
         other = {name: cell(cells.get(column)) for name, column in self.others.items()}
-        links = row_links(self.links, cells, other.get("issuer") or None)
+        links, notes = row_links(self.links, cells, other.get("issuer") or None)
         told = [cell(cells.get(column)) for column in self.identities.values()]
         told += [value for kind, value, _ in links if kind != "volume_name"]
         fault, corrected, withdrawn = read_status(other.get("status", ""))
+        columns: dict[str, str] = {}
+        try:
+            columns = {name: _text(cells.get(column)) for name, column in self.texts.items()}
+        except UnreadError as error:
+            fault = fault or ("fault", error.reason, f"row {number}: a text {error.detail}")
+        if not links and LOST in notes:
+            fault = fault or ("fault", "mangled_number", f"row {number}: {MANGLED}")
         return ReportRow(
             row=number,
             links=links,
-            columns={name: cell(cells.get(column)) for name, column in self.texts.items()},
+            columns=columns,
             identities=distinct(told),
             issued=other.get("issued", ""),
             addendum=other.get("addendum", "").lower() in ("1", "true", "yes", "y"),
@@ -90,17 +115,72 @@ class Layout:
             ),
             name=other.get("name", ""),
             fault=fault,
+            notes=notes,
         )
+
+    def told(self, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> ToldColumns:
+        """What the columns are used for; `rows` tell which of the others hold text."""
+        used = {**self.links, **self.texts, **self.identities, **self.others}
+        unused = [name for name in dict.fromkeys(names) if name not in used.values()]
+        return ToldColumns(used, tuple(unused), tuple(n for n in unused if _holds_text(n, rows)))
+
+
+@dataclass(frozen=True, slots=True)
+class ToldColumns:
+    """Our names with the columns that hold them, the other columns, and those of them with text."""
+
+    used: Mapping[str, str]
+    unused: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """All of it, for a person to look at before the run."""
+        read = ", ".join(f"{ours} from {column}" for ours, column in self.used.items())
+        made = f"{read}; not used: {', '.join(self.unused) or 'none'}"
+        if not self.texts:
+            return made
+        named = ", ".join(self.texts)
+        return f"{made}; of these with text: {named} (give {FLAG} report=COLUMN if it is a report)"
+
+
+def _holds_text(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(len(cell(row.get(name)).split()) >= _WORDS for row in rows)
+
+
+def _text(value: Any) -> str:
+    """The text of a cell, without markup.
+
+    Raises:
+        UnreadError: a spreadsheet has cut it or shows an error in its place, or it is a file.
+    """
+    text = cell(value)
+    if is_error(text):
+        raise UnreadError("mangled_text", "is an error of a spreadsheet; export it again as text")
+    if len(text) == CELL_CHARS:
+        raise UnreadError("cut_text", f"ends at {CELL_CHARS} characters, all that a cell holds")
+    return plain_text(text)
 
 
 def row_links(
     columns: Mapping[str, str], cells: Mapping[str, Any], issuer: str | None
-) -> tuple[Link, ...]:
-    """Links that stand in the given columns; an issuer belongs to accession numbers."""
-    found = ((kind, cell(cells.get(column))) for kind, column in columns.items())
-    return sorted_links(
-        (kind, value, issuer if kind == "accession" else None) for kind, value in found if value
-    )
+) -> tuple[tuple[Link, ...], tuple[str, ...]]:
+    """Links that stand in the given columns, and notes; an issuer belongs to accession numbers.
+
+    Numbers that a spreadsheet has rewritten are put right (`MENDED`) or left out (`LOST`).
+    """
+    made: list[Link] = []
+    notes: list[str] = []
+    for kind, column in columns.items():
+        value = cell(cells.get(column))
+        rounded = isinstance(cells.get(column), float) and len(value) > MOST_DIGITS
+        typed = number_as_typed(value) if kind in _NUMBERS else text_as_typed(value)
+        typed = None if rounded else typed
+        if typed != value:
+            notes.append(LOST if typed is None else MENDED)
+        if typed:
+            made.append((kind, typed, issuer if kind == "accession" else None))
+    return sorted_links(made), tuple(notes)
 
 
 def layout(
@@ -131,7 +211,24 @@ def layout(
             f"volume_name; its columns are {listed}; give {FLAG} study_uid=COLUMN, or a mapping"
         )
     identities = found(names, mapping, IDENTITY_NAMES)
-    return Layout(links, texts, identities, found(names, mapping, OTHER_NAMES))
+    made = Layout(links, texts, identities, found(names, mapping, OTHER_NAMES))
+    _check_doubles(path, names, made, mapping)
+    return made
+
+
+def _check_doubles(
+    path: Path, names: Sequence[str], made: Layout, mapping: Mapping[str, str]
+) -> None:
+    """Refuse columns of one name, whatever the case, of which one is used: which is not told."""
+    counts = Counter(_plain(name) for name in names)
+    exact = Counter(names)
+    for ours, column in {**made.links, **made.texts, **made.identities, **made.others}.items():
+        chosen = ours in mapping and exact[column] == 1
+        if counts[_plain(column)] > 1 and not chosen:
+            raise ReportSourceError(
+                f"report file {path}: {counts[_plain(column)]} columns are called {column!r}; "
+                f"expected one for {ours}; rename the others, or give {FLAG} {ours}=COLUMN"
+            )
 
 
 def found(

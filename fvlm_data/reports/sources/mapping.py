@@ -6,8 +6,17 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.reports.sources.layout import LINK_NAMES, OTHER_NAMES, found, row_links
-from fvlm_data.reports.sources.rows import ReportSourceError, cell, file_encoding, sorted_links
+from fvlm_data.reports.sources.layout import (
+    LINK_NAMES,
+    LOST,
+    MANGLED,
+    OTHER_NAMES,
+    found,
+    row_links,
+)
+from fvlm_data.reports.sources.options import ReadOptions
+from fvlm_data.reports.sources.rows import ReportSourceError, cell, sorted_links
+from fvlm_data.reports.sources.tables import BrokenRow, csv_tables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,29 +46,24 @@ def read_mapping(path: Path) -> LinkMapping:
     Without a column `report` its rows meet the reports by the links that both have.
 
     Raises:
-        ReportSourceError: the file cannot be read or has not two columns to map by.
+        ReportSourceError: the file cannot be read, has not two columns to map by, or a row of
+            it is broken: a link that is lost would go unseen.
     """
-    import csv
-
     if not path.is_file():
         raise ReportSourceError(f"mapping {path}: no such file; expected a CSV file")
-    encoding, errors = file_encoding(path, None)
+    (table,) = csv_tables(path, ReadOptions())
+    columns = found(table.names, {}, LINK_NAMES)
+    own = found(table.names, {}, {"name": NAME_COLUMNS, "issuer": OTHER_NAMES["issuer"]})
+    if len(columns) + ("name" in own) < 2:
+        raise ReportSourceError(
+            f"mapping {path}: its columns are {', '.join(table.names) or 'none'}; expected report "
+            "(file name or id) and study_uid, accession or volume_name"
+        )
     made: dict[tuple[str, str], list[Link]] = defaultdict(list)
-    with path.open(encoding=encoding, errors=errors, newline="") as handle:
-        head = handle.readline()
-        handle.seek(0)
-        rows = csv.DictReader(handle, delimiter=max(",;\t", key=head.count))
-        names = [name.strip() for name in rows.fieldnames or []]
-        rows.fieldnames = names
-        columns = found(names, {}, LINK_NAMES)
-        own = found(names, {}, {"name": NAME_COLUMNS, "issuer": OTHER_NAMES["issuer"]})
-        if len(columns) + ("name" in own) < 2:
-            raise ReportSourceError(
-                f"mapping {path}: its columns are {', '.join(names) or 'none'}; expected report "
-                "(file name or id) and study_uid, accession or volume_name"
-            )
-        for row in rows:
-            _add(made, row, columns, own)
+    for number, row in enumerate(table.rows(list(columns.values()))):
+        detail = row.detail if isinstance(row, BrokenRow) else _add(made, row, columns, own)
+        if detail:
+            raise ReportSourceError(f"mapping {path}: row {number}: {detail}")
     return LinkMapping({key: sorted_links(links) for key, links in made.items()})
 
 
@@ -68,12 +72,16 @@ def _add(
     row: Mapping[str, Any],
     columns: Mapping[str, str],
     own: Mapping[str, str],
-) -> None:
-    links = row_links(columns, row, cell(row.get(own.get("issuer", ""))) or None)
+) -> str:
+    """Add a row's links; returns what is wrong with them, blank where nothing is."""
+    links, notes = row_links(columns, row, cell(row.get(own.get("issuer", ""))) or None)
+    if LOST in notes:
+        return MANGLED
     name = cell(row.get(own["name"])) if "name" in own else ""
     keys = [("name", name)] if name else [(kind, value) for kind, value, _ in links]
     for kind, value in keys:
         made[kind, _key(value)] += links
+    return ""
 
 
 def _key(value: str) -> str:

@@ -26,10 +26,10 @@ _STATUSES = {
     "retracted": "withdrawn", "revoked": "withdrawn", "deleted": "withdrawn",
     "voided": "withdrawn", "wrong": "withdrawn",
     "amended": "corrected", "corrected": "corrected", "correction": "corrected",
-    "revised": "corrected", "c": "corrected",
+    "revised": "corrected", "c": "corrected", "appended": "corrected",
 }  # fmt: skip
 """Codes of FHIR's diagnostic-report-status and of HL7 table 0123, and words of tables; what is
-not here is final."""
+not here is final. FHIR's `appended` holds the whole report with what was added."""
 
 
 class ReportSourceError(InputError):
@@ -62,7 +62,8 @@ class ReportRow:
     `report`; a blank cell is an empty text. `identities` are names, ids, dates and places that
     the file tells of patient and staff. `issued` is the time of the report (sortable text),
     `addendum` says that it adds to another one. `name` is what a mapping file may call it.
-    With a `fault` (kind, reason, detail) the row is set aside.
+    With a `fault` (kind, reason, detail) the row is set aside; `notes` are codes of what was put
+    right or left out in it, which a run counts.
     """
 
     row: int
@@ -75,6 +76,7 @@ class ReportRow:
     name: str = ""
     file: str = ""
     fault: tuple[str, str, str] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def text(self) -> str | None:
@@ -137,6 +139,11 @@ def read_status(status: str) -> tuple[tuple[str, str, str] | None, bool, bool]:
         return None, meant == "corrected", meant == "withdrawn"
     detail = f"the report's status is {meant}, expected final; nothing to do"
     return ("out_of_scope", f"{meant}_report", detail), False, False
+
+
+def named(names: Iterable[str]) -> list[str]:
+    """Names of a table's columns; those without one are told by their place."""
+    return [name.strip() or f"(column {at})" for at, name in enumerate(names, start=1)]
 
 
 def sorted_links(links: Iterable[Link]) -> tuple[Link, ...]:

@@ -1,61 +1,93 @@
-"""Tables of reports: CSV, Parquet and JSONL, a row at a time."""
+"""Tables of reports: CSV, Parquet, JSONL and spreadsheets, a row at a time."""
 
 from __future__ import annotations
 
 import csv
 import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.sources.csv_records import CsvRecords
 from fvlm_data.reports.sources.kind import Kind
-from fvlm_data.reports.sources.layout import layout
+from fvlm_data.reports.sources.layout import ToldColumns, layout
 from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, faulty, file_encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-_MAX_FIELD_CHARS = 32 * 1024 * 1024
-_NAMED_ROWS = 1000
-"""Lines of a JSONL file whose names tell its columns, unless they are mapped."""
+    from fvlm_data.reports.sources.layout import Layout
+
+_LOOKED_AT = 200
+"""Rows that tell whether a column that is not used holds text."""
 
 
-def read_csv(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
-    """Rows of a CSV or TSV file; the delimiter is the one that its header holds most of."""
-    csv.field_size_limit(_MAX_FIELD_CHARS)
-    encoding, errors = file_encoding(path, options.encoding)
-    with path.open(encoding=encoding, errors=errors, newline="") as handle:
-        reader = _csv_reader(handle)
+@dataclass(frozen=True, slots=True)
+class BrokenRow:
+    """What stands in the place of a row that cannot be read."""
+
+    detail: str
+    kind: str = "fault"
+    reason: str = "broken_row"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its column names, and its rows, which are told apart by the columns `keys`."""
+
+    names: Sequence[str]
+    rows: Callable[[Sequence[str]], Iterator[Mapping[str, Any] | BrokenRow]]
+
+
+def read_tables(
+    opened: Callable[[Path, ReadOptions], Sequence[Table]], path: Path, options: ReadOptions
+) -> Iterator[ReportRow]:
+    """Reports of all tables of a file; one table without reports is told among others."""
+    number = 0
+    for table, columns in _laid_out(opened(path, options), path, options):
+        if isinstance(columns, BrokenRow):
+            yield faulty(number, columns.reason, columns.detail, kind=columns.kind)
+            number += 1
+            continue
+        for cells in table.rows(list(columns.links.values())):
+            if isinstance(cells, BrokenRow):
+                detail = f"row {number}: {cells.detail}"
+                yield faulty(number, cells.reason, detail, kind=cells.kind)
+            else:
+                yield columns.row(number, cells)
+            number += 1
+
+
+def told_columns(
+    opened: Callable[[Path, ReadOptions], Sequence[Table]], path: Path, options: ReadOptions
+) -> list[ToldColumns]:
+    """Which columns of a file's tables are used for what, and which are left out."""
+    made = []
+    for table, columns in _laid_out(opened(path, options), path, options):
+        if not isinstance(columns, BrokenRow):
+            rows = islice(table.rows(list(columns.links.values())), _LOOKED_AT)
+            made.append(columns.told(table.names, [one for one in rows if isinstance(one, dict)]))
+    return made
+
+
+def _laid_out(
+    tables: Sequence[Table], path: Path, options: ReadOptions
+) -> Iterator[tuple[Table, Layout | BrokenRow]]:
+    for at, table in enumerate(tables):
         try:
-            names = [name.strip() for name in next(reader, [])]
-            columns = layout(path, names, options.columns, linked=options.linked)
-            for number, cells in enumerate(cells for cells in reader if cells):
-                if len(cells) != len(names):
-                    yield faulty(
-                        number,
-                        "broken_row",
-                        f"row {number} (to line {reader.line_num}) has {len(cells)} cells, "
-                        f"expected {len(names)}; quote cells that hold the delimiter",
-                    )
-                else:
-                    yield columns.row(number, dict(zip(names, cells, strict=True)))
-        except csv.Error as error:
-            raise ReportSourceError(
-                f"report file {path}: broken CSV at line {reader.line_num}; mend or quote it"
-            ) from error
-
-
-def read_jsonl(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
-    """Rows of a file of JSON objects, one a line; columns are those of its first lines."""
-    names = _names_of_lines(path, options)
-    columns = layout(path, names, options.columns, linked=options.linked)
-    for number, row in enumerate(_lines(path, options)):
-        if row is None:
-            detail = f"row {number} is no JSON object; expected one a line; mend the file"
-            yield faulty(number, "broken_row", detail)
-        else:
-            yield columns.row(number, row)
+            yield table, layout(path, table.names, options.columns, linked=options.linked)
+        except ReportSourceError:
+            if at == 0:
+                raise
+            detail = (
+                f"table {at + 1} of the file has not the columns of reports; expected those of "
+                "the first one; give it as a file of its own"
+            )
+            yield table, BrokenRow(detail, "out_of_scope", "not_a_report")
 
 
 def column_names(path: Path) -> list[str]:
@@ -64,36 +96,68 @@ def column_names(path: Path) -> list[str]:
     Raises:
         ReportSourceError: the file cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return list(pq.read_schema(path).names)
-        if path.suffix.lower() in (".jsonl", ".ndjson"):
-            return _names_of_lines(path, ReadOptions())
-        encoding, errors = file_encoding(path, None)
-        with path.open(encoding=encoding, errors=errors, newline="") as handle:
-            return [name.strip() for name in next(_csv_reader(handle), [])]
-    except (pa.ArrowException, OSError, csv.Error, UnicodeError) as error:
+        for opened, suffixes in _OPENED:
+            if path.suffix.lower() in suffixes:
+                tables = opened(path, ReadOptions())
+                return list(tables[0].names) if tables else []
+    except (OSError, csv.Error, UnicodeError) as error:
         raise ReportSourceError(
             f"table {path}: cannot be read ({type(error).__name__}); check the file"
         ) from error
+    return []
 
 
-def _csv_reader(handle: TextIO) -> Any:
-    """A reader at the start of the file; the delimiter is the one that the header holds most of."""
-    head = handle.readline()
-    handle.seek(0)
-    return csv.reader(handle, delimiter=max(",;\t|", key=head.count))
+def csv_tables(path: Path, options: ReadOptions) -> list[Table]:
+    """The table of a CSV or TSV file."""
+    with _csv(path, options) as records:
+        names = records.names
+    return [Table(names, partial(_csv_rows, path, options))]
 
 
-def _names_of_lines(path: Path, options: ReadOptions) -> list[str]:
-    first = islice(_lines(path, options), _NAMED_ROWS)
-    return list(dict.fromkeys(name for row in first for name in row or ()))
+@contextmanager
+def _csv(path: Path, options: ReadOptions) -> Iterator[CsvRecords]:
+    encoding, errors = file_encoding(path, options.encoding)
+    with path.open(encoding=encoding, errors=errors, newline="") as handle:
+        try:
+            records = CsvRecords(handle)
+        except csv.Error as error:
+            raise ReportSourceError(
+                f"report file {path}: broken CSV at line 1; mend or quote it"
+            ) from error
+        yield records
 
 
-def _lines(path: Path, options: ReadOptions) -> Iterator[Mapping[str, Any] | None]:
+def _csv_rows(
+    path: Path, options: ReadOptions, keys: Sequence[str]
+) -> Iterator[Mapping[str, Any] | BrokenRow]:
+    with _csv(path, options) as records:
+        names = records.names
+        for record in records.records([names.index(key) for key in keys]):
+            lines = f"lines {record.first_line} to {record.last_line}"
+            if record.cells is None:
+                detail = (
+                    f"{lines}: a quote is not closed where it should be, or not doubled within "
+                    'the cell; expected "" for each quote in a quoted cell; mend the file'
+                )
+                yield from [BrokenRow(detail, reason="open_quote")] * record.rows
+            elif len(record.cells) != len(names):
+                yield BrokenRow(
+                    f"{lines}: {len(record.cells)} cells, expected {len(names)}; quote cells that "
+                    "hold the delimiter"
+                )
+            else:
+                yield dict(zip(names, record.cells, strict=True))
+
+
+def jsonl_tables(path: Path, options: ReadOptions) -> list[Table]:
+    """The table of a file of JSON objects, one a line; its columns are those of any line."""
+    rows = (row for row in _lines(path, options) if isinstance(row, dict))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return [Table(names, lambda keys: _lines(path, options))]
+
+
+def _lines(path: Path, options: ReadOptions) -> Iterator[Mapping[str, Any] | BrokenRow]:
     encoding, errors = file_encoding(path, options.encoding)
     with path.open(encoding=encoding, errors=errors, newline="\n") as handle:
         for line in handle:
@@ -101,28 +165,46 @@ def _lines(path: Path, options: ReadOptions) -> Iterator[Mapping[str, Any] | Non
                 yield _object(line)
 
 
-def _object(line: str) -> Mapping[str, Any] | None:
+def _object(line: str) -> Mapping[str, Any] | BrokenRow:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_without_doubles)
     except (json.JSONDecodeError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
+        return BrokenRow("no JSON object; expected one a line; mend the file")
+    except KeyError:
+        return BrokenRow("two values of one name; expected one; mend the file")
+    return row if isinstance(row, dict) else BrokenRow("no JSON object; expected one a line")
 
 
-def read_parquet(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
-    """Rows of a Parquet file, in batches."""
-    import pyarrow as pa
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise KeyError("two values of one name")
+    return made
+
+
+def parquet_tables(path: Path, options: ReadOptions) -> list[Table]:
+    """The table of a Parquet file."""
     import pyarrow.parquet as pq
 
+    with _parquet_errors(path):
+        names = pq.read_schema(path).names
+    return [Table(names, lambda keys: _parquet_rows(path))]
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    import pyarrow.parquet as pq
+
+    with _parquet_errors(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=1000):
+            yield from batch.to_pylist()
+
+
+@contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
     try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            columns = layout(path, names, options.columns, linked=options.linked)
-            number = 0
-            for batch in file.iter_batches(batch_size=1000):
-                for row in batch.to_pylist():
-                    yield columns.row(number, row)
-                    number += 1
+        yield
     except (pa.ArrowException, OSError) as error:
         raise ReportSourceError(
             f"report file {path}: not readable as Parquet ({type(error).__name__}); expected a "
@@ -130,6 +212,30 @@ def read_parquet(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
         ) from error
 
 
-CSV = Kind((".csv", ".tsv"), read_csv)
-PARQUET = Kind((".parquet", ".pq"), read_parquet)
-JSONL = Kind((".jsonl", ".ndjson"), read_jsonl)
+def xlsx_tables(path: Path, options: ReadOptions) -> list[Table]:
+    """The tables of a spreadsheet, one a sheet that is not empty."""
+    from fvlm_data.reports.sources.sheets import sheets
+
+    return [Table(names, partial(_sheet_rows, path, at, names)) for at, names in sheets(path)]
+
+
+def _sheet_rows(
+    path: Path, at: int, names: Sequence[str], keys: Sequence[str]
+) -> Iterator[Mapping[str, Any] | BrokenRow]:
+    from fvlm_data.reports.sources.sheets import sheet_rows
+
+    beside = BrokenRow("cells beside the named columns; expected a name above each; mend the file")
+    for row in sheet_rows(path, at, names):
+        yield beside if row is None else row
+
+
+_OPENED = (
+    (csv_tables, (".csv", ".tsv")),
+    (parquet_tables, (".parquet", ".pq")),
+    (jsonl_tables, (".jsonl", ".ndjson")),
+    (xlsx_tables, (".xlsx", ".xlsm")),
+)
+CSV, PARQUET, JSONL, XLSX = (
+    Kind(suffixes, partial(read_tables, opened), partial(told_columns, opened))
+    for opened, suffixes in _OPENED
+)

@@ -151,7 +151,16 @@ def _packed(row: ReportRow) -> dict[str, str]:
 
 
 def _sortable(issued: str) -> str:
-    """Digits of a time that begins with its year: YYYYMMDDhhmmss, what there is of it."""
+    """Digits of a time that begins with its year: YYYYMMDDhhmmss, what there is of it.
+
+    It is read as 2021-03-04 or 4.3.2021; with slashes nobody knows which is the day.
+    """
+    german = re.match(
+        r"(\d{1,2})\.(\d{1,2})\.((?:19|20)\d{2})(?!\d)(.*)", issued.strip(), re.DOTALL
+    )
+    if german:
+        day, month, year, time = german.groups()
+        issued = f"{year}{month:0>2}{day:0>2}{time}"
     if not re.match(r"(?:19|20)\d{2}(?:[-./]?\d{2}){2}", issued.strip()):
         return ""
     return re.sub(r"\D", "", issued)[:14]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.run.survey.listing import Listing
 
-TABLE_KINDS = ("csv", "parquet", "jsonl")
+TABLE_KINDS = ("csv", "parquet", "jsonl", "xlsx")
 TABLES_AT_MOST = 200
 MANY_TABLES = 5
 """Tables of one layout in a folder from which on the folder is named, not each file."""
