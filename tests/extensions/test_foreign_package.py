@@ -228,6 +228,7 @@ def test_the_shipped_checks_pass(copy: Shell, tmp_path: Path):
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.full
 @pytest.mark.prefect
 @pytest.mark.timeout(420)
 def test_the_flow_settles_what_one_process_does(curated: Shell, tmp_path: Path):

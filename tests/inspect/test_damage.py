@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,6 @@ from fvlm_data.run.config import Config
 from tests.e2e.chain import snapshot
 from tests.inspect import damage
 
-TABLES = tuple(damage.OTHER_VALUES)
 Harm = Callable[[Config, str], None]
 
 
@@ -31,26 +32,23 @@ def test_a_settled_store_is_whole(config: Config):
     assert damage.broken(config, deep=True) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("table", TABLES)
-def test_changed_value(config: Config, before: dict[str, list[str]], table: str):
-    damage.value_changed(config, table)
-    check(config, before)
+HARMS: tuple[Harm, ...] = (*damage.ROWS, *damage.TABLE_FILES)
+ALWAYS = {
+    *(("masks", harm) for harm in HARMS),
+    *((table, damage.value_changed) for table in ("files", "ledger", "samples", "waiting")),
+}
+
+
+def harms() -> Iterator[Any]:
+    """Every kind of harm to every table: minutes, but for those that always run."""
+    for table, harm in product(damage.OTHER_VALUES, HARMS):
+        marks = () if (table, harm) in ALWAYS else pytest.mark.exhaustive
+        yield pytest.param(table, harm, marks=marks, id=f"{table}-{harm.__name__}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("harm", [*damage.ROWS, *damage.TABLE_FILES], ids=lambda h: h.__name__)
-def test_every_harm_to_masks(config: Config, before: dict[str, list[str]], harm: Harm):
-    harm(config, "masks")
-    check(config, before)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("harm", [*damage.ROWS, *damage.TABLE_FILES], ids=lambda h: h.__name__)
-@pytest.mark.parametrize("table", TABLES)
-def test_every_harm_to_every_table(
-    config: Config, before: dict[str, list[str]], table: str, harm: Harm
-):
+@pytest.mark.parametrize(("table", "harm"), list(harms()))
+def test_harm_to_a_table(config: Config, before: dict[str, list[str]], table: str, harm: Harm):
     was = damage.standing(config, table)
     harm(config, table)
     # a table's last entry may have changed nothing; what counts of the ledger is not all of it
