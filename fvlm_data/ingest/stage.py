@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.sources.kind import Kind
     from fvlm_data.store.declared import Batch, Inputs
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 NAME = "ingest"
 BATCH_SERIES = 8
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[str], ReportReading]
 
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 BATCH_SIZE = 500
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 OWNER_MARKS = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.scrubbing.identities import (
@@ -18,9 +18,11 @@ from fvlm_data.reports.scrubbing.identities import (
     ID,
     NAME,
     any_of,
-    known_spans,
+    known_places,
     month_form,
 )
+from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
+from fvlm_data.reports.scrubbing.standing import is_plain_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 PHONE, MAIL = "[PHONE]", "[MAIL]"
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-_CAPITAL = r"[A-Z\u00c0-\u00de]"
+_WORDS = re.compile(r"\w(?:.*\w)?\.?", re.DOTALL)
 _PLACEHOLDER = re.compile(r"(\[(?:NAME|ID|DATE|PHONE|MAIL)\])")
 
 _Hint = tuple[str, ...] | re.Pattern[str]
@@ -70,8 +72,8 @@ def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str
     titled = re.compile(
         rf"\b(?:{any_of(words.titles)})\b\.?"
         rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?)*"
-        rf"(?:[ \t]+(?:{_CAPITAL}\.|(?:{any_of(words.particles)})\b"
-        rf"|{_CAPITAL}[\w\u00c0-\u024f'\u2019-]+)){{1,4}}"
+        rf"(?:[ \t]+(?:{CAPITAL}\.|(?:{any_of(words.particles)})\b"
+        rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)){{1,4}}"
     )
     yield words.titles, titled
     signed = re.compile(
@@ -125,10 +127,14 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Scrubbed:
-    """A text without identities, and the way back: `cuts` in order, which only the vault keeps."""
+    """A text without identities, and the way back: `cuts` in order, which only the vault keeps.
+
+    `doubtful` are start and end, in the original, of words that may be names and were left.
+    """
 
     text: str
     cuts: tuple[Cut, ...]
+    doubtful: tuple[tuple[int, int], ...] = ()
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """Characters of the original behind [start, end) of the text.
@@ -151,23 +157,37 @@ class Scrubbed:
         return offset - shift
 
 
-def scrub(text: str, identities: Iterable[str], vocabulary: Vocabulary) -> Scrubbed:
+def scrub(
+    text: str,
+    identities: Iterable[str],
+    vocabulary: Vocabulary,
+    *,
+    remove_doubtful: bool = False,
+) -> Scrubbed:
     """Replace identities in a text by placeholders ([NAME], [ID], [DATE], [PHONE], [MAIL]).
 
     `identities` are names, ids, dates (ISO, or YYYYMMDD) and places of the report's patient,
     study and columns; their order does not matter. Placeholders that a text already holds stay.
-    `vocabulary` gives titles, months and the like, and the terms that are no names.
+    `vocabulary` gives titles, months and the like, and the terms that are no names. A part of a
+    name that is a plain word too, or as short as a unit, is taken where it stands as a name;
+    elsewhere it is told as doubtful, or taken with `remove_doubtful`.
     """
     taken = _Taken(text)
-    for start, end, placeholder in known_spans(text, identities, vocabulary):
-        taken.add(start, end, placeholder)
+    doubtful = []
+    for one in known_places(text, identities, vocabulary):
+        if one.doubtful and not remove_doubtful:
+            doubtful.append((one.start, one.end))
+        else:
+            taken.add(one.start, one.end, one.placeholder)
+    for start, end in signed_names(text, vocabulary, partial(is_plain_word, vocabulary)):
+        taken.add_rest(start, end, NAME)
     for hint, pattern, placeholder in _patterns(vocabulary):
         if not _may_hold(text, hint):
             continue
         for low, high in taken.free():
             for found in pattern.finditer(text, low, high):
                 taken.add(*found.span(1 if found.re.groups else 0), placeholder)
-    return taken.scrubbed()
+    return taken.scrubbed(doubtful)
 
 
 def _may_hold(text: str, hint: _Hint) -> bool:
@@ -188,12 +208,22 @@ class _Taken:
 
     def add(self, start: int, end: int, placeholder: str) -> None:
         """Take [start, end) unless some of it is taken."""
-        place = bisect.bisect_left(self._starts, start)
-        before = place and self._cuts[place - 1].end > start
-        after = place < len(self._cuts) and self._starts[place] < end
-        if start < end and not before and not after:
+        if start < end and not self._touched(start, end):
+            place = bisect.bisect_left(self._starts, start)
             self._starts.insert(place, start)
             self._cuts.insert(place, Cut(start, end, placeholder))
+
+    def _touched(self, start: int, end: int) -> bool:
+        place = bisect.bisect_left(self._starts, start)
+        before = place > 0 and self._cuts[place - 1].end > start
+        return before or (place < len(self._cuts) and self._starts[place] < end)
+
+    def add_rest(self, start: int, end: int, placeholder: str) -> None:
+        """Take what is free of [start, end), less blanks and marks at its ends."""
+        for low, high in self.free():
+            found = _WORDS.search(self._text, max(low, start), max(start, min(high, end)))
+            if found:
+                self.add(*found.span(), placeholder)
 
     def free(self) -> Iterator[tuple[int, int]]:
         """Stretches between the cuts, as they are now."""
@@ -203,12 +233,13 @@ class _Taken:
             begin = cut.end
         yield begin, len(self._text)
 
-    def scrubbed(self) -> Scrubbed:
-        """The text with its cuts made."""
+    def scrubbed(self, doubtful: Iterable[tuple[int, int]]) -> Scrubbed:
+        """The text with its cuts made; of the `doubtful` places those that no cut has taken."""
         pieces: list[str] = []
         begin = 0
         for cut in self._cuts:
             pieces += (self._text[begin : cut.start], cut.placeholder)
             begin = cut.end
         pieces.append(self._text[begin:])
-        return Scrubbed("".join(pieces), tuple(self._cuts))
+        left = sorted({place for place in doubtful if not self._touched(*place)})
+        return Scrubbed("".join(pieces), tuple(self._cuts), tuple(left))
