@@ -291,6 +291,10 @@ class SignatureWords(Entry):
     works: tuple[str, ...] = Field(default=(), description='before "by" and a name')
     roles: tuple[str, ...] = Field(default=(), description="before a colon and a name, or after it")
     by: tuple[str, ...] = Field(default=(), description="between a deed and a name")
+    between: tuple[str, ...] = Field(
+        default=(), description="beside dates and times, between a deed and its colon"
+    )
+    told: tuple[str, ...] = Field(default=(), description="before who was told of a finding")
     credentials: tuple[str, ...] = Field(default=(), description="behind a name, as written")
     no_names: tuple[str, ...] = Field(default=(), description="behind a colon, and no name")
 

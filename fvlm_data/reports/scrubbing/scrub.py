@@ -71,7 +71,7 @@ def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str
     """Names behind a title, a signature's words, or a title with a dot in lower case."""
     titled = re.compile(
         rf"\b(?:{any_of(words.titles)})\b\.?"
-        rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?)*"
+        rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?){{0,4}}"
         rf"(?:[ \t]+(?:{CAPITAL}\.|(?:{any_of(words.particles)})\b"
         rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)){{1,4}}"
     )
