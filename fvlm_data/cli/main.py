@@ -25,6 +25,7 @@ from fvlm_data.cli.options import (
 )
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.reports import reports
+from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
 
 ORDER = (
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(reports, name="reports")
 app.add_typer(export, name="export")
+app.add_typer(vault, name="vault")
 
 
 def _print_version(wanted: bool) -> None:

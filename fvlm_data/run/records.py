@@ -22,6 +22,7 @@ from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections import Counter
+    from pathlib import Path
 
     from fvlm_data.run.config import Config
 
@@ -74,20 +75,28 @@ def open_vault(store: Store, config: Config) -> Vault:
     Raises:
         StoreError: it cannot be opened, has no key, or is not that of the store.
     """
-    folder = config.identity.vault or default_vault_folder(store.store_id)
+    folder = vault_folder(store, config)
     if store.exists(VAULT_MARK) and not (folder / "key").is_file():
         raise StoreError(
             f"vault {folder}: no key found there, expected the one that made the ids of store "
             f"{store.url}; name its folder by identity.vault or FVLM_VAULT, or restore it from a "
             "backup"
         )
+    return check_vault(store, folder)
+
+
+def vault_folder(store: Store, config: Config) -> Path:
+    """Where the vault of a store lies."""
+    return config.identity.vault or default_vault_folder(store.store_id)
+
+
+def check_vault(store: Store, folder: Path) -> Vault:
+    """The vault in a folder; one with another key would give everything a second, unrelated id.
+
+    Raises:
+        StoreError: it cannot be opened, or its key is not that of the store.
+    """
     vault = Vault.open(folder)
-    _check_vault(store, vault)
-    return vault
-
-
-def _check_vault(store: Store, vault: Vault) -> None:
-    """Refuse a vault with another key: it would give everything a second, unrelated id."""
     mark = keyed_id(vault.key, "sh", "mark of the vault", store.store_id)
     if not store.exists(VAULT_MARK):
         store.write_bytes(VAULT_MARK, mark.encode())
@@ -97,6 +106,7 @@ def _check_vault(store: Store, vault: Vault) -> None:
             f"{store.url}; name the right vault by identity.vault or FVLM_VAULT, or restore it "
             "from a backup"
         )
+    return vault
 
 
 def new_run_id() -> str:

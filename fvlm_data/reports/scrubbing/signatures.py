@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from fvlm_data.vocabulary import Vocabulary
     from fvlm_data.vocabulary.entries import IdentityWords
@@ -34,11 +34,12 @@ _END = rf"(?={_BLANKS}[.*_]*{_BLANKS}(?:\r?\n|$))"
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """Expressions for what may be a name: in any case, in capitals, and without titles."""
+    """Expressions for what may be a name: in any case, in capitals, without titles, in none."""
 
     any_case: str
     capitals: str
     bare: str
+    lower: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,7 @@ def signed_names(
 
 
 def _cues(text: str, patterns: _Patterns) -> Iterator[tuple[str, int, int]]:
-    """Kind, start and end of each cue that is a word of the text, the longest of those that end
-    at one place."""
+    """Kind, start and end of each cue that is a word of the text, the longer of two at one end."""
     lowered = text.lower()
     if len(lowered) != len(text):  # of a few letters the small one is two
         lowered = "".join(one.lower()[:1] for one in text)
@@ -130,7 +130,7 @@ def _patterns(vocabulary: Vocabulary) -> _Patterns:
         "work": (by + colon, done_by),
         "role": (colon,),
         "told": (rf"[ \t]+(?P<told>{names.capitals})",),
-        "title": (rf"\.?[ \t]+(?P<lower>(?!{CAPITAL})[^\W\d_]{{3}}{_INNER}*)",),
+        "title": (rf"\.?[ \t]+(?P<lower>{names.lower})",),
     }
     opening = {"deed": (alone, line), "work": (line,), "role": (alone,)}
     before = {
@@ -140,16 +140,19 @@ def _patterns(vocabulary: Vocabulary) -> _Patterns:
     capital = rf"{CAPITAL}[^\W\d_]{{2,}}"
     return _Patterns(
         _kinds(words),
-        *(
-            {kind: tuple(map(re.compile, ones)) for kind, ones in of.items()}
-            for of in (after, opening, before)
-        ),
+        _compiled(after),
+        _compiled(opening),
+        _compiled(before),
         re.compile(rf"{_any(signs.credentials, plain=False)}(?!\w)"),
         re.compile(
             rf"(?:^|(?<=\n)|(?<=[.:] )){_BLANKS}(?P<name>{capital}(?:{_JOIN}{capital}){{1,2}})"
             rf"{_BLANKS}\.?\s*$"
         ),
     )
+
+
+def _compiled(of: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[re.Pattern[str], ...]]:
+    return {kind: tuple(map(re.compile, patterns)) for kind, patterns in of.items()}
 
 
 def _kinds(words: IdentityWords) -> tuple[tuple[str, str], ...]:
@@ -181,6 +184,7 @@ def _names(words: IdentityWords) -> _Names:
         any_case=rf"{titled}{in_any_case}(?:{_JOIN}{in_any_case}){{0,3}}(?![\w:])",
         capitals=rf"{titled}{in_capitals}{more}(?![\w:])",
         bare=in_capitals + more,
+        lower=rf"{stop}(?!{CAPITAL})[^\W\d_]{{3}}{_INNER}*",
     )
 
 

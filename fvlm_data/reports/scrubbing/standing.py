@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _BEFORE, _AFTER = 60, 40
 """Characters on either side that are looked at."""
+_GENITIVE = re.compile(r"['\u2019]s$")
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
@@ -30,14 +31,16 @@ def stands_as_name(
     parts = _WORD.findall(fold(found))
     if several:
         return not all(_is_word(part, vocabulary) for part in parts) or _capitals(text, start, end)
-    short = sum(map(str.isalpha, re.sub(r"['\u2019]s$", "", found))) <= SHORT
+    bare = _GENITIVE.sub("", found)
+    short = sum(map(str.isalpha, bare)) <= SHORT
     if not short and not _is_word(fold(found), vocabulary):
         return True
     titled = found[:1].isupper() and not found[1:2].isupper()
     before = fold(text[max(0, start - _BEFORE) : start])
     if _title(vocabulary).search(before) or (titled and _cue(vocabulary).search(before)):
         return True
-    return short and titled and _deed(vocabulary).match(fold(text[end - 2 : end + _AFTER])) is not None
+    acts = bare != found or _deed(vocabulary).match(fold(text[end : end + _AFTER]))
+    return short and titled and bool(acts)
 
 
 def _capitals(text: str, start: int, end: int) -> bool:
@@ -81,8 +84,8 @@ def _cue(vocabulary: Vocabulary) -> re.Pattern[str]:
 
 @lru_cache(maxsize=4)
 def _deed(vocabulary: Vocabulary) -> re.Pattern[str]:
-    """What a person has or does, behind a short name's last two characters."""
-    return re.compile(rf"(?:..|'s)(?:'s\b|\s+(?:{_any(vocabulary.identities.after_a_name)})\b)|'s\b")
+    """What a person has or does, behind a name."""
+    return re.compile(rf"\s+(?:{_any(vocabulary.identities.after_a_name)})\b")
 
 
 def _any(words: tuple[str, ...]) -> str:
