@@ -17,7 +17,11 @@ _SYLLABARIES = ("gb18030", "cp949", "shift_jis", "euc_jp", "big5")
 _STATEFUL = ("iso2022_jp_2", "iso2022_kr")
 _MARKS = frozenset(" ^=-.,'\u2019\u02bc()/&;\u00b7")
 """What stands in a name or place beside letters and digits."""
-_SCRIPTS = {"CJK": "HAN", "HIRAGANA": "HAN", "KATAKANA": "HAN"}
+_SCRIPTS = {
+    "CJK": "HAN", "HIRAGANA": "HAN", "KATAKANA": "HAN",
+    "FEMININE": "LATIN", "MASCULINE": "LATIN", "MICRO": "LATIN",
+}  # fmt: skip
+"""Scripts that are written together; signs that are named by another word than their script."""
 
 
 def readings(raw: bytes) -> tuple[str, ...]:
@@ -79,14 +83,13 @@ def _fits(character: str) -> bool:
 
 
 def _scripts(text: str) -> set[str]:
-    """Scripts of a text's letters, by the first word of their names in Unicode."""
-    found = set()
-    for one in text:
-        if one.isalpha():
-            script = unicodedata.name(one, "UNKNOWN").split()[0]
-            script = "LATIN" if script in ("FEMININE", "MASCULINE", "MICRO") else script
-            found.add(_SCRIPTS.get(script, script))
-    return found
+    """Scripts of a text's letters and vowel signs, by the first word of their names in Unicode."""
+    found = {
+        unicodedata.name(one, "UNKNOWN").split()[0]
+        for one in text
+        if unicodedata.category(one)[0] in "LM"
+    }
+    return {_SCRIPTS.get(script, script) for script in found} - {"COMBINING"}
 
 
 def _distinct(texts: tuple[str, ...] | list[str]) -> tuple[str, ...]:
