@@ -15,6 +15,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 from fvlm_data.run.config import written_config
+from fvlm_data.run.private_paths import hidden, revealed
 from fvlm_data.store.declared import Context
 from fvlm_data.store.place import QC_PAGE
 from fvlm_data.store.relations import Relations
@@ -118,7 +119,7 @@ def begin(context: Context, config: Config) -> list[str]:
     """Write down configuration and versions; return the settings that differ from the last run."""
     changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
     _record(context, config, None)
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    text = yaml.safe_dump(hidden(context.vault, config), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
     return changed
 
@@ -141,8 +142,9 @@ def finish(context: Context, config: Config, summary: Summary) -> None:
 
 def read_run_config(store_url: str, run_id: str) -> Config:
     """The configuration of a run, as workers read it."""
-    record = json.loads(Store.open(store_url).read_bytes(record_path(run_id)))
-    return written_config(record["configuration"])
+    store = Store.open(store_url)
+    record = json.loads(store.read_bytes(record_path(run_id)))
+    return written_config(revealed(store, record["configuration"]))
 
 
 def add_counts(summary: Summary, stage: str, counts: Counter[str]) -> None:
@@ -189,7 +191,7 @@ def _next_step(context: Context) -> str:
 def _record(context: Context, config: Config, summary: Summary | None) -> None:
     record = {
         "run_id": context.run_id,
-        "configuration": config.model_dump(mode="json"),
+        "configuration": hidden(context.vault, config),
         "versions": {name: _version(name) for name in RECORDED},
         "finished": summary is not None,
         "seconds": summary.seconds if summary else None,
@@ -234,7 +236,7 @@ def last_configuration(store: Store) -> dict[str, Any]:
             f"store {store.url}: config.yaml is damaged, expected the configuration of the last "
             "run; mend it, or remove it and give the next command --config"
         )
-    return loaded
+    return revealed(store, loaded)
 
 
 def differences(before: Any, now: Any, place: str = "") -> list[str]:

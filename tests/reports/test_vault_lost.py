@@ -1,4 +1,4 @@
-"""A vault that has lost names: nothing is scrubbed by fewer of them, and a backup brings it back."""
+"""A vault that has lost names: nothing is scrubbed by fewer, and a backup brings them back."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_a_backup_of_another_vault_is_refused(tmp_path: Path, config: Config):
     back_up(Vault.open(tmp_path / "other"), tmp_path / "backup")
     with pytest.raises(StoreError, match="its key is not that of vault"):
         restore(tmp_path / "backup", tmp_path / "vault")
-    with pytest.raises(StoreError, match="no key and vault.sqlite found"):
+    with pytest.raises(StoreError, match=r"no key and vault\.sqlite found"):
         restore(tmp_path / "nothing", tmp_path / "vault")
     told = CliRunner().invoke(
         app, ["vault", "restore", str(tmp_path / "backup"), "--store", config.store]

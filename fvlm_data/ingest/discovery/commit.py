@@ -28,6 +28,8 @@ class Seen:
 class SourceWriter:
     """Writes rows of one source; the first write opens it in the ledger.
 
+    `source` is the token under which it stands in tables, `label` its name.
+
     A `damaged` source is not opened: its ledger row, which tells the damage, stays until all of
     it is mended.
     """
@@ -36,6 +38,7 @@ class SourceWriter:
     stage: str
     kind: str
     source: str
+    label: str
     damaged: bool
     wrote: bool = field(default=False, init=False)
 
