@@ -11,6 +11,7 @@ import typer
 import typer.core
 
 from fvlm_data.cli import inspection as looking
+from fvlm_data.cli.audit import audit
 from fvlm_data.cli.console import one_sentence, out, progress_shown
 from fvlm_data.cli.export import export
 from fvlm_data.cli.init import init, schema
@@ -56,6 +57,7 @@ app = typer.Typer(
 app.add_typer(reports, name="reports")
 app.add_typer(export, name="export")
 app.add_typer(vault, name="vault")
+app.add_typer(audit, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

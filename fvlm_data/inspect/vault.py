@@ -19,20 +19,17 @@ _REMEDY = (
 )
 
 
-def vault_checks(context: Context) -> list[Check]:
-    """Statements of what the vault holds of patients, reports and files of the store.
+def names_checks(context: Context) -> list[Check]:
+    """Whether reports can be scrubbed by all names that headers told.
 
     Raises:
         StoreError: the store or the vault cannot be read.
     """
-    vault = context.vault
     lost = [
         f"{name.replace('_', ' ')}: {found}, expected at least {expected}"
         for name, (found, expected) in lost_by_vault(context).items()
     ]
     marked = _values(context, "identity_marks", "owner_id", ())
-    reports = _values(context, "inputs", "item", (("kind", "=", "report"),))
-    files = _values(context, "inputs", "token", (("kind", "=", "file"),))
     return [
         Check(
             "the vault knows no less than when the store was last written",
@@ -41,7 +38,21 @@ def vault_checks(context: Context) -> list[Check]:
             tuple(lost),
             _REMEDY,
         ),
-        _known("the names of all patients", marked, vault.unknown_patients),
+        _known("the names of all patients", marked, context.vault.unknown_patients),
+    ]
+
+
+def vault_checks(context: Context) -> list[Check]:
+    """Statements of all that the vault holds of patients, reports and files of the store.
+
+    Raises:
+        StoreError: the store or the vault cannot be read.
+    """
+    vault = context.vault
+    reports = _values(context, "inputs", "item", (("kind", "=", "report"),))
+    files = _values(context, "inputs", "token", (("kind", "=", "file"),))
+    return [
+        *names_checks(context),
         _known("the originals of all reports", reports, vault.unknown_reports),
         _known("the paths of all files", files, vault.unknown_files),
     ]

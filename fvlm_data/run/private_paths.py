@@ -27,7 +27,7 @@ PRIVATE = {
 """Keys of sections whose values are names and places of patients' data."""
 _KNOWN_CLASSES = re.compile(r"\w*")
 """Class systems by name; what else `classes` holds is a path."""
-_TOKEN = re.compile(r"f_[0-9a-f]{20}")
+_TOKEN = re.compile(r"^f_[0-9a-f]{20}$")
 
 
 def hidden(vault: Vault, config: Config) -> dict[str, Any]:
@@ -52,9 +52,13 @@ def revealed(store: Store, written: dict[str, Any]) -> dict[str, Any]:
     """A written configuration with its places; tokens stay where the vault is not at hand."""
     named = (written.get("identity") or {}).get("vault")
     folder = Path(named) if named else default_vault_folder(store.store_id)
-    tokens: set[str] = set()
-    _replaced(written, lambda value: tokens.add(value) or value)
-    tokens = {value for value in tokens if _TOKEN.fullmatch(value)}
+    tokens: list[str] = []
+
+    def kept(value: str) -> str:
+        tokens.extend(_TOKEN.findall(value))
+        return value
+
+    _replaced(written, kept)
     if not tokens or not (folder / "vault.sqlite").is_file() or not (folder / "key").is_file():
         return written
     places = Vault.open(folder).file_paths(tokens)

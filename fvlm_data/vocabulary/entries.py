@@ -299,6 +299,13 @@ class SignatureWords(Entry):
     no_names: tuple[str, ...] = Field(default=(), description="behind a colon, and no name")
 
 
+class AuditWords(Entry):
+    """What tells an address or a number of a person, for the audit of scrubbed texts."""
+
+    streets: tuple[str, ...] = Field(default=(), description="words that end a street's name")
+    number_labels: tuple[str, ...] = Field(default=(), description="before someone's number")
+
+
 class IdentityWords(Entry):
     """identities.yaml: words by which scrubbing finds names, dates and signatures."""
 
@@ -314,6 +321,7 @@ class IdentityWords(Entry):
     no_names: tuple[str, ...]
     signed_by: tuple[str, ...]
     signatures: SignatureWords = SignatureWords()
+    audit: AuditWords = AuditWords()
     beginnings: tuple[tuple[str, ...], ...] = Field(
         default=(), description="how names begin, in spellings that are taken for each other"
     )
