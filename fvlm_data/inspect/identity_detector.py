@@ -7,6 +7,7 @@ reason. It errs towards telling too much.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,9 @@ def detector(vocabulary: Vocabulary, model: str | None = None) -> Detector:
 
 
 def _entities(model: str) -> Callable[[str], int]:
-    import spacy
-
+    with warnings.catch_warnings():  # spaCy imports what its own dependencies call old
+        warnings.simplefilter("ignore")
+        import spacy
     try:
         pipeline = spacy.load(model)
     except OSError as error:

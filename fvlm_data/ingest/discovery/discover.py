@@ -177,7 +177,9 @@ def _seen(
         modified_ns=found.modified_ns,
     )
     aside = _quarantined(token, probed.aside) if probed.aside else None
-    return Seen(row, aside, found.relative)
+    if aside is None:
+        return Seen(row, None, found.relative)
+    return Seen(row, aside, found.relative, probed.names, probed.identities)
 
 
 def _item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str:

@@ -100,7 +100,8 @@ def _pieces(parts: Sequence[str], words: IdentityWords) -> Iterator[str]:
             joined = ""
         if _letters(part) >= SHORT:
             yield part
-        yield from (half for half in re.split(r"[-\u2010-\u2015]", part)[:9] if len(half) >= 4)
+        halves = re.split(r"[-\u2010-\u2015'\u2019]", part)[:9]
+        yield from (half for half in halves if len(half) >= 4)
 
 
 def _together(parts: Sequence[str], words: IdentityWords) -> Iterator[NameForm]:

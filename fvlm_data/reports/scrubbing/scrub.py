@@ -43,13 +43,20 @@ pattern that it must hold, for there to be anything to take. Hints are told in a
 time: most reports hold no date and no mail address."""
 
 
+@lru_cache(maxsize=1)
+def _addresses() -> tuple[_Looked, ...]:
+    """What is taken before any name in it is: the rest of an address tells as much."""
+    return (
+        (("@",), re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"), MAIL),
+        (("://",), re.compile(r"\bhttps?://\S{1,200}", re.IGNORECASE), ID),
+    )
+
+
 @lru_cache(maxsize=4)
 def _patterns(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
     """What has the form of an identity, in the order in which it is looked for."""
     words = vocabulary.identities
     return (
-        (("@",), re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"), MAIL),
-        (("://",), re.compile(r"\bhttps?://\S{1,200}", re.IGNORECASE), ID),
         *((hint, pattern, NAME) for hint, pattern in _name_patterns(words)),
         *((hint, pattern, DATE) for hint, pattern in _date_patterns(words)),
         (("+",), re.compile(r"(?<![\w.])\+\d{1,3}[ \d()/-]{6,18}\d\b"), PHONE),
@@ -173,6 +180,7 @@ def scrub(
     elsewhere it is told as doubtful, or taken with `remove_doubtful`.
     """
     taken = _Taken(text)
+    _take(taken, text, _addresses())
     doubtful = []
     for one in known_places(text, identities, vocabulary):
         if one.doubtful and not remove_doubtful:
@@ -181,13 +189,17 @@ def scrub(
             taken.add(one.start, one.end, one.placeholder)
     for start, end in signed_names(text, vocabulary, partial(is_plain_word, vocabulary)):
         taken.add_rest(start, end, NAME)
-    for hint, pattern, placeholder in _patterns(vocabulary):
+    _take(taken, text, _patterns(vocabulary))
+    return taken.scrubbed(doubtful)
+
+
+def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> None:
+    for hint, pattern, placeholder in patterns:
         if not _may_hold(text, hint):
             continue
         for low, high in taken.free():
             for found in pattern.finditer(text, low, high):
                 taken.add(*found.span(1 if found.re.groups else 0), placeholder)
-    return taken.scrubbed(doubtful)
 
 
 def _may_hold(text: str, hint: _Hint) -> bool:

@@ -40,6 +40,7 @@ class _Names:
     capitals: str
     bare: str
     lower: str
+    stop: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def _patterns(vocabulary: Vocabulary) -> _Patterns:
         "credential": (rf"(?<![\w.])(?P<name>{names.bare}),?[ \t]*\(?$",),
         "role": (rf"(?<![\w.])(?P<name>{names.bare})[ \t]*[,(\u2013-][ \t]*$",),
     }
-    capital = rf"{CAPITAL}[^\W\d_]{{2,}}"
+    capital = rf"{names.stop}{CAPITAL}[^\W\d_]{{2,}}"
     return _Patterns(
         _kinds(words),
         _compiled(after),
@@ -184,6 +185,7 @@ def _names(words: IdentityWords) -> _Names:
         any_case=rf"{titled}{in_any_case}(?:{_JOIN}{in_any_case}){{0,3}}(?![\w:])",
         capitals=rf"{titled}{in_capitals}{more}(?![\w:])",
         bare=in_capitals + more,
+        stop=stop,
         lower=rf"{stop}(?!{CAPITAL})[^\W\d_]{{3}}{_INNER}*",
     )
 
