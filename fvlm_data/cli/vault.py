@@ -58,6 +58,18 @@ def restore(
         _print_extent(restored(folder, place), place)
 
 
+@vault.command("places")
+def places(store: StoreOption) -> None:
+    """Turn the tokens of config.yaml back: where sources, reports and masks of the last run lie."""
+    from fvlm_data.run.private_paths import places_of
+    from fvlm_data.run.records import last_configuration
+    from fvlm_data.store.tables import Store
+
+    with one_sentence():
+        for key, value in places_of(last_configuration(Store.open(store))):
+            out.print(f"{key}: {value}", markup=False, soft_wrap=True)
+
+
 def _print_extent(extent: dict[str, int], folder: Path) -> None:
     told = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in extent.items())
     out.print(f"{told} in {folder}", markup=False)

@@ -13,7 +13,7 @@ from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fvlm_data.run.config import Config
     from fvlm_data.store.tables import Store
@@ -63,6 +63,19 @@ def revealed(store: Store, written: dict[str, Any]) -> dict[str, Any]:
         return written
     places = Vault.open(folder).file_paths(tokens)
     return _replaced(written, lambda value: places.get(value, value))
+
+
+def places_of(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Section and value of each private name or place of a configuration."""
+    for name in PRIVATE:
+        found: list[str] = []
+
+        def kept(value: str, found: list[str] = found) -> str:
+            found.append(value)
+            return value
+
+        _replaced({name: config.get(name)}, kept)
+        yield from ((name, value) for value in found)
 
 
 def _replaced(config: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
