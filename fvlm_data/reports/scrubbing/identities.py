@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fvlm_data.identity.readings import reread
 from fvlm_data.reports.scrubbing.name_forms import name_forms, skeleton
 from fvlm_data.reports.scrubbing.normal_form import fold, normal_form
-from fvlm_data.reports.scrubbing.standing import stands_as_name
+from fvlm_data.reports.scrubbing.standing import is_small_word, stands_as_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,6 +85,8 @@ def known_places(text: str, identities: Iterable[str], vocabulary: Vocabulary) -
             doubtful = kind in ("word", "whole") and not stands_as_name(
                 text, start, end, vocabulary, several=kind == "whole"
             )
+            if doubtful and is_small_word(text, start, end):
+                continue
             yield Known(start, end, _PLACEHOLDERS.get(kind, NAME), doubtful)
 
 

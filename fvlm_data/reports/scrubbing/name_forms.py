@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _BREAK = r"(?:-?[ \t]*\r?\n[ \t]*|[ \t'-])?"
 """What may stand between two letters of a long name: a hyphen, a blank, the end of a line."""
-_GAP = r"[\s,.^_]{1,3}"
 _DOUBLED = {"\u00e4": "e", "\u00f6": "e", "\u00fc": "e", "\u00df": "s", "\u00e6": "e",
             "\u00f8": "e", "\u00e5": "a"}  # fmt: skip
 """Letters that are written as two where a keyboard has none: the second one."""
@@ -29,6 +29,8 @@ _UNSPACED = re.compile(
     "\U00020000-\U0003ffff]"
 )
 """Scripts without blanks between words, or (Hangul) with particles joined to a name."""
+_FAMILY_AND_GIVEN = 3
+"""Letters of a name in such a script whose last two are most often the given name."""
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _SPLIT = re.compile(r"[\s,.;()^/]+")
 
@@ -67,6 +69,8 @@ def _unspaced(parts: Sequence[str]) -> Iterator[NameForm]:
         if len(letters) >= 2:
             gaps = r"[\s,\u00b7]{0,2}".join(re.escape(letter) for letter in letters)
             yield NameForm("within", gaps, ((skeleton(letters),),))
+    if len(folded) == 1 and len(folded[0]) == _FAMILY_AND_GIVEN:
+        folded.append(folded[0][1:])
     for part in folded if len(folded) > 1 else ():
         if len(part) >= 2:
             begins = r"(?<![^\W\d_])" if _HANGUL.match(part) else ""
@@ -92,7 +96,7 @@ def _pieces(parts: Sequence[str], words: IdentityWords) -> Iterator[str]:
     particles = {*words.particles, *words.common_words, *(b for s in words.beginnings for b in s)}
     joined = ""
     for part in parts:
-        if fold(part) in particles:
+        if fold(part) in particles or len(part) == 1:
             joined += part
             continue
         if joined:
@@ -105,16 +109,33 @@ def _pieces(parts: Sequence[str], words: IdentityWords) -> Iterator[str]:
 
 
 def _together(parts: Sequence[str], words: IdentityWords) -> Iterator[NameForm]:
-    """The whole name, forwards and backwards; a long one without gaps too."""
-    gap = _GAP if sum(map(_letters, parts)) < _SPLIT_FROM else r"[\s,.^_]{0,3}"
-    spelt = [_word(part, words) for part in parts]
-    needed = tuple(group for part in parts for group in _needed(part, words))
-    forwards = gap.join((*spelt[:-1], _inflected(parts[-1], words)))
-    yield NameForm("whole", forwards, needed)
-    yield NameForm("whole", gap.join(reversed(spelt)), needed)
-    if len(parts) > 2:  # a middle name is often left out
-        for first, last in ((0, -1), (-1, 0)):
-            yield NameForm("whole", gap.join((spelt[first], spelt[last])), needed[:0])
+    """The whole name, begun with any part, and backwards; two neighbours; without the middle."""
+    whole = [tuple(parts[at:]) + tuple(parts[:at]) for at in range(len(parts))]
+    orders = {*whole, tuple(reversed(parts))}
+    common = {*words.particles, *words.common_words, *words.name_suffixes}
+    first, last = parts[0], parts[-1]
+    if len(parts) > 2:
+        orders.update(itertools.pairwise(parts))
+        orders.update({(first, last), (last, first)})
+    for order in sorted(orders):
+        if len(parts) > 2 and len(order) == 2 and any(fold(one) in common for one in order):
+            continue
+        gaps = [_gap(part, order) for part in order[:-1]]
+        spelt = [_word(part, words) + gap for part, gap in zip(order, gaps, strict=False)]
+        needed = tuple(group for part in order for group in _needed(part, words))
+        yield NameForm("whole", "".join((*spelt, _inflected(order[-1], words))), needed)
+
+
+def _gap(part: str, order: Sequence[str]) -> str:
+    """What stands behind a part of a name; a sentence may end behind a long one.
+
+    A long name is also written without gaps, and so are two short given names (Li Na, LiNa).
+    """
+    if _letters(part) <= SHORT:
+        joined = sum(map(_letters, order)) >= 4
+        return r"\.?[\s,^_-]{0,2}" if joined else r"(?:\.[\s,^_]{0,2}|[\s,^_-]{1,3})"
+    joined = sum(map(_letters, order)) >= _SPLIT_FROM
+    return r"(?:[\s,^_-]{0,3}|\.)" if joined else r"(?:[\s,^_-]{1,3}|\.)"
 
 
 def _with_initial(part: str, initial: str, words: IdentityWords) -> Iterator[NameForm]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.scrubbing.identities import (
@@ -21,6 +21,7 @@ from fvlm_data.reports.scrubbing.identities import (
     known_places,
     month_form,
 )
+from fvlm_data.reports.scrubbing.normal_form import fold
 from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
 from fvlm_data.reports.scrubbing.standing import is_plain_word
 
@@ -179,6 +180,7 @@ def scrub(
     name that is a plain word too, or as short as a unit, is taken where it stands as a name;
     elsewhere it is told as doubtful, or taken with `remove_doubtful`.
     """
+    identities = set(identities)
     taken = _Taken(text)
     _take(taken, text, _addresses())
     doubtful = []
@@ -187,7 +189,12 @@ def scrub(
             doubtful.append((one.start, one.end))
         else:
             taken.add(one.start, one.end, one.placeholder)
-    for start, end in signed_names(text, vocabulary, partial(is_plain_word, vocabulary)):
+    named = {part for one in identities for part in fold(one).replace("^", " ").split()}
+
+    def is_plain(word: str) -> bool:
+        return fold(word) not in named and is_plain_word(vocabulary, word)
+
+    for start, end in signed_names(text, vocabulary, is_plain):
         taken.add_rest(start, end, NAME)
     _take(taken, text, _patterns(vocabulary))
     return taken.scrubbed(doubtful)

@@ -43,6 +43,15 @@ def stands_as_name(
     return short and titled and bool(acts)
 
 
+def is_small_word(text: str, start: int, end: int) -> bool:
+    """Whether a short name's letters stand there as a unit or an article ("5 ng", "an").
+
+    That is without a capital, in a text that has some.
+    """
+    found = text[start:end]
+    return found.islower() and len(found) <= SHORT and not text.islower()
+
+
 def _capitals(text: str, start: int, end: int) -> bool:
     """Whether words begin with a capital, and in a text of capitals are not among such."""
     found = text[start:end]
