@@ -98,7 +98,7 @@ FORMS = [
     ("St. John^Amy", "StJohn; St John; Saint John"),
     ("de la Cruz^Ana", "DELACRUZ; De La Cruz; Delacruz"),
     ("VANDERBERG^Jo", "van der Berg"),
-    ("van Gogh^Vincent", "Vincent van Gogh; VANGOGH; Gogh; V. van Gogh"),
+    ("van Gogh^Vincent", "Vincent van Gogh; VANGOGH; Gogh"),
     ("Wong^Li Na", "Wong Li Na; LiNa Wong; Li-Na Wong; Wong, L"),
     ("Picard^Jean-Luc", "Jean Luc; JeanLuc; JEAN-LUC PICARD"),
     ("Ibrahim^Abd al-Rahman", "Abd al-Rahman; Abdalrahman; ABD AL RAHMAN"),
