@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import schemas
 from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
 from schemas import Waiting
@@ -16,8 +17,14 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
 
 READ_TABLES = (
-    "volumes", "masks", "reports", "study_reports", "measures", "quarantine", "waiting"
-)  # fmt: skip
+    "volumes",
+    "masks",
+    "reports",
+    "study_reports",
+    schemas.measures.TABLE.name,
+    "quarantine",
+    "waiting",
+)
 OWNERS_A_COMMIT = 10_000
 COLUMNS = "owner_kind, owner_id, waits_for, since_run"
 
