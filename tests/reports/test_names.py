@@ -247,6 +247,11 @@ def test_names_around_a_cue_in_any_order(line: str):
         "Interpretation: Normal Chest CT. Report: Chest CT With Contrast",
         "Attending\nIMPRESSION: stable",
         "Impression:\nPulmonary Nodule",
+        "IMPRESSION: Fleischner Society",
+        "Technique: Siemens Somatom",
+        "Dr \u2013 nodule. Signed by \u2013 see above.",
+        "Informed Consent was obtained. Reviewed with Radiology. Performed by ultrasound.",
+        "Patient: known case of HCC. Author: none. Prepared Bowel.",
         "Reviewed and compared with the study of 3 months ago by visual comparison.",
     ],
 )

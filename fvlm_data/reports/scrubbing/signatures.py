@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from fvlm_data.vocabulary import Vocabulary
     from fvlm_data.vocabulary.entries import IdentityWords
 
-CAPITAL = "[A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\U0003ffff]"
+CAPITAL = (
+    "[A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u1fff\u3040-\ud7ff\uf900-\ufdff\U00010000-\U0003ffff]"
+)
 """A letter that may begin a name; of other scripts any."""
 _INNER = "[\\w'\u2019\u2018`\u00b4\u2010\u2011-]"
 _LONGER = re.compile(r"[^\W\d_]{2,}")
 _BLANKS = r"[ \t]*"
 _LINE = rf"{_BLANKS}(?:\r?\n[ \t]*){{0,2}}"
-_JOIN = r"(?:,[ \t]?|[ \t]{1,2})"
+_JOIN = r"(?:,[ \t]?|\^|[ \t]{1,2})"
 _DATE = r"[\d/.,:()[\] \t-]"
 _OPENS = re.compile(r"(?:^|\n)[ \t*_]*(?:[^\W\d_]+[ \t]+)?$")
 _ENDS = re.compile(r"\)?[ \t.]*(?:\r?\n|$)")
@@ -124,7 +126,7 @@ def _patterns(vocabulary: Vocabulary) -> _Patterns:
     colon = rf"{between}[:=]{_LINE}(?P<colon>{names.any_case})"
     done_by = rf"{by}(?:{_BLANKS}[\u2013-]{_BLANKS}|{_LINE})(?P<by>{names.capitals})"
     alone = rf"{between}(?:{_BLANKS}[,\u2013-]{_LINE}|{_LINE})(?P<opening>{names.capitals}){_END}"
-    line = rf"{by}{_LINE}(?P<line>{names.any_case}){_END}"
+    line = rf"{by.replace(';', ';.')}{_LINE}(?P<line>{names.any_case}){_END}"
     by_or_colon = (rf"(?:{by})?{colon}", done_by)
     after = {
         "deed": by_or_colon,
@@ -146,7 +148,7 @@ def _patterns(vocabulary: Vocabulary) -> _Patterns:
         _compiled(before),
         re.compile(rf"{_any(signs.credentials, plain=False)}(?!\w)"),
         re.compile(
-            rf"(?:^|(?<=\n)|(?<=[.:] )){_BLANKS}(?P<name>{capital}(?:{_JOIN}{capital}){{1,2}})"
+            rf"(?:^|(?<=\n)|(?<=\. )){_BLANKS}(?P<name>{capital}(?:{_JOIN}{capital}){{1,2}})"
             rf"{_BLANKS}\.?\s*$"
         ),
     )
