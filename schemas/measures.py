@@ -1,4 +1,4 @@
-"""Table `measures`: what stages of other packages find, and how reports were scrubbed."""
+"""Table `measures`: what stages of other packages find, and words that may be names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from schemas.table import FLOAT64, STRING, Column, table
 class Measure:
     """One value that a stage found of one item.
 
-    Stage `reports` tells patients_known, names_known (by which a report was scrubbed),
-    doubtful_names (words left that may be names); stages of other packages what they like.
+    Stage `reports` tells `doubtful_names` where a scrubbed text has words that may be names (and
+    `needs_review_of_names` where it is held for them); stages of other packages what they like.
     """
 
     stage: Annotated[str, Column(STRING, "stage that found it")]

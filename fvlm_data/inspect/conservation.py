@@ -124,19 +124,6 @@ WAITING = Statement(
     "`fvlm-data curate` writes the table anew",
 )
 
-NAMES = Statement(
-    "each report was scrubbed by the names of all patients that it may be about",
-    "WITH expected AS (SELECT report_id, count(DISTINCT owner_id) AS patients FROM report_matches "
-    "JOIN (SELECT DISTINCT owner_id FROM identity_marks) USING (owner_id) GROUP BY report_id), "
-    "told AS (SELECT item AS report_id, value FROM measures WHERE stage = 'reports' "
-    "AND name = 'patients_known') "
-    "SELECT report_id AS item FROM reports JOIN expected USING (report_id) "
-    "JOIN told USING (report_id) WHERE value < patients",
-    {"words that may be names": "SELECT coalesce(sum(value), 0)::BIGINT FROM measures "
-     "WHERE stage = 'reports' AND name = 'doubtful_names'"},
-    "`fvlm-data curate` scrubs them anew",
-)  # fmt: skip
-
 STATEMENTS = (
     FILES,
     SERIES,
@@ -146,7 +133,6 @@ STATEMENTS = (
     orphans("samples of volumes", "samples", "volume_id", "volumes"),
     orphans("sentences of reports", "sentences", "report_id", "reports"),
     WAITING,
-    NAMES,
     PATIENTS,
     IMAGES,
 )

@@ -90,11 +90,7 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
     def outcome(read: Reader, one: Inputs) -> Outcome:
         kept = originals.get(one.item)
         original = unpacked(kept) if kept is not None else None
-        known = {
-            row["owner_id"]: names[row["owner_id"]]
-            for row in one.rows["about"]
-            if row["owner_id"] in names
-        }
+        known = {name for row in one.rows["about"] for name in names.get(row["owner_id"], ())}
         return guarded(one.item, partial(_outcome, read, scrubber, one, original, known))
 
     if config.backend == "rules" or config.llm is None:
@@ -129,7 +125,7 @@ def _outcome(
     scrubber: Scrubber,
     one: Inputs,
     original: Original | None,
-    identities: Mapping[str, Sequence[str]],
+    identities: Iterable[str],
 ) -> Outcome:
     source = next((row["source"] for row in one.rows["offered"]), "")
     for row in one.rows["versions"]:
@@ -145,7 +141,7 @@ def _parse(
     scrubber: Scrubber,
     report_id: str,
     original: Original | None,
-    identities: Mapping[str, Sequence[str]],
+    identities: Iterable[str],
     source: str,
 ) -> Outcome:
     if original is None:

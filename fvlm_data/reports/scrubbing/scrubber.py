@@ -1,4 +1,4 @@
-"""A report scrubbed by all that is known of its patients, with what is to be told of that."""
+"""A report scrubbed by all that is known of its patients, and the words left in doubt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from fvlm_data.reports.scrubbing.scrub import scrub
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.vocabulary import Vocabulary
@@ -18,9 +18,9 @@ NEEDS_REVIEW = "needs_review_of_names"
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A scrubbed text; `counts` of patients and names known, and of words left in doubt.
+    """A scrubbed text, and what is to be counted of it: nothing, but where words are in doubt.
 
-    A report that is `held` needs a person to look at the words in doubt.
+    A report that is `held` needs a person to look at them.
     """
 
     text: str
@@ -35,12 +35,14 @@ class Scrubber:
     vocabulary: Vocabulary
     doubtful: Literal["keep", "remove", "hold"]
 
-    def cleaned(self, original: Original, known: Mapping[str, Sequence[str]]) -> Cleaned:
-        """The report without what its file tells and what is `known`, by patient or link."""
-        names = {name for of_one in known.values() for name in of_one} | {*original.identities}
+    def cleaned(self, original: Original, known: Iterable[str]) -> Cleaned:
+        """The report without what its file tells and what is `known` of its patients."""
+        names = {*known, *original.identities}
         remove = self.doubtful == "remove"
         scrubbed = scrub(original.text, names, self.vocabulary, remove_doubtful=remove)
         left = len(scrubbed.doubtful)
-        held = self.doubtful == "hold" and left > 0
-        counts = {"patients_known": len(known), "names_known": len(names), "doubtful_names": left}
-        return Cleaned(scrubbed.text, {**counts, NEEDS_REVIEW: left} if held else counts, held)
+        if not left:
+            return Cleaned(scrubbed.text, {}, held=False)
+        held = self.doubtful == "hold"
+        counts = {"doubtful_names": left, **({NEEDS_REVIEW: left} if held else {})}
+        return Cleaned(scrubbed.text, counts, held)
