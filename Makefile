@@ -93,6 +93,7 @@ bench: install
 	$(BIN)/python bench/traps.py
 	$(BIN)/python bench/reports.py --patients 400
 	$(BIN)/python bench/reports_quality.py --peer
+	$(BIN)/python bench/identities.py --patients 400
 	$(BIN)/python bench/preprocess.py --rounds 3 $(CT)
 	$(BIN)/python bench/round_trip.py $(CT)
 	$(BIN)/python bench/packing.py $(CT)
@@ -109,6 +110,7 @@ bench-small: install
 	$(BIN)/python bench/traps.py --only plain
 	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4
 	$(BIN)/python bench/reports_quality.py
+	$(BIN)/python bench/identities.py --patients 10
 	$(BIN)/python bench/preprocess.py --slices 60 --rounds 1
 	$(BIN)/python bench/round_trip.py
 	$(BIN)/python bench/packing.py

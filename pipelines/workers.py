@@ -172,12 +172,15 @@ def vault_mark(store: str, run_id: str) -> str | None:
     """A mark of the key in this process's vault that does not give it away; None without one."""
     from fvlm_data.identity.vault import Vault, default_vault_folder
     from fvlm_data.run.records import read_run_config
+    from fvlm_data.run.vault_extent import check_vault_extent
+    from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
 
     config = read_run_config(store, run_id)
     folder = config.identity.vault or default_vault_folder(Store.open(store).store_id)
     if not (folder / "key").exists():
         return None  # opening would make a vault with a fresh key
+    check_vault_extent(Context(Store.open(store), Vault.open(folder), run_id))
     # keyed by the run: the mark travels over the network and says nothing about other runs
     return hmac.new(Vault.open(folder).key, run_id.encode(), hashlib.sha256).hexdigest()
 

@@ -23,7 +23,7 @@ class Input:
     token: Annotated[
         str, Column(STRING, "keyed token (or plain relative path) of the file or report row")
     ]
-    source: Annotated[str, Column(STRING, "name of the source in the configuration")]
+    source: Annotated[str, Column(STRING, "keyed token (or plain name) of the source")]
     item: Annotated[
         str | None,
         Column(

@@ -1,4 +1,4 @@
-"""Table `measures`: what stages of other packages find."""
+"""Table `measures`: what stages of other packages find, and words that may be names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from schemas.table import FLOAT64, STRING, Column, table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One value that a stage of another package found of one item."""
+    """One value that a stage found of one item.
+
+    Stage `reports` tells `doubtful_names` where a scrubbed text has words that may be names (and
+    `needs_review_of_names` where it is held for them); stages of other packages what they like.
+    """
 
     stage: Annotated[str, Column(STRING, "stage that found it")]
     item: Annotated[str, Column(STRING, "id of the item: of a volume, report, study or patient")]

@@ -15,7 +15,12 @@ class Waiting:
     owner_kind: Annotated[str, Column(STRING, "what waits", allowed=("study", "report"))]
     owner_id: Annotated[str, Column(STRING, "keyed id of what waits")]
     waits_for: Annotated[
-        str, Column(STRING, "what it waits for", allowed=("report", "study", "mask"))
+        str,
+        Column(
+            STRING,
+            "what it waits for",
+            allowed=("report", "study", "mask", "needs_review_of_names"),
+        ),
     ]
     since_run: Annotated[str, Column(STRING, "first run that saw it wait (not compared)")]
 

@@ -72,6 +72,7 @@ def verify(
 ) -> None:
     """Prove that nothing is lost or changed; exit status 1 where a statement is broken."""
     from fvlm_data.inspect.damage import give_up_lost
+    from fvlm_data.inspect.vault import names_checks
     from fvlm_data.inspect.verify import verify as checked
     from fvlm_data.run.registry import build_stages
 
@@ -81,7 +82,7 @@ def verify(
         if give_up:
             told = ", ".join(give_up_lost(context, stages)) or "nothing"
             err.print(f"given up: {told}", markup=False)
-        checks = checked(context.store, stages, deep=deep)
+        checks = [*checked(context.store, stages, deep=deep), *names_checks(context)]
         print_checks(checks, as_json=as_json)
     if not all(check.passed for check in checks):
         # 1, not the 2 of a command that could not run

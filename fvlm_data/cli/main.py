@@ -11,6 +11,7 @@ import typer
 import typer.core
 
 from fvlm_data.cli import inspection as looking
+from fvlm_data.cli.audit import audit
 from fvlm_data.cli.console import one_sentence, out, progress_shown
 from fvlm_data.cli.export import export
 from fvlm_data.cli.init import init, schema
@@ -25,6 +26,7 @@ from fvlm_data.cli.options import (
 )
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.reports import reports
+from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
 
 ORDER = (
@@ -54,6 +56,8 @@ app = typer.Typer(
 )
 app.add_typer(reports, name="reports")
 app.add_typer(export, name="export")
+app.add_typer(vault, name="vault")
+app.add_typer(audit, name="audit")
 
 
 def _print_version(wanted: bool) -> None:

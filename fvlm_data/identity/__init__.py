@@ -9,6 +9,7 @@ from fvlm_data.identity.ids import (
     keyed_id,
     link_key,
     shifted_date,
+    source_token,
 )
 from fvlm_data.identity.vault import Vault
 
@@ -20,4 +21,5 @@ __all__ = [
     "keyed_id",
     "link_key",
     "shifted_date",
+    "source_token",
 ]

@@ -102,6 +102,11 @@ def file_token(key: bytes, naming: Literal["token", "plain"], source: str, path:
     return keyed_id(key, "f", source, path) if naming == "token" else f"{source}/{path}"
 
 
+def source_token(key: bytes, naming: Literal["token", "plain"], source: str) -> str:
+    """How a source stands in tables: keyed token, or its name, most often that of its folder."""
+    return keyed_id(key, "f", "source", source) if naming == "token" else source
+
+
 def _message(*parts: str) -> bytes:
     # Python decodes file names that are not UTF-8 with lone surrogates, which must pass through
     # the unit separator occurs in no id, so two lists of parts never give one message

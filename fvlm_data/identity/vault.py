@@ -92,6 +92,24 @@ class Vault:
         found = self._get("patients", patient_ids)
         return {patient: json.loads(value) for patient, value in found.items()}
 
+    def unknown_patients(self, patient_ids: Iterable[str]) -> set[str]:
+        """Those of the patients of whom nothing is known; none is decrypted to tell."""
+        return self._lacking("patients", patient_ids)
+
+    def extent(self) -> dict[str, int]:
+        """How much the vault holds: patients, bytes of their names, files, reports.
+
+        None of the numbers falls while a vault is in use: one that is lower tells of a loss.
+        """
+        query = (
+            "SELECT (SELECT count(*) FROM patients), "
+            "(SELECT coalesce(sum(length(value)), 0) FROM patients), "
+            "(SELECT count(*) FROM files), (SELECT count(*) FROM reports)"
+        )
+        with self._connection() as connection:
+            counts = connection.execute(query).fetchone()
+        return dict(zip(("patients", "name_bytes", "files", "reports"), counts, strict=True))
+
     def remember_reports(self, originals: Mapping[str, Mapping[str, str]]) -> None:
         """Keep the original text columns of reports, by report id."""
         self._put("reports", ((i, json.dumps(columns)) for i, columns in originals.items()))
@@ -103,6 +121,18 @@ class Vault:
     def unknown_reports(self, report_ids: Iterable[str]) -> set[str]:
         """Those of the reports that are not kept; none is decrypted to tell."""
         return self._lacking("reports", report_ids)
+
+    def add_from(self, other: Vault) -> None:
+        """Take in what another vault of the same key holds; what stands here stays."""
+        with other._connection() as theirs:
+            for identifier, value in theirs.execute("SELECT id, value FROM patients"):
+                self.remember_patient(identifier, json.loads(other._decrypt(value)))
+            for table in ("files", "reports"):
+                with self._connection() as ours:
+                    ours.executemany(
+                        f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
+                        theirs.execute(f"SELECT id, value FROM {table}"),
+                    )
 
     def _put(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
         with self._connection() as connection:
@@ -196,6 +226,15 @@ def _read_or_make_key(path: Path) -> bytes:
             pass  # another process made the key first: its key is the vault's
         finally:
             draft.unlink()
+    return read_key(path)
+
+
+def read_key(path: Path) -> bytes:
+    """The key in a file.
+
+    Raises:
+        StoreError: the file holds no key.
+    """
     text = path.read_text(encoding="latin-1").strip()
     if len(text) != 2 * KEY_BYTES or not set(text) <= set("0123456789abcdef"):
         raise StoreError(

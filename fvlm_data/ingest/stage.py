@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import DamagedError
+from fvlm_data.identity.ids import source_token
 from fvlm_data.ingest.config import by_label
 from fvlm_data.ingest.source_files import known_sources, series_files
 from fvlm_data.ingest.sources import SOURCES
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.sources.kind import Kind
     from fvlm_data.store.declared import Batch, Inputs
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 NAME = "ingest"
 BATCH_SERIES = 8
 
@@ -99,7 +100,8 @@ def _make(
     rows = {one.item: one.rows["files"] for one in batch.inputs}
     relative = batch.paths(row["token"] for found in rows.values() for row in found)
     labels = {row["source"] for found in rows.values() for row in found}
-    sources = known_sources(batch.paths, configured, labels)
+    named = {source_token(batch.secret, "token", name): one for name, one in configured.items()}
+    sources = known_sources(batch.paths, {**configured, **named}, labels)
     reader = _Reader(config, threads, batch.secret, sources)
     for one in batch.inputs:
         tokens = [row["token"] for row in rows[one.item]]

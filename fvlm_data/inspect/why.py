@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError, StoreError
+from fvlm_data.run.private_paths import revealed
 from fvlm_data.run.records import differences, record_path
 from fvlm_data.store.gathering import gather
 from fvlm_data.store.planning import planned
@@ -105,7 +106,8 @@ def _settings(context: Context, config: Config, run_id: str) -> list[str]:
         record = json.loads(context.store.read_bytes(record_path(run_id)))
     except (StoreError, ValueError):
         return ["setting (the record of the run that settled it is gone)"]
-    leaves = differences(record["configuration"], config.model_dump(mode="json"))
+    before = revealed(context.store, record["configuration"])
+    leaves = differences(before, config.model_dump(mode="json"))
     mine = [leaf for leaf in leaves if leaf.split(".")[0] not in NOT_DECIDING]
     return [f"setting {leaf}" for leaf in mine] or ["setting, vocabulary or version of the stage"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import schemas
 from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
 from schemas import Waiting
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
 
     from fvlm_data.store.declared import Context
 
-READ_TABLES = ("volumes", "masks", "reports", "study_reports", "quarantine", "waiting")
+READ_TABLES = (
+    "volumes",
+    "masks",
+    "reports",
+    "study_reports",
+    schemas.measures.TABLE.name,
+    "quarantine",
+    "waiting",
+)
 OWNERS_A_COMMIT = 10_000
 COLUMNS = "owner_kind, owner_id, waits_for, since_run"
 
@@ -40,6 +49,9 @@ WHERE s.hopeful AND NOT s.segmented
 UNION ALL
 SELECT DISTINCT 'report', r.report_id, 'study'
 FROM reports r ANTI JOIN study_reports p ON p.report_id = r.report_id
+UNION ALL
+SELECT 'report', item, name FROM measures
+WHERE stage = 'reports' AND name = 'needs_review_of_names'
 """
 
 WAITS = (
@@ -53,8 +65,9 @@ def derive_waiting(context: Context) -> int:
     """Have table `waiting` hold the studies and reports that wait; returns how many do.
 
     A study waits for a report until it is paired with one, then for a mask of any of its
-    volumes, unless all of them are set aside; a report waits for its study. What matching or
-    pairing has set aside does not wait. What waited before keeps the run that first saw it.
+    volumes, unless all of them are set aside; a report waits for its study, or for someone to
+    look at words that may be names. What matching or pairing has set aside does not wait. What
+    waited before keeps the run that first saw it.
     Only rows that are not as they must be are written.
 
     Raises:

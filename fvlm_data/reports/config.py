@@ -38,6 +38,13 @@ class ParseConfig(BaseModel):
         description="distinct sentences whose context-free parse is kept in memory, sentences",
         json_schema_extra=DECIDES_NOTHING,
     )
+    doubtful_names: Literal["keep", "remove", "hold"] = Field(
+        default="keep",
+        description="what becomes of a word that is a part of the patient's name and a plain word "
+        "too (Stone), or as short as a unit (Li), where nothing tells that it stands as a name: "
+        "keep counts it (table measures), remove takes it out, hold has the report wait "
+        "(needs_review_of_names)",
+    )
     backend: Literal["rules", "llm"] = Field(
         default="rules", description="what says which sentence asserts what"
     )

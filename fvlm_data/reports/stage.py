@@ -7,19 +7,20 @@ from contextlib import closing
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.errors import StoreError
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import ReportReading
 from fvlm_data.reports.no_longer_offered import GONE
-from fvlm_data.reports.scrubbing.scrub import scrub
+from fvlm_data.reports.scrubbing.scrubber import Scrubber
 from fvlm_data.reports.sources.quiet import quiet
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
-from schemas import Finding, Report, Sentence
+from schemas import Finding, Measure, Report, Sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fvlm_data.reports.config import ParseConfig
     from fvlm_data.reports.language.parsed import ParsedReport
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     Reader = Callable[[str], ReportReading]
 
-STAGE_VERSION = 4
+NAME = "reports"
+STAGE_VERSION = 5
 BATCH_SIZE = 500
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 OWNER_MARKS = (
@@ -50,17 +52,18 @@ _READS = (
         ("owner_id",),
         where="t.owner_kind IN ('patient', 'link')",
     ),
-    Read("marks", "owner_marks", "owner_id", ("mark",), "about.owner_id"),
+    Read("marks", "owner_marks", "owner_id", ("mark",), "about.owner_id", ("owner_id",)),
 )
 
 
 def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
     """The stage that scrubs and parses every offered report."""
     return Stage(
-        name="reports",
+        name=NAME,
         version=STAGE_VERSION,
         settings={"parse": config.key_settings(), "vocabulary": vocabulary.sha256("reading")},
-        tables=("reports", "sentences", "findings"),
+        tables=("reports", "sentences", "findings", "measures"),
+        partition={"measures": {"stage": NAME}},
         items=OFFERED,
         views={"owner_marks": OWNER_MARKS},
         reads=_READS,
@@ -84,6 +87,8 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
     parser = _parser(config, vocabulary)
     originals = batch.originals(one.item for one in batch.inputs)
     names = batch.identities({row["owner_id"] for one in batch.inputs for row in one.rows["about"]})
+    _check_names(batch.inputs, names)
+    scrubber = Scrubber(vocabulary, config.doubtful_names)
 
     def by_rules(text: str) -> ReportReading:
         with quiet():  # a library of the parser may print what it reads
@@ -93,7 +98,7 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
         kept = originals.get(one.item)
         original = unpacked(kept) if kept is not None else None
         known = {name for row in one.rows["about"] for name in names.get(row["owner_id"], ())}
-        return guarded(one.item, partial(_outcome, read, vocabulary, one, original, known))
+        return guarded(one.item, partial(_outcome, read, scrubber, one, original, known))
 
     if config.backend == "rules" or config.llm is None:
         for one in batch.inputs:
@@ -109,9 +114,22 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
             pool.shutdown(cancel_futures=True)
 
 
+def _check_names(inputs: Iterable[Inputs], names: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a vault that lacks the names of a patient whose headers told them."""
+    marked = {row["owner_id"] for one in inputs for row in one.rows["marks"]}
+    unknown = sorted(marked - names.keys())
+    if unknown:
+        raise StoreError(
+            f"vault: the names of {len(unknown)} patients are not in it that headers told "
+            f"({unknown[0]}), expected those of all: reports would keep them; bring vault.sqlite "
+            "back with `fvlm-data vault restore`, or name the whole vault by identity.vault or "
+            "FVLM_VAULT"
+        )
+
+
 def _outcome(
     read: Reader,
-    vocabulary: Vocabulary,
+    scrubber: Scrubber,
     one: Inputs,
     original: Original | None,
     identities: Iterable[str],
@@ -120,14 +138,14 @@ def _outcome(
     for row in one.rows["versions"]:
         if row["successor"] is not None:
             return set_aside(one.item, Successor(row["successor"], row["reason"]), source)
-    if original is not None and withdraws(original, vocabulary):
+    if original is not None and withdraws(original, scrubber.vocabulary):
         return _withdrawal(one.item, source)
-    return _parse(read, vocabulary, one.item, original, identities, source)
+    return _parse(read, scrubber, one.item, original, identities, source)
 
 
 def _parse(
     read: Reader,
-    vocabulary: Vocabulary,
+    scrubber: Scrubber,
     report_id: str,
     original: Original | None,
     identities: Iterable[str],
@@ -140,14 +158,20 @@ def _parse(
         )
         missing = Reject("fault", "original_missing", detail)
         return Outcome(report_id, rejects=(missing,), retry=True)
-    text = scrub(original.text, {*identities, *original.identities}, vocabulary).text
+    cleaned = scrubber.cleaned(original, identities)
+    measures = [
+        Measure(stage=NAME, item=report_id, name=name, value=float(value))
+        for name, value in cleaned.counts.items()
+    ]
+    if cleaned.held:
+        return Outcome(report_id, {"measures": measures})
     try:
-        reading = read(text)
+        reading = read(cleaned.text)
     except NoAnswerError as error:
         detail = f"report {report_id}: {error}; the next run asks again"
         missing = Reject("fault", "no_answer", detail, (source,))
         return Outcome(report_id, rejects=(missing,), retry=True)
-    rows = _rows(report_id, text, reading.parsed, source)
+    rows = {**_rows(report_id, cleaned.text, reading.parsed, source), "measures": measures}
     return Outcome(report_id, rows, files=reading.files)
 
 

@@ -22,6 +22,7 @@ from fvlm_data.run.records import (
     tally,
 )
 from fvlm_data.run.registry import STAGES, build_stage, stage_entry, stage_names
+from fvlm_data.run.vault_extent import check_vault_extent, record_vault_extent
 from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context, Item
 from fvlm_data.store.planning import pending
@@ -78,6 +79,7 @@ def curate(
                 check(config)
     told = announced(config, names)
     context = open_context(config, create=not CREATING.isdisjoint(names))
+    check_vault_extent(context)
     summary = Summary(context.run_id, context.store.url, announced=told)
     if announce is not None and told:
         announce(told)
@@ -91,6 +93,7 @@ def curate(
         _run_stage(context, name, built, mapper or _mapper(config), report, summary)
     _conclude(context, config, names, summary)
     summary.seconds = round(time.monotonic() - started, 1)
+    record_vault_extent(context)
     finish(context, config, summary)
     return summary
 
@@ -138,7 +141,9 @@ def settle_batch(store: str, run_id: str, stage: str, batch: Batch) -> dict[str,
 @lru_cache(maxsize=4)
 def _worker(store: str, run_id: str) -> tuple[Config, Context]:
     config = read_run_config(store, run_id)
-    return config, open_context(config, run_id, create=False)
+    context = open_context(config, run_id, create=False)
+    check_vault_extent(context)
+    return config, context
 
 
 def _run_stage(

@@ -15,6 +15,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 from fvlm_data.run.config import written_config
+from fvlm_data.run.private_paths import hidden, revealed
 from fvlm_data.store.declared import Context
 from fvlm_data.store.place import QC_PAGE
 from fvlm_data.store.relations import Relations
@@ -23,6 +24,7 @@ from fvlm_data.store.tables import Store
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Sequence
+    from pathlib import Path
 
     from fvlm_data.run.config import Config
 
@@ -76,7 +78,7 @@ def open_vault(store: Store, config: Config) -> Vault:
     Raises:
         StoreError: it cannot be opened, has no key, or is not that of the store.
     """
-    folder = config.identity.vault or default_vault_folder(store.store_id)
+    folder = vault_folder(store, config)
     # checked first: `Vault.open` would make a fresh key, under which every id is another
     if store.exists(VAULT_MARK) and not (folder / "key").is_file():
         raise StoreError(
@@ -84,13 +86,21 @@ def open_vault(store: Store, config: Config) -> Vault:
             f"{store.url}; name its folder by identity.vault or FVLM_VAULT, or restore it from a "
             "backup"
         )
+    return check_vault(store, folder)
+
+
+def vault_folder(store: Store, config: Config) -> Path:
+    """Where the vault of a store lies."""
+    return config.identity.vault or default_vault_folder(store.store_id)
+
+
+def check_vault(store: Store, folder: Path) -> Vault:
+    """The vault in a folder; one with another key would give everything a second, unrelated id.
+
+    Raises:
+        StoreError: it cannot be opened, or its key is not that of the store.
+    """
     vault = Vault.open(folder)
-    _check_vault(store, vault)
-    return vault
-
-
-def _check_vault(store: Store, vault: Vault) -> None:
-    """Refuse a vault with another key, which would give everything a second, unrelated id."""
     mark = keyed_id(vault.key, "sh", "mark of the vault", store.store_id)
     if not store.exists(VAULT_MARK):
         store.write_bytes(VAULT_MARK, mark.encode())
@@ -100,6 +110,7 @@ def _check_vault(store: Store, vault: Vault) -> None:
             f"{store.url}; name the right vault by identity.vault or FVLM_VAULT, or restore it "
             "from a backup"
         )
+    return vault
 
 
 def new_run_id() -> str:
@@ -115,7 +126,7 @@ def begin(context: Context, config: Config, announced: Sequence[str] = ()) -> li
     changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
     # the record first: workers read the configuration from it
     _record(context, config, None, announced)
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    text = yaml.safe_dump(hidden(context.vault, config), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
     return changed
 
@@ -138,8 +149,9 @@ def finish(context: Context, config: Config, summary: Summary) -> None:
 
 def read_run_config(store_url: str, run_id: str) -> Config:
     """The configuration of a run, as workers read it."""
-    record = json.loads(Store.open(store_url).read_bytes(record_path(run_id)))
-    return written_config(record["configuration"])
+    store = Store.open(store_url)
+    record = json.loads(store.read_bytes(record_path(run_id)))
+    return written_config(revealed(store, record["configuration"]))
 
 
 def add_counts(summary: Summary, stage: str, counts: Counter[str]) -> None:
@@ -188,7 +200,7 @@ def _record(
 ) -> None:
     record = {
         "run_id": context.run_id,
-        "configuration": config.model_dump(mode="json"),
+        "configuration": hidden(context.vault, config),
         "versions": {name: _version(name) for name in RECORDED},
         "finished": summary is not None,
         "seconds": summary.seconds if summary else None,
@@ -235,7 +247,7 @@ def last_configuration(store: Store) -> dict[str, Any]:
             f"store {store.url}: config.yaml is damaged, expected the configuration of the last "
             "run; mend it, or remove it and give the next command --config"
         )
-    return loaded
+    return revealed(store, loaded)
 
 
 def differences(before: Any, now: Any, place: str = "") -> list[str]:

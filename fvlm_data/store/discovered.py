@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from fvlm_data.store.content import compared, digest, row_number, row_text, sums
 from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
-from schemas import LedgerRow
+from schemas import Input, LedgerRow
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from fvlm_data.store.declared import Context
 
@@ -31,6 +31,7 @@ DISCOVERIES = {
 """Discovery's stage name by the kind of its rows in `inputs`."""
 
 TABLES = ("inputs", "quarantine", "links", "ledger")
+ROWS_A_COMMIT = 100_000
 SEEN = "accepted"
 """Outcome of a source's row in the ledger."""
 
@@ -83,6 +84,26 @@ def open_sources(context: Context, stage: str, sources: Collection[str]) -> None
     known = context.store.read("ledger", ["item"], wanted)["item"].to_pylist()
     if known:
         context.store.replace("ledger", known, [], {"stage": stage})
+
+
+def rename_sources(context: Context, stage: str, kind: str, names: Mapping[str, str]) -> None:
+    """Have rows of sources stand under new names; damage that the ledger tells stays told."""
+    damaged = changed_sources(context, stage, kind) if names else set()
+    for old, new in names.items():
+        mine = [("kind", "=", kind), ("source", "=", old)]
+        rows = context.store.read("inputs", None, mine).to_pylist()
+        if not rows:
+            continue
+        for start in range(0, len(rows), ROWS_A_COMMIT):
+            part = [Input(**{**row, "source": new}) for row in rows[start : start + ROWS_A_COMMIT]]
+            context.store.replace("inputs", [row.token for row in part], part, {"kind": kind})
+        told = context.store.read("ledger", None, [("stage", "=", stage), ("item", "=", old)])
+        if old in damaged:
+            kept = [LedgerRow(**{**row, "item": new}) for row in told.to_pylist()]
+            context.store.replace("ledger", [old, new], kept, {"stage": stage})
+        else:
+            close_sources(context, stage, kind, [new])
+            open_source(context, stage, old)
 
 
 def close_sources(context: Context, stage: str, kind: str, sources: Collection[str]) -> None:

@@ -284,6 +284,28 @@ class PairingWords(Entry):
 Month = Annotated[int, Field(ge=1, le=12)]
 
 
+class SignatureWords(Entry):
+    """What stands around the names of who read, wrote, signed or ordered."""
+
+    deeds: tuple[str, ...] = Field(default=(), description='before "by", or a colon, and a name')
+    works: tuple[str, ...] = Field(default=(), description='before "by" and a name')
+    roles: tuple[str, ...] = Field(default=(), description="before a colon and a name, or after it")
+    by: tuple[str, ...] = Field(default=(), description="between a deed and a name")
+    between: tuple[str, ...] = Field(
+        default=(), description="beside dates and times, between a deed and its colon"
+    )
+    told: tuple[str, ...] = Field(default=(), description="before who was told of a finding")
+    credentials: tuple[str, ...] = Field(default=(), description="behind a name, as written")
+    no_names: tuple[str, ...] = Field(default=(), description="behind a colon, and no name")
+
+
+class AuditWords(Entry):
+    """What tells an address or a number of a person, for the audit of scrubbed texts."""
+
+    streets: tuple[str, ...] = Field(default=(), description="words that end a street's name")
+    number_labels: tuple[str, ...] = Field(default=(), description="before someone's number")
+
+
 class IdentityWords(Entry):
     """identities.yaml: words by which scrubbing finds names, dates and signatures."""
 
@@ -298,6 +320,16 @@ class IdentityWords(Entry):
     titles_before_lower_case: tuple[str, ...]
     no_names: tuple[str, ...]
     signed_by: tuple[str, ...]
+    signatures: SignatureWords = SignatureWords()
+    audit: AuditWords = AuditWords()
+    beginnings: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="how names begin, in spellings that are taken for each other"
+    )
+    name_suffixes: tuple[str, ...] = Field(default=(), description="behind names, and no part")
+    after_a_name: tuple[str, ...] = Field(default=(), description="what only people have or do")
+    names_that_are_words: tuple[str, ...] = Field(
+        default=(), description="names that are words of the language too"
+    )
 
 
 class ClassSystem(Entry):

@@ -15,11 +15,15 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from tests.e2e.planted_names import TOLD, write_people
 from tests.ingest.series import Series, write
+
+ARCHIVE, REPORTS = "Mustermann archive", "Friederike reports.csv"
+"""A folder and a file that are called after the patient."""
 
 PLANTED = (
     "Mustermann", "Friederike", "PAT-004217", "ACC0001742", "Quellenhof", "SECRETFOLDER",
-    "19300215", "1930-02-15", "15.02.1930", "20240501", "2024-05-01", "4242424242",
+    "19300215", "1930-02-15", "15.02.1930", "20240501", "2024-05-01", "4242424242", *TOLD,
 )  # fmt: skip
 """What may be found nowhere: names, ids, birth date, true dates, part of every UID."""
 
@@ -118,13 +122,13 @@ def plant(one: Dataset, tags: list[tuple[int, str, str]]) -> Dataset:
 
 
 def make_archive(folder: Path) -> Path:
-    """Write archive/ and reports.csv below `folder`; returns the archive.
+    """Write ARCHIVE and REPORTS below `folder`; returns the archive.
 
     A study in two reconstructions (one is not picked), a later study of the same patient, a
-    series that is refused, a study of nothing else, a capture, a damaged file, a note, and a zip
-    with a series of its own.
+    series that is refused, a study of nothing else, a capture, a damaged file, a note, a zip
+    with a series of its own, and people with names of other forms.
     """
-    archive, tags = folder / "archive", list(planted_tags())
+    archive, tags = folder / ARCHIVE, list(planted_tags())
     chest = Chest(tags={"ConvolutionKernel": "B30f"})
     sharp = Chest(series_uid="1.2.826.4242424242.6", tags={"ConvolutionKernel": "B70f"})
     short = Chest(series_uid="1.2.826.4242424242.7", slices=3, tags={"ConvolutionKernel": "B30f"})
@@ -149,11 +153,12 @@ def make_archive(folder: Path) -> Path:
     plant(Chest(series_uid="1.2.826.4242424242.8").datasets()[0], tags).save_as(inner)
     with zipfile.ZipFile(archive / "Mustermann.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
         zipped.writestr("SECRETFOLDER/Mustermann.dcm", inner.getvalue())
-    with (folder / "reports.csv").open("w", encoding="utf-8", newline="") as handle:
+    with (folder / REPORTS).open("w", encoding="utf-8", newline="") as handle:
         rows = [
             (chest.study_uid, REPORT),
             (later.study_uid, LATER_REPORT),
             (refused.study_uid, REFUSED_REPORT),
+            *write_people(archive),
         ]
         csv.writer(handle).writerows([("study_uid", "report"), *rows])
     return archive

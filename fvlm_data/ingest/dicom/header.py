@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.identity.ids import shifted_date
 from fvlm_data.ingest.dicom import header_words
-from fvlm_data.ingest.dicom.tags import date, text, texts
+from fvlm_data.ingest.dicom.tags import date, every_reading, text, texts
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -104,16 +104,17 @@ def facts(dataset: Dataset, patient_id: str, key: bytes) -> HeaderFacts:
 def identities(dataset: Dataset) -> frozenset[str]:
     """Names, ids and dates of a header, for scrubbing reports; they go to the vault only.
 
-    A name is listed whole and in its parts, a date as YYYYMMDD and as YYYY-MM-DD.
+    A name is listed whole and in its parts, in every character set that its bytes may be in, a
+    date as YYYYMMDD and as YYYY-MM-DD. To be called before the values of the names are read.
     """
-    found = {value for name in IDENTITY_TEXTS for value in texts(dataset, name)}
+    found = {value for name in IDENTITY_TEXTS for value in every_reading(dataset, name)}
     for other in dataset.get("OtherPatientIDsSequence") or ():
         found.update(texts(other, "PatientID"))
-    # an initial by itself would scrub single letters all over a report
-    found.update(part for part in _name_parts(dataset) if len(part) > 1)
-    found.update(
-        " ".join(_parts(name)) for keyword in IDENTITY_NAMES for name in texts(dataset, keyword)
-    )
+    named = {name for keyword in IDENTITY_NAMES for name in every_reading(dataset, keyword)}
+    for writing in (writing for name in named for writing in name.split("=")):
+        parts = _parts(writing)
+        # an initial by itself would scrub single letters all over a report
+        found.update((" ".join(parts), *(part for part in parts if len(part) > 1)))
     for keyword in IDENTITY_DATES:
         day = date(dataset, keyword)
         if day:

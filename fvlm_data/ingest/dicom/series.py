@@ -136,6 +136,7 @@ def parse_file(file: SourceFile, series_id: str, key: bytes) -> Parsed | str:
             if "PixelData" not in dataset:
                 handle.seek(0)
                 dataset = pydicom.dcmread(handle, force=True, stop_before_pixels=True)
+            identities = header_facts.identities(dataset)
             frames = frame_datasets(dataset)
             headers = tuple(
                 _named_by_folder(parse(frame), file.relative) for frame in frames or (dataset,)
@@ -146,7 +147,7 @@ def parse_file(file: SourceFile, series_id: str, key: bytes) -> Parsed | str:
                 headers,
                 bool(frames),
                 header_facts.facts(dataset, patient_id(key, headers[0].names, series_id), key),
-                header_facts.identities(dataset),
+                identities,
                 decodes_without_gil(dataset),
             )
     except OSError:

@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.identity.readings import readings
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -66,6 +68,19 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     """All values of an element as texts without outer blanks; blank ones are left out."""
     cleaned = (_clean(value) for value in values(dataset, keyword))
     return tuple(text for text in cleaned if text)
+
+
+def every_reading(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """All values of an element as texts, in every character set that its bytes may be in.
+
+    To be asked before any value of the element: bytes that do not fit the declared character set
+    are lost in the text that pydicom makes of them.
+    """
+    raw = _raw(dataset, keyword)
+    found = dict.fromkeys(texts(dataset, keyword))
+    for value in raw.split(b"\\") if raw and not raw.isascii() else ():
+        found.update(dict.fromkeys(map(_clean, readings(value.strip(b"\x00 ")))))
+    return tuple(text for text in found if text)
 
 
 def text(dataset: Dataset, keyword: str) -> str:
@@ -124,6 +139,15 @@ def _tag(keyword: str) -> BaseTag:
     from pydicom.tag import Tag
 
     return Tag(keyword)
+
+
+def _raw(dataset: Dataset, keyword: str) -> bytes:
+    """The bytes of an element as they came, none where its value has been asked for before."""
+    tag = _tag(keyword)
+    if tag not in dataset:
+        return b""
+    value = dataset.get_item(tag).value
+    return value if isinstance(value, bytes) else b""
 
 
 def _clean(value: Any) -> str:

@@ -6,27 +6,38 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.identity.ids import keyed_id
+from fvlm_data.ingest.volume.names import links
 from fvlm_data.store.discovered import close_sources, open_source
+from schemas import IdentityMark
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from fvlm_data.ingest.volume.names import Names
     from fvlm_data.store.declared import Context
     from schemas import Input, Quarantined
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What discovery makes of one file: its row, why it is set aside, and its relative path."""
+    """What discovery makes of one file: its row, why it is set aside, and its relative path.
+
+    `names` and `identities` are those of a file that is set aside, for the vault.
+    """
 
     row: Input
     aside: Quarantined | None
     relative: str
+    names: Names | None = None
+    identities: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class SourceWriter:
     """Writes rows of one source; the first write opens it in the ledger.
+
+    `source` is the token under which it stands in tables, `label` its name.
 
     A `damaged` source is not opened: its ledger row, which shows the damage, stays until all of
     it is mended.
@@ -36,6 +47,7 @@ class SourceWriter:
     stage: str
     kind: str
     source: str
+    label: str
     damaged: bool
     wrote: bool = field(default=False, init=False)
 
@@ -53,11 +65,34 @@ class SourceWriter:
         self._open()
         tokens = [one.row.token for one in new]
         self.context.vault.remember_files({one.row.token: one.relative for one in new})
+        self._remember_names([one for one in new if one.aside and one.names and one.identities])
         set_aside = [one.aside for one in new if one.aside]
         if set_aside or not asides.keys().isdisjoint(tokens):
             self.context.store.replace("quarantine", tokens, set_aside, {"stage": self.stage})
         self.context.store.replace("inputs", tokens, [one.row for one in new], {"kind": self.kind})
         return new
+
+    def _remember_names(self, files: Sequence[Seen]) -> None:
+        """Keep what refused files tell of their patients: reports are scrubbed by it.
+
+        No table says whose they are: it stands under the hash of each name that a report may know
+        them by.
+        """
+        key = self.context.vault.key
+        told: dict[str, set[str]] = defaultdict(set)
+        marks = []
+        for one in files:
+            if one.names is None:
+                continue
+            mark = keyed_id(key, "im", *sorted(one.identities))
+            for owner in {link.value_hash for link in links(key, one.names, one.row.token)}:
+                told[owner] |= one.identities
+                marks.append(IdentityMark(owner_id=owner, series_id=one.row.token, mark=mark))
+        for owner, identities in told.items():
+            self.context.vault.remember_patient(owner, identities)
+        if marks:
+            tokens = sorted({mark.series_id for mark in marks})
+            self.context.store.replace("identity_marks", tokens, marks)
 
     def write(self, rows: Sequence[Input], gone: Collection[str] = ()) -> None:
         """Commit changed rows, and remove those of the tokens `gone`."""

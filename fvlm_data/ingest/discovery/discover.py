@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from fvlm_data.identity.ids import file_token, keyed_id
+from fvlm_data.identity.ids import file_token, keyed_id, source_token
 from fvlm_data.ingest.config import by_label
 from fvlm_data.ingest.discovery.commit import Seen, SourceWriter, close
 from fvlm_data.ingest.discovery.file_kinds import probe_all
@@ -18,7 +18,7 @@ from fvlm_data.ingest.discovery.mapping import discover_mapping
 from fvlm_data.ingest.discovery.mending import remove_strangers, to_mend
 from fvlm_data.ingest.source_files import remember_sources
 from fvlm_data.ingest.sources import SOURCES
-from fvlm_data.store.discovered import changed_sources
+from fvlm_data.store.discovered import changed_sources, rename_sources
 from schemas import Input, Quarantined
 
 if TYPE_CHECKING:
@@ -60,18 +60,23 @@ def discover(
         StoreError: the store or vault cannot be written.
         FvlmError: a worker process died.
     """
-    named = by_label(tuple(sources))
+    key = context.vault.key
+    labels = by_label(tuple(sources))
+    named = {source_token(key, naming, label): source for label, source in labels.items()}
     for source in sources:  # a missing source stops the run before anything is written
         next(SOURCES.load(source.kind).find(source))
     # before the first row: a later run finds the files of these rows by it
     remember_sources(context.vault, named)
+    renamed = {label: token for token, label in zip(named, labels, strict=True) if token != label}
+    for stage, kind in ((STAGE, KIND), (MAPPING_STAGE, MAPPING_KIND)):
+        rename_sources(context, stage, kind, renamed)
     damaged = changed_sources(context, STAGE, KIND)
     mappings_damaged = changed_sources(context, MAPPING_STAGE, MAPPING_KIND)
-    looked_at = [*sources, *to_mend(context, named, damaged | mappings_damaged)]
+    looked_at = {**named, **to_mend(context, named, damaged | mappings_damaged)}
     counts: Counter[str] = Counter()
     writers = []
-    for source in looked_at:
-        writer = SourceWriter(context, STAGE, KIND, source.label, source.label in damaged)
+    for token, source in looked_at.items():
+        writer = SourceWriter(context, STAGE, KIND, token, source.label, token in damaged)
         writers.append(writer)
         counts += _discovered(writer, source, naming, counts["files"], progress, workers)
     close(context, writers)
@@ -90,7 +95,7 @@ def _discovered(
     """Look at the files of one source; `seen` were looked at before."""
     context = writer.context
     made_by = SOURCES.made_by(source.kind)
-    known = known_files(context.store, source.label, trusted=not writer.damaged, made_by=made_by)
+    known = known_files(context.store, writer.source, trusted=not writer.damaged, made_by=made_by)
     probed = probe_all(source.kind, _chunks(context, source, naming, known), workers)
     counts: Counter[str] = Counter()
     for group in _groups(probed, seen, progress):
@@ -141,9 +146,9 @@ def _commit(
     group: Sequence[tuple[str, FoundFile, Probed | None]],
     known: KnownFiles,
 ) -> Counter[str]:
-    key, made_by = writer.context.vault.key, SOURCES.made_by(source.kind)
+    made_by = SOURCES.made_by(source.kind)
     seen = [
-        _seen(key, source, token, found, stamped(probed, made_by))
+        _seen(writer, source, token, found, stamped(probed, made_by))
         for token, found, probed in group
         if probed is not None
     ]
@@ -159,18 +164,23 @@ def _commit(
     ) + Counter(f"{aside.kind}:{aside.reason}" for aside in asides)
 
 
-def _seen(key: bytes, source: SourceConfig, token: str, found: FoundFile, probed: Probed) -> Seen:
+def _seen(
+    writer: SourceWriter, source: SourceConfig, token: str, found: FoundFile, probed: Probed
+) -> Seen:
+    key = writer.context.vault.key
     row = Input(
         kind=KIND,
         token=token,
-        source=source.label,
+        source=writer.source,
         item=None if probed.aside else _item(key, source, found, probed),
         fingerprint=probed.fingerprint,
         size_bytes=found.size_bytes,
         modified_ns=found.modified_ns,
     )
     aside = _quarantined(token, probed.aside) if probed.aside else None
-    return Seen(row, aside, found.relative)
+    if aside is None:
+        return Seen(row, None, found.relative)
+    return Seen(row, aside, found.relative, probed.names, probed.identities)
 
 
 def _item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from fvlm_data.ingest.dicom import header
+from fvlm_data.ingest.dicom.header import IDENTITY_DATES, IDENTITY_NAMES, IDENTITY_TEXTS
 from fvlm_data.ingest.dicom.slice_header import parse_names
 from fvlm_data.ingest.dicom.tags import integer, quiet_pydicom, text, texts, uid
 from fvlm_data.ingest.discovery.opener import opened
@@ -90,7 +92,13 @@ TAGS = (
     "Rows",
     "Columns",
     "DirectoryRecordSequence",
+    "OtherPatientIDsSequence",
+    *IDENTITY_TEXTS,
+    *IDENTITY_NAMES,
+    *IDENTITY_DATES,
 )
+WITHOUT_REPORT = frozenset({"dicomdir", "not_dicom", "modality_not_ct"})
+"""Reasons of files that no report of a CT is about."""
 
 HINTS = (
     "FrameOfReferenceUID",
@@ -118,13 +126,15 @@ class Probed:
     """What a file's header says: its content's fingerprint and what becomes of it.
 
     `names` and `series_hint` are for files that belong to a CT series: without a series UID
-    the hint, from the headers of one folder, stands in its place. Neither may enter a table.
+    the hint, from the headers of one folder, stands in its place. `identities` are those of a
+    file that is set aside: reports may be about it all the same. None of them may enter a table.
     """
 
     fingerprint: str
     aside: Aside | None = None
     names: Names | None = None
     series_hint: tuple[str, ...] = ()
+    identities: frozenset[str] = frozenset()
 
 
 def probe(found: FoundFile, kind: str) -> Probed:
@@ -177,27 +187,31 @@ def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
     end = handle.tell()
     handle.seek(0)
     fingerprint = _fingerprint(size, handle.read(end), _tail(handle, size))
-    if isinstance(series, Aside):
-        return Probed(fingerprint, series)
-    names, hint = series
-    return Probed(fingerprint, None, names, hint)
+    return replace(series, fingerprint=fingerprint)
 
 
 def probe_dataset(fingerprint: str, make: Callable[[], Dataset]) -> Probed:
     """What a header says that comes without its file, as a server's metadata do."""
     try:
         with quiet_pydicom():
-            found = _judged(make(), marked=True)
+            dataset = make()
+            probed = _probed(dataset, _judged(dataset, marked=True))
     except Exception as error:  # pydicom raises any type on damaged values
-        return Probed(fingerprint, _unreadable(error))
-    if isinstance(found, Aside):
-        return Probed(fingerprint, found)
-    names, hint = found
-    return Probed(fingerprint, None, names, hint)
+        probed = Probed("", _unreadable(error))
+    return replace(probed, fingerprint=fingerprint)
 
 
-def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
-    """Names and series hint of a CT slice; `handle` is left where its pixel data begin."""
+def _probed(dataset: Dataset, judged: tuple[Names, tuple[str, ...]] | Aside) -> Probed:
+    if not isinstance(judged, Aside):
+        return Probed("", None, *judged)
+    if judged.reason in WITHOUT_REPORT:
+        return Probed("", judged)
+    identities = header.identities(dataset)
+    return Probed("", judged, parse_names(dataset), (), identities)
+
+
+def _header(handle: BinaryIO, size: int, *, marked: bool) -> Probed:
+    """What a header says, without fingerprint; `handle` is left where its pixel data begin."""
     import pydicom
 
     try:
@@ -205,14 +219,16 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> tuple[Names, tuple[
             dataset = pydicom.dcmread(
                 handle, stop_before_pixels=True, force=True, specific_tags=list(TAGS)
             )
+            end = handle.tell()
             judged = _judged(dataset, marked=marked)
-            if isinstance(judged, Aside) and judged.reason != "no_series_identifier":
-                return judged
-            return _complete(dataset, handle.tell(), size) or judged
+            if not isinstance(judged, Aside) or judged.reason == "no_series_identifier":
+                judged = _complete(dataset, end, size) or judged
+            return _probed(dataset, judged)
     except Exception as error:  # pydicom raises any type on damaged files; each gets its row
         if not marked:
-            return Aside("out_of_scope", "not_dicom", "no DICM mark, and no data set that reads")
-        return _unreadable(error)
+            detail = "no DICM mark, and no data set that reads"
+            return Probed("", Aside("out_of_scope", "not_dicom", detail))
+        return Probed("", _unreadable(error))
 
 
 def _judged(dataset: Dataset, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:

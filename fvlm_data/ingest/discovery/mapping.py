@@ -33,26 +33,26 @@ Found = tuple[str, str | None, list[dict[str, Any]] | None]
 
 
 def discover_mapping(
-    context: Context, sources: Sequence[SourceConfig], damaged: Collection[str]
+    context: Context, sources: Mapping[str, SourceConfig], damaged: Collection[str]
 ) -> None:
     """Bring the rows of kind `mapping` in table `inputs` up to date with the mapping files.
 
-    Each series of a source with a mapping gets one row with a keyed hash of what the mapping
-    says of it. Only new and changed ones are written. A mapping file whose size and modification
-    time are as before is not opened, unless there are new series or rows of the source were
-    `damaged`.
+    `sources` stand under the tokens of their rows. Each series of a source with a mapping gets
+    one row with a keyed hash of what the mapping says of it. Only new and changed ones are
+    written. A mapping file whose size and modification time are as before is not opened, unless
+    there are new series or rows of the source were `damaged`.
 
     Raises:
         InputError: a mapping cannot be read, or its columns or values are not as expected.
         StoreError: the store cannot be read or written.
     """
     writers = []
-    for source in sources:
-        writer = SourceWriter(context, STAGE, KIND, source.label, source.label in damaged)
+    for name, source in sources.items():
+        writer = SourceWriter(context, STAGE, KIND, name, source.label, name in damaged)
         writers.append(writer)
         columns = SOURCES.load(source.kind).mapping
         if source.mapping is None or columns is None:
-            mine = [("kind", "=", KIND), ("source", "=", source.label)]
+            mine = [("kind", "=", KIND), ("source", "=", name)]
             rows = context.store.read("inputs", ["token"], mine)
             writer.write([], set(rows["token"].to_pylist()))
         else:
@@ -136,11 +136,11 @@ def _seen_before(writer: SourceWriter) -> tuple[int, int] | None:
 
 
 def _file_token(writer: SourceWriter) -> str:
-    return keyed_id(writer.context.vault.key, "f", "mapping file", writer.source)
+    return keyed_id(writer.context.vault.key, "f", "mapping file", writer.label)
 
 
 def _series_token(writer: SourceWriter, series: str) -> str:
-    return keyed_id(writer.context.vault.key, "f", "mapping row", writer.source, series)
+    return keyed_id(writer.context.vault.key, "f", "mapping row", writer.label, series)
 
 
 def _row(

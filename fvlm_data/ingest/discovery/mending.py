@@ -11,7 +11,7 @@ from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.volume.description import load
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.commit import SourceWriter
@@ -25,11 +25,13 @@ TOKENS_AT_ONCE = 10_000
 
 def to_mend(
     context: Context, configured: Mapping[str, SourceConfig], damaged: Collection[str]
-) -> Iterator[SourceConfig]:
+) -> dict[str, SourceConfig]:
     """Damaged sources of earlier runs that this run does not name, and that can be reached.
 
-    The damage of one that is out of reach stays recorded, and a later run looks again.
+    Sources are listed under the tokens of their rows. The damage of one that is out of reach stays
+    recorded, and a later run looks again.
     """
+    reached: dict[str, SourceConfig] = {}
     for label in sorted(damaged):
         log.warning("source %s: its rows in table inputs were damaged", label)
     for label in sorted(set(damaged) - configured.keys()):
@@ -40,7 +42,8 @@ def to_mend(
         except (ConfigError, InputError) as error:
             log.warning("source %s: cannot be read again to mend its rows: %s", label, error)
         else:
-            yield from found.values()
+            reached |= found
+    return reached
 
 
 def _reach(source: SourceConfig) -> None:

@@ -85,8 +85,8 @@ def accepted(
     patient = patient_id(key, names, series_id)
     with quiet_pydicom():
         dataset = description.dataset()
-        facts = header_facts.facts(dataset, patient, key)
         identities = header_facts.identities(dataset)
+        facts = header_facts.facts(dataset, patient, key)
     image_zyx = np.require(loaded.image_zyx, requirements="W")  # else it may be a read-only map
     outside = out_of_field_to_air(image_zyx)
     decoded = Decoded(

@@ -18,9 +18,12 @@ from fvlm_data.reports.scrubbing.identities import (
     ID,
     NAME,
     any_of,
-    known_spans,
+    known_places,
     month_form,
 )
+from fvlm_data.reports.scrubbing.normal_form import fold
+from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
+from fvlm_data.reports.scrubbing.standing import is_plain_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 PHONE, MAIL = "[PHONE]", "[MAIL]"
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
-_CAPITAL = r"[A-Z\u00c0-\u00de]"
+_WORDS = re.compile(r"\w(?:.*\w)?\.?", re.DOTALL)
 _PLACEHOLDER = re.compile(r"(\[(?:NAME|ID|DATE|PHONE|MAIL)\])")
 
 _Hint = tuple[str, ...] | re.Pattern[str]
@@ -41,13 +44,20 @@ pattern that it must hold, for there to be anything to take. Hints are told in a
 time: most reports hold no date and no mail address."""
 
 
+@lru_cache(maxsize=1)
+def _addresses() -> tuple[_Looked, ...]:
+    """What is taken before any name in it is: the rest of an address tells as much."""
+    return (
+        (("@",), re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"), MAIL),
+        (("://",), re.compile(r"\bhttps?://\S{1,200}", re.IGNORECASE), ID),
+    )
+
+
 @lru_cache(maxsize=4)
 def _patterns(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
     """What has the form of an identity, in the order in which it is looked for."""
     words = vocabulary.identities
     return (
-        (("@",), re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"), MAIL),
-        (("://",), re.compile(r"\bhttps?://\S{1,200}", re.IGNORECASE), ID),
         *((hint, pattern, NAME) for hint, pattern in _name_patterns(words)),
         *((hint, pattern, DATE) for hint, pattern in _date_patterns(words)),
         (("+",), re.compile(r"(?<![\w.])\+\d{1,3}[ \d()/-]{6,18}\d\b"), PHONE),
@@ -69,9 +79,9 @@ def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str
     """Names behind a title, a signature's words, or a title with a dot in lower case."""
     titled = re.compile(
         rf"\b(?:{any_of(words.titles)})\b\.?"
-        rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?)*"
-        rf"(?:[ \t]+(?:{_CAPITAL}\.|(?:{any_of(words.particles)})\b"
-        rf"|{_CAPITAL}[\w\u00c0-\u024f'\u2019-]+)){{1,4}}"
+        rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?){{0,4}}"
+        rf"(?:[ \t]+(?:{CAPITAL}\.|(?:{any_of(words.particles)})\b"
+        rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)){{1,4}}"
     )
     yield words.titles, titled
     signed = re.compile(
@@ -125,10 +135,14 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Scrubbed:
-    """A text without identities, and the way back: `cuts` in order, which only the vault keeps."""
+    """A text without identities, and the way back: `cuts` in order, which only the vault keeps.
+
+    `doubtful` are start and end, in the original, of words that may be names and were left.
+    """
 
     text: str
     cuts: tuple[Cut, ...]
+    doubtful: tuple[tuple[int, int], ...] = ()
 
     def original_span(self, start: int, end: int) -> tuple[int, int]:
         """Characters of the original behind [start, end) of the text.
@@ -151,23 +165,48 @@ class Scrubbed:
         return offset - shift
 
 
-def scrub(text: str, identities: Iterable[str], vocabulary: Vocabulary) -> Scrubbed:
+def scrub(
+    text: str,
+    identities: Iterable[str],
+    vocabulary: Vocabulary,
+    *,
+    remove_doubtful: bool = False,
+) -> Scrubbed:
     """Replace identities in a text by placeholders ([NAME], [ID], [DATE], [PHONE], [MAIL]).
 
     `identities` are names, ids, dates (ISO, or YYYYMMDD) and places of the report's patient,
     study and columns; their order does not matter. Placeholders that a text already holds stay.
-    `vocabulary` gives titles, months and the like, and the terms that are no names.
+    `vocabulary` gives titles, months and the like, and the terms that are no names. A part of a
+    name that is a plain word too, or as short as a unit, is taken where it stands as a name;
+    elsewhere it is told as doubtful, or taken with `remove_doubtful`.
     """
+    identities = set(identities)
     taken = _Taken(text)
-    for start, end, placeholder in known_spans(text, identities, vocabulary):
-        taken.add(start, end, placeholder)
-    for hint, pattern, placeholder in _patterns(vocabulary):
+    _take(taken, text, _addresses())
+    doubtful = []
+    for one in known_places(text, identities, vocabulary):
+        if one.doubtful and not remove_doubtful:
+            doubtful.append((one.start, one.end))
+        else:
+            taken.add(one.start, one.end, one.placeholder)
+    named = {part for one in identities for part in fold(one).replace("^", " ").split()}
+
+    def is_plain(word: str) -> bool:
+        return fold(word) not in named and is_plain_word(vocabulary, word)
+
+    for start, end in signed_names(text, vocabulary, is_plain):
+        taken.add_rest(start, end, NAME)
+    _take(taken, text, _patterns(vocabulary))
+    return taken.scrubbed(doubtful)
+
+
+def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> None:
+    for hint, pattern, placeholder in patterns:
         if not _may_hold(text, hint):
             continue
         for low, high in taken.free():
             for found in pattern.finditer(text, low, high):
                 taken.add(*found.span(1 if found.re.groups else 0), placeholder)
-    return taken.scrubbed()
 
 
 def _may_hold(text: str, hint: _Hint) -> bool:
@@ -188,12 +227,22 @@ class _Taken:
 
     def add(self, start: int, end: int, placeholder: str) -> None:
         """Take [start, end) unless some of it is taken."""
-        place = bisect.bisect_left(self._starts, start)
-        before = place and self._cuts[place - 1].end > start
-        after = place < len(self._cuts) and self._starts[place] < end
-        if start < end and not before and not after:
+        if start < end and not self._touched(start, end):
+            place = bisect.bisect_left(self._starts, start)
             self._starts.insert(place, start)
             self._cuts.insert(place, Cut(start, end, placeholder))
+
+    def _touched(self, start: int, end: int) -> bool:
+        place = bisect.bisect_left(self._starts, start)
+        before = place > 0 and self._cuts[place - 1].end > start
+        return before or (place < len(self._cuts) and self._starts[place] < end)
+
+    def add_rest(self, start: int, end: int, placeholder: str) -> None:
+        """Take what is free of [start, end), less blanks and marks at its ends."""
+        for low, high in self.free():
+            found = _WORDS.search(self._text, max(low, start), max(start, min(high, end)))
+            if found:
+                self.add(*found.span(), placeholder)
 
     def free(self) -> Iterator[tuple[int, int]]:
         """Stretches between the cuts, as they are now."""
@@ -203,12 +252,13 @@ class _Taken:
             begin = cut.end
         yield begin, len(self._text)
 
-    def scrubbed(self) -> Scrubbed:
-        """The text with its cuts made."""
+    def scrubbed(self, doubtful: Iterable[tuple[int, int]]) -> Scrubbed:
+        """The text with its cuts made; of the `doubtful` places those that no cut has taken."""
         pieces: list[str] = []
         begin = 0
         for cut in self._cuts:
             pieces += (self._text[begin : cut.start], cut.placeholder)
             begin = cut.end
         pieces.append(self._text[begin:])
-        return Scrubbed("".join(pieces), tuple(self._cuts))
+        left = sorted({place for place in doubtful if not self._touched(*place)})
+        return Scrubbed("".join(pieces), tuple(self._cuts), tuple(left))

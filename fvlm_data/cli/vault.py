@@ -1,0 +1,75 @@
+"""`fvlm-data vault`: whether it knows all that the store needs, copies of it, and the way back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fvlm_data.cli.console import one_sentence, out, print_checks
+from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
+
+vault = typer.Typer(
+    help="Look after the vault: key, names, paths and original reports of a store.",
+    no_args_is_help=True,
+)
+
+
+@vault.command("check")
+def check(store: StoreOption, as_json: JsonOption = False) -> None:
+    """Prove that the vault knows all that the store was made from; exit status 1 where not."""
+    from fvlm_data.inspect.vault import vault_checks
+
+    with one_sentence():
+        checks = vault_checks(opened_context(store))
+        print_checks(checks, as_json=as_json)
+    if not all(one.passed for one in checks):
+        sys.exit(1)
+
+
+@vault.command("backup")
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="new or empty folder")],
+    store: StoreOption,
+) -> None:
+    """Copy the vault to a folder away from the store; whoever has it can turn ids back."""
+    from fvlm_data.identity.backup import back_up
+
+    with one_sentence():
+        _print_extent(back_up(opened_context(store).vault, folder), folder)
+
+
+@vault.command("restore")
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="what `backup` wrote")],
+    store: StoreOption,
+) -> None:
+    """Bring back what the vault lacks of a backup; what it has stays."""
+    from fvlm_data.identity.backup import restore as restored
+    from fvlm_data.run.records import check_vault, vault_folder
+    from fvlm_data.store.tables import Store
+
+    with one_sentence():
+        opened = Store.open(store)
+        check_vault(opened, folder)
+        place = vault_folder(opened, resolved_config(store, None, None, {}))
+        _print_extent(restored(folder, place), place)
+
+
+@vault.command("places")
+def places(store: StoreOption) -> None:
+    """Turn the tokens of config.yaml back: where sources, reports and masks of the last run lie."""
+    from fvlm_data.run.private_paths import places_of
+    from fvlm_data.run.records import last_configuration
+    from fvlm_data.store.tables import Store
+
+    with one_sentence():
+        for key, value in places_of(last_configuration(Store.open(store))):
+            out.print(f"{key}: {value}", markup=False, soft_wrap=True)
+
+
+def _print_extent(extent: dict[str, int], folder: Path) -> None:
+    told = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in extent.items())
+    out.print(f"{told} in {folder}", markup=False)

@@ -1,0 +1,95 @@
+"""A vault written to another folder, and brought back from there without losing what it has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from fvlm_data.errors import StoreError
+from fvlm_data.identity.vault import Vault, read_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATABASE = "vault.sqlite"
+
+
+def back_up(vault: Vault, folder: Path) -> dict[str, int]:
+    """Write key and contents of a vault to a new folder (0700, files 0600); returns what it holds.
+
+    May be done while runs write: the copy is the state of one moment.
+
+    Raises:
+        StoreError: the folder is not empty, or cannot be written.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise StoreError(
+                f"backup {folder}: the folder is not empty, expected a new one; name another"
+            )
+        folder.chmod(0o700)
+        _private(folder / DATABASE)
+        with (
+            closing(sqlite3.connect(vault.folder / DATABASE, timeout=60)) as source,
+            closing(sqlite3.connect(folder / DATABASE)) as copy,
+        ):
+            source.backup(copy)
+        _private(folder / "key")
+        shutil.copyfile(vault.folder / "key", folder / "key")
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(
+            f"backup {folder}: cannot be written ({type(error).__name__}); expected a folder that "
+            "this user may write, with room for the vault"
+        ) from error
+    return Vault.open(folder).extent()
+
+
+def restore(backup: Path, folder: Path) -> dict[str, int]:
+    """Bring what a backup holds to the vault in `folder`; returns what the vault then holds.
+
+    What the vault has already stays: names are joined, paths and reports added where they lack. A
+    database that cannot be read is put aside as `vault.sqlite.damaged`.
+
+    Raises:
+        StoreError: there is no backup, it has another key than the vault, or cannot be read.
+    """
+    if not (backup / "key").is_file() or not (backup / DATABASE).is_file():
+        raise StoreError(
+            f"backup {backup}: no key and {DATABASE} found, expected what `fvlm-data vault backup` "
+            "wrote; name its folder"
+        )
+    kept = Vault.open(backup)
+    if (folder / "key").is_file():
+        if read_key(folder / "key") != kept.key:
+            raise StoreError(
+                f"backup {backup}: its key is not that of vault {folder}; expected a backup of "
+                "this vault"
+            )
+    else:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _private(folder / "key")
+        shutil.copyfile(backup / "key", folder / "key")
+    _put_damaged_aside(folder / DATABASE)
+    vault = Vault.open(folder)
+    vault.add_from(kept)
+    return vault.extent()
+
+
+def _put_damaged_aside(database: Path) -> None:
+    if not database.exists():
+        return
+    with contextlib.suppress(sqlite3.DatabaseError):
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA schema_version").fetchone()
+        return
+    database.rename(database.with_name(f"{database.name}.damaged"))
+
+
+def _private(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    path.chmod(0o600)

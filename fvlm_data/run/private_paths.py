@@ -1,0 +1,105 @@
+"""Names of places that hold patients' data, as tokens in what a run writes down of its settings.
+
+A folder may be called after a patient or a ward. The vault alone turns the tokens back.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fvlm_data.identity.ids import keyed_id
+from fvlm_data.identity.vault import Vault, default_vault_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fvlm_data.run.config import Config
+    from fvlm_data.store.tables import Store
+
+PRIVATE = {
+    "sources": ("path", "name", "mapping"),
+    "reports": ("path", "name", "mapping"),
+    "segment": ("masks", "classes"),
+    "pair": ("split_file",),
+}
+"""Keys of sections whose values are names and places of patients' data."""
+_KNOWN_CLASSES = re.compile(r"\w*")
+"""Class systems by name; what else `classes` holds is a path."""
+_TOKEN = re.compile(r"^f_[0-9a-f]{20}$")
+
+
+def hidden(vault: Vault, config: Config) -> dict[str, Any]:
+    """The configuration as it may stand in the store; `source_names: plain` keeps it as it is."""
+    plain = config.model_dump(mode="json")
+    if config.identity.source_names == "plain":
+        return plain
+    told: dict[str, str] = {}
+
+    def token(value: str) -> str:
+        made = keyed_id(vault.key, "f", "place", value)
+        told[made] = value
+        return made
+
+    kept = _replaced(plain, token)
+    known = vault.file_paths(told)
+    vault.remember_files({made: value for made, value in told.items() if made not in known})
+    return kept
+
+
+def revealed(store: Store, written: dict[str, Any]) -> dict[str, Any]:
+    """A written configuration with its places; tokens stay where the vault is not at hand."""
+    named = (written.get("identity") or {}).get("vault")
+    folder = Path(named) if named else default_vault_folder(store.store_id)
+    tokens: list[str] = []
+
+    def kept(value: str) -> str:
+        tokens.extend(_TOKEN.findall(value))
+        return value
+
+    _replaced(written, kept)
+    if not tokens or not (folder / "vault.sqlite").is_file() or not (folder / "key").is_file():
+        return written
+    places = Vault.open(folder).file_paths(tokens)
+    return _replaced(written, lambda value: places.get(value, value))
+
+
+def places_of(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Section and value of each private name or place of a configuration."""
+    for name in PRIVATE:
+        found: list[str] = []
+
+        def kept(value: str, found: list[str] = found) -> str:
+            found.append(value)
+            return value
+
+        _replaced({name: config.get(name)}, kept)
+        yield from ((name, value) for value in found)
+
+
+def _replaced(config: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The configuration with each private value changed."""
+    made = dict(config)
+    for name, keys in PRIVATE.items():
+        section = config.get(name)
+        if isinstance(section, list):
+            made[name] = [_changed(one, keys, change) for one in section]
+        elif isinstance(section, dict):
+            made[name] = _changed(section, keys, change)
+    return made
+
+
+def _changed(section: Any, keys: tuple[str, ...], change: Callable[[str], str]) -> Any:
+    if not isinstance(section, dict):
+        return section
+    return {
+        key: change(value) if key in keys and _is_private(key, value) else value
+        for key, value in section.items()
+    }
+
+
+def _is_private(key: str, value: Any) -> bool:
+    if not isinstance(value, str) or not value:
+        return False
+    return key != "classes" or not _KNOWN_CLASSES.fullmatch(value) or bool(_TOKEN.fullmatch(value))
