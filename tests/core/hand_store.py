@@ -13,6 +13,7 @@ from fvlm_data.shards import ShardConfig
 from fvlm_data.shards.preprocess import PreparedSample
 from fvlm_data.shards.writer import spool, write_shard
 from fvlm_data.store.declared import Context
+from fvlm_data.store.discovered import DISCOVERIES, close_sources
 from fvlm_data.store.tables import Store
 from schemas import (
     TABLES,
@@ -268,3 +269,5 @@ def fill(context: Context) -> None:
         store.write_bytes(path, b"x")
     put_shard(store, sample())
     context.vault.remember_files({"f_1": "scans/Doe/1.dcm"})
+    for stage, kind in DISCOVERIES.items():
+        close_sources(context, stage, kind, {"s"})

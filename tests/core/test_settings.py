@@ -21,6 +21,7 @@ PARSE = {
     "max_sentence_chars": 1000,
     "carry_over": True,
     "uncertain_is_abnormal": True,
+    "doubtful_names": "keep",
     "backend": "rules",
 }
 LLM = {"endpoint": "https://host/v1", "model": "m", "timeout_s": 3}
