@@ -198,6 +198,7 @@ class SentenceWords(Entry):
     abbreviations: tuple[str, ...]
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
+    answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
 
 
 class ClauseWords(Entry):

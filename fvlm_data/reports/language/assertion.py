@@ -124,7 +124,7 @@ def _scope(
     """Tokens that a cue reaches: its clause, its parenthesis, its reach."""
     first, last = cue.start, cue.end - 1
     low, high = first, last + 1
-    enclosed = inside[first] if words[first] != "(" else 0
+    enclosed = inside[first] if words[first] not in ("(", "[") else 0
     whole = cue.cue.across
     if whole:
         clauses = _between_semicolons(words)

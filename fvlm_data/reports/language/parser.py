@@ -16,6 +16,7 @@ from fvlm_data.reports.language.analysis import (
     read_words,
 )
 from fvlm_data.reports.language.finding_sites import observed
+from fvlm_data.reports.language.layout import laid_out, layout
 from fvlm_data.reports.language.parsed import ParsedReport
 from fvlm_data.reports.language.phrase_matching import Engine
 from fvlm_data.reports.language.phrasebook import phrasebook
@@ -117,6 +118,7 @@ class ReportParser:
         self._book: Phrasebook = phrasebook(self.vocabulary)
         self._headers = section_headers(self.vocabulary)
         self._ends = sentence_ends(self.vocabulary)
+        self._layout = layout(self.vocabulary)
         self._engine = Engine(self._book)
         kept = lru_cache(maxsize=self._config.memo_sentences)
         reading_of = kept(lambda words: read_words(words, self._book, self._engine))
@@ -125,18 +127,19 @@ class ReportParser:
 
     def parse(self, text: str) -> ParsedReport:
         """Take one report apart; offsets are characters of `text`."""
-        openers = self._headers.find(text)
-        subs = sub_headers(text, self._book, openers)
+        plain = laid_out(text, self._layout)
+        openers = self._headers.find(plain)
+        subs = sub_headers(plain, self._book, openers)
         headers = sorted((*openers, *subs), key=lambda header: header.start)
-        sections = sections_of(text, openers)
+        sections = sections_of(plain, openers)
         sentences: list[Sentence] = []
         findings: list[FindingMention] = []
         normal: list[Verdict] = []
-        for block in self._blocks(text, headers, sections):
+        for block in self._blocks(plain, headers, sections):
             before: _Context | None = None
-            for start, end in self._sentence_spans(text, block.start, block.end):
+            for start, end in self._sentence_spans(plain, block.start, block.end):
                 words = text[start:end]
-                analysis = self._analyse(words)
+                analysis = self._analyse(plain[start:end])
                 context = self._context(analysis.reading, block, before)
                 index = len(sentences)
                 said = self._said(analysis.reading, context)

@@ -69,6 +69,10 @@ class Lexicon:
         self._near = _deletions(known)
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
 
+    def is_word(self, word: str) -> bool:
+        """Whether a word in lower case is of the vocabulary, or known to be no slip of the pen."""
+        return word in self._raw or word in self._real_words
+
     def split(self, text: str) -> list[str]:
         """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
         return self._token.findall(text)
