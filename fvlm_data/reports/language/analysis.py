@@ -20,7 +20,7 @@ from fvlm_data.reports.language.anatomy import (
 )
 from fvlm_data.reports.language.asserted_phrases import head_spans, without_comparisons
 from fvlm_data.reports.language.assertion import Target, relevant_cues, statuses
-from fvlm_data.reports.language.clauses import clause_bounds
+from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.language.measures import change_of, count_of, severity_of, side_of, sizes_mm
 from fvlm_data.reports.language.overlaps import grouped, of_kind
@@ -136,7 +136,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
     spans = without_comparisons(spans, cues, words, book)
-    clauses = clause_bounds(words, book, matches["terminator"], cues)
+    run_on = run_on_starts(words, spans, mentions, cues, book)
+    clauses = clause_bounds(words, book, matches["terminator"], cues, run_on)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
         statuses(words, clauses, cues, targets, book.grammar),

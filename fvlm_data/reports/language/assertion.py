@@ -8,7 +8,7 @@ from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.reports.language.clauses import parentheses
+from fvlm_data.reports.language.clauses import insertions, parentheses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,18 +80,17 @@ def statuses(
     if not cues or not targets:
         return ["present"] * len(targets)
     new_graph, _ = _context_classes()
-    inside = parentheses(words)
-    modifiers = [
-        _modifier(cue, _scope(cue, words, clauses, inside, grammar))
-        for cue in cues
-        if cue.cue.direction != "pseudo"
-    ]
+    layout = _Layout(words, clauses, parentheses(words), insertions(clauses))
+    reaching = [cue for cue in cues if cue.cue.direction != "pseudo"]
+    modifiers = [_modifier(cue, _scope(cue, layout, grammar)) for cue in reaching]
     graph = new_graph(targets=list(targets), modifiers=modifiers)
     graph.update_scopes()
     graph.apply_modifiers()
+    places = {id(made): cue.start for made, cue in zip(modifiers, reaching, strict=True)}
     found: dict[int, set[str]] = {}
     for target, modifier in graph.edges:
-        found.setdefault(id(target), set()).add(modifier.category.lower())
+        if layout.same_side(target.start, places[id(modifier)]):
+            found.setdefault(id(target), set()).add(modifier.category.lower())
     return [_status(found.get(id(target), set())) for target in targets]
 
 
@@ -114,27 +113,44 @@ def _context_classes() -> tuple[Any, Any]:
     return ConTextGraph, ConTextModifier
 
 
-def _scope(
-    cue: CueMatch,
-    words: Sequence[str],
-    clauses: Sequence[int],
-    inside: Sequence[int],
-    grammar: FunctionWords,
-) -> tuple[int, int]:
+@dataclass(slots=True)
+class _Layout:
+    """How a sentence is laid out: words, their clauses and parentheses, insertions."""
+
+    words: Sequence[str]
+    clauses: Sequence[int]
+    inside: Sequence[int]
+    insertions: Sequence[tuple[int, int]]
+
+    def same_side(self, one: int, other: int) -> bool:
+        """Whether two tokens stand both inside or both outside of each insertion."""
+        return all((a <= one < b) == (a <= other < b) for a, b in self.insertions)
+
+    def before(self, low: int) -> int:
+        """Where a scope goes on that has come to the end of an insertion."""
+        return next((start for start, end in self.insertions if end == low), low)
+
+    def behind(self, high: int) -> int:
+        """Where a scope goes on that has come to the start of an insertion."""
+        return next((end for start, end in self.insertions if start == high), high)
+
+
+def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int, int]:
     """Tokens that a cue reaches: its clause, its parenthesis, its reach."""
+    words, clauses, inside = layout.words, layout.clauses, layout.inside
     first, last = cue.start, cue.end - 1
     low, high = first, last + 1
     enclosed = inside[first] if words[first] not in ("(", "[") else 0
     whole = cue.cue.across
     if whole:
         clauses = _between_semicolons(words)
-    while low > 0 and clauses[low - 1] == clauses[first]:
+    while (low := layout.before(low)) > 0 and clauses[low - 1] == clauses[first]:
         if enclosed and inside[low - 1] != enclosed:
             break
         if cue.cue.local and words[low - 1] in (",", "("):
             break
         low -= 1
-    while high < len(words) and clauses[high] == clauses[last]:
+    while (high := layout.behind(high)) < len(words) and clauses[high] == clauses[last]:
         if enclosed and inside[high] != enclosed:
             break
         if cue.cue.local and words[high] in (",", ")"):

@@ -23,6 +23,11 @@ class FunctionWords:
     articles: frozenset[str]
     of: frozenset[str]
     joints: frozenset[str]
+    breaks: frozenset[str]
+    """Words at which a clause may end: joints, and what names company."""
+    indefinite: frozenset[str]
+    relatives: frozenset[str]
+    participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
     organ_denials: frozenset[str]
@@ -57,6 +62,10 @@ def function_words(grammar: Grammar) -> FunctionWords:
         articles=frozenset(clauses.articles),
         of=frozenset(clauses.of),
         joints=frozenset({",", *clauses.joints}),
+        breaks=frozenset({",", *clauses.joints, *clauses.company}),
+        indefinite=frozenset(clauses.indefinite),
+        relatives=frozenset(clauses.relatives),
+        participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
         denials=frozenset(clauses.denials),
         organ_denials=frozenset(clauses.organ_denials),

@@ -182,7 +182,7 @@ def change_of(
     start, end = place
     best: tuple[int, int, str] | None = None
     for match in changes:
-        if clauses[match.start] != clauses[start]:
+        if clauses[match.start] != clauses[start] and not _goes_on(match, end, roles):
             continue
         if match.end <= start:
             between = roles[match.end : start]
@@ -198,6 +198,11 @@ def change_of(
         rank = (len(between), match.start - match.end, value)
         best = min(best, rank) if best else rank
     return best[2] if best else None
+
+
+def _goes_on(match: Match, end: int, roles: Sequence[int]) -> bool:
+    """Whether a later clause has no subject of its own ("a cyst is seen, and is unchanged")."""
+    return match.start >= end and {HEAD, ANATOMY}.isdisjoint(roles[end : match.start])
 
 
 def side_of(
