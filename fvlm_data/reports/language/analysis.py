@@ -22,7 +22,15 @@ from fvlm_data.reports.language.asserted_phrases import head_spans, without_comp
 from fvlm_data.reports.language.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
-from fvlm_data.reports.language.measures import change_of, count_of, severity_of, side_of, sizes_mm
+from fvlm_data.reports.language.measures import (
+    change_of,
+    count_of,
+    own_side,
+    severity_of,
+    side_of,
+    sides_in_turn,
+    sizes_mm,
+)
 from fvlm_data.reports.language.overlaps import grouped, of_kind
 
 if TYPE_CHECKING:
@@ -155,11 +163,14 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         tuple(spans),
         tuple(sides),
         *(of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
+        bool(run_on),
     )
-    attachment = Attachment(words, role, clauses, mentions, book.grammar.within)
+    within = book.grammar.within
+    attachment = Attachment(words, role, clauses, mentions, within, runs_on=bool(run_on))
     heads = tuple(
-        _head(span, status, sentence, attachment, book)
+        head
         for span, status in zip(spans, said, strict=True)
+        for head in _by_side(_head(span, status, sentence, attachment, book), sentence, book)
     )
     return _summed(heads, sentence, book)
 
@@ -175,6 +186,8 @@ class _Sentence:
     severities: tuple[Match, ...]
     changes: tuple[Match, ...]
     counts: tuple[Match, ...]
+    runs_on: bool
+    """Whether a statement begins in it without any mark."""
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
@@ -236,6 +249,10 @@ def _head(
 ) -> Head:
     words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
+    kind = span.kind
+    if sentence.runs_on and not about and words in book.alone:
+        # The organs of other statements tell nothing of this one.
+        kind, terms = "finding", tuple((t, book.terms[t].anatomy) for t in book.alone[words])
     elsewhere = status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
         about = tuple(replace(mention, side=None) for mention in about)
@@ -244,11 +261,13 @@ def _head(
     place = (span.start, span.end)
     roles, clauses = sentence.roles, sentence.clauses
     said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
-    told = None if elsewhere else _told_elsewhere(span, about, sentence)
+    told = None
+    if sentence.sides and not elsewhere:
+        told = own_side(place, sentence.sides, roles) or _told_elsewhere(span, about, sentence)
     return Head(
         start=span.start,
         end=span.end,
-        kind=span.kind,
+        kind=kind,
         status=status,
         findings=tuple(
             (
@@ -259,7 +278,7 @@ def _head(
             for term, anatomy in terms
         ),
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
-        observation=words if span.kind == "observation" else "",
+        observation=words if kind == "observation" else "",
         side=told or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, roles, clauses),
         count=count_of(place, sentence.counts, roles, clauses),
@@ -268,6 +287,30 @@ def _head(
         abnormal=span.abnormal,
         elsewhere=elsewhere,
     )
+
+
+def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, ...]:
+    """A mention a side: "moderate right and small left effusions" are two, of their own degree."""
+    sides = sentence.sides
+    if len(sides) < 2 or not head.findings:  # noqa: PLR2004 - two sides make two mentions
+        return (head,)
+    pair = sides_in_turn(head.start, sides, sentence.words, sentence.roles, book)
+    if pair is None:
+        return (head,)
+    roles, clauses = sentence.roles, sentence.clauses
+    made = []
+    for first, side in pair:
+        place = (first, head.end)
+        made.append(
+            replace(
+                head,
+                start=first,
+                findings=tuple((term, anatomy, side) for term, anatomy, _ in head.findings),
+                side=side,
+                severity=severity_of(place, sentence.severities, roles, clauses),
+            )
+        )
+    return tuple(made)
 
 
 def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
@@ -334,8 +377,6 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> S
         carries=carries,
         clauses=sentence.clauses,
         measured=tuple(
-            (span.start, span.end)
-            for span in sentence.spans
-            if span.terms or span.kind == "observation"
+            (head.start, head.end) for head in heads if head.findings or head.observation
         ),
     )

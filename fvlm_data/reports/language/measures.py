@@ -11,6 +11,7 @@ from fvlm_data.reports.language.anatomy import (
     ANATOMY,
     HEAD,
     JOINT,
+    OF,
     OTHER,
     PREPOSITION,
     VERB,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
+    from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Laterality, Severity
     from fvlm_data.reports.language.tokens import Spans
 
@@ -182,7 +184,7 @@ def change_of(
     start, end = place
     best: tuple[int, int, str] | None = None
     for match in changes:
-        if clauses[match.start] != clauses[start] and not _goes_on(match, end, roles):
+        if clauses[match.start] != clauses[start] and not _goes_on(match, place, roles, clauses):
             continue
         if match.end <= start:
             between = roles[match.end : start]
@@ -200,9 +202,16 @@ def change_of(
     return best[2] if best else None
 
 
-def _goes_on(match: Match, end: int, roles: Sequence[int]) -> bool:
+def _goes_on(
+    match: Match, place: tuple[int, int], roles: Sequence[int], clauses: Sequence[int]
+) -> bool:
     """Whether a later clause has no subject of its own ("a cyst is seen, and is unchanged")."""
-    return match.start >= end and {HEAD, ANATOMY}.isdisjoint(roles[end : match.start])
+    start, end = place
+    return match.start >= end and not any(
+        roles[i] in (HEAD, ANATOMY)
+        for i in range(end, match.start)
+        if clauses[i] != clauses[start]
+    )
 
 
 def side_of(
@@ -230,6 +239,58 @@ def side_of(
         else:
             before.append(side)
     return joined(before) or joined(after)
+
+
+def own_side(
+    place: tuple[int, int],
+    sides: Sequence[tuple[int, int, Laterality]],
+    roles: Sequence[int],
+) -> Laterality | None:
+    """Side that is said of a head alone, right behind it and of no organ: "stone on the right"."""
+    end = place[1]
+    for first, past, side in sides:
+        between = roles[end:first]
+        if first < end or len(between) > 3 or not between or between[0] != PREPOSITION:
+            continue
+        if set(between) <= {PREPOSITION, OTHER} and not _of_more(past, sides, roles):
+            return side
+    return None
+
+
+def _of_more(
+    past: int, sides: Sequence[tuple[int, int, Laterality]], roles: Sequence[int]
+) -> bool:
+    """Whether a side is that of an organ behind it, or one of several."""
+    following = roles[past : past + _NEAR + 1]
+    next_role = next((role for role in following if role not in (OTHER, JOINT)), None)
+    listed = any(past < first <= past + 2 for first, _, _ in sides) and JOINT in following[:2]
+    return next_role in (ANATOMY, OF) or listed or following[:1] == (HEAD,)
+
+
+def sides_in_turn(
+    start: int,
+    sides: Sequence[tuple[int, int, Laterality]],
+    words: Sequence[str],
+    roles: Sequence[int],
+    book: Phrasebook,
+) -> tuple[tuple[int, Laterality], tuple[int, Laterality]] | None:
+    """Two sides before one head, each with a degree or size of its own, and where each stands.
+
+    "Moderate right and small left effusions", not "right and left effusions".
+    """
+    before = [(first, past, side) for first, past, side in sides if past <= start]
+    if len(before) < 2:
+        return None
+    (one, one_past, left), (two, two_past, right) = before[-2:]
+    between, near = words[one_past:two], roles[two_past:start]
+    if left == right or "bilateral" in (left, right) or len(near) > _NEAR:
+        return None
+    if not between or between[0] not in book.conjunctions or len(between) < 2 or len(between) > 4:
+        return None
+    told = any(role in (VERB, PREPOSITION, HEAD, ANATOMY) for role in roles[one_past:two])
+    if told or any(role not in (OTHER, ANATOMY) for role in near):
+        return None
+    return (one, left), (two, right)
 
 
 def _listed(between: Sequence[int]) -> bool:

@@ -59,6 +59,8 @@ class _Context(NamedTuple):
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
     side: Laterality | None
+    title_side: Laterality | None = None
+    """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
 
 
 class _Told(NamedTuple):
@@ -222,11 +224,14 @@ class ReportParser:
         self, reading: SentenceAnalysis, block: _Block, before: _Context | None
     ) -> _Context:
         if reading.anatomies:
-            return _Context(reading.sites, reading.anatomies, reading.side or block.side)
+            side = reading.side or block.side
+            return _Context(reading.sites, reading.anatomies, side, block.side)
         if block.sites:
-            return _Context(block.sites, _ids(block.sites), reading.side or block.side)
+            side = reading.side or block.side
+            return _Context(block.sites, _ids(block.sites), side, block.side)
         if before is not None and self._config.carry_over and self._carries(reading, before):
-            return _Context(before.sites, _ids(before.sites), reading.side or before.side)
+            side = reading.side or (before.side if reading.carries else None)
+            return _Context(before.sites, _ids(before.sites), side)
         return _Context((), (), reading.side)
 
     def _carries(self, reading: SentenceAnalysis, before: _Context) -> bool:
@@ -303,8 +308,13 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
-    if head.kind == "finding" and context.side and not head.elsewhere:
-        sided = tuple((f, a, s or _side_told(a, context)) for f, a, s in head.findings)
+    told = context.title_side if head.status == "absent" else context.side
+    if head.kind == "finding" and told and not head.elsewhere:
+        alone = len(context.anatomies) == 1
+        sided = tuple(
+            (f, a, s or (told if alone and a in context.anatomies else None))
+            for f, a, s in head.findings
+        )
         return _Told(head, head.sites, sided)
     if head.sites or head.kind == "finding":
         return _Told(head, head.sites, head.findings)
@@ -313,13 +323,8 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
         findings = tuple(
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )
-    side = head.side or context.side
+    side = head.side or told
     return _Told(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
-
-
-def _side_told(anatomy: str, context: _Context) -> Laterality | None:
-    """Side that the context tells of an anatomy."""
-    return context.side if anatomy in context.anatomies and len(context.anatomies) == 1 else None
 
 
 def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
