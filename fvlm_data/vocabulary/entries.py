@@ -58,6 +58,13 @@ class Prompts(Entry):
     negative: str = Field(description="it is not")
 
 
+class MeasuredFinding(Entry):
+    """A finding that another one is from a size on: a node of 10 mm is an enlarged one."""
+
+    from_mm: float = Field(gt=0, description="size from which on it is that finding, mm")
+    finding: str = Field(description="finding id; denied where the other one is")
+
+
 class FindingTerm(Entry):
     """One finding: what it is called and where it lies."""
 
@@ -71,6 +78,9 @@ class FindingTerm(Entry):
     )
     ct_rate: str | None = Field(default=None, description="column of CT-RATE's labels")
     implies: tuple[str, ...] = Field(default=(), description="findings that come with it")
+    measured: MeasuredFinding | None = Field(
+        default=None, description="finding that it is too where it is large enough"
+    )
     lasting: bool = Field(
         default=False, description="whether what once was still is: a removed organ, an implant"
     )
@@ -78,6 +88,11 @@ class FindingTerm(Entry):
         default=False,
         description="whether a mention is about the anatomy where it lies (calcified plaques of "
         "the iliac artery) and only without one about its own",
+    )
+    described: tuple[str, ...] = Field(
+        default=(),
+        description="words before a bare mention of its anatomy that make it this finding (small "
+        "lymph nodes), as does a size, or that it is said to be seen",
     )
     codes: dict[Literal["radlex", "snomed_ct"], str] = Field(
         default_factory=dict, description="codes of public terminologies, where known for sure"
@@ -233,11 +248,21 @@ class PlaceWords(Entry):
 
 
 class SizeWords(Entry):
-    """Units, and words that part a size from what follows."""
+    """Units, words that part a size from what follows, and those that tell earlier sizes."""
 
     mm: tuple[str, ...] = Field(min_length=1)
     cm: tuple[str, ...]
     stops: tuple[str, ...]
+    times: tuple[str, ...] = Field(description="stand between dimensions, beside x")
+    prior: tuple[str, ...] = Field(description="stand before an earlier size")
+    prior_links: tuple[str, ...] = Field(description="may stand between `prior` and the size")
+    prior_behind: tuple[str, ...] = Field(description="stand behind an earlier size")
+    past: tuple[str, ...] = Field(description="stand before an earlier size where `now` follows")
+    now: tuple[str, ...] = Field(description="stand before the size of today")
+    range_from: tuple[str, ...] = Field(description="begin a range of sizes")
+    range_to: tuple[str, ...] = Field(description="stand within a range of sizes")
+    below: tuple[str, ...] = Field(description="stand before a size that is not reached")
+    changed: tuple[str, ...] = Field(description="make a growth of a range")
 
 
 class TitleWords(Entry):

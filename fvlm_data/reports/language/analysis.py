@@ -18,7 +18,11 @@ from fvlm_data.reports.language.anatomy import (
     joined,
     roles,
 )
-from fvlm_data.reports.language.asserted_phrases import head_spans, without_comparisons
+from fvlm_data.reports.language.asserted_phrases import (
+    described_anatomies,
+    head_spans,
+    without_comparisons,
+)
 from fvlm_data.reports.language.assertion import Target, relevant_cues, statuses
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
@@ -29,9 +33,9 @@ from fvlm_data.reports.language.measures import (
     severity_of,
     side_of,
     sides_in_turn,
-    sizes_mm,
 )
 from fvlm_data.reports.language.overlaps import grouped, of_kind
+from fvlm_data.reports.language.sizes import Measured, measured_heads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
+_UNMEASURED = Measured(None, None)
 
 
 @dataclass(slots=True, eq=False)
@@ -92,12 +97,12 @@ class SentenceAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class PhrasePlace:
-    """Where a head stands in the characters of a sentence, and the size stated of it in mm."""
+    """Where a head stands in the characters of a sentence, and the sizes stated of it."""
 
     start: int
     end: int
     location: tuple[int, int] | None
-    size_mm: float | None
+    size: Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +123,17 @@ def analyse(
     if not reading.heads:
         return Analysis(reading, ())
     spans = lexicon.spans(text)
-    measured = sizes_mm(text, words, spans, reading.clauses, reading.measured, grammar)
+    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, grammar)
     return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
 
 
-def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) -> PhrasePlace:
+def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], Measured]) -> PhrasePlace:
     told = head.location
     return PhrasePlace(
         spans[head.start][0],
         spans[head.end - 1][1],
         (spans[told[0]][0], spans[told[1] - 1][1]) if told else None,
-        measured.get((head.start, head.end)),
+        measured.get((head.start, head.end), _UNMEASURED),
     )
 
 
@@ -141,6 +146,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     sides = _sides(matches["side"])
     mentions = anatomy_mentions(matches["anatomy"], words, sides, book.grammar.light)
     spans = head_spans(matches["head"], words, book)
+    if any(not book.described.keys().isdisjoint(mention.anatomies) for mention in mentions):
+        spans = described_anatomies(mentions, spans, words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
     spans = without_comparisons(spans, cues, words, book)
@@ -377,6 +384,8 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> S
         carries=carries,
         clauses=sentence.clauses,
         measured=tuple(
-            (head.start, head.end) for head in heads if head.findings or head.observation
+            (head.start, head.end)
+            for head in heads
+            if head.findings or (head.observation and not head.sites)
         ),
     )

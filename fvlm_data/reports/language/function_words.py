@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.sizes import SizePatterns, size_patterns
 from fvlm_data.vocabulary.phrases import expand
 from fvlm_data.vocabulary.wording import wording
 
@@ -45,8 +46,7 @@ class FunctionWords:
     places_and_numbers: frozenset[str]
     light: frozenset[str]
     size_stops: frozenset[str]
-    units_mm: dict[str, float]
-    """Each word of a unit with its length in mm, the longest word first."""
+    sizes: SizePatterns
     title_links: frozenset[str]
     never_last: re.Pattern[str]
     never_before_stop: re.Pattern[str]
@@ -83,7 +83,10 @@ def function_words(grammar: Grammar) -> FunctionWords:
         places_and_numbers=frozenset({"0", *places.words}),
         light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
-        units_mm={unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
+        sizes=size_patterns(
+            grammar.sizes,
+            {unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
+        ),
         title_links=frozenset({",", "/", "&", "+", "(", ")", "-", *titles.links}),
         never_last=re.compile(rf"(?:[,&/(+-]|\b(?:{wording(titles.never_last)}))\s*\Z"),
         never_before_stop=re.compile(rf"\b(?:{wording(titles.never_before_stop)})"),

@@ -1,10 +1,7 @@
-"""Sizes, severities and sides of what a sentence mentions."""
+"""Severities, counts, changes and sides of what a sentence mentions."""
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.anatomy import (
@@ -19,113 +16,13 @@ from fvlm_data.reports.language.anatomy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Laterality, Severity
-    from fvlm_data.reports.language.tokens import Spans
 
-_NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
-_LARGEST_MM = 1000.0
 _NEAR = 4
-
-
-@lru_cache(maxsize=4)
-def _size(units: tuple[str, ...]) -> re.Pattern[str]:
-    """Up to three numbers, each with or without one of the units, the longest unit first."""
-    unit = "(?:" + ("|".join(map(re.escape, units)) or r"(?!)") + ")"
-    return re.compile(
-        # The first digit comes first, so that `re` skips all else; no digit, dot, comma before it.
-        rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?)\s?({unit})?"
-        rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({unit})?)?"
-        rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({unit})?)?(?:\s|-)?({unit})?\b",
-        re.IGNORECASE,
-    )
-
-
-def largest_mm(text: str, units_mm: Mapping[str, float]) -> list[tuple[int, int, float]]:
-    """Sizes stated in a text: start, end, largest of up to three dimensions in mm.
-
-    `units_mm` gives the length of each word of a unit in mm, the longest word first.
-    """
-    made = []
-    for found in _size(tuple(units_mm)).finditer(text):
-        groups = found.groups()
-        units = [unit for unit in (groups[6], groups[5], groups[3], groups[1]) if unit]
-        if not units:
-            continue
-        value = max(
-            float(number.replace(",", ".")) * _length_mm(unit or units[0], units_mm)
-            for number, unit in (
-                (groups[0], groups[1]),
-                (groups[2], groups[3]),
-                (groups[4], groups[5]),
-            )
-            if number
-        )
-        if 0 < value <= _LARGEST_MM:
-            made.append((found.start(), found.end(), value))
-    return made
-
-
-def _length_mm(unit: str, units_mm: Mapping[str, float]) -> float:
-    """Length of a unit as written; `re` takes a few letters for equal that lower() keeps."""
-    known = units_mm.get(unit.lower())
-    if known is not None:
-        return known
-    return next(
-        length for word, length in units_mm.items() if re.fullmatch(word, unit, re.IGNORECASE)
-    )
-
-
-def sizes_mm(
-    text: str,
-    words: Sequence[str],
-    spans: Spans,
-    clauses: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    grammar: FunctionWords,
-) -> dict[tuple[int, int], float]:
-    """Largest stated size in mm by head (tokens [start, end)): each size goes to one head.
-
-    That is the head right behind it ("a 5 mm nodule"), else the one before it in its clause,
-    else the next behind it.
-    """
-    made: dict[tuple[int, int], float] = {}
-    if not heads:
-        return made
-    lower = text.lower()
-    if not any(unit in lower for unit in grammar.units_mm):
-        return made
-    for start, end, value in largest_mm(text, grammar.units_mm):
-        first = bisect_left(spans, (start,))
-        past = bisect_left(spans, (end,), first)
-        if first == past:
-            continue
-        head = _measured_head(first, past, words, clauses, heads, grammar.size_stops)
-        if head is not None:
-            made[head] = max(value, made.get(head, 0.0))
-    return made
-
-
-def _measured_head(
-    first: int,
-    past: int,
-    words: Sequence[str],
-    clauses: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    stops: frozenset[str],
-) -> tuple[int, int] | None:
-    near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
-    behind = [head for head in near if head[0] >= past]
-    before = [head for head in near if head[1] <= first]
-    if behind:
-        between = words[past : behind[0][0]]
-        if len(between) <= _NEAR and stops.isdisjoint(between):
-            return behind[0]
-    return before[-1] if before else (behind[0] if behind else None)
 
 
 def severity_of(

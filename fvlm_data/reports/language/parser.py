@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.sizes import Measured
     from fvlm_data.reports.language.records import Laterality, Section, SectionName, Status
 
 
@@ -87,6 +88,8 @@ class _Mention:
     laterality: Laterality | None
     located: bool
     """Whether the place that the head names is the finding's."""
+    from_mm: float | None = None
+    """Size from which on it counts, of the head's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +259,8 @@ def _placed(
     """Mentions of a sentence at their place in its report."""
     made = []
     for one in said.mentions:
+        if one.from_mm is not None and not _reaches(one, analysis.places[one.head].size):
+            continue
         head, place = analysis.reading.heads[one.head], analysis.places[one.head]
         told = place.location if one.located else None
         made.append(
@@ -268,13 +273,20 @@ def _placed(
                 offset + place.start,
                 offset + place.end,
                 head.severity,
-                place.size_mm,
+                place.size.mm,
                 head.count,
                 text[told[0] : told[1]] if told else None,
                 head.change,
+                place.size.prior_mm,
             )
         )
     return made
+
+
+def _reaches(one: _Mention, size: Measured) -> bool:
+    """Whether a finding is of the size from which on it counts; what is denied has none."""
+    large = size.mm is not None and size.mm >= (one.from_mm or 0.0) and not size.below
+    return large or one.status == "absent"
 
 
 def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Said:
@@ -293,6 +305,7 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
         for number, one in enumerate(told)
         for finding, anatomy, side in one.findings
     ]
+    mentions += _by_size(mentions, book)
     mentions += _others(told, mentions, book)
     mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
     normal = {
@@ -334,6 +347,21 @@ def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
 
 def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
     return anatomy in book.paired or finding in book.sided
+
+
+def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
+    """What mentions are too where they are large: a lymph node of 10 mm is an enlarged one."""
+    known = {one.finding for one in mentions}
+    return [
+        replace(
+            one,
+            finding=rule.finding,
+            anatomy=book.terms[rule.finding].anatomy,
+            from_mm=rule.from_mm,
+        )
+        for one in mentions
+        if (rule := book.measured.get(one.finding)) and rule.finding not in known
+    ]
 
 
 def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fvlm_data.vocabulary import FindingTerm
+    from fvlm_data.vocabulary.entries import MeasuredFinding
 
 _T = TypeVar("_T", bound=Any)
 
@@ -94,6 +95,10 @@ class Phrasebook:
     """First words of `carry`."""
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
+    described: dict[str, tuple[str, frozenset[str]]]
+    """Anatomy -> the finding that a bare mention of it may be, and words before that make it one."""
+    measured: dict[str, MeasuredFinding]
+    """Finding -> what it is too from a size on."""
     grammar: FunctionWords
     header_words: frozenset[str]
     """Words that name no anatomy and may stand in a sub-header."""
@@ -138,6 +143,12 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         carry=carry,
         carry_firsts=frozenset(opener[0] for opener in carry),
         carry_lengths=frozenset(map(len, carry)),
+        described={
+            term.anatomy: (term.id, _words(lexicon, term.described))
+            for term in terms
+            if term.described
+        },
+        measured={term.id: term.measured for term in terms if term.measured is not None},
         header_words=_words(lexicon, vocabulary.header_words),
         grammar=function_words(vocabulary.grammar),
         headers=_gather(lexicon, headers),
@@ -166,6 +177,7 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         *grammar.places.between_side_and_anatomy,
         *grammar.sizes.stops,
         *grammar.titles.links,
+        *(word for term in vocabulary.findings for word in term.described),
     ]
 
 

@@ -56,7 +56,8 @@ class Sentence:
 class FindingMention:
     """One mention of a finding; `sentence` is an index into `ParsedReport.sentences`.
 
-    `count` is a stated number or few, multiple; `location` the words that say where it lies.
+    `count` is a stated number or few, multiple; `location` the words that say where it lies;
+    `size_mm` the size of today, `prior_size_mm` that of an earlier examination.
     """
 
     finding: str
@@ -71,6 +72,7 @@ class FindingMention:
     count: str | None = None
     location: str | None = None
     change: Change | None = None
+    prior_size_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
