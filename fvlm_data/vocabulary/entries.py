@@ -201,6 +201,7 @@ class Spelling(Entry):
     genitives: tuple[str, ...]
     plurals: dict[str, str]
     singular: tuple[str, ...]
+    own_plurals: tuple[str, ...] = Field(description="plurals of another meaning than the singular")
     variants: dict[str, str]
     long_variants: dict[str, str]
     long_endings: dict[str, str]

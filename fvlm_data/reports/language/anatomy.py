@@ -170,6 +170,9 @@ class Attachment:
                 after.append(i)
             else:
                 within.append(i)
+        if within and self._mentions[within[0]].start < start:
+            # "coronary and aortic wall calcifications": the head shares a word with its anatomy.
+            within = sorted({*within, *self._adjectives(within[0])})
         yield within
         if before:
             yield self._right_before(before, start)
