@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.language.clauses import insertions, parentheses
+from fvlm_data.reports.language.overlaps import within_any, within_longer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,27 +41,28 @@ def relevant_cues(
     """Cues that count: not within a longer cue, not within a finding, at the end if they must.
 
     This is our rule for overlaps in place of medspaCy's `prune`, which hides every overlap:
-    cues that only touch ("not" and "no longer seen") are both kept.
+    cues that only touch ("not" and "no longer seen") are both kept. `cues` and `covered` are in
+    order of their start; work grows with their number, not its square.
     """
-    kept = []
-    for cue in cues:
-        length = cue.end - cue.start
-        if any(
-            other.start <= cue.start and cue.end <= other.end and other.end - other.start > length
-            for other in cues
-            if not other.cue.at_end or _at_end(other, words)
-        ):
-            continue
-        if any(start <= cue.start and cue.end <= end for start, end in covered):
-            continue
-        if cue.cue.at_end and not _at_end(cue, words):
-            continue
-        kept.append(cue)
-    return _one_direction(kept)
+    last = _last_word(words)
+    standing = [cue for cue in cues if not cue.cue.at_end or cue.end > last]
+    hidden = within_longer([(cue.start, cue.end) for cue in standing])
+    inside = within_any([(cue.start, cue.end) for cue in standing], covered)
+    return _one_direction(
+        [
+            cue
+            for cue, longer, named in zip(standing, hidden, inside, strict=True)
+            if not longer and not named
+        ]
+    )
 
 
-def _at_end(cue: CueMatch, words: Sequence[str]) -> bool:
-    return all(not word[0].isalnum() and word != "_" for word in words[cue.end :])
+def _last_word(words: Sequence[str]) -> int:
+    """Number of the last token that is no mark."""
+    last = len(words) - 1
+    while last >= 0 and not words[last][0].isalnum() and words[last] != "_":
+        last -= 1
+    return last
 
 
 def _one_direction(cues: list[CueMatch]) -> list[CueMatch]:

@@ -58,6 +58,10 @@ class SectionHeaders:
             letters: re.compile(re.escape(letters), re.IGNORECASE) for letters in first
         }
         self._pattern_at = lru_cache(maxsize=10_000)(self._starting_with)
+        self._alike: dict[tuple[int, str], list[str]] = {}
+        """Header phrases by their number of words and first letter."""
+        for known in self._names:
+            self._alike.setdefault((len(known.split()), known[0]), []).append(known)
         self._meant = lru_cache(maxsize=10_000)(self._nearest)
 
     def find(self, text: str) -> list[Header]:
@@ -123,7 +127,7 @@ class SectionHeaders:
         words = name.split()
         near = {
             known: slips
-            for known in self._names
+            for known in self._alike.get((len(words), name[0]), ())
             if (slips := _slips(words, known.split(), most=2 if marked else 1))
             and not any(
                 self._is_word(word) for word, right in zip(words, known.split(), strict=True)
@@ -218,7 +222,7 @@ def _slips(words: Sequence[str], right: Sequence[str], most: int) -> int:
             continue
         if word[0] != known[0] or len(known) < _SHORTEST_MISSPELT - 1:
             return 0
-        distance = _distance(word, known)
+        distance = 3 if abs(len(word) - len(known)) > 2 else _distance(word, known)
         if distance > (2 if len(known) >= _LONG_MISSPELT else 1):
             return 0
         made += distance
@@ -227,8 +231,6 @@ def _slips(words: Sequence[str], right: Sequence[str], most: int) -> int:
 
 def _distance(word: str, known: str) -> int:
     """Letters left out, added, changed or swapped with the next (optimal string alignment)."""
-    if abs(len(word) - len(known)) > 2:
-        return 3
     before: list[int] = []
     row = list(range(len(known) + 1))
     for i, letter in enumerate(word, 1):

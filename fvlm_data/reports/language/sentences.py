@@ -28,6 +28,10 @@ _ITEM = re.compile(
     r"|[\u2610-\u2612\u2022\u25cf\"\u201c]|\[[ xX]?\]|\([ xX]\)"
     r"|\d{1,2}[.)](?:\s|[A-Z])|[a-z][)]\s|o\s(?=[A-Z])|\(\d{1,2}\)\s?)"
 )
+_NEAR = 200
+"""Characters before a mark that are looked at."""
+_LAST_WORDS = 24
+"""Characters at the end of a line that may hold its last words."""
 _LONGEST_ENTRY = 60
 """Characters of a line that is rather an entry of a list than a full line of running text."""
 _ONLY_NUMBER = re.compile(r"\s*[-*\u2022(]?\s*(?:\d{1,2}|[A-Za-z])\Z")
@@ -90,7 +94,8 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceE
     if mark[0] == "?" and ends.answers.match(text, found.end(), end):
         return False
     if mark[0] != ".":
-        return any(character.isalnum() for character in text[begin : found.start()])
+        near = max(begin, found.start() - _NEAR)
+        return any(character.isalnum() for character in text[near : found.start()])
     stop = found.start()
     if stop - begin <= 6 and _ONLY_NUMBER.match(text[begin:stop]):
         return False
@@ -119,16 +124,17 @@ def _line_ends(
     text: str, begin: int, found: re.Match[str], end: int, ends: SentenceEnds
 ) -> bool:
     """Whether a line break ends a sentence, or the next line visibly goes on with it."""
-    line = text[max(begin, found.start() - 200) : found.start()].rstrip()
+    line = text[max(begin, found.start() - _NEAR) : found.start()].rstrip()
     following = text[found.end() : min(end, found.end() + 40)]
     if not line or not following.strip():
         return True
     if following.lstrip(" \t").startswith(("\n", "\r")) or _ITEM.match(following):
         return True
-    if line[-1] in ".!?:;" or ends.answer.search(line):
+    last = line[-_LAST_WORDS:]
+    if line[-1] in ".!?:;" or ends.answer.search(last):
         return True
     first = following.lstrip()[0]
-    if first in ",;)(" or ends.joins.search(line):
+    if first in ",;)(" or ends.joins.search(last):
         return False
     if first.isdigit() or (first.islower() and text[begin : begin + 1].islower()):
         # A line of its own, unless the one before it was full: "no effusion" over "small nodule".
