@@ -274,6 +274,22 @@ class TitleWords(Entry):
     never_before_stop: tuple[str, ...]
 
 
+class LanguageWords(Entry):
+    """Words that tell this language from others, so that nothing is read by the wrong words."""
+
+    own: tuple[str, ...] = Field(min_length=1, description="function words of this language")
+    foreign: dict[str, tuple[str, ...]] = Field(description="words of others, by ISO 639-1 code")
+    weak: tuple[str, ...] = Field(description="foreign words that names hold too")
+
+
+class UnreadWords(Entry):
+    """What tells texts that are no report of a CT."""
+
+    no_report: tuple[str, ...] = Field(description="first words of what is no report")
+    other_examinations: tuple[str, ...] = Field(description="tell another examination")
+    ours: tuple[str, ...] = Field(description="tell a CT")
+
+
 class Grammar(Entry):
     """grammar.yaml."""
 
@@ -283,6 +299,8 @@ class Grammar(Entry):
     places: PlaceWords
     sizes: SizeWords
     titles: TitleWords
+    languages: LanguageWords
+    unread: UnreadWords
 
 
 class VersionWords(Entry):

@@ -40,6 +40,7 @@ from fvlm_data.reports.language.sizes import Measured, measured_heads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fvlm_data.reports.language.foreign import Languages
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
@@ -95,6 +96,9 @@ class SentenceAnalysis:
     measured: tuple[tuple[int, int], ...] = ()
 
 
+_UNREAD = SentenceAnalysis((), (), (), None, carries=False)
+
+
 @dataclass(frozen=True, slots=True)
 class PhrasePlace:
     """Where a head stands in the characters of a sentence, and the sizes stated of it."""
@@ -107,17 +111,27 @@ class PhrasePlace:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The reading of a sentence, with the place of each of its heads."""
+    """The reading of a sentence, with the place of each of its heads.
+
+    `language` is that of a sentence which is not read, none for the vocabulary's own.
+    """
 
     reading: SentenceAnalysis
     places: tuple[PhrasePlace, ...]
+    language: str | None = None
 
 
 def analyse(
-    text: str, book: Phrasebook, reading_of: Callable[[tuple[str, ...]], SentenceAnalysis]
+    text: str,
+    book: Phrasebook,
+    known: Languages,
+    reading_of: Callable[[tuple[str, ...]], SentenceAnalysis],
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
     lexicon, grammar = book.lexicon, book.grammar
+    language = known.other_than_own(text)
+    if language is not None:
+        return Analysis(_UNREAD, (), language)
     words = lexicon.words(text)
     reading = reading_of(words)
     if not reading.heads:

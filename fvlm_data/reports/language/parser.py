@@ -16,6 +16,7 @@ from fvlm_data.reports.language.analysis import (
     read_words,
 )
 from fvlm_data.reports.language.finding_sites import observed
+from fvlm_data.reports.language.foreign import languages
 from fvlm_data.reports.language.layout import laid_out, layout
 from fvlm_data.reports.language.parsed import ParsedReport
 from fvlm_data.reports.language.phrase_matching import Engine
@@ -62,6 +63,9 @@ class _Context(NamedTuple):
     side: Laterality | None
     title_side: Laterality | None = None
     """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
+
+
+_NOTHING = _Context((), (), None)
 
 
 class _Told(NamedTuple):
@@ -127,7 +131,8 @@ class ReportParser:
         self._engine = Engine(self._book)
         kept = lru_cache(maxsize=self._config.memo_sentences)
         reading_of = kept(lambda words: read_words(words, self._book, self._engine))
-        self._analyse = kept(lambda text: analyse(text, self._book, reading_of))
+        known = languages(self.vocabulary)
+        self._analyse = kept(lambda text: analyse(text, self._book, known, reading_of))
         self._said = kept(lambda reading, context: _said(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
@@ -145,10 +150,16 @@ class ReportParser:
             for start, end in self._sentence_spans(plain, block.start, block.end):
                 words = text[start:end]
                 analysis = self._analyse(plain[start:end])
-                context = self._context(analysis.reading, block, before)
+                context = (
+                    _NOTHING
+                    if analysis.language
+                    else self._context(analysis.reading, block, before)
+                )
                 index = len(sentences)
                 said = self._said(analysis.reading, context)
-                sentences.append(Sentence(words, start, end, block.section, said.anatomies))
+                sentences.append(
+                    Sentence(words, start, end, block.section, said.anatomies, analysis.language)
+                )
                 findings += _placed(words, analysis, said, index, start)
                 normal += [Verdict(anatomy, index) for anatomy in said.normal]
                 before = context

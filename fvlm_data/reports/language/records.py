@@ -43,13 +43,18 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence: `text == report_text[start:end]`; `anatomies` are sorted ids."""
+    """One sentence: `text == report_text[start:end]`; `anatomies` are sorted ids.
+
+    `language` is the code of a language that the vocabulary does not cover: the sentence is not
+    read.
+    """
 
     text: str
     start: int
     end: int
     section: SectionName
     anatomies: tuple[str, ...]
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
