@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.language.readable import Unread, too_long, unread
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import ReportReading
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[str], ReportReading]
 
-STAGE_VERSION = 4
+STAGE_VERSION = 5
 BATCH_SIZE = 500
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 OWNER_MARKS = (
@@ -133,6 +134,9 @@ def _parse(
         )
         missing = Reject("fault", "original_missing", detail)
         return Outcome(report_id, rejects=(missing,), retry=True)
+    long = too_long(original.text)
+    if long is not None:
+        return _unread(report_id, long, source, "fault")
     text = scrub(original.text, {*identities, *original.identities}, vocabulary).text
     try:
         reading = read(text)
@@ -140,8 +144,15 @@ def _parse(
         detail = f"report {report_id}: {error}; the next run asks again"
         missing = Reject("fault", "no_answer", detail, (source,))
         return Outcome(report_id, rejects=(missing,), retry=True)
+    not_ours = unread(text, reading.parsed)
+    if not_ours is not None:
+        return _unread(report_id, not_ours, source, "out_of_scope")
     rows = _rows(report_id, text, reading.parsed, source)
     return Outcome(report_id, rows, files=reading.files)
+
+
+def _unread(report_id: str, why: Unread, source: str, kind: str) -> Outcome:
+    return reject(report_id, kind, why.reason, f"report {report_id}: {why.detail}", (source,))
 
 
 def _withdrawal(report_id: str, source: str) -> Outcome:
