@@ -129,10 +129,11 @@ def analyse(
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
     lexicon, grammar = book.lexicon, book.grammar
-    language = known.other_than_own(text)
+    written = lexicon.split(text)
+    language = known.other_than_own(text, written)
     if language is not None:
         return Analysis(_UNREAD, (), language)
-    words = lexicon.words(text)
+    words = tuple(map(lexicon.canonical, written))
     reading = reading_of(words)
     if not reading.heads:
         return Analysis(reading, ())
@@ -160,7 +161,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     sides = _sides(matches["side"])
     mentions = anatomy_mentions(matches["anatomy"], words, sides, book.grammar.light)
     spans = head_spans(matches["head"], words, book)
-    if any(not book.described.keys().isdisjoint(mention.anatomies) for mention in mentions):
+    if any(anatomy in book.described for mention in mentions for anatomy in mention.anatomies):
         spans = described_anatomies(mentions, spans, words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)

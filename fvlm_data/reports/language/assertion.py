@@ -44,8 +44,12 @@ def relevant_cues(
     cues that only touch ("not" and "no longer seen") are both kept. `cues` and `covered` are in
     order of their start; work grows with their number, not its square.
     """
+    if not cues:
+        return []
     last = _last_word(words)
     standing = [cue for cue in cues if not cue.cue.at_end or cue.end > last]
+    if len(standing) == 1 and not covered:
+        return standing
     hidden = within_longer([(cue.start, cue.end) for cue in standing])
     inside = within_any([(cue.start, cue.end) for cue in standing], covered)
     return _one_direction(
@@ -91,7 +95,7 @@ def statuses(
     places = {id(made): cue.start for made, cue in zip(modifiers, reaching, strict=True)}
     found: dict[int, set[str]] = {}
     for target, modifier in graph.edges:
-        if layout.same_side(target.start, places[id(modifier)]):
+        if not layout.insertions or layout.same_side(target.start, places[id(modifier)]):
             found.setdefault(id(target), set()).add(modifier.category.lower())
     return [_status(found.get(id(target), set())) for target in targets]
 
@@ -146,18 +150,20 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     whole = cue.cue.across
     if whole:
         clauses = _between_semicolons(words)
-    while (low := layout.before(low)) > 0 and clauses[low - 1] == clauses[first]:
+    if layout.insertions:
+        low, high = layout.before(low), layout.behind(high)
+    while low > 0 and clauses[low - 1] == clauses[first]:
         if enclosed and inside[low - 1] != enclosed:
             break
         if cue.cue.local and words[low - 1] in (",", "("):
             break
-        low -= 1
-    while (high := layout.behind(high)) < len(words) and clauses[high] == clauses[last]:
+        low = layout.before(low - 1) if layout.insertions else low - 1
+    while high < len(words) and clauses[high] == clauses[last]:
         if enclosed and inside[high] != enclosed:
             break
         if cue.cue.local and words[high] in (",", ")"):
             break
-        high += 1
+        high = layout.behind(high + 1) if layout.insertions else high + 1
     if cue.cue.direction == "backward" and not whole:
         low = _elided(low, first, words, clauses, grammar.elisions)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrasebook import Phrasebook
 
 _NEGATIONS = frozenset({"absent"})
+_STATEMENTS = 2
+"""Heads and organs that two statements have at least."""
+_NEWS = 4
+"""Tokens between a word that opens something new and what it is."""
 _SUBJECT = 6
 """Tokens between an organ and what is said of it."""
 
@@ -115,30 +119,47 @@ def run_on_starts(
     said ("effusion liver shows", "nodule spleen normal"), and after a denial what is new ("no
     pneumothorax small effusion").
     """
-    if not heads:
+    if not heads or len(heads) + len(mentions) < _STATEMENTS:
         return set()
     ended = {head.end for head in heads}
     said = min(ended)
-    made = {
-        i
-        for i in _bare_denials(words, cues, book)
-        if i >= said and (i in ended or _ends_statement(words, i, mentions, book))
-    }
-    within = {i for head in heads for i in range(head.start, head.end)}
+    made: set[int] = set()
+    for i in _bare_denials(words, cues, book):
+        if i >= said and (i in ended or _ends_statement(words, i, mentions, book)):
+            made.add(i)
     for mention in mentions:
+        if mention.end <= said or mention.end >= len(words):
+            continue
         start = _phrase_start(mention.start, words, book)
         stated = start in ended or (start > said and words[start - 1] in book.grammar.participles)
-        if stated and mention.start not in within and _predicated(mention.end, words, heads, book):
+        if (
+            stated
+            and not any(head.start <= mention.start < head.end for head in heads)
+            and _predicated(mention.end, words, heads, book)
+        ):
             made.add(start)
-    made |= set(_after_verdicts(words, heads, book))
-    denied = {cue.start for cue in cues if _denies_forward(cue)}
-    for i in ended:
-        news = i < len(words) and words[i] in book.openers and words[i] not in book.predicates
-        if news and any(cue <= i for cue in denied) and not _alternative_follows(
-            words, i, len(words), book
-        ) and any(i < head.start <= i + 4 for head in heads):
-            made.add(i)
+    if len(heads) > 1:
+        made.update(_after_verdicts(words, heads, book))
+        made.update(_news(words, heads, ended, cues, book))
     return made
+
+
+def _news(
+    words: Sequence[str],
+    heads: Sequence[HeadSpan],
+    ended: Collection[int],
+    cues: Sequence[CueMatch],
+    book: Phrasebook,
+) -> Iterator[int]:
+    """What is new right behind something denied ("no pneumothorax small effusion")."""
+    for i in ended:
+        if i == len(words) or words[i] not in book.openers or words[i] in book.predicates:
+            continue
+        if any(_denies_forward(cue) and cue.start <= i for cue in cues) and not (
+            _alternative_follows(words, i, len(words), book)
+        ):
+            if any(i < head.start <= i + _NEWS for head in heads):
+                yield i
 
 
 def _after_verdicts(

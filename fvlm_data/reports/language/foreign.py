@@ -14,9 +14,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fvlm_data.vocabulary import Vocabulary
 
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _SCRIPTS = (
     ("ja", re.compile(r"[\u3040-\u30ff]")),
     ("zh", re.compile(r"[\u3400-\u9fff]")),
@@ -40,17 +41,22 @@ class Languages:
     foreign: dict[str, tuple[str, ...]]
     """Word -> codes of the languages that it stands in."""
     weak: frozenset[str]
+    told: frozenset[str]
+    """All words of other languages."""
 
-    def other_than_own(self, text: str) -> str | None:
+    def other_than_own(self, text: str, words: Sequence[str]) -> str | None:
         """Code of the language that a sentence is in, none where it is the vocabulary's.
 
-        The one with the most words of its own; of equals the first by its code.
+        The one with the most words of its own; of equals the first by its code. `words` are those
+        of the text as it stands.
         """
         if not text.isascii():
             script = _script(text)
             if script is not None:
                 return script
-        words = [word.lower() for word in _WORD.findall(text)]
+        words = [word.lower() for word in words]
+        if self.told.isdisjoint(words):
+            return None
         strong = [word for word in words if word in self.foreign]
         weak = sum(word in self.weak for word in words)
         if not strong and weak < 2:  # noqa: PLR2004 - one alone may be of a name ("de novo")
@@ -86,4 +92,5 @@ def languages(vocabulary: Vocabulary) -> Languages:
     for code, listed in sorted(words.foreign.items()):
         for word in listed:
             foreign[word] = (*foreign.get(word, ()), code)
-    return Languages(frozenset(words.own), foreign, frozenset(words.weak))
+    weak = frozenset(words.weak)
+    return Languages(frozenset(words.own), foreign, weak, weak | foreign.keys())

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrase_matching import Match
 
 _FEW = 2
+_MANY = 12
+"""Spans from which on sorting them costs less than to compare each with each."""
 HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 """Findings, observations and verdicts."""
 _GROUPS: dict[str, frozenset[str]] = {
@@ -55,6 +57,8 @@ def longest(rivals: Sequence[Match], kinds: frozenset[str]) -> list[Match]:
 
 def within_longer(spans: Sequence[tuple[int, int]]) -> list[bool]:
     """For each span [start, end), in order of start, whether it lies within a longer one."""
+    if len(spans) < _MANY:
+        return [_in_longer(start, end, spans) for start, end in spans]
     longest_at: dict[int, int] = {}
     for start, end in spans:
         longest_at[start] = max(end, longest_at.get(start, end))
@@ -65,12 +69,20 @@ def within_longer(spans: Sequence[tuple[int, int]]) -> list[bool]:
     return [end < longest_at[start] or end <= earlier[start] for start, end in spans]
 
 
+def _in_longer(start: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:
+    length = end - start
+    for first, past in spans:
+        if first <= start and end <= past and past - first > length:
+            return True
+    return False
+
+
 def within_any(
     spans: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]
 ) -> list[bool]:
     """For each span whether it lies within one of the outer ones, equal ones included."""
-    if not outer:
-        return [False] * len(spans)
+    if len(spans) * len(outer) < _MANY * _MANY:
+        return [any(a <= start and end <= b for a, b in outer) for start, end in spans]
     ordered = sorted(outer)
     reaches = list(accumulate((end for _, end in ordered), max))
     starts = [start for start, _ in ordered]

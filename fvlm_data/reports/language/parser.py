@@ -316,7 +316,8 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
         for number, one in enumerate(told)
         for finding, anatomy, side in one.findings
     ]
-    mentions += _by_size(mentions, book)
+    if book.measured:
+        mentions += _by_size(mentions, book)
     mentions += _others(told, mentions, book)
     mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
     normal = {
@@ -362,17 +363,14 @@ def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
 
 def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
     """What mentions are too where they are large: a lymph node of 10 mm is an enlarged one."""
-    known = {one.finding for one in mentions}
-    return [
-        replace(
-            one,
-            finding=rule.finding,
-            anatomy=book.terms[rule.finding].anatomy,
-            from_mm=rule.from_mm,
-        )
-        for one in mentions
-        if (rule := book.measured.get(one.finding)) and rule.finding not in known
-    ]
+    made: list[_Mention] = []
+    for one in mentions:
+        rule = book.measured.get(one.finding)
+        if rule and all(other.finding != rule.finding for other in mentions):
+            anatomy = book.terms[rule.finding].anatomy
+            too = replace(one, finding=rule.finding, anatomy=anatomy, from_mm=rule.from_mm)
+            made.append(too)
+    return made
 
 
 def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from fvlm_data.reports.language.tokens import NUMBER
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ def measured_heads(
     else the next behind it.
     """
     made: dict[tuple[int, int], Measured] = {}
-    if not heads:
+    if not heads or NUMBER not in words:
         return made
     lower = text.lower()
     if not any(unit in lower for unit in grammar.sizes.units_mm):
