@@ -48,12 +48,14 @@ def differences(parsed: ParsedReport, expected: str) -> list[str]:
         for name, value in (
             ("sides", {m.laterality or "none" for m in here}),
             ("size", {m.size_mm for m in here}),
-            ("prior", {getattr(m, "prior_size_mm", None) for m in here}),
+            ("prior", {m.prior_size_mm for m in here}),
             ("change", {m.change for m in here}),
         ):
             if want[name] is None or not here:
                 continue
-            right = set(want[name].split(",")) if name in ("sides", "change") else {float(want[name])}
+            right = (
+                set(want[name].split(",")) if name in ("sides", "change") else {float(want[name])}
+            )
             if not right <= value or (name == "sides" and value != right):
                 made.append(f"{want['finding']}: {name} {value}")
     for item in expected.split():

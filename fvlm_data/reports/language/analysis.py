@@ -314,7 +314,7 @@ def _head(
 def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, ...]:
     """A mention a side: "moderate right and small left effusions" are two, of their own degree."""
     sides = sentence.sides
-    if len(sides) < 2 or not head.findings:  # noqa: PLR2004 - two sides make two mentions
+    if len(sides) < 2 or not head.findings:
         return (head,)
     pair = sides_in_turn(head.start, sides, sentence.words, sentence.roles, book)
     if pair is None:

@@ -88,9 +88,7 @@ def _restricted(mention: AnatomyMention, words: Sequence[str], book: Phrasebook)
     )
 
 
-def _judged(
-    mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str]
-) -> bool:
+def _judged(mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str]) -> bool:
     """Whether something else is said of it in its part of the sentence."""
     stops = [i for i, word in enumerate(words) if word == ";"]
     low = max((i for i in stops if i < mention.start), default=-1)

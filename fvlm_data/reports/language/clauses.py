@@ -67,7 +67,7 @@ def _with_insertions(
 ) -> list[int]:
     """Give what follows "the nodule, which was seen before," the clause of its subject."""
     grammar = book.grammar
-    if words.count(",") < 2:  # noqa: PLR2004 - an insertion stands between two commas
+    if words.count(",") < 2:
         return numbers
     for first, word in enumerate(words):
         if word != "," or words[first + 1 : first + 2] == () or numbers[first] == numbers[-1]:
@@ -76,7 +76,11 @@ def _with_insertions(
         if any(verbs[subject:first]) or words[first + 1] not in grammar.relatives:
             continue
         last = next(
-            (i for i in range(first + 2, len(words)) if words[i] == "," and _resumes(words, i, book)),
+            (
+                i
+                for i in range(first + 2, len(words))
+                if words[i] == "," and _resumes(words, i, book)
+            ),
             None,
         )
         if last is not None:
@@ -155,17 +159,16 @@ def _news(
     for i in ended:
         if i == len(words) or words[i] not in book.openers or words[i] in book.predicates:
             continue
-        if any(_denies_forward(cue) and cue.start <= i for cue in cues) and not (
-            _alternative_follows(words, i, len(words), book)
-        ):
-            if any(i < head.start <= i + _NEWS for head in heads):
-                yield i
+        denied = any(_denies_forward(cue) and cue.start <= i for cue in cues)
+        followed = any(i < head.start <= i + _NEWS for head in heads)
+        if denied and followed and not _alternative_follows(words, i, len(words), book):
+            yield i
 
 
 def _after_verdicts(
     words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
 ) -> Iterator[int]:
-    """Findings of which a verb tells, right behind a verdict ("not enlarged gallstones present")."""
+    """Findings told by a verb right behind a verdict ("not enlarged gallstones present")."""
     grammar = book.grammar
     for before, head in pairwise(heads):
         verdict = before.kind == "normal" or (
@@ -186,9 +189,9 @@ def _bare_denials(
     """Where "no" denies what follows it and nothing before it ("no longer seen")."""
     backward = {cue.start for cue in cues if cue.cue.direction == "backward"}
     for cue in cues:
-        if _denies_forward(cue) and words[cue.start] in book.grammar.noun_denials:
-            if cue.start not in backward and cue.start > 0:
-                yield cue.start
+        bare = words[cue.start] in book.grammar.noun_denials and _denies_forward(cue)
+        if bare and cue.start > 0 and cue.start not in backward:
+            yield cue.start
 
 
 def _ends_statement(
@@ -289,7 +292,11 @@ def _alternative_follows(words: Sequence[str], start: int, end: int, book: Phras
 def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:
     """Whether "with" names what is there beside what is denied: "no A, with B", "with a small B"."""
     grammar = book.grammar
-    if words[i] not in grammar.company or i == 0 or words[i - 1] in grammar.supposed_company - {OTHER}:
+    if (
+        words[i] not in grammar.company
+        or i == 0
+        or words[i - 1] in grammar.supposed_company - {OTHER}
+    ):
         return False
     following = words[i + 1 : i + 2]
     if not following or following[0] in grammar.alternatives:

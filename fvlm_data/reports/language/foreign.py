@@ -59,7 +59,7 @@ class Languages:
             return None
         strong = [word for word in words if word in self.foreign]
         weak = sum(word in self.weak for word in words)
-        if not strong and weak < 2:  # noqa: PLR2004 - one alone may be of a name ("de novo")
+        if not strong and weak < 2:
             return None
         own = sum(word in self.own for word in words)
         if not strong:

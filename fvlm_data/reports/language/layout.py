@@ -27,12 +27,14 @@ _NO_BREAKS = re.compile(r"\\(?:rtf|par)\b|\b[A-Za-z]:\\")
 _GLYPHS = "\u2022\u25cf\u25aa\u25e6\u25ba\u25b6\u2192\u27a2\u2023\u2219\u25a0\u2713\u25c6\u00b7"
 _GLYPH = re.compile(rf"[ \t](?=[{_GLYPHS}][ \t]?[^\W_])")
 _LISTED = re.compile(r"^[ \t]{0,8}([*+>#-])[ \t]+\S", re.MULTILINE)
-_QUOTES = "\"\u201c\u201d\u201e"
+_QUOTES = '"\u201c\u201d\u201e'
 _LONE_QUOTE = re.compile(rf"[ \t](?=[{_QUOTES}][ \t])")
 _OPENING_QUOTE = re.compile(rf"[ \t](?=[{_QUOTES}][^\W\d_])")
 _CLOSING_QUOTE = re.compile(rf"[^\s{_QUOTES}:][{_QUOTES}]")
 _BETWEEN_QUOTES = re.compile(rf"(?<=[{_QUOTES}])[ \t](?=[{_QUOTES}][^\W\d_])")
-_NUMBERED = re.compile(r"(?<![^\s:])\(?(\d{1,2})[.)](?=[ \t]{0,3}[^\W\d_a-z])")
+_NUMBERED = re.compile(
+    r"(?<![^\s:])\(?(?:(?P<number>\d{1,2})[.)]|(?P<letter>[a-i])\))(?=[ \t]{0,3}[^\W\d_a-z])"
+)
 _BOX = r"(?:\[[ xX]?\]|\([ xX]\)|[\u2610-\u2612])"
 _BOXED_LINE = re.compile(rf"^[ \t]{{0,8}}{_BOX}", re.MULTILINE)
 
@@ -66,7 +68,7 @@ def laid_out(text: str, forms: Layout) -> str:
         text = _WRITTEN_BREAK.sub(lambda found: _WRITTEN[found[0]], text)
     if "( )" in text:
         text = text.replace("( )", "[ ]")
-    places = sorted({place for place in _breaks(text, forms)})
+    places = sorted(set(_breaks(text, forms)))
     if not places:
         return text
     made, done = [], 0
@@ -116,7 +118,7 @@ def _numbered(text: str) -> Iterator[int]:
     """Blanks before 2., 3. and so on of a list that began with 1."""
     number, first = 0, -1
     for found in _NUMBERED.finditer(text):
-        told = int(found[1])
+        told = int(found["number"] or "abcdefghi".index(found["letter"]) + 1)
         if told == number + 1 and number:
             for place in (first, found.start() - 1):
                 if place > 0 and text[place] in " \t":

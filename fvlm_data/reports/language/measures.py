@@ -105,9 +105,7 @@ def _goes_on(
     """Whether a later clause has no subject of its own ("a cyst is seen, and is unchanged")."""
     start, end = place
     return match.start >= end and not any(
-        roles[i] in (HEAD, ANATOMY)
-        for i in range(end, match.start)
-        if clauses[i] != clauses[start]
+        roles[i] in (HEAD, ANATOMY) for i in range(end, match.start) if clauses[i] != clauses[start]
     )
 
 
@@ -154,9 +152,7 @@ def own_side(
     return None
 
 
-def _of_more(
-    past: int, sides: Sequence[tuple[int, int, Laterality]], roles: Sequence[int]
-) -> bool:
+def _of_more(past: int, sides: Sequence[tuple[int, int, Laterality]], roles: Sequence[int]) -> bool:
     """Whether a side is that of an organ behind it, or one of several."""
     following = roles[past : past + _NEAR + 1]
     next_role = next((role for role in following if role not in (OTHER, JOINT)), None)

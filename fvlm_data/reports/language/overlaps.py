@@ -50,7 +50,8 @@ def longest(rivals: Sequence[Match], kinds: frozenset[str]) -> list[Match]:
         return [m for m in rivals if not kinds.isdisjoint(m.kinds)]
     hidden = within_longer([(m.start, m.end) for m in rivals])
     return [
-        m for m, longer in zip(rivals, hidden, strict=True)
+        m
+        for m, longer in zip(rivals, hidden, strict=True)
         if not longer and not kinds.isdisjoint(m.kinds)
     ]
 
@@ -70,16 +71,15 @@ def within_longer(spans: Sequence[tuple[int, int]]) -> list[bool]:
 
 
 def _in_longer(start: int, end: int, spans: Sequence[tuple[int, int]]) -> bool:
+    # A loop, since a generator costs more than what it looks at.
     length = end - start
-    for first, past in spans:
+    for first, past in spans:  # noqa: SIM110
         if first <= start and end <= past and past - first > length:
             return True
     return False
 
 
-def within_any(
-    spans: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]
-) -> list[bool]:
+def within_any(spans: Sequence[tuple[int, int]], outer: Sequence[tuple[int, int]]) -> list[bool]:
     """For each span whether it lies within one of the outer ones, equal ones included."""
     if len(spans) * len(outer) < _MANY * _MANY:
         return [any(a <= start and end <= b for a, b in outer) for start, end in spans]

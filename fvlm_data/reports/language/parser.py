@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.sizes import Measured
     from fvlm_data.reports.language.records import Laterality, Section, SectionName, Status
+    from fvlm_data.reports.language.sizes import Measured
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ class Phrasebook:
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
     described: dict[str, tuple[str, frozenset[str]]]
-    """Anatomy -> the finding that a bare mention of it may be, and words before that make it one."""
+    """Anatomy -> the finding that a bare mention may be, and words before that make it one."""
     measured: dict[str, MeasuredFinding]
     """Finding -> what it is too from a size on."""
     grammar: FunctionWords

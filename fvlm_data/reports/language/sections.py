@@ -116,7 +116,7 @@ class SectionHeaders:
             return self._after_findings[name]
         return self._names[name]
 
-    def _nearest(self, header: str, marked: bool) -> str | None:  # noqa: FBT001 - of a cache
+    def _nearest(self, header: str, marked: bool) -> str | None:
         """The header phrase that a title misspells, none where it may be another word.
 
         Without a mark behind it a title must be capitalised and have one slip only.
@@ -130,7 +130,8 @@ class SectionHeaders:
             for known in self._alike.get((len(words), name[0]), ())
             if (slips := _slips(words, known.split(), most=2 if marked else 1))
             and not any(
-                self._is_word(word) for word, right in zip(words, known.split(), strict=True)
+                self._is_word(word)
+                for word, right in zip(words, known.split(), strict=True)
                 if word != right
             )
         }

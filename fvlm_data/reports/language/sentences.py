@@ -120,9 +120,7 @@ def _word_before(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _line_ends(
-    text: str, begin: int, found: re.Match[str], end: int, ends: SentenceEnds
-) -> bool:
+def _line_ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceEnds) -> bool:
     """Whether a line break ends a sentence, or the next line visibly goes on with it."""
     line = text[max(begin, found.start() - _NEAR) : found.start()].rstrip()
     following = text[found.end() : min(end, found.end() + 40)]

@@ -58,7 +58,7 @@ class SizePatterns:
     behind: re.Pattern[str]
     """What stands behind an earlier size ("12 mm on the prior CT")."""
     past: re.Pattern[str]
-    """What may stand before an earlier size: "was"; `now` must follow, or a bracket stand before."""
+    """What may stand before an earlier size: "was"; `now` follows, or a bracket is before."""
     now: re.Pattern[str]
     start_of_range: re.Pattern[str]
     below: re.Pattern[str]
@@ -87,13 +87,13 @@ def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatter
         ),
         re.compile(rf"\b(?:{prior}){links}{{0,4}}[ ,:(=]{{0,3}}\Z", re.IGNORECASE),
         re.compile(
-            rf"[ (]{{1,2}}(?:{wording(words.prior_behind)})(?!{links}{{0,4}}[ ,:(=]{{0,3}}\d)",
+            rf"[ (]{{0,2}}\b(?:{wording(words.prior_behind)})(?!{links}{{0,4}}[ ,:(=]{{0,3}}\d)",
             re.IGNORECASE,
         ),
         re.compile(rf"(\([ ]?)?\b(?:{wording(words.past)})[ ]\Z", re.IGNORECASE),
         re.compile(rf"\b(?:{wording(words.now)})", re.IGNORECASE),
         re.compile(
-            rf"(?:\b(?P<begin>{wording(words.range_from)})[ ])?(?P<first>{_NUMBER})\s?(?P<unit>{unit})?"
+            rf"(?:\b(?:{wording(words.range_from)})[ ])?(?P<first>{_NUMBER})\s?(?P<unit>{unit})?"
             rf"(?P<arrow>[ ]?(?:->|\u2192)[ ]?|[ ](?:{wording(words.range_to)})[ ])\Z",
             re.IGNORECASE,
         ),
@@ -177,17 +177,16 @@ def _unit_of(text: str, size: Size, patterns: SizePatterns) -> float:
     return next((mm for unit, mm in patterns.units_mm.items() if written.endswith(unit)), 1.0)
 
 
-def _is_prior(
-    text: str, low: int, size: Size, following: int, patterns: SizePatterns
-) -> bool:
+def _is_prior(text: str, low: int, size: Size, following: int, patterns: SizePatterns) -> bool:
     before, behind = text[low : size.start], text[size.end : size.end + _BEFORE]
     if patterns.before.search(before) or patterns.behind.match(behind):
         return True
     past = patterns.past.search(before)
-    return bool(past) and (
-        (past[1] is not None and low > 0)
-        or patterns.now.search(text, size.end, following) is not None and following < len(text)
-    )
+    if past is None:
+        return False
+    bracketed = past[1] is not None and low > 0
+    now = following < len(text) and patterns.now.search(text, size.end, following)
+    return bracketed or bool(now)
 
 
 def _length_mm(unit: str, units_mm: Mapping[str, float]) -> float:
