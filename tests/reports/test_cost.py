@@ -18,12 +18,16 @@ CHARACTERS = 3000
 CALLS_A_CHARACTER = 150
 """A page of findings needs about 30."""
 HOSTILE = (
-    "-", "- ", "(", "[ ] ", "? ", ". ", "\n", "\\n", "no ", "not seen ", "nodule ", "nodule, ", "and ",
-    "no nodule, which is seen, is ", "liver ", "left ", "right and left ", "5 x ", "5 mm ", "1/2 cm ",
-    "from 5 to ", "was 5 mm now ", "1. A ", "a) B ", "* A ", '" A ', '"A ', "\u2022 A ", "Findngs: ",
-    "X: No ", "X: No\n", "Fondings:\n", "with small ", "lymph node 5 ", "previously ", "<br>", "<", "\t",
-    "history of ", "possible ", "effusion liver shows ", "e\u0301", "\u4e2d", "kein ", "[x] a\n",
+    "-", "- ", "(", "[ ] ", "? ", ". ", "\n", "\\n", "no ", "not seen ", "nodule ", "nodule, ",
+    "and ", "no nodule, which is seen, is ", "liver ", "left ", "right and left ", "5 x ", "5 mm ",
+    "1/2 cm ", "from 5 to ", "was 5 mm now ", "1. A ", "a) B ", "* A ", '" A ', '"A ', "\u2022 A ",
+    "Findngs: ", "X: No ", "X: No\n", "Fondings:\n", "with small ", "lymph node 5 ", "previously ",
+    "<br>", "<", "\t", "history of ", "possible ", "effusion liver shows ", "e\u0301", "\u4e2d",
+    "kein ", "[x] a\n",
 )  # fmt: skip
+PIECES = st.lists(
+    st.sampled_from(HOSTILE) | st.text(min_size=1, max_size=6), min_size=1, max_size=6
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +69,7 @@ def test_one_thing_again_and_again(forgetful: ReportParser, piece: str):
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
-@given(
-    pieces=st.lists(
-        st.sampled_from(HOSTILE) | st.text(min_size=1, max_size=6), min_size=1, max_size=6
-    )
-)
+@given(pieces=PIECES)
 def test_hostile_texts(forgetful: ReportParser, pieces: list[str]):
     text = "".join(pieces)
     check_work(forgetful, (text * CHARACTERS)[:CHARACTERS])

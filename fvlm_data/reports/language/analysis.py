@@ -184,8 +184,10 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        *(of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
-        bool(run_on),
+        of_kind(matches["severity"], "severity"),
+        of_kind(matches["change"], "change"),
+        of_kind(matches["count"], "count"),
+        runs_on=bool(run_on),
     )
     within = book.grammar.within
     attachment = Attachment(words, role, clauses, mentions, within, runs_on=bool(run_on))

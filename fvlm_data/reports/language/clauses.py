@@ -290,7 +290,7 @@ def _alternative_follows(words: Sequence[str], start: int, end: int, book: Phras
 
 
 def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:
-    """Whether "with" names what is there beside what is denied: "no A, with B", "with a small B"."""
+    """Whether "with" names what is there beside what is denied: "no A, with a small B"."""
     grammar = book.grammar
     if (
         words[i] not in grammar.company

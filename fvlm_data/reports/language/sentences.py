@@ -34,6 +34,7 @@ _LAST_WORDS = 24
 """Characters at the end of a line that may hold its last words."""
 _LONGEST_ENTRY = 60
 """Characters of a line that is rather an entry of a list than a full line of running text."""
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _ONLY_NUMBER = re.compile(r"\s*[-*\u2022(]?\s*(?:\d{1,2}|[A-Za-z])\Z")
 _WORD_BEFORE = re.compile(r"([A-Za-z](?:[A-Za-z.]{0,12}[A-Za-z])?)\Z")
 
@@ -95,7 +96,7 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceE
         return False
     if mark[0] != ".":
         near = max(begin, found.start() - _NEAR)
-        return any(character.isalnum() for character in text[near : found.start()])
+        return _LETTER_OR_DIGIT.search(text, near, found.start()) is not None
     stop = found.start()
     if stop - begin <= 6 and _ONLY_NUMBER.match(text[begin:stop]):
         return False
