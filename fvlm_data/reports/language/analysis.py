@@ -128,7 +128,7 @@ def analyse(
     reading_of: Callable[[tuple[str, ...]], SentenceAnalysis],
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
-    lexicon, grammar = book.lexicon, book.grammar
+    lexicon = book.lexicon
     written = lexicon.split(text)
     language = known.other_than_own(text, written)
     if language is not None:
@@ -138,7 +138,7 @@ def analyse(
     if not reading.heads:
         return Analysis(reading, ())
     spans = lexicon.spans(text)
-    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, grammar)
+    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, book)
     return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
 
 

@@ -99,6 +99,8 @@ class Phrasebook:
     """Anatomy -> the finding that a bare mention may be, and words before that make it one."""
     measured: dict[str, MeasuredFinding]
     """Finding -> what it is too from a size on."""
+    size_words: frozenset[str]
+    """Words without one of which all sizes of a sentence are those of today."""
     grammar: FunctionWords
     header_words: frozenset[str]
     """Words that name no anatomy and may stand in a sub-header."""
@@ -149,6 +151,7 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
             if term.described
         },
         measured={term.id: term.measured for term in terms if term.measured is not None},
+        size_words=_words(lexicon, _size_words(vocabulary)),
         header_words=_words(lexicon, vocabulary.header_words),
         grammar=function_words(vocabulary.grammar),
         headers=_gather(lexicon, headers),
@@ -178,7 +181,18 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         *grammar.sizes.stops,
         *grammar.titles.links,
         *(word for term in vocabulary.findings for word in term.described),
+        *_size_words(vocabulary),
     ]
+
+
+def _size_words(vocabulary: Vocabulary) -> list[str]:
+    """A word of each phrase that tells that a size is an earlier one, or not reached."""
+    sizes = vocabulary.grammar.sizes
+    before = (*sizes.prior, *sizes.past, *sizes.below, *sizes.range_to)
+    first = {phrase.split()[0] for one in before for phrase in expand(one)}
+    # "On the previous": the first word of these tells nothing.
+    last = {phrase.split()[-1] for one in sizes.prior_behind for phrase in expand(one)}
+    return sorted(first | last)
 
 
 def _header_phrases(vocabulary: Vocabulary) -> set[tuple[str, str]]:

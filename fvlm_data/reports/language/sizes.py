@@ -13,13 +13,15 @@ from fvlm_data.vocabulary.wording import wording
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fvlm_data.reports.language.function_words import FunctionWords
+    from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.tokens import Spans
     from fvlm_data.vocabulary.entries import SizeWords
 
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
 _LARGEST_MM = 1000.0
 _NEAR = 4
+_SIGNS = frozenset("<>\u2192")
+"""Signs that compare sizes."""
 _BEFORE = 60
 """Characters before and behind a size that may tell that it is an earlier one."""
 
@@ -102,8 +104,8 @@ def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatter
     )
 
 
-def stated_sizes(text: str, patterns: SizePatterns) -> list[Size]:
-    """Sizes stated in a text, in order."""
+def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) -> list[Size]:
+    """Sizes stated in a text, in order; all are of today where nothing is `compared`."""
     made = _fractions(text, patterns) if "/" in text else []
     taken = [(size.start, size.end) for size in made]
     for found in patterns.size.finditer(text):
@@ -111,7 +113,7 @@ def stated_sizes(text: str, patterns: SizePatterns) -> list[Size]:
         if size is not None and not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
     made.sort()
-    return _with_priors(text, made, patterns) if made else made
+    return _with_priors(text, made, patterns) if made and compared else made
 
 
 def _stated(found: re.Match[str], units_mm: Mapping[str, float]) -> Size | None:
@@ -205,7 +207,7 @@ def measured_heads(
     spans: Spans,
     clauses: Sequence[int],
     heads: Sequence[tuple[int, int]],
-    grammar: FunctionWords,
+    book: Phrasebook,
 ) -> dict[tuple[int, int], Measured]:
     """Largest stated sizes by head (tokens [start, end)): each size goes to one head.
 
@@ -213,12 +215,14 @@ def measured_heads(
     else the next behind it.
     """
     made: dict[tuple[int, int], Measured] = {}
+    grammar = book.grammar
     if not heads or NUMBER not in words:
         return made
     lower = text.lower()
     if not any(unit in lower for unit in grammar.sizes.units_mm):
         return made
-    for size in stated_sizes(text, grammar.sizes):
+    compared = not book.size_words.isdisjoint(words) or not _SIGNS.isdisjoint(text)
+    for size in stated_sizes(text, grammar.sizes, compared=compared):
         first = bisect_left(spans, (size.start,))
         past = bisect_left(spans, (size.end,), first)
         if first == past:
