@@ -54,9 +54,9 @@ class Languages:
             script = _script(text)
             if script is not None:
                 return script
-        words = [word.lower() for word in words]
-        if self.told.isdisjoint(words):
+        if self.told.isdisjoint(map(str.lower, words)):
             return None
+        words = [word.lower() for word in words]
         strong = [word for word in words if word in self.foreign]
         weak = sum(word in self.weak for word in words)
         if not strong and weak < 2:

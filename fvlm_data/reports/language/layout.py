@@ -86,7 +86,8 @@ def _breaks(text: str, forms: Layout) -> Iterator[int]:
         yield from _listed(text, mark)
     if any(quote in text for quote in _QUOTES):
         yield from _quoted(text)
-    yield from _numbered(text)
+    if "2." in text or "2)" in text or "b)" in text:
+        yield from _numbered(text)
     if _BOXED_LINE.search(text):
         yield from (found.start() for found in forms.box.finditer(text))
     yield from (found.start("blank") for found in forms.field.finditer(text))
