@@ -77,6 +77,10 @@ class FindingTerm(Entry):
         "observations this finding; empty: its anatomy",
     )
     ct_rate: str | None = Field(default=None, description="column of CT-RATE's labels")
+    ct_rate_too: str | None = Field(
+        default=None,
+        description="column of CT-RATE's labels that it makes 1 although another finding has it",
+    )
     implies: tuple[str, ...] = Field(default=(), description="findings that come with it")
     measured: MeasuredFinding | None = Field(
         default=None, description="finding that it is too where it is large enough"

@@ -64,3 +64,20 @@ def test_texts_that_are_too_long_are_told():
     why = too_long("a" * 1_000_001)
     assert why is not None
     assert why.reason == "too_long"
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "enlarged"),
+    [
+        ("Small mediastinal lymph nodes are seen.", 1, False),
+        ("Mediastinal lymph node with a short axis of 12 mm.", 1, True),
+        ("Mediastinal lymph nodes with a short axis below 1 cm are seen.", 1, False),
+        ("No lymph node was detected.", 0, False),
+        ("Lymph nodes are unremarkable.", 0, False),
+    ],
+)
+def test_lymph_nodes_by_label_set(parser: ReportParser, text: str, label: int, enlarged: bool):
+    parsed = parser.parse(text)
+    assert parsed.ct_rate_labels()["Lymphadenopathy"] == label
+    stated = {m.finding for m in parsed.findings if m.status == "present"}
+    assert ("lymphadenopathy" in stated) == enlarged
