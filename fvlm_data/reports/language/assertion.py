@@ -186,7 +186,7 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     while high < len(words) and clauses[high] == clauses[last]:
         if enclosed and inside[high] != enclosed:
             break
-        if cue.cue.local and words[high] in (",", ")"):
+        if cue.cue.local and words[high] in (",", "(", ")"):
             break
         high = layout.behind(high + 1) if layout.insertions else high + 1
     if cue.cue.direction == "backward" and not whole:
