@@ -135,6 +135,11 @@ def garbage(characters: int, seed: int) -> dict[str, str]:
         "findings": "no nodule, cyst or effusion in the liver, " * (characters // 42),
         "headers": "FINDINGS: LUNGS: " * (characters // 17),
         "digits": "1.2 " * (characters // 4),
+        "dashes": "-" * characters,
+        "question marks": "? " * (characters // 2),
+        "lines of answers": "No\n" * (characters // 3),
+        "boxes": "[ ] nodule " * (characters // 11),
+        "titles": "Fondings: " * (characters // 10),
         "a report again and again": "",
     }
     made["a report again and again"] = "Both lungs are clear. No 4 mm nodule. " * (characters // 38)

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import StoreError
+from fvlm_data.reports.language.readable import Unread, too_long, unread
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import ReportReading
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 NAME = "reports"
 STAGE_VERSION = 5
-BATCH_SIZE = 500
+BATCH_SIZE = 2000
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 OWNER_MARKS = (
     "SELECT owner_id, md5(string_agg(DISTINCT mark, ',' ORDER BY mark)) AS mark "
@@ -158,6 +159,9 @@ def _parse(
         )
         missing = Reject("fault", "original_missing", detail)
         return Outcome(report_id, rejects=(missing,), retry=True)
+    long = too_long(original.text)
+    if long is not None:
+        return _unread(report_id, long, source, "fault")
     cleaned = scrubber.cleaned(original, identities)
     measures = [
         Measure(stage=NAME, item=report_id, name=name, value=float(value))
@@ -171,8 +175,15 @@ def _parse(
         detail = f"report {report_id}: {error}; the next run asks again"
         missing = Reject("fault", "no_answer", detail, (source,))
         return Outcome(report_id, rejects=(missing,), retry=True)
+    not_ours = unread(cleaned.text, reading.parsed)
+    if not_ours is not None:
+        return _unread(report_id, not_ours, source, "out_of_scope")
     rows = {**_rows(report_id, cleaned.text, reading.parsed, source), "measures": measures}
     return Outcome(report_id, rows, files=reading.files)
+
+
+def _unread(report_id: str, why: Unread, source: str, kind: str) -> Outcome:
+    return reject(report_id, kind, why.reason, f"report {report_id}: {why.detail}", (source,))
 
 
 def _withdrawal(report_id: str, source: str) -> Outcome:

@@ -58,6 +58,13 @@ class Prompts(Entry):
     negative: str = Field(description="it is not")
 
 
+class MeasuredFinding(Entry):
+    """A finding that another one is from a size on: a node of 10 mm is an enlarged one."""
+
+    from_mm: float = Field(gt=0, description="size from which on it is that finding, mm")
+    finding: str = Field(description="finding id; denied where the other one is")
+
+
 class FindingTerm(Entry):
     """One finding: what it is called and where it lies."""
 
@@ -70,7 +77,14 @@ class FindingTerm(Entry):
         "observations this finding; empty: its anatomy",
     )
     ct_rate: str | None = Field(default=None, description="column of CT-RATE's labels")
+    ct_rate_too: str | None = Field(
+        default=None,
+        description="column of CT-RATE's labels that it makes 1 although another finding has it",
+    )
     implies: tuple[str, ...] = Field(default=(), description="findings that come with it")
+    measured: MeasuredFinding | None = Field(
+        default=None, description="finding that it is too where it is large enough"
+    )
     lasting: bool = Field(
         default=False, description="whether what once was still is: a removed organ, an implant"
     )
@@ -78,6 +92,11 @@ class FindingTerm(Entry):
         default=False,
         description="whether a mention is about the anatomy where it lies (calcified plaques of "
         "the iliac artery) and only without one about its own",
+    )
+    described: tuple[str, ...] = Field(
+        default=(),
+        description="words before a bare mention of its anatomy that make it this finding (small "
+        "lymph nodes), as does a size, or that it is said to be seen",
     )
     codes: dict[Literal["radlex", "snomed_ct"], str] = Field(
         default_factory=dict, description="codes of public terminologies, where known for sure"
@@ -186,6 +205,7 @@ class Spelling(Entry):
     genitives: tuple[str, ...]
     plurals: dict[str, str]
     singular: tuple[str, ...]
+    own_plurals: tuple[str, ...] = Field(description="plurals of another meaning than the singular")
     variants: dict[str, str]
     long_variants: dict[str, str]
     long_endings: dict[str, str]
@@ -198,6 +218,7 @@ class SentenceWords(Entry):
     abbreviations: tuple[str, ...]
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
+    answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
 
 
 class ClauseWords(Entry):
@@ -207,6 +228,9 @@ class ClauseWords(Entry):
     of: tuple[str, ...]
     joints: tuple[str, ...]
     alternatives: tuple[str, ...]
+    indefinite: tuple[str, ...]
+    relatives: tuple[str, ...]
+    participles: tuple[str, ...]
     denials: tuple[str, ...]
     organ_denials: tuple[str, ...]
     noun_denials: tuple[str, ...]
@@ -229,11 +253,21 @@ class PlaceWords(Entry):
 
 
 class SizeWords(Entry):
-    """Units, and words that part a size from what follows."""
+    """Units, words that part a size from what follows, and those that tell earlier sizes."""
 
     mm: tuple[str, ...] = Field(min_length=1)
     cm: tuple[str, ...]
     stops: tuple[str, ...]
+    times: tuple[str, ...] = Field(description="stand between dimensions, beside x")
+    prior: tuple[str, ...] = Field(description="stand before an earlier size")
+    prior_links: tuple[str, ...] = Field(description="may stand between `prior` and the size")
+    prior_behind: tuple[str, ...] = Field(description="stand behind an earlier size")
+    past: tuple[str, ...] = Field(description="stand before an earlier size where `now` follows")
+    now: tuple[str, ...] = Field(description="stand before the size of today")
+    range_from: tuple[str, ...] = Field(description="begin a range of sizes")
+    range_to: tuple[str, ...] = Field(description="stand within a range of sizes")
+    below: tuple[str, ...] = Field(description="stand before a size that is not reached")
+    changed: tuple[str, ...] = Field(description="make a growth of a range")
 
 
 class TitleWords(Entry):
@@ -242,6 +276,22 @@ class TitleWords(Entry):
     links: tuple[str, ...]
     never_last: tuple[str, ...]
     never_before_stop: tuple[str, ...]
+
+
+class LanguageWords(Entry):
+    """Words that tell this language from others, so that nothing is read by the wrong words."""
+
+    own: tuple[str, ...] = Field(min_length=1, description="function words of this language")
+    foreign: dict[str, tuple[str, ...]] = Field(description="words of others, by ISO 639-1 code")
+    weak: tuple[str, ...] = Field(description="foreign words that names hold too")
+
+
+class UnreadWords(Entry):
+    """What tells texts that are no report of a CT."""
+
+    no_report: tuple[str, ...] = Field(description="first words of what is no report")
+    other_examinations: tuple[str, ...] = Field(description="tell another examination")
+    ours: tuple[str, ...] = Field(description="tell a CT")
 
 
 class Grammar(Entry):
@@ -253,6 +303,8 @@ class Grammar(Entry):
     places: PlaceWords
     sizes: SizeWords
     titles: TitleWords
+    languages: LanguageWords
+    unread: UnreadWords
 
 
 class VersionWords(Entry):

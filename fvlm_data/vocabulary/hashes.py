@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Part = Literal["all", "versions", "reading", "pairing", "segmentation"]
 
-_NOT_READ = frozenset({"name", "prompts", "codes", "ct_rate", "implies"})
+_NOT_READ = frozenset({"name", "prompts", "codes", "ct_rate", "ct_rate_too", "implies"})
 """Keys of anatomies and findings that no sentence is read by."""
 
 

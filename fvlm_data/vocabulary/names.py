@@ -60,6 +60,9 @@ def _check_findings(
         if term.implies:
             others = [one for one in findings if one != term.id]
             _check_each(tree, (*path, "implies"), entry, "finding", term.implies, others)
+        if term.measured is not None:
+            place_of, name = (*path, "measured", "finding"), term.measured.finding
+            _check(tree, place_of, entry, "finding", name, findings)
         if term.ct_rate is not None and term.ct_rate in columns:
             place = at(tree, (*path, "ct_rate")).place
             raise ConfigError(

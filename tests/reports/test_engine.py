@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from fvlm_data.phantom.draws import stream
 from fvlm_data.phantom.patient import draw_patient
 from fvlm_data.phantom.reports import abdomen_text, compose
+from fvlm_data.reports.language.assertion import limited
 from fvlm_data.reports.language.phrase_matching import Engine, MedspacyEngine
 from fvlm_data.reports.language.phrasebook import phrasebook
 from fvlm_data.vocabulary import Vocabulary
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
 
 BOOK = phrasebook(Vocabulary.load())
+CUE_WORDS = sorted({word for phrase in BOOK.cues for word in phrase})
 WORDS = sorted({word for phrase in (*BOOK.targets, *BOOK.cues) for word in phrase} | {"_", "0"})
 
 
@@ -83,3 +86,31 @@ def test_spacy_keeps_no_word_of_a_report(slow: MedspacyEngine):
     assert matched(slow, text)[0]
     assert "mustermann" not in slow._strings
     assert len(slow._strings) == before
+
+
+def by_context_graph(cues: list[CueMatch], scopes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Scopes as medspaCy's ConTextGraph limits them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from medspacy.context.context_graph import ConTextGraph
+        from medspacy.context.context_modifier import ConTextModifier
+    made = [
+        ConTextModifier(cue.rule, cue.start, cue.end, None, *scope)
+        for cue, scope in zip(cues, scopes, strict=True)
+    ]
+    graph = ConTextGraph(modifiers=made)
+    graph.update_scopes()
+    return [modifier.scope_span for modifier in made]
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    words=st.lists(st.sampled_from(["_", "0", *CUE_WORDS]), min_size=1, max_size=25),
+    ends=st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), min_size=80, max_size=80),
+)
+def test_scopes_are_limited_as_by_medspacy(
+    fast: Engine, words: list[str], ends: list[tuple[int, int]]
+):
+    cues = [cue for cue in fast.cues(fast.doc(words)) if cue.cue.direction != "pseudo"][:80]
+    scopes = [(min(a, b), max(a, b)) for (a, b), _ in zip(ends, cues, strict=False)]
+    assert limited(cues, scopes) == by_context_graph(cues, scopes)

@@ -6,11 +6,11 @@ import pytest
 
 from fvlm_data.reports import ParseConfig, ReportParser
 from fvlm_data.reports.language.function_words import function_words
-from fvlm_data.reports.language.measures import largest_mm
 from fvlm_data.reports.language.reconcile import assessments
+from fvlm_data.reports.language.sizes import stated_sizes
 from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
 
-UNITS = function_words(Vocabulary.load().grammar).units_mm
+SIZES = function_words(Vocabulary.load().grammar).sizes
 
 if TYPE_CHECKING:
     from fvlm_data.reports import ParsedReport
@@ -36,12 +36,12 @@ def state(parsed: ParsedReport, anatomy: str) -> str:
     ],
 )
 def test_sizes(text: str, size_mm: float):
-    assert [size for *_, size in largest_mm(text, UNITS)] == [size_mm]
+    assert [size.mm for size in stated_sizes(text, SIZES)] == [size_mm]
 
 
 @pytest.mark.parametrize("text", ["series 3 image 45", "segment 6", "120 HU", "", "99999 mm"])
 def test_no_sizes(text: str):
-    assert largest_mm(text, UNITS) == []
+    assert stated_sizes(text, SIZES) == []
 
 
 def test_each_size_goes_to_its_finding(parser: ReportParser):

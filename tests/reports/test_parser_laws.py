@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fvlm_data.reports import ParseConfig, ReportParser
+from fvlm_data.reports.language.layout import laid_out, layout
 
 if TYPE_CHECKING:
     from fvlm_data.reports import ParsedReport
@@ -39,7 +40,9 @@ def check(text: str, parsed: ParsedReport) -> None:
     for header in parsed.headers:
         assert not any(covered[header.start : header.end])
         covered[header.start : header.end] = [True] * (header.end - header.start)
-    assert all(done or character.isspace() for done, character in zip(covered, text, strict=True))
+    plain = laid_out(text, layout(parsed.vocabulary))  # Line breaks written as two letters.
+    assert len(plain) == len(text)
+    assert all(done or letter.isspace() for done, letter in zip(covered, plain, strict=True))
     starts = [sentence.start for sentence in parsed.sentences]
     assert starts == sorted(starts)
     for mention in parsed.findings:

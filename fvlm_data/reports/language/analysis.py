@@ -18,16 +18,29 @@ from fvlm_data.reports.language.anatomy import (
     joined,
     roles,
 )
-from fvlm_data.reports.language.asserted_phrases import head_spans, without_comparisons
+from fvlm_data.reports.language.asserted_phrases import (
+    described_anatomies,
+    head_spans,
+    without_comparisons,
+)
 from fvlm_data.reports.language.assertion import Target, relevant_cues, statuses
-from fvlm_data.reports.language.clauses import clause_bounds
+from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
-from fvlm_data.reports.language.measures import change_of, count_of, severity_of, side_of, sizes_mm
+from fvlm_data.reports.language.measures import (
+    change_of,
+    count_of,
+    own_side,
+    severity_of,
+    side_of,
+    sides_in_turn,
+)
 from fvlm_data.reports.language.overlaps import grouped, of_kind
+from fvlm_data.reports.language.sizes import Measured, measured_heads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fvlm_data.reports.language.foreign import Languages
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
@@ -35,6 +48,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
+_UNMEASURED = Measured(None, None)
 
 
 @dataclass(slots=True, eq=False)
@@ -82,45 +96,59 @@ class SentenceAnalysis:
     measured: tuple[tuple[int, int], ...] = ()
 
 
+_UNREAD = SentenceAnalysis((), (), (), None, carries=False)
+
+
 @dataclass(frozen=True, slots=True)
 class PhrasePlace:
-    """Where a head stands in the characters of a sentence, and the size stated of it in mm."""
+    """Where a head stands in the characters of a sentence, and the sizes stated of it."""
 
     start: int
     end: int
     location: tuple[int, int] | None
-    size_mm: float | None
+    size: Measured
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The reading of a sentence, with the place of each of its heads."""
+    """The reading of a sentence, with the place of each of its heads.
+
+    `language` is that of a sentence which is not read, none for the vocabulary's own.
+    """
 
     reading: SentenceAnalysis
     places: tuple[PhrasePlace, ...]
+    language: str | None = None
 
 
 def analyse(
-    text: str, book: Phrasebook, reading_of: Callable[[tuple[str, ...]], SentenceAnalysis]
+    text: str,
+    book: Phrasebook,
+    known: Languages,
+    reading_of: Callable[[tuple[str, ...]], SentenceAnalysis],
 ) -> Analysis:
     """Analyse one sentence without its context; `reading_of` gives the reading of words."""
-    lexicon, grammar = book.lexicon, book.grammar
-    words = lexicon.words(text)
+    lexicon = book.lexicon
+    written = lexicon.split(text)
+    language = known.other_than_own(text, written)
+    if language is not None:
+        return Analysis(_UNREAD, (), language)
+    words = tuple(map(lexicon.canonical, written))
     reading = reading_of(words)
     if not reading.heads:
         return Analysis(reading, ())
     spans = lexicon.spans(text)
-    measured = sizes_mm(text, words, spans, reading.clauses, reading.measured, grammar)
+    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, book)
     return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
 
 
-def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], float]) -> PhrasePlace:
+def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], Measured]) -> PhrasePlace:
     told = head.location
     return PhrasePlace(
         spans[head.start][0],
         spans[head.end - 1][1],
         (spans[told[0]][0], spans[told[1] - 1][1]) if told else None,
-        measured.get((head.start, head.end)),
+        measured.get((head.start, head.end), _UNMEASURED),
     )
 
 
@@ -133,10 +161,13 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     sides = _sides(matches["side"])
     mentions = anatomy_mentions(matches["anatomy"], words, sides, book.grammar.light)
     spans = head_spans(matches["head"], words, book)
+    if any(anatomy in book.described for mention in mentions for anatomy in mention.anatomies):
+        spans = described_anatomies(mentions, spans, words, book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
     spans = without_comparisons(spans, cues, words, book)
-    clauses = clause_bounds(words, book, matches["terminator"], cues)
+    run_on = run_on_starts(words, spans, mentions, cues, book)
+    clauses = clause_bounds(words, book, matches["terminator"], cues, run_on)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
         statuses(words, clauses, cues, targets, book.grammar),
@@ -153,12 +184,17 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        *(of_kind(matches[kind], kind) for kind in ("severity", "change", "count")),
+        of_kind(matches["severity"], "severity"),
+        of_kind(matches["change"], "change"),
+        of_kind(matches["count"], "count"),
+        runs_on=bool(run_on),
     )
-    attachment = Attachment(words, role, clauses, mentions, book.grammar.within)
+    within = book.grammar.within
+    attachment = Attachment(words, role, clauses, mentions, within, runs_on=bool(run_on))
     heads = tuple(
-        _head(span, status, sentence, attachment, book)
+        head
         for span, status in zip(spans, said, strict=True)
+        for head in _by_side(_head(span, status, sentence, attachment, book), sentence, book)
     )
     return _summed(heads, sentence, book)
 
@@ -174,6 +210,8 @@ class _Sentence:
     severities: tuple[Match, ...]
     changes: tuple[Match, ...]
     counts: tuple[Match, ...]
+    runs_on: bool
+    """Whether a statement begins in it without any mark."""
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
@@ -235,6 +273,10 @@ def _head(
 ) -> Head:
     words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
+    kind = span.kind
+    if sentence.runs_on and not about and words in book.alone:
+        # The organs of other statements tell nothing of this one.
+        kind, terms = "finding", tuple((t, book.terms[t].anatomy) for t in book.alone[words])
     elsewhere = status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
         about = tuple(replace(mention, side=None) for mention in about)
@@ -243,11 +285,13 @@ def _head(
     place = (span.start, span.end)
     roles, clauses = sentence.roles, sentence.clauses
     said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
-    told = None if elsewhere else _told_elsewhere(span, about, sentence)
+    told = None
+    if sentence.sides and not elsewhere:
+        told = own_side(place, sentence.sides, roles) or _told_elsewhere(span, about, sentence)
     return Head(
         start=span.start,
         end=span.end,
-        kind=span.kind,
+        kind=kind,
         status=status,
         findings=tuple(
             (
@@ -258,7 +302,7 @@ def _head(
             for term, anatomy in terms
         ),
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
-        observation=words if span.kind == "observation" else "",
+        observation=words if kind == "observation" else "",
         side=told or joined([m.side for m in about]) or said,
         severity=severity_of(place, sentence.severities, roles, clauses),
         count=count_of(place, sentence.counts, roles, clauses),
@@ -267,6 +311,30 @@ def _head(
         abnormal=span.abnormal,
         elsewhere=elsewhere,
     )
+
+
+def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, ...]:
+    """A mention a side: "moderate right and small left effusions" are two, of their own degree."""
+    sides = sentence.sides
+    if len(sides) < 2 or not head.findings:
+        return (head,)
+    pair = sides_in_turn(head.start, sides, sentence.words, sentence.roles, book)
+    if pair is None:
+        return (head,)
+    roles, clauses = sentence.roles, sentence.clauses
+    made = []
+    for first, side in pair:
+        place = (first, head.end)
+        made.append(
+            replace(
+                head,
+                start=first,
+                findings=tuple((term, anatomy, side) for term, anatomy, _ in head.findings),
+                side=side,
+                severity=severity_of(place, sentence.severities, roles, clauses),
+            )
+        )
+    return tuple(made)
 
 
 def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
@@ -333,8 +401,8 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> S
         carries=carries,
         clauses=sentence.clauses,
         measured=tuple(
-            (span.start, span.end)
-            for span in sentence.spans
-            if span.terms or span.kind == "observation"
+            (head.start, head.end)
+            for head in heads
+            if head.findings or (head.observation and not head.sites)
         ),
     )

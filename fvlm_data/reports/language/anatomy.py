@@ -132,11 +132,15 @@ class Attachment:
         clauses: Sequence[int],
         mentions: Sequence[AnatomyMention],
         within: frozenset[str],
+        *,
+        runs_on: bool = False,
     ) -> None:
         """Take words, roles and clause numbers of tokens, and the mentions in order.
 
-        `within` are words that lead from a verb to an anatomy.
+        `within` are words that lead from a verb to an anatomy. Where a sentence `runs_on` to
+        other statements without any mark, its clauses share no anatomy.
         """
+        self._runs_on = runs_on
         self._words = words
         self._role = role
         self._clauses = clauses
@@ -166,6 +170,9 @@ class Attachment:
                 after.append(i)
             else:
                 within.append(i)
+        if within and self._mentions[within[0]].start < start:
+            # "coronary and aortic wall calcifications": the head shares a word with its anatomy.
+            within = sorted({*within, *self._adjectives(within[0])})
         yield within
         if before:
             yield self._right_before(before, start)
@@ -177,7 +184,8 @@ class Attachment:
             yield self._chain(before[-1])
         if after:
             yield self._chain(after[0])
-        yield from self._other_clauses(start)
+        if not self._runs_on:
+            yield from self._other_clauses(start)
         yield from ((i,) for i in reversed(before))
 
     def listed_before(self, mention: AnatomyMention) -> tuple[AnatomyMention, ...]:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.finding_sites import HeadSpan
 from fvlm_data.reports.language.overlaps import HEADS, longest
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fvlm_data.reports.language.anatomy import AnatomyMention
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Meaning, Phrasebook
 
+_ABOUT_ORGAN = 5
+"""Words before the name of an organ that may describe it."""
 _ABOUT_OPERATION = 6
 """Words that may tell of an operation what it left."""
 
@@ -29,6 +33,67 @@ def head_spans(matches: Sequence[Match], words: Sequence[str], book: Phrasebook)
         else span
         for span in spans
     ]
+
+
+def described_anatomies(
+    mentions: Sequence[AnatomyMention],
+    spans: Sequence[HeadSpan],
+    words: Sequence[str],
+    book: Phrasebook,
+) -> list[HeadSpan]:
+    """Heads with those that are the bare name of an anatomy: "small lymph nodes are seen".
+
+    A word before it tells, or where nothing else is said of it that it is measured or seen.
+    """
+    made = list(spans)
+    for mention in mentions:
+        for anatomy in mention.anatomies:
+            if anatomy not in book.described or _covered(mention, spans):
+                continue
+            finding, telling = book.described[anatomy]
+            if _told_before(mention, words, telling, book) or (
+                _told_behind(mention, words, book)
+                and (_restricted(mention, words, book) or not _judged(mention, spans, words))
+            ):
+                made.append(HeadSpan(mention.start, mention.end, "finding", (finding,)))
+    made.sort(key=lambda span: (span.start, span.end))
+    return made
+
+
+def _covered(mention: AnatomyMention, spans: Sequence[HeadSpan]) -> bool:
+    return any(span.start < mention.end and mention.start < span.end for span in spans)
+
+
+def _told_before(
+    mention: AnatomyMention, words: Sequence[str], telling: frozenset[str], book: Phrasebook
+) -> bool:
+    for word in reversed(words[max(0, mention.start - _ABOUT_ORGAN) : mention.start]):
+        if word in telling:
+            return True
+        if word in book.predicates or word in book.prepositions or word in (",", ";", ":", "."):
+            return False
+    return False
+
+
+def _told_behind(mention: AnatomyMention, words: Sequence[str], book: Phrasebook) -> bool:
+    following = words[mention.end :]
+    return NUMBER in following or not book.grammar.participles.isdisjoint(following)
+
+
+def _restricted(mention: AnatomyMention, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether some only are meant: "nodes not reaching pathological size are seen"."""
+    following = words[mention.end : mention.end + 1]
+    return bool(following) and (
+        following[0] in book.grammar.denials or following[0] in book.grammar.relatives
+    )
+
+
+def _judged(mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str]) -> bool:
+    """Whether something else is said of it in its part of the sentence."""
+    stops = [i for i, word in enumerate(words) if word == ";"]
+    low = max((i for i in stops if i < mention.start), default=-1)
+    high = min((i for i in stops if i > mention.start), default=len(words))
+    return any(low < span.start < high for span in spans)
 
 
 def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:

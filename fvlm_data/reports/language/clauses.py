@@ -6,15 +6,26 @@ medspaCy's ConText takes the whole sentence as scope; radiology strings statemen
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from fvlm_data.reports.language.function_words import OTHER
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from fvlm_data.reports.language.anatomy import AnatomyMention
+    from fvlm_data.reports.language.finding_sites import HeadSpan
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
 
 _NEGATIONS = frozenset({"absent"})
+_STATEMENTS = 2
+"""Heads and organs that two statements have at least."""
+_NEWS = 4
+"""Tokens between a word that opens something new and what it is."""
+_SUBJECT = 6
+"""Tokens between an organ and what is said of it."""
 
 
 def clause_bounds(
@@ -22,16 +33,19 @@ def clause_bounds(
     book: Phrasebook,
     terminators: Sequence[Match],
     cues: Sequence[CueMatch],
+    run_on: Collection[int] = (),
 ) -> list[int]:
-    """Clause number of each token, rising from 0.
+    """Clause number of each token, rising from 0 but for what goes on behind an insertion.
 
-    A clause ends at a terminator ("but", ";"), at a joint with a verb on either side, and where
-    after a negation a comma opens something new ("no effusion, small nodule on the left").
+    A clause ends at a terminator ("but", ";"), at a joint with a verb on either side, where after
+    a negation a comma or "with" opens something new ("no effusion, small nodule on the left"),
+    and at the tokens `run_on`, where a statement begins without any mark.
     """
-    if not terminators and book.grammar.joints.isdisjoint(words):
+    grammar = book.grammar
+    if not terminators and not run_on and grammar.breaks.isdisjoint(words):
         return [0] * len(words)
     inside_cue = {i for cue in cues for i in range(cue.start + 1, cue.end)}
-    hard = {match.start for match in terminators if match.start not in inside_cue}
+    hard = {match.start for match in terminators if match.start not in inside_cue} | {*run_on}
     verbs = [word in book.predicates for word in words]
     starts: set[int] = set()
     begin = 0
@@ -45,7 +59,171 @@ def clause_bounds(
         if i in starts and i > 0:
             number += 1
         numbers.append(number)
+    return _with_insertions(words, verbs, numbers, book)
+
+
+def _with_insertions(
+    words: Sequence[str], verbs: Sequence[bool], numbers: list[int], book: Phrasebook
+) -> list[int]:
+    """Give what follows "the nodule, which was seen before," the clause of its subject."""
+    grammar = book.grammar
+    if words.count(",") < 2:
+        return numbers
+    for first, word in enumerate(words):
+        if word != "," or words[first + 1 : first + 2] == () or numbers[first] == numbers[-1]:
+            continue
+        subject = numbers.index(numbers[first])
+        if any(verbs[subject:first]) or words[first + 1] not in grammar.relatives:
+            continue
+        last = next(
+            (
+                i
+                for i in range(first + 2, len(words))
+                if words[i] == "," and _resumes(words, i, book)
+            ),
+            None,
+        )
+        if last is not None:
+            resumed = numbers[last + 1]
+            return [
+                numbers[first] if i >= last and number in (resumed, numbers[last]) else number
+                for i, number in enumerate(numbers)
+            ]
     return numbers
+
+
+def _resumes(words: Sequence[str], comma: int, book: Phrasebook) -> bool:
+    """Whether a verb follows a comma, past "now" and the like."""
+    following = words[comma + 1 : comma + 3]
+    if following and following[0] in book.grammar.elisions - book.predicates:
+        following = following[1:]
+    return bool(following) and following[0] in book.predicates
+
+
+def insertions(clauses: Sequence[int]) -> list[tuple[int, int]]:
+    """Tokens [start, end) that stand within a clause and belong to another one."""
+    made = []
+    for end in range(1, len(clauses)):
+        if clauses[end] < clauses[end - 1]:
+            start = max(i for i in range(end) if clauses[i] == clauses[end]) + 1
+            made.append((start, end))
+    return made
+
+
+def run_on_starts(
+    words: Sequence[str],
+    heads: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    cues: Sequence[CueMatch],
+    book: Phrasebook,
+) -> set[int]:
+    """Tokens where a statement begins though no mark ends the one before (dictation).
+
+    That is a denial behind a statement ("normal no effusion"), an organ of which something is
+    said ("effusion liver shows", "nodule spleen normal"), and after a denial what is new ("no
+    pneumothorax small effusion").
+    """
+    if not heads or len(heads) + len(mentions) < _STATEMENTS:
+        return set()
+    ended = {head.end for head in heads}
+    said = min(ended)
+    made: set[int] = set()
+    for i in _bare_denials(words, cues, book):
+        if i >= said and (i in ended or _ends_statement(words, i, mentions, book)):
+            made.add(i)
+    for mention in mentions:
+        if mention.end <= said or mention.end >= len(words):
+            continue
+        start = _phrase_start(mention.start, words, book)
+        stated = start in ended or (start > said and words[start - 1] in book.grammar.participles)
+        if (
+            stated
+            and not any(head.start <= mention.start < head.end for head in heads)
+            and _predicated(mention.end, words, heads, book)
+        ):
+            made.add(start)
+    if len(heads) > 1:
+        made.update(_after_verdicts(words, heads, book))
+        made.update(_news(words, heads, ended, cues, book))
+    return made
+
+
+def _news(
+    words: Sequence[str],
+    heads: Sequence[HeadSpan],
+    ended: Collection[int],
+    cues: Sequence[CueMatch],
+    book: Phrasebook,
+) -> Iterator[int]:
+    """What is new right behind something denied ("no pneumothorax small effusion")."""
+    for i in ended:
+        if i == len(words) or words[i] not in book.openers or words[i] in book.predicates:
+            continue
+        denied = any(_denies_forward(cue) and cue.start <= i for cue in cues)
+        followed = any(i < head.start <= i + _NEWS for head in heads)
+        if denied and followed and not _alternative_follows(words, i, len(words), book):
+            yield i
+
+
+def _after_verdicts(
+    words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
+) -> Iterator[int]:
+    """Findings told by a verb right behind a verdict ("not enlarged gallstones present")."""
+    grammar = book.grammar
+    for before, head in pairwise(heads):
+        verdict = before.kind == "normal" or (
+            before.start > 0 and words[before.start - 1] in grammar.denials - grammar.noun_denials
+        )
+        told = words[head.end : head.end + 1]
+        if verdict and before.end == head.start and told and told[0] in book.predicates:
+            yield head.start
+
+
+def _denies_forward(cue: CueMatch) -> bool:
+    return cue.cue.category in _NEGATIONS and cue.cue.direction == "forward"
+
+
+def _bare_denials(
+    words: Sequence[str], cues: Sequence[CueMatch], book: Phrasebook
+) -> Iterator[int]:
+    """Where "no" denies what follows it and nothing before it ("no longer seen")."""
+    backward = {cue.start for cue in cues if cue.cue.direction == "backward"}
+    for cue in cues:
+        bare = words[cue.start] in book.grammar.noun_denials and _denies_forward(cue)
+        if bare and cue.start > 0 and cue.start not in backward:
+            yield cue.start
+
+
+def _ends_statement(
+    words: Sequence[str], i: int, mentions: Sequence[AnatomyMention], book: Phrasebook
+) -> bool:
+    return words[i - 1] in book.grammar.participles or any(m.end == i for m in mentions)
+
+
+def _phrase_start(start: int, words: Sequence[str], book: Phrasebook) -> int:
+    """Start of the phrase of an anatomy, with its article and side."""
+    light = book.grammar.articles | book.grammar.places
+    while start > 0 and words[start - 1] in light:
+        start -= 1
+    return start
+
+
+def _predicated(
+    end: int, words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
+) -> bool:
+    """Whether something is said of an organ: a verb, a denial, a verdict that nothing follows."""
+    grammar = book.grammar
+    by_start = {head.start: head for head in heads}
+    for i in range(end, min(end + _SUBJECT, len(words))):
+        head = by_start.get(i)
+        if words[i] in grammar.denials or words[i] in book.predicates - grammar.participles:
+            return True
+        if head is not None:
+            following = words[head.end : head.end + 1]
+            return head.kind == "normal" or not following or following[0] in grammar.noun_denials
+        if words[i] in book.prepositions or words[i] in (",", "(", ":"):
+            return False
+    return False
 
 
 def _soft_starts(
@@ -57,7 +235,7 @@ def _soft_starts(
     cues: Sequence[CueMatch],
 ) -> set[int]:
     joints = book.grammar.joints
-    if joints.isdisjoint(words[begin:end]):
+    if book.grammar.breaks.isdisjoint(words[begin:end]):
         return set()
     last_verb = max((i for i in range(begin, end) if verbs[i]), default=-1)
     inside_cue = {i for cue in cues for i in range(cue.start, cue.end)}
@@ -74,10 +252,16 @@ def _soft_starts(
             seen_verb = True
         negated = negated or i in denials
         described = described or word in book.openers
+        if negated and _company(words, i, book) and i not in inside_cue:
+            starts.add(i)
+            seen_verb = negated = described = False
+            continue
         if word not in joints or (i in inside_cue and word != ","):
             continue
         opens = i + 1 < end and words[i + 1] in book.openers
         news = word == "," and opens and negated and not seen_verb
+        # "No consolidation, large effusion, or pneumothorax" is one list.
+        news = news and not _alternative_follows(words, i + 1, end, book)
         backward = (
             word == ","
             and not seen_verb
@@ -93,6 +277,35 @@ def _soft_starts(
             starts.add(i)
             seen_verb = negated = described = False
     return starts
+
+
+def _alternative_follows(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
+    """Whether a list goes on to its "or" before any verb."""
+    for i in range(start, end):
+        if words[i] in book.grammar.alternatives:
+            return True
+        if words[i] in book.predicates or words[i] in (";", ":", "("):
+            return False
+    return False
+
+
+def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:
+    """Whether "with" names what is there beside what is denied: "no A, with a small B"."""
+    grammar = book.grammar
+    if (
+        words[i] not in grammar.company
+        or i == 0
+        or words[i - 1] in grammar.supposed_company - {OTHER}
+    ):
+        return False
+    following = words[i + 1 : i + 2]
+    if not following or following[0] in grammar.alternatives:
+        return False
+    if words[i - 1] == ",":
+        return True
+    if following[0] in grammar.indefinite:
+        following = words[i + 2 : i + 3]
+    return bool(following) and following[0] in book.openers - grammar.indefinite - {"0"}
 
 
 def _verb_before_joint(

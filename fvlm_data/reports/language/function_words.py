@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.sizes import SizePatterns, size_patterns
 from fvlm_data.vocabulary.phrases import expand
 from fvlm_data.vocabulary.wording import wording
 
@@ -23,6 +24,11 @@ class FunctionWords:
     articles: frozenset[str]
     of: frozenset[str]
     joints: frozenset[str]
+    breaks: frozenset[str]
+    """Words at which a clause may end: joints, and what names company."""
+    indefinite: frozenset[str]
+    relatives: frozenset[str]
+    participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
     organ_denials: frozenset[str]
@@ -40,8 +46,7 @@ class FunctionWords:
     places_and_numbers: frozenset[str]
     light: frozenset[str]
     size_stops: frozenset[str]
-    units_mm: dict[str, float]
-    """Each word of a unit with its length in mm, the longest word first."""
+    sizes: SizePatterns
     title_links: frozenset[str]
     never_last: re.Pattern[str]
     never_before_stop: re.Pattern[str]
@@ -57,6 +62,10 @@ def function_words(grammar: Grammar) -> FunctionWords:
         articles=frozenset(clauses.articles),
         of=frozenset(clauses.of),
         joints=frozenset({",", *clauses.joints}),
+        breaks=frozenset({",", *clauses.joints, *clauses.company}),
+        indefinite=frozenset(clauses.indefinite),
+        relatives=frozenset(clauses.relatives),
+        participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
         denials=frozenset(clauses.denials),
         organ_denials=frozenset(clauses.organ_denials),
@@ -74,7 +83,10 @@ def function_words(grammar: Grammar) -> FunctionWords:
         places_and_numbers=frozenset({"0", *places.words}),
         light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
-        units_mm={unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
+        sizes=size_patterns(
+            grammar.sizes,
+            {unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
+        ),
         title_links=frozenset({",", "/", "&", "+", "(", ")", "-", *titles.links}),
         never_last=re.compile(rf"(?:[,&/(+-]|\b(?:{wording(titles.never_last)}))\s*\Z"),
         never_before_stop=re.compile(rf"\b(?:{wording(titles.never_before_stop)})"),

@@ -1,16 +1,14 @@
-"""Sizes, severities and sides of what a sentence mentions."""
+"""Severities, counts, changes and sides of what a sentence mentions."""
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.anatomy import (
     ANATOMY,
     HEAD,
     JOINT,
+    OF,
     OTHER,
     PREPOSITION,
     VERB,
@@ -18,112 +16,13 @@ from fvlm_data.reports.language.anatomy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
+    from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Laterality, Severity
-    from fvlm_data.reports.language.tokens import Spans
 
-_NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
-_LARGEST_MM = 1000.0
 _NEAR = 4
-
-
-@lru_cache(maxsize=4)
-def _size(units: tuple[str, ...]) -> re.Pattern[str]:
-    """Up to three numbers, each with or without one of the units, the longest unit first."""
-    unit = "(?:" + ("|".join(map(re.escape, units)) or r"(?!)") + ")"
-    return re.compile(
-        # The first digit comes first, so that `re` skips all else; no digit, dot, comma before it.
-        rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?)\s?({unit})?"
-        rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({unit})?)?"
-        rf"(?:\s?[x\u00d7*]\s?({_NUMBER})\s?({unit})?)?(?:\s|-)?({unit})?\b",
-        re.IGNORECASE,
-    )
-
-
-def largest_mm(text: str, units_mm: Mapping[str, float]) -> list[tuple[int, int, float]]:
-    """Sizes stated in a text: start, end, largest of up to three dimensions in mm.
-
-    `units_mm` gives the length of each word of a unit in mm, the longest word first.
-    """
-    made = []
-    for found in _size(tuple(units_mm)).finditer(text):
-        groups = found.groups()
-        units = [unit for unit in (groups[6], groups[5], groups[3], groups[1]) if unit]
-        if not units:
-            continue
-        value = max(
-            float(number.replace(",", ".")) * _length_mm(unit or units[0], units_mm)
-            for number, unit in (
-                (groups[0], groups[1]),
-                (groups[2], groups[3]),
-                (groups[4], groups[5]),
-            )
-            if number
-        )
-        if 0 < value <= _LARGEST_MM:
-            made.append((found.start(), found.end(), value))
-    return made
-
-
-def _length_mm(unit: str, units_mm: Mapping[str, float]) -> float:
-    """Length of a unit as written; `re` takes a few letters for equal that lower() keeps."""
-    known = units_mm.get(unit.lower())
-    if known is not None:
-        return known
-    return next(
-        length for word, length in units_mm.items() if re.fullmatch(word, unit, re.IGNORECASE)
-    )
-
-
-def sizes_mm(
-    text: str,
-    words: Sequence[str],
-    spans: Spans,
-    clauses: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    grammar: FunctionWords,
-) -> dict[tuple[int, int], float]:
-    """Largest stated size in mm by head (tokens [start, end)): each size goes to one head.
-
-    That is the head right behind it ("a 5 mm nodule"), else the one before it in its clause,
-    else the next behind it.
-    """
-    made: dict[tuple[int, int], float] = {}
-    if not heads:
-        return made
-    lower = text.lower()
-    if not any(unit in lower for unit in grammar.units_mm):
-        return made
-    for start, end, value in largest_mm(text, grammar.units_mm):
-        first = bisect_left(spans, (start,))
-        past = bisect_left(spans, (end,), first)
-        if first == past:
-            continue
-        head = _measured_head(first, past, words, clauses, heads, grammar.size_stops)
-        if head is not None:
-            made[head] = max(value, made.get(head, 0.0))
-    return made
-
-
-def _measured_head(
-    first: int,
-    past: int,
-    words: Sequence[str],
-    clauses: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    stops: frozenset[str],
-) -> tuple[int, int] | None:
-    near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
-    behind = [head for head in near if head[0] >= past]
-    before = [head for head in near if head[1] <= first]
-    if behind:
-        between = words[past : behind[0][0]]
-        if len(between) <= _NEAR and stops.isdisjoint(between):
-            return behind[0]
-    return before[-1] if before else (behind[0] if behind else None)
 
 
 def severity_of(
@@ -182,7 +81,7 @@ def change_of(
     start, end = place
     best: tuple[int, int, str] | None = None
     for match in changes:
-        if clauses[match.start] != clauses[start]:
+        if clauses[match.start] != clauses[start] and not _goes_on(match, place, roles, clauses):
             continue
         if match.end <= start:
             between = roles[match.end : start]
@@ -198,6 +97,16 @@ def change_of(
         rank = (len(between), match.start - match.end, value)
         best = min(best, rank) if best else rank
     return best[2] if best else None
+
+
+def _goes_on(
+    match: Match, place: tuple[int, int], roles: Sequence[int], clauses: Sequence[int]
+) -> bool:
+    """Whether a later clause has no subject of its own ("a cyst is seen, and is unchanged")."""
+    start, end = place
+    return match.start >= end and not any(
+        roles[i] in (HEAD, ANATOMY) for i in range(end, match.start) if clauses[i] != clauses[start]
+    )
 
 
 def side_of(
@@ -225,6 +134,56 @@ def side_of(
         else:
             before.append(side)
     return joined(before) or joined(after)
+
+
+def own_side(
+    place: tuple[int, int],
+    sides: Sequence[tuple[int, int, Laterality]],
+    roles: Sequence[int],
+) -> Laterality | None:
+    """Side that is said of a head alone, right behind it and of no organ: "stone on the right"."""
+    end = place[1]
+    for first, past, side in sides:
+        between = roles[end:first]
+        if first < end or len(between) > 3 or not between or between[0] != PREPOSITION:
+            continue
+        if set(between) <= {PREPOSITION, OTHER} and not _of_more(past, sides, roles):
+            return side
+    return None
+
+
+def _of_more(past: int, sides: Sequence[tuple[int, int, Laterality]], roles: Sequence[int]) -> bool:
+    """Whether a side is that of an organ behind it, or one of several."""
+    following = roles[past : past + _NEAR + 1]
+    next_role = next((role for role in following if role not in (OTHER, JOINT)), None)
+    listed = any(past < first <= past + 2 for first, _, _ in sides) and JOINT in following[:2]
+    return next_role in (ANATOMY, OF) or listed or following[:1] == (HEAD,)
+
+
+def sides_in_turn(
+    start: int,
+    sides: Sequence[tuple[int, int, Laterality]],
+    words: Sequence[str],
+    roles: Sequence[int],
+    book: Phrasebook,
+) -> tuple[tuple[int, Laterality], tuple[int, Laterality]] | None:
+    """Two sides before one head, each with a degree or size of its own, and where each stands.
+
+    "Moderate right and small left effusions", not "right and left effusions".
+    """
+    before = [(first, past, side) for first, past, side in sides if past <= start]
+    if len(before) < 2:
+        return None
+    (one, one_past, left), (two, two_past, right) = before[-2:]
+    between, near = words[one_past:two], roles[two_past:start]
+    if left == right or "bilateral" in (left, right) or len(near) > _NEAR:
+        return None
+    if not between or between[0] not in book.conjunctions or len(between) < 2 or len(between) > 4:
+        return None
+    told = any(role in (VERB, PREPOSITION, HEAD, ANATOMY) for role in roles[one_past:two])
+    if told or any(role not in (OTHER, ANATOMY) for role in near):
+        return None
+    return (one, left), (two, right)
 
 
 def _listed(between: Sequence[int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,8 @@ from fvlm_data.reports.language.analysis import (
     read_words,
 )
 from fvlm_data.reports.language.finding_sites import observed
+from fvlm_data.reports.language.foreign import languages
+from fvlm_data.reports.language.layout import laid_out, layout
 from fvlm_data.reports.language.parsed import ParsedReport
 from fvlm_data.reports.language.phrase_matching import Engine
 from fvlm_data.reports.language.phrasebook import phrasebook
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Laterality, Section, SectionName, Status
+    from fvlm_data.reports.language.sizes import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class _Context(NamedTuple):
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
     side: Laterality | None
+    title_side: Laterality | None = None
+    """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
+
+
+_NOTHING = _Context((), (), None)
 
 
 class _Told(NamedTuple):
@@ -84,6 +92,8 @@ class _Mention:
     laterality: Laterality | None
     located: bool
     """Whether the place that the head names is the finding's."""
+    from_mm: float | None = None
+    """Size from which on it counts, of the head's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +127,39 @@ class ReportParser:
         self._book: Phrasebook = phrasebook(self.vocabulary)
         self._headers = section_headers(self.vocabulary)
         self._ends = sentence_ends(self.vocabulary)
+        self._layout = layout(self.vocabulary)
         self._engine = Engine(self._book)
         kept = lru_cache(maxsize=self._config.memo_sentences)
         reading_of = kept(lambda words: read_words(words, self._book, self._engine))
-        self._analyse = kept(lambda text: analyse(text, self._book, reading_of))
+        known = languages(self.vocabulary)
+        self._analyse = kept(lambda text: analyse(text, self._book, known, reading_of))
         self._said = kept(lambda reading, context: _said(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
         """Take one report apart; offsets are characters of `text`."""
-        openers = self._headers.find(text)
-        subs = sub_headers(text, self._book, openers)
+        plain = laid_out(text, self._layout)
+        openers = self._headers.find(plain)
+        subs = sub_headers(plain, self._book, openers)
         headers = sorted((*openers, *subs), key=lambda header: header.start)
-        sections = sections_of(text, openers)
+        sections = sections_of(plain, openers)
         sentences: list[Sentence] = []
         findings: list[FindingMention] = []
         normal: list[Verdict] = []
-        for block in self._blocks(text, headers, sections):
+        for block in self._blocks(plain, headers, sections):
             before: _Context | None = None
-            for start, end in self._sentence_spans(text, block.start, block.end):
+            for start, end in self._sentence_spans(plain, block.start, block.end):
                 words = text[start:end]
-                analysis = self._analyse(words)
-                context = self._context(analysis.reading, block, before)
+                analysis = self._analyse(plain[start:end])
+                context = (
+                    _NOTHING
+                    if analysis.language
+                    else self._context(analysis.reading, block, before)
+                )
                 index = len(sentences)
                 said = self._said(analysis.reading, context)
-                sentences.append(Sentence(words, start, end, block.section, said.anatomies))
+                sentences.append(
+                    Sentence(words, start, end, block.section, said.anatomies, analysis.language)
+                )
                 findings += _placed(words, analysis, said, index, start)
                 normal += [Verdict(anatomy, index) for anatomy in said.normal]
                 before = context
@@ -219,11 +238,14 @@ class ReportParser:
         self, reading: SentenceAnalysis, block: _Block, before: _Context | None
     ) -> _Context:
         if reading.anatomies:
-            return _Context(reading.sites, reading.anatomies, reading.side or block.side)
+            side = reading.side or block.side
+            return _Context(reading.sites, reading.anatomies, side, block.side)
         if block.sites:
-            return _Context(block.sites, _ids(block.sites), reading.side or block.side)
+            side = reading.side or block.side
+            return _Context(block.sites, _ids(block.sites), side, block.side)
         if before is not None and self._config.carry_over and self._carries(reading, before):
-            return _Context(before.sites, _ids(before.sites), reading.side or before.side)
+            side = reading.side or (before.side if reading.carries else None)
+            return _Context(before.sites, _ids(before.sites), side)
         return _Context((), (), reading.side)
 
     def _carries(self, reading: SentenceAnalysis, before: _Context) -> bool:
@@ -248,6 +270,8 @@ def _placed(
     """Mentions of a sentence at their place in its report."""
     made = []
     for one in said.mentions:
+        if one.from_mm is not None and not _reaches(one, analysis.places[one.head].size):
+            continue
         head, place = analysis.reading.heads[one.head], analysis.places[one.head]
         told = place.location if one.located else None
         made.append(
@@ -260,13 +284,20 @@ def _placed(
                 offset + place.start,
                 offset + place.end,
                 head.severity,
-                place.size_mm,
+                place.size.mm,
                 head.count,
                 text[told[0] : told[1]] if told else None,
                 head.change,
+                place.size.prior_mm,
             )
         )
     return made
+
+
+def _reaches(one: _Mention, size: Measured) -> bool:
+    """Whether a finding is of the size from which on it counts; what is denied has none."""
+    large = size.mm is not None and size.mm >= (one.from_mm or 0.0) and not size.below
+    return large or one.status == "absent"
 
 
 def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Said:
@@ -285,6 +316,8 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
         for number, one in enumerate(told)
         for finding, anatomy, side in one.findings
     ]
+    if book.measured:
+        mentions += _by_size(mentions, book)
     mentions += _others(told, mentions, book)
     mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
     normal = {
@@ -300,8 +333,13 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
-    if head.kind == "finding" and context.side and not head.elsewhere:
-        sided = tuple((f, a, s or _side_told(a, context)) for f, a, s in head.findings)
+    told = context.title_side if head.status == "absent" else context.side
+    if head.kind == "finding" and told and not head.elsewhere:
+        alone = len(context.anatomies) == 1
+        sided = tuple(
+            (f, a, s or (told if alone and a in context.anatomies else None))
+            for f, a, s in head.findings
+        )
         return _Told(head, head.sites, sided)
     if head.sites or head.kind == "finding":
         return _Told(head, head.sites, head.findings)
@@ -310,13 +348,8 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
         findings = tuple(
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )
-    side = head.side or context.side
+    side = head.side or told
     return _Told(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
-
-
-def _side_told(anatomy: str, context: _Context) -> Laterality | None:
-    """Side that the context tells of an anatomy."""
-    return context.side if anatomy in context.anatomies and len(context.anatomies) == 1 else None
 
 
 def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
@@ -326,6 +359,18 @@ def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
 
 def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
     return anatomy in book.paired or finding in book.sided
+
+
+def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
+    """What mentions are too where they are large: a lymph node of 10 mm is an enlarged one."""
+    made: list[_Mention] = []
+    for one in mentions:
+        rule = book.measured.get(one.finding)
+        if rule and all(other.finding != rule.finding for other in mentions):
+            anatomy = book.terms[rule.finding].anatomy
+            too = replace(one, finding=rule.finding, anatomy=anatomy, from_mm=rule.from_mm)
+            made.append(too)
+    return made
 
 
 def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fvlm_data.vocabulary import FindingTerm
+    from fvlm_data.vocabulary.entries import MeasuredFinding
 
 _T = TypeVar("_T", bound=Any)
 
@@ -94,6 +95,12 @@ class Phrasebook:
     """First words of `carry`."""
     carry_lengths: frozenset[int]
     """Numbers of words of `carry`."""
+    described: dict[str, tuple[str, frozenset[str]]]
+    """Anatomy -> the finding that a bare mention may be, and words before that make it one."""
+    measured: dict[str, MeasuredFinding]
+    """Finding -> what it is too from a size on."""
+    size_words: frozenset[str]
+    """Words without one of which all sizes of a sentence are those of today."""
     grammar: FunctionWords
     header_words: frozenset[str]
     """Words that name no anatomy and may stand in a sub-header."""
@@ -138,6 +145,13 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         carry=carry,
         carry_firsts=frozenset(opener[0] for opener in carry),
         carry_lengths=frozenset(map(len, carry)),
+        described={
+            term.anatomy: (term.id, _words(lexicon, term.described))
+            for term in terms
+            if term.described
+        },
+        measured={term.id: term.measured for term in terms if term.measured is not None},
+        size_words=_words(lexicon, _size_words(vocabulary)),
         header_words=_words(lexicon, vocabulary.header_words),
         grammar=function_words(vocabulary.grammar),
         headers=_gather(lexicon, headers),
@@ -166,7 +180,19 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         *grammar.places.between_side_and_anatomy,
         *grammar.sizes.stops,
         *grammar.titles.links,
+        *(word for term in vocabulary.findings for word in term.described),
+        *_size_words(vocabulary),
     ]
+
+
+def _size_words(vocabulary: Vocabulary) -> list[str]:
+    """A word of each phrase that tells that a size is an earlier one, or not reached."""
+    sizes = vocabulary.grammar.sizes
+    before = (*sizes.prior, *sizes.past, *sizes.below, *sizes.range_to)
+    first = {phrase.split()[0] for one in before for phrase in expand(one)}
+    # "On the previous": the first word of these tells nothing.
+    last = {phrase.split()[-1] for one in sizes.prior_behind for phrase in expand(one)}
+    return sorted(first | last)
 
 
 def _header_phrases(vocabulary: Vocabulary) -> set[tuple[str, str]]:

@@ -139,7 +139,12 @@ def ct_rate_labels(parsed: Assertions) -> dict[str, int]:
         if mention.sentence in asserting and _holds(mention, parsed.uncertain_counts):
             found |= {mention.finding, *implied.get(mention.finding, ())}
     terms = parsed.vocabulary.findings
-    return {term.ct_rate: int(term.id in found) for term in terms if term.ct_rate}
+    positive = {term.ct_rate_too for term in terms if term.id in found}
+    return {
+        term.ct_rate: int(term.id in found or term.ct_rate in positive)
+        for term in terms
+        if term.ct_rate
+    }
 
 
 def _asserting(parsed: Assertions) -> set[int]:

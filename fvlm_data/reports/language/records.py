@@ -43,20 +43,26 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence: `text == report_text[start:end]`; `anatomies` are sorted ids."""
+    """One sentence: `text == report_text[start:end]`; `anatomies` are sorted ids.
+
+    `language` is the code of a language that the vocabulary does not cover: the sentence is not
+    read.
+    """
 
     text: str
     start: int
     end: int
     section: SectionName
     anatomies: tuple[str, ...]
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FindingMention:
     """One mention of a finding; `sentence` is an index into `ParsedReport.sentences`.
 
-    `count` is a stated number or few, multiple; `location` the words that say where it lies.
+    `count` is a stated number or few, multiple; `location` the words that say where it lies;
+    `size_mm` the size of today, `prior_size_mm` that of an earlier examination.
     """
 
     finding: str
@@ -71,6 +77,7 @@ class FindingMention:
     count: str | None = None
     location: str | None = None
     change: Change | None = None
+    prior_size_mm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.phrasebook import phrasebook
 from fvlm_data.reports.language.records import Header, Section
 from fvlm_data.vocabulary.phrases import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fvlm_data.reports.language.records import SectionName
     from fvlm_data.vocabulary import Vocabulary
@@ -25,6 +26,14 @@ _SENTENCE_START = re.compile(r"[A-Z](?<=[.;:!?>)\]\[( \t\r\n].)")
 _RULE_BELOW = re.compile(
     r"[ \t]{0,8}\r?\n[ \t]{0,4}(?:-{3,80}|={3,80}|_{3,80}|\*{3,80})[ \t]{0,8}(?=\r?\n|\Z)"
 )
+_MISSPELT = re.compile(
+    r"(?P<name>[A-Za-z]{6,16}(?:[ \t][A-Za-z]{2,14}){0,2})"
+    r"(?P<sep>[*_\])]{0,3}[ \t]{0,3}(?:[:\uff1a][*_\])]{0,3}|(?=\r?\n|\Z)))"
+)
+"""What may be a header with a slip of the pen, where only a header can stand."""
+_SHORTEST_MISSPELT = 7
+_LONG_MISSPELT = 9
+"""Letters of a header from which on two slips are mended, and not only one."""
 _LETTERS = 4
 _SHORTEST_PLURAL = 4
 
@@ -32,8 +41,9 @@ _SHORTEST_PLURAL = 4
 class SectionHeaders:
     """Finds the headers that open sections, by the phrases of a vocabulary."""
 
-    def __init__(self, sections: SectionFile) -> None:
-        """Take the header phrases of sections.yaml."""
+    def __init__(self, sections: SectionFile, is_word: Callable[[str], bool]) -> None:
+        """Take the header phrases of sections.yaml; `is_word` tells what is no slip of the pen."""
+        self._is_word = is_word
         self._plural = sections.plural
         self._names = self._longest_first(sections)
         self._titles = frozenset(sections.titles)
@@ -48,6 +58,11 @@ class SectionHeaders:
             letters: re.compile(re.escape(letters), re.IGNORECASE) for letters in first
         }
         self._pattern_at = lru_cache(maxsize=10_000)(self._starting_with)
+        self._alike: dict[tuple[int, str], list[str]] = {}
+        """Header phrases by their number of words and first letter."""
+        for known in self._names:
+            self._alike.setdefault((len(known.split()), known[0]), []).append(known)
+        self._meant = lru_cache(maxsize=10_000)(self._nearest)
 
     def find(self, text: str) -> list[Header]:
         """Headers that open a section, in order."""
@@ -57,9 +72,8 @@ class SectionHeaders:
         for start in sorted(starts):
             if start < taken:
                 continue
-            pattern = self._pattern_at(text[start : start + _LETTERS])
-            found = pattern.match(text, start) if pattern else None
-            if found and self._opens(found, text, at_line=start in lines):
+            found = self._header_at(text, start, at_line=start in lines)
+            if found:
                 begin = unblank(text, starts[start], start)
                 if begin == start > 0 and text[start - 1] in "[(":
                     begin -= 1
@@ -68,13 +82,22 @@ class SectionHeaders:
                 made.append(Header(begin, taken, self._section(found["name"], made)))
         return made
 
+    def _header_at(self, text: str, start: int, *, at_line: bool) -> re.Match[str] | None:
+        """The header that opens at a place."""
+        pattern = self._pattern_at(text[start : start + _LETTERS])
+        found = pattern.match(text, start) if pattern else None
+        if found and self._opens(found, text, at_line=at_line):
+            return found
+        found = _MISSPELT.match(text, start) if at_line else None
+        return found if found and self._meant(found["name"], ":" in found["sep"]) else None
+
     def _starts(self, text: str) -> tuple[dict[int, int], frozenset[int]]:
         """Where a header may start, with the start of its markup; and those that start a line."""
         starts: dict[int, int] = {}
         line = 0
         while line >= 0:
             end = _after_markup(text, line)
-            if self._pattern_at(text[end : end + _LETTERS]):
+            if self._pattern_at(text[end : end + _LETTERS]) or _MISSPELT.match(text, end):
                 starts[end] = line
             line = text.find("\n", line) + 1 or -1
         lines = frozenset(starts)
@@ -87,9 +110,32 @@ class SectionHeaders:
     def _section(self, header: str, before: Sequence[Header]) -> SectionName:
         """The section that a header opens; "Result" behind the findings is the impression."""
         name = self._plain(header)
+        if name not in self._names:
+            name = self._meant(header, True) or self._meant(header, False) or name
         if name in self._after_findings and any(one.section == "findings" for one in before):
             return self._after_findings[name]
         return self._names[name]
+
+    def _nearest(self, header: str, marked: bool) -> str | None:
+        """The header phrase that a title misspells, none where it may be another word.
+
+        Without a mark behind it a title must be capitalised and have one slip only.
+        """
+        name = self._plain(header)
+        if name in self._names or not header[0].isupper():
+            return None
+        words = name.split()
+        near = {
+            known: slips
+            for known in self._alike.get((len(words), name[0]), ())
+            if (slips := _slips(words, known.split(), most=2 if marked else 1))
+            and not any(
+                self._is_word(word)
+                for word, right in zip(words, known.split(), strict=True)
+                if word != right
+            )
+        }
+        return min(near, key=lambda known: (near[known], known)) if near else None
 
     def _longest_first(self, sections: SectionFile) -> dict[str, SectionName]:
         """The section of each header phrase, the longest phrase first."""
@@ -147,7 +193,9 @@ class SectionHeaders:
 @lru_cache(maxsize=4)
 def section_headers(vocabulary: Vocabulary) -> SectionHeaders:
     """The finder of a vocabulary's section headers, made once."""
-    return SectionHeaders(vocabulary.sections)
+    return SectionHeaders(
+        vocabulary.sections, lambda word: phrasebook(vocabulary).lexicon.is_word(word)
+    )
 
 
 @lru_cache(maxsize=1000)
@@ -163,6 +211,36 @@ def _pattern(names: tuple[str, ...], plural: str) -> re.Pattern[str]:
         r"(?:[ \t]{0,3}</\w{1,10}>){0,3})",
         re.IGNORECASE,
     )
+
+
+def _slips(words: Sequence[str], right: Sequence[str], most: int) -> int:
+    """Slips of the pen by which words differ from those of a header; 0 where it is another one."""
+    if len(words) != len(right):
+        return 0
+    made = 0
+    for word, known in zip(words, right, strict=True):
+        if word == known:
+            continue
+        if word[0] != known[0] or len(known) < _SHORTEST_MISSPELT - 1:
+            return 0
+        distance = 3 if abs(len(word) - len(known)) > 2 else _distance(word, known)
+        if distance > (2 if len(known) >= _LONG_MISSPELT else 1):
+            return 0
+        made += distance
+    return made if sum(map(len, right)) >= _SHORTEST_MISSPELT - 1 and made <= most else 0
+
+
+def _distance(word: str, known: str) -> int:
+    """Letters left out, added, changed or swapped with the next (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(known) + 1))
+    for i, letter in enumerate(word, 1):
+        earlier, before, row = before, row, [i]
+        for j, other in enumerate(known, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other))
+            swapped = i > 1 and j > 1 and word[i - 2] == other and letter == known[j - 2]
+            row.append(min(cost, earlier[j - 2] + 1) if swapped else cost)
+    return row[-1]
 
 
 def _after_markup(text: str, line: int) -> int:

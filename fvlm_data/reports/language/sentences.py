@@ -23,7 +23,18 @@ _END = re.compile(
     r"|(?<=<)(?:br|/p|/li|/div|/tr)\s{0,4}/?>)",
     re.IGNORECASE | re.UNICODE,
 )
-_ITEM = re.compile(r"\s*(?:[-*\u2022\u00b7>]\s|\d{1,2}[.)]\s|[a-z][)]\s|\(\d{1,2}\)\s)")
+_ITEM = re.compile(
+    r"\s*(?:[-*\u2022\u00b7\u25cf\u25aa\u25e6\u25ba\u25b6\u2192\u27a2\u2023\u25a0\u2713\u25c6>+#\"\u201c|]\s"
+    r"|[\u2610-\u2612\u2022\u25cf\"\u201c]|\[[ xX]?\]|\([ xX]\)"
+    r"|\d{1,2}[.)](?:\s|[A-Z])|[a-z][)]\s|o\s(?=[A-Z])|\(\d{1,2}\)\s?)"
+)
+_NEAR = 200
+"""Characters before a mark that are looked at."""
+_LAST_WORDS = 24
+"""Characters at the end of a line that may hold its last words."""
+_LONGEST_ENTRY = 60
+"""Characters of a line that is rather an entry of a list than a full line of running text."""
+_LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _ONLY_NUMBER = re.compile(r"\s*[-*\u2022(]?\s*(?:\d{1,2}|[A-Za-z])\Z")
 _WORD_BEFORE = re.compile(r"([A-Za-z](?:[A-Za-z.]{0,12}[A-Za-z])?)\Z")
 
@@ -36,17 +47,23 @@ class SentenceEnds:
     ending_abbreviations: frozenset[str]
     longest_abbreviation: int
     joins: re.Pattern[str]
+    answer: re.Pattern[str]
+    """The answer to a field of a form, with what stands before it, at the end of a line."""
+    answers: re.Pattern[str]
 
 
 @lru_cache(maxsize=4)
 def sentence_ends(vocabulary: Vocabulary) -> SentenceEnds:
     """What tells the ends of sentences in the language of a vocabulary, made once."""
     words = vocabulary.grammar.sentences
+    answers = wording(words.answers)
     return SentenceEnds(
         frozenset(words.abbreviations),
         frozenset(words.ending_abbreviations),
         max(map(len, words.abbreviations), default=0),
         re.compile(rf"(?:,|\b(?:{wording(words.line_joins)}))\s*\Z", re.IGNORECASE),
+        re.compile(rf"[:=?\t|-]\s{{0,3}}(?:{answers})[\s,;|]{{0,4}}\Z", re.IGNORECASE),
+        re.compile(rf"[ \t]{{0,3}}(?:{answers})", re.IGNORECASE),
     )
 
 
@@ -74,9 +91,12 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceE
     if mark[0] == "<":
         return True
     if mark in ("\n", "\r\n"):
-        return _line_ends(text, begin, found, end, ends.joins)
+        return _line_ends(text, begin, found, end, ends)
+    if mark[0] == "?" and ends.answers.match(text, found.end(), end):
+        return False
     if mark[0] != ".":
-        return any(character.isalnum() for character in text[begin : found.start()])
+        near = max(begin, found.start() - _NEAR)
+        return _LETTER_OR_DIGIT.search(text, near, found.start()) is not None
     stop = found.start()
     if stop - begin <= 6 and _ONLY_NUMBER.match(text[begin:stop]):
         return False
@@ -101,22 +121,24 @@ def _word_before(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _line_ends(
-    text: str, begin: int, found: re.Match[str], end: int, joins: re.Pattern[str]
-) -> bool:
-    """Whether a line break ends a sentence, or the sentence goes on in the next line."""
-    line = text[max(begin, found.start() - 200) : found.start()].rstrip()
+def _line_ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceEnds) -> bool:
+    """Whether a line break ends a sentence, or the next line visibly goes on with it."""
+    line = text[max(begin, found.start() - _NEAR) : found.start()].rstrip()
     following = text[found.end() : min(end, found.end() + 40)]
     if not line or not following.strip():
         return True
     if following.lstrip(" \t").startswith(("\n", "\r")) or _ITEM.match(following):
         return True
-    if line[-1] in ".!?:;":
+    last = line[-_LAST_WORDS:]
+    if line[-1] in ".!?:;" or ends.answer.search(last):
         return True
     first = following.lstrip()[0]
-    if first.islower() or first in ",;)(" or joins.search(line):
+    if first in ",;)(" or ends.joins.search(last):
         return False
-    return not first.isdigit()
+    if first.isdigit() or (first.islower() and text[begin : begin + 1].islower()):
+        # A line of its own, unless the one before it was full: "no effusion" over "small nodule".
+        return len(line) - line.rfind("\n") <= _LONGEST_ENTRY
+    return not first.islower()
 
 
 def _add(text: str, begin: int, end: int, max_chars: int, spans: list[tuple[int, int]]) -> None:

@@ -69,6 +69,10 @@ class Lexicon:
         self._near = _deletions(known)
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
 
+    def is_word(self, word: str) -> bool:
+        """Whether a word in lower case is of the vocabulary, or known to be no slip of the pen."""
+        return word in self._raw or word in self._real_words
+
     def split(self, text: str) -> list[str]:
         """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
         return self._token.findall(text)
@@ -162,6 +166,7 @@ class _Forms:
         self._plurals = sorted(spelling.plurals.items(), key=lambda one: (len(one[0]), one[0]))
         self._plural_ends = tuple(spelling.plurals)
         self._singular = spelling.singular
+        self._own_plurals = frozenset(spelling.own_plurals)
 
     def spellings(self, word: str) -> list[str]:
         """The word, and what it is in the vocabulary's own spelling."""
@@ -180,7 +185,7 @@ class _Forms:
         """What a word may be the plural of."""
         if len(word) < _SHORTEST_PLURAL or not word.endswith(self._plural_ends):
             return []
-        if word.endswith(self._singular):
+        if word.endswith(self._singular) or word in self._own_plurals:
             return []
         return [
             word.removesuffix(ending) + singular

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Batch, Inputs
     from fvlm_data.vocabulary import Vocabulary
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 BATCH_SIZE = 5000
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 MOST = 200

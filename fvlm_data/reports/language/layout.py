@@ -1,0 +1,128 @@
+"""The layout of a text told by line breaks alone, each character at its place.
+
+Bullets within a line, numbered items, ticked boxes and fields of a form in one row, and line breaks
+that a spreadsheet wrote as two letters, begin a line of their own: a blank becomes a line break.
+So all that comes after knows lines only, and offsets stay those of the text. Empty boxes are all
+written alike.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from fvlm_data.vocabulary.wording import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fvlm_data.vocabulary import Vocabulary
+
+_WRITTEN_BREAK = re.compile(r"\\r\\n|\\n")
+_WRITTEN = {"\\n": " \n", "\\r\\n": "   \n"}
+_NO_BREAKS = re.compile(r"\\(?:rtf|par)\b|\b[A-Za-z]:\\")
+"""In RTF and paths a backslash and an n are no line break."""
+_GLYPHS = "\u2022\u25cf\u25aa\u25e6\u25ba\u25b6\u2192\u27a2\u2023\u2219\u25a0\u2713\u25c6\u00b7"
+_GLYPH = re.compile(rf"[ \t](?=[{_GLYPHS}][ \t]?[^\W_])")
+_LISTED = re.compile(r"^[ \t]{0,8}([*+>#-])[ \t]+\S", re.MULTILINE)
+_QUOTES = '"\u201c\u201d\u201e'
+_LONE_QUOTE = re.compile(rf"[ \t](?=[{_QUOTES}][ \t])")
+_OPENING_QUOTE = re.compile(rf"[ \t](?=[{_QUOTES}][^\W\d_])")
+_CLOSING_QUOTE = re.compile(rf"[^\s{_QUOTES}:][{_QUOTES}]")
+_BETWEEN_QUOTES = re.compile(rf"(?<=[{_QUOTES}])[ \t](?=[{_QUOTES}][^\W\d_])")
+_NUMBERED = re.compile(
+    r"(?<![^\s:])\(?(?:(?P<number>\d{1,2})[.)]|(?P<letter>[a-i])\))(?=[ \t]{0,3}[^\W\d_a-z])"
+)
+_BOX = r"(?:\[[ xX]?\]|\([ xX]\)|[\u2610-\u2612])"
+_BOXED_LINE = re.compile(rf"^[ \t]{{0,8}}{_BOX}", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Patterns of forms in the words of a language."""
+
+    field: re.Pattern[str]
+    """A blank between the answer to one field of a form and the name of the next."""
+    box: re.Pattern[str]
+    """A blank before a ticked or empty box that is no answer of the field before it."""
+
+
+@lru_cache(maxsize=4)
+def layout(vocabulary: Vocabulary) -> Layout:
+    """The patterns of a vocabulary, made once."""
+    answers = wording(vocabulary.grammar.sentences.answers)
+    return Layout(
+        re.compile(
+            rf"[:=?][ \t]{{0,3}}(?i:{answers})[,;.]?(?P<blank>[ \t])"
+            r"(?=[ \t]{0,3}[A-Z][A-Za-z /()-]{2,40}[:=?])"
+        ),
+        re.compile(rf"(?P<blank>[ \t])(?={_BOX}[ \t]?(?!(?i:{answers}))\S)"),
+    )
+
+
+def laid_out(text: str, forms: Layout) -> str:
+    """The text with a line break before each item of a list or form; as long as it was."""
+    if "\\n" in text and not _NO_BREAKS.search(text):
+        text = _WRITTEN_BREAK.sub(lambda found: _WRITTEN[found[0]], text)
+    if "( )" in text:
+        text = text.replace("( )", "[ ]")
+    places = sorted(set(_breaks(text, forms)))
+    if not places:
+        return text
+    made, done = [], 0
+    for place in places:
+        made += [text[done:place], "\n"]
+        done = place + 1
+    return "".join(made) + text[done:]
+
+
+def _breaks(text: str, forms: Layout) -> Iterator[int]:
+    """Places of blanks that stand for line breaks."""
+    if not text.isascii():
+        yield from (found.start() for found in _GLYPH.finditer(text))
+    for mark in {found[1] for found in _LISTED.finditer(text)}:
+        yield from _listed(text, mark)
+    if any(quote in text for quote in _QUOTES):
+        yield from _quoted(text)
+    if "2." in text or "2)" in text or "b)" in text:
+        yield from _numbered(text)
+    if _BOXED_LINE.search(text):
+        yield from (found.start() for found in forms.box.finditer(text))
+    yield from (found.start("blank") for found in forms.field.finditer(text))
+
+
+def _listed(text: str, mark: str) -> Iterator[int]:
+    """Items behind a mark within lines that begin with it: "- No ascites - Gallstones"."""
+    item = re.compile(rf"[ \t](?={re.escape(mark)}[ \t]+[A-Z])")
+    start = 0
+    for line in text.split("\n"):
+        if line.lstrip(" \t").startswith(mark):
+            places = [found.start() for found in item.finditer(line) if found.start()]
+            # "- Liver - Smooth outline": a title before a dash is no item of its own.
+            if len(places) > 1 or (places and " " in line[: places[0]].strip(" \t*+>#-")):
+                yield from (start + place for place in places)
+        start += len(line) + 1
+
+
+def _quoted(text: str) -> Iterator[int]:
+    """Quotation marks that stand for bullets: with blanks around, or where none ever closes."""
+    yield from (found.start() for found in _LONE_QUOTE.finditer(text))
+    yield from (found.start() for found in _BETWEEN_QUOTES.finditer(text))
+    if not _CLOSING_QUOTE.search(text):
+        opening = [found.start() for found in _OPENING_QUOTE.finditer(text)]
+        yield from opening if len(opening) > 1 else ()
+
+
+def _numbered(text: str) -> Iterator[int]:
+    """Blanks before 2., 3. and so on of a list that began with 1."""
+    number, first = 0, -1
+    for found in _NUMBERED.finditer(text):
+        told = int(found["number"] or "abcdefghi".index(found["letter"]) + 1)
+        if told == number + 1 and number:
+            for place in (first, found.start() - 1):
+                if place > 0 and text[place] in " \t":
+                    yield place
+        if told == 1 or told == number + 1:
+            number, first = told, found.start() - 1 if told == 1 else -1

@@ -1,0 +1,259 @@
+"""Sizes that a sentence states, in mm, those of today apart from earlier ones."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from fvlm_data.reports.language.tokens import NUMBER
+from fvlm_data.vocabulary.wording import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.tokens import Spans
+    from fvlm_data.vocabulary.entries import SizeWords
+
+_NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
+_LARGEST_MM = 1000.0
+_NEAR = 4
+_SIGNS = frozenset("<>\u2192")
+"""Signs that compare sizes."""
+_BEFORE = 60
+"""Characters before and behind a size that may tell that it is an earlier one."""
+
+
+class Size(NamedTuple):
+    """A size at characters [start, end): the largest of up to three dimensions."""
+
+    start: int
+    end: int
+    mm: float
+    prior: bool = False
+    """Whether it is that of an earlier examination."""
+    below: bool = False
+    """Whether what it is said of is smaller ("below 1 cm")."""
+
+
+class Measured(NamedTuple):
+    """The largest size in mm that is stated of a head, today's and an earlier one."""
+
+    mm: float | None
+    prior_mm: float | None
+    below: bool = False
+    """Whether the head is smaller than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class SizePatterns:
+    """Sizes in the words of a language."""
+
+    units_mm: Mapping[str, float]
+    size: re.Pattern[str]
+    """Up to three numbers, each with or without a unit."""
+    fraction: re.Pattern[str]
+    before: re.Pattern[str]
+    """What stands before an earlier size ("previously")."""
+    behind: re.Pattern[str]
+    """What stands behind an earlier size ("12 mm on the prior CT")."""
+    past: re.Pattern[str]
+    """What may stand before an earlier size: "was"; `now` follows, or a bracket is before."""
+    now: re.Pattern[str]
+    start_of_range: re.Pattern[str]
+    below: re.Pattern[str]
+    changed: re.Pattern[str]
+    """Words that make of "from 5 to 7 mm" a growth, and not a range."""
+
+
+def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatterns:
+    """The patterns of a grammar; `units_mm` holds the longest word first."""
+    unit = "(?:" + ("|".join(map(re.escape, units_mm)) or r"(?!)") + ")"
+    times = rf"\s?(?:[x\u00d7*]|{wording(words.times)})\s?"
+    links = rf"(?:[ ,:(]{{1,3}}(?:{wording(words.prior_links)}))"
+    prior = wording(words.prior)
+    return SizePatterns(
+        units_mm,
+        # The first digit comes first, so that `re` skips all else; no digit, dot, comma before it.
+        re.compile(
+            rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?)\s?({unit})?"
+            rf"(?:{times}({_NUMBER})\s?({unit})?)?"
+            rf"(?:{times}({_NUMBER})\s?({unit})?)?(?:\s|-)?({unit})?\b",
+            re.IGNORECASE,
+        ),
+        re.compile(
+            rf"(\d(?<![\d.,/]\d)\d?[ -])?([1-7](?<![\d.,/].))/([2-8])[\s-]?({unit})\b",
+            re.IGNORECASE,
+        ),
+        re.compile(rf"\b(?:{prior}){links}{{0,4}}[ ,:(=]{{0,3}}\Z", re.IGNORECASE),
+        re.compile(
+            rf"[ (]{{0,2}}\b(?:{wording(words.prior_behind)})(?!{links}{{0,4}}[ ,:(=]{{0,3}}\d)",
+            re.IGNORECASE,
+        ),
+        re.compile(rf"(\([ ]?)?\b(?:{wording(words.past)})[ ]\Z", re.IGNORECASE),
+        re.compile(rf"\b(?:{wording(words.now)})", re.IGNORECASE),
+        re.compile(
+            rf"(?:\b(?:{wording(words.range_from)})[ ])?(?P<first>{_NUMBER})\s?(?P<unit>{unit})?"
+            rf"(?P<arrow>[ ]?(?:->|\u2192)[ ]?|[ ](?:{wording(words.range_to)})[ ])\Z",
+            re.IGNORECASE,
+        ),
+        re.compile(rf"(?:<|\b(?:{wording(words.below)}))[ ]?\Z", re.IGNORECASE),
+        re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
+    )
+
+
+def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) -> list[Size]:
+    """Sizes stated in a text, in order; all are of today where nothing is `compared`."""
+    made = _fractions(text, patterns) if "/" in text else []
+    taken = [(size.start, size.end) for size in made]
+    for found in patterns.size.finditer(text):
+        size = _stated(found, patterns.units_mm)
+        if size is not None and not any(a < size.end and size.start < b for a, b in taken):
+            made.append(size)
+    made.sort()
+    return _with_priors(text, made, patterns) if made and compared else made
+
+
+def _stated(found: re.Match[str], units_mm: Mapping[str, float]) -> Size | None:
+    groups = found.groups()
+    units = [unit for unit in (groups[6], groups[5], groups[3], groups[1]) if unit]
+    if not units:
+        return None
+    value = max(
+        float(number.replace(",", ".")) * _length_mm(unit or units[0], units_mm)
+        for number, unit in (
+            (groups[0], groups[1]),
+            (groups[2], groups[3]),
+            (groups[4], groups[5]),
+        )
+        if number
+    )
+    return Size(found.start(), found.end(), value) if 0 < value <= _LARGEST_MM else None
+
+
+def _fractions(text: str, patterns: SizePatterns) -> list[Size]:
+    """Sizes such as "1/2 cm" and "1 1/2 cm"."""
+    return [
+        Size(
+            found.start(),
+            found.end(),
+            (float(found[1] or 0) + int(found[2]) / int(found[3]))
+            * _length_mm(found[4], patterns.units_mm),
+        )
+        for found in patterns.fraction.finditer(text)
+    ]
+
+
+def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> list[Size]:
+    """The sizes, each told whether it is an earlier one; "from 5 to 7 mm" gives two."""
+    made: list[Size] = []
+    done = 0
+    for i, size in enumerate(sizes):
+        following = sizes[i + 1].start if i + 1 < len(sizes) else len(text)
+        begun = patterns.start_of_range.search(text, max(done, size.start - _BEFORE), size.start)
+        grown = begun and (
+            not begun["arrow"].strip(" ->\u2192") or patterns.changed.search(text, 0, size.start)
+        )
+        if begun and grown:
+            unit = begun["unit"]
+            length = _length_mm(unit, patterns.units_mm) if unit else _unit_of(text, size, patterns)
+            first = float(begun["first"].replace(",", ".")) * length
+            if made and begun["unit"] and made[-1].end >= begun.end("unit"):
+                made.pop()
+            made.append(Size(begun.start("first"), begun.end("first"), first, prior=True))
+            made.append(size)
+        else:
+            low = max(made[-1].end if made else 0, size.start - _BEFORE)
+            prior = _is_prior(text, low, size, following, patterns)
+            below = patterns.below.search(text, low, size.start) is not None
+            made.append(size._replace(prior=prior, below=below))
+        done = size.start
+    return made
+
+
+def _unit_of(text: str, size: Size, patterns: SizePatterns) -> float:
+    """Length of the unit that a size ends in."""
+    written = text[size.start : size.end].lower().rstrip()
+    return next((mm for unit, mm in patterns.units_mm.items() if written.endswith(unit)), 1.0)
+
+
+def _is_prior(text: str, low: int, size: Size, following: int, patterns: SizePatterns) -> bool:
+    before, behind = text[low : size.start], text[size.end : size.end + _BEFORE]
+    if patterns.before.search(before) or patterns.behind.match(behind):
+        return True
+    past = patterns.past.search(before)
+    if past is None:
+        return False
+    bracketed = past[1] is not None and low > 0
+    now = following < len(text) and patterns.now.search(text, size.end, following)
+    return bracketed or bool(now)
+
+
+def _length_mm(unit: str, units_mm: Mapping[str, float]) -> float:
+    """Length of a unit as written; `re` takes a few letters for equal that lower() keeps."""
+    known = units_mm.get(unit.lower())
+    if known is not None:
+        return known
+    return next(
+        length for word, length in units_mm.items() if re.fullmatch(word, unit, re.IGNORECASE)
+    )
+
+
+def measured_heads(
+    text: str,
+    words: Sequence[str],
+    spans: Spans,
+    clauses: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    book: Phrasebook,
+) -> dict[tuple[int, int], Measured]:
+    """Largest stated sizes by head (tokens [start, end)): each size goes to one head.
+
+    That is the head right behind it ("a 5 mm nodule"), else the one before it in its clause,
+    else the next behind it.
+    """
+    made: dict[tuple[int, int], Measured] = {}
+    grammar = book.grammar
+    if not heads or NUMBER not in words:
+        return made
+    lower = text.lower()
+    if not any(unit in lower for unit in grammar.sizes.units_mm):
+        return made
+    compared = not book.size_words.isdisjoint(words) or not _SIGNS.isdisjoint(text)
+    for size in stated_sizes(text, grammar.sizes, compared=compared):
+        first = bisect_left(spans, (size.start,))
+        past = bisect_left(spans, (size.end,), first)
+        if first == past:
+            continue
+        head = _measured_head(first, past, words, clauses, heads, grammar.size_stops)
+        if head is not None:
+            made[head] = _joined(made.get(head, Measured(None, None)), size)
+    return made
+
+
+def _joined(known: Measured, size: Size) -> Measured:
+    if size.prior:
+        return known._replace(prior_mm=max(size.mm, known.prior_mm or 0.0))
+    if size.mm <= (known.mm or 0.0):
+        return known
+    return known._replace(mm=size.mm, below=size.below)
+
+
+def _measured_head(
+    first: int,
+    past: int,
+    words: Sequence[str],
+    clauses: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    stops: frozenset[str],
+) -> tuple[int, int] | None:
+    near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
+    behind = [head for head in near if head[0] >= past]
+    before = [head for head in near if head[1] <= first]
+    if behind:
+        between = words[past : behind[0][0]]
+        if len(between) <= _NEAR and stops.isdisjoint(between):
+            return behind[0]
+    return before[-1] if before else (behind[0] if behind else None)

@@ -1,0 +1,83 @@
+"""Wordings that were once read wrongly, by kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fvlm_data.reports.language.readable import too_long, unread
+from tests.reports.kinds import KindCase, differences, kind_cases
+
+if TYPE_CHECKING:
+    from fvlm_data.reports import ReportParser
+
+CASES = kind_cases()
+
+
+def test_each_is_there_once():
+    assert len({case.text for case in CASES}) == len(CASES) >= 190
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}: {case.text[:50]!a}")
+def test_kind(parser: ReportParser, case: KindCase):
+    assert differences(parser.parse(case.text), case.expected) == []
+
+
+def test_sides_in_turn_are_mentions_of_their_own_degree(parser: ReportParser):
+    parsed = parser.parse("Moderate right and mild left pleural effusions.")
+    told = {(m.laterality, m.severity, parsed.sentences[0].text[m.start]) for m in parsed.findings}
+    assert told == {("right", "moderate", "r"), ("left", "mild", "l")}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("Kein Pleuraerguss. Kein Pneumothorax. Leber unauffällig.", "language_not_covered"),
+        ("Pas de pneumothorax. Foie normal.", "language_not_covered"),
+        ("未见气胸。双肺未见结节。", "language_not_covered"),
+        ("Dictation not available.", "no_report"),
+        ("TEST", "no_report"),
+        ("This is a test report.", "no_report"),
+        ("SCREENING MAMMOGRAM. No suspicious mass. BI-RADS 1.", "other_examination"),
+        ("Ultrasound of the abdomen. Gallstones.", "other_examination"),
+        ("CT after ultrasound. Gallstones.", None),
+        ("Test of patency: lungs clear. No effusion.", None),
+        ("No pneumothorax. Small effusion. Kein Erguss.", None),
+        ("No pneumothorax.", None),
+    ],
+)
+def test_what_is_no_report_of_ours(parser: ReportParser, text: str, reason: str | None):
+    why = unread(text, parser.parse(text))
+    assert (why.reason if why else None) == reason
+
+
+def test_a_foreign_sentence_is_listed_and_tells_nothing(parser: ReportParser):
+    parsed = parser.parse("Small left effusion. Kein Pneumothorax. Leber normal.")
+    assert [sentence.language for sentence in parsed.sentences][1] == "de"
+    assert parsed.sentences[1].anatomies == ()
+    assert all(mention.sentence != 1 for mention in parsed.findings)
+
+
+def test_texts_that_are_too_long_are_told():
+    assert too_long("a" * 1_000_000) is None
+    why = too_long("a" * 1_000_001)
+    assert why is not None
+    assert why.reason == "too_long"
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "enlarged"),
+    [
+        ("Small mediastinal lymph nodes are seen.", 1, False),
+        ("Mediastinal lymph node with a short axis of 12 mm.", 1, True),
+        ("Mediastinal lymph nodes with a short axis below 1 cm are seen.", 1, False),
+        ("No lymph node was detected.", 0, False),
+        ("Lymph nodes are unremarkable.", 0, False),
+    ],
+)
+def test_lymph_nodes_by_label_set(parser: ReportParser, text: str, label: int, enlarged: bool):
+    parsed = parser.parse(text)
+    assert parsed.ct_rate_labels()["Lymphadenopathy"] == label
+    stated = {m.finding for m in parsed.findings if m.status == "present"}
+    assert ("lymphadenopathy" in stated) == enlarged
