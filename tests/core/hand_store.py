@@ -269,5 +269,10 @@ def fill(context: Context) -> None:
         store.write_bytes(path, b"x")
     put_shard(store, sample())
     context.vault.remember_files({"f_1": "scans/Doe/1.dcm"})
+    close(context)
+
+
+def close(context: Context) -> None:
+    """Have discovery agree with what stands in its tables."""
     for stage, kind in DISCOVERIES.items():
         close_sources(context, stage, kind, {"s"})

@@ -58,11 +58,13 @@ def test_input_that_was_set_aside_is_not_lost(hand: ModuleType, filled: Context)
     filled.store.replace("inputs", ["f_9"], [hand.offered("file", "f_9", None)])
     filled.store.replace("quarantine", ["se_8"], [aside("ingest", "se_8", ("f_8",))])
     filled.store.replace("quarantine", ["f_9"], [aside("discover", "f_9", ("f_9",))])
+    hand.close(filled)
     assert broken(filled) == []
 
 
-def test_input_in_two_places_is_found(filled: Context):
+def test_input_in_two_places_is_found(hand: ModuleType, filled: Context):
     filled.store.replace("quarantine", ["f_1"], [aside("discover", "f_1", ("f_1",))])
+    hand.close(filled)
     (check,) = broken(filled)
     assert "1 in two places" in check.counted
 
