@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import lru_cache, partial
@@ -14,7 +15,6 @@ from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import ReportReading
 from fvlm_data.reports.no_longer_offered import GONE
 from fvlm_data.reports.scrubbing.scrubber import Scrubber
-from fvlm_data.reports.sources.quiet import quiet
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
@@ -80,7 +80,17 @@ def _parser(config: ParseConfig, vocabulary: Vocabulary) -> ReportParser:
     """One parser a process: to build it takes as long as to read several hundred reports."""
     from fvlm_data.reports.language.parser import ReportParser
 
-    return ReportParser(config, vocabulary)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        parser = ReportParser(config, vocabulary)
+    finally:
+        if collecting:
+            gc.enable()
+    # its hundred thousand tuples live as long as the process: to have the collector look through
+    # them again and again cost a quarter of the stage's time
+    gc.freeze()
+    return parser
 
 
 def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
@@ -91,10 +101,6 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
     _check_names(batch.inputs, names)
     scrubber = Scrubber(vocabulary, config.doubtful_names)
 
-    def by_rules(text: str) -> ReportReading:
-        with quiet():  # a library of the parser may print what it reads
-            return ReportReading(parser.parse(text))
-
     def outcome(read: Reader, one: Inputs) -> Outcome:
         kept = originals.get(one.item)
         original = unpacked(kept) if kept is not None else None
@@ -103,7 +109,7 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
 
     if config.backend == "rules" or config.llm is None:
         for one in batch.inputs:
-            yield outcome(by_rules, one)
+            yield outcome(lambda text: ReportReading(parser.parse(text)), one)
         return
     from fvlm_data.reports.llm.reader import LlmReader
 
