@@ -36,9 +36,12 @@ def backup(
 ) -> None:
     """Copy the vault to a folder away from the store; whoever has it can turn ids back."""
     from fvlm_data.identity.backup import back_up
+    from fvlm_data.run.records import check_outside
 
     with one_sentence():
-        _print_extent(back_up(opened_context(store).vault, folder), folder)
+        context = opened_context(store)
+        check_outside(context.store, folder, "backup")
+        _print_extent(back_up(context.vault, folder), folder)
 
 
 @vault.command("restore")

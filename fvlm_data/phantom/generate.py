@@ -6,8 +6,7 @@ import csv
 import dataclasses
 import hashlib
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from fvlm_data.phantom.catalogue import ANATOMIES, CLASSES, KINDS
 from fvlm_data.phantom.draws import VERSION, stream
 from fvlm_data.phantom.patient import draw_patient, ghost_study
 from fvlm_data.phantom.reports import Report, abdomen_text, chest_row, compose
+from fvlm_data.worker_process import worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,8 +146,7 @@ def _make_all(
                 progress(index + 1, patients)
         return serial
     made: dict[int, Made] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, patients), mp_context=context) as pool:
+    with worker_pool(min(workers, patients)) as pool:
         waiting = {pool.submit(make_patient, out, seed, index): index for index in range(patients)}
         for done in as_completed(waiting):
             made[waiting[done]] = done.result()

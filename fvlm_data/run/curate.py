@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fvlm_data.errors import ConfigError, FvlmError
 from fvlm_data.run.records import (
@@ -26,6 +25,7 @@ from fvlm_data.run.vault_extent import check_vault_extent, record_vault_extent
 from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.declared import Context, Item
 from fvlm_data.store.planning import pending
+from fvlm_data.worker_process import worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -245,8 +245,7 @@ class _PoolMapper:
     def _mapped(
         self, store: str, run_id: str, stage: str, batches: Sequence[Batch]
     ) -> Iterator[dict[str, int]]:
-        spawn: Any = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(self._workers, len(batches)), mp_context=spawn) as pool:
+        with worker_pool(min(self._workers, len(batches))) as pool:
             futures = [pool.submit(settle_batch, store, run_id, stage, b) for b in batches]
             try:
                 for future in as_completed(futures):

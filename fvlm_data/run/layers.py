@@ -25,7 +25,9 @@ def read_file(path: Path) -> dict[str, Any]:
         ConfigError: the file cannot be read, or is no mapping in YAML.
     """
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        loaded = yaml.safe_load(text)
+        _check_keys(path, yaml.compose(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
@@ -41,6 +43,24 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise ConfigError(f"configuration {path}: expected a mapping of sections")
     return loaded
+
+
+def _check_keys(path: Path, node: Any) -> None:
+    """Refuse a key that stands twice: PyYAML would silently keep the last of them."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            name = str(key.value)
+            if name in seen:
+                raise ConfigError(
+                    f"configuration {path}: {name} in line {key.start_mark.line + 1} stands twice; "
+                    "expected it once"
+                )
+            seen.add(name)
+            _check_keys(path, value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _check_keys(path, value)
 
 
 def preset_values(package: str, name: str) -> dict[str, Any]:

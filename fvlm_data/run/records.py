@@ -79,6 +79,7 @@ def open_vault(store: Store, config: Config) -> Vault:
         StoreError: it cannot be opened, has no key, or is not that of the store.
     """
     folder = vault_folder(store, config)
+    check_outside(store, folder, "vault")
     # checked first: `Vault.open` would make a fresh key, under which every id is another
     if store.exists(VAULT_MARK) and not (folder / "key").is_file():
         raise StoreError(
@@ -92,6 +93,20 @@ def open_vault(store: Store, config: Config) -> Vault:
 def vault_folder(store: Store, config: Config) -> Path:
     """Where the vault of a store lies."""
     return config.identity.vault or default_vault_folder(store.store_id)
+
+
+def check_outside(store: Store, folder: Path, what: str) -> None:
+    """Refuse a place for keys and names within the store, which is given to others.
+
+    Raises:
+        StoreError: `folder` lies in the store's folder.
+    """
+    root = store.local_root
+    if root is not None and folder.resolve().is_relative_to(root.resolve()):
+        raise StoreError(
+            f"{what} {folder}: lies within store {store.url}, whose readers would have its key and "
+            "names; name a folder outside of it"
+        )
 
 
 def check_vault(store: Store, folder: Path) -> Vault:

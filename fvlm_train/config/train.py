@@ -138,6 +138,9 @@ class TrainConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _start_from_preset(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("epochs") is not None and "steps" not in given:
+            # the steps of a preset would silently take the place of these epochs
+            given = {**given, "steps": None}
         return with_preset(given, "train")
 
     @model_validator(mode="after")

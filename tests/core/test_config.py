@@ -178,6 +178,8 @@ def test_store_is_needed():
         ("a: b: SECRET", "no valid YAML in line 1"),
         ("- store", "expected a mapping of sections"),
         ("store", "expected a mapping of sections"),
+        ("store: SECRET\nstore: b", "store in line 2 stands twice"),
+        ("reports: [{path: a}]\nqc:\n  enabled: true\n  enabled: false", "enabled in line 4"),
         ("store: 2020-13-45", r"cannot be read \(ValueError\)"),
         ("", "store is missing"),
     ],

@@ -195,5 +195,5 @@ def test_no_path_of_a_damaged_source_is_logged(
     ingested.run(source)
     update("inputs", "fingerprint", "'x'", "kind = 'file'")(ingested)
     ingested.run(source)
-    assert "source hospital: its rows in table inputs were damaged" in caplog.text
+    assert "its rows in table inputs were damaged" in caplog.text
     assert "Mustermann" not in caplog.text

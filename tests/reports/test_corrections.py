@@ -189,6 +189,18 @@ def test_what_is_no_later_version_replaces_nothing(tmp_path: Path, first: str, s
     assert context.store.read("quarantine").to_pylist() == []
 
 
+def test_a_correction_that_finds_its_document_leaves_others_of_its_request(tmp_path: Path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "1.hl7").write_text(hl7(FIRST))
+    (folder / "2.hl7").write_text(hl7(SECOND, "C", at="20210306"))
+    (folder / "chest.csv").write_text("accession,report\nA1,Emphysema of the lungs.\n")
+    context = ran(made(tmp_path, {"path": folder}))
+    texts = " ".join(context.store.read("reports")["text"].to_pylist())
+    assert "Emphysema" in texts
+    assert FIRST not in texts
+
+
 def test_a_table_tells_what_is_not_final(tmp_path: Path):
     file = tmp_path / "r.csv"
     file.write_text("study_uid,report,report_status\n1,Liver cyst.,P\n2,Liver cyst.,F\n")

@@ -193,3 +193,15 @@ def test_doubtful_names(tmp_path: Path, policy: str, kept: list[str], waits: lis
     counts = [row["value"] for row in store.read("measures").to_pylist() if "doubt" in row["name"]]
     assert counts == ([] if policy == "remove" else [2.0])
     assert [check.name for check in verify(store) if not check.passed] == []
+
+
+def test_no_vault_and_no_backup_lies_within_the_store(tmp_path: Path, config: Config):
+    curate(config)
+    store = Path(config.store)
+    told = CliRunner().invoke(app, ["vault", "backup", str(store / "kept"), "--store", str(store)])
+    assert told.exit_code == 2
+    assert "lies within store" in told.stderr
+    assert not (store / "kept").exists()
+    within = {**config.model_dump(mode="json"), "identity": {"vault": str(store / "vault")}}
+    with pytest.raises(StoreError, match="lies within store"):
+        curate(load_config(values=within))

@@ -83,3 +83,11 @@ def test_every_field_is_described(model: type[BaseModel]) -> None:
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             test_every_field_is_described(inner)
+
+
+def test_given_epochs_win_over_the_steps_of_a_preset() -> None:
+    small = parse_train_config({**FRESH, "preset": "small"})
+    assert small.steps is not None
+    assert parse_train_config({**FRESH, "preset": "small", "epochs": 2}).steps is None
+    both = parse_train_config({**FRESH, "preset": "small", "epochs": 2, "steps": 3})
+    assert both.steps == 3

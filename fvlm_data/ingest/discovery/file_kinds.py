@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import deque
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fvlm_data.errors import FvlmError
 from fvlm_data.ingest.sources import SOURCES
+from fvlm_data.worker_process import worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import ProcessPoolExecutor
 
     from fvlm_data.ingest.discovery.file_kind import Probed
     from fvlm_data.ingest.discovery.walk import FoundFile
@@ -46,10 +47,7 @@ def probe_all(
             for chunk in chunks:
                 files = [found for _, found, changed in chunk if changed]
                 if workers > 1 and len(files) >= WORTH_A_PROCESS and pool is None:
-                    # spawned: deltalake's runtime does not survive a fork (decision 0001)
-                    spawn: Any = multiprocessing.get_context("spawn")
-                    started = ProcessPoolExecutor(workers, mp_context=spawn)
-                    pool = stack.enter_context(started)
+                    pool = stack.enter_context(worker_pool(workers))
                 waiting.append((chunk, _submitted(pool, kind, files)))
                 if len(waiting) > AHEAD * workers:
                     done, future = waiting.popleft()

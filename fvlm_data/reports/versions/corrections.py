@@ -2,8 +2,9 @@
 
 A version is of the same document (its id in the file, HL7: filler number and procedure; a DICOM
 SR names its predecessors), or says that it corrects (HL7 status C, FHIR amended or corrected, a
-column of statuses, its first words) and is of the same request and procedure, or is of these,
-later, and repeats what the earlier one found. What cannot be told to be later, and what says
+column of statuses, its first words) and is of the same request and procedure where no
+other version of its document is known, or is of these, later, and repeats what the earlier one
+found. What cannot be told to be later, and what says
 something else (chest and abdomen of one visit), replaces nothing: both are used. Addenda replace
 nothing and are only withdrawn.
 """
@@ -20,7 +21,7 @@ from fvlm_data.reports.versions.repeats import repeats
 from fvlm_data.store.declared import reject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.store.declared import Outcome
@@ -82,10 +83,18 @@ def successor_of(
     old: RelatedReport, others: Iterable[RelatedReport], vocabulary: Vocabulary
 ) -> Successor | None:
     """The latest of the other reports, by time and id, that replaces or withdraws this one."""
+    near = [old, *others]
+    # a correction that finds the document it corrects has nothing to say of another of its request
+    exact = {
+        new.report
+        for new in near
+        if any(_is_of_document(new, one) for one in near if one.report != new.report)
+    }
     later = [
         (new.original.issued, new.withdraws, Successor(new.report, reason))
-        for new in others
-        if (reason := _reason(new, old, vocabulary)) and not _reason(old, new, vocabulary)
+        for new in near
+        if (reason := _reason(new, old, exact, vocabulary))
+        and not _reason(old, new, exact, vocabulary)
     ]
     return max(later)[2] if later else None
 
@@ -122,39 +131,57 @@ def set_aside(report: str, successor: Successor, source: str) -> Outcome:
     return reject(report, "superseded", successor.reason, detail, (source,))
 
 
-def _reason(new: RelatedReport, old: RelatedReport, vocabulary: Vocabulary) -> str | None:
-    """Why one report is set aside for another, or none where it is not."""
+def _reason(
+    new: RelatedReport, old: RelatedReport, exact: Collection[str], vocabulary: Vocabulary
+) -> str | None:
+    """Why one report is set aside for another, or none where it is not.
+
+    `exact` are reports of which another version of their document is known.
+    """
     if new.report == old.report or old.withdraws or not _same_patient(new, old):
         return None
     if new.withdraws:
-        return "withdrawn_report" if _takes_back(new, old) else None
+        return "withdrawn_report" if _takes_back(new, old, exact) else None
     if new.adds or old.adds:
         return None
-    if _replaces(new, old):
+    if _replaces(new, old, exact):
         return "corrected_report"
     later = _same_request(new, old) and _time_between(new, old) > 0
     again = later and repeats(new.original.text, old.original.text, vocabulary)
     return "repeated_report" if again else None
 
 
-def _takes_back(new: RelatedReport, old: RelatedReport) -> bool:
+def _takes_back(new: RelatedReport, old: RelatedReport, exact: Collection[str]) -> bool:
     """Whether a withdrawal is of this report: its document, or where none is told its request."""
     if new.adds and not old.adds:
         return False
     ours, theirs = new.original.version.document, old.original.version.document
-    same = ours == theirs if ours and theirs else _same_request(new, old)
+    if new.report in exact or (ours and theirs):
+        same = _is_of_document(new, old)
+    else:
+        same = _same_request(new, old)
     return same and _time_between(new, old) >= 0
 
 
-def _replaces(new: RelatedReport, old: RelatedReport) -> bool:
-    ours, theirs = new.original.version, old.original.version
-    if theirs.document and theirs.document in ours.replaces:
+def _replaces(new: RelatedReport, old: RelatedReport, exact: Collection[str]) -> bool:
+    if _names(new, old):
         return True
-    same_document = bool(ours.document) and ours.document == theirs.document
-    if not same_document and not (new.corrects and _same_request(new, old)):
+    by_request = new.corrects and new.report not in exact and _same_request(new, old)
+    if not by_request and not _is_of_document(new, old):
         return False
     between = _time_between(new, old)
     return between > 0 or (between == 0 and new.corrects and not old.corrects)
+
+
+def _names(new: RelatedReport, old: RelatedReport) -> bool:
+    """Whether a report names the document of another as one that it replaces."""
+    document = old.original.version.document
+    return bool(document) and document in new.original.version.replaces
+
+
+def _is_of_document(new: RelatedReport, old: RelatedReport) -> bool:
+    document = new.original.version.document
+    return (bool(document) and document == old.original.version.document) or _names(new, old)
 
 
 def _same_patient(new: RelatedReport, old: RelatedReport) -> bool:
