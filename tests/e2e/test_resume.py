@@ -20,13 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     ("stage", "write"),
     [
-        ("ingest", 0),  # before the first volume file
+        pytest.param("ingest", 0, marks=pytest.mark.full),  # before the first volume file
         ("ingest", 9),  # volumes written, tables half committed
         ("segment", 5),
-        ("reports", 1),
+        pytest.param("reports", 1, marks=pytest.mark.full),
         ("pair", 2),
-        ("split", 0),
-        ("shard", 0),  # before the shard's folder is moved in
+        pytest.param("split", 0, marks=pytest.mark.full),
+        # before the shard's folder is moved in
+        pytest.param("shard", 0, marks=pytest.mark.full),
         ("shard", 2),  # arrays and index in place, rows not
     ],
 )
