@@ -24,6 +24,15 @@ _WITHDRAWN = frozenset({"D", "W"})
 _NO_RESULT = _WITHDRAWN | {"X"}
 _NOT_FINAL = frozenset({"I", "O", "P", "R", "S"})
 _PATIENT_FIELDS = (2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 18, 19)
+_PATIENT_NAMES = (5, 9)
+_PEOPLE = {
+    "PV1": (7, 8, 9, 17, 19),  # doctors of the visit
+    "NK1": (2, 4, 5, 6, 30, 31, 32),  # next of kin: name, address, numbers
+    "GT1": (3, 5, 6, 7),  # guarantor
+    "IN1": (16, 19, 36),  # insured person, address, number of the policy
+    "ORC": (10, 11, 12, 19),  # who entered, verified, asked for the order
+}
+"""Fields of further segments (HL7 v2.5, chapters 3, 4 and 6) that name people and places."""
 _ORDER_FIELDS = (2, 3, 7, 8, 10, 16, 18, 20, 22, 28, 32, 33, 34, 35)
 
 
@@ -140,8 +149,9 @@ def _tell(
         if segment.name == "PID":
             draft.link("patient_id", segment.part(3))
             draft.identities += _values(segment, _PATIENT_FIELDS)
-        elif segment.name == "PV1":
-            draft.identities += _values(segment, (7, 8, 9, 17, 19))
+            draft.identities += _short_names(segment, _PATIENT_NAMES)
+    for segment in message:
+        draft.identities += _values(segment, _PEOPLE.get(segment.name, ()))
     draft.identities += _values(request, _ORDER_FIELDS)
     draft.issued = request.part(22) or request.part(7)
     draft.procedure = request.part(4)
@@ -178,6 +188,18 @@ def _state(draft: RowDraft, header: Segment, order: Sequence[Segment]) -> None:
         draft.issued = request.part(22) or header.part(7) or draft.issued
     if "C" in results:
         draft.corrected = True
+
+
+def _short_names(segment: Segment, fields: Sequence[int]) -> list[str]:
+    """Family and given names of two characters (Ng, Li, two Han characters), and both together."""
+    made = []
+    for at in fields:
+        for repetition in segment.repetitions(at):
+            components = repetition.split(segment.separators.component)[:2]
+            parts = [segment.text(part).strip() for part in components]
+            made += [part for part in (*parts, "".join(parts)) if len(part) == 2]
+            made.append(" ".join(part for part in parts if part))
+    return [name for name in made if len(name) > 1]
 
 
 def _values(segment: Segment, fields: Sequence[int]) -> list[str]:
