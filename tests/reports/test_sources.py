@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from pydicom.dataset import Dataset
 
-from fvlm_data.reports.sources import REPORT_SOURCES, ReportSourceError, read_reports
+from fvlm_data.reports.sources import REPORT_SOURCES, ReportSourceError, read_reports, told_columns
 from tests.reports.sr_files import container, text_item, write_sr
 
 if TYPE_CHECKING:
@@ -601,3 +601,22 @@ def test_files_that_are_none(tmp_path: Path):
         list(read_reports(write(tmp_path / "r.xls", "x")))
     with pytest.raises(ReportSourceError, match="its columns are none"):
         list(read_reports(write(tmp_path / "r.csv", "")))
+
+
+def test_files_of_a_folder_that_cannot_be_read_are_set_aside(tmp_path: Path):
+    (tmp_path / "1.csv").write_text("")
+    (tmp_path / "2.csv").write_text("accession,report,report\nA1,Liver cyst.,Normal.\n")
+    (tmp_path / "3.xlsx").write_bytes(b"PK\x03\x04 half of a file")
+    with pytest.raises(ReportSourceError):
+        list(read_reports(tmp_path))
+    (tmp_path / "9.csv").write_text("accession,report\nA2,Liver cyst.\n")
+    rows = list(read_reports(tmp_path))
+    assert {row.file for row in rows if row.fault is None} == {"9.csv"}
+    faults = {row.file: row.fault for row in rows if row.fault is not None}
+    told = {name: fault[:2] for name, fault in faults.items() if fault}
+    assert told == dict.fromkeys(("1.csv", "2.csv", "3.xlsx"), ("fault", "unreadable_file"))
+    assert "Liver" not in str(faults)
+    assert sum(told_columns(tmp_path).values()) == 1
+    for name in faults:
+        with pytest.raises(ReportSourceError):
+            list(read_reports(tmp_path / name))

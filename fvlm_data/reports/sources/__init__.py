@@ -37,6 +37,12 @@ __all__ = [
 ]
 
 
+_UNREADABLE = (
+    "the file cannot be read as what its suffix says, or has no column of reports or of what names "
+    "a study; name it alone as a source to be told which; mend it, or move it away"
+)
+
+
 def read_reports(
     path: Path,
     columns: Mapping[str, str] | None = None,
@@ -51,18 +57,17 @@ def read_reports(
     findings, impression, patient_name, issued, ...) to columns of a table; what it leaves out
     is found by name, whatever the case. `kind` is one of REPORT_SOURCES, or `auto`: by
     suffix. A report that cannot be read comes as a row with a fault; so does a file of a folder
-    that is of no kind. `mapping` names a CSV file with more links.
+    that is of no kind, or that cannot be read where another one can. `mapping` names a CSV file
+    with more links.
 
     Raises:
-        ReportSourceError: the file is missing, of another kind, broken as a whole, or lacks a
-            column.
+        ReportSourceError: the file, or each one of a folder, is missing, of another kind, broken
+            as a whole, or lacks a column.
     """
     links = read_mapping(mapping) if mapping else None
     options = ReadOptions(columns or {}, encoding, linked=mapping is not None)
-    for file, name in _files(path):
-        for row in _read(file, kind, options, in_folder=path.is_dir()):
-            named = replace(row, file=name)
-            yield links.added_to(named) if links and named.fault is None else named
+    for row in _rows_of(path, kind, options):
+        yield links.added_to(row) if links and row.fault is None else row
 
 
 def told_columns(
@@ -87,9 +92,40 @@ def told_columns(
         if found is not None:
             with REPORT_SOURCES.named_in_errors(found), quiet():
                 tell = REPORT_SOURCES.load(found).told
-                if tell is not None:
-                    told.update(f"{found}: {one.sentence}" for one in tell(file, options))
+                try:
+                    columns_told = list(tell(file, options)) if tell is not None else []
+                except ReportSourceError:
+                    if path.is_file():
+                        raise
+                    continue  # `read_reports` sets it aside
+                told.update(f"{found}: {one.sentence}" for one in columns_told)
     return dict(told)
+
+
+def _rows_of(path: Path, kind: str, options: ReadOptions) -> Iterator[ReportRow]:
+    """Rows of all files; those of files that cannot be read wait for one that can.
+
+    A folder of which no file can be read is most often a fault of the configuration.
+    """
+    in_folder = path.is_dir()
+    broken: list[ReportRow] = []
+    first: ReportSourceError | None = None
+    readable = False
+    for file, name in _files(path):
+        try:
+            for row in _read(file, kind, options, in_folder=in_folder):
+                readable = readable or row.fault is None
+                yield replace(row, file=name)
+        except ReportSourceError as error:
+            if not in_folder:
+                raise
+            first = first or error
+            broken.append(replace(faulty(0, "unreadable_file", _UNREADABLE), file=name))
+        if readable:
+            yield from broken
+            broken.clear()
+    if first is not None and not readable:
+        raise first
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str]]:
