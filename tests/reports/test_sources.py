@@ -412,6 +412,17 @@ class TestFhir(SourceTests):
         assert row.text == "FINDINGS\n\nOne & two.\nThree."
         assert ("study_uid", "1.2.3.4", None) in row.links
 
+    def test_what_a_presented_form_lacks_is_added_and_no_more(self, tmp_path: Path):
+        form = {"contentType": "text/plain", "data": base64.b64encode(b"Cyst of\n4 mm.").decode()}
+        report = diagnostic_report(
+            presentedForm=[form],
+            result=[{"reference": "#o1"}],
+            conclusion="CYST of 4 mm.\nAcute pancreatitis.",
+            contained=[{"resourceType": "Observation", "id": "o1", "valueString": "cyst of 4 mm."}],
+        )
+        row = only(write(tmp_path / "r.json", json.dumps(report)))
+        assert row.text == "Cyst of\n4 mm.\n\nIMPRESSION:\nAcute pancreatitis."
+
     def test_accession_and_observations(self, tmp_path: Path):
         lines = [
             diagnostic_report(

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.sources.attachments import UnreadError, content_text
+from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.reports.sources.html_text import html_text
 from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.markup import plain_text
@@ -178,11 +179,14 @@ def _tell(draft: RowDraft, reference: Any, known: Mapping[str, Any]) -> None:
 def _texts(
     report: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[dict[str, str], tuple[str, str, str] | None]:
-    """The presented form; else observations and conclusion; else the narrative.
+    """The presented form, with what it lacks of observations and conclusion; else the narrative.
 
     Several forms are the same report (R4, DiagnosticReport.presentedForm): the first with text
     serves.
     """
+    results = [_observed(reference, known) for reference in _list(report.get("result"))]
+    findings = "\n".join(filter(None, results))
+    conclusion = _plain(str(report.get("conclusion") or ""))
     fault = None
     for form in _list(report.get("presentedForm")):
         try:
@@ -191,14 +195,21 @@ def _texts(
             fault = fault or ("fault", error.reason, f"its form {error.detail}")
             continue
         if text.strip():
-            return {"report": mended(text)}, None
-    results = [_observed(reference, known) for reference in _list(report.get("result"))]
-    findings = "\n".join(filter(None, results))
-    conclusion = _plain(str(report.get("conclusion") or ""))
+            whole = mended(text)
+            beside = {"findings": _lacking(whole, findings)}
+            beside["impression"] = _lacking(whole, conclusion)
+            return {"report": "\n\n".join(filter(None, (whole, joined_columns(beside))))}, None
     if findings or conclusion:
         return {"findings": findings, "impression": conclusion}, fault
     narrative = report.get("text") or {}
     return {"report": mended(html_text(str(narrative.get("div") or "")))}, fault
+
+
+def _lacking(whole: str, part: str) -> str:
+    """The lines of a part whose words, whatever their case and breaks, the whole does not hold."""
+    said = " ".join(whole.casefold().split())
+    lines = (line.strip() for line in part.splitlines())
+    return "\n".join(line for line in lines if " ".join(line.casefold().split()) not in said)
 
 
 def _form_text(form: Mapping[str, Any], known: Mapping[str, Any]) -> str:
