@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fvlm_data.reports.language.layout import laid_out, layout
 from fvlm_data.reports.language.readable import too_long, unread
 from tests.reports.kinds import KindCase, differences, kind_cases
 
@@ -67,6 +69,22 @@ def test_sides_in_turn_are_mentions_of_their_own_degree(parser: ReportParser):
 def test_what_is_no_report_of_ours(parser: ReportParser, text: str, reason: str | None):
     why = unread(text, parser.parse(text))
     assert (why.reason if why else None) == reason
+
+
+@pytest.mark.parametrize(
+    "text", ["Liver: [ ] normal", "[ ] normal\n[x] Gallstones", "Liver:\n[ ] normal\n[ ] enlarged"]
+)
+def test_a_verdict_that_is_not_ticked_says_nothing(parser: ReportParser, text: str):
+    parsed = parser.parse(f"FINDINGS: {text}")
+    assert parsed.anatomy_states()["liver"].state == "not_mentioned"
+    assert not parsed.normal
+
+
+@pytest.mark.parametrize("row", ["a [ ]", ": [ ]", "[ ] A. ", "(Y/N)", "x: no / yes; ", "A ", "["])
+def test_rows_of_many_boxes_take_no_long(parser: ReportParser, row: str):
+    start = time.process_time()
+    laid_out(row * 20_000 + " [x]", layout(parser.vocabulary))
+    assert time.process_time() - start < 2
 
 
 def test_a_foreign_sentence_is_listed_and_tells_nothing(parser: ReportParser):
