@@ -219,6 +219,8 @@ class SentenceWords(Entry):
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
     answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
+    choices: tuple[str, ...] = Field(description="what a form lets choose beside answers")
+    verdicts: tuple[str, ...] = Field(description="that all is well; unticked they say nothing")
 
 
 class ClauseWords(Entry):
@@ -290,8 +292,11 @@ class UnreadWords(Entry):
     """What tells texts that are no report of a CT."""
 
     no_report: tuple[str, ...] = Field(description="first words of what is no report")
+    blank: tuple[str, ...] = Field(description="stand where nothing is told")
     other_examinations: tuple[str, ...] = Field(description="tell another examination")
     ours: tuple[str, ...] = Field(description="tell a CT")
+    title_ends: tuple[str, ...] = Field(description="with which a title speaks of something else")
+    no_title: tuple[str, ...] = Field(description="behind an examination that is no title")
 
 
 class Grammar(Entry):

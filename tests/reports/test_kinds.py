@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from fvlm_data.reports.language.layout import laid_out, layout
 from fvlm_data.reports.language.readable import too_long, unread
 from tests.reports.kinds import KindCase, differences, kind_cases
 
@@ -41,7 +43,24 @@ def test_sides_in_turn_are_mentions_of_their_own_degree(parser: ReportParser):
         ("This is a test report.", "no_report"),
         ("SCREENING MAMMOGRAM. No suspicious mass. BI-RADS 1.", "other_examination"),
         ("Ultrasound of the abdomen. Gallstones.", "other_examination"),
+        ("MRI abdomen. Comparison: CT of 2019. Liver normal.", "other_examination"),
+        ("MAMMOGRAM. Comparison CT chest. No mass.", "other_examination"),
+        ("Ultrasound abdomen, prior CT. Liver normal.", "other_examination"),
+        ("EXAM: MRI of the liver.\nCOMPARISON: CT of 2019.\nFINDINGS: Cyst.", "other_examination"),
         ("CT after ultrasound. Gallstones.", None),
+        ("Nodule in the right lobe. Recommend MRI to exclude metastasis.", None),
+        ("MRI is recommended. Lesion in the liver.", None),
+        ("COMPARISON: Chest radiograph. Multidetector axial images. No nodule.", None),
+        ("Gallstones as on ultrasound.", None),
+        ("History of abnormal colonoscopy. Helical scan. Liver normal.", None),
+        ("CHEST\nINDICATION: Abnormal x-ray.\nFINDINGS: Nodule.", None),
+        ("N/A", "no_report"),
+        (".", "no_report"),
+        ("FINDINGS: none. Report not available yet", "no_report"),
+        ("FINDINGS:\nLungs:\nPleura:\nIMPRESSION:", "no_report"),
+        ("Findings: ___\nImpression: ___", "no_report"),
+        ("FINDINGS: N/A\nIMPRESSION: N/A", "no_report"),
+        ("FINDINGS: none of note. Lungs clear.", None),
         ("Test of patency: lungs clear. No effusion.", None),
         ("No pneumothorax. Small effusion. Kein Erguss.", None),
         ("No pneumothorax.", None),
@@ -50,6 +69,22 @@ def test_sides_in_turn_are_mentions_of_their_own_degree(parser: ReportParser):
 def test_what_is_no_report_of_ours(parser: ReportParser, text: str, reason: str | None):
     why = unread(text, parser.parse(text))
     assert (why.reason if why else None) == reason
+
+
+@pytest.mark.parametrize(
+    "text", ["Liver: [ ] normal", "[ ] normal\n[x] Gallstones", "Liver:\n[ ] normal\n[ ] enlarged"]
+)
+def test_a_verdict_that_is_not_ticked_says_nothing(parser: ReportParser, text: str):
+    parsed = parser.parse(f"FINDINGS: {text}")
+    assert parsed.anatomy_states()["liver"].state == "not_mentioned"
+    assert not parsed.normal
+
+
+@pytest.mark.parametrize("row", ["a [ ]", ": [ ]", "[ ] A. ", "(Y/N)", "x: no / yes; ", "A ", "["])
+def test_rows_of_many_boxes_take_no_long(parser: ReportParser, row: str):
+    start = time.process_time()
+    laid_out(row * 20_000 + " [x]", layout(parser.vocabulary))
+    assert time.process_time() - start < 2
 
 
 def test_a_foreign_sentence_is_listed_and_tells_nothing(parser: ReportParser):

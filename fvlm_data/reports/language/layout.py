@@ -1,6 +1,6 @@
 """The layout of a text told by line breaks alone, each character at its place.
 
-Bullets within a line, numbered items, ticked boxes and fields of a form in one row, and line breaks
+Bullets within a line, numbered items, boxes and fields of a form in one row, and line breaks
 that a spreadsheet wrote as two letters, begin a line of their own: a blank becomes a line break.
 So all that comes after knows lines only, and offsets stay those of the text. Empty boxes are all
 written alike.
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.boxes import choices, ticked_only
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fvlm_data.reports.language.boxes import Choices
     from fvlm_data.vocabulary import Vocabulary
 
 _WRITTEN_BREAK = re.compile(r"\\r\\n|\\n")
@@ -35,8 +37,6 @@ _BETWEEN_QUOTES = re.compile(rf"(?<=[{_QUOTES}])[ \t](?=[{_QUOTES}][^\W\d_])")
 _NUMBERED = re.compile(
     r"(?<![^\s:])\(?(?:(?P<number>\d{1,2})[.)]|(?P<letter>[a-i])\))(?=[ \t]{0,3}[^\W\d_a-z])"
 )
-_BOX = r"(?:\[[ xX]?\]|\([ xX]\)|[\u2610-\u2612])"
-_BOXED_LINE = re.compile(rf"^[ \t]{{0,8}}{_BOX}", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ class Layout:
 
     field: re.Pattern[str]
     """A blank between the answer to one field of a form and the name of the next."""
-    box: re.Pattern[str]
-    """A blank before a ticked or empty box that is no answer of the field before it."""
+    choices: Choices
 
 
 @lru_cache(maxsize=4)
@@ -58,7 +57,7 @@ def layout(vocabulary: Vocabulary) -> Layout:
             rf"[:=?][ \t]{{0,3}}(?i:{answers})[,;.]?(?P<blank>[ \t])"
             r"(?=[ \t]{0,3}[A-Z][A-Za-z /()-]{2,40}[:=?])"
         ),
-        re.compile(rf"(?P<blank>[ \t])(?={_BOX}[ \t]?(?!(?i:{answers}))\S)"),
+        choices(vocabulary),
     )
 
 
@@ -66,6 +65,7 @@ def laid_out(text: str, forms: Layout) -> str:
     """The text with a line break before each item of a list or form; as long as it was."""
     if "\\n" in text and not _NO_BREAKS.search(text):
         text = _WRITTEN_BREAK.sub(lambda found: _WRITTEN[found[0]], text)
+    text = ticked_only(text, forms.choices)
     if "( )" in text:
         text = text.replace("( )", "[ ]")
     places = sorted(set(_breaks(text, forms)))
@@ -88,8 +88,6 @@ def _breaks(text: str, forms: Layout) -> Iterator[int]:
         yield from _quoted(text)
     if "2." in text or "2)" in text or "b)" in text:
         yield from _numbered(text)
-    if _BOXED_LINE.search(text):
-        yield from (found.start() for found in forms.box.finditer(text))
     yield from (found.start("blank") for found in forms.field.finditer(text))
 
 

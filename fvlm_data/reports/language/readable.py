@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from fvlm_data.reports.language.sections import unblank
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
 
 LONGEST_CHARS = 1_000_000
 """A longer text is no report; one of this length is read within ten seconds."""
-_BEGINNING = 400
-"""Characters in which a report tells its examination."""
 _LONGEST_NOTE = 200
 """Characters of a note that stands in the place of a report."""
+_LETTER = re.compile(r"[^\W\d_]")
+_OPEN = (":", "=", "?")
+"""Last characters of a field that nobody has filled."""
+_TITLE_END = re.compile(r"[.;](?=\s|\Z)|\n")
 
 
 class Unread(NamedTuple):
@@ -34,6 +37,11 @@ class _Words:
     no_report: re.Pattern[str]
     other: re.Pattern[str]
     ours: re.Pattern[str]
+    aside: re.Pattern[str]
+    """Where a title ends to speak of something else."""
+    told: re.Pattern[str]
+    """What follows an examination of which something is said, so that it is no title."""
+    blank: re.Pattern[str]
 
 
 @lru_cache(maxsize=4)
@@ -43,6 +51,13 @@ def _words(vocabulary: Vocabulary) -> _Words:
         re.compile(rf"\W{{0,8}}(?:{wording(words.no_report)})\W{{0,8}}", re.IGNORECASE),
         re.compile(rf"\b(?:{wording(words.other_examinations)})", re.IGNORECASE),
         re.compile(rf"\b(?:{wording(words.ours)})", re.IGNORECASE),
+        re.compile(rf"\b(?:{wording(words.title_ends)})", re.IGNORECASE),
+        re.compile(
+            rf"\w*(?:[ \t]+[^\s.;:]+){{0,2}}?[ \t]+(?:{wording(words.no_title)})", re.IGNORECASE
+        ),
+        re.compile(
+            rf"\W{{0,8}}(?:{wording((*words.no_report, *words.blank))})\W{{0,8}}", re.IGNORECASE
+        ),
     )
 
 
@@ -60,17 +75,49 @@ def too_long(text: str) -> Unread | None:
 def unread(text: str, parsed: ParsedReport) -> Unread | None:
     """Why a text that was taken apart is no report of a CT in the vocabulary's language."""
     words = _words(parsed.vocabulary)
-    note = words.no_report.match(text) if len(text) <= _LONGEST_NOTE else None
-    if note and not parsed.findings and not parsed.normal:
+    if not parsed.findings and not parsed.normal and _says_nothing(text, parsed, words):
         return Unread("no_report", "its text only says that there is no report, or is a test")
-    beginning = text[:_BEGINNING]
-    other = words.other.search(beginning)
-    if other and not words.ours.search(text):
-        return Unread(
-            "other_examination",
-            f"it speaks of {other[0].lower()!r} at its beginning and nowhere of a CT",
-        )
+    other = _other_examination(text, parsed, words)
+    if other:
+        return Unread("other_examination", f"its title speaks of {other.lower()!r} and not of a CT")
     return _other_language(parsed)
+
+
+def _says_nothing(text: str, parsed: ParsedReport, words: _Words) -> bool:
+    """Whether a text is a note in the place of a report, or headers with nothing below."""
+    if len(text) <= _LONGEST_NOTE and words.no_report.match(text):
+        return True
+    said = [one.text.strip() for one in parsed.sentences]
+    filled = [one for one in said if _LETTER.search(one) and one[-1] not in _OPEN]
+    return all(words.blank.fullmatch(one) for one in filled)
+
+
+def _other_examination(text: str, parsed: ParsedReport, words: _Words) -> str | None:
+    """What examination other than a CT the titles of a text name, where none names a CT."""
+    others: list[str] = []
+    for start, end in _titles(text, parsed):
+        aside = words.aside.search(text, start, end)
+        stop = aside.start() if aside else end
+        if words.ours.search(text, start, stop):
+            return None
+        line = _TITLE_END.search(text, start, stop)
+        other = words.other.search(text, start, line.start() if line else stop)
+        if other is None or words.told.match(text, other.end()):
+            continue
+        if not any(start <= mention.start < other.start() for mention in parsed.findings):
+            others.append(other[0])
+    return others[0] if others else None
+
+
+def _titles(text: str, parsed: ParsedReport) -> list[tuple[int, int]]:
+    """Where a text may name its examination: before all headers, and in its technique."""
+    first = min((header.start for header in parsed.headers if header.section), default=None)
+    start = unblank(text, 0, len(text))
+    if first is None:
+        line = _TITLE_END.search(text, start)
+        first = line.end() if line else len(text)
+    named = [(one.start, one.end) for one in parsed.sections if one.name == "technique"]
+    return [(start, max(start, first)), *named]
 
 
 def _other_language(parsed: ParsedReport) -> Unread | None:
