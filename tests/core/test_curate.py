@@ -99,7 +99,7 @@ def test_worker_that_dies_is_told_in_one_sentence(
             pass
 
     monkeypatch.setattr("fvlm_data.pairing.split_stage.BATCH_SIZE", 5)
-    monkeypatch.setattr(fvlm_data.run.curate, "ProcessPoolExecutor", DeadPool)
+    monkeypatch.setattr(fvlm_data.run.curate, "worker_pool", DeadPool)
     with pytest.raises(FvlmError, match=r"a worker process died.*fewer execution.workers"):
         curate(config(patients.store.url, "execution.workers=2"), ["split"])
 

@@ -69,7 +69,7 @@ OTHER_NAMES = {
     "status": ("report_status", "result_status"),
     "name": ("report_id", "report_name", "report_file", "reportid"),
 }
-FLAG = "--column (in a configuration: columns)"
+FLAG = "`columns` or --column"
 MENDED, LOST = "numbers_mended", "numbers_lost"
 _NUMBERS = frozenset({"accession", "patient_id", "volume_name"})
 MANGLED = (
