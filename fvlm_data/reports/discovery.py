@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.no_longer_offered import KIND, STAGE, Offers, set_aside_gone
 from fvlm_data.reports.offered import offered_row
-from fvlm_data.reports.sources import read_reports
+from fvlm_data.reports.sources import read_source
 from fvlm_data.reports.versions.original_reports import remember
 from fvlm_data.store.discovered import changed_sources, close_sources, open_sources
 from schemas import Input, Link, Quarantined
@@ -43,13 +43,7 @@ def discover_reports(
     damaged = changed_sources(context, STAGE, KIND)
     files: set[str] = set()
     for source in sources:
-        rows = read_reports(
-            source.path,
-            source.columns,
-            kind=source.kind,
-            mapping=source.mapping,
-            encoding=source.encoding,
-        )
+        rows = read_source(source)
         while chunk := list(islice(rows, COMMIT_ROWS)):
             offered = [
                 offered_row(context.vault.key, source, naming, row, offers.occurrences)

@@ -26,7 +26,7 @@ def _reports(config: Any) -> Stage:
 
 
 def _check(config: Any) -> None:
-    from fvlm_data.reports.sources import read_reports
+    from fvlm_data.reports.sources import read_source
 
     config.vocabulary.load()
 
@@ -36,14 +36,7 @@ def _check(config: Any) -> None:
         if report.mapping is not None and not report.mapping.exists():
             raise missing_input(f"reports[{number}].mapping", report.mapping)
     for report in config.reports:
-        rows = read_reports(
-            report.path,
-            report.columns,
-            kind=report.kind,
-            mapping=report.mapping,
-            encoding=report.encoding,
-        )
-        next(rows, None)
+        next(read_source(report), None)
 
 
 def _announce(config: Any) -> list[str]:

@@ -23,6 +23,8 @@ from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, Version
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from fvlm_data.reports.sources.config import ReportSourceConfig
+
 __all__ = [
     "REPORT_SOURCES",
     "Kind",
@@ -33,6 +35,7 @@ __all__ = [
     "Version",
     "read_mapping",
     "read_reports",
+    "read_source",
     "told_columns",
 ]
 
@@ -68,6 +71,21 @@ def read_reports(
     options = ReadOptions(columns or {}, encoding, linked=mapping is not None)
     for row in _rows_of(path, kind, options):
         yield links.added_to(row) if links and row.fault is None else row
+
+
+def read_source(source: ReportSourceConfig) -> Iterator[ReportRow]:
+    """`read_reports` of a configured source.
+
+    Raises:
+        ReportSourceError: as `read_reports` does.
+    """
+    return read_reports(
+        source.path,
+        source.columns,
+        kind=source.kind,
+        mapping=source.mapping,
+        encoding=source.encoding,
+    )
 
 
 def told_columns(
