@@ -6,12 +6,18 @@ STAMP := $(VENV)/.installed
 # Tools that tests compare with, apart from ours: what nnU-Net brings along breaks Prefect's server.
 PEERS ?= $(VENV)-peers
 PEERS_STAMP := $(PEERS)/.installed
+# What segmentation workers need: TotalSegmentator beside Prefect and Dask.
+SEGMENTATION ?= $(VENV)-segmentation
+SEGMENTATION_STAMP := $(SEGMENTATION)/.installed
 # Processes of the tests.
 JOBS ?= logical
 # A file's tests in one process, whose fixtures they share; files in the order of tests/conftest.py.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install demo test test-full test-only-full lint check dist bench bench-small clean
+.PHONY: install install-segmentation demo test test-full test-only-full test-segmentation lint check \
+	dist bench bench-small clean
+
+comma := ,
 
 # A virtual environment $(1) with the versions of constraints.txt. pip, which reads the user's
 # pip.conf, takes torch (a build without CUDA, say, that --find-links or an index there names).
@@ -40,6 +46,15 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(PEERS_STAMP): constraints.txt
 	$(call environment,$(PEERS),nnunetv2==2.8.1 dcm2niix==1.0.20260724)
+
+install-segmentation: $(SEGMENTATION_STAMP)
+
+# By uv alone: pip cannot leave out what a package asks for (overrides-segmentation.txt).
+$(SEGMENTATION_STAMP): pyproject.toml constraints.txt constraints-segmentation.txt \
+		overrides-segmentation.txt
+	$(call environment,$(SEGMENTATION),--constraint constraints-segmentation.txt \
+		--override overrides-segmentation.txt -e ".[flows$(comma)totalsegmentator]")
+
 # Synthetic patients, all stages, a small model of some minutes, zero-shot AUCs on held-out patients.
 demo: export FVLM_VAULT = demo/vault
 # Their key is fixed, so that ids, and with them the split, are the same everywhere.
@@ -61,13 +76,19 @@ test: install
 
 # All tests but those for a GPU. Needs the Debian packages orthanc, orthanc-dicomweb and postgresql;
 # a test says which it lacks.
-test-full: install $(PEERS_STAMP)
-	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q $(SPREAD) -m "not gpu"
+test-full: install $(PEERS_STAMP) $(SEGMENTATION_STAMP)
+	FVLM_TEST_PEERS=$(abspath $(PEERS)) FVLM_TEST_SEGMENTATION=$(abspath $(SEGMENTATION)) \
+		$(BIN)/python -m pytest -q $(SPREAD) -m "not gpu"
 
 # What `make test` leaves out of them, but for each kind of damage to each table.
 test-only-full: install $(PEERS_STAMP)
 	FVLM_TEST_PEERS=$(abspath $(PEERS)) $(BIN)/python -m pytest -q $(SPREAD) \
-		-m "(full or network) and not exhaustive and not gpu"
+		-m "(full or network) and not exhaustive and not gpu and not segmentation"
+
+# The backend totalsegmentator against the library itself, on small models of random weights.
+test-segmentation: install $(SEGMENTATION_STAMP)
+	FVLM_TEST_SEGMENTATION=$(abspath $(SEGMENTATION)) $(BIN)/python -m pytest -q -m segmentation \
+		tests/segment
 
 lint: install
 	$(BIN)/ruff check .
@@ -85,7 +106,7 @@ dist: install
 # map) name a real scan; without them a synthetic one is made.
 CT := $(if $(SERIES),--series $(SERIES) --mask $(MASK))
 
-bench: install
+bench: install $(SEGMENTATION_STAMP)
 	$(BIN)/python bench/discovery.py --files 100000 --workers 2
 	$(BIN)/python bench/plan.py --studies 10000 250000
 	$(BIN)/python bench/scale.py chain more batch commits --studies 200 800 2000
@@ -97,8 +118,13 @@ bench: install
 	$(BIN)/python bench/preprocess.py --rounds 3 $(CT)
 	$(BIN)/python bench/round_trip.py $(CT)
 	$(BIN)/python bench/packing.py $(CT)
+	$(BIN)/python bench/masks.py $(CT)
+	$(BIN)/python bench/threshold.py
+	$(SEGMENTATION)/bin/python bench/segment.py
 	$(BIN)/python bench/loader.py $(if $(SERIES),$(CT),--larger 24)
 	$(BIN)/python bench/phantom_baseline.py --patients 400 --seed 7
+	$(BIN)/python bench/methods.py
+	$(BIN)/python bench/doubtful.py
 
 # The same at the smallest size: shows that each runs, and no more.
 bench-small: install
@@ -113,9 +139,14 @@ bench-small: install
 	$(BIN)/python bench/identities.py --patients 10
 	$(BIN)/python bench/preprocess.py --slices 60 --rounds 1
 	$(BIN)/python bench/round_trip.py
-	$(BIN)/python bench/packing.py
+	$(BIN)/python bench/packing.py --slices 24
+	$(BIN)/python bench/masks.py --slices 20
+	$(BIN)/python bench/threshold.py --patients 1 --size 128 --slices 40
+	$(BIN)/python bench/segment.py --volumes 2 --side 64 --slices 20
 	$(BIN)/python bench/loader.py --volumes 2 --rounds 1 --larger 24
 	$(BIN)/python bench/phantom_baseline.py --patients 40 --seed 7
+	$(BIN)/python bench/methods.py --patients 40 --steps 2 --min-patients 1
+	$(BIN)/python bench/doubtful.py --patients 40 --steps 2 --seeds 1 --folds 2 --share 0.1
 
 clean:
-	rm -rf $(VENV) $(PEERS) demo build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(SEGMENTATION) demo build dist *.egg-info

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def _run(way: str, tree: Path, workers: int) -> dict[str, float]:
     from fvlm_data.ingest.discovery.discover import discover
     from fvlm_data.ingest.discovery.walk import walk
     from fvlm_data.ingest.stage import ingest_stage
+    from fvlm_data.isolation.workers import Workers
     from fvlm_data.store.declared import Context
     from fvlm_data.store.planning import pending
     from fvlm_data.store.tables import Store
@@ -89,7 +91,9 @@ def _run(way: str, tree: Path, workers: int) -> dict[str, float]:
     elif way == "plan":
         pending(context, ingest_stage(IngestConfig(), [source]))
     else:
-        discover(context, [source], "token", workers=workers)
+        with Workers(workers) as processes:
+            isolated = replace(context, workers=processes if workers > 1 else None)
+            discover(isolated, [source], "token")
     return {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": _cpu_seconds(resource.RUSAGE_SELF)

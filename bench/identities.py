@@ -2,7 +2,8 @@
 
 Makes an archive of invented people with an answer key, runs the stages over it, and scores each
 required action (arXiv 2507.23608): a value of a header, private tag, sequence, file name or report
-is gone from every byte of the store; a fact or a sentence is kept; burned-in text is refused.
+is gone from every byte of the store; a fact or a sentence is kept; an image that is marked as
+annotated, or shows a name, is refused; a name drawn in an overlay does not reach the volume.
 
     python bench/identities.py --patients 40 --seed 1
 """
@@ -54,6 +55,12 @@ KEPT = (
     "There is a nodule of 8 mm in the right upper lobe.", "No pleural effusion.",
     "Small kidney stone on the left.", "The heart is not enlarged.", "Mild emphysema.",
 )  # fmt: skip
+SHOWN = {9: "marked", 7: "pixels", 5: "overlay", 3: "pixels"}
+REASONS = {"marked": "burned_in_annotation", "pixels": "text_in_pixels"}
+SMALL = 16
+"""Voxels along the rows of an image that shows no name."""
+GREATEST_HU = 200
+"""Above what the noise of the images holds, below what writing in them would."""
 
 
 @dataclass(slots=True)
@@ -67,7 +74,8 @@ class Person:
     report: str
     kept: tuple[str, ...]
     facts: dict[str, Any]
-    burned_in: bool
+    shown: str
+    """How an image shows the name: "marked" in its header, in "pixels", in an "overlay"; or not."""
     gone: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -98,7 +106,7 @@ def people(count: int, seed: int) -> Iterator[Person]:
             number, f"{family}^{given}".encode(encoding), declared, f"1.2.826.77.{number}.1",
             report, kept,
             {"sex": drawn.choice("FM"), "manufacturer": "SIEMENS", "kernel": "B30f"},
-            burned_in=number % 10 == 9,
+            SHOWN.get(number % 10, ""),
         )  # fmt: skip
         person.gone = list(_gone(words, told))
         yield person
@@ -169,16 +177,45 @@ def _slice(person: Person, number: int) -> Dataset:
     one.RequestAttributesSequence = [nested]
     block = one.private_block(0x0019, "BENCH", create=True)
     block.add_new(1, "LO", f"{mrn} {family.encode('ascii', 'ignore').decode()}")
-    one.BurnedInAnnotation = "YES" if person.burned_in else "NO"
+    one.BurnedInAnnotation = "YES" if person.shown == "marked" else "NO"
     one.InstanceNumber, one.ImageOrientationPatient = number + 1, [1, 0, 0, 0, 1, 0]
     one.ImagePositionPatient, one.PixelSpacing = [0, 0, 2.5 * number], [0.8, 0.8]
     one.RescaleSlope, one.RescaleIntercept = 1, -1024
     one.PhotometricInterpretation, one.SamplesPerPixel = "MONOCHROME2", 1
     one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 16, 15, 1
-    image = np.random.default_rng(person.number * 10 + number).integers(900, 1100, (16, 16))
+    side = 128 if person.shown in ("pixels", "overlay") else 16
+    image = np.random.default_rng(person.number * 10 + number).integers(900, 1100, (side, side))
+    if person.shown == "pixels":
+        image[_drawn(person, side)] = 4000 if person.number % 4 == 1 else 0
+    if person.shown == "overlay":
+        _add_overlay(one, _drawn(person, side), family)
     one.Rows, one.Columns = image.shape
     one.PixelData = image.astype("<i2").tobytes()
     return one
+
+
+def _drawn(person: Person, side: int) -> np.ndarray[Any, Any]:
+    """The person's name and number as writing, bool (rows, columns); size and place vary."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    canvas = Image.new("L", (side, side))
+    family, mrn = (value.encode("ascii", "ignore").decode() for _, value in person.gone[:2])
+    place = (2 + person.number % 5, 5 + 7 * (person.number % 9))
+    font = ImageFont.load_default(10 + person.number % 7)
+    ImageDraw.Draw(canvas).text(place, f"{family} {mrn}", fill=255, font=font)
+    return np.asarray(canvas) > 100
+
+
+def _add_overlay(one: Dataset, drawn: np.ndarray[Any, Any], family: str) -> None:
+    """A plane of group 6000 (PS3.3 C.9.2) with the writing, and a comment."""
+    plain = family.encode("ascii", "ignore").decode()
+    for element, kind, value in (
+        (0x0010, "US", drawn.shape[0]), (0x0011, "US", drawn.shape[1]), (0x0022, "LO", plain),
+        (0x0040, "CS", "G"), (0x0050, "SS", [1, 1]), (0x0100, "US", 1), (0x0102, "US", 0),
+        (0x1500, "LO", plain),
+        (0x3000, "OW", np.packbits(drawn.ravel(), bitorder="little").tobytes()),
+    ):  # fmt: skip
+        one.add_new((0x6000, element), kind, value)
 
 
 def _born(person: Person) -> str:
@@ -202,13 +239,15 @@ def score(config: Config, persons: list[Person]) -> tuple[Counter[str], Counter[
             right["kept sentence"] += any(
                 sentence in text and _only(person, text) for text in texts
             )
-    required["burned in"] = sum(person.burned_in for person in persons)
-    right["burned in"] = min(
-        required["burned in"],
-        store.read("quarantine", ["reason"])["reason"].to_pylist().count("burned_in_annotation"),
-    )
+    reasons = Counter(store.read("quarantine", ["reason"])["reason"].to_pylist())
+    for how, reason in REASONS.items():
+        required[f"name {how}"] = sum(person.shown == how for person in persons)
+        right[f"name {how}"] = min(required[f"name {how}"], reasons[reason])
+    required["name overlay"] = sum(person.shown == "overlay" for person in persons)
+    plain = [row for row in volumes.values() if row["shape"][0] > SMALL]
+    right["name overlay"] = sum(row["hu_max"] < GREATEST_HU for row in plain)
     for name in ("sex", "manufacturer", "kernel"):
-        wanted = Counter(p.facts[name].lower() for p in persons if not p.burned_in)
+        wanted = Counter(p.facts[name].lower() for p in persons if p.shown not in REASONS)
         found = Counter(str(row[name]).lower() for row in volumes.values())
         required[f"kept {name}"] = wanted.total()
         right[f"kept {name}"] = (wanted & found).total()

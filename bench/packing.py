@@ -44,10 +44,13 @@ ROUNDS = 9
 
 def main() -> None:
     """Print a line for each stored array, slab and codec."""
-    arguments = real_ct.parser(__doc__).parse_args()
+    parser = real_ct.parser(__doc__)
+    parser.add_argument("--slices", type=int, help="only as many of the series; default: all")
+    arguments = parser.parse_args()
     blosc.use_threads = False
     configs = ShardConfig(dtype="int16"), ShardConfig(dtype="uint8")
     image, label, affine = real_ct.load(arguments, configs[0].anatomies)
+    image, label = image[:, :, : arguments.slices], label[:, :, : arguments.slices]
     print(
         f"{'array':<8}{'slab':>5}  {'codec':<10}{'shuffle':<8}{'size':>7}{'of gz':>7}{'GB/s in':>9}"
         f"{'out':>7}"

@@ -102,7 +102,7 @@ def _measured(way: str, folder: Path) -> dict[str, Any]:
 def _started(*arguments: str) -> str:
     """The last line that this program prints, started anew."""
     command = [sys.executable, __file__, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return (ended.stdout.splitlines() or [""])[-1]
 
 

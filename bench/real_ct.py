@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,19 @@ def load(arguments: argparse.Namespace, anatomies: tuple[str, ...]) -> tuple[Arr
 
 
 def _read(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) -> tuple[Array, ...]:
-    """As `load`. The label map may have its axes turned otherwise: both come in LPS order."""
+    """As `load`."""
+    image, labels, affine, names, system = read_pair(series, mask, classes)
+    merged = merge_labels([(labels, names, system)], anatomies, Vocabulary.load())
+    return image, merged, affine
+
+
+def read_pair(
+    series: Path, mask: Path, classes: str
+) -> tuple[Array, Array, Array, Mapping[int, str], str]:
+    """HU and label map (i, j, k), affine (RAS+), names of the values and their class system.
+
+    The label map may have its axes turned otherwise: both come in LPS order.
+    """
     import SimpleITK
 
     reader = SimpleITK.ImageSeriesReader()
@@ -69,15 +82,10 @@ def _read(series: Path, mask: Path, classes: str, anatomies: tuple[str, ...]) ->
     labels = np.asarray(found.data)
     turned = np.diag(found.affine_ras[:3, :3]) * np.diag(LPS_TO_RAS @ affine)[:3] < 0
     labels = np.flip(labels, tuple(np.flatnonzero(turned)))
-    vocabulary = Vocabulary.load()
-    declared = declared_classes(classes, Path(), vocabulary)
+    declared = declared_classes(classes, Path(), Vocabulary.load())
     names = found.embedded_classes or declared.classes
-    merged = merge_labels([(labels, names, declared.class_system)], anatomies, vocabulary)
-    return (
-        SimpleITK.GetArrayFromImage(volume).T.astype(np.int16),
-        merged,
-        LPS_TO_RAS @ affine,
-    )
+    image = SimpleITK.GetArrayFromImage(volume).T.astype(np.int16)
+    return image, labels, LPS_TO_RAS @ affine, names, declared.class_system
 
 
 def continued(array_ijk: Array, depth: int) -> Array:

@@ -130,12 +130,15 @@ def _batch(arguments: argparse.Namespace, scratch: Path) -> None:
 
 
 def _commits(arguments: argparse.Namespace, scratch: Path) -> None:
-    """The first commits of one item and those after so many, and the read of one item."""
+    """The first commits of one item and those after so many, and the read of one item.
+
+    As in a run, small files are joined when there are many; a commit bears its share of that.
+    """
     from fvlm_data.store.tables import Store
     from schemas import LedgerRow
 
     store = Store.create(scratch / "commits")
-    commit, read = [], []
+    commit, read, joined = [], [], 0.0
     for number in range(arguments.commits + LAST):
         row = LedgerRow(
             stage="shard",
@@ -152,8 +155,11 @@ def _commits(arguments: argparse.Namespace, scratch: Path) -> None:
         found = store.read("ledger", None, [("item", "=", row.item)])
         ended = time.perf_counter()
         assert found.num_rows == 1
+        store.join_small_files("ledger")
+        joined += time.perf_counter() - ended
         commit.append(between - began)
         read.append(ended - between)
+    joined /= len(commit)
     for name, seconds in (("commit", commit), ("read of one item", read)):
         first, last = (statistics.median(part) for part in (seconds[:LAST], seconds[-LAST:]))
         print(
@@ -161,6 +167,7 @@ def _commits(arguments: argparse.Namespace, scratch: Path) -> None:
             f"{arguments.commits}: {last / first:.2f} times",
             flush=True,
         )
+    print(f"commits: joining small files {1000 * joined:.1f} ms a commit", flush=True)
 
 
 def _archive(folder: Path, studies: int) -> Path:

@@ -51,6 +51,7 @@ VALUES: dict[str, dict[str, str]] = {
         "orientation": "'LPS'",
         "content_sha256": "sha256(volume)",
         "pixels_sha256": "sha256(volume || 'p')",
+        "block_means_hu": "[(hash(volume, b) % 1200)::DOUBLE - 900 FOR b IN range(64)]",
         "hu_min": "-1024",
         "hu_max": "1500",
         "rescale_decision": "'per_slice'",
@@ -213,15 +214,18 @@ def _odd_tables() -> dict[str, str]:
     """Tables whose rows do not follow from one source: inputs, links, matches, ledger."""
     files = (
         "SELECT 'file' AS kind, f || '_' || k AS token, 'cases' AS source, series AS item, "
-        "md5(f || k) AS fingerprint, 500000::BIGINT AS size_bytes, 1::BIGINT AS modified_ns "
+        "md5(f || k) AS fingerprint, 500000::BIGINT AS size_bytes, 1::BIGINT AS modified_ns, "
+        "3 * n + k AS inode, sha256(series) AS series, sha256(study) AS study, "
+        "sha256(f) AS alike "
         f"FROM s, range({FILES}) c(k)"
     )
     reports = (
-        "SELECT 'report', report || '.0', 'f_reports', report, md5(report), 900::BIGINT, 0::BIGINT "
-        "FROM s"
+        "SELECT 'report', report || '.0', 'f_reports', report, md5(report), 900::BIGINT, "
+        "0::BIGINT, NULL, NULL, NULL, NULL FROM s"
     )
     masks = (
-        "SELECT 'mask', 'm_' || volume, 'masks', volume, md5(volume), 900::BIGINT, 1::BIGINT FROM s"
+        "SELECT 'mask', 'm_' || volume, 'masks', volume, md5(volume), 900::BIGINT, 1::BIGINT, "
+        "n, NULL, NULL, NULL FROM s"
     )
     links = (
         "SELECT 'study' AS owner_kind, study AS owner_id, 'study_uid' AS kind, "
@@ -253,10 +257,17 @@ def _odd_tables() -> dict[str, str]:
 
 
 def _append(context: Context, connection: Any, table: str, query: str) -> None:
-    """Rows in the order of the item that they are replaced by, as commits write them."""
+    """Rows in the order of the item that they are replaced by, as commits write them.
+
+    A column that the query does not state is NULL.
+    """
     definition = schemas.TABLES[table]
     bare = pa.schema([field.remove_metadata() for field in definition.schema])
-    names = ", ".join(identifier(name) for name in definition.columns)
+    stated = connection.sql(query).columns
+    names = ", ".join(
+        identifier(name) if name in stated else f"NULL::{duckdb_type(column.type)} AS {name}"
+        for name, column in definition.columns.items()
+    )
     ordered = f"SELECT {names} FROM ({query}) ORDER BY {identifier(definition.replaced_by)}"
     rows = connection.sql(ordered).to_arrow_table().cast(bare)
     write_deltalake(DeltaTable(f"{context.store.url}/tables/{table}"), rows, mode="append")

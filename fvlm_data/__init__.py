@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fvlm_data.store.opened import open_store as open_store
+    from fvlm_data.opened.store import open_store as open_store
+    from fvlm_data.reports.language.parser import ReportParser as ReportParser
+    from fvlm_data.vocabulary import Vocabulary as Vocabulary
 
 _HERE = Path(__file__).resolve().parent.parent
 
@@ -34,7 +36,11 @@ from fvlm_data.telemetry import switch_telemetry_off  # noqa: E402
 
 switch_telemetry_off()
 
-_LAZY = {"open_store": "fvlm_data.store.opened"}
+_LAZY = {
+    "ReportParser": "fvlm_data.reports.language.parser",
+    "Vocabulary": "fvlm_data.vocabulary",
+    "open_store": "fvlm_data.opened.store",
+}
 """Public names whose modules are imported at first use, so that the package itself stays light."""
 
 

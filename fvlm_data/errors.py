@@ -23,6 +23,10 @@ class StoreError(FvlmError):
     """The store or the vault cannot be read, written or found."""
 
 
+class MachineError(StoreError):
+    """The machine lacks something that may come back: disk, memory, a network, a worker."""
+
+
 class DamagedError(StoreError):
     """A file of the store is not what the stage that wrote it left there."""
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import ConfigError, FvlmError
+from fvlm_data.memory import lacks_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,9 +123,11 @@ class Extensions:
         """
         try:
             yield
-        except (FvlmError, MemoryError):
+        except FvlmError:
             raise
         except Exception as error:
+            if lacks_memory(error):
+                raise MemoryError from error
             offer = self.offer(name)
             if not offer.foreign:
                 raise

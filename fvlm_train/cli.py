@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fvlm_data.cli.console import one_sentence, progress_shown
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
+from fvlm_train.commands.attend import attend_command
+from fvlm_train.commands.compare import compare_command
+from fvlm_train.commands.doubtful import doubtful_command
+from fvlm_train.commands.embed import embed_command
+from fvlm_train.commands.export import export_command
+from fvlm_train.commands.options import (
+    ConfigOption,
+    JsonOption,
+    LabelsOption,
+    RunArgument,
+    SetOption,
+    SplitOption,
+    StoreOption,
+    VaultOption,
+)
+from fvlm_train.commands.probe import probe_command
+from fvlm_train.commands.retrieval import retrieval_command
 
-StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="section.key=value, over the configuration")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fvlm_train.training.train import TrainSummary
+
+SIGNAL_STATUS = 128
+"""Plus the number of the signal that stopped a training: its exit status, as shells have it."""
 
 train_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 eval_app = typer.Typer(
@@ -36,15 +55,29 @@ def train_command(
     store: StoreOption,
     out: Annotated[Path, typer.Option("--out", help="folder of the run; resumed if it has begun")],
     overrides: SetOption = None,
+    new_data: Annotated[
+        bool,
+        typer.Option(
+            "--continue-on-new-data",
+            help="go on with a run although the samples are not those that it began with",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a model on a store's shards, alone or under torchrun; run again to resume."""
+    """Train a model on a store's shards, alone or under torchrun; run again to resume.
+
+    Ctrl-C or SIGTERM end it after the step in progress: it is saved, the exit status is 130 or 143,
+    and the same command goes on.
+    """
     from fvlm_data.run.config import load_config
-    from fvlm_data.shards import ObjectCache, ShardDataset
+    from fvlm_data.shards import ObjectCache
     from fvlm_train.config import parse_train_config
+    from fvlm_train.data.splits import open_split
 
     with one_sentence(), progress_shown() as show:
         with needs_extra("train", "fvlm-train"):
+            from fvlm_train.evaluate.findings import store_findings
+            from fvlm_train.report.curves import write_curves
             from fvlm_train.training.train import Step, train
 
         resolved = load_config(config_file, overrides or (), {"store": store})
@@ -55,29 +88,60 @@ def train_command(
             if reading.disk_cache
             else None
         )
-        source = ShardDataset(store, config.split, cache)
+        source = open_split(store, config.split, cache)
 
         def report(step: Step, steps: int) -> None:
             loss = "no loss" if step.loss is None else f"loss {step.loss:.3f}"
-            show(f"train, {loss}" if step.step == steps else "train", step.step, steps)
+            taken_s = step.time_s + step.wait_s
+            rate = f"{config.batch_size / taken_s:.1f} samples/s" if taken_s else ""
+            waits = f"{step.wait_s / taken_s:.0%} waiting" if taken_s else ""
+            left = f"{(steps - step.step) * taken_s / 60:.0f} min left"
+            show(
+                "train",
+                step.step,
+                steps,
+                ", ".join(part for part in (loss, rate, waits, left) if part),
+            )
 
-        summary = train(config, source, out, report)
+        findings = store_findings(store) if config.loss.prompts.weight else ()
+        summary = train(config, source, out, report, new_data=new_data, findings=findings)
+        # of the ranks of torchrun the first
+        if os.environ.get("RANK", "0") == "0":
+            write_curves(out, config.anatomies)
     if as_json:
         typer.echo(json.dumps({**asdict(summary), "run": str(out)}))
-        return
+    else:
+        for line in _trained_lines(summary, out, store):
+            typer.echo(line)
+    if summary.stop_signal is not None:
+        raise typer.Exit(SIGNAL_STATUS + summary.stop_signal)
+
+
+def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str]:
     loss = "none" if summary.last_loss is None else f"{summary.last_loss:.3f}"
     more = ""
     if summary.corrected_pairs:
         more += f", targets of {summary.corrected_pairs} abnormal pairs corrected"
     if summary.damaged_reads:
         more += f", {summary.damaged_reads} samples that could not be read (see {out}/log.jsonl)"
-    typer.echo(
+    if summary.cut_texts:
+        more += (
+            f", {summary.cut_texts} of {summary.texts} texts longer than "
+            "train.model.text.max_tokens and cut there"
+        )
+    yield (
         f"trained {summary.steps} of {summary.planned_steps} steps on {summary.samples} samples "
         f"in {summary.time_s:.0f} s, {summary.parameters / 1e6:.2f} M weights, last loss {loss}, "
         f"{summary.steps_without_loss} steps without an abnormal anatomy"
-        f"{more}\n"
-        f"next: fvlm-eval zero-shot {out} --store {store}"
+        f"{more}"
     )
+    if summary.ended != "complete":
+        why = {"time_limit": "ended by train.time_limit_s", "stopped": "stopped by a signal"}
+        yield (
+            f"{why[summary.ended]} after step {summary.steps} of {summary.planned_steps}, which is "
+            "saved; the same command goes on from there"
+        )
+    yield f"next: fvlm-eval zero-shot {out} --store {store}"
 
 
 @eval_app.callback()
@@ -87,52 +151,57 @@ def _group() -> None:
 
 @eval_app.command(name="zero-shot")
 def zero_shot_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a trained run")],
+    run: RunArgument,
     store: StoreOption,
-    split: Annotated[str, typer.Option("--split", help="train, validation or test")] = "test",
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            "--labels",
-            help="Parquet or CSV with study_uid or accession, finding, present; default: reports",
-        ),
-    ] = None,
+    split: SplitOption = "test",
+    labels: LabelsOption = None,
     config_file: ConfigOption = None,
     overrides: SetOption = None,
-    vault: Annotated[
-        Path | None, typer.Option("--vault", help="folder of the vault, for --labels")
-    ] = None,
+    vault: VaultOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="scores as Parquet; default in RUN")
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", help="groups: sex, age, manufacturer, kernel, contrast; or all"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """AUC of each finding from two prompts, without training on any label."""
+    """AUC, rates and calibration of each finding from prompts, without training on any label."""
     import pyarrow.parquet
 
     from fvlm_data.run.config import load_config
-    from fvlm_data.shards import ShardDataset
     from fvlm_train.config import parse_evaluate_config
+    from fvlm_train.data.splits import open_split, other_split
 
     scores_file = out or run / f"zero_shot_{split}.parquet"
     with one_sentence(), progress_shown() as show:
         with needs_extra("train", "fvlm-eval"):
             from fvlm_train.evaluate.findings import store_findings
+            from fvlm_train.evaluate.groups import ATTRIBUTES, sample_values
             from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
+            from fvlm_train.report.card import write_card
+            from fvlm_train.runs import write_json
 
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_evaluate_config(resolved.evaluate)
+        source = open_split(store, split)
         result, scores = zero_shot(
             run,
-            ShardDataset(store, split),
+            source,
             store_findings(store),
             config,
             LabelsFile(labels, store, vault) if labels else None,
             lambda done, total: show("score", done, total),
+            validation=other_split(store, split, config.threshold_split),
+            values=sample_values(source, store, _attributes(by or (), ATTRIBUTES)),
         )
         try:
             scores_file.parent.mkdir(parents=True, exist_ok=True)
             pyarrow.parquet.write_table(scores, scores_file)
+            if out is None:
+                write_json(run / f"zero_shot_{split}.json", result.as_json())
+                write_card(run)
         except OSError as error:
             raise InputError(
                 f"scores {scores_file}: cannot be written ({type(error).__name__}); name another "
@@ -144,6 +213,70 @@ def zero_shot_command(
     for line in printed(result, config.confidence):
         typer.echo(line)
     typer.echo(f"scores: {scores_file}")
+
+
+@eval_app.command(name="score")
+def score_command(
+    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS", help="Parquet or CSV")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Parquet or CSV")],
+    validation_predictions: Annotated[
+        Path | None,
+        typer.Option("--validation-predictions", help="other scans, which choose the thresholds"),
+    ] = None,
+    validation_labels: Annotated[
+        Path | None, typer.Option("--validation-labels", help="their labels")
+    ] = None,
+    config_file: ConfigOption = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """AUC, rates and calibration of anybody's predictions, by anybody's labels."""
+    from fvlm_data.run.config import load_config
+    from fvlm_data.vocabulary.config import VocabularyConfig
+    from fvlm_train.config import parse_evaluate_config
+
+    with one_sentence():
+        with needs_extra("train", "fvlm-eval"):
+            from fvlm_train.evaluate.names import FindingNames
+            from fvlm_train.evaluate.score_files import Pair, printed, score_files
+        resolved = load_config(config_file, overrides or (), {"store": "."})
+        config = parse_evaluate_config(resolved.evaluate)
+        validation = None
+        if validation_predictions is not None and validation_labels is not None:
+            validation = Pair(validation_predictions, validation_labels)
+        elif validation_predictions is not None or validation_labels is not None:
+            raise InputError(
+                "--validation-predictions and --validation-labels belong together: give both"
+            )
+        vocabulary = VocabularyConfig.model_validate(resolved.vocabulary or {}).load()
+        names = FindingNames(vocabulary.findings)
+        result = score_files(Pair(predictions, labels), config, names, validation)
+    if as_json:
+        typer.echo(json.dumps(result.as_json()))
+        return
+    for line in printed(result, config.confidence):
+        typer.echo(line)
+
+
+VERBS: dict[str, Callable[..., None]] = {
+    "embed": embed_command,
+    "retrieval": retrieval_command,
+    "probe": probe_command,
+    "compare": compare_command,
+    "attend": attend_command,
+    "doubtful": doubtful_command,
+    "export": export_command,
+}
+for _name, _command in VERBS.items():
+    eval_app.command(name=_name)(_command)
+
+
+def _attributes(given: Sequence[str], known: Sequence[str]) -> list[str]:
+    names = [name.strip() for one in given for name in one.split(",")]
+    wrong = [name for name in names if name not in (*known, "all")]
+    if wrong:
+        raise InputError(f"--by {wrong[0]}: expected {', '.join(known)} or all")
+    return list(known) if "all" in names else list(dict.fromkeys(names))
 
 
 def train_main() -> None:

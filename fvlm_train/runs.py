@@ -1,9 +1,13 @@
 """The folder of a training run: checkpoint, log and summary, each written atomically.
 
-RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer; with a correction of
-                     targets also the peer, or the average of the text encoder
+RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer, shape of the BERT, digests
+                     of the samples; with a correction of targets also the peer, or the average of
+                     the text encoder. Nothing else is needed to use it or to go on
 RUN/log.jsonl        one line per step
-RUN/summary.json     written at the end
+RUN/summary.json     written at the end, as are
+RUN/config.json      the section `train` that decided it
+RUN/MODEL_CARD.md    data, recipe, figures, limits
+RUN/curves.html      by the command, as are curves.png and log.csv
 """
 
 from __future__ import annotations
@@ -12,19 +16,28 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
-from typing import Any, Self, TextIO
+from typing import Any, NamedTuple, Self, TextIO
 
 import torch
 
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.settings import deciding
-from fvlm_train.config import TrainConfig, parse_train_config
-from fvlm_train.model import FVLM, WordPieces
+from fvlm_train.config import TrainConfig
+from fvlm_train.data.content import differing
+from fvlm_train.model import FVLM
+from fvlm_train.model.saved import (
+    CHECKPOINT,
+    VERSION,
+    SavedModel,
+    checkpoint_config,
+    checkpoint_content,
+    lacking,
+    read_saved,
+)
 
-CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 SUMMARY = "summary.json"
-VERSION = 1
+CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,10 @@ class Trained:
 class Checkpoint:
     """A run at the end of `step` steps; `model` is its result.
 
-    `peer` and `text_average` serve the correction of targets, where the run has one.
+    `peer` and `text_average` serve the correction of targets, where the run has one. `text_shape`
+    is the BERT's (TextEncoder.shape), `samples` what was learned from (data.content), `prompts` the
+    sentences of the findings whose labels were learned (train.loss.prompts), `spacing_mm` the
+    samples' spacing along z, y, x where it is known.
     """
 
     step: int
@@ -49,6 +65,11 @@ class Checkpoint:
     optimiser: dict[str, Any]
     peer: Trained | None = None
     text_average: dict[str, Any] | None = None
+    text_shape: str | None = None
+    samples: torch.Tensor | None = None
+    planned_steps: int | None = None
+    prompts: dict[str, list[str]] | None = None
+    spacing_mm: tuple[float, float, float] | None = None
 
     @property
     def trained(self) -> tuple[Trained, ...]:
@@ -58,7 +79,11 @@ class Checkpoint:
 
 
 def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
-    """Write RUN/checkpoint.pt under another name, then rename it: a kill leaves the old one."""
+    """Write RUN/checkpoint.pt under another name, then rename it: a kill leaves the old one.
+
+    Raises:
+        InputError: there is no room, or no folder to write to.
+    """
     content = {
         "version": VERSION,
         "step": checkpoint.step,
@@ -68,64 +93,148 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         "optimiser": checkpoint.optimiser,
         "peer": asdict(checkpoint.peer) if checkpoint.peer else None,
         "text_average": checkpoint.text_average,
+        "text_shape": checkpoint.text_shape,
+        "samples": checkpoint.samples,
+        "planned_steps": checkpoint.planned_steps,
+        "prompts": checkpoint.prompts,
+        "spacing_mm": checkpoint.spacing_mm,
     }
     temporary = run / f"{CHECKPOINT}.partial"
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        # before the rename, which must not survive a power cut without the bytes
-        os.fsync(file.fileno())
-    temporary.replace(run / CHECKPOINT)
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            # before the rename, which must not survive a power cut without the bytes
+            os.fsync(file.fileno())
+        temporary.replace(run / CHECKPOINT)
+    except OSError as error:
+        raise InputError(
+            f"run {run}: {CHECKPOINT} cannot be written ({error.strerror or error}); "
+            "the one before is kept, and the same command goes on from it"
+        ) from error
 
 
 def load_checkpoint(run: Path) -> Checkpoint | None:
     """The run's checkpoint, or None if there is none yet.
 
     Raises:
-        InputError: the file is damaged or of another version.
+        InputError: the file is damaged, of another version, or of a configuration that this
+            version does not know.
     """
-    path = run / CHECKPOINT
-    if not path.is_file():
+    content = checkpoint_content(run)
+    if content is None:
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and torch raise many kinds
-        raise InputError(
-            f"run {run}: {CHECKPOINT} cannot be read ({type(error).__name__}); expected a "
-            "checkpoint of fvlm-train; remove it to train anew"
-        ) from error
-    if not isinstance(content, dict) or content.get("version") != VERSION:
-        raise InputError(f"run {run}: {CHECKPOINT} is not of version {VERSION}; train anew")
-    return Checkpoint(
-        step=content["step"],
-        config=parse_train_config(json.loads(content["config"])),
-        tokenizer=content["tokenizer"],
-        model=content["model"],
-        optimiser=content["optimiser"],
-        peer=Trained(**content["peer"]) if content.get("peer") else None,
-        text_average=content.get("text_average"),
+        return Checkpoint(
+            step=content["step"],
+            config=checkpoint_config(run, content),
+            tokenizer=content["tokenizer"],
+            model=content["model"],
+            optimiser=content["optimiser"],
+            peer=Trained(**content["peer"]) if content.get("peer") else None,
+            text_average=content.get("text_average"),
+            text_shape=content.get("text_shape"),
+            samples=content.get("samples"),
+            planned_steps=content.get("planned_steps"),
+            prompts=content.get("prompts"),
+            spacing_mm=content.get("spacing_mm"),
+        )
+    except KeyError as error:
+        raise lacking(run, error) from error
+
+
+class TrainedRun(NamedTuple):
+    """A run's model, on CPU in evaluation mode; `planned_steps` is None in an older run.
+
+    Labels of `learned_findings` were part of its loss: their scores are not zero-shot.
+    """
+
+    model: FVLM
+    config: TrainConfig
+    step: int
+    planned_steps: int | None
+    learned_findings: tuple[str, ...] = ()
+    spacing_mm: tuple[float, float, float] | None = None
+
+
+def trained_run(run: Path) -> TrainedRun:
+    """What a run has come to; `run` may be an exported model, too.
+
+    Raises:
+        InputError: the folder holds neither, or it cannot be read.
+    """
+    saved = read_saved(run)
+    model = FVLM.from_saved(saved, run)
+    return TrainedRun(
+        model,
+        saved.config,
+        saved.step,
+        saved.planned_steps,
+        saved.learned_findings,
+        saved.spacing_mm,
     )
 
 
 def load_run(run: Path) -> tuple[FVLM, TrainConfig]:
-    """The trained model, on CPU in evaluation mode, and its configuration.
+    """Model and configuration of `trained_run`."""
+    trained = trained_run(run)
+    return trained.model, trained.config
+
+
+def restored_model(checkpoint: Checkpoint, weights: dict[str, Any]) -> FVLM:
+    """A checkpoint's model with `weights`; files that training started from are not needed again.
 
     Raises:
-        InputError: the folder holds no readable checkpoint.
+        ConfigError: the checkpoint is of version 1 and its BERT's folder is gone.
+        RuntimeError: the weights do not fit the configuration.
     """
-    checkpoint = load_checkpoint(run)
-    if checkpoint is None:
-        raise InputError(f"run {run}: no {CHECKPOINT} there; train with `fvlm-train` first")
-    config = checkpoint.config
-    return restored_model(config, checkpoint.tokenizer, checkpoint.model).eval(), config
+    return FVLM.restored(
+        SavedModel(
+            config=checkpoint.config,
+            tokenizer=checkpoint.tokenizer,
+            text_shape=checkpoint.text_shape,
+            weights=weights,
+            step=checkpoint.step,
+            planned_steps=checkpoint.planned_steps,
+        )
+    )
 
 
-def restored_model(config: TrainConfig, tokenizer: str, weights: dict[str, Any]) -> FVLM:
-    """A checkpoint's model; files that its training started from are not needed again."""
-    word_pieces = WordPieces.from_json(tokenizer, config.model.text.max_tokens)
-    model = FVLM(config.model, config.anatomies, word_pieces)
-    model.load_state_dict(weights)
-    return model
+def check_same_data(run: Path, checkpoint: Checkpoint, digests: torch.Tensor) -> None:
+    """Refuse to go on with other samples than the run began with.
+
+    Raises:
+        ConfigError: samples differ in pixels, masks, texts or labels, or the checkpoint does not
+            know them.
+    """
+    way_out = "name another folder with --out, or go on all the same by --continue-on-new-data"
+    if checkpoint.samples is None:
+        raise ConfigError(
+            f"run {run}: {CHECKPOINT} is of an older version, which does not know the samples that "
+            f"it learned from: {way_out}"
+        )
+    gone, new = differing(checkpoint.samples, digests)
+    if gone or new:
+        raise ConfigError(
+            f"run {run}: the data are not those that it began with: of its "
+            f"{len(checkpoint.samples)} samples {gone} are gone or changed, of the {len(digests)} "
+            f"there are now {new} are new or changed: {way_out}"
+        )
+
+
+def check_same_prompts(run: Path, checkpoint: Checkpoint, prompts: dict[str, list[str]]) -> None:
+    """Refuse to go on with other prompts than the run began with.
+
+    Raises:
+        ConfigError: findings or their sentences differ; names the first.
+    """
+    before = checkpoint.prompts or {}
+    differing = [one for one in {**before, **prompts} if before.get(one) != prompts.get(one)]
+    if differing:
+        raise ConfigError(
+            f"run {run}: the prompts of {differing[0]} are not those that it began with: use the "
+            "vocabulary of then, or name another folder with --out"
+        )
 
 
 def check_resumable(run: Path, checkpoint: Checkpoint, config: TrainConfig) -> None:
@@ -152,8 +261,9 @@ class StepLog:
     def __init__(self, run: Path, resumed_step: int, *, writes: bool = True) -> None:
         """Lines after `resumed_step` belong to steps that will be made again; dropped.
 
-        Only the first rank `writes`.
+        Only the first rank `writes`. `earlier` are the steps that a resumed run had made.
         """
+        self.earlier: list[dict[str, Any]] = []
         self._path = run / LOG
         self._resumed_step = resumed_step
         self._writes = writes
@@ -168,6 +278,7 @@ class StepLog:
                 # a killed run may have left half a line
                 whole = (line for line in lines if line.endswith("}"))
                 kept = [n for n in whole if json.loads(n)["step"] <= self._resumed_step]
+                self.earlier = [json.loads(line) for line in kept]
             temporary = self._path.with_suffix(".partial")
             temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
             # lines after the checkpoint are cut off before new ones follow: no step is listed twice

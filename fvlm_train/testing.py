@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ class ToyFinding:
     anatomy: str
     lesion_hu: int
     name: str
+    ct_rate: str | None = None
 
     @property
     def prompts(self) -> ToyPrompts:
@@ -66,6 +68,7 @@ class MemorySource:
         self.rows = pa.table(
             {name: [_plain(getattr(one, name)) for one in samples] for name in columns}
             | {"shape_zyx": [list(one.image_zyx.shape) for one in samples]}
+            | {"content_sha256": [_content(one) for one in samples]}
         )
 
     def __len__(self) -> int:
@@ -137,6 +140,10 @@ def toy_sample(number: int, seed: int, *, prevalence: float = 0.25) -> Sample:
         texts=texts,
         boxes=((0, 0, 0, *SHAPE_ZYX),) * 3,
     )
+
+
+def _content(sample: Sample) -> str:
+    return hashlib.sha256(sample.image_zyx.tobytes() + sample.label_zyx.tobytes()).hexdigest()
 
 
 def _drawn(anatomy: str, rng: np.random.Generator, prevalence: float) -> ToyFinding | None:

@@ -32,6 +32,9 @@ def run(
     stage: Annotated[
         list[str] | None, typer.Option(help="only this stage; may be given several times")
     ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="try again what crashed, or ran out of time or memory")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="the summary for machines")] = False,
 ) -> None:
     """Run the flow `curate` on Dask, with Prefect's temporary server (or PREFECT_API_URL's)."""
@@ -42,7 +45,7 @@ def run(
         with needs_extra("flows", "fvlm-flow"):
             from pipelines.curate import curate
 
-        print_summary(curate(str(config), stage), as_json=as_json)
+        print_summary(curate(str(config), stage, retry), as_json=as_json)
     except FvlmError as error:
         err.print(f"error: {error}", markup=False)
         sys.exit(2)

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +21,25 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed
 
 import fvlm_data.run.curate
-from fvlm_data.errors import FvlmError
+from fvlm_data.errors import FvlmError, MachineError
 from fvlm_data.run.config import load_config
-from pipelines.workers import check_resources, check_vaults, connect, task_runner
+from pipelines.workers import (
+    check_resources,
+    check_vaults,
+    connect,
+    neighbours,
+    own_process,
+    task_runner,
+)
 
 if TYPE_CHECKING:
     from distributed import Client
     from prefect.client.schemas.objects import State
     from prefect_dask import DaskTaskRunner
 
+    from fvlm_data.isolation.limits import Ended, Limits
     from fvlm_data.run.config import Config
+    from fvlm_data.run.mappers import Batch
     from fvlm_data.run.records import Summary
 
 LINE_EVERY_S = 5.0
@@ -88,11 +98,22 @@ def worth_another_try(_task: Any, _task_run: Any, state: State[Any]) -> bool:
     retry_condition_fn=worth_another_try,
 )
 def settle(
-    store: str, run_id: str, stage: str, number: int, batch: list[tuple[str, str, tuple[str, ...]]]
-) -> dict[str, int]:
-    """Settle batch `number` of a stage: ids and keys of its items, nothing else, travel."""
-    with texts_withheld():
-        return fvlm_data.run.curate.settle_batch(store, run_id, stage, batch)
+    store: str, run_id: str, stage: str, number: int, batch: Batch, limits: Limits
+) -> dict[str, int] | Ended:
+    """Settle batch `number` of a stage: ids and keys of its items, nothing else, travel.
+
+    In a process of the Dask worker's own, so that this worker outlives what ends that one: Dask
+    would hand the batch to one worker after the other until none is left.
+    """
+
+    def arguments(batch: Batch) -> tuple[Any, ...]:
+        return store, run_id, stage, batch
+
+    with texts_withheld(), own_process() as process:
+        settle_batch = fvlm_data.run.curate.settle_batch
+        ((_, result),) = process.run(settle_batch, [batch], arguments, limits)
+        counts: dict[str, int] | Ended = result
+        return counts
 
 
 class DaskMapper:
@@ -107,8 +128,8 @@ class DaskMapper:
         self._resources = resources
 
     def __call__(
-        self, store: str, run_id: str, stage: str, batches: Sequence[fvlm_data.run.curate.Batch]
-    ) -> Iterator[dict[str, int]]:
+        self, store: str, run_id: str, stage: str, batches: Sequence[Batch], limits: Limits
+    ) -> Iterator[tuple[Batch, dict[str, int] | Ended]]:
         """Yield the counts of each batch as it is done.
 
         A few batches a worker are with Dask at a time: a million studies are tens of thousands
@@ -122,9 +143,11 @@ class DaskMapper:
         needed = self._resources.get(stage, {})
         check_vaults(self._client, store, run_id)
         check_resources(self._client, stage, needed)
+        if len(batches) > 1 or len(batches[0]) > 1:  # else none works beside it
+            limits = replace(limits, shares=max(limits.shares, neighbours(self._client)))
         waiting = enumerate(batches, start=1)
         window = BATCHES_A_WORKER * sum(self._client.nthreads().values())
-        running: dict[str, Any] = {}
+        running: dict[str, tuple[Batch, Any]] = {}
         done = as_completed(loop=self._client.loop)
 
         def submit(count: int) -> None:
@@ -138,25 +161,28 @@ class DaskMapper:
                             "stage": stage,
                             "number": number,
                             "batch": batch,
+                            "limits": limits,
                         },
                     )
-                running[future.wrapped_future.key] = future
+                running[future.wrapped_future.key] = batch, future
                 done.add(future.wrapped_future)
 
         submit(window)
         try:
             for finished in done:
-                yield _counts(running.pop(finished.key), stage)
+                batch, future = running.pop(finished.key)
+                yield batch, _counts(future, stage)
                 submit(1)
         finally:
-            self._client.cancel([future.wrapped_future for future in running.values()])
+            self._client.cancel([future.wrapped_future for _, future in running.values()])
 
 
-def _counts(future: Any, stage: str) -> dict[str, int]:
+def _counts(future: Any, stage: str) -> dict[str, int] | Ended:
     try:
-        counts: dict[str, int] = future.result()
+        counts: dict[str, int] | Ended = future.result()
     except (KilledWorker, NoValidWorkerError) as error:
-        raise UnforeseenError(
+        # what ends a process ends that of its batch: something else was at the worker itself
+        raise MachineError(
             f"stage {stage}: Dask has no worker left for a batch ({type(error).__name__}), most "
             "often because workers died for want of memory; give execution.workers a smaller "
             "number or the workers more memory, and run again: what is settled stays settled"
@@ -165,24 +191,25 @@ def _counts(future: Any, stage: str) -> dict[str, int]:
 
 
 @flow(name="curate", persist_result=False, log_prints=False)
-def curate(config: str, stages: list[str] | None = None) -> Summary:
+def curate(config: str, stages: list[str] | None = None, retry: bool = False) -> Summary:
     """Run the stages of a configuration file, batches on Dask.
 
     Args:
         config: path of the YAML, as the flow's process sees it.
         stages: names of stages in the order of the data; default: all.
+        retry: try again what crashed, ran out of time or of memory, whatever has changed.
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     try:
         with texts_withheld():
-            return _curate(load_config(Path(config).resolve()), stages)
+            return _curate(load_config(Path(config).resolve()), stages, retry=retry)
     except FvlmError as error:
         return Failed(data=error, message=str(error))  # type: ignore[return-value]
 
 
-def _curate(config: Config, stages: Sequence[str] | None) -> Summary:
+def _curate(config: Config, stages: Sequence[str] | None, *, retry: bool) -> Summary:
     logger = get_run_logger()
     last: dict[str, float] = {}
 
@@ -200,6 +227,8 @@ def _curate(config: Config, stages: Sequence[str] | None) -> Summary:
             mapper=mapper,
             progress=progress,
             announce=lambda lines: logger.info("\n".join(lines)),
+            retry=retry,
+            isolate=True,
         )
     for title, counts in (
         ("set aside", summary.set_aside),

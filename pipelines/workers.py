@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+from collections import Counter
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -13,6 +16,7 @@ from distributed.security import Security
 from prefect_dask import DaskTaskRunner
 
 from fvlm_data.errors import ConfigError, FvlmError
+from fvlm_data.isolation.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,6 +133,34 @@ def check_versions(versions: Mapping[str, Any]) -> None:
                 f"Dask worker {address} differs from this process: {', '.join(differing)}; "
                 "install both from the same constraints.txt, and the same fvlm"
             )
+
+
+def neighbours(client: Client) -> int:
+    """The most threads of workers that share a machine, and with it its memory."""
+    threads: Counter[str] = Counter()
+    for worker in client.scheduler_info(n_workers=-1)["workers"].values():
+        threads[worker["host"]] += worker["nthreads"]
+    return max(threads.values(), default=1)
+
+
+@contextmanager
+def own_process() -> Iterator[Workers]:
+    """A process below this Dask worker's, kept for later batches; each thread has another."""
+    kept = _kept()
+    try:
+        process = kept.pop()
+    except IndexError:
+        process = Workers(1)
+    try:
+        yield process
+    finally:
+        kept.append(process)
+
+
+@cache
+def _kept() -> list[Workers]:
+    """Processes of this Dask worker that wait for work; they end with it."""
+    return []
 
 
 def check_resources(client: Client, stage: str, needed: Mapping[str, float]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from schemas import (
     anatomy_texts,
     candidates,
+    corrections,
     cross_checks,
     files,
     findings,
@@ -27,6 +28,7 @@ from schemas import (
     waiting,
 )
 from schemas.anatomy_texts import AnatomyText
+from schemas.corrections import Correction
 from schemas.cross_checks import CrossCheck
 from schemas.files import StoredFile
 from schemas.findings import Finding
@@ -49,7 +51,7 @@ from schemas.volume_checks import VolumeCheck
 from schemas.volumes import Volume
 from schemas.waiting import Waiting
 
-VERSION = 2
+VERSION = 3
 """Version of the tables; an older store is refused until `fvlm-data upgrade` has rewritten it."""
 
 TABLES: dict[str, Table] = {
@@ -66,6 +68,7 @@ TABLES: dict[str, Table] = {
         masks,
         report_matches,
         report_versions,
+        corrections,
         reports,
         sentences,
         findings,
@@ -85,6 +88,7 @@ __all__ = [
     "VERSION",
     "AnatomyText",
     "Column",
+    "Correction",
     "CrossCheck",
     "Finding",
     "IdentityMark",

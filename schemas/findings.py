@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from schemas.table import FLOAT64, INT32, STRING, Column, table
+from schemas.table import FLOAT64, INT32, STRING, STRINGS, Column, table
 
 STATUSES = ("present", "absent", "uncertain", "historical", "hypothetical", "family")
 CHANGES = ("new", "increased", "decreased", "stable", "resolved")
 LATERALITIES = ("left", "right", "bilateral")
+CONFIDENCES = ("high", "medium", "low")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,33 @@ class Finding:
     ] = None
     change: Annotated[
         str | None, Column(STRING, "change over time", nullable=True, allowed=CHANGES)
+    ] = None
+    prior_size_mm: Annotated[
+        float | None,
+        Column(FLOAT64, "largest dimension stated of an earlier examination", "mm", nullable=True),
+    ] = None
+    decided_by: Annotated[
+        str | None, Column(STRING, "rule that told the status (docs/reports.md)", nullable=True)
+    ] = None
+    cue_start: Annotated[
+        int | None,
+        Column(INT32, "first character of the cue that told it", "characters", nullable=True),
+    ] = None
+    cue_end: Annotated[
+        int | None, Column(INT32, "one past the cue's last character", "characters", nullable=True)
+    ] = None
+    doubts: Annotated[
+        tuple[str, ...] | None,
+        Column(STRINGS, "why another reading was close (docs/reports.md), sorted", nullable=True),
+    ] = None
+    confidence: Annotated[
+        str | None,
+        Column(
+            STRING,
+            "how far the doubts let it be trusted; none: read by an older program",
+            nullable=True,
+            allowed=CONFIDENCES,
+        ),
     ] = None
 
 

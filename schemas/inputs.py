@@ -46,6 +46,42 @@ class Input:
             compared=False,
         ),
     ]
+    inode: Annotated[
+        int | None,
+        Column(
+            INT64,
+            "number of the file in its file system (of a member: of its archive): only spares a "
+            "second reading (not compared); missing in rows that were written before the column "
+            "came",
+            nullable=True,
+            compared=False,
+        ),
+    ] = None
+    series: Annotated[
+        str | None,
+        Column(STRING, "keyed hash of the SeriesInstanceUID that its header names", nullable=True),
+    ] = None
+    study: Annotated[
+        str | None,
+        Column(STRING, "keyed hash of the StudyInstanceUID that its header names", nullable=True),
+    ] = None
+    alike: Annotated[
+        str | None,
+        Column(
+            STRING,
+            "keyed hash of its folder and of its name without numbers: what the files of one "
+            "series share even where they cannot be read",
+            nullable=True,
+        ),
+    ] = None
+    series_instances: Annotated[
+        int | None,
+        Column(INT64, "instances of its series as header or server counts them", nullable=True),
+    ] = None
+    study_instances: Annotated[
+        int | None,
+        Column(INT64, "instances of its study as header or server counts them", nullable=True),
+    ] = None
 
 
 TABLE = table(

@@ -25,6 +25,14 @@ class Sentence:
         tuple[str, ...],
         Column(STRINGS, "what the sentence says of each anatomy: abnormal, normal or neutral"),
     ]
+    language: Annotated[
+        str | None,
+        Column(
+            STRING,
+            "language that no vocabulary covers, so that the sentence is not read; none: covered",
+            nullable=True,
+        ),
+    ] = None
 
 
 TABLE = table("sentences", Sentence, primary_key=("report_id", "sentence"), replaced_by="report_id")

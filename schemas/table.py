@@ -207,6 +207,7 @@ def table(
 
 
 STRING = pa.string()
+BOOL = pa.bool_()
 INT32 = pa.int32()
 INT64 = pa.int64()
 FLOAT64 = pa.float64()

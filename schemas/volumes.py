@@ -45,7 +45,9 @@ class Volume:
         Column(
             STRINGS,
             "what was done beyond rescaling, code=voxels: padding_to_air, out_of_field_to_air, "
-            "clipped_to_int16",
+            "clipped_to_int16; what its headers lack: joined_over_KEYWORD=slices that leave "
+            "an element blank or spell it otherwise, incomplete_series=files or slices that "
+            "could not be used; slices_unlike_neighbours=slices that may be damaged",
         ),
     ] = ()
     tilt_degrees: Annotated[
@@ -84,6 +86,26 @@ class Volume:
             "SHA-256 of the voxels alone, whatever the order and direction of their axes: equal "
             "for a copy under another origin, position or orientation; missing in rows that were "
             "written before the column came",
+            nullable=True,
+        ),
+    ] = None
+    source_checksums: Annotated[
+        tuple[str, ...] | None,
+        Column(
+            STRINGS,
+            "checksum of each of the source files as it was read, in their order: a file that was "
+            "only touched is told from one that was changed; missing where its source gives none",
+            nullable=True,
+        ),
+    ] = None
+    block_means_hu: Annotated[
+        tuple[float, ...] | None,
+        Column(
+            FLOAT64S,
+            "mean of 4 x 4 x 4 blocks along the patient's axes: nearly equal for a copy that was "
+            "compressed, rounded or resampled; missing in rows that were written before the "
+            "column came",
+            "HU",
             nullable=True,
         ),
     ] = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fvlm_data.cli.console import one_sentence, out
-from fvlm_data.cli.options import JsonOption, StoreOption, resolved_config
+from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 
 audit = typer.Typer(help="Measure what is left in a store.", no_args_is_help=True)
 
@@ -16,6 +18,31 @@ audit = typer.Typer(help="Measure what is left in a store.", no_args_is_help=Tru
 @audit.callback()
 def _group() -> None:
     """Measure what is left in a store."""
+
+
+@audit.command("labels")
+def labels(
+    file: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="a row a study or volume")],
+    store: StoreOption,
+    label_set: Annotated[
+        str | None,
+        typer.Option(help="ct_rate, merlin, rad_chest_ct or your own; default: by its columns"),
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, help="disagreements shown a label")] = 3,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare labels of a file with what reports say; shows scrubbed sentences."""
+    from fvlm_data.pairing.audit.labels import audit_labels
+    from fvlm_data.pairing.audit.printed import label_lines
+
+    with one_sentence():
+        vocabulary = resolved_config(store, None, None, {}).vocabulary.load()
+        told = audit_labels(opened_context(store), file, vocabulary, label_set)
+    if as_json:
+        out.print_json(json.dumps(asdict(told)))
+        return
+    for line in label_lines(told, examples):
+        out.print(line, markup=False, soft_wrap=True)
 
 
 @audit.command("identities")

@@ -9,15 +9,22 @@ import os
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from fvlm_data.errors import FvlmError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fvlm_data.inspect.verify import Check
     from fvlm_data.run.records import Summary
@@ -38,6 +45,13 @@ def one_sentence() -> Iterator[None]:
     except FvlmError as error:
         err.print(f"error: {error}", markup=False)
         sys.exit(2)
+    except MemoryError:
+        err.print(
+            "error: memory did not suffice; what is settled is kept: give the machine more, or the "
+            "command fewer execution.workers, and run again",
+            markup=False,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         err.print("stopped; what is settled is kept: run again to go on", markup=False)
         sys.exit(130)
@@ -50,21 +64,35 @@ def _start_log(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(message)s")
 
 
+class Show(Protocol):
+    """Shows how far a stage has come: done, of a total (0 if not known), and a note."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "", /) -> None:
+        """Show it."""
+
+
 @contextmanager
-def progress_shown() -> Iterator[Callable[[str, int, int], None]]:
+def progress_shown() -> Iterator[Show]:
     """A progress function: bars on a terminal, else a line every few seconds."""
     # in a log file, bars would be control characters
     if not err.is_terminal:
         yield _line_progress()
         return
-    columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=err) as progress:
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    with Progress(*columns, console=err) as progress:
         tasks: dict[str, Any] = {}
 
-        def show(stage: str, done: int, total: int) -> None:
+        def show(stage: str, done: int, total: int, note: str = "", /) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total or None)
-            progress.update(tasks[stage], completed=done, total=total or None)
+                tasks[stage] = progress.add_task(stage, total=total or None, note=note)
+            progress.update(tasks[stage], completed=done, total=total or None, note=note)
 
         yield show
 
@@ -160,14 +188,15 @@ def _listed(title: str, counts: dict[str, int]) -> None:
         out.print(f"{title}: {told}", markup=False)
 
 
-def _line_progress() -> Callable[[str, int, int], None]:
+def _line_progress() -> Show:
     last: dict[str, float] = {}
 
-    def show(stage: str, done: int, total: int) -> None:
+    def show(stage: str, done: int, total: int, note: str = "", /) -> None:
         now = time.monotonic()
         ended = total > 0 and done >= total
         if done and (ended or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
             last[stage] = now
-            err.print(f"{stage}: {done}{f' of {total}' if total else ''}", markup=False)
+            of = f" of {total}" if total else ""
+            err.print(f"{stage}: {done}{of}{f', {note}' if note else ''}", markup=False)
 
     return show

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +14,13 @@ import typer.core
 import typer.main
 from pydantic import ValidationError
 
-from fvlm_data.cli.console import one_sentence, out, progress_shown
-from fvlm_data.cli.options import JsonOption, StoreOption, opened_context
-from fvlm_data.errors import InputError
+from fvlm_data.cli.console import err, one_sentence, out, progress_shown
+from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
+from fvlm_data.errors import FvlmError, InputError, StoreError
 from fvlm_data.export import EXPORTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from pydantic.fields import FieldInfo
 
@@ -142,16 +143,59 @@ def _checked(name: str, entry: Export, values: dict[str, Any]) -> Any:
 
 
 def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) -> Exported:
+    from fvlm_data.export.recorded import ALL
     from fvlm_data.export.run import run_export, run_tables_export
 
+    # before: the working folder itself may be exchanged by the export
+    record = _recorder(store, folder.resolve())
     if form.export.of == "tables":
         # a table takes a moment: no progress is shown
-        return run_tables_export(opened_context(store).store, form, folder, lambda *_: None)
-    from fvlm_data.export.source import open_source
+        copied = opened_context(store).store
+        made = run_tables_export(copied, form, folder, lambda *_: None)
+        record(made, ALL)
+        return made
+    from fvlm_data.export.source import index_rows, open_source
 
     with progress_shown() as show:
         source = open_source(store, splits or ())
-        return run_export(source, form, folder, lambda done, total: show("export", done, total))
+        made = run_export(source, form, folder, lambda done, total: show("export", done, total))
+    rows = (row for dataset in source.splits.values() for row in index_rows(dataset))
+    record(made, sorted(row["sample_id"] for row in rows))
+    return made
+
+
+def _recorder(store: str, folder: Path) -> Callable[[Exported, Iterable[str]], None]:
+    """What has the store know of the export, where it may be written; who only reads is told."""
+    from fvlm_data.export.recorded import record_export
+    from fvlm_data.run.records import open_vault, vault_folder
+    from fvlm_data.store.tables import Store
+
+    try:
+        opened = Store.open(store)
+        config = resolved_config(store, None, None, {})
+        known = (vault_folder(opened, config) / "key").is_file()
+        vault = open_vault(opened, config) if known else None
+    except FvlmError as error:
+        return partial(_unrecorded, str(error))
+
+    def record(made: Exported, samples: Iterable[str]) -> None:
+        try:
+            placed = record_export(opened, vault, made, folder, samples).place
+        except StoreError as error:
+            _unrecorded(str(error))
+        else:
+            if not placed:
+                _unrecorded("without the vault nothing keeps where it lies")
+
+    return record
+
+
+def _unrecorded(why: str, *_: object) -> None:
+    err.print(
+        f"the export is whole, but the store does not know of it or its place ({why}); when a "
+        "patient withdraws, it has to be found by hand",
+        markup=False,
+    )
 
 
 def _print(made: Exported, hint: str, *, as_json: bool) -> None:

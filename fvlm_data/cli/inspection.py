@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,28 +17,43 @@ from fvlm_data.cli.console import (
     print_checks,
     print_set_aside,
     print_summary,
+    progress_shown,
 )
-from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
+from fvlm_data.cli.options import (
+    JsonOption,
+    SetOption,
+    StoreOption,
+    opened_context,
+    resolved_config,
+)
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fvlm_data.run.config import Config
 
 
 RevealOption = Annotated[bool, typer.Option("--reveal", help="resolve file tokens with the vault")]
 
 
-def qc(store: StoreOption) -> None:
-    """Write the quality page STORE/qc/index.html."""
+def qc(
+    store: StoreOption,
+    studies: Annotated[
+        str | None,
+        typer.Option(help="studies with a page of their own: a number, or all"),
+    ] = None,
+) -> None:
+    """Write the pages of the store: STORE/qc/index.html, and pages of studies."""
     from fvlm_data.qc import write_qc
+
+    values = {} if studies is None else {"qc": {"studies": studies}}
 
     with one_sentence():
         context = opened_context(store)
-        vocabulary = resolved_config(store, None, None, {}).vocabulary.load()
-        out.print(context.store.location(write_qc(context, vocabulary)), markup=False)
+        resolved = resolved_config(store, None, None, values)
+        with progress_shown() as show:
+            page = write_qc(context, resolved.vocabulary.load(), resolved.qc, show)
+        out.print(context.store.location(page), markup=False)
 
 
 def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json: bool) -> None:
@@ -89,8 +105,26 @@ def verify(
         sys.exit(1)
 
 
+def doctor(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="YAML configuration to be run here")
+    ] = None,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Can this machine do it? Packages, decoders, devices, folders, servers; 1 where one cannot."""
+    from fvlm_data.inspect.doctor import examine
+    from fvlm_data.run.config import load_config
+
+    with one_sentence():
+        checks = examine(load_config(config, overrides or ()) if config else None)
+        print_checks(checks, as_json=as_json)
+    if not all(check.passed for check in checks):
+        sys.exit(1)
+
+
 def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
-    """Bring a store that an older program made to this version; nothing is made anew for it."""
+    """Bring a store that an older program made to this version; only reports are read anew."""
     from fvlm_data.run.upgrade import upgrade as upgraded
 
     with one_sentence():
@@ -99,19 +133,27 @@ def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
         out.print_json(json.dumps({"adopted": adopted}))
         return
     told = ", ".join(f"{count} of {stage}" for stage, count in adopted.items())
-    out.print(f"items taken over: {told or 'none; the next run compares all'}", markup=False)
+    out.print(
+        f"items taken over: {told or 'none; the next run compares all'}; reports are read anew by "
+        "the next run",
+        markup=False,
+    )
 
 
 def status(
     store: StoreOption,
     set_aside: Annotated[
-        bool, typer.Option("--set-aside", help="list what was set aside, and what to do")
+        bool,
+        typer.Option(
+            "--set-aside", help="list what was set aside, reports that wait, and what to do"
+        ),
     ] = False,
     reveal: RevealOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """What the store holds now, and what its last configuration still has to do."""
     from fvlm_data.inspect.explain import set_aside as rows_set_aside
+    from fvlm_data.inspect.explain import waiting_reports
     from fvlm_data.run.records import Summary, add_counts, tally
     from fvlm_data.run.registry import build_stages
     from fvlm_data.store.planning import outlook
@@ -119,7 +161,9 @@ def status(
     with one_sentence():
         context = opened_context(store)
         if set_aside:
-            print_set_aside(rows_set_aside(context, reveal=reveal), as_json=as_json)
+            rows = rows_set_aside(context, reveal=reveal)
+            rows += waiting_reports(context, reveal=reveal)
+            print_set_aside(rows, as_json=as_json)
             return
         if reveal:
             raise InputError("--reveal is for --set-aside: give both")
@@ -165,22 +209,32 @@ def compact(
 
 
 def explain(
-    item: Annotated[str, typer.Argument(metavar="SAMPLE_ID", help="with --why: any item's id")],
+    item: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="of a sample or report; with --why: of any item"),
+    ],
     store: StoreOption,
     why: Annotated[
         bool, typer.Option("--why", help="what makes an item be made anew, by stage")
     ] = False,
     reveal: RevealOption = False,
 ) -> None:
-    """Walk from a training sample back to its files and sentences."""
+    """Walk from a training sample back to its files and sentences; tell what a report was read as.
+
+    Of a report: each mention with the rule and cue that told its status, doubts and confidence, or
+    what it waits for and why it is set aside.
+    """
     from fvlm_data.inspect.explain import explain as explained
+    from fvlm_data.inspect.explain import explain_report
     from fvlm_data.inspect.why import why as reasons
     from fvlm_data.run.registry import build_stages
 
     with one_sentence():
         context = opened_context(store)
         if not why:
-            out.print_json(json.dumps(explained(context, item, reveal=reveal)))
+            # ids begin with what they are of (fvlm_data.identity.ids.Prefix)
+            walk = explain_report if item.startswith("r_") else explained
+            out.print_json(json.dumps(walk(context, item, reveal=reveal)))
             return
         config = resolved_config(store, None, None, {})
         for told in reasons(context, config, build_stages(config), item):

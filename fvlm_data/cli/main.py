@@ -14,11 +14,14 @@ from fvlm_data.cli import inspection as looking
 from fvlm_data.cli.audit import audit
 from fvlm_data.cli.console import one_sentence, out, progress_shown
 from fvlm_data.cli.export import export
+from fvlm_data.cli.forget import forget
 from fvlm_data.cli.init import init, schema
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
     NameOption,
+    RehashOption,
+    RetryOption,
     SetOption,
     StoreOption,
     resolved_config,
@@ -76,7 +79,8 @@ def _options(
     """From CT archives and reports to training data for vision-language models."""
 
 
-TELLING_ENDINGS = (".dcm", ".nii", ".gz", ".npz", ".zip", ".tar", ".tgz")
+BESIDE_ENDINGS = (".csv", ".json", ".md", ".parquet", ".pdf", ".tsv", ".txt", ".xlsx", ".yaml")
+"""Endings of files that lie beside a data set's images and do not make it another kind."""
 
 
 @app.command()
@@ -112,7 +116,8 @@ def ingest(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="dicom, dicomweb, nifti, ct_rate, rad_chestct, or of `plugins`; default: by look"
+            help="images, dicom, dicomweb, nifti, ct_rate, rad_chestct, or of `plugins`; default: "
+            "by look"
         ),
     ] = None,
     mapping: Annotated[
@@ -121,12 +126,17 @@ def ingest(
     name: NameOption = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    rehash: RehashOption = False,
+    retry: RetryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take images into a store: geometry and HU proved or set aside with reason."""
     with one_sentence():
         entry = _source_entry(source, kind, mapping, name)
-        run_command("ingest", store, config, overrides, {"sources": [entry]}, as_json=as_json)
+        values = {"sources": [entry]}
+        run_command(
+            "ingest", store, config, overrides, values, retry=retry, as_json=as_json, rehash=rehash
+        )
 
 
 @app.command()
@@ -142,6 +152,7 @@ def segment(
     ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    retry: RetryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Give every volume a label map of anatomical classes."""
@@ -150,7 +161,9 @@ def segment(
     given = {"backend": backend, "masks": str(masks.resolve()) if masks else None, "classes": named}
     section = {name: value for name, value in given.items() if value is not None}
     with one_sentence():
-        run_command("segment", store, config, overrides, {"segment": section}, as_json=as_json)
+        run_command(
+            "segment", store, config, overrides, {"segment": section}, retry=retry, as_json=as_json
+        )
 
 
 @app.command()
@@ -167,6 +180,7 @@ def pair(
     ] = 3,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    retry: RetryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Join reports to studies; give anatomies texts, states and signatures; split patients."""
@@ -177,7 +191,7 @@ def pair(
             return
         if labels is not None:
             raise InputError("--labels is for --audit: give both")
-        run_command("pair", store, config, overrides, {}, as_json=as_json)
+        run_command("pair", store, config, overrides, {}, retry=retry, as_json=as_json)
 
 
 @app.command()
@@ -185,22 +199,27 @@ def shard(
     store: StoreOption,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    retry: RetryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write training samples as zarr shards."""
     with one_sentence():
-        run_command("shard", store, config, overrides, {}, as_json=as_json)
+        run_command("shard", store, config, overrides, {}, retry=retry, as_json=as_json)
 
 
 @app.command()
 def curate(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML configuration")],
     overrides: SetOption = None,
+    rehash: RehashOption = False,
+    retry: RetryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run all stages in this process, without a server."""
     with one_sentence():
-        run_command("curate", None, config, overrides, {}, as_json=as_json)
+        run_command(
+            "curate", None, config, overrides, {}, retry=retry, as_json=as_json, rehash=rehash
+        )
 
 
 app.command()(init)
@@ -209,9 +228,11 @@ app.command()(plugins)
 for _command in (
     looking.qc,
     looking.verify,
+    looking.doctor,
     looking.upgrade,
     looking.status,
     looking.compact,
+    forget,
     looking.explain,
 ):
     app.command()(_command)
@@ -238,16 +259,15 @@ def _source_entry(
 
 
 def _kind_of(source: Path) -> str:
-    """What the first file with a telling name says, among the first few thousand."""
+    """What the names of the first few thousand files say; data sets of their own form first."""
     from fvlm_data.ingest.sources.ct_rate import NAME
 
-    # bounded: an archive may hold millions of files without a telling name
-    looked_at = islice(source.rglob("*"), 5000)
-    files = (file for file in looked_at if file.suffix.lower() in TELLING_ENDINGS)
-    first = source if source.is_file() else next(files, None)
-    name = first.name.lower() if first else ""
-    if name.endswith(".npz"):
+    # bounded: an archive may hold millions of files
+    looked_at = [source] if source.is_file() else islice(source.rglob("*"), 5000)
+    names = [file.name for file in looked_at if file.is_file()]
+    images = [name for name in names if not name.lower().endswith(BESIDE_ENDINGS)]
+    if images and all(name.lower().endswith(".npz") for name in images):
         return "rad_chestct"
-    if not name.endswith((".nii", ".nii.gz")):
-        return "dicom"
-    return "ct_rate" if NAME.fullmatch(name.partition(".nii")[0]) else "nifti"
+    if images and all(NAME.fullmatch(name.partition(".nii")[0]) for name in images):
+        return "ct_rate"
+    return "images"

@@ -19,6 +19,16 @@ NameOption = Annotated[
     typer.Option("--name", help="name of the source in tables; default: last part of its path"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
+RehashOption = Annotated[
+    bool,
+    typer.Option("--rehash", help="read all known image files whole, whatever time and size say"),
+]
+RetryOption = Annotated[
+    bool,
+    typer.Option(
+        "--retry", help="try again what crashed, ran out of time or of memory, whatever has changed"
+    ),
+]
 
 
 def run_command(
@@ -29,6 +39,8 @@ def run_command(
     values: dict[str, Any],
     *,
     as_json: bool,
+    rehash: bool = False,
+    retry: bool = False,
 ) -> None:
     """Run a command's stages over the store and print the summary; raises what `curate` raises.
 
@@ -40,7 +52,15 @@ def run_command(
     resolved = resolved_config(store, config, overrides, values)
     with progress_shown() as show:
         names = None if command == "curate" else stages_of(command, resolved)
-        summary = curate(resolved, names, progress=show, announce=print_announced)
+        summary = curate(
+            resolved,
+            names,
+            progress=show,
+            announce=print_announced,
+            rehash=rehash,
+            retry=retry,
+            isolate=True,
+        )
     print_summary(summary, as_json=as_json)
     if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):
         err.print("some items were set aside; the run itself completed", markup=False)

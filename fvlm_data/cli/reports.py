@@ -14,6 +14,7 @@ from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
     NameOption,
+    RetryOption,
     SetOption,
     StoreOption,
     opened_context,
@@ -64,14 +65,21 @@ def reports_read(
     ] = False,
     page: Annotated[Path, typer.Option(help="where --review writes")] = Path("review.html"),
     limit: Annotated[int, typer.Option(min=1, help="reports on the page")] = 50,
+    doubtful: Annotated[
+        Path | None,
+        typer.Option(help="with --review: rows of fvlm-eval doubtful, whose reports are shown"),
+    ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    retry: RetryOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take reports into a store: scrubbed, split, tagged, with findings; or review them."""
     with one_sentence():
         if file is None and not review:
             raise InputError("reports: no file named; expected FILE, or --review")
+        if doubtful is not None and not review:
+            raise InputError("--doubtful says what --review shows: give both")
         if file is not None:
             given = {
                 "kind": kind,
@@ -81,13 +89,19 @@ def reports_read(
             }
             entry: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
             entry["path"] = str(file.resolve())
-            run_command("reports", store, config, overrides, {"reports": [entry]}, as_json=as_json)
+            values = {"reports": [entry]}
+            run_command("reports", store, config, overrides, values, retry=retry, as_json=as_json)
         if review:
             from fvlm_data.reports.review.commands import write_review
 
             resolved = resolved_config(store, config, overrides, {})
             shown = write_review(
-                opened_context(store), resolved.parse, resolved.vocabulary.load(), page, limit
+                opened_context(store),
+                resolved.parse,
+                resolved.vocabulary.load(),
+                page,
+                limit,
+                doubtful,
             )
             out.print(f"{shown} reports in {page}: text without known identities", markup=False)
 
@@ -112,6 +126,19 @@ def reports_score(
             return
         for line in score_lines(scored):
             out.print(line, markup=False)
+
+
+@reports.command("gold")
+def reports_gold(
+    store: StoreOption,
+    gold: Annotated[Path, typer.Argument(metavar="GOLD.jsonl", help="where it is written")],
+) -> None:
+    """Write the corrections that hold in a store as gold, with their scrubbed texts."""
+    from fvlm_data.reports.review.commands import write_gold
+
+    with one_sentence():
+        written = write_gold(opened_context(store), gold)
+        out.print(f"{written} reports in {gold}: text without known identities", markup=False)
 
 
 @reports.command("compare")

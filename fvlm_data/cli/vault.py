@@ -8,8 +8,15 @@ from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out, print_checks
-from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
+from fvlm_data.cli.console import one_sentence, out, print_checks, progress_shown
+from fvlm_data.cli.options import (
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    opened_context,
+    resolved_config,
+)
+from fvlm_data.errors import ConfigError
 
 vault = typer.Typer(
     help="Look after the vault: key, names, paths and original reports of a store.",
@@ -59,6 +66,32 @@ def restore(
         check_vault(opened, folder)
         place = vault_folder(opened, resolved_config(store, None, None, {}))
         _print_extent(restored(folder, place), place)
+
+
+@vault.command("relearn")
+def relearn(store: StoreOption, config: ConfigOption = None) -> None:
+    """Read the sources again for names, paths and reports that the vault has lost.
+
+    No table changes. Names are proved by what the store keeps of them; exit status 1 where those of
+    a series are told by no source any more.
+    """
+    from fvlm_data.run.private_paths import unresolved
+    from fvlm_data.run.records import open_context
+    from fvlm_data.run.relearn import relearn as relearnt
+
+    with one_sentence():
+        resolved = resolved_config(store, config, None, {})
+        if unresolved(resolved):
+            raise ConfigError(
+                f"store {store}: the vault has lost where the sources of its last run lie; name "
+                "their configuration by --config"
+            )
+        with progress_shown() as show:
+            found = relearnt(open_context(resolved, create=False), resolved, show)
+        for line in found.sentences():
+            out.print(line, markup=False)
+    if not found.names_are_whole:
+        sys.exit(1)
 
 
 @vault.command("places")

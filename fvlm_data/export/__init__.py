@@ -11,6 +11,7 @@ EXPORTS = Extensions(
     "export",
     {
         "tables": "fvlm_data.export.entries:TABLES",
+        "labels": "fvlm_data.export.entries:LABELS",
         "webdataset": "fvlm_data.export.entries:WEBDATASET",
         "nnunet": "fvlm_data.export.entries:NNUNET",
         "monai": "fvlm_data.export.entries:MONAI",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,13 +11,31 @@ from fvlm_data.export.entry import Export
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from fvlm_data.export.source import Source
     from fvlm_data.export.target import Draft
     from fvlm_data.store.tables import Store
 
     Progress = Callable[[int, int], None]
+
+
+class LabelOptions(BaseModel):
+    """Options of the export `labels`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label_set: str = Field(
+        default="ct_rate", description="ct_rate, merlin, rad_chest_ct, or your own"
+    )
+    rows: Literal["study", "volume"] = Field(
+        default="study", description="what a row is; volumes are called as CT-RATE's are"
+    )
+    uncertain_is_positive: bool = Field(
+        default=True, description="whether what a report holds possible is 1"
+    )
+    overlay: Path | None = Field(
+        default=None, description="folder of the vocabulary overlay that the store was made with"
+    )
 
 
 class WebDatasetOptions(BaseModel):
@@ -31,6 +50,21 @@ def _tables(store: Store, draft: Draft, progress: Progress, _options: Any) -> No
     from fvlm_data.export.tables import write
 
     write(store, draft, progress)
+
+
+def _labels(store: Store, draft: Draft, progress: Progress, options: LabelOptions) -> None:
+    from fvlm_data.export.labels import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    write(
+        store,
+        draft,
+        progress,
+        vocabulary=Vocabulary.load(overlay=options.overlay),
+        label_set=options.label_set,
+        by_volume=options.rows == "volume",
+        uncertain_counts=options.uncertain_is_positive,
+    )
 
 
 def _webdataset(
@@ -86,6 +120,13 @@ TABLES = Export(
     of="tables",
     write=_tables,
     hint=lambda _folder: "docs/tables.md tells the columns",
+)
+LABELS = Export(
+    help="Labels of a public set, made from the reports, as one CSV with a column a label.",
+    of="tables",
+    write=_labels,
+    options=LabelOptions,
+    hint=lambda folder: f'pandas.read_csv("{folder / "labels.csv"}")',
 )
 WEBDATASET = Export(
     help="Samples as tar files of .npy arrays and JSON, for WebDataset.",

@@ -97,6 +97,20 @@ def shifted_date(key: bytes, patient_id: str, date: dt.date) -> str:
     return (date - dt.timedelta(days=days)).isoformat()
 
 
+def shifted_time(key: bytes, patient_id: str, digits: str) -> str | None:
+    """A time with its date moved as `shifted_date` does, the time of the day as it is.
+
+    `digits` are YYYYMMDD, then hh, mm and ss as far as told. Returns YYYY-MM-DDThh:mm:ss as far
+    as told, None where they are no date of the calendar.
+    """
+    try:
+        date = dt.datetime.strptime(digits[:8], "%Y%m%d").date()
+    except ValueError:
+        return None
+    time = ":".join(digits[at : at + 2] for at in range(8, len(digits) - 1, 2))
+    return shifted_date(key, patient_id, date) + (f"T{time}" if time else "")
+
+
 def file_token(key: bytes, naming: Literal["token", "plain"], source: str, path: str) -> str:
     """The name of a source file in tables: keyed token, or `<source>/<relative path>`."""
     return keyed_id(key, "f", source, path) if naming == "token" else f"{source}/{path}"

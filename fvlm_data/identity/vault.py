@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 ENVIRONMENT_VARIABLE = "FVLM_VAULT"
 KEY_BYTES = 32
+CONTENTS = ("files", "patients", "reports")
+RECORD = "record:"
+"""Before the names of notes that a backup brings back; others are of work that is under way."""
+
+IDS_AT_ONCE = 500
+"""Ids in one statement: SQLite takes some thousand."""
 
 
 class Vault:
@@ -30,7 +36,8 @@ class Vault:
     It holds the key of all ids, the relative path behind each file token, the names, ids and
     dates of each patient's headers, by which reports are scrubbed, and the reports as they
     came. Losing it means that a later run makes other ids; nobody can turn the ids of the store
-    back without it.
+    back without it. Of what was forgotten it holds a keyed hash of each id, and takes none of
+    these in again.
     """
 
     def __init__(self, folder: Path, key: bytes) -> None:
@@ -77,6 +84,8 @@ class Vault:
             # the write lock before the read: two workers with headers of one patient must not lose
             # each other's names
             connection.execute("BEGIN IMMEDIATE")
+            if self._forgotten(connection, [patient_id]):
+                return
             row = connection.execute(
                 "SELECT value FROM patients WHERE id = ?", (patient_id,)
             ).fetchone()
@@ -123,22 +132,141 @@ class Vault:
         return self._lacking("reports", report_ids)
 
     def add_from(self, other: Vault) -> None:
-        """Take in what another vault of the same key holds; what stands here stays."""
+        """Take in what another vault of the same key holds; what stands here stays.
+
+        What either of them has forgotten is not brought back.
+        """
         with other._connection() as theirs:
+            with self._connection() as ours:
+                for table, some in (("forgotten", ""), ("notes", f" WHERE id LIKE '{RECORD}%'")):
+                    ours.executemany(
+                        f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
+                        theirs.execute(f"SELECT id, value FROM {table}{some}"),
+                    )
             for identifier, value in theirs.execute("SELECT id, value FROM patients"):
                 self.remember_patient(identifier, json.loads(other._decrypt(value)))
             for table in ("files", "reports"):
                 with self._connection() as ours:
-                    ours.executemany(
-                        f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
-                        theirs.execute(f"SELECT id, value FROM {table}"),
-                    )
+                    rows = theirs.execute(f"SELECT id, value FROM {table}")
+                    while part := rows.fetchmany(IDS_AT_ONCE):
+                        gone = self._forgotten(ours, [identifier for identifier, _ in part])
+                        ours.executemany(
+                            f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
+                            [row for row in part if row[0] not in gone],
+                        )
+
+    def forgotten(self, identifiers: Iterable[str]) -> dict[str, str]:
+        """Those of the ids that were forgotten, with what is to become of what comes later."""
+        with self._connection() as connection:
+            return self._forgotten(connection, identifiers)
+
+    def remember_forgotten(self, identifiers: Iterable[str], later: str, group: str) -> None:
+        """Keep a keyed hash of each id, and `later`: what is to become of what comes under it.
+
+        Ids of one `group` are let in again together.
+        """
+        told = json.dumps([later, group])
+        rows = [(self._mark(one), self._encrypt(told)) for one in sorted(set(identifiers))]
+        with self._connection() as connection:
+            connection.executemany("INSERT OR REPLACE INTO forgotten VALUES (?, ?)", rows)
+
+    def lift(self, identifiers: Iterable[str]) -> None:
+        """Take in again what comes under the ids, or under others of their groups."""
+        wanted = {self._mark(one) for one in identifiers}
+        with self._connection() as connection:
+            groups = {
+                mark: json.loads(self._decrypt(value))[1]
+                for mark, value in connection.execute("SELECT id, value FROM forgotten")
+            }
+            lifted = {groups[mark] for mark in wanted if mark in groups}
+            connection.executemany(
+                "DELETE FROM forgotten WHERE id = ?",
+                [(mark,) for mark, group in groups.items() if group in lifted],
+            )
+
+    def erase(self, identifiers: Iterable[str]) -> dict[str, int]:
+        """Remove all that is kept under the ids, so that no byte of it stays in the file.
+
+        Returns how many entries of each kind went.
+        """
+        wanted = [(one,) for one in sorted(set(identifiers))]
+        gone = {}
+        with self._connection() as connection:
+            for table in CONTENTS:
+                before = connection.total_changes
+                connection.executemany(f"DELETE FROM {table} WHERE id = ?", wanted)
+                gone[table] = connection.total_changes - before
+        self._rewrite()
+        return gone
+
+    def replace_identities(self, patient_id: str, identities: Iterable[str]) -> None:
+        """Have a patient's entry hold just these names, ids and dates."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO patients VALUES (?, ?)",
+                (patient_id, self._encrypt(json.dumps(sorted(set(identities))))),
+            )
+
+    def note(self, name: str) -> str | None:
+        """A note that was kept under a name."""
+        with self._connection() as connection:
+            row = connection.execute("SELECT value FROM notes WHERE id = ?", (name,)).fetchone()
+        return self._decrypt(row[0]) if row else None
+
+    def notes(self) -> dict[str, str]:
+        """All notes by name."""
+        with self._connection() as connection:
+            rows = connection.execute("SELECT id, value FROM notes ORDER BY id").fetchall()
+        return {name: self._decrypt(value) for name, value in rows}
+
+    def keep_note(self, name: str, text: str) -> None:
+        """Keep a note, encrypted, under a name, which is in the clear."""
+        with self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, self._encrypt(text))
+            )
+
+    def drop_note(self, name: str) -> None:
+        """Remove a note, so that no byte of it stays in the file."""
+        with self._connection() as connection:
+            connection.execute("DELETE FROM notes WHERE id = ?", (name,))
+        self._rewrite()
+
+    def _rewrite(self) -> None:
+        # deleted rows would stay in the file's free pages
+        with self._connection() as connection:
+            connection.commit()
+            connection.execute("VACUUM")
+
+    def _mark(self, identifier: str) -> str:
+        message = b"forgotten\x1f" + identifier.encode(errors="surrogatepass")
+        return hmac.new(self.key, message, hashlib.sha256).hexdigest()
+
+    def _forgotten(
+        self, connection: sqlite3.Connection, identifiers: Iterable[str]
+    ) -> dict[str, str]:
+        if connection.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone() is None:
+            return {}
+        marks = {self._mark(one): one for one in identifiers}
+        names = list(marks)
+        found: dict[str, str] = {}
+        for start in range(0, len(names), IDS_AT_ONCE):
+            part = names[start : start + IDS_AT_ONCE]
+            places = ", ".join("?" * len(part))
+            rows = connection.execute(
+                f"SELECT id, value FROM forgotten WHERE id IN ({places})", part
+            )
+            for mark, value in rows:
+                found[marks[mark]] = json.loads(self._decrypt(value))[0]
+        return found
 
     def _put(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
+        given = list(rows)
         with self._connection() as connection:
+            gone = self._forgotten(connection, [identifier for identifier, _ in given])
             connection.executemany(
                 f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
-                ((identifier, self._encrypt(value)) for identifier, value in rows),
+                ((one, self._encrypt(value)) for one, value in given if one not in gone),
             )
 
     def _get(self, table: str, identifiers: Iterable[str]) -> dict[str, str]:
@@ -163,7 +291,7 @@ class Vault:
         descriptor = os.open(self._database, os.O_CREAT | os.O_RDWR, 0o600)
         os.close(descriptor)
         with self._connection() as connection:
-            for table in ("files", "patients", "reports"):
+            for table in (*CONTENTS, "forgotten", "notes"):
                 connection.execute(
                     f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, value BLOB)"
                 )

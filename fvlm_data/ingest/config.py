@@ -39,11 +39,55 @@ class IngestConfig(BaseModel):
         description="how far direction vectors may be from length 1 and from a right angle "
         "(cosine), and from those of the other slices; no unit",
     )
+    min_spacing_mm: float = Field(
+        default=0.05, gt=0, description="least distance of voxels along any axis, mm"
+    )
+    max_pixel_mm: float = Field(
+        default=15,
+        gt=0,
+        description="greatest distance of voxels within slices, mm (thinned volumes have a few)",
+    )
+    max_slice_distance_mm: float = Field(
+        default=20,
+        gt=0,
+        description="greatest distance of slices, mm (thin slices with gaps between them reach 20)",
+    )
+    min_extent_mm: float = Field(
+        default=5, gt=0, description="least extent of a volume along any axis, mm"
+    )
+    max_width_mm: float = Field(
+        default=1200,
+        gt=0,
+        description="greatest extent of a volume across the body, mm (the widest fields of view "
+        "are below 900)",
+    )
+    max_length_mm: float = Field(
+        default=2500, gt=0, description="greatest extent of a volume along the body, mm"
+    )
+    unlike_slices: Literal["refuse", "flag", "ignore"] = Field(
+        default="refuse",
+        description="what becomes of a volume with a slice that fits neither neighbour as no other "
+        "of its slices does, most often damage that no decoder noticed: refuse sets it aside, flag "
+        "counts such slices in `volumes.adjustments`, ignore does not look",
+    )
+    max_series_mb: int = Field(
+        default=8192,
+        gt=0,
+        description="most memory that the voxels of one series, or of one volume file, may take, "
+        "MB; told from headers, before it is taken: what claims more is set aside",
+    )
     tilt: Literal["shear", "refuse"] = Field(
         default="shear",
         description="what becomes of a tilted gantry, whose slices are shifted sideways: shear "
         "moves each slice within its own plane to a grid with right angles and records the "
         "angle, refuse sets the series aside",
+    )
+    incomplete: Literal["refuse", "flag"] = Field(
+        default="refuse",
+        description="what becomes of a volume of which more was sent or announced than can be "
+        "used (damaged slices next to an end, a cut archive, fewer images than the header or the "
+        "server counts): refuse sets it aside as incomplete_series, flag takes what is left if "
+        "that is a proved volume and tells so in volumes.adjustments",
     )
 
 
@@ -53,9 +97,10 @@ class SourceConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Annotated[str, AfterValidator(SOURCES.known)] = Field(
-        description="what lies there: dicom (folders, archives, discs), dicomweb (a server), "
-        "nifti, ct_rate (the layout of CT-RATE), rad_chestct (the npz files of RAD-ChestCT), or "
-        "what an installed package adds (`fvlm-data plugins`)",
+        description="what lies there: images (DICOM and volume files side by side), dicom "
+        "(folders, archives, discs), dicomweb (a server), nifti (also MetaImage, NRRD and pairs of "
+        ".hdr and .img), ct_rate (the layout of CT-RATE), rad_chestct (the npz files of "
+        "RAD-ChestCT), or what an installed package adds (`fvlm-data plugins`)",
         json_schema_extra=SOURCES.listed,
     )
     path: Path = Field(
@@ -82,9 +127,10 @@ class SourceConfig(BaseModel):
     )
     mapping: Path | None = Field(
         default=None,
-        description="nifti: CSV with columns volume (file name or relative path), study and "
-        "patient; without it each file is a study and a patient of its own. ct_rate: the metadata "
-        "CSV; without it only files in HU are taken. rad_chestct: the metadata CSV, needed",
+        description="images and nifti: CSV with columns volume (file name or relative path), "
+        "study and patient; without it each volume file is a study and a patient of its own. "
+        "ct_rate: the metadata CSV; without it only files in HU are taken. rad_chestct: the "
+        "metadata CSV, needed",
         json_schema_extra=PLACE,
     )
 

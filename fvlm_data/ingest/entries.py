@@ -39,13 +39,26 @@ def _check(config: Any) -> None:
 
 
 def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
-    from fvlm_data.ingest.discovery.discover import discover
+    from fvlm_data.ingest.discovery.discover import LIMITS, discover
+    from fvlm_data.ingest.discovery.file_kinds import SECTION
 
     names = config.identity.source_names
-    return discover(context, config.sources, names, progress, config.execution.workers)
+    limits = config.execution.limits_of(SECTION, LIMITS.seconds)
+    return discover(context, config.sources, names, progress, limits, rehash=context.rehash)
+
+
+def _finish(context: Context) -> None:
+    from fvlm_data.ingest.discovery.forgotten import unname_series
+
+    unname_series(context)
 
 
 INGEST = StageEntry(
-    name="ingest", build=_ingest, commands=("ingest",), check=_check, discover=_discover
+    name="ingest",
+    build=_ingest,
+    commands=("ingest",),
+    check=_check,
+    discover=_discover,
+    finish=_finish,
 )
 SELECT = StageEntry(name="select", build=_select, commands=("ingest",))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import schemas
 from fvlm_data.ingest.selection import SelectConfig, candidate, choose
+from fvlm_data.ingest.torn_series import TORN, torn
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded
 from schemas import Volume
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.store.declared import Batch
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 NAME = "select"
 BATCH_STUDIES = 200
 
@@ -25,6 +26,13 @@ CANDIDATES = Read(
     by="study_id",
     # every column is copied to table `volumes`: no row may lag behind its candidate
     decides=tuple(schemas.TABLES["candidates"].columns),
+)
+
+OTHERS = Read(
+    "others",
+    "torn_series",
+    by="study_id",
+    decides=("volume_id", "element", "other_id", "other_shape", "other_affine"),
 )
 
 
@@ -40,7 +48,8 @@ def select_stage(config: SelectConfig) -> Stage:
         settings=config.model_dump(mode="json"),
         tables=("volumes",),
         items="SELECT DISTINCT study_id AS item FROM candidates",
-        reads=(CANDIDATES,),
+        reads=(CANDIDATES, OTHERS),
+        views={"torn_series": TORN},
         make=partial(_make, config),
         batch_size=BATCH_STUDIES,
     )
@@ -50,21 +59,30 @@ def _make(config: SelectConfig, batch: Batch) -> Iterator[Outcome]:
     for one in batch.inputs:
         found = one.rows["candidates"]
         files = (token for row in found for token in row["source_files"])
-        yield guarded(one.item, partial(_selected, config, one.item, found), files)
+        others = one.rows["others"]
+        yield guarded(one.item, partial(_selected, config, one.item, found, others), files)
 
 
-def _selected(config: SelectConfig, study: str, rows: Sequence[Mapping[str, Any]]) -> Outcome:
+def _selected(
+    config: SelectConfig,
+    study: str,
+    rows: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
+) -> Outcome:
     if not rows:
         detail = "its volumes have left the tables since the work was planned; run again"
         gone = Reject("superseded", "candidates_gone", detail)
         return Outcome(study, rejects=(gone,), retry=True)
-    refused = choose(map(candidate, rows), config)
+    parts = torn(rows, others)
+    sound = [row for row in rows if row["volume_id"] not in parts]
+    refused = choose(map(candidate, sound), config)
     rejects = tuple(
-        Reject("not_selected", refused[i].reason, refused[i].detail, tuple(row["source_files"]))
+        Reject(kind, why[i].reason, why[i].detail, tuple(row["source_files"]))
         for row in rows
-        if (i := row["volume_id"]) in refused
+        for kind, why in (("fault", parts), ("not_selected", refused))
+        if (i := row["volume_id"]) in why
     )
-    taken = [_volume(row) for row in rows if row["volume_id"] not in refused]
+    taken = [_volume(row) for row in sound if row["volume_id"] not in refused]
     return Outcome(study, rows={"volumes": taken}, rejects=rejects)
 
 

@@ -38,8 +38,9 @@ class SelectConfig(BaseModel):
     )
     one_per: Literal["range_and_phase", "study"] = Field(
         default="range_and_phase",
-        description="what the thinnest is picked from: volumes that cover the same range (half of "
-        "the shorter) in the same contrast phase, or the whole study",
+        description="what the thinnest is picked from: volumes that cover the same range in the "
+        "same contrast phase (one is left out if a better one covers half of its own range or "
+        "more), or the whole study",
     )
     kernels: tuple[str, ...] = Field(
         default=(), description="patterns (regular expressions); a kernel must match one as a whole"
@@ -201,4 +202,6 @@ def _all_but_thinnest(
 
 def _compete(one: ProvedVolume, other: ProvedVolume) -> bool:
     shared = min(one.high_mm, other.high_mm) - max(one.low_mm, other.low_mm)
+    # of its own range, not of the shorter one: a few thin slices of a test bolus must not stand for
+    # the whole scan that they lie in
     return one.phase == other.phase and shared >= COVERED * one.length_mm

@@ -113,7 +113,13 @@ IMAGES = Statement(
     "torn AS (SELECT image FROM images JOIN samples USING (volume_id) GROUP BY image "
     "HAVING count(DISTINCT split) > 1) "
     "SELECT DISTINCT volume_id AS item FROM images JOIN torn USING (image)",
-    {"samples": "SELECT count(*) FROM samples"},
+    {
+        "samples": "SELECT count(*) FROM samples",
+        "images of two patients": "SELECT count(*) FROM (SELECT pixels_sha256 FROM candidates "
+        "WHERE pixels_sha256 IS NOT NULL GROUP BY ALL HAVING count(DISTINCT patient_id) > 1)",
+        "images of two studies": "SELECT count(*) FROM (SELECT pixels_sha256 FROM candidates "
+        "WHERE pixels_sha256 IS NOT NULL GROUP BY ALL HAVING count(DISTINCT study_id) > 1)",
+    },
 )
 
 _TOLD = "SELECT owner_kind, owner_id, waits_for FROM waiting"

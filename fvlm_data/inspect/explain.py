@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError, StoreError
+from schemas.findings import CONFIDENCES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -42,6 +43,69 @@ def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[s
     }
 
 
+def explain_report(context: Context, report_id: str, *, reveal: bool = False) -> dict[str, Any]:
+    """What became of a report, as nested plain data: its mentions and what each rests on.
+
+    A report that waits or is set aside is told with the reason and what to do.
+
+    Raises:
+        InputError: there is no report of that id.
+    """
+    store = context.store
+    offered = [("kind", "=", "report"), ("item", "=", report_id)]
+    rows = store.read_items("reports", "report_id", [report_id])
+    aside = [
+        row
+        for row in set_aside(context, reveal=reveal)
+        if row["item"] == report_id or row["item"].rpartition(".")[0] == report_id
+    ]
+    if not (rows or aside or store.read("inputs", ["token"], offered).num_rows):
+        raise InputError(
+            f"report {report_id}: not in the store; the ids stand in table reports "
+            f"({store.count('reports')} rows) and quarantine"
+        )
+    waits = [row for row in waiting_reports(context) if row["item"] == report_id]
+    joined = store.read("study_reports", ["study_id"], [("report_id", "=", report_id)])
+    return {
+        "report_id": report_id,
+        "read": bool(rows),
+        "studies": sorted(joined["study_id"].to_pylist()),
+        "waits_for": [{name: row[name] for name in ("reason", "detail")} for row in waits],
+        "set_aside": [
+            {name: row[name] for name in ("stage", "kind", "reason", "detail")} for row in aside
+        ],
+        "source_files": [
+            name for row in rows for name in _named(context, row["source_files"], reveal=reveal)
+        ],
+        "mentions": _mentions(store, rows[0]) if rows else [],
+    }
+
+
+def _mentions(store: Store, report: Row) -> list[Row]:
+    """Mentions of a report, the least sure first, with the words of their cues."""
+    found = store.read_items("findings", "report_id", [report["report_id"]])
+    order = {level: place for place, level in enumerate(reversed(CONFIDENCES))}
+    found.sort(key=lambda row: (order.get(row["confidence"], 0), row["start"], row["finding"]))
+    return [
+        {
+            "finding": row["finding"],
+            "anatomy": row["anatomy"],
+            "status": row["status"],
+            "laterality": row["laterality"],
+            "at": [row["start"], row["end"]],
+            "words": report["text"][row["start"] : row["end"]],
+            "decided_by": row["decided_by"],
+            "cue_at": None if row["cue_start"] is None else [row["cue_start"], row["cue_end"]],
+            "cue": None
+            if row["cue_start"] is None
+            else report["text"][row["cue_start"] : row["cue_end"]],
+            "doubts": row["doubts"],
+            "confidence": row["confidence"],
+        }
+        for row in found
+    ]
+
+
 def set_aside(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]:
     """Rows of table quarantine in the order of kind, reason and item; `reveal` as in `explain`."""
     rows: list[dict[str, Any]] = context.store.read("quarantine").to_pylist()
@@ -52,6 +116,38 @@ def set_aside(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]
         row["item"] = paths.get(row["item"], row["item"])
         row["source_files"] = [paths.get(token, token) for token in row["source_files"]]
     return sorted(rows, key=lambda row: (row["kind"], row["reason"], row["item"], row["detail"]))
+
+
+_WAITS_FOR = {
+    "study": "no image is known that it is about; bring the images, or give its study_uid, "
+    "accession or a mapping",
+    "needs_review_of_names": "a word of it may be the patient's name; look at it, then set "
+    "parse.doubtful_names to keep or remove",
+}
+"""What to do about a report, by what it waits for."""
+
+
+def waiting_reports(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]:
+    """Reports that wait, as rows like those of `set_aside`, their kind `waiting`."""
+    wanted = [("owner_kind", "=", "report")]
+    waits = context.store.read("waiting", ["owner_id", "waits_for"], wanted).to_pylist()
+    reports = {row["owner_id"] for row in waits}
+    offered = context.store.read_items("inputs", "item", reports, ["item", "source", "kind"])
+    files = {row["item"]: row["source"] for row in offered if row["kind"] == "report"}
+    made = [
+        {
+            "kind": "waiting",
+            "stage": "",
+            "item": row["owner_id"],
+            "reason": row["waits_for"],
+            "detail": f"report {row['owner_id']}: {_WAITS_FOR[row['waits_for']]}",
+            "source_files": _named(
+                context, [files[one] for one in (row["owner_id"],) if one in files], reveal=reveal
+            ),
+        }
+        for row in waits
+    ]
+    return sorted(made, key=lambda row: (row["reason"], row["item"]))
 
 
 def _sample(store: Store, sample_id: str) -> Row:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.vocabulary import Vocabulary
 
-_PLACEHOLDER = re.compile(r"\[(?:NAME|ID|DATE|PHONE|MAIL)\]")
+_PLACEHOLDER = re.compile(r"\[(?:NAME|ID|DATE|PHONE|MAIL|ADDRESS)\]")
 _CAPITALISED = re.compile(r"[A-Z\u00c0-\u00de\u0100-\u024f][a-z\u00df-\u024f'\u2019-]{2,}")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _UNSPACED_NAME = re.compile("[\u4e00-\u9fff\uac00-\ud7a3]{2,}")

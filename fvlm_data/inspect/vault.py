@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fvlm_data.ingest.discovery.forgotten import pathless
 from fvlm_data.inspect import damage
 from fvlm_data.inspect.verify import Check
 from fvlm_data.run.vault_extent import lost_by_vault
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
 
 _REMEDY = (
-    "bring vault.sqlite back with `fvlm-data vault restore`, or name the whole vault by "
-    "identity.vault or FVLM_VAULT"
+    "name the whole vault by identity.vault or FVLM_VAULT, bring vault.sqlite back with `fvlm-data "
+    "vault restore`, or have it read the sources again with `fvlm-data vault relearn`"
 )
 
 
@@ -51,6 +52,7 @@ def vault_checks(context: Context) -> list[Check]:
     vault = context.vault
     reports = _values(context, "inputs", "item", (("kind", "=", "report"),))
     files = _values(context, "inputs", "token", (("kind", "=", "file"),))
+    files -= pathless(context.store)
     return [
         *names_checks(context),
         _known("the originals of all reports", reports, vault.unknown_reports),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.run.private_paths import revealed
 from fvlm_data.run.records import differences, record_path
-from fvlm_data.store.gathering import gather
+from fvlm_data.store.gathering import TRIED, gather
 from fvlm_data.store.planning import planned
 
 if TYPE_CHECKING:
@@ -113,4 +113,5 @@ def _settings(context: Context, config: Config, run_id: str) -> list[str]:
 
 
 def _by_label(parts: str) -> dict[str, str]:
-    return dict(part.split("=", 1) for part in parts.split() if "=" in part)
+    labelled = dict(part.split("=", 1) for part in parts.split() if "=" in part)
+    return {label: told for label, told in labelled.items() if label != TRIED}

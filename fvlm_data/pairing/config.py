@@ -72,15 +72,16 @@ class PairConfig(BaseModel):
         "stand in table cross_checks",
     )
     split: SplitFractions = Field(default=SplitFractions(), description="shares of the splits")
-    duplicates: Literal["set_aside", "keep"] = Field(
+    duplicates: Literal["set_aside", "one_split", "keep"] = Field(
         default="set_aside",
-        description="what becomes of patients who share an image with another one in a held-out "
-        "split: set aside, or kept all the same",
+        description="what becomes of patients who share an image, or nearly the same one, with "
+        "another one in a held-out split: set aside, put into that split, or kept all the same",
     )
     split_file: Path | None = Field(
         default=None,
         description="CSV with columns patient_id (as in the headers) and split; it wins over "
-        "the hash",
+        "the hash. In place of patient_id: study_uid, accession or volume_name (file name) of any "
+        "of the patient's scans; where they differ, the most protected split",
         json_schema_extra=PLACE,
     )
 

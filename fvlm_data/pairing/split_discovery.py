@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.errors import InputError
-from fvlm_data.pairing.splits import read_split_file
+from fvlm_data.pairing.splits import NAMED_BY, read_split_file
 from fvlm_data.store.content import columns_sql, compared
 from fvlm_data.store.discovered import close_sources, open_source
 from fvlm_data.store.queries import open_tables, with_readable_tables
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 DISCOVERY = "discover_split"
 KIND = "split"
 SOURCE = "split_file"
-READ_TABLES = ("inputs", "links")
+READ_TABLES = ("inputs", "links", "volumes")
 
 
 def discover_split(context: Context, config: PairConfig) -> Counter[str]:
@@ -44,7 +44,8 @@ def discover_split(context: Context, config: PairConfig) -> Counter[str]:
     """
     path = config.split_file
     named = read_split_file(path, context.vault.key) if path is not None else {}
-    wanted = {token: _line(token, split) for token, split in named.items()}
+    gone = context.vault.forgotten(named)
+    wanted = {token: _line(token, split) for token, split in named.items() if token not in gone}
 
     def work() -> list[str]:
         connection = context.store.connect()
@@ -52,7 +53,7 @@ def discover_split(context: Context, config: PairConfig) -> Counter[str]:
             open_tables(context, connection, READ_TABLES)
             lines = schemas.TABLES["inputs"].to_arrow(list(wanted.values()))
             connection.register("_lines", lines)
-            if path is not None:
+            if path is not None and not (gone and not wanted):
                 _refuse_strangers(connection, path)
             return _changed(connection)
         finally:
@@ -64,7 +65,7 @@ def discover_split(context: Context, config: PairConfig) -> Counter[str]:
         rows = [wanted[token] for token in changed if token in wanted]
         context.store.replace("inputs", changed, rows, {"kind": KIND})
     close_sources(context, DISCOVERY, KIND, {SOURCE})
-    return _counts(named)
+    return _counts(wanted)
 
 
 def _line(token: str, split: str) -> Input:
@@ -93,19 +94,24 @@ def _changed(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _refuse_strangers(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Refuse a file that names none of the patients, most often for lost leading zeros."""
+    """Refuse a file that names none of the patients, most often for lost leading zeros.
+
+    Volumes count, not ids: of files without headers nobody may have an id, and the split would
+    be another one without a word.
+    """
     lines, patients, found = connection.execute(
-        "SELECT (SELECT count(*) FROM _lines), count(DISTINCT owner_id), "
-        "count(*) FILTER (value_hash IN (SELECT token FROM _lines)) "
-        "FROM links WHERE owner_kind = 'patient' AND kind = 'patient_id'"
+        "SELECT (SELECT count(*) FROM _lines), (SELECT count(DISTINCT patient_id) FROM volumes), "
+        "(SELECT count(*) FROM links WHERE owner_kind IN ('patient', 'study', 'series') "
+        "AND value_hash IN (SELECT token FROM _lines))"
     ).fetchall()[0]
     if patients and not found:
         raise InputError(
-            f"split file {path}: names {lines} patients, none of the store's {patients}; expected "
-            "ids as in the headers (PatientID, leading zeros kept); mend the file or leave "
+            f"split file {path}: names {lines} patients or scans, none of the store's {patients} "
+            "patients; expected ids as in the headers (PatientID, leading zeros kept), or of "
+            f"files without any {', '.join(NAMED_BY[1:])} as its column; mend the file or leave "
             "pair.split_file out"
         )
 
 
-def _counts(named: Mapping[str, str]) -> Counter[str]:
+def _counts(named: Mapping[str, Input]) -> Counter[str]:
     return Counter({"rows": len(named)} if named else {})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fvlm_data.pairing.near_copies import NEAR
 from fvlm_data.pairing.splits import PROTECTED, assign_split, protector
 from fvlm_data.store.declared import Outcome, Read, Stage, reject
 from schemas import Split
@@ -15,13 +17,13 @@ if TYPE_CHECKING:
     from fvlm_data.pairing.config import PairConfig
     from fvlm_data.store.declared import Batch, Inputs, Row
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 BATCH_SIZE = 10_000
 """Patients of one commit: each batch looks once through the hashes of all images."""
 
 PATIENTS = "SELECT DISTINCT patient_id AS item FROM volumes"
 
-TWINS = """
+TWINS = f"""
 WITH RECURSIVE images AS (
     SELECT patient_id, content_sha256 AS image FROM candidates
     UNION ALL
@@ -32,6 +34,7 @@ WITH RECURSIVE images AS (
 ), rays AS (
     SELECT DISTINCT first, patient_id AS other
     FROM images JOIN shared USING (image) WHERE patient_id <> first
+    UNION SELECT first, other FROM ({NEAR})
 ), pairs AS (
     SELECT first AS one, other FROM rays UNION SELECT other, first FROM rays
 ), reached(patient_id, twin_id) AS (
@@ -41,7 +44,7 @@ WITH RECURSIVE images AS (
 )
 SELECT patient_id, twin_id FROM reached WHERE patient_id <> twin_id
 """
-"""Patients connected by equal images, each with every other of its group.
+"""Patients connected by equal or nearly equal images, each with every other of its group.
 
 Only pairs with an image's first patient are taken, and the recursion connects the others: an image
 that a thousand patients share would otherwise give a million pairs. The hash of the pixels, which
@@ -49,11 +52,19 @@ finds more twins, is missing in older rows.
 """
 
 NAMED = """
-SELECT DISTINCT k.owner_id AS patient_id, i.fingerprint AS split
-FROM links k JOIN inputs i ON i.token = k.value_hash
-WHERE k.kind = 'patient_id' AND i.kind = 'split'
+WITH said AS (
+    SELECT k.owner_kind, k.owner_id, i.fingerprint AS split
+    FROM links k JOIN inputs i ON i.token = k.value_hash WHERE i.kind = 'split'
+)
+SELECT owner_id AS patient_id, split FROM said WHERE owner_kind = 'patient'
+UNION
+SELECT v.patient_id, split FROM said JOIN volumes v ON v.study_id = owner_id
+WHERE owner_kind = 'study'
+UNION
+SELECT v.patient_id, split FROM said JOIN volumes v ON v.series_id = owner_id
+WHERE owner_kind = 'series'
 """
-"""What the split file says of each patient that it names."""
+"""What the split file says of each patient whom it names, or one of whose scans it names."""
 
 
 def split_stage(config: PairConfig) -> Stage:
@@ -94,6 +105,9 @@ def _make(config: PairConfig, batch: Batch) -> Iterator[Outcome]:
         best = protector(own, group) if group else None
         if best is not None and config.duplicates == "set_aside":
             yield _left_out(own, best)
+        elif best is not None and config.duplicates == "one_split":
+            joined = replace(own, split=best.split, source=best.source)
+            yield Outcome(one.item, {"splits": [joined]})
         else:
             yield Outcome(one.item, {"splits": [own]})
 
@@ -124,8 +138,8 @@ def _left_out(own: Split, best: Split) -> Outcome:
         own.patient_id,
         "duplicate",
         "image_of_held_out_patient",
-        f"patient {own.patient_id} (split {own.split}) has the same image as patient "
+        f"patient {own.patient_id} (split {own.split}) has the same image (or nearly) as patient "
         f"{best.patient_id} (split {best.split}), probably one person under two ids; left out so "
         "that nothing leaks; join the ids, name both in pair.split_file with one split, or set "
-        "pair.duplicates to keep",
+        "pair.duplicates to one_split or keep",
     )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from fvlm_data.pairing.config import SplitFractions
 
+NAMED_BY = ("patient_id", "study_uid", "accession", "volume_name")
+"""What a line of the split file may name a patient by: his id in the headers, or a scan of his."""
+
 PROTECTED = ("test", "validation", "train")
 """Splits, the one that must stay as it is first."""
 
@@ -63,11 +66,11 @@ def protector(own: Split, group: Iterable[Split]) -> Split | None:
 
 
 def read_split_file(path: Path, key: bytes) -> dict[str, str]:
-    """Split by link key of the patient's header id, from a CSV (patient_id, split).
+    """Split by link key of what names the patient, from a CSV: columns of NAMED_BY, and split.
 
     Raises:
-        InputError: the file cannot be read, a column is missing, a split is unknown, or a
-            patient stands twice with different splits.
+        InputError: the file cannot be read, a line names nobody or has no split, a split is
+            unknown, or a name stands twice with different splits.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
@@ -78,18 +81,22 @@ def read_split_file(path: Path, key: bytes) -> dict[str, str]:
         ) from error
     splits: dict[str, str] = {}
     for number, row in enumerate(rows, start=2):
-        patient, split = row.get("patient_id"), row.get("split")
-        if not patient or split is None:
+        names = {kind: row.get(kind) for kind in NAMED_BY if (row.get(kind) or "").strip()}
+        split = row.get("split")
+        if not names or split is None:
             raise InputError(
-                f"split file {path}, line {number}: expected columns patient_id and split"
+                f"split file {path}, line {number}: expected columns patient_id and split; in "
+                f"place of patient_id one of {', '.join(NAMED_BY[1:])}"
             )
         if split not in SPLITS:
             raise InputError(
                 f"split file {path}, line {number}: split {split!r} found, "
                 f"expected one of {', '.join(SPLITS)}"
             )
-        if splits.setdefault(link_key("patient_id", patient, key=key), split) != split:
-            raise InputError(
-                f"split file {path}, line {number}: the patient stands twice with two splits"
-            )
+        for kind, name in names.items():
+            if name and splits.setdefault(link_key(kind, name, key=key), split) != split:
+                raise InputError(
+                    f"split file {path}, line {number}: the patient stands twice with two splits "
+                    f"(column {kind})"
+                )
     return splits

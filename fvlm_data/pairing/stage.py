@@ -16,8 +16,7 @@ from fvlm_data.pairing.images import (
     StudyImages,
     images_of_rows,
 )
-from fvlm_data.reports.versions.corrections import unclear_versions
-from fvlm_data.reports.versions.original_reports import reading_order, unpacked
+from fvlm_data.pairing.report_order import ORDER_COLUMNS, reading_order, unclear_versions
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded
 from schemas import StudyReport
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from fvlm_data.vocabulary import Vocabulary
     from schemas import CrossCheck
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 BATCH_SIZE = 500
 
 STUDIES = """
@@ -74,11 +73,7 @@ def pair_stage(config: PairConfig, vocabulary: Vocabulary) -> Stage:
 
 
 def _report_reads(config: PairConfig) -> tuple[Read, ...]:
-    """What is read of the study's reports, of those that are there.
-
-    Their order and versions rest on what the vault keeps of them, for which the fingerprint of
-    the report's row stands, and on their links.
-    """
+    """What is read of the study's reports, of those that are there."""
     fields = {"severity": config.signature.severity, "location": config.signature.lobe}
     findings = (*FINDING_COLUMNS, *(name for name, read in fields.items() if read))
     links = ("owner_id", "kind", "value_hash")
@@ -90,17 +85,16 @@ def _report_reads(config: PairConfig) -> tuple[Read, ...]:
             ("report_id", "matched_by"),
             where="t.owner_kind = 'study'",
         ),
-        Read("reports", "reports", "report_id", ("report_id",), on="matches.report_id"),
+        Read(
+            "reports",
+            "reports",
+            "report_id",
+            ORDER_COLUMNS,
+            on="matches.report_id",
+            carries=("file_row", "document_sha256"),
+        ),
         Read("sentences", "sentences", "report_id", SENTENCE_COLUMNS, on="reports.report_id"),
         Read("findings", "findings", "report_id", findings, on="reports.report_id"),
-        Read(
-            "originals",
-            "inputs",
-            "item",
-            ("token", "fingerprint"),
-            on="reports.report_id",
-            where="t.kind = 'report'",
-        ),
         Read(
             "links",
             "links",
@@ -120,45 +114,27 @@ IMAGE_READS = (
 
 
 def _make(config: PairConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
-    matched = {one.item: _matched(one) for one in batch.inputs}
-    # a single report needs no order: its original stays in the vault undecrypted
-    several = [r for reports in matched.values() if len(reports) > 1 for r, _ in reports]
-    originals = {r: unpacked(kept) for r, kept in batch.originals(several).items()}
-    order = reading_order(originals, vocabulary)
-    for reports in matched.values():
-        reports.sort(key=lambda match: order.get(match[0], (False, "", 0, match[0])))
-    links = [row for one in batch.inputs for row in one.rows["links"]]
-    reports_of = {study: [report for report, _ in one] for study, one in matched.items()}
-    unclear = unclear_versions(reports_of, links, originals, vocabulary)
     for one in batch.inputs:
-        if not matched[one.item]:
+        reports = sorted(one.rows["reports"], key=reading_order)
+        if not reports:
             yield _unmatched(one.item)
+        elif not all(row["document_sha256"] for row in reports):
+            # rows of an older program lack times and addenda: the next run of stage reports
+            # makes them anew, until then the study's texts stay as they are
+            yield Outcome(one.item, held=True)
         else:
-            pairs = unclear.get(one.item, ())
-            work = partial(_pair, config, vocabulary, one, matched[one.item], pairs)
-            yield guarded(one.item, work)
-
-
-def _matched(one: Inputs) -> list[tuple[str, str]]:
-    """Reports of the study that are there (not set aside), with the kind of link."""
-    there = {row["report_id"] for row in one.rows["reports"]}
-    return [
-        (row["report_id"], row["matched_by"])
-        for row in one.rows["matches"]
-        if row["report_id"] in there
-    ]
+            yield guarded(one.item, partial(_pair, config, vocabulary, one, reports))
 
 
 def _pair(
-    config: PairConfig,
-    vocabulary: Vocabulary,
-    one: Inputs,
-    matched: Sequence[tuple[str, str]],
-    unclear: Sequence[tuple[str, str]],
+    config: PairConfig, vocabulary: Vocabulary, one: Inputs, reports: Sequence[Row]
 ) -> Outcome:
     shown = one.rows
     images = images_of_rows(shown["volumes"], shown["masks"], shown["checks"], vocabulary)
-    text = _study_text(one.rows, [report for report, _ in matched])
+    kinds = {row["report_id"]: row["matched_by"] for row in shown["matches"]}
+    matched = [(row["report_id"], kinds[row["report_id"]]) for row in reports]
+    text = _study_text(shown, [report for report, _ in matched])
+    unclear = unclear_versions(reports, shown["links"])
     return _paired(_Study(one.item, matched, text, images, unclear), config, vocabulary)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,14 @@ import numpy as np
 
 from fvlm_data.errors import StoreError
 from fvlm_data.hashing import content_key
+from fvlm_data.qc.outlines import outlined
 from fvlm_data.qc.png import PngError, description_of, png_bytes
+from fvlm_data.qc.scenes import Scene, drawn_as, read_scenes
 from fvlm_data.segment.grid import to_canonical
-from fvlm_data.segment.merge import anatomy_table, merge_labels, ranked_anatomies
+from fvlm_data.segment.merge import merge_labels, ranked_anatomies
 from fvlm_data.segment.nifti import NiftiError, read_nifti
-from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from fvlm_data.store.tables import Store
     from fvlm_data.vocabulary import Vocabulary
 
@@ -40,24 +38,6 @@ FOLDER = "qc/thumbnails"
 VERSION = 1
 """Version of the drawing code: a new one redraws all pictures."""
 
-COLUMNS = {
-    "volumes": ("volume_id", "path", "affine_ras", "content_sha256"),
-    "masks": (
-        "volume_id", "path", "content_sha256", "class_system", "class_name", "class_value",
-    ),
-}  # fmt: skip
-
-VOLUMES = """
-SELECT volume_id, path, affine_ras, content_sha256 FROM volumes
-WHERE volume_id IN (SELECT volume_id FROM masks)
-ORDER BY volume_id LIMIT $volumes
-"""
-
-LABEL_MAPS = f"""
-SELECT volume_id, path, content_sha256, class_system, class_name, class_value FROM masks
-WHERE volume_id IN (SELECT volume_id FROM ({VOLUMES}))
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
@@ -69,27 +49,6 @@ class Thumbnail:
     volume_id: str
     png: bytes | None
     anatomies: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LabelMap:
-    """A file of labels: its content and the class name of each value."""
-
-    path: str
-    content_sha256: str
-    class_system: str
-    names: Mapping[int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What a picture is made from: a volume and its label maps on the same grid."""
-
-    volume_id: str
-    path: str
-    affine_ras: Sequence[float]
-    content_sha256: str
-    maps: tuple[LabelMap, ...]
 
 
 def colour_of(anatomy: str) -> tuple[int, int, int]:
@@ -128,37 +87,16 @@ def kept_thumbnails(store: Store, volumes: int, vocabulary: Vocabulary) -> list[
     return made
 
 
-def read_scenes(store: Store, volumes: int) -> list[Scene]:
-    """The first volumes that have a label map, by id: chosen the same way every time."""
-    tables = Relations(store)
-    maps: dict[str, dict[tuple[str, str, str], dict[int, str]]]
-    maps = defaultdict(lambda: defaultdict(dict))
-    chosen = {"volumes": volumes}
-    for volume_id, path, sha256, system, name, value in tables.rows(LABEL_MAPS, chosen):
-        maps[volume_id][path, sha256, system][value] = name
-    scenes = []
-    for volume_id, path, affine_ras, sha256 in tables.rows(VOLUMES, chosen):
-        of_volume = tuple(LabelMap(*told, names) for told, names in sorted(maps[volume_id].items()))
-        scenes.append(Scene(volume_id, path, affine_ras, sha256, of_volume))
-    return scenes
-
-
 def picture_path(scene: Scene, vocabulary: Vocabulary) -> str:
     """Where a picture lies in the store: by the content of volume and masks, and how it is drawn.
 
     A class counts as the anatomy that it is drawn as, so that a changed list of classes redraws
     only the pictures that it affects.
     """
-    drawn_as = [
-        (
-            one.content_sha256,
-            anatomy_table(one.names, one.class_system, ANATOMIES, vocabulary).tolist(),
-        )
-        for one in scene.maps
-    ]
+    drawn = drawn_as(scene, ANATOMIES, vocabulary)
     ranked = ranked_anatomies(ANATOMIES, vocabulary)
     style = (VERSION, ANATOMIES, ranked, WINDOW_HU, WIDTH_PIXELS)
-    return f"{FOLDER}/{content_key(style, scene.content_sha256, sorted(drawn_as))}.png"
+    return f"{FOLDER}/{content_key(style, scene.content_sha256, drawn)}.png"
 
 
 def _kept(store: Store, path: str) -> bytes | None:
@@ -214,16 +152,5 @@ def slice_picture(slice_hu: Array, labels: Array, aspect: float) -> Array:
     rows = max(1, round(columns * slice_hu.shape[1] * aspect / slice_hu.shape[0]))
     x = np.arange(columns)[::-1] * slice_hu.shape[0] // columns
     y = np.arange(rows)[::-1] * slice_hu.shape[1] // rows
-    low, high = WINDOW_HU
-    grey = np.clip((slice_hu[x][:, y].T.astype(np.float32) - low) / (high - low), 0, 1)
-    picture = np.repeat((grey * 255).astype(np.uint8)[:, :, None], 3, axis=2)
-    shown = labels[x][:, y].T
-    edge = np.zeros(shown.shape, bool)
-    edge[:-1] |= shown[:-1] != shown[1:]
-    edge[:, :-1] |= shown[:, :-1] != shown[:, 1:]
-    edge[1:] |= shown[1:] != shown[:-1]
-    edge[:, 1:] |= shown[:, 1:] != shown[:, :-1]
     colours = np.array([(0, 0, 0), *(colour_of(anatomy) for anatomy in ANATOMIES)], np.uint8)
-    outline = edge & (shown > 0)
-    picture[outline] = colours[shown[outline]]
-    return picture
+    return outlined(slice_hu[x][:, y].T, labels[x][:, y].T, colours, WINDOW_HU)

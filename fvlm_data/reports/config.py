@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fvlm_data.reports.llm.config import LlmConfig
-from fvlm_data.settings import DECIDES_NOTHING, decides_with, deciding
+from fvlm_data.settings import DECIDES_NOTHING, PLACE, decides_with, deciding
 
 
 class ParseConfig(BaseModel):
@@ -44,6 +45,12 @@ class ParseConfig(BaseModel):
         "too (Stone), or as short as a unit (Li), where nothing tells that it stands as a name: "
         "keep counts it (table measures), remove takes it out, hold has the report wait "
         "(needs_review_of_names)",
+    )
+    corrections: Path | None = Field(
+        default=None,
+        description="JSONL of corrected readings, as the review page saves them; each holds for "
+        "its own text only",
+        json_schema_extra=PLACE,
     )
     backend: Literal["rules", "llm"] = Field(
         default="rules", description="what says which sentence asserts what"

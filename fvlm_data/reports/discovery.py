@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.no_longer_offered import KIND, STAGE, Offers, set_aside_gone
-from fvlm_data.reports.offered import offered_row
+from fvlm_data.reports.offered import as_forgotten, offered_row
 from fvlm_data.reports.sources import read_source
 from fvlm_data.reports.versions.original_reports import remember
 from fvlm_data.store.discovered import changed_sources, close_sources, open_sources
@@ -49,6 +49,7 @@ def discover_reports(
                 offered_row(context.vault.key, source, naming, row, offers.occurrences)
                 for row in chunk
             ]
+            offered = _without_forgotten(context, source, offered)
             offers.add(offered)
             files.update(one.file for one in offered)
             files |= _commit(context, offered, damaged)
@@ -58,6 +59,21 @@ def discover_reports(
     counts.update(gone)
     close_sources(context, STAGE, KIND, files | touched)
     return counts
+
+
+def _without_forgotten(
+    context: Context, source: ReportSourceConfig, offered: Sequence[Offered]
+) -> list[Offered]:
+    """The rows; of those whose report, patient or study was forgotten only that there are some."""
+    named = {one.token: {one.report_id, *(value for _, value in one.links)} for one in offered}
+    gone = context.vault.forgotten({name for names in named.values() for name in names})
+    if not gone:
+        return list(offered)
+    key, kept = context.vault.key, []
+    for one in offered:
+        later = next((gone[name] for name in sorted(named[one.token]) if name in gone), None)
+        kept.append(one if later is None else as_forgotten(key, one, source.label, later))
+    return kept
 
 
 def _commit(context: Context, offered: Sequence[Offered], damaged: set[str]) -> set[str]:
@@ -111,7 +127,8 @@ def _keep(
     }
     if originals:
         remember(vault, originals)
-    unknown_files = vault.unknown_files({one.file for one in offered})
+    # a row that was forgotten has no path
+    unknown_files = vault.unknown_files({one.file for one in offered if one.path})
     if unknown_files:
         vault.remember_files({one.file: one.path for one in offered if one.file in unknown_files})
 
@@ -144,14 +161,14 @@ def _fault(offered: Offered) -> Quarantined | None:
         kind, reason, detail = (
             "fault",
             "empty_report",
-            (f"row {offered.row.row} holds no text; expected a report; mend the file"),
+            (f"{offered.row.place}: no text; expected a report; mend the file"),
         )
     elif not offered.row.links:
         kind, reason, detail = (
             "fault",
             "no_link",
             (
-                f"row {offered.row.row} names no study; expected a study UID, an accession "
+                f"{offered.row.place}: no study named; expected a study UID, an accession "
                 "number or a volume name; mend the file"
             ),
         )
@@ -159,7 +176,7 @@ def _fault(offered: Offered) -> Quarantined | None:
         kind, reason, detail = (
             "duplicate",
             "same_report",
-            (f"row {offered.row.row} repeats report {offered.report_id}; nothing to do"),
+            (f"{offered.row.place}: it repeats report {offered.report_id}; nothing to do"),
         )
     else:
         return None

@@ -64,6 +64,26 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
     return discover_reports(context, config.reports, config.identity.source_names)
 
 
+def _check_corrections(config: Any) -> None:
+    path = config.parse.corrections
+    if path is None:
+        return
+    if not path.exists():
+        raise missing_input("parse.corrections", path)
+    from fvlm_data.reports.corrections.overlay import read_corrections
+
+    for _ in read_corrections(path, config.vocabulary.load()):
+        pass
+
+
+def _discover_corrections(
+    context: Context, config: Any, progress: Callable[[int], None]
+) -> Mapping[str, int]:
+    from fvlm_data.reports.corrections.overlay import discover_corrections
+
+    return discover_corrections(context, config.parse.corrections, config.vocabulary.load())
+
+
 VERSIONS = StageEntry(
     name="versions",
     build=_versions,
@@ -72,4 +92,10 @@ VERSIONS = StageEntry(
     announce=_announce,
     discover=_discover,
 )
-REPORTS = StageEntry(name="reports", build=_reports, commands=("reports",))
+REPORTS = StageEntry(
+    name="reports",
+    build=_reports,
+    commands=("reports",),
+    check=_check_corrections,
+    discover=_discover_corrections,
+)

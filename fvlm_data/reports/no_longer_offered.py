@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.offered import own_key
+from fvlm_data.reports.offered import forgotten_file, own_key
 from fvlm_data.reports.sources.kind import AUTO, kind_by_suffix
 from fvlm_data.reports.versions.original_reports import remembered
 from fvlm_data.store.discovered import open_sources
@@ -45,26 +45,32 @@ another status. A second row of one report (.1) that is set aside leaves the fir
 class Offers:
     """What the sources of a run offer; `occurrences` counts the rows of each report id.
 
-    `files` are those that were read, `keys` hashes of the reports' keys in them, `broken` files
-    with rows that cannot be read: what such a file offers is not known as a whole.
+    `files` are those that were read, `keys` hashes of the reports' keys in them, `unreadable`
+    those of rows that cannot be read and tell their key, `broken` files with rows that do not even
+    tell that: what such a file offers is not known as a whole.
     """
 
     occurrences: Counter[str] = field(default_factory=Counter)
     faults: set[str] = field(default_factory=set)
     files: set[str] = field(default_factory=set)
     keys: set[int] = field(default_factory=set)
+    unreadable: set[int] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
 
     def add(self, rows: Sequence[Offered]) -> None:
         """Take in rows whose ids `occurrences` has counted."""
         for one in rows:
             self.files.add(one.file)
-            if one.links:
+            if one.unreadable:
+                self.faults.add(one.token)
+                if one.links:
+                    self.unreadable.add(hash(one.own_key))
+                else:
+                    self.broken.add(one.file)
+            elif one.links and (one.row.fault is None or one.row.columns):
                 self.keys.add(hash(one.own_key))
             else:
                 self.faults.add(one.token)
-            if one.unreadable:
-                self.broken.add(one.file)
 
     def holds(self, token: str) -> bool:
         """Whether a row of this token has been offered."""
@@ -140,10 +146,12 @@ def _complete_files(
 ) -> dict[str, bool]:
     """Of the files of these sources: whether what they do not offer is to be retired.
 
-    The vault tells which source a file is of; a file that it does not know is left as it is.
+    The vault tells which source a file is of; a file that it does not know is left as it is. Of
+    rows that were forgotten nothing but the source is known.
     """
     paths = context.vault.file_paths(files)
-    made = {}
+    pathless = {forgotten_file(context.vault.key, source.label) for source in sources}
+    made = dict.fromkeys(pathless & files, True)
     for file in files:
         path = paths.get(file, "")
         of = (one for one in sources if path == one.label or path.startswith(f"{one.label}/"))
@@ -178,6 +186,8 @@ def _reasons(
         original = originals.get(row.item)
         document = original.version.document if original is not None else ""
         key = own_key(row.source, document, tuple(sorted(links[row.item])))
+        if hash(key) in offers.unreadable:
+            continue  # its row is there and cannot be read: what was read of it stays
         if hash(key) in offers.keys:
             made[row.token] = "changed_report"
         elif complete:

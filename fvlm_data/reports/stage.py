@@ -5,26 +5,29 @@ from __future__ import annotations
 import gc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fvlm_data.errors import StoreError
+from fvlm_data.reports.corrections.corrected import corrected
+from fvlm_data.reports.corrections.overlay import unpacked as unpacked_sentences
+from fvlm_data.reports.language.blanks import blanks, unfilled
 from fvlm_data.reports.language.readable import Unread, too_long, unread
-from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.llm.client import NoAnswerError
 from fvlm_data.reports.llm.reading import ReportReading
 from fvlm_data.reports.no_longer_offered import GONE
+from fvlm_data.reports.rows import document_sha256, report_rows, told_of_report
 from fvlm_data.reports.scrubbing.scrubber import Scrubber
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
-from schemas import Finding, Measure, Report, Sentence
+from schemas import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fvlm_data.reports.config import ParseConfig
-    from fvlm_data.reports.language.parsed import ParsedReport
     from fvlm_data.reports.language.parser import ReportParser
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.store.declared import Batch, Inputs
@@ -33,8 +36,9 @@ if TYPE_CHECKING:
     Reader = Callable[[str], ReportReading]
 
 NAME = "reports"
-STAGE_VERSION = 5
+STAGE_VERSION = 9
 BATCH_SIZE = 2000
+OTHER_TEXT = "correction_of_another_text"
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 OWNER_MARKS = (
     "SELECT owner_id, md5(string_agg(DISTINCT mark, ',' ORDER BY mark)) AS mark "
@@ -51,8 +55,10 @@ _READS = (
         "report_matches",
         "report_id",
         ("owner_id",),
+        carries=("owner_kind",),
         where="t.owner_kind IN ('patient', 'link')",
     ),
+    Read("corrections", "corrections", "report_id", ("document_sha256", "sentences")),
     Read("marks", "owner_marks", "owner_id", ("mark",), "about.owner_id", ("owner_id",)),
 )
 
@@ -105,7 +111,8 @@ def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iter
         kept = originals.get(one.item)
         original = unpacked(kept) if kept is not None else None
         known = {name for row in one.rows["about"] for name in names.get(row["owner_id"], ())}
-        return guarded(one.item, partial(_outcome, read, scrubber, one, original, known))
+        desk = _Desk(read, scrubber, batch.secret)
+        return guarded(one.item, partial(_outcome, desk, one, original, known))
 
     if config.backend == "rules" or config.llm is None:
         for one in batch.inputs:
@@ -129,35 +136,40 @@ def _check_names(inputs: Iterable[Inputs], names: Mapping[str, Sequence[str]]) -
         raise StoreError(
             f"vault: the names of {len(unknown)} patients are not in it that headers told "
             f"({unknown[0]}), expected those of all: reports would keep them; bring vault.sqlite "
-            "back with `fvlm-data vault restore`, or name the whole vault by identity.vault or "
-            "FVLM_VAULT"
+            "back with `fvlm-data vault restore`, name the whole vault by identity.vault or "
+            "FVLM_VAULT, or have it read the sources again with `fvlm-data vault relearn`"
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What reports of a batch are read with; `secret` is the key of all ids."""
+
+    read: Reader
+    scrubber: Scrubber
+    secret: bytes
+
+
 def _outcome(
-    read: Reader,
-    scrubber: Scrubber,
-    one: Inputs,
-    original: Original | None,
-    identities: Iterable[str],
+    desk: _Desk, one: Inputs, original: Original | None, identities: Iterable[str]
 ) -> Outcome:
     source = next((row["source"] for row in one.rows["offered"]), "")
     for row in one.rows["versions"]:
         if row["successor"] is not None:
             return set_aside(one.item, Successor(row["successor"], row["reason"]), source)
-    if original is not None and withdraws(original, scrubber.vocabulary):
+    if original is not None and withdraws(original, desk.scrubber.vocabulary):
         return _withdrawal(one.item, source)
-    return _parse(read, scrubber, one.item, original, identities, source)
+    return _parse(desk, one, original, identities, source)
 
 
 def _parse(
-    read: Reader,
-    scrubber: Scrubber,
-    report_id: str,
+    desk: _Desk,
+    one: Inputs,
     original: Original | None,
     identities: Iterable[str],
     source: str,
 ) -> Outcome:
+    report_id = one.item
     if original is None:
         detail = (
             f"report {report_id}: its text is not in the vault; expected the vault that was used "
@@ -168,7 +180,7 @@ def _parse(
     long = too_long(original.text)
     if long is not None:
         return _unread(report_id, long, source, "fault")
-    cleaned = scrubber.cleaned(original, identities)
+    cleaned = desk.scrubber.cleaned(original, identities)
     measures = [
         Measure(stage=NAME, item=report_id, name=name, value=float(value))
         for name, value in cleaned.counts.items()
@@ -176,7 +188,7 @@ def _parse(
     if cleaned.held:
         return Outcome(report_id, {"measures": measures})
     try:
-        reading = read(cleaned.text)
+        reading = desk.read(cleaned.text)
     except NoAnswerError as error:
         detail = f"report {report_id}: {error}; the next run asks again"
         missing = Reject("fault", "no_answer", detail, (source,))
@@ -184,8 +196,20 @@ def _parse(
     not_ours = unread(cleaned.text, reading.parsed)
     if not_ours is not None:
         return _unread(report_id, not_ours, source, "out_of_scope")
-    rows = {**_rows(report_id, cleaned.text, reading.parsed, source), "measures": measures}
-    return Outcome(report_id, rows, files=reading.files)
+    left = sum(1 for _ in unfilled(cleaned.text, blanks(desk.scrubber.vocabulary)))
+    if left:
+        measures.append(Measure(stage=NAME, item=report_id, name="unfilled_blanks", value=left))
+    patients = {row["owner_id"] for row in one.rows["about"] if row["owner_kind"] == "patient"}
+    parsed = reading.parsed
+    for row in one.rows["corrections"]:
+        # by its hash: what is said of one text is never said of another
+        if row["document_sha256"] == document_sha256(cleaned.text):
+            parsed = corrected(parsed, cleaned.text, unpacked_sentences(row["sentences"]))
+        else:
+            measures.append(Measure(stage=NAME, item=report_id, name=OTHER_TEXT, value=1.0))
+    told = told_of_report(original, patients, desk.secret, desk.scrubber.vocabulary)
+    rows = report_rows(report_id, cleaned.text, parsed, source, told)
+    return Outcome(report_id, {**rows, "measures": measures}, files=reading.files)
 
 
 def _unread(report_id: str, why: Unread, source: str, kind: str) -> Outcome:
@@ -198,49 +222,3 @@ def _withdrawal(report_id: str, source: str) -> Outcome:
         "they are known, with its id; nothing to do"
     )
     return reject(report_id, "out_of_scope", "withdrawal", detail, (source,))
-
-
-def _rows(report_id: str, text: str, parsed: ParsedReport, source: str) -> dict[str, list[Any]]:
-    report = Report(
-        report_id=report_id,
-        text=text,
-        sections=tuple(
-            {"name": section.name, "start": section.start, "end": section.end}
-            for section in parsed.sections
-        ),
-        source_files=(source,),
-    )
-    sentences = [
-        Sentence(
-            report_id=report_id,
-            sentence=number,
-            start=sentence.start,
-            end=sentence.end,
-            section=sentence.section,
-            text=sentence.text,
-            anatomies=tuple(said),
-            assessments=tuple(said.values()),
-        )
-        for number, (sentence, said) in enumerate(
-            zip(parsed.sentences, assessments(parsed), strict=True)
-        )
-    ]
-    findings = {
-        (m.sentence, m.start, m.end, m.finding, m.anatomy): Finding(
-            report_id=report_id,
-            sentence=m.sentence,
-            start=m.start,
-            end=m.end,
-            finding=m.finding,
-            anatomy=m.anatomy,
-            status=m.status,
-            laterality=m.laterality,
-            severity=m.severity,
-            size_mm=m.size_mm,
-            count=m.count,
-            location=m.location,
-            change=m.change,
-        )
-        for m in parsed.findings
-    }
-    return {"reports": [report], "sentences": sentences, "findings": list(findings.values())}

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 import schemas
 from fvlm_data.shards.joining import join_shards
 from fvlm_data.shards.tidy import tidy_shards
+from fvlm_data.store.leases import at_work
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fvlm_data.run.config import Config
     from fvlm_data.store.declared import Context
 
@@ -51,7 +54,19 @@ def compact_store(context: Context, config: Config, keep_hours: int) -> Compacte
     probe = f"runs/.compact-{context.run_id}"
     context.store.write_bytes(probe, b"")
     context.store.remove(probe)
-    joined = join_shards(context, config.shard)
-    tidied = tidy_shards(context, max(keep_hours, COMMIT_HOURS))
-    tables = {name: context.store.compact(name, keep_hours) for name in schemas.TABLES}
+    with at_work(context.store, context.run_id):
+        joined = join_shards(context, config.shard)
+        tidied = tidy_shards(context, max(keep_hours, COMMIT_HOURS))
+        tables = {name: context.store.compact(name, keep_hours) for name in schemas.TABLES}
     return Compacted(joined.given_up, joined.written, joined.left, tidied.groups_removed, tables)
+
+
+def join_small_files(context: Context, tables: Iterable[str]) -> None:
+    """Join the small files that a run's commits leave, so that the next ones do not slow down.
+
+    Raises:
+        StoreError: a table cannot be read or written.
+    """
+    for table in sorted(tables):
+        if context.store.join_small_files(table):
+            context.store.forget(table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -17,10 +17,13 @@ from pydantic import (
 )
 
 from fvlm_data.errors import ConfigError
+from fvlm_data.identity.forgotten import ForgetConfig
 from fvlm_data.identity.ids import IdentityConfig
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
 from fvlm_data.ingest.selection import SelectConfig
+from fvlm_data.isolation.limits import Limits
 from fvlm_data.pairing.config import PairConfig
+from fvlm_data.qc.config import QcConfig
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.sources.config import ReportSourceConfig
 from fvlm_data.run.faults import fault_sentence
@@ -45,6 +48,24 @@ class DaskConfig(BaseModel):
 
     address: str | None = Field(
         default=None, description="scheduler address; default: a cluster on this machine"
+    )
+
+
+class LimitConfig(BaseModel):
+    """What a worker may take for one item of the stage; one that takes more is ended."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="longest time until the next item is done; default: 3,600, of `segment` 7,200, "
+        "of `discover` 600",
+    )
+    memory_mb: int | None = Field(
+        default=None,
+        ge=100,
+        description="memory of a worker, MB; default: its share of nine tenths of the machine's",
     )
 
 
@@ -73,6 +94,22 @@ class ExecutionConfig(BaseModel):
         "default: a temporary folder",
     )
 
+    limits: dict[str, LimitConfig] = Field(
+        default_factory=dict,
+        description="limits by stage, as {segment: {seconds: 3600, memory_mb: 16000}}; `discover`: "
+        "those of reading headers",
+    )
+    pauses_s: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        default=(10.0, 60.0, 300.0),
+        description="pauses before a stage tries again where the machine lacks disk, memory or "
+        "network, s; after the last the run stops",
+    )
+
+    def limits_of(self, stage: str, seconds: float) -> Limits:
+        """Limits of a worker of a stage, whose own limit of time is `seconds`."""
+        given = self.limits.get(stage, LimitConfig())
+        return Limits(given.seconds or seconds, given.memory_mb, self.workers)
+
     def threads(self) -> int:
         """Threads a worker may keep busy: its share of this machine's cores.
 
@@ -83,14 +120,6 @@ class ExecutionConfig(BaseModel):
         if hasattr(os, "sched_getaffinity"):  # Linux: the cores that this process may use
             return max(1, len(os.sched_getaffinity(0)) // self.workers)
         return max(1, (os.cpu_count() or 1) // self.workers)
-
-
-class QcConfig(BaseModel):
-    """Section `qc`: the page of figures."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    enabled: bool = Field(default=True, description="write qc/index.html at the end of a run")
 
 
 class Config(BaseModel):
@@ -122,7 +151,14 @@ class Config(BaseModel):
     pair: PairConfig = Field(default=PairConfig(), description="texts and states of anatomies")
     shard: ShardConfig = Field(default=ShardConfig(), description="training arrays")
     qc: QcConfig = Field(
-        default=QcConfig(), description="quality page", json_schema_extra=DECIDES_NOTHING
+        default=QcConfig(),
+        description="pages that show the store",
+        json_schema_extra=DECIDES_NOTHING,
+    )
+    forget: ForgetConfig = Field(
+        default=ForgetConfig(),
+        description="patients and studies that were forgotten",
+        json_schema_extra=DECIDES_NOTHING,
     )
     train: OwnedSection = Field(default_factory=dict, description="training, by fvlm-train")
     evaluate: OwnedSection = Field(default_factory=dict, description="scores, by fvlm-eval")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 
-from fvlm_data.errors import ConfigError, FvlmError
+from fvlm_data.errors import ConfigError
+from fvlm_data.isolation.limits import Ended, circumstances, detail
+from fvlm_data.isolation.splitting import until_alone
+from fvlm_data.isolation.workers import Workers
+from fvlm_data.run.broken import due_again
+from fvlm_data.run.compaction import join_small_files
+from fvlm_data.run.mappers import here, in_the_end, isolated, patient
 from fvlm_data.run.records import (
     Summary,
     add_counts,
@@ -19,19 +25,29 @@ from fvlm_data.run.records import (
     open_context,
     read_run_config,
     tally,
+    versions_mark,
 )
 from fvlm_data.run.registry import STAGES, build_stage, stage_entry, stage_names
 from fvlm_data.run.vault_extent import check_vault_extent, record_vault_extent
-from fvlm_data.store.commits import retire, settle, unsettle
-from fvlm_data.store.declared import Context, Item
+from fvlm_data.store.commits import retire, set_aside, settle, unsettle
+from fvlm_data.store.content import owned
+from fvlm_data.store.declared import NO_MEMORY, Context, Item, Reject
+from fvlm_data.store.leases import at_work, check_not_alone
 from fvlm_data.store.planning import pending
-from fvlm_data.worker_process import worker_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from fvlm_data.isolation.limits import Limits
     from fvlm_data.run.config import Config
+    from fvlm_data.run.mappers import Batch, Mapper
     from fvlm_data.store.declared import Stage
+
+SHORT = f"fault:{NO_MEMORY}"
+"""How rejects for want of memory are counted."""
+
+DISCOVER = "discover"
+"""The reading of headers, which has limits of its own."""
 
 CREATING = frozenset({"ingest", "versions"})
 """Stages that take something in, and so may make a store."""
@@ -40,18 +56,6 @@ TEXT_TABLES = frozenset({"reports", "sentences", "anatomy_texts", "samples"})
 """Tables with report text: a report is scrubbed again when its patient's header arrives, and its
 former text must not live on in the tables' history."""
 
-Batch = list[tuple[str, str, tuple[str, ...]]]
-"""(item id, key, refs) of each item: all that travels to a worker."""
-
-
-class Mapper(Protocol):
-    """Runs `settle_batch(store, run_id, stage, batch)` for every batch, in any order."""
-
-    def __call__(
-        self, store: str, run_id: str, stage: str, batches: Sequence[Batch]
-    ) -> Iterator[dict[str, int]]:
-        """Yield the counts of each batch as it is done."""
-
 
 def curate(
     config: Config,
@@ -59,18 +63,26 @@ def curate(
     mapper: Mapper | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     announce: Callable[[list[str]], None] | None = None,
+    *,
+    rehash: bool = False,
+    retry: bool = False,
+    isolate: bool | None = None,
 ) -> Summary:
     """Run `stages` (none given: all) in the order of the data and return the summary.
 
-    Without a `mapper`, batches run in this process, or in `execution.workers` processes.
+    With `isolate` files are read and batches run in `execution.workers` processes, each of which
+    may die; by default only if these are more than one, as a debugger sees nothing of them. A
+    `mapper` runs batches elsewhere. With `retry` is tried again what ended its process before.
     `progress` is called with the stage, settled items and their total (0: not known); `announce`,
-    before anything is done, with sentences on how the inputs are understood.
+    before anything is done, with sentences on how the inputs are understood. With `rehash` every
+    known image file is read as a whole, whatever its time and size.
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
     names = _in_order(config, stages)
+    _check_limits(config)
     for name in names:
         # all checks before the store is opened: a typing error must not show after hours of work
         check = stage_entry(name).check
@@ -79,6 +91,31 @@ def curate(
                 check(config)
     told = announced(config, names)
     context = open_context(config, create=not CREATING.isdisjoint(names))
+    with at_work(context.store, context.run_id), ExitStack() as stack:
+        workers = None
+        if isolate if isolate is not None else config.execution.workers > 1:
+            workers = stack.enter_context(Workers(config.execution.workers))
+        versions = versions_mark()
+        context = replace(context, rehash=rehash, retry=retry, workers=workers, versions=versions)
+        if mapper is None:
+            mapper = isolated(workers, settle_batch) if workers else here(settle_batch)
+        mapper = patient(mapper, config.execution.pauses_s)
+        summary = _curated(context, config, names, told, mapper, progress, announce)
+        summary.seconds = round(time.monotonic() - started, 1)
+        record_vault_extent(context)
+        finish(context, config, summary)
+    return summary
+
+
+def _curated(
+    context: Context,
+    config: Config,
+    names: Sequence[str],
+    told: list[str],
+    mapper: Mapper,
+    progress: Callable[[str, int, int], None] | None,
+    announce: Callable[[list[str]], None] | None,
+) -> Summary:
     check_vault_extent(context)
     summary = Summary(context.run_id, context.store.url, announced=told)
     if announce is not None and told:
@@ -90,11 +127,9 @@ def curate(
     built = {name: build_stage(name, config) for name in stage_names(config)}
     for name in names:
         _discover(context, config, name, report, summary)
-        _run_stage(context, name, built, mapper or _mapper(config), report, summary)
-    _conclude(context, config, names, summary)
-    summary.seconds = round(time.monotonic() - started, 1)
-    record_vault_extent(context)
-    finish(context, config, summary)
+        line = _Line(context, built[name], name, mapper, config)
+        _run_stage(line, built, report, summary)
+    _conclude(context, config, names, report, summary)
     return summary
 
 
@@ -130,9 +165,36 @@ def _in_order(config: Config, stages: Sequence[str] | None) -> list[str]:
     return [name for name in known if stages is None or name in stages]
 
 
-def settle_batch(store: str, run_id: str, stage: str, batch: Batch) -> dict[str, int]:
-    """Settle one batch in a worker; everything else it needs it reads from store and vault."""
+def _check_limits(config: Config) -> None:
+    """Refuse limits of a stage that does not exist: the typing error would mean no limit.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+    for name in config.execution.limits:
+        try:
+            if name != DISCOVER:
+                stage_entry(name)
+        except ConfigError as error:
+            raise ConfigError(f"execution.limits: {error}") from None
+
+
+def settle_batch(
+    store: str,
+    run_id: str,
+    stage: str,
+    batch: Batch,
+    *,
+    beat: Callable[[], None] | None = None,
+) -> dict[str, int]:
+    """Settle one batch in a worker; everything else it needs it reads from store and vault.
+
+    `beat` is called whenever an item of it is done.
+    """
     config, context = _worker(store, run_id)
+    # a worker whose run was killed goes on for a while, and must not bring back what goes now
+    check_not_alone(context.store)
+    context = replace(context, beat=beat) if beat is not None else context
     items = [Item(item, key, tuple(refs)) for item, key, refs in batch]
     with STAGES.named_in_errors(stage):
         return dict(settle(context, build_stage(stage, config), items))
@@ -146,16 +208,63 @@ def _worker(store: str, run_id: str) -> tuple[Config, Context]:
     return config, context
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A stage and what works through its batches."""
+
+    context: Context
+    stage: Stage
+    name: str
+    mapper: Mapper
+    config: Config
+
+    @property
+    def limits(self) -> Limits:
+        return self.config.execution.limits_of(self.name, stage_entry(self.name).seconds)
+
+    def settled(self, batches: Sequence[Batch], before: Collection[str]) -> Iterator[Counter[str]]:
+        """Counts of each batch, or of a part of it, when it is done.
+
+        Items of `before` ended their process in an earlier run.
+        """
+        known = {one for batch in batches for one in batch if one[0] in before}
+        run = partial(self.mapper, self.context.store.url, self.context.run_id, self.name)
+        for batch, result in until_alone(batches, run, self.limits, known):
+            yield self._counted(batch, result)
+
+    def settled_alone(self, item: Item) -> Counter[str]:
+        """Counts of an item when no worker is busy."""
+        run = partial(self.mapper, self.context.store.url, self.context.run_id, self.name)
+        ((batch, result),) = run([_batch([item])], self.limits.alone())
+        return self._counted(batch, result)
+
+    def _counted(self, batch: Batch, result: Mapping[str, int] | Ended) -> Counter[str]:
+        if not isinstance(result, Ended):
+            return Counter(result)
+        ((item, key, refs),) = batch
+        refused = Reject("fault", result.reason, detail(result, self.name, self.limits))
+        return set_aside(
+            self.context, self.stage, Item(item, key, refs), refused, self.circumstances()
+        )
+
+    def circumstances(self) -> str:
+        """What items are tried under now."""
+        return circumstances(self.context.versions, self.limits)
+
+
+def _batch(items: Sequence[Item]) -> Batch:
+    return [(item.id, item.key, item.refs) for item in items]
+
+
 def _run_stage(
-    context: Context,
-    name: str,
+    line: _Line,
     stages: Mapping[str, Stage],
-    mapper: Mapper,
     report: Callable[[str, int, int], None],
     summary: Summary,
 ) -> None:
+    context, stage, name = line.context, line.stage, line.name
     entry = stage_entry(name)
-    stage = stages[name]
+    before = due_again(context, stage, line.circumstances())
     work = pending(context, stage, stages.values(), mend=True)
     if stage.rests_on_own_rows:
         retire(context, stage, work.mended)
@@ -167,19 +276,34 @@ def _run_stage(
     told = {"damaged": len(work.mended), "held": work.held, "lost": len(work.lost)}
     counts.update({name: number for name, number in told.items() if number})
     report(name, 0, total)
-    batches = [[(item.id, item.key, item.refs) for item in batch] for batch in work.batches]
-    for done in mapper(context.store.url, context.run_id, name, batches):
+    batches = [_batch(batch) for batch in work.batches]
+    written = {table for table, _ in owned(stage)} | {"ledger"}
+    for done in line.settled(batches, before):
         counts.update(done)
         elsewhere = counts["already settled"] - work.settled
         report(name, counts["accepted"] + counts["set_aside"] + elsewhere, total)
-    # only then did text leave the tables; the first run, which removes nothing, is spared the
-    # vacuum
-    if work.replaced or work.obsolete:
-        for table in sorted(TEXT_TABLES.intersection(stage.tables)):
-            context.store.forget(table)
+        join_small_files(context, written)
+    if counts[SHORT]:
+        _again_alone(line, stages, counts)
+    # only then did text leave the tables; asked of each run, as a killed one may have left some
+    for table in sorted(TEXT_TABLES.intersection(stage.tables)):
+        context.store.forget(table)
     if entry.finish is not None:
         entry.finish(context)
     add_counts(summary, name, counts)
+
+
+def _again_alone(line: _Line, stages: Mapping[str, Stage], counts: Counter[str]) -> None:
+    """Try what lacked memory once more, one item after the other, when no worker is busy."""
+    context, stage = line.context, line.stage
+    short = [("stage", "=", stage.name), ("reason", "=", NO_MEMORY)]
+    among = set(context.store.read("quarantine", ["item"], short)["item"].to_pylist())
+    due = pending(context, stage, stages.values()).batches
+    for item in (item for batch in due for item in batch if item.id in among):
+        counts.update(line.settled_alone(item))
+        counts.subtract({"set_aside": 1, SHORT: 1})
+    if not counts[SHORT]:
+        del counts[SHORT]
 
 
 def _discover(
@@ -193,65 +317,27 @@ def _discover(
     discover = stage_entry(name).discover
     if discover is not None:
         with STAGES.named_in_errors(name):
-            counts = discover(context, config, lambda seen: report("discover", seen, 0))
+            counts = in_the_end(
+                name,
+                lambda: discover(context, config, lambda seen: report("discover", seen, 0)),
+                config.execution.pauses_s,
+            )
         if counts:
             add_counts(summary, f"discover {name}", Counter(counts))
 
 
-def _conclude(context: Context, config: Config, stages: Sequence[str], summary: Summary) -> None:
+def _conclude(
+    context: Context,
+    config: Config,
+    stages: Sequence[str],
+    report: Callable[[str, int, int], None],
+    summary: Summary,
+) -> None:
     from fvlm_data.pairing.waiting import derive_waiting
 
     derive_waiting(context)
     if config.qc.enabled and "shard" in stages:
         from fvlm_data.qc import write_qc
 
-        write_qc(context, config.vocabulary.load())
+        write_qc(context, config.vocabulary.load(), config.qc, report)
     tally(context, summary)
-
-
-def _mapper(config: Config) -> Mapper:
-    if config.execution.workers == 1:
-        return _map_here
-    return _PoolMapper(config.execution.workers)
-
-
-def _map_here(
-    store: str, run_id: str, stage: str, batches: Sequence[Batch]
-) -> Iterator[dict[str, int]]:
-    for batch in batches:
-        yield settle_batch(store, run_id, stage, batch)
-
-
-class _PoolMapper:
-    """A pool of spawned processes (the tables' runtime does not survive a fork)."""
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-
-    def __call__(
-        self, store: str, run_id: str, stage: str, batches: Sequence[Batch]
-    ) -> Iterator[dict[str, int]]:
-        if len(batches) < 2:
-            yield from _map_here(store, run_id, stage, batches)
-            return
-        try:
-            yield from self._mapped(store, run_id, stage, batches)
-        except BrokenProcessPool as error:
-            raise FvlmError(
-                f"stage {stage}: a worker process died, most often for want of memory; run "
-                "again (finished work is kept) with fewer execution.workers"
-            ) from error
-
-    def _mapped(
-        self, store: str, run_id: str, stage: str, batches: Sequence[Batch]
-    ) -> Iterator[dict[str, int]]:
-        with worker_pool(min(self._workers, len(batches))) as pool:
-            futures = [pool.submit(settle_batch, store, run_id, stage, b) for b in batches]
-            try:
-                for future in as_completed(futures):
-                    yield future.result()
-            finally:
-                for future in futures:
-                    # else leaving the pool would wait for every batch in the queue after one has
-                    # failed
-                    future.cancel()

@@ -22,6 +22,7 @@ PRIVATE = {
     "sources": ("path", "name", "mapping"),
     "reports": ("path", "name", "mapping"),
     "segment": ("masks", "classes"),
+    "parse": ("corrections",),
     "pair": ("split_file",),
 }
 """Keys of sections whose values are names and places of patients' data."""
@@ -63,6 +64,11 @@ def revealed(store: Store, written: dict[str, Any]) -> dict[str, Any]:
         return written
     places = Vault.open(folder).file_paths(tokens)
     return _replaced(written, lambda value: places.get(value, value))
+
+
+def unresolved(config: Config) -> bool:
+    """Whether a place of it is still a token: the vault does not know it."""
+    return any(_TOKEN.match(value) for _, value in places_of(config.model_dump(mode="json")))
 
 
 def places_of(config: dict[str, Any]) -> Iterator[tuple[str, str]]:

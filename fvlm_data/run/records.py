@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fvlm_data.errors import StoreError
+from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 from fvlm_data.run.config import written_config
@@ -154,6 +155,11 @@ def changed_versions(store: Store) -> list[str]:
         for name in RECORDED
         if name in before and before[name] != _version(name)
     ]
+
+
+def versions_mark() -> str:
+    """One hash of the versions of all packages that may affect results."""
+    return content_key({name: _version(name) for name in RECORDED})
 
 
 def finish(context: Context, config: Config, summary: Summary) -> None:

@@ -46,8 +46,9 @@ def check_vault_extent(context: Context) -> None:
         )
         raise StoreError(
             f"vault {context.vault.folder}: {told}; reports would be scrubbed by fewer names than "
-            "before; bring vault.sqlite back with `fvlm-data vault restore`, or name the whole "
-            "vault by identity.vault or FVLM_VAULT"
+            "before; name the whole vault by identity.vault or FVLM_VAULT, bring vault.sqlite back "
+            "with `fvlm-data vault restore`, or have it read the sources again with `fvlm-data "
+            "vault relearn`"
         )
 
 

@@ -15,16 +15,27 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from fvlm_data.segment.config import SegmentConfig
+    from fvlm_data.segment.plausibility.measures import Runs
+    from fvlm_data.segment.plausibility.remark import Remark
     from fvlm_data.store.declared import Reject
 
 
 @dataclass(frozen=True, slots=True)
 class VolumeImage:
-    """A CT volume: `image_hu` int16 (i, j, k), `affine_ras` 4 x 4, voxel (i, j, k, 1) to mm."""
+    """A CT volume: `image_hu` int16 (i, j, k), `affine_ras` 4 x 4, voxel (i, j, k, 1) to mm.
+
+    `age_years` and `sex` are the patient's, where they are known; masks are checked by them.
+    `region_header` and `contrast_header` are what the header says of the scan, as table volumes has
+    them.
+    """
 
     volume_id: str
     image_hu: np.ndarray[Any, Any]
     affine_ras: np.ndarray[Any, Any]
+    age_years: float | None = None
+    sex: str | None = None
+    region_header: str | None = None
+    contrast_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +43,26 @@ class Segmentation:
     """A label map of a backend's own classes.
 
     `labels` is uint8 or uint16 (i, j, k) on the volume's own grid, 0 background; `classes` names
-    every other value in it (and may name more); `class_system` says whose names they are.
+    every other value in it (and may name more); `class_system` says whose names they are;
+    `source_files` are the tokens of the files that it was read from, if any; `runs` are those of
+    `labels`, where the backend has them already; `remarks` are what it has to say of them;
+    `made_on` says on what device they were made and how, for the record.
     """
 
     labels: np.ndarray[Any, Any]
     classes: Mapping[int, str]
     class_system: str
+    source_files: tuple[str, ...] = ()
+    runs: Runs | None = None
+    remarks: tuple[Remark, ...] = ()
+    made_on: str = ""
 
 
 class Backend(Protocol):
     """A backend is called once a volume; a fault of the volume comes back as a Reject.
 
-    It is made once per worker and keeps what is expensive to load (weights) between calls.
+    It is made once per worker and keeps what is expensive to load (weights) between calls. One
+    with an attribute `side_by_side` above 1 is called by so many threads at once.
     """
 
     @property

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fvlm_data.hashing import array_sha256
+from fvlm_data.segment.header_check import header_remarks
+from fvlm_data.segment.phase import Phase, contrast, phase_flags, phase_of
+from fvlm_data.segment.plausibility.measures import Measure, Runs, hu_under, measure, runs_of
+from fvlm_data.segment.plausibility.remark import Remark
 from schemas import Mask, VolumeCheck
 
 if TYPE_CHECKING:
@@ -27,78 +32,121 @@ BORDER_ANATOMIES = (
     "adrenal_gland", "aorta", "bladder", "colon", "esophagus", "gallbladder", "heart", "kidney",
     "liver", "lung", "pancreas", "portal_vein", "sacrum", "small_intestine", "spleen", "stomach",
 )  # fmt: skip
-"""Anatomies that are flagged `<anatomy>_cut` where they touch a face of the volume."""
+"""Anatomies flagged where they touch a face of the volume: `liver_cut`, `liver_cut_top`."""
 
 VESSELS = ("aorta", "portal_vein")
+URINARY = ("kidney", "bladder")
 
-ENHANCED_HU = 100
-UNENHANCED_HU = 75
 LEAST_VESSEL_VOXELS = 100
 
-ARTERIAL_RATIO = 1.5
-"""Aorta over portal vein, HU, from which on the contrast medium is still in the arteries."""
+URINE_SHARE = 0.95
+"""Share of kidneys and bladder below the densest urine, which a few stones do not move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A label map read once: its runs, and a measure of each class that it shows, by name."""
+
+    runs: Runs
+    measures: Mapping[str, Measure]
+
+
+def look(volume: VolumeImage, made: Segmentation) -> Looked:
+    """Read a label map and the intensities under it."""
+    runs = made.runs or runs_of(made.labels)
+    return Looked(runs, measure(runs, volume.image_hu, volume.affine_ras, made.classes))
 
 
 def mask_rows(
-    volume: VolumeImage, made: Segmentation, task: str, path: str, backend: str, version: str
+    volume: VolumeImage,
+    made: Segmentation,
+    task: str,
+    path: str,
+    backend: str,
+    version: str,
+    looked: Looked | None = None,
 ) -> list[Mask]:
     """One row for each class present in the label map, by class value."""
-    from scipy import ndimage
-
-    top = int(made.labels.max(initial=0)) + 1
-    slabs = (np.bincount(slab.ravel(), minlength=top) for slab in made.labels)
-    counts = np.sum(list(slabs), axis=0)  # by slabs: bincount casts every voxel to 8 bytes
-    boxes = ndimage.find_objects(made.labels)
-    # the determinant is the voxel's volume in mm3, for oblique axes too; its sign is the handedness
-    voxel_ml = abs(float(np.linalg.det(volume.affine_ras[:3, :3]))) / 1000
+    measures = (looked or look(volume, made)).measures
     content_sha256 = array_sha256(made.labels)
-    rows = []
-    for value in np.flatnonzero(counts[1:]) + 1:
-        box = boxes[value - 1]
-        sides = zip(box, made.labels.shape, strict=True)
-        rows.append(
-            Mask(
-                volume_id=volume.volume_id,
-                task=task,
-                class_system=made.class_system,
-                class_name=made.classes[int(value)],
-                class_value=int(value),
-                voxels=int(counts[value]),
-                volume_ml=float(counts[value]) * voxel_ml,
-                bbox=(*(int(s.start) for s in box), *(int(s.stop) for s in box)),
-                touches_border=any(s.start == 0 or s.stop == size for s, size in sides),
-                path=path,
-                content_sha256=content_sha256,
-                backend=backend,
-                backend_version=version,
-            )
+    values = {name: value for value, name in made.classes.items()}
+    return [
+        Mask(
+            volume_id=volume.volume_id,
+            task=task,
+            class_system=made.class_system,
+            class_name=name,
+            class_value=values[name],
+            voxels=one.voxels,
+            volume_ml=one.ml,
+            bbox=one.box,
+            touches_border=one.cut,
+            path=path,
+            content_sha256=content_sha256,
+            backend=backend,
+            backend_version=version,
         )
-    return rows
+        for name, one in measures.items()
+    ]
 
 
 def volume_check(
-    volume: VolumeImage, made: Segmentation, rows: Sequence[Mask], vocabulary: Vocabulary
+    volume: VolumeImage,
+    made: Segmentation,
+    rows: Sequence[Mask],
+    vocabulary: Vocabulary,
+    looked: Looked | None = None,
+    *,
+    remarks: Sequence[Remark] | None = None,
 ) -> VolumeCheck:
-    """Body region, contrast and flags from the classes present and the voxels under them."""
+    """Body region, contrast and flags from the classes present and the voxels under them.
+
+    `remarks` are those to flag (None: all that the image shows, see `image_remarks`).
+    """
+    looked = looked or look(volume, made)
     anatomies = vocabulary.classes_of(made.class_system)
     declared = set(made.classes.values())
-    ml: dict[str, float] = {}
-    cut = set()
-    for anatomy, names in anatomies.items():
-        mine = [row for row in rows if row.class_name in names]
-        if mine:
-            ml[anatomy] = sum(row.volume_ml for row in mine)
-            if any(row.touches_border for row in mine) and anatomy in BORDER_ANATOMIES:
-                cut.add(f"{anatomy}_cut")
-    vessels_hu = _vessels_hu(volume.image_hu, made, anatomies)
+    ml = _ml(rows, anatomies)
+    told = phase(volume, made, vocabulary, looked)
+    if remarks is None:
+        remarks = image_remarks(volume, made, vocabulary, looked)
     return VolumeCheck(
         volume_id=volume.volume_id,
         body_region=body_region(ml),
-        contrast=contrast(vessels_hu),
-        flags=tuple(sorted(cut | phase_flags(vessels_hu))),
+        contrast=contrast(_vessels_hu(volume.image_hu, made, anatomies, looked)),
+        region_confidence=region_confidence(ml),
+        phase=told.name,
+        phase_confidence=told.confidence,
+        flags=tuple(sorted({remark.flag for remark in remarks})),
         searched=tuple(
             sorted(a for a, names in anatomies.items() if not declared.isdisjoint(names))
         ),
+    )
+
+
+def image_remarks(
+    volume: VolumeImage, made: Segmentation, vocabulary: Vocabulary, looked: Looked
+) -> list[Remark]:
+    """What the image shows that is no fault: organs cut, contrast phase, header."""
+    anatomies = vocabulary.classes_of(made.class_system)
+    remarks = []
+    for anatomy in BORDER_ANATOMIES:
+        parts = [looked.measures[n] for n in anatomies.get(anatomy, ()) if n in looked.measures]
+        faces = sorted({face for part in parts for face in part.faces})
+        if faces:
+            seen = f"{anatomy} touches the volume's {', '.join(faces)}"
+            remarks.append(Remark("cut", f"{anatomy}_cut", seen))
+            remarks += [Remark("cut", f"{anatomy}_cut_{face}", seen) for face in faces]
+    vessels_hu = _vessels_hu(volume.image_hu, made, anatomies, looked)
+    shown = ", ".join(f"{name} {hu:.0f} HU" for name, hu in vessels_hu.items())
+    told = phase(volume, made, vocabulary, looked)
+    remarks += [Remark("phase", flag, shown) for flag in phase_flags(vessels_hu, told)]
+    ml = {
+        name: sum(looked.measures[n].ml for n in names if n in looked.measures)
+        for name, names in anatomies.items()
+    }
+    return remarks + header_remarks(
+        body_region(ml), told, contrast(vessels_hu), volume.region_header, volume.contrast_header
     )
 
 
@@ -108,7 +156,7 @@ def classes_checked(vocabulary: Vocabulary) -> list[list[Any]]:
     Other anatomies only widen `searched`, which is no reason to segment again.
     """
     marks = {anatomy for ones in REGION_MARKS_ML.values() for anatomy in ones}
-    asked = sorted({*marks, *BORDER_ANATOMIES, *VESSELS})
+    asked = sorted({*marks, *BORDER_ANATOMIES, *VESSELS, *URINARY})
     return [
         [system, anatomy, sorted(vocabulary.classes_of(system)[anatomy])]
         for system in sorted(vocabulary.systems)
@@ -127,40 +175,47 @@ def body_region(anatomy_ml: dict[str, float]) -> str:
     return "+".join(regions) or "unknown"
 
 
-def contrast(vessels_hu: Mapping[str, float]) -> str:
-    """Enhanced, unenhanced or unknown, by the median HU of aorta and portal vein.
-
-    Blood without contrast medium lies at 30 to 65 HU, with it above 100 HU in at least one of
-    the two vessels in every phase but the latest. A portal vein alone does not prove that there
-    is no contrast: in the arterial phase it is dark.
-    """
-    if vessels_hu and max(vessels_hu.values()) >= ENHANCED_HU:
-        return "enhanced"
-    if (
-        vessels_hu.get("aorta", ENHANCED_HU) <= UNENHANCED_HU
-        and max(vessels_hu.values()) <= UNENHANCED_HU
-    ):
-        return "unenhanced"
-    return "unknown"
+def phase(volume: VolumeImage, made: Segmentation, vocabulary: Vocabulary, looked: Looked) -> Phase:
+    """Contrast phase by vessels, kidneys and bladder."""
+    anatomies = vocabulary.classes_of(made.class_system)
+    urine = [
+        looked.measures[name].quantile_hu(URINE_SHARE)
+        for anatomy in URINARY
+        for name in anatomies.get(anatomy, ())
+        if name in looked.measures and looked.measures[name].voxels >= LEAST_VESSEL_VOXELS
+    ]
+    vessels_hu = _vessels_hu(volume.image_hu, made, anatomies, looked)
+    return phase_of(vessels_hu, max(urine, default=None))
 
 
-def phase_flags(vessels_hu: Mapping[str, float]) -> set[str]:
-    """The flag `phase_arterial` or `phase_portal_venous` of a volume that shows both vessels."""
-    aorta, portal = vessels_hu.get("aorta"), vessels_hu.get("portal_vein")
-    if aorta is None or portal is None or contrast(vessels_hu) != "enhanced":
-        return set()
-    if aorta >= ARTERIAL_RATIO * portal:
-        return {"phase_arterial"}
-    return {"phase_portal_venous"} if portal >= ENHANCED_HU else set()
+def region_confidence(anatomy_ml: Mapping[str, float]) -> float:
+    """How sure the regions are: one half where one shows no more than it must, towards 1."""
+    excess = [
+        max(anatomy_ml.get(anatomy, 0.0) / least for anatomy, least in marks.items())
+        for marks in REGION_MARKS_ML.values()
+    ]
+    return round(min((1 - 0.5 / one for one in excess if one >= 1), default=0.0), 3)
+
+
+def _ml(rows: Sequence[Mask], anatomies: Mapping[str, tuple[str, ...]]) -> dict[str, float]:
+    """Volume of each anatomy that the rows show, ml."""
+    return {
+        anatomy: sum(row.volume_ml for row in rows if row.class_name in names)
+        for anatomy, names in anatomies.items()
+        if any(row.class_name in names for row in rows)
+    }
 
 
 def _vessels_hu(
-    image_hu: np.ndarray[Any, Any], made: Segmentation, anatomies: Mapping[str, tuple[str, ...]]
+    image_hu: np.ndarray[Any, Any],
+    made: Segmentation,
+    anatomies: Mapping[str, tuple[str, ...]],
+    looked: Looked,
 ) -> dict[str, float]:
     medians = {}
     for vessel in VESSELS:
         values = [v for v, name in made.classes.items() if name in anatomies.get(vessel, ())]
-        voxels = image_hu[np.isin(made.labels, values)] if values else image_hu[:0]
+        voxels = hu_under(looked.runs, image_hu, values)
         if voxels.size >= LEAST_VESSEL_VOXELS:
             # a median: calcified plaques and stents do not move it
             medians[vessel] = float(np.median(voxels))

@@ -17,8 +17,11 @@ from pydantic import (
 )
 
 from fvlm_data.segment.backends import BACKENDS
+from fvlm_data.segment.plausibility.expected import load_expected
+from fvlm_data.segment.plausibility.policy import Action, unknown_keys
 from fvlm_data.settings import DECIDES_NOTHING, PLACE, PLACE_OF_YAML, decides_with, deciding
 
+MEMORY_STEP = r"^(split|gpu|cpu|mps|gpu:\d+)$"
 LIBRARY_SYSTEMS = ("totalsegmentator_v1", "totalsegmentator_v2")
 
 
@@ -73,6 +76,27 @@ class SegmentConfig(BaseModel):
         description="totalsegmentator: where the model runs: gpu, gpu:N, cpu or mps",
         json_schema_extra=DECIDES_NOTHING,
     )
+    out_of_memory: tuple[Annotated[str, Field(pattern=MEMORY_STEP)], ...] = Field(
+        default=("split", "cpu"),
+        description="totalsegmentator: what is tried, in this order, where a volume does not fit "
+        "the device: split (three parts along z, as the library does with large images), or "
+        "another device, whole; after the last the volume is set aside",
+        json_schema_extra=DECIDES_NOTHING,
+    )
+    time_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="totalsegmentator: seconds a volume may take in all, waiting for the device "
+        "not counted; one that takes longer is set aside; default: no limit",
+        json_schema_extra=DECIDES_NOTHING,
+    )
+    side_by_side: int = Field(
+        default=2,
+        ge=1,
+        description="totalsegmentator: volumes that a worker has in hand at once: while the device "
+        "works on one, the next is read and the last is written; each takes memory",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     weights: Path | None = Field(
         default=None,
         description="totalsegmentator: folder of the model weights; default: the library's own",
@@ -82,6 +106,12 @@ class SegmentConfig(BaseModel):
         default=False,
         description="totalsegmentator: let the library fetch missing weights from the network",
         json_schema_extra=DECIDES_NOTHING,
+    )
+    policy: dict[str, Action] = Field(
+        default_factory=dict,
+        description="what is done with a label map of which a check says so: exclude (set aside), "
+        "flag (in volume_checks) or ignore, by the check's code (volume_unusual) or by one flag "
+        "(spleen_volume_unusual); docs/segmentation.md has the list and the defaults",
     )
     options: dict[str, Any] = Field(
         default_factory=dict,
@@ -102,6 +132,17 @@ class SegmentConfig(BaseModel):
             if backend in BACKENDS.names():
                 return {**values, "task": default_task(backend)}
         return values
+
+    @field_validator("policy")
+    @classmethod
+    def _known_checks(cls, given: dict[str, Action]) -> dict[str, Action]:
+        unknown = unknown_keys(given)
+        if unknown:
+            raise ValueError(
+                f"no check gives {', '.join(unknown)}; checks are "
+                f"{', '.join(load_expected().policy)}"
+            )
+        return given
 
     @field_validator("options")
     @classmethod
@@ -146,6 +187,8 @@ class SegmentConfig(BaseModel):
         """
         settings = deciding(self)
         del settings["options"]  # ours take none, and had none
+        if not self.policy:
+            del settings["policy"]  # as it was before there was any
         options, package = self.checked_options(), BACKENDS.made_by(self.backend)
         if options is not None:
             settings["options"] = deciding(options)

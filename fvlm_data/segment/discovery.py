@@ -7,16 +7,16 @@ that was segmented from one stays as it is (see the stage).
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fvlm_data.segment import mask_content
 from fvlm_data.segment.class_map import declared_classes
 from fvlm_data.segment.fingerprint import UNREADABLE, MaskFingerprint, classes_key
 from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, masks_folder
-from fvlm_data.segment.owners import volumes_named
+from fvlm_data.segment.owners import forgotten_masks, nearest_volumes, volumes_named
 from fvlm_data.segment.stage import stage_name
 from fvlm_data.store.discovered import changed_sources, close_sources, open_source
 from schemas import Input, Quarantined
@@ -52,8 +52,8 @@ def discover_masks(
 
     A file whose size and modification time are as before is not opened; what is unchanged is not
     written. A mask that names no volume is set aside until its volume comes. Backends that make
-    masks themselves have none to discover. Returns counts: masks, unchanged, accepted, set_aside,
-    gone, and set aside by `kind:reason`.
+    masks themselves have none to discover. Masks of what was forgotten are passed over. Returns
+    counts: masks, forgotten, unchanged, accepted, set_aside, gone, and set aside by `kind:reason`.
 
     Raises:
         InputError: the folder or manifest is missing or has not the expected form.
@@ -62,7 +62,9 @@ def discover_masks(
     """
     if not config.takes_masks:
         return Counter()
-    masks = list_mask_files(config, context.vault.key, naming)
+    listed = list_mask_files(config, context.vault.key, naming)
+    gone = forgotten_masks(context.vault, config.task, listed)
+    masks = [mask for mask in listed if mask.token not in gone]
     folder = masks_folder(config)
     classes = {
         declared: classes_key(declared_classes(declared, folder, vocabulary))
@@ -72,7 +74,7 @@ def discover_masks(
     trusted = source not in changed_sources(context, STAGE, KIND)
     known = _known(context, source)
     offered = list(_offered(config.task, masks, volumes_named(context, masks)))
-    counts = Counter(masks=len(masks))
+    counts = +Counter(masks=len(masks), forgotten=len(gone))
     writing = _Writing(context, source, known)
     for start in range(0, len(offered), ROWS_A_COMMIT):
         part = offered[start : start + ROWS_A_COMMIT]
@@ -137,16 +139,14 @@ def _told(mask: MaskFile) -> tuple[int, int]:
     if mask.fault is not None:
         return 0, 0
     try:
-        told = mask.path.stat()
+        return mask_content.told(mask.path)
     except OSError:
         return 0, 0
-    return told.st_size, told.st_mtime_ns
 
 
 def _sha256(mask: MaskFile) -> str:
     try:
-        with mask.path.open("rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
+        return mask_content.sha256(mask.path)
     except OSError:
         return UNREADABLE
 
@@ -171,7 +171,9 @@ class _Writing:
             token: o.mask.relative for o, row in changed for token in (o.mask.token, row.token)
         }
         self.context.vault.remember_files(paths)
-        aside = [_ownerless(one) for one, row in changed if row.item is None]
+        ownerless = [one for one, row in changed if row.item is None]
+        nearest = nearest_volumes(self.context, [one.mask for one in ownerless])
+        aside = [_ownerless(one, nearest.get(one.mask.token, "")) for one in ownerless]
         self._set_aside([row.token for _, row in changed], aside, look=rewrite)
         rows = [row for _, row in changed]
         self.context.store.replace("inputs", [row.token for row in rows], rows, {"kind": KIND})
@@ -209,13 +211,15 @@ class _Writing:
             self.context.store.replace("quarantine", sorted(replaced), rows, {"stage": STAGE})
 
 
-def _ownerless(one: _Offered) -> Quarantined:
+def _ownerless(one: _Offered, nearest: str) -> Quarantined:
+    near = f" (nearest: the name of {nearest})" if nearest else ""
     return Quarantined(
         kind="fault",
         stage=STAGE,
         item=one.token,
         reason="mask_without_volume",
         detail="the mask's name is no volume_id, SeriesInstanceUID or source file name of a "
-        "volume in the store; ingest its volume, or name it in a manifest",
+        f"volume in the store{near}; ingest its volume, call the mask as its volume, or name it in "
+        "a manifest",
         source_files=(one.mask.token,),
     )

@@ -32,5 +32,11 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
 
 
 SEGMENT = StageEntry(
-    name="segment", build=_segment, commands=("segment",), check=_check, discover=_discover
+    name="segment",
+    build=_segment,
+    commands=("segment",),
+    check=_check,
+    discover=_discover,
+    # a whole body on a CPU, with a model of many parts, takes more than an hour
+    seconds=7200.0,
 )

@@ -23,8 +23,8 @@ def reoriented(
     """`labels` (a, b, c) on the grid (i, j, k) of `shape` and `target_affine_ras`, or why not.
 
     Axes are only exchanged and reversed; no voxel is interpolated. Every corner must then lie
-    within `tolerance` voxels of the target's corner. Both affines map voxel to RAS mm. The
-    sentence for a refusal describes both grids.
+    within `tolerance` voxels of the target's corner. Both affines map voxel to RAS mm. The result
+    is a view. The sentence for a refusal describes both grids.
     """
     try:
         to_target = np.linalg.inv(target_affine_ras) @ affine_ras
@@ -47,7 +47,24 @@ def reoriented(
             f"{found}; {expected}; corners are up to {error:.3g} voxels apart, "
             f"allowed {tolerance:g}"
         )
-    return np.ascontiguousarray(result)
+    return result
+
+
+def same_but_moved(
+    shape: Sequence[int], affine_ras: Array, target_shape: Sequence[int], target_affine_ras: Array
+) -> bool:
+    """Whether two grids of one size and spacing differ by their place only.
+
+    Such a label map was made on the volume's own grid, and its header says another place: which
+    of the two is wrong cannot be told, so it is no case for resampling.
+    """
+    if sorted(shape) != sorted(target_shape):
+        return False
+    try:
+        turn = np.linalg.inv(target_affine_ras[:3, :3]) @ affine_ras[:3, :3]
+    except np.linalg.LinAlgError:
+        return False
+    return bool(np.allclose(np.sort(np.abs(turn), axis=1), [[0, 0, 1]] * 3, atol=1e-3))
 
 
 def to_canonical(array: Array, affine_ras: Array) -> tuple[Array, Array]:

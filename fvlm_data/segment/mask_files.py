@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import yaml
+
 from fvlm_data.errors import InputError
 from fvlm_data.identity.ids import file_token
+from fvlm_data.segment.config import LIBRARY_SYSTEMS
+from fvlm_data.segment.dicom_seg import referenced_series
+from fvlm_data.segment.library_classes import library_classes
+from fvlm_data.segment.mask_content import (
+    CLASS_FILE_SUFFIXES,
+    MASK_SUFFIXES,
+    is_class_folder,
+    stem,
+)
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
@@ -19,8 +31,9 @@ if TYPE_CHECKING:
 
 Naming = Literal["token", "plain"]
 
-SUFFIXES = (".nii", ".nii.gz")
 SOURCE = "masks"
+SEGMENTATIONS = "segmentations"
+"""TotalSegmentator's data set keeps a case's classes in CASE/segmentations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +59,15 @@ def list_mask_files(config: SegmentConfig, key: bytes, naming: Naming) -> list[M
     """
     place = config.masks
     if place is not None and place.is_dir():
-        rows = [(_stem(path.name), str(path.relative_to(place)), "") for path in _below(place)]
+        names = class_names(config, place)
+        rows = [(_name(path), str(path.relative_to(place)), "") for path in _below(place, names)]
         folder = place
     elif place is not None and place.is_file():
         rows, folder = _manifest(place), place.parent
     else:
         raise InputError(
             f"masks {place}: neither a folder nor a manifest file; expected a folder of "
-            f"{' or '.join(SUFFIXES)} files or a CSV with columns volume and mask"
+            f"{', '.join(MASK_SUFFIXES)} files or a CSV with columns volume and mask"
         )
     found = {
         _mask_file(folder, name, mask, declared or config.classes or "", key, naming)
@@ -64,7 +78,20 @@ def list_mask_files(config: SegmentConfig, key: bytes, naming: Naming) -> list[M
 
 def mask_file(config: SegmentConfig, relative: str, key: bytes, naming: Naming) -> MaskFile:
     """The mask at a place below the folder, as `list_mask_files` would give it, by file name."""
-    return _mask_file(masks_folder(config), _stem(relative), relative, "", key, naming)
+    folder = masks_folder(config)
+    return _mask_file(folder, _name(folder / relative), relative, "", key, naming)
+
+
+def class_names(config: SegmentConfig, folder: Path) -> frozenset[str]:
+    """Names of the classes that `config.classes` declares; none where it cannot be read."""
+    declared = config.classes or ""
+    if declared in LIBRARY_SYSTEMS:
+        return frozenset(library_classes(declared).values())
+    try:
+        content = yaml.safe_load((folder / declared).read_text(encoding="utf-8"))
+        return frozenset(map(str, content["classes"].values()))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+        return frozenset()  # `declared_classes` says what is wrong with it
 
 
 def declared_maps(config: SegmentConfig) -> frozenset[str]:
@@ -110,14 +137,14 @@ def _mask_file(
             "into the folder",
             (token,),
         )
-    elif not path.is_file():
+    elif not path.is_file() and not path.is_dir():
         fault = Reject(
             "fault",
             "mask_missing",
             "the manifest names a mask file that does not exist; mend the row or add the file",
             (token,),
         )
-    return MaskFile(token, mask, path, _stem(name.strip()), declared, fault)
+    return MaskFile(token, mask, path, stem(name.strip()), declared, fault)
 
 
 def _manifest(path: Path) -> list[tuple[str, str, str]]:
@@ -145,11 +172,28 @@ def _manifest(path: Path) -> list[tuple[str, str, str]]:
     return filled
 
 
-def _below(folder: Path) -> Iterable[Path]:
-    return (path for path in folder.rglob("*.nii*") if path.name.endswith(SUFFIXES))
+def _below(folder: Path, names: frozenset[str]) -> Iterable[Path]:
+    """Masks at any depth: files, and folders that hold one file a class."""
+    for inner, folders, files in os.walk(folder):
+        here = Path(inner)
+        if names and is_class_folder(here, names):
+            yield here
+            files = [name for name in files if not name.endswith(CLASS_FILE_SUFFIXES)]
+        folders.sort()
+        yield from (here / name for name in files if _is_mask(here / name))
 
 
-def _stem(name: str) -> str:
-    """The file's own name without folder and NIfTI suffix; other names stay as they are."""
-    # not `Path.stem`, which would cut the last component of a UID
-    return name.rsplit("/", 1)[-1].removesuffix(".gz").removesuffix(".nii")
+def _is_mask(path: Path) -> bool:
+    """By its ending; of DICOM files only segmentations, since images may lie beside them."""
+    if path.name.endswith(".dcm"):
+        return referenced_series(path) is not None
+    return path.name.endswith(MASK_SUFFIXES)
+
+
+def _name(path: Path) -> str:
+    """What names the volume of a mask: the file's or folder's own name, or what a SEG refers to."""
+    if path.is_dir():
+        return path.parent.name if path.name == SEGMENTATIONS else path.name
+    if path.name.endswith(".dcm"):
+        return referenced_series(path) or stem(path.name)
+    return stem(path.name)

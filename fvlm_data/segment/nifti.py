@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
 
+from fvlm_data.memory import lacks_memory
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GZIP_LEVEL = 3
+GZIP_LEVEL = 1
 MAX_EMBEDDED_BYTES = 1_000_000
+HEAD_BYTES = 544
+"""Header of NIfTI-2, the longer one, with the four bytes that tell of extensions."""
+
+VOXELS_AT = 352
+"""Where voxels begin in a NIfTI-1 file without extensions."""
+
+SLICES = 16
+PIECE = 1_048_576
+LEAST_PIECE = 4096
+DEFLATE_RATIO = 1032
+"""No deflated stream grows by more."""
 
 
 class NiftiError(ValueError):
@@ -25,59 +36,153 @@ class NiftiError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NiftiImage:
-    """`data` as stored values after scaling (i, j, k), `affine_ras`, embedded class names."""
+    """`stored` values (i, j, k) as they lie in the file, `affine_ras`, embedded class names.
 
-    data: np.ndarray[Any, Any]
+    A value is stored * `slope` + `intercept`.
+    """
+
+    stored: np.ndarray[Any, Any]
     affine_ras: np.ndarray[Any, Any]
     embedded_classes: Mapping[int, str]
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @property
+    def scaled(self) -> bool:
+        """Whether values differ from those stored."""
+        return (self.slope, self.intercept) != (1.0, 0.0)
+
+    @property
+    def data(self) -> np.ndarray[Any, Any]:
+        """The values: as stored where nothing is scaled, else float64."""
+        return self.stored * self.slope + self.intercept if self.scaled else self.stored
 
 
 def read_nifti(content: bytes) -> NiftiImage:
     """Decode a NIfTI file, plain or gzip.
+
+    No memory is taken that the content could not fill.
 
     Raises:
         NiftiError: the content is damaged or no single-file NIfTI image of three axes (more
             axes of size 1 are dropped).
     """
     import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
+    from isal import isal_zlib
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
 
-    try:
-        raw = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-        # NIfTI-2 has its magic right after the header's length, NIfTI-1 at byte 344
-        is_second = raw[4:7] == b"n+2"
-        image = (nib.Nifti2Image if is_second else nib.Nifti1Image).from_bytes(raw)
-        data = np.asanyarray(image.dataobj)
-    except (
+    unreadable: Any = (
         OSError,
         EOFError,
         ValueError,
-        zlib.error,
-        ImageFileError,
+        isal_zlib.error,
         HeaderDataError,
         WrapStructError,
-    ) as error:
+    )
+    zipped = content[:2] == b"\x1f\x8b"
+    try:
+        head = _unzipped_head(content) if zipped else content[:HEAD_BYTES]
+        # NIfTI-2 has its magic right after the header's length, NIfTI-1 at byte 344
+        kind = nib.Nifti2Header if head[4:7] == b"n+2" else nib.Nifti1Header
+        claims = kind(head[: kind.sizeof_hdr], check=False)
+        start = int(claims["vox_offset"])
+        size = _claimed_bytes(claims, start)
+        _refuse_unfillable(size, len(content), zipped)
+        raw = _unzipped(content, size) if zipped else np.frombuffer(content, np.uint8)
+        header = kind.from_fileobj(io.BytesIO(raw[:start].tobytes()), check=False)
+        shape, dtype = header.get_data_shape(), header.get_data_dtype()
+        stored = np.frombuffer(raw, dtype, int(np.prod(shape, dtype=np.int64)), start)
+        stored = stored.reshape(shape, order="F")
+        slope, intercept = header.get_slope_inter()
+    except unreadable as error:
+        if isinstance(error, NiftiError):
+            raise
+        if lacks_memory(error):
+            raise MemoryError from error
         raise NiftiError(f"cannot be decoded as NIfTI ({type(error).__name__})") from error
-    while data.ndim > 3 and data.shape[-1] == 1:
-        data = data[..., 0]
-    if data.ndim != 3:
-        raise NiftiError(f"has {data.ndim} axes, expected 3")
-    return NiftiImage(data, np.asarray(image.affine, float), _embedded(image.header.extensions))
+    while stored.ndim > 3 and stored.shape[-1] == 1:
+        stored = stored[..., 0]
+    if stored.ndim != 3:
+        raise NiftiError(f"has {stored.ndim} axes, expected 3")
+    affine = np.asarray(header.get_best_affine(), float)
+    scale = (1.0 if slope is None else float(slope), float(intercept or 0.0))
+    return NiftiImage(stored, affine, _embedded(header.extensions), *scale)
 
 
 def label_map_bytes(labels: np.ndarray[Any, Any], affine_ras: np.ndarray[Any, Any]) -> bytes:
     """A label map (i, j, k) as gzipped NIfTI-1, the same bytes for the same content."""
     import nibabel as nib
-    from isal import igzip
+    from isal import isal_zlib
 
-    image = nib.Nifti1Image(labels, affine_ras)
-    image.header.set_xyzt_units("mm", "sec")
-    buffer = io.BytesIO()
-    image.to_file_map({"image": nib.FileHolder(fileobj=buffer)})
-    # the time would make equal label maps differ
-    return bytes(igzip.compress(buffer.getvalue(), GZIP_LEVEL, mtime=0))
+    header = nib.Nifti1Header()
+    header.set_data_dtype(labels.dtype.newbyteorder("<"))
+    header.set_data_shape(labels.shape)
+    # as nibabel's image would write it: form "aligned", no scaling
+    header.set_sform(affine_ras, code="aligned")
+    header.set_qform(affine_ras, code="unknown")
+    header.set_xyzt_units("mm", "sec")
+    header["vox_offset"] = VOXELS_AT
+    header["magic"] = b"n+1"
+    # 31: with gzip's head, whose time stays 0: a time would make equal label maps differ
+    zipper = isal_zlib.compressobj(GZIP_LEVEL, wbits=31)
+    parts = [zipper.compress(header.binaryblock.ljust(VOXELS_AT, b"\0"))]
+    order = labels.dtype.newbyteorder("<")
+    for first in range(0, labels.shape[2], SLICES):
+        slab = labels[:, :, first : first + SLICES].T
+        parts.append(zipper.compress(np.ascontiguousarray(slab, order)))
+    return b"".join([*parts, zipper.flush()])
+
+
+def _unzipped_head(content: bytes) -> bytes:
+    from isal import isal_zlib
+
+    head: bytes = isal_zlib.decompressobj(wbits=31).decompress(content[:PIECE], HEAD_BYTES)
+    return head
+
+
+def _claimed_bytes(header: Any, start: int) -> int:
+    axes, voxels = int(header["dim"][0]), 1
+    for size in header["dim"][1 : 1 + axes]:
+        voxels *= int(size)
+    magic = bytes(header["magic"].tobytes())[:3]
+    if (
+        magic not in (b"n+1", b"n+2")
+        or not 0 < axes < 8
+        or voxels <= 0
+        or start < header.sizeof_hdr
+    ):
+        raise NiftiError("has not the header of a single NIfTI file with voxels")
+    return start + voxels * int(header.get_data_dtype().itemsize)
+
+
+def _refuse_unfillable(claimed: int, content: int, zipped: bool) -> None:
+    most = content * DEFLATE_RATIO if zipped else content
+    if claimed > most:
+        raise NiftiError(f"claims {claimed:,} bytes of voxels and holds {content:,} bytes")
+
+
+def _unzipped(content: bytes, size: int) -> np.ndarray[Any, Any]:
+    """The first `size` bytes of a gzip file, whose checksum is tested; what follows is dropped."""
+    from isal import isal_zlib
+
+    raw = np.empty(size, np.uint8)
+    # pieces that grow to about as much each: a small buffer is used again and again
+    piece = min(max(PIECE * len(content) // size, LEAST_PIECE), PIECE)
+    rest, at = memoryview(content), 0
+    while at < size and rest.nbytes:
+        unzip = isal_zlib.decompressobj(wbits=31)  # one a member of the file
+        while rest.nbytes and not unzip.eof:
+            made = np.frombuffer(unzip.decompress(rest[:piece]), np.uint8)
+            rest = rest[piece:]
+            raw[at : at + made.size] = made[: max(size - at, 0)]
+            at += made.size
+        if not unzip.eof:
+            raise EOFError
+        rest = memoryview(content)[len(content) - rest.nbytes - len(unzip.unused_data) :]
+    if at < size:
+        raise EOFError
+    return raw
 
 
 def _embedded(extensions: Any) -> dict[int, str]:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fvlm_data.segment import mask_content
 from fvlm_data.segment.backend import BackendEntry, Segmentation, VolumeImage
 from fvlm_data.segment.class_map import disagreement, unnamed_values
+from fvlm_data.segment.dicom_seg import read_dicom_seg
 from fvlm_data.segment.fingerprint import UNREADABLE
-from fvlm_data.segment.grid import reoriented
+from fvlm_data.segment.grid import reoriented, same_but_moved
+from fvlm_data.segment.itk_bytes import read_mha, read_nrrd, segments_of
+from fvlm_data.segment.label_values import whole_numbers
+from fvlm_data.segment.mask_content import stem
 from fvlm_data.segment.nifti import NiftiError, NiftiImage, read_nifti
+from fvlm_data.segment.plausibility.measures import runs_of
+from fvlm_data.segment.plausibility.remark import Remark, whole
+from fvlm_data.segment.resampling import resampled
+from fvlm_data.segment.segments import Segment, SegmentError, label_map, shown_name
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fvlm_data.segment.class_map import ClassMap
     from fvlm_data.segment.mask_files import MaskFile
+
+Array = np.ndarray[Any, Any]
 
 SHOWN_VALUES = 8
 
@@ -63,64 +73,48 @@ class Precomputed:
         (candidate,) = offered
         if candidate.mask.fault is not None:
             return candidate.mask.fault
-        content = _content(candidate)
-        if content is None:
+        contents = _contents(candidate)
+        if contents is None:
             return _unreadable("cannot be read from disk", tokens)
         try:
-            image = read_nifti(content)
+            read = _read(candidate, contents)
+            labels = _believed(read, candidate.class_map) if isinstance(read, NiftiImage) else read
         except NiftiError as error:
             return _unreadable(str(error), tokens)
-        labels = _believed(image, candidate.class_map, tokens)
-        if isinstance(labels, Reject):
-            return labels
-        aligned = reoriented(
-            labels,
-            image.affine_ras,
-            volume.image_hu.shape,
-            volume.affine_ras,
-            self.grid_tolerance_voxels,
-        )
-        if isinstance(aligned, str):
-            advice = "segment this volume, or resample the mask onto its grid"
-            return _fault("mask_grid_mismatch", f"the mask's grid: {aligned}; {advice}", tokens)
-        class_map = candidate.class_map
-        return Segmentation(aligned, class_map.classes, class_map.class_system)
+        except SegmentError as error:
+            return _fault(error.reason, f"the mask: {error}", tokens)
+        made = self._on_grid(volume, *labels, tokens)
+        if isinstance(made, Reject):
+            return made
+        return _named(made, candidate.class_map, tokens)
+
+    def _on_grid(
+        self, volume: VolumeImage, labels: Array, affine_ras: Array, tokens: tuple[str, ...]
+    ) -> tuple[Array, tuple[Remark, ...]] | Reject:
+        """The label map on the volume's grid, resampled where it has another one."""
+        shape, target = volume.image_hu.shape, volume.affine_ras
+        aligned = reoriented(labels, affine_ras, shape, target, self.grid_tolerance_voxels)
+        if not isinstance(aligned, str):
+            return aligned, ()
+        advice = "segment this volume, or resample the mask onto its grid"
+        why = f"the mask's grid: {aligned}; {advice}"
+        if same_but_moved(labels.shape, affine_ras, shape, target):
+            return _fault("mask_grid_mismatch", why, tokens)
+        moved = resampled(labels, affine_ras, shape, target)
+        if isinstance(moved, str):
+            return _fault("mask_grid_mismatch", f"{why}; {moved}", tokens)
+        labels, inside = moved
+        seen = f"{aligned}; taken by nearest voxels, {100 * inside:.0f} % of it inside"
+        return labels, (whole("mask_resampled", seen),)
 
 
-def _content(candidate: OfferedMask) -> bytes | None:
-    """The bytes that were found; None where they could not be read then and cannot now."""
-    try:
-        content = candidate.mask.path.read_bytes()
-    except OSError as error:
-        if candidate.sha256 == UNREADABLE:
-            return None
-        raise MaskGoneError from error
-    # the item's key stands for the bytes that discovery saw
-    if hashlib.sha256(content).hexdigest() != candidate.sha256:
-        raise MaskGoneError
-    return content
-
-
-def _unreadable(why: str, tokens: tuple[str, ...]) -> Reject:
-    return _fault("mask_unreadable", f"the mask {why}; write it anew", tokens)
-
-
-def _believed(
-    image: NiftiImage, declared: ClassMap, tokens: tuple[str, ...]
-) -> np.ndarray[Any, Any] | Reject:
-    """The label map if its values are labels of the declared classes."""
-    wrong = disagreement(declared, image.embedded_classes)
-    if wrong:
-        return _fault("class_system_mismatch", wrong, tokens)
-    labels = _whole_numbers(image.data)
-    if labels is None:
-        return _fault(
-            "mask_not_labels",
-            f"the mask holds other values ({image.data.dtype}) than whole numbers from 0 to "
-            "65535; give a label map",
-            tokens,
-        )
-    unnamed = unnamed_values(declared, np.unique(labels).tolist())
+def _named(
+    made: tuple[Array, tuple[Remark, ...]], declared: ClassMap, tokens: tuple[str, ...]
+) -> Segmentation | Reject:
+    """The label map as a segmentation, if each of its values has a name."""
+    labels, remarks = made
+    runs = runs_of(labels)
+    unnamed = unnamed_values(declared, np.unique(runs.values).tolist())
     if unnamed:
         shown = ", ".join(map(str, unnamed[:SHOWN_VALUES]))
         return _fault(
@@ -129,16 +123,101 @@ def _believed(
             "the classes that the mask was made with",
             tokens,
         )
-    return labels
+    return Segmentation(labels, declared.classes, declared.class_system, tokens, runs, remarks)
 
 
-def _whole_numbers(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
-    """`data` as uint8 or uint16 if it holds nothing but such numbers."""
-    if data.size == 0 or not np.isfinite(data).all() or data.min() < 0 or data.max() > 65535:
-        return None
-    # many programs store labels as floats; whether they are whole numbers shows after the cast
-    labels = data.astype(np.uint8 if data.max() <= 255 else np.uint16)
-    return labels if (labels == data).all() else None
+def _contents(candidate: OfferedMask) -> dict[str, bytes] | None:
+    """The bytes that were found; None where they could not be read then and cannot now."""
+    try:
+        contents, sha256 = mask_content.read(candidate.mask.path)
+    except OSError as error:
+        if candidate.sha256 == UNREADABLE:
+            return None
+        raise MaskGoneError from error
+    # the item's key stands for the bytes that discovery saw
+    if sha256 != candidate.sha256:
+        raise MaskGoneError
+    return contents
+
+
+def _read(candidate: OfferedMask, contents: dict[str, bytes]) -> NiftiImage | tuple[Array, Array]:
+    """An image whose values are to be believed, or a label map of declared classes (affine RAS).
+
+    Raises:
+        NiftiError: the mask cannot be decoded.
+        SegmentError: its segments make no label map.
+    """
+    path, declared = candidate.mask.path, candidate.class_map
+    if path.is_dir():
+        return _class_folder(contents, declared)
+    content = contents[path.name]
+    if path.name.endswith(".dcm"):
+        segments, affine_ras = read_dicom_seg(content)
+        return label_map(segments, declared), affine_ras
+    if not path.name.endswith((".nrrd", ".mha")):
+        return read_nifti(content)
+    image = read_nrrd(content) if path.name.endswith(".nrrd") else read_mha(content)
+    named = segments_of(image.fields)
+    if named:
+        parts = (Segment(names, image.stored[layer] == value) for names, value, layer in named)
+        return label_map(parts, declared), image.affine_ras
+    if len(image.stored) != 1:
+        raise NiftiError("has several layers and no names of segments")
+    return NiftiImage(image.stored[0], image.affine_ras, {})
+
+
+def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> tuple[Array, Array]:
+    """The label map of a folder with one file a class; all must lie on one grid."""
+    first: list[NiftiImage] = []
+
+    def segments() -> Iterator[Segment]:
+        for name, content in sorted(contents.items()):
+            try:
+                image = read_nifti(content)
+            except NiftiError as error:
+                raise NiftiError(
+                    f"has a file, {shown_name(stem(name), declared)}, that {error}"
+                ) from error
+            first.append(image)
+            del first[1:]
+            if not np.allclose(image.affine_ras, first[0].affine_ras, atol=1e-3):
+                raise SegmentError(
+                    "mask_grid_mismatch",
+                    f"{shown_name(stem(name), declared)} lies on another grid than those before",
+                )
+            labels = whole_numbers(image)
+            if isinstance(labels, str):
+                raise SegmentError(
+                    "mask_not_labels",
+                    f"{shown_name(stem(name), declared)}: {labels}; expected 0 and 1",
+                )
+            yield Segment((stem(name),), labels)
+
+    labels = label_map(segments(), declared)
+    return labels, first[0].affine_ras
+
+
+def _unreadable(why: str, tokens: tuple[str, ...]) -> Reject:
+    return _fault("mask_unreadable", f"the mask {why}; write it anew", tokens)
+
+
+def _believed(image: NiftiImage, declared: ClassMap) -> tuple[Array, Array]:
+    """Label map and affine, if the file agrees with the declaration and holds labels.
+
+    Raises:
+        SegmentError: it does not.
+    """
+    wrong = disagreement(declared, image.embedded_classes)
+    if wrong:
+        raise SegmentError("class_system_mismatch", wrong)
+    labels = whole_numbers(image)
+    if isinstance(labels, str):
+        raise SegmentError(
+            "mask_not_labels",
+            f"{image.stored.dtype}, {labels}; expected whole numbers from 0 to 65535; give a "
+            "label map",
+        )
+    return labels, image.affine_ras
 
 
 def _ambiguous(offered: Sequence[OfferedMask], tokens: tuple[str, ...]) -> Reject:

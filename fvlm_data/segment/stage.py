@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fvlm_data.segment.backend import Backend, VolumeImage, made_backend
-from fvlm_data.segment.checks import classes_checked, mask_rows, volume_check
+from fvlm_data.segment.checks import (
+    classes_checked,
+    image_remarks,
+    look,
+    mask_rows,
+    volume_check,
+)
 from fvlm_data.segment.class_map import ClassMap, declared_classes
 from fvlm_data.segment.fingerprint import MaskFingerprint, classes_key
 from fvlm_data.segment.mask_files import (
@@ -20,9 +26,13 @@ from fvlm_data.segment.mask_files import (
     masks_folder,
 )
 from fvlm_data.segment.nifti import NiftiError, label_map_bytes, read_nifti
+from fvlm_data.segment.plausibility.policy import rejected, sorted_out
+from fvlm_data.segment.plausibility.whole import remarks_on
 from fvlm_data.segment.precomputed import MaskGoneError, OfferedMask, Precomputed
+from fvlm_data.segment.side_by_side import in_turn, side_by_side
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
 from fvlm_data.store.reading import quoted
+from schemas import VolumeCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,7 +41,10 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Batch, Inputs
     from fvlm_data.vocabulary import Vocabulary
 
-STAGE_VERSION = 1
+STAGE_VERSION = 3
+HEADER = ("body_region_header", "contrast_header")
+OF_THE_MACHINE = {"out_of_device_memory", "segmentation_time_limit"}
+"""Reasons that say nothing of the volume: the next run tries it again."""
 
 
 def segment_stage(
@@ -43,22 +56,22 @@ def segment_stage(
 ) -> Stage:
     """The stage of one segmentation task; run `discover_masks` before it.
 
-    With several tasks in one store only one may own the table volume_checks: pass `checks`
-    False for the others. Volumes without a precomputed mask are not planned: they wait (see
+    Several tasks may lie in one store: the row of volume_checks is that of the first in order
+    (`_before`), and a stage without `checks` has none. A task keeps the label map that another
+    backend has made for it. Volumes without a precomputed mask are not planned: they wait (see
     `waiting.volumes_without_mask`). A settled volume whose mask file is no longer offered stays
     as it is.
     """
     name = stage_name(config.task)
-    decides = ("content_sha256", "affine_ras")
+    decides = ("content_sha256", "affine_ras", "age_years", "sex", *HEADER)
     reads = [Read("volume", "volumes", "volume_id", decides, carries=("path",))]
-    items, kept = "SELECT volume_id AS item FROM volumes", ""
+    items, kept = _not_of_others(config), _segmented(config.task)
     if config.takes_masks:
         offered = f"t.kind = 'mask' AND t.source = {quoted(name)}"
         reads.append(
             Read("masks", "inputs", "item", ("fingerprint",), carries=("token",), where=offered)
         )
-        items += f" WHERE volume_id IN (SELECT t.item FROM inputs t WHERE {offered})"
-        kept = _segmented(config.task)
+        items += f" AND volume_id IN (SELECT t.item FROM inputs t WHERE {offered})"
     return Stage(
         name=name,
         version=STAGE_VERSION,
@@ -97,16 +110,24 @@ def mask_path(volume_id: str, task: str) -> str:
 
 
 def segment_volume(
-    volume: VolumeImage, item: str, backend: Backend, task: str, checked_by: Vocabulary | None
+    volume: VolumeImage,
+    item: str,
+    backend: Backend,
+    config: SegmentConfig,
+    vocabulary: Vocabulary,
+    *,
+    checks: bool = True,
 ) -> Outcome:
     """Run a backend on one volume: its file, one row a class, and what the image shows.
 
-    Without a vocabulary to check it by, there is no row of volume_checks.
+    A label map with a remark that `config.policy` excludes is set aside. Without `checks` there is
+    no row of volume_checks.
     """
     made = backend(volume)
     if isinstance(made, Reject):
-        return Outcome(item, rejects=(made,))
-    if not made.labels.any():
+        return Outcome(item, rejects=(made,), retry=made.reason in OF_THE_MACHINE)
+    looked = look(volume, made)
+    if not looked.measures:
         return reject(
             item,
             "fault",
@@ -114,12 +135,50 @@ def segment_volume(
             f"{backend.name} found no class in the volume, expected at least one; look at the "
             "volume and its mask",
         )
-    path = mask_path(volume.volume_id, task)
-    rows = mask_rows(volume, made, task, path, backend.name, backend.version)
+    remarks = [*made.remarks, *remarks_on(volume, made, looked.measures)]
+    remarks += image_remarks(volume, made, vocabulary, looked)
+    faults, flags = sorted_out(remarks, config.policy)
+    if faults:
+        return Outcome(item, rejects=(rejected(faults, made.source_files),))
+    path = mask_path(volume.volume_id, config.task)
+    version = f"{backend.version}, {made.made_on}" if made.made_on else backend.version
+    rows = mask_rows(volume, made, config.task, path, backend.name, version, looked)
     tables: dict[str, Sequence[Any]] = {"masks": rows}
-    if checked_by is not None:
-        tables["volume_checks"] = [volume_check(volume, made, rows, checked_by)]
+    if checks:
+        check = volume_check(volume, made, rows, vocabulary, looked, remarks=flags)
+        tables["volume_checks"] = [check]
     return Outcome(item, tables, {path: label_map_bytes(made.labels, volume.affine_ras)})
+
+
+def _not_of_others(config: SegmentConfig) -> str:
+    """SQL of the volumes that have no label map of this task by another backend."""
+    return (
+        "SELECT volume_id AS item FROM volumes WHERE volume_id NOT IN (SELECT m.volume_id "
+        f"FROM masks m WHERE m.task = {quoted(config.task)} "
+        f"AND m.backend <> {quoted(config.backend)})"
+    )
+
+
+def _before(task: str, backend: str) -> tuple[bool, bool, str]:
+    """Order of the tasks of a volume: density last, the main task first, else by name."""
+    return (backend == "threshold", task != "total", task)
+
+
+def _standing_check(batch: Batch, volume: str, config: SegmentConfig) -> VolumeCheck | None:
+    """What stands in volume_checks if a task before this one has a label map of the volume.
+
+    The row is then part of both tasks' content, so that neither takes it from the other.
+    """
+    others = batch.standing("masks", "volume_id", [volume])
+    mine = _before(config.task, config.backend)
+    if not any(_before(row["task"], row["backend"]) < mine for row in others):
+        return None
+    rows = batch.standing("volume_checks", "volume_id", [volume])
+    if not rows:
+        return None
+    row: dict[str, Any] = rows[0]
+    lists = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
+    return VolumeCheck(**{**row, **lists})
 
 
 def _segmented(task: str) -> str:
@@ -140,18 +199,26 @@ def _make(
     batch: Batch,
 ) -> Iterator[Outcome]:
     backend_of = _backends(config, vocabulary, source_names, batch)
-    checked_by = vocabulary if checks else None
-    for one in batch.inputs:
-        work = partial(_segment, batch, one, backend_of, config.task, checked_by)
-        yield guarded(one.item, work)
+    threads = 1 if config.takes_masks else getattr(made_backend(config), "side_by_side", 1)
+    batch = in_turn(batch) if threads > 1 else batch
+    work = (
+        partial(
+            guarded,
+            one.item,
+            partial(_segment, batch, one, backend_of, config, vocabulary, checks),
+        )
+        for one in batch.inputs
+    )
+    yield from side_by_side(work, threads)
 
 
 def _segment(
     batch: Batch,
     one: Inputs,
     backend_of: Callable[[Inputs], Backend],
-    task: str,
-    checked_by: Vocabulary | None,
+    config: SegmentConfig,
+    vocabulary: Vocabulary,
+    checks: bool,
 ) -> Outcome:
     if not one.rows["volume"]:
         return _gone(one.item)
@@ -166,11 +233,15 @@ def _segment(
         )
     # the row's affine in float64; the NIfTI header holds float32 only
     affine_ras = np.array(row["affine_ras"], float).reshape(4, 4)
-    volume = VolumeImage(one.item, image.data, affine_ras)
+    patient = (row["age_years"], row["sex"])
+    header = (row[name] for name in HEADER)
+    volume = VolumeImage(one.item, image.data, affine_ras, *patient, *header)
     try:
-        return segment_volume(volume, one.item, backend_of(one), task, checked_by)
+        made = segment_volume(volume, one.item, backend_of(one), config, vocabulary, checks=checks)
     except MaskGoneError:
         return _gone(one.item)
+    standing = _standing_check(batch, one.item, config) if checks else None
+    return replace(made, rows={**made.rows, "volume_checks": [standing]}) if standing else made
 
 
 def _backends(

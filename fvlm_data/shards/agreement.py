@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 import schemas
+from fvlm_data.memory import lacks_memory
 from fvlm_data.shards.folder import STAGE as WRITER
 from fvlm_data.shards.folder import group_path, index_path
 from fvlm_data.store.content import compared, digest, row_number, row_text, sums
@@ -94,7 +95,9 @@ def rows_of_index(store: Store, shards: ShardFolder, split: str, shard: str) -> 
     """`Told.rows` of a shard's index; None if it cannot be read or holds rows of other shards."""
     try:
         listed = shards.read_index(split, shard).cast(schemas.TABLES["samples"].schema)
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        if lacks_memory(error):  # an ArrowException too
+            raise MemoryError from error
         return None
     connection = store.connect()
     try:

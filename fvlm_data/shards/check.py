@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from fvlm_data.memory import lacks_memory
 from fvlm_data.shards import agreement
 from fvlm_data.shards.agreement import agreements, rows_of_index, shards_now
 from fvlm_data.shards.folder import STAGE, ShardFolder, group_path, index_path
@@ -135,7 +136,9 @@ def _confirmed(
     try:
         listed = shards.read_index(split, shard, ["split", "shard", *PLACE])
         columns = [listed[name].to_pylist() for name in ("split", "shard", *PLACE)]
-    except (OSError, ValueError, KeyError, pa.ArrowException):
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        if lacks_memory(error):  # an ArrowException too
+            raise MemoryError from error
         return set()
     return {
         (sample, index, offset)

@@ -38,6 +38,10 @@ VOLUME_COLUMNS = (
     *DEMOGRAPHICS,
 )
 MASK_COLUMNS = ("task", "class_system", "class_name", "class_value", "content_sha256")
+BEST_MASKS = """t.class_system <> 'threshold' OR t.volume_id NOT IN
+    (SELECT m.volume_id FROM masks m WHERE m.class_system <> 'threshold')"""
+"""Masks found by density are a first look: they add nothing to a sample that has others."""
+
 TEXT_COLUMNS = ("anatomy", "text", "state", "signature", "findings", "labels")
 
 
@@ -60,7 +64,15 @@ def reads(config: ShardConfig) -> tuple[Read, ...]:
     listed = ", ".join(map(quoted, config.anatomies))
     return (
         Read("volume", "volumes", "volume_id", VOLUME_COLUMNS, on="volume_id", carries=("path",)),
-        Read("masks", "masks", "volume_id", MASK_COLUMNS, on="volume_id", carries=("path",)),
+        Read(
+            "masks",
+            "masks",
+            "volume_id",
+            MASK_COLUMNS,
+            on="volume_id",
+            carries=("path",),
+            where=BEST_MASKS,
+        ),
         Read(
             "texts",
             "anatomy_texts",

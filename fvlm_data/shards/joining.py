@@ -62,7 +62,7 @@ def join_shards(context: Context, config: ShardConfig) -> Joined:
         left: set[str] = set()
         for start in range(0, len(chosen), size):
             part = chosen[start : start + size]
-            if _rewritten(context, config, split, [sample for sample, _ in part], sparse):
+            if rewritten(context, config, split, [sample for sample, _ in part], sparse):
                 counts["written"] += 1
             else:
                 left.update(shard for _, shard in part)
@@ -132,7 +132,7 @@ def _used_share(depths: Sequence[int], image: SlabArray) -> float:
     return last / max(1, image.shape_zyx[0])
 
 
-def _rewritten(
+def rewritten(
     context: Context,
     config: ShardConfig,
     split: str,
@@ -140,6 +140,8 @@ def _rewritten(
     arrays: dict[str, dict[str, SlabArray]],
 ) -> bool:
     """Write one new shard of `samples`, as the stage does it: arrays, notes, index, rows.
+
+    `arrays` are those of the shards that hold them now, by shard.
 
     False where a run has changed one of them since they were chosen. What was written then,
     named by no row, is removed by `tidy_shards`.

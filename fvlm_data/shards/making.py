@@ -60,10 +60,9 @@ def make_sample(
         UnreadableError: a file cannot be decoded or is on another grid.
         DamagedError: a file is not what its stage wrote.
     """
-    prepared, labels, affine = _sampled(known, file, config, vocabulary)
-    visible = None if prepared is None else _face_left(known, labels, affine, prepared, config)
-    if visible is not None:
-        return visible
+    prepared = make_arrays(known, file, config, vocabulary)
+    if isinstance(prepared, Reject):
+        return prepared
     row = _row(known, prepared, config) if prepared is not None else None
     if prepared is None or row is None:
         return Reject(
@@ -75,6 +74,23 @@ def make_sample(
             "anatomy that the volume shows to keep it",
         )
     return MadeSample(prepared, row)
+
+
+def make_arrays(
+    known: SampleInputs,
+    file: Callable[[str], bytes],
+    config: ShardConfig,
+    vocabulary: Vocabulary,
+) -> PreparedSample | Reject | None:
+    """The arrays of one sample, whatever its texts; None where its masks show no anatomy.
+
+    Raises:
+        UnreadableError: a file cannot be decoded or is on another grid.
+        DamagedError: a file is not what its stage wrote.
+    """
+    prepared, labels, affine = _sampled(known, file, config, vocabulary)
+    visible = None if prepared is None else _face_left(known, labels, affine, prepared, config)
+    return prepared if visible is None else visible
 
 
 def _face_left(

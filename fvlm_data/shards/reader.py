@@ -15,6 +15,7 @@ import pyarrow as pa
 
 import schemas
 from fvlm_data.errors import InputError, StoreError
+from fvlm_data.memory import lacks_memory
 from fvlm_data.shards.folder import REMEDY, ShardFolder
 from fvlm_data.shards.sample import Sample, moved
 from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
@@ -192,6 +193,8 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
             table = folder.read_index(split, shard).cast(tables[0].schema)
             moved = folder.moved(split, listing, shard)
         except (OSError, ValueError, pa.ArrowException) as error:
+            if lacks_memory(error):  # an ArrowException too
+                raise MemoryError from error
             raise StoreError(
                 f"store {store}: index of shard {split}/{shard} cannot be read "
                 f"({type(error).__name__}); run `fvlm-data shard` to write it anew"

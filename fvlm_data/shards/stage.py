@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import schemas
-from fvlm_data.errors import StoreError
+from fvlm_data.errors import MachineError
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.shards import folder, inputs
 from fvlm_data.shards.making import UnreadableError, make_sample
@@ -129,7 +129,7 @@ def _written(
     try:
         offsets = write_shard(target, [laid[row.sample_id] for row in rows], config)
     except OSError as error:
-        raise StoreError(
+        raise MachineError(
             f"shard {shard}: the temporary folder {target.parent} cannot be written "
             f"({error.strerror}); free space there (or set TMPDIR) and run again: finished work "
             "is kept"

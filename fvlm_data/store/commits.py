@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.errors import DamagedError
 from fvlm_data.store.content import contents_sql, digest, owned
-from fvlm_data.store.declared import Batch, Outcome
-from fvlm_data.store.gathering import gather
+from fvlm_data.store.declared import Batch, Item, Outcome
+from fvlm_data.store.gathering import TRIED, gather
 from fvlm_data.store.reading import quoted
 from schemas import LedgerRow, Quarantined, StoredFile
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from fvlm_data.store.declared import Context, Inputs, Item, Reject, Row, Stage
+    from fvlm_data.store.declared import Context, Inputs, Reject, Row, Stage
 
 
 ASIDE_TOO = ("identity_marks",)
@@ -75,6 +75,39 @@ def settle(context: Context, stage: Stage, items: Sequence[Item]) -> Counter[str
     return counts
 
 
+def set_aside(
+    context: Context, stage: Stage, item: Item, refused: Reject, tried: str
+) -> Counter[str]:
+    """Settle an item as set aside without making it; `tried` says under what circumstances.
+
+    The reject gets the source files that the item's inputs name.
+
+    Raises:
+        StoreError: the store cannot be read or written.
+    """
+    if _opened(context, stage, [item])[0]:
+        return Counter({"already settled": 1})
+    (inputs,), parts = gather(context, stage, [item])
+    # of the first read that names files: others may name those that belong to no item
+    named = ([row["token"] for row in rows if row.get("token")] for rows in inputs.rows.values())
+    files = tuple(next(filter(None, named), ()))
+    made = _Made([Outcome(item.id, rejects=(replace(refused, source_files=files),))])
+    return _commit(context, stage, [item], made, {item.id: f"{parts[item.id]} {TRIED}={tried}"})
+
+
+def told_names(
+    context: Context, stage: Stage, items: Sequence[str]
+) -> Iterator[tuple[str, Mapping[str, Sequence[str]]]]:
+    """What the inputs of items tell the vault of their patients; nothing is committed.
+
+    Raises:
+        StoreError: a table is missing or damaged.
+    """
+    inputs, _ = gather(context, stage, [Item(one, "", ()) for one in items])
+    for outcome in stage.make(_batch(context, stage, inputs)):
+        yield outcome.item, outcome.identities
+
+
 def retire(context: Context, stage: Stage, items: Sequence[str]) -> None:
     """Remove the rows and ledger entries of items that no longer exist."""
     if not items:
@@ -108,6 +141,7 @@ def stored_tree(stage: str, path: str, folder: Path) -> list[StoredFile]:
 def _made(context: Context, stage: Stage, outcomes: Iterator[Outcome]) -> _Made:
     made = _Made()
     for outcome in outcomes:
+        context.beat()
         for path, folder in outcome.trees.items():
             made.trees[path] = stored_tree(stage.name, path, folder)
             context.store.put_tree(folder, path)
@@ -163,6 +197,7 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
         standing=standing,
         settled=settled,
         stored=stored,
+        forgotten=context.vault.forgotten,
     )
 
 

@@ -14,18 +14,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.errors import DamagedError, FvlmError, StoreError
+from fvlm_data.errors import DamagedError, FvlmError, MachineError
+from fvlm_data.memory import lacks_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from fvlm_data.identity.vault import Vault
+    from fvlm_data.isolation.workers import Workers
     from fvlm_data.store.tables import Store
 
 log = logging.getLogger(__name__)
 
+NO_MEMORY = "not_enough_memory"
+NO_MEMORY_DETAIL = (
+    "memory did not suffice, not even alone; nothing is said of the data; it is tried again by the "
+    "next run: give it more memory, or fewer execution.workers"
+)
+"""Reason and detail of what is the machine's fault, not the item's."""
+
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 Row = dict[str, Any]
+
+
+def _unwatched() -> None:
+    """No one counts the items that are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,11 @@ class Context:
     """Where a run finds its store and vault, and the id under which it commits.
 
     `checked` remembers which items of a stage were found damaged at which versions of its tables,
-    so that a run hashes unchanged rows only once.
+    so that a run hashes unchanged rows only once. With `rehash` discovery believes no time or size
+    of a known image file, but reads all of its bytes. With `retry` is tried again what ended the
+    process that worked on it; `versions` is a mark of the program's. `workers` are the processes
+    in which headers are read, which may do so; None: they are read in this one. `beat` is called
+    whenever an item is done.
     """
 
     store: Store
@@ -42,6 +59,11 @@ class Context:
     checked: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    rehash: bool = False
+    retry: bool = False
+    versions: str = ""
+    workers: Workers | None = field(default=None, compare=False, repr=False)
+    beat: Callable[[], None] = field(default=_unwatched, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +119,10 @@ class Inputs:
     rows: Mapping[str, Sequence[Row]]
 
 
+def _nothing_forgotten(ids: Iterable[str]) -> dict[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The items of one commit, and access to the bytes and secrets that they refer to.
@@ -106,7 +132,8 @@ class Batch:
     `identities` and `originals` look up what the vault alone knows: relative paths by file
     token, names by patient or link, reports in their original form. `standing` gives the current
     rows of one of the stage's own tables by the value of a column, and `settled` the items that
-    another run has settled meanwhile under the same key. `secret` is the key of all ids.
+    another run has settled meanwhile under the same key; `forgotten` those of given ids that were
+    forgotten, with what is to become of what comes under them. `secret` is the key of all ids.
     """
 
     inputs: Sequence[Inputs]
@@ -118,6 +145,7 @@ class Batch:
     standing: Callable[[str, str, Iterable[str]], list[Row]]
     settled: Callable[[], set[str]]
     stored: Callable[[str], bytes | None]
+    forgotten: Callable[[Iterable[str]], dict[str, str]] = _nothing_forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +233,8 @@ class StageEntry:
     `discover` brings what lies outside into table `inputs` before the stage is planned, and
     returns counts; `finish` tidies after it. An entry of another package runs after the stage
     that `after` names (none: last) and may bring the pydantic model of a section of
-    its own name.
+    its own name. `seconds` is the longest time that one item may take
+    (`execution.limits` may say otherwise).
     """
 
     name: str
@@ -217,6 +246,7 @@ class StageEntry:
     finish: Callable[[Context], None] | None = None
     after: str | None = None
     section: Any = None
+    seconds: float = 3600.0
 
 
 def guarded(item: str, make: Callable[[], Outcome], files: Iterable[str] = ()) -> Outcome:
@@ -224,24 +254,29 @@ def guarded(item: str, make: Callable[[], Outcome], files: Iterable[str] = ()) -
 
     `files` are the source files to set aside with the item, if it is made of any.
 
-    An input that is damaged in the store holds the item back. Errors of the store, a full disk
-    and lack of memory are no faults of the item: they stop the batch. The reject names the
-    exception's type and place, never its text, which may hold an identity.
+    An input that is damaged in the store holds the item back. Errors of the store and a full disk
+    are no faults of the item: they stop the batch. Where memory does not suffice, the item is set
+    aside as such and not settled: the run tries it again alone. The reject names the exception's
+    type and place, never its text, which may hold an identity.
 
     Raises:
         FvlmError: the store, the vault or the configuration failed, not the item.
-        StoreError: the disk for temporary files is full or read-only.
+        MachineError: the disk for temporary files is full or read-only.
     """
     try:
         return make()
     except DamagedError as error:
         log.warning("item %s is left as it is: %s", item, error)
         return Outcome(item, held=True)
-    except (FvlmError, MemoryError):
+    except FvlmError:
         raise
     except Exception as error:
+        if lacks_memory(error):
+            log.warning("item %s: %s", item, NO_MEMORY_DETAIL)
+            short = Reject("fault", NO_MEMORY, NO_MEMORY_DETAIL, tuple(files))
+            return Outcome(item, rejects=(short,), retry=True)
         if isinstance(error, OSError) and error.errno in NO_SPACE:
-            raise StoreError(
+            raise MachineError(
                 f"no space left for temporary files while working on {item}; free space "
                 "and run again: finished work is kept"
             ) from error

@@ -7,13 +7,16 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsspec.implementations.local import LocalFileSystem
 
 from fvlm_data.errors import StoreError
 from fvlm_data.store.place import as_os_errors
 from fvlm_data.store.writing import write_error
+
+if TYPE_CHECKING:
+    import datetime as dt
 
 
 class StoreFiles:
@@ -45,6 +48,27 @@ class StoreFiles:
             write_whole(self._fs, f"{self._root}/{path}", content, local=local)
         except OSError as error:
             raise write_error(self.url, path, error) from error
+
+    def create_file(self, path: str, content: bytes) -> bool:
+        """Write one file if there is none; of several who do so at once, one is told True.
+
+        Raises:
+            StoreError: no space, no permission, or the place is gone.
+        """
+        target = f"{self._root}/{path}"
+        try:
+            if self.local_root is None:
+                with as_os_errors():
+                    self._fs.pipe_file(target, content, mode="create")
+                return True
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+            with Path(target).open("xb") as handle:
+                handle.write(content)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise write_error(self.url, path, error) from error
+        return True
 
     def put_tree(self, folder: Path, path: str) -> None:
         """Copy a local folder of files into the store, as `put_whole_tree` does.
@@ -94,6 +118,15 @@ class StoreFiles:
         target = f"{self._root}/{path}"
         if self._fs.exists(target):
             self._fs.rm(target, recursive=True)
+
+    def modified(self, path: str) -> dt.datetime:
+        """When a file was last written, by the clock of the place.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        found: dt.datetime = self._fs.modified(f"{self._root}/{path}")
+        return found
 
     def location(self, path: str) -> str:
         """URL (object storage) or path (folder) of a file of the store."""

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 PART_DIGITS = 8
 
+TRIED = "tried"
+"""Label, behind the parts of a key and none of them, of the circumstances under which an item ended
+the process that worked on it."""
+
 
 def gather(
     context: Context, stage: Stage, items: Sequence[Item]

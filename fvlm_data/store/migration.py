@@ -15,6 +15,9 @@ from fvlm_data.store.reading import Part, duckdb_type, literally, parts, quoted
 if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
 
+_BLANK = {pa.bool_(): "FALSE", pa.int32(): "0", pa.int64(): "0", pa.float64(): "0"}
+"""SQL of what stands in a new column that may not be null, by type; else an empty text."""
+
 
 def add_missing_tables(store: Store) -> list[str]:
     """Make the tables that later versions added; returns their names."""
@@ -25,10 +28,18 @@ def add_missing_tables(store: Store) -> list[str]:
     return missing
 
 
+def lacks_columns(store: Store, name: str) -> bool:
+    """Whether a table lacks a column of this version."""
+    url, filesystem, root = place.resolve(store.url)
+    delta = DeltaTable(place.table_url(url, filesystem, root, name))
+    there = {field.name for field in delta.schema().fields}
+    return not there >= schemas.TABLES[name].columns.keys()
+
+
 def rewrite_table(store: Store, name: str) -> bool:
     """Rewrite a table with this version's columns; returns whether it lacked one.
 
-    A new column is null where the schema allows it, otherwise an empty text.
+    A new column is null where the schema allows it, otherwise an empty text, zero or false.
     """
     table = schemas.TABLES[name]
     url, filesystem, root = place.resolve(store.url)
@@ -53,6 +64,15 @@ def rewrite_table(store: Store, name: str) -> bool:
     return True
 
 
+def set_properties(store: Store, name: str) -> None:
+    """Give a table the properties that a new one has."""
+    url, filesystem, root = place.resolve(store.url)
+    delta = DeltaTable(place.table_url(url, filesystem, root, name))
+    wanted = place.properties(schemas.TABLES[name])
+    if not wanted.items() <= delta.metadata().configuration.items():
+        delta.alter.set_table_properties(wanted)
+
+
 def _select(table: schemas.Table, there: set[str], folder: str, part: Part) -> str:
     """SQL of this version's columns in files that may lack some, by what the log says of each."""
     shown = []
@@ -63,7 +83,7 @@ def _select(table: schemas.Table, there: set[str], folder: str, part: Part) -> s
         if name in part.values:
             value = quoted(part.values[name])
         elif name not in there:
-            value = "NULL" if column.nullable else quoted("")
+            value = "NULL" if column.nullable else _BLANK.get(column.type, quoted(""))
         shown.append(f"{value}::{kind} AS {identifier(name)}")
     listed = ", ".join(quoted(literally(f"{folder}/{path}")) for path in part.paths)
     return (

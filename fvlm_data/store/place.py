@@ -187,11 +187,25 @@ def make_table(url: str, table: schemas.Table) -> None:
             name=table.name,
             description=table.description,
             partition_by=list(table.partition_by) or None,
-            configuration={"delta.dataSkippingStatsColumns": _columns_with_statistics(table)},
+            configuration=properties(table),
         )
     except DeltaError:
         if not DeltaTable.is_deltatable(url):  # else another run made it at the same moment
             raise
+
+
+def properties(table: schemas.Table) -> dict[str, str]:
+    """Delta Lake's properties of a table.
+
+    Each commit lists the whole log, so it is kept short: old entries go once a checkpoint holds
+    what they say. A writer needs those since it last looked, to tell what it conflicts with; one
+    that is slower than a minute is told that they are gone and starts again.
+    """
+    return {
+        "delta.dataSkippingStatsColumns": _columns_with_statistics(table),
+        "delta.checkpointInterval": "32",
+        "delta.logRetentionDuration": "interval 1 minutes",
+    }
 
 
 def _columns_with_statistics(table: schemas.Table) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
-from fvlm_data.errors import StoreError
+from fvlm_data.errors import MachineError, StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import ID_DIGITS
+from fvlm_data.memory import lacks_memory
 from fvlm_data.store.content import columns_sql, identifier
 from fvlm_data.store.reading import UNREADABLE, show
 
@@ -35,13 +36,17 @@ def with_readable_tables(
     Raises:
         StoreError: a table cannot be read, and taking files out does not help.
     """
-    versions = [context.store.version(table) for table in sorted(tables)]
+    # without a look at the logs, which hardly any plan needs: an older version than the one that
+    # was read only means to do it once more
+    versions = [context.store.seen_version(table) for table in sorted(tables)]
     try:
         return work()
     # a fault of our SQL is a duckdb.Error too, and must not be taken for a damaged file
     except WRONG_QUERY:
         raise
     except UNREADABLE as error:
+        if lacks_memory(error):
+            raise _short_of_memory(context, error) from error
         if versions != [context.store.version(table) for table in sorted(tables)]:
             return with_readable_tables(context, tables, work, mend=mend)
         dropped = sum(context.store.drop_unreadable(table) for table in tables) if mend else 0
@@ -53,6 +58,14 @@ def with_readable_tables(
                 "`fvlm-data verify` tells what that is"
             ) from error
     return work()
+
+
+def _short_of_memory(context: Context, error: Exception) -> MachineError:
+    return MachineError(
+        f"store {context.store.url}: memory did not suffice to read its tables "
+        f"({type(error).__name__}); raise execution.memory_mb, or name a disk with more room in "
+        "execution.spill, and run again"
+    )
 
 
 def open_tables(

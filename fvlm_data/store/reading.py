@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 
 import schemas
 from fvlm_data.errors import StoreError
+from fvlm_data.memory import lacks_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -118,6 +119,15 @@ def parts(
     ]
 
 
+def small_files(delta: DeltaTable, size: int) -> int:
+    """Files below `size` bytes that could be joined with another one of their partition."""
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    small = actions.filter(pc.less(actions["size_bytes"], size))
+    names = [f"partition.{name}" for name in delta.metadata().partition_columns]
+    partitions = small.group_by(names).aggregate([]).num_rows if names else 1
+    return max(0, int(small.num_rows) - partitions)
+
+
 def scan(table: str, folder: str, files: Iterable[Part]) -> str:
     """SQL of all columns of `table` in the files below `folder`.
 
@@ -172,7 +182,9 @@ def readable(
         try:
             query = f"SELECT {counted} FROM ({scan(table, folder_of(some), some)})"
             connection.sql(query).fetchall()
-        except UNREADABLE:
+        except UNREADABLE as error:
+            if lacks_memory(error):  # says nothing of the file, which would be moved away
+                raise MemoryError from error
             return False
         return True
 

@@ -47,6 +47,12 @@ class Relations:
             query, lambda: self._connection.execute(query, parameters).fetchall(), anew=False
         )
 
+    def newest_rows(
+        self, query: str, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows of an SQL query over the newest versions; raises as `rows`."""
+        return self._answer(query, lambda: self._connection.execute(query, parameters).fetchall())
+
     def relation(self, query: str) -> duckdb.DuckDBPyRelation:
         """A lazy SQL query over the newest versions; it is run when its rows are requested.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +15,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 import schemas
 from fvlm_data.errors import StoreError
-from fvlm_data.store import reading
+from fvlm_data.store import history, reading
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import StoreFiles
 from fvlm_data.store.place import MARK as MARK
@@ -43,6 +44,17 @@ ITEMS_A_PREDICATE = 10_000
 
 TARGET_FILE_BYTES = 128 * 1024 * 1024
 
+UNNAMED_HOURS = 1
+"""Age at which a file that no version of its table names is taken for what a killed writer left."""
+
+SMALL_FILE_BYTES = 8 * 1024 * 1024
+"""Files that a run joins as it goes. Small, since what is joined is written again: the rewriting of
+128 MB every few commits would cost more than the open files do."""
+
+SMALL_FILES = 32
+"""Small files beyond the first of each partition at which they are joined; a commit and the read of
+one item look at each, some 0.1 ms a file."""
+
 
 class Store(StoreFiles):
     """Tables and files below one URL; the only place that reads and writes them.
@@ -58,6 +70,7 @@ class Store(StoreFiles):
         self.memory_mb = 2000
         self.spill: Path | None = None
         self._opened: dict[str, DeltaTable] = {}
+        self._files: dict[str, tuple[int, list[reading.Part]]] = {}
         self._engine: duckdb.DuckDBPyConnection | None = None
         # DuckDB's own readers of object storage are extensions, which it would download at first
         # use
@@ -101,7 +114,7 @@ class Store(StoreFiles):
     def scan(
         self,
         table: str,
-        where: Iterable[Condition] = (),
+        where: Sequence[Condition] = (),
         among: Mapping[str, Collection[str]] = {},
     ) -> str:
         """SQL of all columns of the table's newest version, of the files that may matter.
@@ -112,7 +125,10 @@ class Store(StoreFiles):
         Raises:
             StoreError: the table is missing or damaged.
         """
-        return self._scanned(table, self._table(table), list(where), among)
+        delta = self._table(table)
+        if where or among:
+            return self._scanned(table, delta, where, among)
+        return self._scan_of(table, self._all_files(table, delta))
 
     def readable_scan(self, table: str) -> tuple[str, list[str]]:
         """SQL of the rows in the table's readable files, and the paths of its unreadable files.
@@ -168,6 +184,10 @@ class Store(StoreFiles):
     def version(self, table: str) -> int:
         """Version of the table's newest commit."""
         return int(self._table(table).version())
+
+    def seen_version(self, table: str) -> int | None:
+        """Version of the table at the last look; None if it has not been looked at."""
+        return int(self._opened[table].version()) if table in self._opened else None
 
     def replace(
         self,
@@ -237,26 +257,66 @@ class Store(StoreFiles):
     def compact(self, table: str, keep_hours: int) -> dict[str, int]:
         """Join small files into files of about 128 MB and drop those that only old versions need.
 
-        Versions older than `keep_hours` can no longer be read afterwards. Returns file counts.
+        Versions older than `keep_hours` can no longer be read afterwards. Files that no version
+        names are dropped as well: those of a killed writer, and those that the log has forgotten.
+        Returns file counts.
         """
         before = len(self._table(table).file_uris())
-        retried(
-            self.url,
-            table,
-            lambda: self._table(table).optimize.compact(target_size=TARGET_FILE_BYTES),
-        )
+        self._join(table, TARGET_FILE_BYTES)
         removed = self._vacuum(table, keep_hours)
+        # these may be of a writer that has yet to name them in a commit
+        removed += self._vacuum(table, max(keep_hours, UNNAMED_HOURS), all_files=True)
         after = len(self._table(table).file_uris())
         return {"before": before, "after": after, "removed": len(removed)}
+
+    def join_small_files(self, table: str) -> bool:
+        """Join the table's small files if there are many; returns whether it did.
+
+        Commits of other writers go on meanwhile. The files that were joined stay on disk, out of
+        use, until `compact` or `forget`.
+
+        Raises:
+            StoreError: the table cannot be read or written.
+        """
+        if reading.small_files(self._table(table), SMALL_FILE_BYTES) < SMALL_FILES:
+            return False
+        self._join(table, SMALL_FILE_BYTES)
+        return True
 
     def forget(self, table: str) -> None:
         """Erase superseded rows of a table from its history, so that no file holds them.
 
         Only files that the log has dropped are removed, never those of a writer at work.
+
+        Raises:
+            StoreError: the table cannot be read or written.
         """
-        # no grace period: a reader that loses its files under its hands reads the newest version
-        # again
-        self._vacuum(table, 0)
+        # asked first: erasing is two commits, and most runs leave nothing to erase. The log names
+        # erased files for a week more
+        dropped = self._vacuum(table, 0, dry_run=True)
+        if any(self.exists(f"tables/{table}/{unquote(path)}") for path in dropped):
+            # no grace period: a reader that loses its files under its hands reads the newest
+            # version again
+            self._vacuum(table, 0)
+
+    def erase_history(self, table: str) -> None:
+        """Erase all that a table once held: old versions, their log, files that no version names.
+
+        Afterwards the table has one version, of the rows that it holds now. Nothing else may write
+        to the store meanwhile. May be killed and repeated.
+
+        Raises:
+            StoreError: the table cannot be read or written.
+        """
+        # a commit of no rows: the log of the last deletion names what it deleted
+        nothing = schemas.TABLES[table].schema.empty_table()
+        retried(self.url, table, lambda: self._append(self._table(table), nothing))
+        retried(self.url, table, lambda: self._table(table).create_checkpoint())
+        kept = [path for part in reading.parts(self._table(table)) for path in part.paths]
+        for path in history.out_of_use(
+            self.files(f"tables/{table}"), f"tables/{table}", kept, self.version(table)
+        ):
+            self.remove(path)
 
     def drop_unreadable(self, table: str) -> int:
         """Take missing and damaged files out of a table; returns how many there were.
@@ -327,6 +387,13 @@ class Store(StoreFiles):
                     raise
                 # otherwise a compaction replaced the files under us: read its result
 
+    def _all_files(self, table: str, delta: DeltaTable) -> list[reading.Part]:
+        """All files of the table; listed once for each version, as every plan asks for them."""
+        version = delta.version()
+        if self._files.get(table, (-1,))[0] != version:
+            self._files[table] = (version, reading.parts(delta))
+        return self._files[table][1]
+
     def _scanned(
         self,
         table: str,
@@ -353,7 +420,16 @@ class Store(StoreFiles):
         bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
         write_deltalake(delta, bare, mode="overwrite", predicate=predicate)
 
-    def _vacuum(self, table: str, keep_hours: int) -> list[str]:
+    def _append(self, delta: DeltaTable, rows: pa.Table) -> None:
+        bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
+        write_deltalake(delta, bare, mode="append")
+
+    def _join(self, table: str, size: int) -> None:
+        retried(self.url, table, lambda: self._table(table).optimize.compact(target_size=size))
+
+    def _vacuum(
+        self, table: str, keep_hours: int, *, dry_run: bool = False, all_files: bool = False
+    ) -> list[str]:
         return retried(
             self.url,
             table,
@@ -362,6 +438,7 @@ class Store(StoreFiles):
                 # ours reopen the newest one
                 retention_hours=keep_hours,
                 enforce_retention_duration=False,
-                dry_run=False,
+                dry_run=dry_run,
+                full=all_files,
             ),
         )

@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 import schemas
-from fvlm_data.errors import StoreError
+from fvlm_data.errors import MachineError, StoreError
+from fvlm_data.store.declared import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 COMMIT_ATTEMPTS = 30
+FAILED_ATTEMPTS = 2
 
 Written = TypeVar("Written")
 
@@ -70,10 +72,20 @@ def write_error(url: str, what: str, error: Exception) -> StoreError:
     else:
         why = str(error)
     first_line = why.strip().splitlines()[0] if why.strip() else type(error).__name__
-    return StoreError(
+    kind = MachineError if _may_pass(error, why) else StoreError
+    return kind(
         f"store {url}: {what} cannot be written: {first_line}; free space or mend the place, "
         "then run again: finished work is kept"
     )
+
+
+def _may_pass(error: Exception, why: str) -> bool:
+    """Whether the place may be written again in a while, without another setting."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    # the library of the tables, and that of copied trees, tell of the disk in words
+    full = any(os.strerror(number) in why for number in NO_SPACE)
+    return full or (isinstance(error, OSError) and error.errno in NO_SPACE)
 
 
 def table_unreadable(url: str, table: str, error: Exception) -> StoreError:
@@ -99,6 +111,10 @@ def retried(url: str, table: str, write: Callable[[], Written]) -> Written:
             # growing at 2 s
             time.sleep(random.uniform(0.02, 0.1) * min(2**attempt, 20))
         except (DeltaError, OSError) as error:
+            # not only a conflict passes: this writer may have been so slow that the log's entries
+            # which tell whether there is one have been removed
+            if attempt < FAILED_ATTEMPTS:
+                continue
             raise write_error(url, f"table {table}", error) from error
     raise StoreError(
         f"store {url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write it; too "

@@ -32,6 +32,11 @@ class Anatomy(Entry):
     id: str = Field(pattern=r"^[a-z][a-z_]*$", description="anatomy id")
     name: str = Field(description="name in prompts: '{name} shows no significant abnormalities.'")
     paired: bool = Field(default=False, description="whether sides matter (left, right)")
+    within: str | None = Field(
+        default=None,
+        description="anatomy that it is a part of: who mentions it mentions that, and what it has "
+        "that has (femur: bone)",
+    )
     phrases: tuple[str, ...] = Field(min_length=1, description="phrases that mention it")
     parts: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="parts that findings tell apart, with their phrases"
@@ -88,6 +93,12 @@ class FindingTerm(Entry):
     lasting: bool = Field(
         default=False, description="whether what once was still is: a removed organ, an implant"
     )
+    keeps_part: bool = Field(
+        default=False, description="whether a lasting operation leaves a part of the organ"
+    )
+    partly: str | None = Field(
+        default=None, description="finding that an absent organ is where a part of it was left"
+    )
     at_site: bool = Field(
         default=False,
         description="whether a mention is about the anatomy where it lies (calcified plaques of "
@@ -109,6 +120,9 @@ class FindingTerm(Entry):
     alone: tuple[str, ...] = Field(
         default=(), description="observations that mean it where nothing tells the site"
     )
+    anywhere: bool = Field(
+        default=False, description="whether `alone` holds beside any organ that does not know it"
+    )
 
 
 class CueRule(Entry):
@@ -118,10 +132,21 @@ class CueRule(Entry):
     direction: Literal["forward", "backward", "both", "pseudo"]
     phrases: tuple[str, ...]
     at_end: bool = Field(default=False, description="only where no word of the clause follows")
+    at_start: bool = Field(default=False, description="only as the first words of the sentence")
     reach: int | None = Field(default=None, description="words that it reaches; none: its scope")
     local: bool = Field(default=False, description="scope ends at the nearest comma")
     across: bool = Field(default=False, description="scope is the sentence, not the clause")
     overrules: bool = Field(default=False, description="a doubt that holds against a denial")
+    unless: tuple[str, ...] = Field(
+        default=(), description="words that leave it without effect where they stand before it"
+    )
+    turns: bool = Field(
+        default=False,
+        description='tells of what follows it, where a finding does: "the nodule is likely a cyst"',
+    )
+    without_company: bool = Field(
+        default=False, description='scope ends at "with": that is no part of what it tells of'
+    )
 
 
 class Terminators(Entry):
@@ -145,6 +170,13 @@ class Cues(Entry):
     terminators: Terminators
     predicates: tuple[str, ...]
     prepositions: tuple[str, ...]
+    touching: tuple[str, ...] = Field(
+        default=(), description="tell that something reaches an organ from outside"
+    )
+    touched: tuple[str, ...] = Field(
+        default=(), description="the same in the passive, before one of `touched_by`"
+    )
+    touched_by: tuple[str, ...] = ()
     conjunctions: tuple[str, ...]
     partial: tuple[str, ...]
     normal: tuple[str, ...]
@@ -164,7 +196,7 @@ class AnatomyFile(Entry):
     generic_parts: tuple[str, ...]
     region_headers: tuple[str, ...]
     header_words: tuple[str, ...]
-    sides: dict[Literal["left", "right", "bilateral"], tuple[str, ...]]
+    sides: dict[Literal["left", "right", "bilateral", "none"], tuple[str, ...]]
 
 
 class FindingFile(Entry):
@@ -232,6 +264,7 @@ class ClauseWords(Entry):
     alternatives: tuple[str, ...]
     indefinite: tuple[str, ...]
     relatives: tuple[str, ...]
+    relative_pronouns: tuple[str, ...] = ()
     participles: tuple[str, ...]
     denials: tuple[str, ...]
     organ_denials: tuple[str, ...]
@@ -240,6 +273,9 @@ class ClauseWords(Entry):
     comparisons: tuple[str, ...]
     company: tuple[str, ...]
     supposed_company: tuple[str, ...]
+    complements: tuple[str, ...] = Field(
+        default=(), description='behind "the spleen was not seen", and it is there'
+    )
     known: tuple[str, ...]
     before_known: tuple[str, ...]
     elisions: tuple[str, ...]
@@ -347,6 +383,9 @@ class SignatureWords(Entry):
     deeds: tuple[str, ...] = Field(default=(), description='before "by", or a colon, and a name')
     works: tuple[str, ...] = Field(default=(), description='before "by" and a name')
     roles: tuple[str, ...] = Field(default=(), description="before a colon and a name, or after it")
+    letters: tuple[str, ...] = Field(
+        default=(), description='letters of the foot of a report ("D: NAME / T: NAME")'
+    )
     by: tuple[str, ...] = Field(default=(), description="between a deed and a name")
     between: tuple[str, ...] = Field(
         default=(), description="beside dates and times, between a deed and its colon"
@@ -360,6 +399,11 @@ class AuditWords(Entry):
     """What tells an address or a number of a person, for the audit of scrubbed texts."""
 
     streets: tuple[str, ...] = Field(default=(), description="words that end a street's name")
+    streets_before_number: tuple[str, ...] = Field(
+        default=(), description="end a street's name before its number, as they are written"
+    )
+    rooms: tuple[str, ...] = Field(default=(), description="before the number of a room or suite")
+    boxes: tuple[str, ...] = Field(default=(), description="before the number of a post box")
     number_labels: tuple[str, ...] = Field(default=(), description="before someone's number")
 
 
@@ -418,4 +462,6 @@ class Files:
     pairing: PairingWords
     identities: IdentityWords
     classes: ClassFile
+    label_sets: Mapping[str, Any]
+    """`label_sets.LabelSet` by id; that module builds on this one."""
     content: Mapping[str, Any]

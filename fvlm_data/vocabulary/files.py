@@ -20,7 +20,8 @@ from fvlm_data.vocabulary.entries import (
     SectionFile,
     VersionWords,
 )
-from fvlm_data.vocabulary.folders import CLASSES, NAMES, built_in_texts, languages
+from fvlm_data.vocabulary.folders import BESIDE, CLASSES, LABELS, NAMES, built_in_texts, languages
+from fvlm_data.vocabulary.label_sets import LabelSets
 from fvlm_data.vocabulary.names import check_names
 from fvlm_data.vocabulary.overlay import in_front, overlaid, refuse_repeats
 from fvlm_data.vocabulary.phrases import expand
@@ -61,6 +62,7 @@ def read_files(language: str, overlay: Mapping[str, str]) -> Files:
         pairing=_validated(trees, "pairing.yaml", PairingWords),
         identities=_validated(trees, "identities.yaml", IdentityWords),
         classes=_validated(trees, CLASSES, ClassFile),
+        label_sets=_validated(trees, LABELS, LabelSets).root,
         content={name: plain(tree) for name, tree in trees.items()},
     )
     check_names(files, trees)
@@ -84,8 +86,8 @@ def _trees(language: str, overlay: Mapping[str, str]) -> dict[str, Node]:
             f"{', '.join(missing)}"
         )
     trees = {}
-    for name in (*NAMES, CLASSES):
-        file = f"vocabulary {name}" if name == CLASSES else f"vocabulary {language}/{name}"
+    for name in (*NAMES, *BESIDE):
+        file = f"vocabulary {name}" if name in BESIDE else f"vocabulary {language}/{name}"
         base = read_tree(texts.get(name, ""), file)
         _refuse_repeats(name, base)
         if name in overlay:

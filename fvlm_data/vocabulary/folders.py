@@ -11,8 +11,9 @@ from fvlm_data.vocabulary.overlay import meant
 if TYPE_CHECKING:
     from pathlib import Path
 
-CLASSES = "segmentation.yaml"
-"""The one file without words of any language; it lies next to the languages' folders."""
+CLASSES, LABELS = "segmentation.yaml", "label_sets.yaml"
+BESIDE = (CLASSES, LABELS)
+"""Files without words of any language; they lie next to the languages' folders."""
 
 NAMES = (
     "anatomies.yaml", "cues.yaml", "findings.yaml", "grammar.yaml", "identities.yaml",
@@ -27,9 +28,9 @@ def languages() -> tuple[str, ...]:
 
 
 def built_in_texts(language: str) -> dict[str, str]:
-    """The built-in files by name; of a language that is not built in only the classes."""
+    """The built-in files by name; of a language that is not built in only those beside."""
     root = resources.files("fvlm_data.vocabulary")
-    places = {CLASSES: root.joinpath(CLASSES)}
+    places = {name: root.joinpath(name) for name in BESIDE}
     if language in languages():
         places.update({name: root.joinpath(language, name) for name in NAMES})
     return {name: place.read_text(encoding="utf-8") for name, place in places.items()}
@@ -52,10 +53,10 @@ def overlay_texts(folder: Path | None) -> tuple[tuple[str, str], ...]:
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".yaml", ".yml"):
             continue
-        if path.name not in (*NAMES, CLASSES):
+        if path.name not in (*NAMES, *BESIDE):
             raise ConfigError(
                 f"vocabulary overlay {path.name}: no file of a vocabulary"
-                f"{meant(path.name, (*NAMES, CLASSES))}; expected {', '.join((*NAMES, CLASSES))}"
+                f"{meant(path.name, (*NAMES, *BESIDE))}; expected {', '.join((*NAMES, *BESIDE))}"
             )
         try:
             made.append((path.name, path.read_text(encoding="utf-8")))

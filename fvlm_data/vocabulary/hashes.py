@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from fvlm_data.hashing import content_key
-from fvlm_data.vocabulary.folders import CLASSES
+from fvlm_data.vocabulary.folders import CLASSES, LABELS
 
 if TYPE_CHECKING:
     from fvlm_data.vocabulary.entries import Files
 
-Part = Literal["all", "versions", "reading", "pairing", "segmentation"]
+Part = Literal["all", "versions", "reading", "pairing", "segmentation", "labels"]
 
 _NOT_READ = frozenset({"name", "prompts", "codes", "ct_rate", "ct_rate_too", "implies"})
 """Keys of anatomies and findings that no sentence is read by."""
@@ -23,7 +23,7 @@ def part_hashes(files: Files) -> dict[Part, str]:
     Only the order of anatomies in segmentation.yaml counts, which is their precedence.
     """
     content = files.content
-    words = {name: content[name] for name in content if name not in (CLASSES, "lists.yaml")}
+    words = {name: content[name] for name in content if name not in (CLASSES, LABELS, "lists.yaml")}
     # reports are read without it: changing its sentences must not parse them again
     del words["pairing.yaml"]
     classes = [[a, _canonical(names)] for a, names in content[CLASSES]["anatomies"].items()]
@@ -39,6 +39,7 @@ def part_hashes(files: Files) -> dict[Part, str]:
         "reading": content_key(_canonical(_read(words))),
         "pairing": content_key(anatomies, implied, spoken),
         "segmentation": content_key(classes, systems),
+        "labels": content_key(_canonical(content[LABELS]), implied),
     }
 
 

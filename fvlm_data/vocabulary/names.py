@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import ConfigError
-from fvlm_data.vocabulary.folders import CLASSES
+from fvlm_data.vocabulary.folders import CLASSES, LABELS
 from fvlm_data.vocabulary.sentences import unknown
 from fvlm_data.vocabulary.tree import at
 
@@ -26,6 +26,7 @@ def check_names(files: Files, trees: Mapping[str, Node]) -> None:
     """
     anatomies = sorted(anatomy.id for anatomy in files.anatomies.anatomies)
     findings = sorted(term.id for term in files.findings.findings)
+    _check_wholes(files, trees["anatomies.yaml"], anatomies)
     _check_groups(files, trees["anatomies.yaml"], anatomies)
     _check_findings(files, trees["findings.yaml"], anatomies, findings)
     for name, members in files.lists.items():
@@ -37,7 +38,18 @@ def check_names(files: Files, trees: Mapping[str, Node]) -> None:
             f"{place}: ct_rate is made of the findings that have a `ct_rate`; omit it"
         )
     _check_classes(files, trees[CLASSES], anatomies)
+    _check_label_sets(files, trees[LABELS], findings)
     _check_normal(files, trees["pairing.yaml"])
+
+
+def _check_wholes(files: Files, tree: Node, anatomies: Sequence[str]) -> None:
+    """Refuse an anatomy that is a part of one which is not known, or which is a part itself."""
+    parts = {one.id for one in files.anatomies.anatomies if one.within is not None}
+    wholes = [one for one in anatomies if one not in parts]
+    for number, one in enumerate(files.anatomies.anatomies):
+        if one.within is not None:
+            path = ("anatomies", number, "within")
+            _check(tree, path, f"anatomy {one.id!r}: ", "whole anatomy", one.within, wholes)
 
 
 def _check_groups(files: Files, tree: Node, anatomies: Sequence[str]) -> None:
@@ -60,6 +72,8 @@ def _check_findings(
         if term.implies:
             others = [one for one in findings if one != term.id]
             _check_each(tree, (*path, "implies"), entry, "finding", term.implies, others)
+        if term.partly is not None:
+            _check(tree, (*path, "partly"), entry, "finding", term.partly, findings)
         if term.measured is not None:
             place_of, name = (*path, "measured", "finding"), term.measured.finding
             _check(tree, place_of, entry, "finding", name, findings)
@@ -86,6 +100,14 @@ def _check_classes(files: Files, tree: Node, anatomies: Sequence[str]) -> None:
     known = [one for one in classes.anatomies if one in set(anatomies)]
     _check_each(tree, ("trained",), "trained: ", "anatomy", classes.trained, known)
     _refuse_twice(tree, ("trained",), "trained: ", classes.trained)
+
+
+def _check_label_sets(files: Files, tree: Node, findings: Sequence[str]) -> None:
+    for name, one in files.label_sets.items():
+        for label, rule in one.labels.items():
+            path, entry = (name, "labels", label, "any"), f"label set {name}, label {label!r}: "
+            _check_each(tree, path, entry, "finding", rule.any, findings)
+            _refuse_twice(tree, path, entry, rule.any)
 
 
 def _check_normal(files: Files, tree: Node) -> None:

@@ -72,7 +72,9 @@ def _keys(model: Any, path: Sequence[str | int]) -> list[str]:
     """Keys that are known where a path leads."""
     for step in path:
         fields = getattr(model, "model_fields", None)
-        annotation = fields[step].annotation if fields and step in fields else None
+        # the keys of a mapping are names, and its values models
+        named = step if fields and step in fields else "root"
+        annotation = fields[named].annotation if fields and named in fields else None
         inner = _model_in(annotation)
         model = inner or model
     return sorted(getattr(model, "model_fields", {}))

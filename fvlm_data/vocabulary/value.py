@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         VersionWords,
     )
     from fvlm_data.vocabulary.hashes import Part
+    from fvlm_data.vocabulary.label_sets import LabelSet
 
 OTHER_ABNORMALITY = "other_abnormality"
 """Finding id of something abnormal that no entry of findings.yaml covers."""
@@ -42,7 +43,7 @@ class Vocabulary:
     sorted by id. `trained` are the anatomies that samples keep by default, in the order of their
     label values; `imaged` are those with segmentation classes in some system, in order of
     precedence. `lists` are named lists of finding ids, among them `ct_rate`; `systems` are the
-    class systems of label maps.
+    class systems of label maps; `label_sets` say which findings make the labels of data sets.
     """
 
     language: str
@@ -64,6 +65,7 @@ class Vocabulary:
     trained: tuple[str, ...]
     imaged: tuple[str, ...]
     systems: tuple[str, ...]
+    label_sets: Mapping[str, LabelSet]
     _classes: Mapping[str, Mapping[str, tuple[str, ...]]]
     _sha256: Mapping[Part, str]
 
@@ -84,7 +86,7 @@ class Vocabulary:
 
         `versions` is read where versions of a report are told apart, `reading` where reports are
         scrubbed and parsed, `pairing` where anatomies get texts, `segmentation` where label maps
-        are merged.
+        are merged, `labels` where labels of data sets are made: no stage reads it.
         """
         return self._sha256[part]
 
@@ -102,6 +104,24 @@ class Vocabulary:
             f"anatomy {anatomy}: not in the vocabulary{meant(anatomy, known)}; known are "
             f"{', '.join(known)}"
         )
+
+    def label_set(self, name: str) -> LabelSet:
+        """The label set of an id.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if name not in self.label_sets:
+            known = sorted(self.label_sets)
+            raise ConfigError(
+                f"label set {name}: not known{meant(name, known)}; known are {', '.join(known)}"
+            )
+        return self.label_sets[name]
+
+    @cached_property
+    def within(self) -> dict[str, str]:
+        """Anatomies that are parts of another one, with that (femur: bone)."""
+        return {one.id: one.within for one in self.anatomies if one.within is not None}
 
     @cached_property
     def implied(self) -> dict[str, frozenset[str]]:
@@ -176,9 +196,16 @@ def _made(language: str, overlay: tuple[tuple[str, str], ...]) -> Vocabulary:
         trained=files.classes.trained,
         imaged=tuple(files.classes.anatomies),
         systems=tuple(files.classes.systems),
+        label_sets={name: _told_apart(one) for name, one in files.label_sets.items()},
         _classes=_classes_by_system(files),
         _sha256=part_hashes(files),
     )
+
+
+def _told_apart(labels: LabelSet) -> LabelSet:
+    """A label that a user's file answers is no longer one that no finding answers."""
+    left = {name: why for name, why in labels.not_told.items() if name not in labels.labels}
+    return labels.model_copy(update={"not_told": left})
 
 
 def _classes_by_system(files: Files) -> dict[str, dict[str, tuple[str, ...]]]:

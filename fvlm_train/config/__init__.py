@@ -5,7 +5,12 @@ from __future__ import annotations
 from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
 from fvlm_train.config.evaluate import EvaluateConfig
 from fvlm_train.config.loss import CorrectionConfig, LossConfig
-from fvlm_train.config.model import ImageEncoderConfig, ModelConfig, TextEncoderConfig
+from fvlm_train.config.model import (
+    ImageEncoderConfig,
+    ModelConfig,
+    OrganConfig,
+    TextEncoderConfig,
+)
 from fvlm_train.config.parse import parse_evaluate_config, parse_train_config
 from fvlm_train.config.train import OptimiserConfig, TrainConfig
 
@@ -17,6 +22,7 @@ __all__ = [
     "LossConfig",
     "ModelConfig",
     "OptimiserConfig",
+    "OrganConfig",
     "ReadingConfig",
     "SamplingConfig",
     "TextEncoderConfig",

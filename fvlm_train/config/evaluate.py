@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from fvlm_data.settings import DECIDES_NOTHING
-from fvlm_train.config.section import Section, SizeZYX, with_preset
+from fvlm_train.config.prompts import PromptSection
+from fvlm_train.config.section import SizeZYX, with_preset
 
 
-class EvaluateConfig(Section):
+class EvaluateConfig(PromptSection):
     """Section `evaluate`: how a trained model is scored."""
 
     preset: Literal["reference", "small"] | None = Field(
@@ -22,10 +23,9 @@ class EvaluateConfig(Section):
         default=None,
         description="Window centred on the anatomy, voxels (z, y, x); null is the training crop.",
     )
-    negative: Literal["prompt", "normal"] = Field(
-        default="prompt",
-        description="What a finding is compared with: its negative prompt ('Not X.'), or the "
-        "normal sentence of its anatomy.",
+    threshold_split: str | None = Field(
+        default="validation",
+        description="Split whose labels choose each finding's threshold (Youden); null for none.",
     )
     absent_anatomy: Literal["excluded", "zero"] = Field(
         default="excluded",
@@ -48,7 +48,21 @@ class EvaluateConfig(Section):
         description="Windows of one forward pass.",
         json_schema_extra=DECIDES_NOTHING,
     )
-    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap.")
+    pools: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        default=(10, 50, 100, 500),
+        description="Studies among which `retrieval` looks, beside all of the split.",
+    )
+    shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(1, 5, 10, 50),
+        description="Patients of each class that few-shot probes are fitted on.",
+    )
+    draws: int = Field(
+        default=10, ge=1, description="Random draws of few-shot patients, and of each pool."
+    )
+    folds: int = Field(
+        default=5, ge=2, description="Folds of patients by which `doubtful` cross-fits."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap, of draws and of folds.")
 
     @model_validator(mode="before")
     @classmethod

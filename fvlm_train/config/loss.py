@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fvlm_train.config.prompts import PromptSection
 from fvlm_train.config.section import Section
 
 
@@ -50,6 +51,25 @@ class CorrectionConfig(Section):
     )
 
 
+class PromptLossConfig(PromptSection):
+    """Labels of the reports as a further term: images beside the prompts of their findings.
+
+    No preset of the paper's switches it on. What it names is no longer scored zero-shot.
+    """
+
+    weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the term, beside 1 for each anatomy's contrast; 0 for none.",
+    )
+    least_positives: int = Field(
+        default=5,
+        ge=1,
+        description="Samples of the training split with a finding, and without, below which it is "
+        "left to the contrast alone.",
+    )
+
+
 class LossConfig(Section):
     """Which pairs of a batch are no negatives."""
 
@@ -63,4 +83,7 @@ class LossConfig(Section):
     )
     correction: CorrectionConfig = Field(
         default=CorrectionConfig(), description="Targets of abnormal pairs, corrected by a model."
+    )
+    prompts: PromptLossConfig = Field(
+        default=PromptLossConfig(), description="Labels of the reports, learned through prompts."
     )

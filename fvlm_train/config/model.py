@@ -26,11 +26,11 @@ class ImageEncoderConfig(Section):
         default=(112, 256, 352),
         description="Window that the learned positions cover, voxels (z, y, x); multiple of patch.",
     )
-    stem: Literal["patch", "histogram"] = Field(
+    stem: Literal["patch", "histogram", "convolution"] = Field(
         default="patch",
         description="Patch embedding: 'patch' one linear map of the voxels (public recipe); "
         "'histogram' one linear map of soft intensity histograms, which small data sets learn "
-        "from much sooner.",
+        "from much sooner; 'convolution' strided convolutions that overlap the patches' borders.",
     )
     stem_windows: int = Field(
         default=8, ge=1, description="Intensity windows of the histogram stem, evenly spread."
@@ -73,6 +73,53 @@ class ImageEncoderConfig(Section):
             raise ValueError(
                 f"patch_zyx {list(self.patch_zyx)} does not split into {self.stem_cells} even cells"
             )
+        return self
+
+
+class OrganConfig(Section):
+    """What the image side learns of an organ's own voxels; all off in the public recipe.
+
+    Tokens are selected by a single voxel of the organ, so most of them show something else.
+    """
+
+    cover_bias: bool = Field(
+        default=False,
+        description="The anatomy attention weighs tokens by the share of their voxels that are "
+        "the organ's: its logarithm is added to the logits.",
+    )
+    mask_embedding: bool = Field(
+        default=False,
+        description="Tokens are told how much of them is of each anatomy, by a linear map added "
+        "to their embedding.",
+    )
+    features: bool = Field(
+        default=False,
+        description="The organ's size (voxels, tokens) and, with histogram_windows, its brightness "
+        "and how it varies over tokens join the pooled output.",
+    )
+    histogram_windows: int = Field(
+        default=0,
+        ge=0,
+        description="Intensity windows over the organ's own voxels, evenly spread; 0 for size "
+        "alone (features only).",
+    )
+    hidden: int = Field(
+        default=0,
+        ge=0,
+        description="Hidden features of an organ beside the plain ones; 0 for none, which small "
+        "data sets generalise from better.",
+    )
+    dropout: Probability = Field(default=0.0, description="Dropout of these features.")
+
+    @property
+    def seen(self) -> bool:
+        """Whether the model reads masks of organs beside the tokens that they touch."""
+        return self.cover_bias or self.mask_embedding or self.features
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.histogram_windows and not self.features:
+            raise ValueError("histogram_windows join the pooled output: set features to true")
         return self
 
 
@@ -123,6 +170,7 @@ class ModelConfig(Section):
 
     image: ImageEncoderConfig = Field(default=ImageEncoderConfig(), description="Image side.")
     text: TextEncoderConfig = Field(default=TextEncoderConfig(), description="Text side.")
+    organ: OrganConfig = Field(default=OrganConfig(), description="Voxels of the organ itself.")
     projection_dim: int = Field(
         default=256, ge=2, description="Features compared between image and text."
     )

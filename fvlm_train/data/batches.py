@@ -33,18 +33,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Crops of one rank's share of a step, images as stored."""
+    """Crops of one rank's share of a step, images as stored.
+
+    `organs_bzyx` (uint8) holds 1 + the number of each voxel's anatomy, else 0; None where the model
+    does not read it.
+    """
 
     image_bzyx: Tensor
     scale_b: Tensor
     offset_b: Tensor
     tokens_ban: Tensor
     facts: tuple[Facts, ...]
+    organs_bzyx: Tensor | None = None
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, from which a GPU fetches while it computes."""
-        tensors = ("image_bzyx", "scale_b", "offset_b", "tokens_ban")
-        return replace(self, **{name: getattr(self, name).pin_memory() for name in tensors})
+        names = ("image_bzyx", "scale_b", "offset_b", "tokens_ban", "organs_bzyx")
+        tensors = {name: getattr(self, name) for name in names}
+        return replace(self, **{n: t.pin_memory() for n, t in tensors.items() if t is not None})
 
     def scaled(self, device: torch.device) -> Tensor:
         """Images (B, z, y, x) in [0, 1] on `device`; the stored type travels."""
@@ -137,9 +143,14 @@ class TrainingBatches:
         crops = [self._crop(index, epoch) for index in self.indexes(step)]
         image_bzyx = np.empty((len(crops), *self._config.crop), self._dtype(crops))
         label_zyx = np.empty(self._config.crop, np.uint8)
+        organs_bzyx = (
+            np.zeros(image_bzyx.shape, np.uint8) if self._config.model.organ.seen else None
+        )
         read = [
-            self._read(crop, image_zyx, label_zyx)
-            for crop, image_zyx in zip(crops, image_bzyx, strict=True)
+            self._read(
+                crop, image_bzyx[n], label_zyx, None if organs_bzyx is None else organs_bzyx[n]
+            )
+            for n, crop in enumerate(crops)
         ]
         whole = [item for item in read if isinstance(item, Item)]
         if not whole:
@@ -148,9 +159,11 @@ class TrainingBatches:
         for place, item in enumerate(read):
             if isinstance(item, StoreError):
                 image_bzyx[place] = whole[0].intensity.air
+                if organs_bzyx is not None:
+                    organs_bzyx[place] = 0
                 item = blank_item(whole[0], self._config, str(item))
             items.append(item)
-        return collate(image_bzyx, items)
+        return collate(image_bzyx, items, organs_bzyx)
 
     def indexes(self, step: int) -> list[int]:
         """Samples of this rank at `step`."""
@@ -175,9 +188,11 @@ class TrainingBatches:
                 found.append(np.dtype(np.int16))
         return np.result_type(*found)
 
-    def _read(self, crop: Crop, image_zyx: Array, label_zyx: Array) -> Item | StoreError:
+    def _read(
+        self, crop: Crop, image_zyx: Array, label_zyx: Array, organs_zyx: Array | None
+    ) -> Item | StoreError:
         try:
-            return read_crop(self._source, crop, self._config, image_zyx, label_zyx)
+            return read_crop(self._source, crop, self._config, image_zyx, label_zyx, organs_zyx)
         except StoreError as error:
             if self._config.reading.damaged == "stop":
                 raise
@@ -228,7 +243,7 @@ def read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def collate(image_bzyx: Array, items: list[Item]) -> Batch:
+def collate(image_bzyx: Array, items: list[Item], organs_bzyx: Array | None = None) -> Batch:
     """Images and what is known of them as one batch."""
     return Batch(
         image_bzyx=torch.from_numpy(image_bzyx),
@@ -236,4 +251,5 @@ def collate(image_bzyx: Array, items: list[Item]) -> Batch:
         offset_b=torch.tensor([item.intensity.offset for item in items], dtype=torch.float32),
         tokens_ban=torch.from_numpy(np.stack([item.tokens_an for item in items])),
         facts=tuple(item.facts for item in items),
+        organs_bzyx=None if organs_bzyx is None else torch.from_numpy(organs_bzyx),
     )

@@ -14,6 +14,8 @@ from fvlm_train.data.texts import encoder_text, mirrored
 from fvlm_train.data.windows import anatomy_tokens, intensity, touches_face
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fvlm_data.shards import Sample
     from fvlm_train.config import TrainConfig
     from fvlm_train.data.windows import Array, Box, Intensity, SampleSource, SizeZYX
@@ -37,11 +39,13 @@ class Facts:
     could not be read takes no part.
     """
 
+    sample_id: str
     study_id: str
     intact: tuple[bool, ...]
     states: tuple[str | None, ...]
     signatures: tuple[int, ...]
     findings: tuple[frozenset[str], ...]
+    labels: tuple[frozenset[str], ...]
     texts: tuple[str, ...]
     encoder_texts: tuple[str, ...]
     damaged: str | None = None
@@ -57,12 +61,17 @@ class Item:
 
 
 def read_crop(
-    source: SampleSource, crop: Crop, config: TrainConfig, image_zyx: Array, label_zyx: Array
+    source: SampleSource,
+    crop: Crop,
+    config: TrainConfig,
+    image_zyx: Array,
+    label_zyx: Array,
+    organs_zyx: Array | None = None,
 ) -> Item:
     """Read a crop, padded and mirrored, into `image_zyx`, without a copy in between.
 
-    Both arrays have the size of the training crop; `label_zyx` (uint8) is scratch: the label as
-    read, not mirrored.
+    All arrays have the size of the training crop; `label_zyx` (uint8) is scratch: the label as
+    read, not mirrored. `organs_zyx` (uint8) takes 1 + the number of each voxel's anatomy.
 
     Raises:
         StoreError: the sample cannot be read; `image_zyx` then holds no image.
@@ -75,20 +84,42 @@ def read_crop(
     _fill_around(upright_zyx, inside, mapping.air)
     _fill_around(label_zyx, inside, 0)
     tokens_azyx, intact = _shown(sample, label_zyx, inside, config)
+    if organs_zyx is not None:
+        # a cut organ takes no part in the loss, and its size would be wrong
+        shown_zyx = organ_numbers(sample, label_zyx, config, intact)
+        np.flip(organs_zyx, crop.mirrored_axes)[...] = shown_zyx
     mirrored_azyx = np.flip(tokens_azyx, [1 + axis for axis in crop.mirrored_axes])
     facts = facts_of(sample, config, intact, sides_exchanged=2 in crop.mirrored_axes)
     return Item(mapping, mirrored_azyx.reshape(len(config.anatomies), -1), facts)
+
+
+def organ_numbers(
+    sample: Sample, label_zyx: Array, config: TrainConfig, shown: Sequence[bool] | None = None
+) -> Array:
+    """1 + the number of the trained anatomy (uint8) of each voxel of a label, 0 for none.
+
+    With `shown`, of those anatomies alone for which it is true.
+    """
+    numbers = np.zeros(256, np.uint8)
+    for number, anatomy in enumerate(config.anatomies):
+        value = sample.label_values.get(anatomy)
+        if value is not None and (shown is None or shown[number]):
+            numbers[value] = number + 1
+    organs_zyx: Array = numbers[label_zyx]
+    return organs_zyx
 
 
 def blank_item(like: Item, config: TrainConfig, why: str) -> Item:
     """A crop of air, which shows no anatomy: it takes no part in any loss."""
     count = len(config.anatomies)
     facts = Facts(
+        sample_id="",
         study_id="",
         intact=(False,) * count,
         states=(None,) * count,
         signatures=(0,) * count,
         findings=(frozenset(),) * count,
+        labels=(frozenset(),) * count,
         texts=("",) * count,
         encoder_texts=tuple(encoder_text("", a, config.template) for a in config.anatomies),
         damaged=why,
@@ -106,6 +137,7 @@ def facts_of(
     if sides_exchanged:
         texts = [mirrored(text) for text in texts]
     return Facts(
+        sample_id=sample.sample_id,
         study_id=sample.study_id,
         intact=intact,
         states=tuple(None if n is None else sample.states[n] for n in at),
@@ -113,6 +145,7 @@ def facts_of(
         # policies that compare them
         signatures=tuple(0 if n is None else sample.signatures[n] for n in at),
         findings=tuple(frozenset() if n is None else sample.findings[n] for n in at),
+        labels=tuple(frozenset() if n is None else frozenset(sample.labels[n]) for n in at),
         texts=tuple(texts),
         encoder_texts=tuple(
             encoder_text(text, anatomy, config.template)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from fvlm_train.evaluate.metrics import FindingScore, MacroScore, score_findings
-from fvlm_train.evaluate.scoring import Finding, Score, score_samples
+from fvlm_train.evaluate.scoring import Score, score_samples
 
 __all__ = [
-    "Finding",
     "FindingScore",
     "MacroScore",
     "Score",

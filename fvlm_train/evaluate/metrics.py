@@ -5,13 +5,23 @@ Shapes: N samples, P patients, R resamples.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fvlm_train.evaluate.decisions import (
+    Decision,
+    average_precision,
+    calibration_error,
+    closest_corner,
+    decided,
+    youden,
+)
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fvlm_train.config import EvaluateConfig
     from fvlm_train.evaluate.scoring import Score
@@ -21,7 +31,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class FindingScore:
-    """One finding: AUC with its interval (None where no resample has both kinds)."""
+    """One finding: AUC with its interval (None where no resample has both kinds), and its rates.
+
+    `by_validation` are those at a threshold that other data chose, None without such; `by_test`
+    those at the public code's, which these labels chose. `ece` is None where scores are no
+    probabilities.
+    """
 
     finding: str
     anatomy: str
@@ -32,6 +47,22 @@ class FindingScore:
     negatives: int
     positive_patients: int
     in_macro: bool
+    average_precision: float
+    ece: float | None
+    by_validation: Decision | None
+    by_test: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Unscored:
+    """A finding without an AUC, and why: its labels are of one kind, or of none."""
+
+    finding: str
+    anatomy: str
+    why: str
+    positives: int
+    negatives: int
+    unknown: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +78,17 @@ class MacroScore:
 
 
 def score_findings(
-    scores: Sequence[Score], labels: Sequence[bool | None], config: EvaluateConfig
+    scores: Sequence[Score],
+    labels: Sequence[bool | None],
+    config: EvaluateConfig,
+    thresholds: Mapping[str, float] | None = None,
 ) -> tuple[list[FindingScore], MacroScore]:
     """AUC of each finding, highest first, and their mean; `labels` aligns with `scores`.
 
     Unknown labels (None) are left out; findings without a positive or a negative sample have no
     AUC and are not listed. All findings share the resampled patients, so that the interval of
-    the mean is that of the whole table. Ties count half (Mann-Whitney).
+    the mean is that of the whole table. Ties count half (Mann-Whitney). `thresholds` by finding
+    come from other data (`youden_thresholds`).
     """
     patients = sorted({score.patient_id for score in scores})
     number = {patient: place for place, patient in enumerate(patients)}
@@ -86,12 +121,61 @@ def score_findings(
             negatives=int((~positive_n).sum()),
             positive_patients=len(set(patient_n[positive_n].tolist())),
             in_macro=len(set(patient_n[positive_n].tolist())) >= config.min_positive_patients,
+            average_precision=average_precision(score_n, positive_n),
+            ece=calibration_error(score_n, positive_n),
+            by_validation=(
+                decided(score_n, positive_n, thresholds[finding])
+                if thresholds and finding in thresholds
+                else None
+            ),
+            by_test=decided(score_n, positive_n, closest_corner(score_n, positive_n)),
         )
         table.append(row)
         if row.in_macro:
             resampled.append(auc_r)
     macro = _macro(table, resampled, len(patients), config)
     return sorted(table, key=lambda row: (-row.auc, row.finding)), macro
+
+
+def youden_thresholds(scores: Sequence[Score], labels: Sequence[bool | None]) -> dict[str, float]:
+    """The threshold of each finding of which these data have both kinds."""
+    thresholds = {}
+    for (finding, _), (score_n, positive_n) in _by_finding(scores, labels).items():
+        if positive_n.any() and not positive_n.all():
+            thresholds[finding] = youden(score_n, positive_n)
+    return thresholds
+
+
+def unscored(scores: Sequence[Score], labels: Sequence[bool | None]) -> list[Unscored]:
+    """The findings that `score_findings` leaves out, by name."""
+    known = _by_finding(scores, labels)
+    total = Counter((score.finding, score.anatomy) for score in scores)
+    left_out = []
+    for finding, anatomy in sorted(total):
+        _, positive_n = known.get((finding, anatomy), (np.zeros(0), np.zeros(0, bool)))
+        positives, labelled = int(positive_n.sum()), len(positive_n)
+        if 0 < positives < labelled:
+            continue
+        why = "no sample has a label"
+        if labelled:
+            why = "no sample is positive" if positives == 0 else "no sample is negative"
+        unknown = total[finding, anatomy] - labelled
+        left_out.append(Unscored(finding, anatomy, why, positives, labelled - positives, unknown))
+    return left_out
+
+
+def _by_finding(
+    scores: Sequence[Score], labels: Sequence[bool | None]
+) -> dict[tuple[str, str], tuple[Array, Array]]:
+    """Scores (N,) and labels (N,; bool) of each finding and anatomy, where there is a label."""
+    entries: dict[tuple[str, str], list[tuple[float, bool]]] = {}
+    for score, label in zip(scores, labels, strict=True):
+        if label is not None:
+            entries.setdefault((score.finding, score.anatomy), []).append((score.score, label))
+    return {
+        key: (np.array([s for s, _ in pairs]), np.array([p for _, p in pairs], bool))
+        for key, pairs in entries.items()
+    }
 
 
 def weighted_auc(score_n: Array, positive_n: Array, weights_rn: Array) -> Array:

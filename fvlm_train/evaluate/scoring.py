@@ -3,57 +3,28 @@
 Source: the evaluation of the public fVLM code: a window centred on each anatomy, two prompts,
 softmax over the two similarities divided by the temperature, 0 for an absent anatomy.
 
-Shapes: B batch, A anatomy, N tokens, E features.
+Shapes: B samples, A anatomy, F findings, E features.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fvlm_train.data.texts import normal_sentence
-from fvlm_train.data.windows import centred_box, end_padded, intensity, padded, pooled
+from fvlm_train.evaluate.embeddings import embed_samples
+from fvlm_train.prompts import prompt_features, prompt_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from fvlm_data.shards import Sample
     from fvlm_train.config import EvaluateConfig, TrainConfig
-    from fvlm_train.data.windows import Array, Box, SampleSource, SizeZYX
+    from fvlm_train.data.windows import SampleSource
+    from fvlm_train.evaluate.embeddings import Embeddings
     from fvlm_train.model import FVLM
-
-
-class Prompts(Protocol):
-    """The two sentences of a finding."""
-
-    @property
-    def positive(self) -> str:
-        """Such as `Gallstone.`."""
-
-    @property
-    def negative(self) -> str:
-        """Such as `Not gallstone.`."""
-
-
-class Finding(Protocol):
-    """What is read of a finding of the vocabulary."""
-
-    @property
-    def id(self) -> str:
-        """Snake-case id."""
-
-    @property
-    def anatomy(self) -> str:
-        """Anatomy whose region is scored."""
-
-    @property
-    def prompts(self) -> Prompts:
-        """Its prompts."""
+    from fvlm_train.prompts import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +45,6 @@ class Score:
     stated: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """A window in [0, 1], and the tokens (A, N) of the anatomies that it is centred on."""
-
-    sample: int
-    image_zyx: Array
-    tokens_an: Array
-
-
 def score_samples(
     model: FVLM,
     source: SampleSource,
@@ -93,122 +55,59 @@ def score_samples(
 ) -> list[Score]:
     """Scores of every sample and every finding of a trained anatomy, in the order of both.
 
-    A sample is padded to the training crop as in training, then a window is cut around each
-    anatomy; the anatomy that is scored is never dropped at a border. `progress` gets the
-    samples done and their total.
+    `progress` gets the samples done and their total.
     """
-    wanted = [finding for finding in findings if finding.anatomy in model.anatomies]
-    scored = [model.anatomies.index(anatomy) for anatomy in {f.anatomy for f in wanted}]
-    features_ae: list[Tensor] = []
-    with torch.inference_mode():
-        positive_fe, negative_fe = _prompt_features(model, wanted, train, config)
-        for features in _sample_features(model, source, sorted(scored), train, config):
-            features_ae.append(features)
-            progress(len(features_ae), len(source))
-        at_f = torch.tensor([model.anatomies.index(finding.anatomy) for finding in wanted])
-        image_bfe = torch.stack(features_ae)[:, at_f] if features_ae else torch.empty(0)
-        scores_bf = _probability(image_bfe, positive_fe, negative_fe, model.temperature.cpu())
-    rows = source.rows.select(["sample_id", "patient_id", "study_id"]).to_pylist()
+    wanted = scored_findings(model, findings)
+    anatomies = {finding.anatomy for finding in wanted}
+    embeddings = embed_samples(model, source, train, config, sorted(anatomies), progress)
+    scores_bf = probabilities(model, embeddings, wanted, train, config)
+    return as_scores(source, embeddings, wanted, scores_bf)
+
+
+def as_scores(
+    source: SampleSource, embeddings: Embeddings, findings: Sequence[Finding], scores_bf: Tensor
+) -> list[Score]:
+    """Scores (B, F) of the samples of `source` as rows, with what their reports say."""
+    present_ba = embeddings.present_ba.tolist()
+    at = {finding.id: embeddings.anatomies.index(finding.anatomy) for finding in findings}
     stated = [_labels(row) for row in source.rows.select(["anatomies", "labels"]).to_pylist()]
     return [
         Score(
-            sample_id=row["sample_id"],
-            patient_id=row["patient_id"],
-            study_id=row["study_id"],
+            sample_id=embeddings.sample_ids[sample],
+            patient_id=embeddings.patient_ids[sample],
+            study_id=embeddings.study_ids[sample],
             finding=finding.id,
             anatomy=finding.anatomy,
-            anatomy_present=bool(image_bfe[sample, number].any()),
+            anatomy_present=present_ba[sample][at[finding.id]],
             score=float(scores_bf[sample, number]),
-            stated=_stated(stated[sample], finding),
+            stated=_stated(said, finding),
         )
-        for sample, row in enumerate(rows)
-        for number, finding in enumerate(wanted)
+        for sample, said in enumerate(stated)
+        for number, finding in enumerate(findings)
     ]
 
 
-def anatomy_windows(
-    sample: Sample, number: int, anatomies: Sequence[int], train: TrainConfig, window_zyx: SizeZYX
-) -> Iterator[_Window]:
-    """Windows of a sample for the anatomies (their numbers) that it shows.
-
-    Anatomies whose windows coincide share one; each keeps its own tokens.
-    """
-    mapping = intensity(sample.hu_window, train.window_hu)
-    image_zyx = padded(sample.image_zyx, train.crop, mapping.air)
-    label_zyx = padded(sample.label_zyx, train.crop, 0)
-    shared: dict[Box, list[int]] = {}
-    for anatomy in anatomies:
-        value = sample.label_values.get(train.anatomies[anatomy])
-        if value is not None and (mask_zyx := label_zyx == value).any():
-            shared.setdefault(centred_box(mask_zyx, window_zyx), []).append(anatomy)
-    patch_zyx = train.model.image.patch_zyx
-    for (z0, y0, x0, z1, y1, x1), members in shared.items():
-        part = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
-        shown_zyx = end_padded(label_zyx[part], patch_zyx, 0)
-        tokens_an = np.zeros((len(train.anatomies), shown_zyx.size // math.prod(patch_zyx)), bool)
-        for anatomy in members:
-            mask_zyx = shown_zyx == sample.label_values[train.anatomies[anatomy]]
-            tokens_an[anatomy] = pooled(mask_zyx, patch_zyx).reshape(-1)
-        stored = end_padded(image_zyx[part], patch_zyx, mapping.air).astype(np.float32)
-        yield _Window(
-            sample=number,
-            image_zyx=np.clip(stored * mapping.scale + mapping.offset, 0, 1, dtype=np.float32),
-            tokens_an=tokens_an,
-        )
+def scored_findings(model: FVLM, findings: Sequence[Finding]) -> list[Finding]:
+    """The findings that lie in a trained anatomy, in their order."""
+    return [finding for finding in findings if finding.anatomy in model.anatomies]
 
 
-def _sample_features(
+def probabilities(
     model: FVLM,
-    source: SampleSource,
-    anatomies: Sequence[int],
+    embeddings: Embeddings,
+    findings: Sequence[Finding],
     train: TrainConfig,
     config: EvaluateConfig,
-) -> Iterator[Tensor]:
-    """Features (A, E) of each sample in turn, on CPU; zeros where an anatomy is absent."""
-    window_zyx = config.window_zyx or train.crop
-    empty = torch.zeros(len(model.anatomies), model.config.projection_dim)
-    step = config.batch_size
-    for start in range(0, len(source), step):
-        members = range(start, min(start + step, len(source)))
-        features = {number: empty.clone() for number in members}
-        by_shape: dict[tuple[int, ...], list[_Window]] = {}
-        for number in members:
-            sample = source.read(number)
-            for window in anatomy_windows(sample, number, anatomies, train, window_zyx):
-                # an organ larger than the window has one of its own size: only equal shapes make a
-                # batch
-                by_shape.setdefault(window.image_zyx.shape, []).append(window)
-        for windows in by_shape.values():
-            for first in range(0, len(windows), step):
-                part = windows[first : first + step]
-                for window, found_ae in zip(part, _encoded(model, part), strict=True):
-                    # a sum, since each anatomy of a sample is in exactly one window and zero in the
-                    # others
-                    features[window.sample] += found_ae
-        yield from features.values()
-
-
-def _encoded(model: FVLM, windows: Sequence[_Window]) -> Tensor:
-    """(B, A, E) on CPU; zeros for anatomies that a window is not centred on."""
-    device = model.temperature.device
-    image_bzyx = torch.from_numpy(np.stack([window.image_zyx for window in windows]))
-    tokens_ban = torch.from_numpy(np.stack([window.tokens_an for window in windows]))
-    return model.encode_images(image_bzyx.to(device), tokens_ban.to(device)).cpu()
-
-
-def _prompt_features(
-    model: FVLM, findings: Sequence[Finding], train: TrainConfig, config: EvaluateConfig
-) -> tuple[Tensor, Tensor]:
-    """Positive and negative prompt features (F, E), on CPU."""
-    negatives = [
-        finding.prompts.negative
-        if config.negative == "prompt"
-        else normal_sentence(finding.anatomy, train.template)
-        for finding in findings
-    ]
-    positives = [finding.prompts.positive for finding in findings]
-    features_te = model.encode_texts([*positives, *negatives]).cpu()
-    return features_te[: len(findings)], features_te[len(findings) :]
+) -> Tensor:
+    """Scores (B, F) in [0, 1] of findings of trained anatomies; 0 for an absent anatomy."""
+    with torch.inference_mode():
+        positive_fe, negative_fe = prompt_features(
+            lambda texts: model.encode_texts(texts).cpu(),
+            prompt_texts(findings, train.template, config),
+        )
+        at_f = torch.tensor([model.anatomies.index(finding.anatomy) for finding in findings])
+        image_bfe = embeddings.features_bae[:, at_f]
+        return _probability(image_bfe, positive_fe, negative_fe, model.temperature.cpu())
 
 
 def _probability(

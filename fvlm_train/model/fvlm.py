@@ -8,13 +8,17 @@ tokens; images are (B, z, y, x) scaled to [0, 1].
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from fvlm_data.errors import ConfigError
+from fvlm_data.errors import ConfigError, InputError
+from fvlm_train.model.organs import OrganFeatures, organ_voxels
 from fvlm_train.model.pooling import AnatomyPooling
+from fvlm_train.model.saved import CHECKPOINT, read_saved
 from fvlm_train.model.text import TextEncoder, text_features
 from fvlm_train.model.vit import ImageEncoder
 from fvlm_train.model.weights import from_mae, from_reference, read_checkpoint
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_train.config import ModelConfig
+    from fvlm_train.model.saved import SavedModel
 
 
 class Features(NamedTuple):
@@ -32,6 +37,14 @@ class Features(NamedTuple):
     image_bae: Tensor
     text_te: Tensor
     temperature: Tensor
+
+
+class _Organs(NamedTuple):
+    """What joins embeddings of tokens, attention and pooled output; None where switched off."""
+
+    added_bnd: Tensor | None
+    cover_ban: Tensor | None
+    joined_baj: Tensor | None
 
 
 class FVLM(nn.Module):
@@ -50,12 +63,20 @@ class FVLM(nn.Module):
         self.anatomies = tuple(anatomies)
         self.tokenizer = tokenizer
         self.image_encoder = ImageEncoder(config.image)
+        organ = config.organ
+        self.organ_features = OrganFeatures(len(self.anatomies), organ) if organ.features else None
+        self.mask_embedding = (
+            nn.Linear(len(self.anatomies), config.image.width, bias=False)
+            if organ.mask_embedding
+            else None
+        )
         self.pooling = AnatomyPooling(
             len(self.anatomies),
             config.image.width,
             config.pooling_heads,
             config.projection_dim,
             config.pooling_dropout,
+            self.organ_features.joined if self.organ_features else 0,
         )
         self.text_encoder = text_encoder or TextEncoder.build(config.text, tokenizer.size)
         self.text_projection = nn.Linear(self.text_encoder.width, config.projection_dim)
@@ -76,6 +97,7 @@ class FVLM(nn.Module):
         if text.kind == "folder" and text.folder is not None:
             tokenizer = WordPieces.from_folder(text.folder, text.max_tokens)
             bert = TextEncoder.pretrained(text, text.folder)
+            bert.check_vocabulary(tokenizer.size)
             model = cls(config, anatomies, tokenizer, bert)
         else:
             tokenizer = WordPieces.train(texts, text.vocabulary_size, text.max_tokens)
@@ -86,20 +108,124 @@ class FVLM(nn.Module):
             model.load_reference(read_checkpoint(config.init_reference))
         return model
 
+    @classmethod
+    def from_run(cls, path: str | Path) -> FVLM:
+        """The trained model of a run, or of a folder of `fvlm-eval export`, on CPU, in evaluation.
+
+        Nothing is fetched, and no code of the folder is run.
+
+        Raises:
+            InputError: neither is there, or it cannot be used.
+        """
+        return cls.from_saved(read_saved(Path(path)), Path(path))
+
+    @classmethod
+    def from_saved(cls, saved: SavedModel, path: Path) -> FVLM:
+        """The model in evaluation mode, its weights checked; `path` is named in messages.
+
+        Raises:
+            InputError: weights do not fit the configuration, or are no finite numbers.
+        """
+        try:
+            model = cls.restored(saved).eval()
+        except (RuntimeError, ConfigError) as error:
+            why = (
+                error if isinstance(error, ConfigError) else "its weights fit not its configuration"
+            )
+            raise InputError(f"run {path}: {CHECKPOINT} cannot be used: {why}") from error
+        if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
+            raise InputError(
+                f"run {path}: {CHECKPOINT} holds weights that are no numbers; train anew"
+            )
+        return model
+
+    @classmethod
+    def restored(cls, saved: SavedModel) -> FVLM:
+        """A saved model; files that training started from are not needed again.
+
+        Raises:
+            ConfigError: the checkpoint is of version 1 and its BERT's folder is gone.
+            RuntimeError: the weights do not fit the configuration.
+        """
+        config = saved.config
+        word_pieces = WordPieces.from_json(saved.tokenizer, config.model.text.max_tokens)
+        text_encoder = None
+        if saved.text_shape is not None:
+            text_encoder = TextEncoder.of_shape(config.model.text, saved.text_shape)
+        model = cls(config.model, config.anatomies, word_pieces, text_encoder)
+        model.load_state_dict(saved.weights)
+        if not bool(model.text_encoder.token_types.any()):
+            # silenced at the start, which the configuration need not say (init_reference)
+            model.text_encoder.silence_token_types()
+        return model
+
     def forward(
-        self, image_bzyx: Tensor, tokens_ban: Tensor, ids_ts: Tensor, mask_ts: Tensor
+        self,
+        image_bzyx: Tensor,
+        tokens_ban: Tensor,
+        ids_ts: Tensor,
+        mask_ts: Tensor,
+        organs_bzyx: Tensor | None = None,
     ) -> Features:
         """Windows, anatomy token masks (bool) and tokenised texts -> unit vectors of both."""
         return Features(
-            self.encode_images(image_bzyx, tokens_ban),
+            self.encode_images(image_bzyx, tokens_ban, organs_bzyx),
             self.encode_tokens(ids_ts, mask_ts),
             self.temperature,
         )
 
-    def encode_images(self, image_bzyx: Tensor, tokens_ban: Tensor) -> Tensor:
-        """Unit vectors (B, A, E); zeros where an anatomy has no token."""
-        features: Tensor = self.pooling(self.image_encoder(image_bzyx), tokens_ban)
-        return features
+    def encode_images(
+        self, image_bzyx: Tensor, tokens_ban: Tensor, organs_bzyx: Tensor | None = None
+    ) -> Tensor:
+        """Unit vectors (B, A, E); zeros where an anatomy has no token.
+
+        `organs_bzyx` (uint8) holds 1 + the number of the anatomy of each voxel, else 0; needed
+        where the configuration's `organ` asks for it.
+
+        Raises:
+            ValueError: the model reads organs and none are given.
+        """
+        read = self._organs(image_bzyx, organs_bzyx)
+        joined: Tensor = self.pooling(
+            self.image_encoder(image_bzyx, read.added_bnd),
+            tokens_ban,
+            read.cover_ban,
+            read.joined_baj,
+        )
+        return joined
+
+    def token_weights(
+        self, image_bzyx: Tensor, tokens_ban: Tensor, organs_bzyx: Tensor | None = None
+    ) -> Tensor:
+        """Share (B, A, N) of each token in its anatomy's pooled output; given as `encode_images`.
+
+        What `organ.features` add to the output is no part of it.
+        """
+        read = self._organs(image_bzyx, organs_bzyx)
+        levels_blnd = self.image_encoder(image_bzyx, read.added_bnd)
+        return self.pooling.token_weights(levels_blnd, tokens_ban, read.cover_ban)
+
+    def _organs(self, image_bzyx: Tensor, organs_bzyx: Tensor | None) -> _Organs:
+        """What the switches of `model.organ` take of the organs' voxels."""
+        organ = self.config.organ
+        if not organ.seen:
+            return _Organs(None, None, None)
+        if organs_bzyx is None:
+            raise ValueError("This model reads the organs' voxels (model.organ): give organs_bzyx.")
+        patch_zyx = self.config.image.patch_zyx
+        with torch.no_grad():
+            voxels = organ_voxels(
+                image_bzyx, organs_bzyx, len(self.anatomies), patch_zyx, organ.histogram_windows
+            )
+            cover_ban = voxels.count_ban / math.prod(patch_zyx)
+        added_bnd = None
+        if self.mask_embedding is not None:
+            added_bnd = self.mask_embedding(cover_ban.transpose(1, 2))
+        return _Organs(
+            added_bnd,
+            cover_ban if organ.cover_bias else None,
+            self.organ_features(voxels) if self.organ_features is not None else None,
+        )
 
     def encode_tokens(self, ids_ts: Tensor, mask_ts: Tensor) -> Tensor:
         """Unit vectors (T, E) of tokenised texts."""
@@ -127,12 +253,17 @@ class FVLM(nn.Module):
         """
         if self.config.image.stem != "patch":
             raise ConfigError("Reference weights need model.image.stem: patch.")
+        if self.config.organ.mask_embedding or self.config.organ.features:
+            raise ConfigError(
+                "Reference weights know nothing of model.organ.features and mask_embedding: set "
+                "them to false."
+            )
         mapped, unused = from_reference(
             state_dict, len(self.anatomies), len(self.image_encoder.blocks)
         )
         self._load(mapped, "reference checkpoint", may_lack=("token_type_embeddings",))
-        if not any("token_type_embeddings" in name for name in mapped):
-            self.text_encoder.silence_token_types()
+        # also where its file holds some: the weights were trained without them
+        self.text_encoder.silence_token_types()
         return unused
 
     def load_mae(self, state_dict: Mapping[str, Tensor]) -> None:
@@ -143,7 +274,8 @@ class FVLM(nn.Module):
         """
         mapped = from_mae(state_dict, self.image_encoder.grid_zyx, len(self.image_encoder.blocks))
         kept = ("image_encoder.embedding.", "pooling.", "text_encoder.", "text_projection.")
-        self._load(mapped, "MAE checkpoint", may_lack=(*kept, "temperature"))
+        ours = ("organ_features.", "mask_embedding.", "temperature")
+        self._load(mapped, "MAE checkpoint", may_lack=(*kept, *ours))
 
     def _load(self, weights: Mapping[str, Tensor], source: str, may_lack: tuple[str, ...]) -> None:
         own = self.state_dict()

@@ -9,29 +9,79 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
 
+LEAST_COVER = 1e-6
+"""Share of a token that stands for none, where an absent anatomy attends to everything."""
+
 
 class AnatomyPooling(nn.Module):
     """A learned query and a linear map per anatomy; one attention without norm or residual."""
 
     def __init__(
-        self, anatomies: int, width: int, heads: int, projected: int, dropout: float
+        self,
+        anatomies: int,
+        width: int,
+        heads: int,
+        projected: int,
+        dropout: float,
+        joined: int = 0,
     ) -> None:
-        """Queries start at 0: the first step averages the anatomy's tokens."""
+        """Queries start at 0: the first step averages the anatomy's tokens.
+
+        `joined` features of the organ follow the pooled ones into the linear map.
+        """
         super().__init__()
         self.heads = heads
         self.queries = nn.Parameter(torch.zeros(anatomies, width))
         self.attention = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
-        self.projection_weight = nn.Parameter(torch.empty(anatomies, projected, width))
+        self.projection_weight = nn.Parameter(torch.empty(anatomies, projected, width + joined))
         self.projection_bias = nn.Parameter(torch.empty(anatomies, projected))
-        bound = width**-0.5
+        bound = (width + joined) ** -0.5
         nn.init.uniform_(self.projection_weight, -bound, bound)
         nn.init.uniform_(self.projection_bias, -bound, bound)
 
-    def forward(self, levels_blnd: Tensor, tokens_ban: Tensor) -> Tensor:
+    def forward(
+        self,
+        levels_blnd: Tensor,
+        tokens_ban: Tensor,
+        cover_ban: Tensor | None = None,
+        joined_baj: Tensor | None = None,
+    ) -> Tensor:
         """Features (B, L, N, D) and token masks (B, A, N) -> unit vectors (B, A, E).
 
-        An anatomy without a token gives zeros.
+        An anatomy without a token gives zeros. `cover_ban` is the share of each token that is the
+        anatomy: attention then weighs tokens by it; `joined_baj` are features of the organ.
         """
+        present_ba1 = tokens_ban.any(dim=2, keepdim=True)
+        pooled_bad, _ = self._attended(levels_blnd, tokens_ban, cover_ban, weights=False)
+        if joined_baj is not None:
+            pooled_bad = torch.cat([pooled_bad, joined_baj.to(pooled_bad.dtype)], dim=-1)
+        projected = torch.einsum("bad,aed->bae", pooled_bad, self.projection_weight)
+        # float32 under autocast too: cosines in bfloat16 have two to three digits
+        features_bae = F.normalize((projected + self.projection_bias).float(), dim=-1)
+        return features_bae * present_ba1
+
+    def token_weights(
+        self, levels_blnd: Tensor, tokens_ban: Tensor, cover_ban: Tensor | None = None
+    ) -> Tensor:
+        """Share (B, A, N) of each token in its anatomy's pooled output, over all levels and heads.
+
+        Shares of an anatomy sum to 1 in evaluation mode, to 0 where it has no token.
+        """
+        batch, levels, tokens, _ = levels_blnd.shape
+        _, weights_bak = self._attended(levels_blnd, tokens_ban, cover_ban, weights=True)
+        weights_baln = weights_bak.reshape(batch, -1, levels, tokens)
+        present_ba1 = tokens_ban.any(dim=2, keepdim=True)
+        return weights_baln.sum(dim=2) * present_ba1
+
+    def _attended(
+        self,
+        levels_blnd: Tensor,
+        tokens_ban: Tensor,
+        cover_ban: Tensor | None,
+        *,
+        weights: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Pooled tokens (B, A, D) and, if asked for, mean weights (B, A, K) of the heads."""
         batch, levels, tokens, width = levels_blnd.shape
         anatomies = tokens_ban.shape[1]
         keys_bkd = levels_blnd.reshape(batch, levels * tokens, width)
@@ -39,15 +89,22 @@ class AnatomyPooling(nn.Module):
         # softmax over no keys is NaN, and so is its gradient, which multiplying by 0 does not
         # undo: an absent anatomy attends to everything, and its feature is zeroed at the end
         closed_bak = ~(tokens_ban | ~present_ba1).repeat(1, 1, levels)
-        pooled_bad, _ = self.attention(
+        attended: tuple[Tensor, Tensor] = self.attention(
             self.queries.expand(batch, anatomies, width),
             keys_bkd,
             keys_bkd,
             # torch wants a mask of (B x heads, A, K), the heads of one sample next to each other
-            attn_mask=closed_bak.repeat_interleave(self.heads, dim=0),
-            need_weights=False,
+            attn_mask=_attention_mask(closed_bak, cover_ban, levels).repeat_interleave(
+                self.heads, dim=0
+            ),
+            need_weights=weights,
         )
-        projected = torch.einsum("bad,aed->bae", pooled_bad, self.projection_weight)
-        # float32 under autocast too: cosines in bfloat16 have two to three digits
-        features_bae = F.normalize((projected + self.projection_bias).float(), dim=-1)
-        return features_bae * present_ba1
+        return attended
+
+
+def _attention_mask(closed_bak: Tensor, cover_ban: Tensor | None, levels: int) -> Tensor:
+    """Which keys are closed (bool), or with covers what is added to the logits."""
+    if cover_ban is None:
+        return closed_bak
+    bias_ban = cover_ban.clamp(min=LEAST_COVER).log()
+    return bias_ban.repeat(1, 1, levels).masked_fill(closed_bak, float("-inf"))

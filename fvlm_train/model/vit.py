@@ -75,6 +75,10 @@ class HistogramStem(nn.Module):
 
         Image by image and window by window in one buffer, which stays in a CPU's cache.
         """
+        if torch.compiler.is_compiling():  # a loop over images would fix their number
+            centre_w = (torch.arange(self.windows, device=image_bzyx.device) + 0.5) / self.windows
+            seen_bwzyx = (image_bzyx[:, None] - centre_w[:, None, None, None]) * self.windows
+            return F.avg_pool3d(seen_bwzyx.clamp(-1, 1), self.cell_zyx)
         means = []
         seen_zyx = torch.empty_like(image_bzyx[0])
         for image_zyx in image_bzyx:
@@ -84,6 +88,62 @@ class HistogramStem(nn.Module):
                 means.append(F.avg_pool3d(seen_zyx[None], self.cell_zyx)[0])
         stacked = torch.stack(means)
         return stacked.reshape(len(image_bzyx), self.windows, *stacked.shape[1:])
+
+
+class ChannelNorm(nn.Module):
+    """LayerNorm over the channels of each voxel: a token depends on its surroundings only."""
+
+    def __init__(self, channels: int) -> None:
+        """Weights of a LayerNorm."""
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, image_bczyx: Tensor) -> Tensor:
+        """(B, C, z, y, x) -> the same."""
+        normed: Tensor = self.norm(image_bczyx.movedim(1, -1))
+        return normed.movedim(-1, 1)
+
+
+class ConvolutionStem(nn.Module):
+    """Convolutions of 3 voxels along each axis, each halving the axes that a patch still spans.
+
+    Their fields overlap, so that a lesion on the border of two patches is seen whole. The last one
+    takes what does not halve.
+    """
+
+    def __init__(self, width: int, patch_zyx: SizeZYX) -> None:
+        """Channels double from an eighth of `width` on, at least 8."""
+        super().__init__()
+        left, channels, layers = list(patch_zyx), 1, list[nn.Module]()
+        strides = []
+        while any(size > 1 and size % 2 == 0 for size in left):
+            step = [2 if size > 1 and size % 2 == 0 else 1 for size in left]
+            strides.append(step)
+            left = [size // by for size, by in zip(left, step, strict=True)]
+        for number, (z, y, x) in enumerate(strides):
+            out = min(width, max(8, width >> (len(strides) - number)))
+            layers += [
+                nn.Conv3d(channels, out, 3, stride=(z, y, x), padding=1, bias=False),
+                ChannelNorm(out),
+                nn.GELU(),
+            ]
+            channels = out
+        z, y, x = left
+        layers.append(nn.Conv3d(channels, width, (z, y, x), stride=(z, y, x)))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, image_bzyx: Tensor) -> Tensor:
+        """(B, z, y, x) -> (B, N, D)."""
+        out: Tensor = self.layers(image_bzyx[:, None])
+        return out.flatten(2).transpose(1, 2)
+
+
+def _stem(config: ImageEncoderConfig) -> nn.Module:
+    if config.stem == "patch":
+        return PatchEmbedding(config.width, config.patch_zyx)
+    if config.stem == "convolution":
+        return ConvolutionStem(config.width, config.patch_zyx)
+    return HistogramStem(config.width, config.patch_zyx, config.stem_windows, config.stem_cells)
 
 
 class SelfAttention(nn.Module):
@@ -144,13 +204,7 @@ class ImageEncoder(nn.Module):
         self.patch_zyx = config.patch_zyx
         self.grid_zyx = config.grid_zyx
         self.level_blocks = config.level_blocks
-        self.embedding = (
-            PatchEmbedding(config.width, config.patch_zyx)
-            if config.stem == "patch"
-            else HistogramStem(
-                config.width, config.patch_zyx, config.stem_windows, config.stem_cells
-            )
-        )
+        self.embedding = _stem(config)
         self.positions = nn.Parameter(torch.empty(1, math.prod(self.grid_zyx), config.width))
         nn.init.trunc_normal_(self.positions, std=0.02)
         self.dropout = nn.Dropout(config.dropout)
@@ -160,16 +214,18 @@ class ImageEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width)
 
-    def forward(self, image_bzyx: Tensor) -> Tensor:
+    def forward(self, image_bzyx: Tensor, added_bnd: Tensor | None = None) -> Tensor:
         """Windows (B, z, y, x) scaled to [0, 1] -> features (B, L, N, D).
 
         Levels are the raw outputs of `level_blocks`, then the final norm. Tokens run x fastest.
+        `added_bnd` joins the embedding of each token.
 
         Raises:
             ValueError: an axis is not a multiple of the patch.
         """
         grid_zyx = self._grid_of(image_bzyx)
-        x_bnd = self.dropout(self.embedding(image_bzyx) + self.positions_for(grid_zyx))
+        x_bnd = self.embedding(image_bzyx) + self.positions_for(grid_zyx)
+        x_bnd = self.dropout(x_bnd if added_bnd is None else x_bnd + added_bnd)
         levels = []
         for number, block in enumerate(self.blocks):
             x_bnd = block(x_bnd)

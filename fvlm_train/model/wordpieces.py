@@ -9,6 +9,8 @@ Shapes: T texts, S tokens of the longest text.
 from __future__ import annotations
 
 import heapq
+import json
+import re
 from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+_NAMED = re.compile(r"\[.*\]")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MIN_PAIR_COUNT = 2
+TEXTS_AT_ONCE = 4096
+"""Texts encoded in one call, where only their lengths are asked: a bound of memory."""
 
 
 class WordPieces:
@@ -67,17 +72,27 @@ class WordPieces:
     def from_folder(cls, folder: Path, max_tokens: int) -> WordPieces:
         """The tokenizer saved with a BERT: `tokenizer.json`, else `vocab.txt`.
 
+        Whether capitals count is what `tokenizer_config.json` says (`do_lower_case`), else what
+        the vocabulary shows: one that holds capitals was made with them.
+
         Raises:
-            ConfigError: the folder holds neither.
+            ConfigError: the folder holds neither, or what it holds is no tokenizer of a BERT.
         """
         from tokenizers import Tokenizer
 
         if (folder / "tokenizer.json").is_file():
-            return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), max_tokens)
+            try:
+                return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), max_tokens)
+            except Exception as error:  # the library raises bare Exceptions
+                raise ConfigError(
+                    f"text encoder {folder}: tokenizer.json cannot be read as a tokenizer; save "
+                    "the BERT's tokenizer there again"
+                ) from error
         if (folder / "vocab.txt").is_file():
-            pieces = (folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
-            vocabulary = {piece: number for number, piece in enumerate(pieces)}
-            return cls.from_vocabulary(vocabulary, max_tokens, lowercase=True)
+            vocabulary = _vocabulary(folder / "vocab.txt")
+            return cls.from_vocabulary(
+                vocabulary, max_tokens, lowercase=_lowercases(folder, vocabulary)
+            )
         raise ConfigError(
             f"text encoder {folder}: neither tokenizer.json nor vocab.txt found there; "
             "give the local folder of a saved BERT"
@@ -103,6 +118,14 @@ class WordPieces:
     def pad_id(self) -> int:
         """Id of the padding piece."""
         return int(self._tokenizer.token_to_id("[PAD]") or 0)
+
+    def count_cut(self, texts: Sequence[str]) -> int:
+        """How many of `texts` are longer than `max_tokens`, and lose their end."""
+        found = 0
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            encoded = self._tokenizer.encode_batch(list(texts[start : start + TEXTS_AT_ONCE]))
+            found += sum(bool(one.overflowing) for one in encoded)
+        return found
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Ids and attention mask, int64 (T, S), padded to the longest text of the call."""
@@ -171,6 +194,35 @@ def _merged(parts: list[str], pair: tuple[str, str]) -> list[str]:
 
 def _joined(pair: tuple[str, str]) -> str:
     return pair[0] + pair[1].removeprefix("##")
+
+
+def _vocabulary(path: Path) -> dict[str, int]:
+    # by line feeds only: `splitlines` would also split at separators that are pieces themselves
+    pieces = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    missing = [token for token in ("[UNK]", "[CLS]", "[SEP]") if token not in vocabulary]
+    if missing:
+        raise ConfigError(
+            f"text encoder {path.parent}: vocab.txt has no {missing[0]}, so it is not that of a "
+            "BERT; give the local folder of a saved BERT"
+        )
+    return vocabulary
+
+
+def _lowercases(folder: Path, vocabulary: Mapping[str, int]) -> bool:
+    path = folder / "tokenizer_config.json"
+    if path.is_file():
+        try:
+            stated = json.loads(path.read_text(encoding="utf-8")).get("do_lower_case")
+        except (ValueError, AttributeError) as error:
+            raise ConfigError(
+                f"text encoder {folder}: tokenizer_config.json is no JSON object; mend it or take "
+                "it away"
+            ) from error
+        if isinstance(stated, bool):
+            return stated
+    # [CLS] and [unused1] are names, not text
+    return not any(piece != piece.lower() for piece in vocabulary if not _NAMED.fullmatch(piece))
 
 
 def _word_counts(texts: Sequence[str]) -> Counter[str]:

@@ -80,7 +80,7 @@ def corrected_by_peer(
     """
     peer.eval()
     with torch.no_grad():
-        image_bae, text_bae, learned = gathered_features(peer, inputs, config, place)
+        image_bae, text_bae, learned, _ = gathered_features(peer, inputs, config, place)
     peer.train()
     temperature = _temperature(config, learned)
     alpha = config.loss.correction.alpha

@@ -44,10 +44,6 @@ class Ranks:
         gathered: Tensor = _Gather.apply(local, self.rank, self.world)  # type: ignore[no-untyped-call]
         return gathered
 
-    def any(self, flag: bool) -> bool:
-        """Whether `flag` is true on some rank."""
-        return any(self.gather_objects(flag))
-
 
 class _Gather(torch.autograd.Function):
     """All-gather with gradient, which `distributed.all_gather` does not have.

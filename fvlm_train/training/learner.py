@@ -6,16 +6,19 @@ gathered over all ranks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fvlm_train.model import FVLM
+from fvlm_train.prompts import prompt_mean
 from fvlm_train.runs import Trained, restored_model
 from fvlm_train.training.loss import contrastive_losses
+from fvlm_train.training.prompted import prompt_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +27,35 @@ if TYPE_CHECKING:
     from fvlm_train.data.batches import Batch
     from fvlm_train.data.crops import Facts
     from fvlm_train.model import WordPieces
+    from fvlm_train.prompts import PromptTexts
+    from fvlm_train.runs import Checkpoint
     from fvlm_train.training.distributed import Ranks
     from fvlm_train.training.loss import Term
+    from fvlm_train.training.prompted import Labels
+
+
+class NotFiniteError(Exception):
+    """Loss, gradient or weights (`what`) are not finite; `rows` of the whole batch made them so.
+
+    Before weights are found to be so, they have been changed: only a checkpoint has good ones.
+    """
+
+    def __init__(self, what: str, rows: Sequence[int] = ()) -> None:
+        """No `rows`: they cannot be told apart."""
+        super().__init__(what)
+        self.what, self.rows = what, tuple(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One step: the loss of each anatomy that contributed, and the norm of the gradient.
+
+    `prompt_loss` is that of the labels, not yet weighted; None where it is no part of the loss.
+    """
+
+    losses: dict[str, float]
+    gradient_norm: float
+    prompt_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +74,39 @@ class Learner:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a model reads of a batch, on its device; `place_ba` is the text of each anatomy."""
+    """What a model reads of a batch, on its device; `place_ba` is the text of each anatomy.
+
+    `prompt_places` are those of the prompts among the texts, where the loss has such a term.
+    """
 
     image_bzyx: Tensor
     tokens_ban: Tensor
     ids_ts: Tensor
     mask_ts: Tensor
     place_ba: Tensor
+    organs_bzyx: Tensor | None = None
+    prompt_places: PromptPlaces | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPlaces:
+    """Numbers of the texts (F, K) that say that findings are there, and (F, K') that not."""
+
+    positive_fk: Tensor
+    negative_fk: Tensor
+
+    def features(self, text_te: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each finding, both mean features (F, E), unit vectors."""
+        return prompt_mean(text_te[self.positive_fk]), prompt_mean(text_te[self.negative_fk])
+
+
+class Gathered(NamedTuple):
+    """Image and text features (B, A, E) of all ranks, and those of this rank's texts (T, E)."""
+
+    image_bae: Tensor
+    text_bae: Tensor
+    temperature: Tensor
+    text_te: Tensor
 
 
 def fresh_learner(config: TrainConfig, texts: Sequence[str], seed: int, place: Ranks) -> Learner:
@@ -61,20 +117,25 @@ def fresh_learner(config: TrainConfig, texts: Sequence[str], seed: int, place: R
 
 
 def restored_learner(
-    config: TrainConfig, tokenizer: str, trained: Trained, seed: int, place: Ranks
+    checkpoint: Checkpoint, trained: Trained, config: TrainConfig, seed: int, place: Ranks
 ) -> Learner:
-    """As it was when its checkpoint was written."""
-    model = restored_model(config, tokenizer, trained.model).to(place.device).train()
+    """As it was when its checkpoint was written; `trained` is one of the checkpoint's."""
+    model = restored_model(checkpoint, trained.model).to(place.device).train()
     optimiser = make_optimiser(model, config.optimiser)
     optimiser.load_state_dict(trained.optimiser)
     return Learner(model, _wrapped(model, place), optimiser, seed)
 
 
 def inputs_of(
-    batch: Batch, terms: Sequence[Term], tokenizer: WordPieces, device: torch.device
+    batch: Batch,
+    terms: Sequence[Term],
+    tokenizer: WordPieces,
+    device: torch.device,
+    prompts: PromptTexts | None = None,
 ) -> Inputs:
-    """This rank's batch, with those texts that the terms compare."""
+    """This rank's batch, with those texts that the terms compare, and the prompts."""
     texts, place_ba = _distinct_texts(batch.facts, terms)
+    prompt_places = _add_prompts(texts, prompts, device) if prompts else None
     ids_ts, mask_ts = tokenizer.encode(texts)
     return Inputs(
         image_bzyx=batch.scaled(device),
@@ -82,6 +143,8 @@ def inputs_of(
         ids_ts=ids_ts.to(device),
         mask_ts=mask_ts.to(device),
         place_ba=place_ba.to(device),
+        organs_bzyx=None if batch.organs_bzyx is None else batch.organs_bzyx.to(device),
+        prompt_places=prompt_places,
     )
 
 
@@ -97,28 +160,58 @@ def thinned(inputs: Inputs, share: float) -> Inputs:
 
 def gathered_features(
     module: nn.Module, inputs: Inputs, config: TrainConfig, place: Ranks
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Image and text features (B, A, E) of all ranks, and the temperature."""
+) -> Gathered:
+    """What the loss compares, of all ranks."""
     with arithmetic(config, place):
-        features = module(inputs.image_bzyx, inputs.tokens_ban, inputs.ids_ts, inputs.mask_ts)
+        features = module(
+            inputs.image_bzyx, inputs.tokens_ban, inputs.ids_ts, inputs.mask_ts, inputs.organs_bzyx
+        )
     text_bae = features.text_te[inputs.place_ba]
-    return place.gather(features.image_bae), place.gather(text_bae), features.temperature
+    return Gathered(
+        place.gather(features.image_bae),
+        place.gather(text_bae),
+        features.temperature,
+        features.text_te,
+    )
 
 
 def learn(
-    learner: Learner, inputs: Inputs, terms: Sequence[Term], config: TrainConfig, place: Ranks
-) -> dict[str, float]:
-    """One step of the optimiser; the loss of each anatomy that contributed."""
-    image_bae, text_bae, temperature = gathered_features(learner.wrapped, inputs, config, place)
-    losses = contrastive_losses(image_bae, text_bae, temperature, terms)
+    learner: Learner,
+    inputs: Inputs,
+    terms: Sequence[Term],
+    config: TrainConfig,
+    place: Ranks,
+    labels: Labels | None = None,
+) -> Learned:
+    """One step of the optimiser; `labels` are learned through the prompts of `inputs`.
+
+    Raises:
+        NotFiniteError: loss, gradient or weights are not finite, on every rank alike.
+    """
+    found = gathered_features(learner.wrapped, inputs, config, place)
+    losses = contrastive_losses(found.image_bae, found.text_bae, found.temperature, terms)
     # a sum, as in the public code: an anatomy weighs the same however many others contribute
     total = torch.stack(list(losses.values())).sum()
+    of_labels = None
+    if labels is not None and inputs.prompt_places is not None:
+        positive_fe, negative_fe = inputs.prompt_places.features(found.text_te)
+        of_labels = prompt_loss(
+            found.image_bae, positive_fe, negative_fe, found.temperature, *labels
+        )
+        total = total + config.loss.prompts.weight * of_labels
+    if not bool(total.isfinite()):
+        raise NotFiniteError("loss", _not_finite_rows(found.image_bae, found.text_bae))
     learner.optimiser.zero_grad(set_to_none=True)
     total.backward()  # type: ignore[no-untyped-call]
-    if config.optimiser.clip_norm is not None:
-        nn.utils.clip_grad_norm_(learner.model.parameters(), config.optimiser.clip_norm)
+    norm = _gradient_norm(learner.model, config.optimiser.clip_norm)
+    if not math.isfinite(norm):
+        raise NotFiniteError("gradient")
     learner.optimiser.step()
-    return {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
+    if not bool(nn.utils.get_total_norm(learner.model.parameters()).isfinite()):
+        raise NotFiniteError("weights")
+    named = {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
+    told = None if of_labels is None else float(of_labels.detach())
+    return Learned(named, round(norm, 6), told)
 
 
 def arithmetic(config: TrainConfig, place: Ranks) -> torch.autocast:
@@ -147,6 +240,20 @@ def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Ada
     )
 
 
+def _gradient_norm(model: FVLM, clip_norm: float | None) -> float:
+    """Norm of the whole gradient, which is clipped to `clip_norm` afterwards."""
+    if clip_norm is not None:
+        return float(nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    return float(nn.utils.get_total_norm(gradients))
+
+
+def _not_finite_rows(*features_bae: Tensor) -> list[int]:
+    """Places in the batch of all ranks whose features are no finite numbers."""
+    finite_b = torch.stack([one.isfinite().flatten(1).all(dim=1) for one in features_bae])
+    return (~finite_b.all(dim=0)).nonzero().flatten().tolist()
+
+
 def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list[str], Tensor]:
     """Texts to encode, each once, and their places (B, A); what takes no part points at 0."""
     wanted = {term.anatomy for term in terms}
@@ -159,6 +266,21 @@ def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list
                 place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
     # a rank without a text encodes one all the same: DDP waits for the gradients of every rank
     return list(numbers) or [facts[0].encoder_texts[0]], place_ba
+
+
+def _add_prompts(texts: list[str], prompts: PromptTexts, device: torch.device) -> PromptPlaces:
+    """Places of the prompts among the texts, to which those are added that are not there yet."""
+    numbers = {text: number for number, text in enumerate(texts)}
+
+    def places(sentences_fk: Sequence[Sequence[str]]) -> Tensor:
+        return torch.tensor(
+            [[numbers.setdefault(text, len(numbers)) for text in one] for one in sentences_fk],
+            device=device,
+        )
+
+    found = PromptPlaces(places(prompts.positive_fk), places(prompts.negative_fk))
+    texts.extend(list(numbers)[len(texts) :])
+    return found
 
 
 def _wrapped(model: FVLM, place: Ranks) -> nn.Module:

@@ -53,7 +53,7 @@ def loss_terms(
         members = [
             number
             for number, sample in enumerate(facts)
-            if sample.intact[anatomy] and _speaks(sample.states[anatomy], silence)
+            if sample.intact[anatomy] and speaks(sample.states[anatomy], silence)
         ]
         states = [str(facts[number].states[anatomy]) for number in members]
         if "abnormal" not in states:
@@ -118,5 +118,6 @@ def _cross_entropy(logits_mm: Tensor, target_mm: Tensor) -> Tensor:
     return -(target_mm * F.log_softmax(logits_mm, dim=1)).sum(dim=1).mean()
 
 
-def _speaks(state: str | None, silence: NotMentioned) -> bool:
+def speaks(state: str | None, silence: NotMentioned) -> bool:
+    """Whether a report tells of an anatomy; `silence` says what passing over it means."""
     return state is not None and not (state == "not_mentioned" and silence == "excluded")

@@ -5,52 +5,103 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from fvlm_train.data.content import sample_digests
 from fvlm_train.data.texts import encoder_text
-from fvlm_train.runs import Checkpoint, check_resumable, load_checkpoint, save_checkpoint
+from fvlm_train.runs import (
+    Checkpoint,
+    check_resumable,
+    check_same_data,
+    check_same_prompts,
+    load_checkpoint,
+    save_checkpoint,
+)
 from fvlm_train.training.correction import TextAverage
 from fvlm_train.training.learner import Learner, fresh_learner, restored_learner
+from fvlm_train.training.prompted import prompted_findings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from torch import Tensor
 
     from fvlm_train.config import TrainConfig
     from fvlm_train.data.windows import SampleSource
+    from fvlm_train.prompts import Finding
     from fvlm_train.training.distributed import Ranks
+    from fvlm_train.training.prompted import Prompted
 
 
 @dataclass(slots=True)
 class State:
-    """What steps change: the run's model, with co-teaching its peer, with momentum its average."""
+    """What steps change: the run's model, with co-teaching its peer, with momentum its average.
+
+    `digests` are those of the samples that it learns from; of its different `texts`, `cut_texts`
+    are longer than the text encoder reads. `spacing_mm` is that of the samples, along z, y, x.
+    """
 
     learners: tuple[Learner, ...]
     average: TextAverage | None
     step: int
     corrected_from: int
+    digests: Tensor | None = None
+    texts: int = 0
+    cut_texts: int = 0
+    prompted: Prompted | None = None
+    spacing_mm: tuple[float, float, float] | None = None
 
 
 def start(
-    config: TrainConfig, source: SampleSource, run: Path, place: Ranks, corrected_from: int
+    config: TrainConfig,
+    source: SampleSource,
+    run: Path,
+    place: Ranks,
+    corrected_from: int,
+    *,
+    new_data: bool = False,
+    findings: Sequence[Finding] = (),
 ) -> State:
-    """From the run's checkpoint, else from the seeds.
+    """From the run's checkpoint, else from the seeds; `new_data` lets a run go on with others.
+
+    `findings` are the vocabulary's, for train.loss.prompts.
 
     Raises:
-        ConfigError: the checkpoint belongs to another recipe.
+        ConfigError: the checkpoint belongs to another recipe, or to other data.
         InputError: the checkpoint cannot be read.
     """
     checkpoint = load_checkpoint(run)
+    digests = sample_digests(source.rows)
+    texts = training_texts(config, source)
+    prompted = prompted_findings(config, source.rows, findings)
     if checkpoint is not None:
         check_resumable(run, checkpoint, config)
-        return _restored(config, checkpoint, place, corrected_from)
-    texts = _training_texts(config, source)
-    learners = tuple(fresh_learner(config, texts, seed, place) for seed in config.seeds)
-    return State(learners, _average(config, learners[0]), 0, corrected_from)
+        if not new_data:
+            check_same_data(run, checkpoint, digests)
+            check_same_prompts(run, checkpoint, prompted.sentences if prompted else {})
+        state = _restored(config, checkpoint, place, corrected_from)
+    else:
+        fresh = texts if config.model.text.kind == "fresh" else []
+        if fresh and prompted is not None:
+            # its word pieces must spell the prompts too
+            said = (text for sentences in prompted.sentences.values() for text in sentences)
+            fresh = sorted({*texts, *said})
+        learners = tuple(fresh_learner(config, fresh, seed, place) for seed in config.seeds)
+        state = State(learners, _average(config, learners[0]), 0, corrected_from)
+    state.digests = digests
+    state.prompted = prompted
+    state.spacing_mm = median_spacing_mm(source)
+    state.texts = len(texts)
+    state.cut_texts = state.learners[0].model.tokenizer.count_cut(texts)
+    return state
 
 
 def _restored(
     config: TrainConfig, checkpoint: Checkpoint, place: Ranks, corrected_from: int
 ) -> State:
     learners = tuple(
-        restored_learner(config, checkpoint.tokenizer, trained, seed, place)
+        restored_learner(checkpoint, trained, config, seed, place)
         for seed, trained in zip(config.seeds, checkpoint.trained, strict=True)
     )
     average = _average(config, learners[0])
@@ -63,8 +114,8 @@ def _average(config: TrainConfig, learner: Learner) -> TextAverage | None:
     return TextAverage(learner.model) if config.loss.correction.kind == "momentum" else None
 
 
-def save(run: Path, config: TrainConfig, state: State) -> None:
-    """Write the run's checkpoint."""
+def save(run: Path, config: TrainConfig, state: State, steps: int) -> None:
+    """Write the run's checkpoint; `steps` are planned."""
     first, *others = state.learners
     trained = first.trained()
     save_checkpoint(
@@ -77,13 +128,28 @@ def save(run: Path, config: TrainConfig, state: State) -> None:
             optimiser=trained.optimiser,
             peer=others[0].trained() if others else None,
             text_average=state.average.state_dict() if state.average else None,
+            text_shape=first.model.text_encoder.shape,
+            samples=state.digests,
+            planned_steps=steps,
+            prompts=state.prompted.sentences if state.prompted else None,
+            spacing_mm=state.spacing_mm,
         ),
     )
 
 
-def _training_texts(config: TrainConfig, source: SampleSource) -> list[str]:
-    if config.model.text.kind != "fresh":
-        return []
+def median_spacing_mm(source: SampleSource) -> tuple[float, float, float] | None:
+    """Median spacing along z, y, x of the samples; None where their index does not tell it.
+
+    What is embedded later must have the same, or organs would have another size.
+    """
+    if "spacing_mm" not in source.rows.column_names:
+        return None
+    z, y, x = np.median(np.array(source.rows["spacing_mm"].to_pylist(), float), axis=0).tolist()
+    return z, y, x
+
+
+def training_texts(config: TrainConfig, source: SampleSource) -> list[str]:
+    """The different texts of the trained anatomies as the text encoder reads them, sorted."""
     wanted = set(config.anatomies)
     texts = {encoder_text("", anatomy, config.template) for anatomy in wanted}
     for row in source.rows.select(["anatomies", "texts"]).to_pylist():

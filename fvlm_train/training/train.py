@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from fvlm_data.errors import ConfigError
+from fvlm_data.errors import StoreError
 from fvlm_train.data.batches import CachedSource, TrainingBatches, read_ahead
-from fvlm_train.runs import SUMMARY, StepLog, write_json
+from fvlm_train.errors import DivergedError
+from fvlm_train.model.saved import CHECKPOINT
+from fvlm_train.report.card import write_card
+from fvlm_train.runs import CONFIG, SUMMARY, StepLog, write_json
+from fvlm_train.training.checks import check
 from fvlm_train.training.correction import (
     corrected_by_average,
     corrected_by_peer,
@@ -20,9 +25,11 @@ from fvlm_train.training.correction import (
     pairs_of,
 )
 from fvlm_train.training.distributed import Ranks, ranks
-from fvlm_train.training.learner import Learner, inputs_of, learn, thinned
+from fvlm_train.training.learner import Learner, NotFiniteError, inputs_of, learn, thinned
 from fvlm_train.training.loss import loss_terms
+from fvlm_train.training.prompted import labels_of
 from fvlm_train.training.state import State, save, start
+from fvlm_train.training.stopping import stop_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,18 +37,25 @@ if TYPE_CHECKING:
 
     from fvlm_train.config import OptimiserConfig, TrainConfig
     from fvlm_train.data.batches import Batch
+    from fvlm_train.data.crops import Facts
     from fvlm_train.data.windows import SampleSource
+    from fvlm_train.prompts import Finding
     from fvlm_train.training.learner import Inputs
     from fvlm_train.training.loss import Term
+    from fvlm_train.training.stopping import Stop
+
+Ended = Literal["complete", "time_limit", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one step did; a line of the log.
 
-    Loss is None if no anatomy contributed; `damaged` names samples that could not be read.
+    Loss and norm of the gradient, before it is clipped, are None if no anatomy contributed;
+    `damaged` names samples that could not be read.
     `corrected_pairs` are those whose targets a peer or an average corrected; `peer_loss` is that
-    of the second model of two, on its own batch.
+    of the second model of two, on its own batch, `prompt_loss` that of the labels, unweighted.
+    Before the `time_s` of a step it waited `wait_s` for its batch.
     """
 
     step: int
@@ -54,14 +68,23 @@ class Step:
     damaged: tuple[str, ...] = ()
     corrected_pairs: int = 0
     peer_loss: float | None = None
+    gradient_norm: float | None = None
+    prompt_loss: float | None = None
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSummary:
-    """How a training ended."""
+    """How a training ended; counts are those of the whole run, `time_s` that of this process.
+
+    `ended` is complete, time_limit, or stopped by `stop_signal`; of the different `texts`,
+    `cut_texts` lost what follows train.model.text.max_tokens. `states` counts the samples by
+    anatomy and by what their reports say of it.
+    """
 
     steps: int
     planned_steps: int
+    ended: Ended
     steps_without_loss: int
     last_loss: float | None
     samples: int
@@ -69,6 +92,28 @@ class TrainSummary:
     time_s: float
     damaged_reads: int = 0
     corrected_pairs: int = 0
+    texts: int = 0
+    cut_texts: int = 0
+    stop_signal: int | None = None
+    patients: int = 0
+    states: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What the summary tells of the steps of a run."""
+
+    last_loss: float | None = None
+    without_loss: int = 0
+    damaged: int = 0
+    corrected: int = 0
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Count a step as the log has it."""
+        self.last_loss = line["loss"]
+        self.without_loss += line["loss"] is None
+        self.damaged += len(line.get("damaged", ()))
+        self.corrected += line.get("corrected_pairs", 0)
 
 
 def train(
@@ -76,52 +121,119 @@ def train(
     source: SampleSource,
     run: Path,
     report: Callable[[Step, int], None] = lambda step, steps: None,
+    *,
+    new_data: bool = False,
+    findings: Sequence[Finding] = (),
 ) -> TrainSummary:
     """Train a model on `source` and leave it in the folder `run`, or go on where `run` stopped.
 
     On CPU the same configuration, data and thread count give the same weights bit by bit,
     also when the run was killed and resumed. `report` is called by the first rank after each
-    step with the number of planned steps.
+    step with the number of planned steps. SIGINT and SIGTERM end it after the step in progress,
+    saved. `new_data` lets a run go on with other samples than it began with. `findings` are those
+    of the vocabulary, of which train.loss.prompts takes the labels.
 
     Raises:
         ConfigError: the configuration and the data, or the run's earlier part, do not fit.
+        DivergedError: loss, gradient or weights are not finite; the checkpoint before is kept.
+        StoreError: a sample cannot be read; what was learned before is saved.
     """
-    with ranks(config.device) as place, _arithmetic(config, place):
+    with ranks(config.device) as place, _arithmetic(config, place), stop_asked() as stop:
         check(config, source, place.world)
         started_s = time.monotonic()
         streams = _streams(config, source, place)
         steps = len(streams[0])
         first_corrected = corrected_from(config, streams[0].steps_per_epoch, steps)
+        state = start(
+            config, source, run, place, first_corrected, new_data=new_data, findings=findings
+        )
         run.mkdir(parents=True, exist_ok=True)
-        state = start(config, source, run, place, first_corrected)
-        last, silent, damaged, corrected = None, 0, 0, 0
-        with StepLog(run, state.step, writes=place.first) as log:
-            for step in _steps(config, state, streams, place):
-                last, silent = step, silent + (step.loss is None)
-                damaged += len(step.damaged)
-                corrected += step.corrected_pairs
-                log.write(asdict(step))
-                if place.first:
-                    report(step, steps)
-                ended = step.step == steps or _out_of_time(config, started_s, place)
-                if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
-                    save(run, config, state)
-                if ended:
-                    break
+        clock = _Clock(started_s, config.time_limit_s, stop)
+        ended, counts = _trained(config, state, streams, place, run, clock, report)
         summary = TrainSummary(
             steps=state.step,
             planned_steps=steps,
-            steps_without_loss=silent,
-            last_loss=last.loss if last else None,
+            ended=ended,
+            steps_without_loss=counts.without_loss,
+            last_loss=counts.last_loss,
             samples=len(source),
             parameters=sum(weight.numel() for weight in state.learners[0].model.parameters()),
             time_s=round(time.monotonic() - started_s, 3),
-            damaged_reads=damaged,
-            corrected_pairs=corrected,
+            damaged_reads=counts.damaged,
+            corrected_pairs=counts.corrected,
+            texts=state.texts,
+            cut_texts=state.cut_texts,
+            stop_signal=stop.signal if ended == "stopped" else None,
+            patients=len(set(source.rows["patient_id"].to_pylist())),
+            states=_states(config, source),
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
+            write_json(run / CONFIG, config.model_dump(mode="json"))
+            write_card(run)
         return summary
+
+
+def _states(config: TrainConfig, source: SampleSource) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {anatomy: Counter() for anatomy in config.anatomies}
+    for row in source.rows.select(["anatomies", "states"]).to_pylist():
+        for anatomy, state in zip(row["anatomies"], row["states"], strict=True):
+            if anatomy in counts:
+                counts[anatomy][state] += 1
+    return {anatomy: dict(sorted(found.items())) for anatomy, found in counts.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """What may end a training before its last step."""
+
+    started_s: float
+    limit_s: float | None
+    stop: Stop
+
+    def ended(self, place: Ranks) -> Ended | None:
+        late = self.limit_s is not None and time.monotonic() - self.started_s > self.limit_s
+        why: Ended | None = "stopped" if self.stop.signal is not None else None
+        # of any rank: all must leave together, or the others would wait in the next gather
+        said = [one for one in place.gather_objects(why or ("time_limit" if late else None)) if one]
+        # somebody who waits for the stop matters more than a limit
+        return "stopped" if "stopped" in said else said[0] if said else None
+
+
+def _trained(
+    config: TrainConfig,
+    state: State,
+    streams: Sequence[TrainingBatches],
+    place: Ranks,
+    run: Path,
+    clock: _Clock,
+    report: Callable[[Step, int], None],
+) -> tuple[Ended, _Counts]:
+    """Make the steps that are left, log and save them."""
+    steps, saved, counts = len(streams[0]), state.step, _Counts()
+    with StepLog(run, state.step, writes=place.first) as log:
+        for line in log.earlier:
+            counts.add(line)
+        try:
+            for step in _steps(config, state, streams, place):
+                counts.add(asdict(step))
+                log.write(asdict(step))
+                if place.first:
+                    report(step, steps)
+                ended: Ended | None = "complete" if step.step == steps else clock.ended(place)
+                if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
+                    save(run, config, state, steps)
+                    saved = step.step
+                if ended:
+                    return ended, counts
+        except StoreError:
+            if place.first and state.step > saved:
+                save(run, config, state, steps)
+            raise
+        except DivergedError as error:
+            kept = f"{run / CHECKPOINT} keeps step {saved}" if saved else "no step was saved yet"
+            raise DivergedError(f"{error}; {kept}") from error
+    return "complete", counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +243,8 @@ class _Outcome:
     losses: dict[str, float]
     damaged: tuple[str, ...]
     corrected_pairs: int = 0
+    gradient_norm: float | None = None
+    prompt_loss: float | None = None
 
     @property
     def loss(self) -> float | None:
@@ -159,6 +273,7 @@ def _steps(
         )
         for stream in streams
     ]
+    ended_s = time.monotonic()
     for batches in zip(*coming, strict=True):
         began_s, number = time.monotonic(), state.step
         rate = learning_rate(number, len(streams[0]), config.optimiser)
@@ -178,13 +293,11 @@ def _steps(
             damaged=tuple(one for outcome in outcomes for one in outcome.damaged),
             corrected_pairs=outcomes[0].corrected_pairs,
             peer_loss=outcomes[1].loss if len(outcomes) > 1 else None,
+            gradient_norm=outcomes[0].gradient_norm,
+            prompt_loss=outcomes[0].prompt_loss,
+            wait_s=round(began_s - ended_s, 3),
         )
-
-
-def _out_of_time(config: TrainConfig, started_s: float, place: Ranks) -> bool:
-    limit_s = config.time_limit_s
-    # any rank: all must leave together, or the others would wait in the next gather
-    return limit_s is not None and place.any(time.monotonic() - started_s > limit_s)
+        ended_s = time.monotonic()
 
 
 def _learner_step(
@@ -205,15 +318,34 @@ def _learner_step(
     for group in learner.optimiser.param_groups:
         group["lr"] = rate
     learner.model.clamp_temperature()
-    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device)
+    prompted = state.prompted
+    labels = labels_of(facts, prompted, config.silence) if prompted else None
+    prompts = prompted.texts if prompted else None
+    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device, prompts)
     pairs = 0
     if state.step >= state.corrected_from and pairs_of(terms):
         terms = _corrected(state, learner, terms, inputs, config, place)
         pairs = pairs_of(terms)
-    losses = learn(learner, thinned(inputs, config.model.text.token_dropout), terms, config, place)
+    try:
+        learned = learn(
+            learner, thinned(inputs, config.model.text.token_dropout), terms, config, place, labels
+        )
+    except NotFiniteError as error:
+        raise _diverged(error, state.step + 1, facts) from error
     if state.average is not None:
         state.average.follow(learner.model, config.loss.correction.momentum)
-    return _Outcome(losses, damaged, pairs)
+    return _Outcome(learned.losses, damaged, pairs, learned.gradient_norm, learned.prompt_loss)
+
+
+def _diverged(error: NotFiniteError, step: int, facts: Sequence[Facts]) -> DivergedError:
+    """The sentence that ends a training, with the samples whose features are at fault, or all."""
+    rows = error.rows or range(len(facts))
+    ids = [facts[row].sample_id for row in rows]
+    return DivergedError(
+        f"step {step}: the {error.what} is no finite number any more, with samples "
+        f"{', '.join(ids)}: training ends here; start again with a lower "
+        "train.optimiser.learning_rate or a train.optimiser.clip_norm, in another folder"
+    )
 
 
 def _corrected(
@@ -229,44 +361,6 @@ def _corrected(
         return corrected_by_average(terms, inputs, state.average, learned, config, place)
     peer = next(other for other in state.learners if other is not learner)
     return corrected_by_peer(terms, inputs, peer.model, config, place)
-
-
-def check(config: TrainConfig, source: SampleSource, world: int) -> None:
-    """Refuse what cannot train, before any work.
-
-    Raises:
-        ConfigError: too few samples, a batch that ranks cannot share, an anatomy without
-            samples, or no abnormal anatomy at all.
-    """
-    if len(source) < config.batch_size:
-        raise ConfigError(
-            f"train.batch_size is {config.batch_size} but split {config.split} holds "
-            f"{len(source)} samples: lower it, or add data"
-        )
-    if config.batch_size % world:
-        raise ConfigError(
-            f"train.batch_size {config.batch_size} cannot be shared by {world} ranks: "
-            "set a multiple"
-        )
-    rows = source.rows.select(["anatomies", "states"]).to_pylist()
-    seen = {anatomy for row in rows for anatomy in row["anatomies"]}
-    missing = [anatomy for anatomy in config.anatomies if anatomy not in seen]
-    if missing:
-        raise ConfigError(
-            f"train.anatomies holds {missing[0]}, which no sample of split {config.split} shows: "
-            f"found are {', '.join(sorted(seen)) or 'none'}"
-        )
-    wanted = set(config.anatomies)
-    abnormal = any(
-        state == "abnormal" and anatomy in wanted
-        for row in rows
-        for anatomy, state in zip(row["anatomies"], row["states"], strict=True)
-    )
-    if not abnormal:
-        raise ConfigError(
-            f"split {config.split}: no trained anatomy is abnormal in any sample, so there is "
-            "nothing to contrast; check reports and train.anatomies"
-        )
 
 
 def learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:

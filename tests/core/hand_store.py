@@ -84,7 +84,11 @@ def mask(volume_id: str, path: str) -> Mask:
 
 def report(number: int, text: str = TEXT) -> Report:
     return Report(
-        report_id=f"r_{number}", text=text, sections=(), source_files=(f"reports/r_{number}",)
+        report_id=f"r_{number}",
+        text=text,
+        sections=(),
+        source_files=(f"reports/r_{number}",),
+        document_sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
 
 

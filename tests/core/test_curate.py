@@ -3,12 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
-import fvlm_data.run.curate
-from fvlm_data.errors import ConfigError, FvlmError, StoreError
+from fvlm_data.errors import ConfigError, MachineError, StoreError
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import read_run_config
@@ -50,6 +48,16 @@ def test_workers_give_the_same_rows_as_one_process(
     assert splits(other) == splits(patients)
 
 
+def test_many_commits_leave_few_files(patients: Context, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fvlm_data.pairing.split_stage.BATCH_SIZE", 1)
+    monkeypatch.setattr("fvlm_data.store.tables.SMALL_FILES", 3)
+    curate(config(patients.store.url), ["split"])
+    assert len(splits(patients)) == 12
+    for table in ("splits", "ledger"):
+        files = patients.store.files(f"tables/{table}")
+        assert sum(file.endswith(".parquet") and "_delta_log" not in file for file in files) <= 4
+
+
 def test_second_run_counts_what_is_settled(patients: Context):
     curate(config(patients.store.url), ["split"])
     summary = curate(config(patients.store.url), ["split"])
@@ -83,25 +91,21 @@ def test_stage_that_needs_a_store_makes_none(tmp_path: Path):
     assert not (tmp_path / "typo").exists()
 
 
-def test_worker_that_dies_is_told_in_one_sentence(
+def test_workers_that_cannot_start_are_told_in_one_sentence(
     patients: Context, monkeypatch: pytest.MonkeyPatch
 ):
-    from concurrent.futures.process import BrokenProcessPool
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(MachineError, match=r"before it could begin.*run again"):
+        curate(
+            config(patients.store.url, "execution.workers=2", "execution.pauses_s=[]"), ["split"]
+        )
+    assert patients.store.count("ledger") == 0
 
-    class DeadPool:
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            pass
 
-        def __enter__(self) -> DeadPool:
-            raise BrokenProcessPool
-
-        def __exit__(self, *error: object) -> None:
-            pass
-
-    monkeypatch.setattr("fvlm_data.pairing.split_stage.BATCH_SIZE", 5)
-    monkeypatch.setattr(fvlm_data.run.curate, "worker_pool", DeadPool)
-    with pytest.raises(FvlmError, match=r"a worker process died.*fewer execution.workers"):
-        curate(config(patients.store.url, "execution.workers=2"), ["split"])
+def test_limits_of_a_stage_that_is_not_known(patients: Context):
+    wrong = config(patients.store.url, "execution.limits={segmet: {seconds: 5}}")
+    with pytest.raises(ConfigError, match=r"execution\.limits.*'segmet'.*did you mean segment"):
+        curate(wrong, ["split"])
 
 
 @pytest.mark.parametrize("name", STAGES.own)

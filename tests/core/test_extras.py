@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -90,6 +91,11 @@ class Refuser:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Refuser())
+"""
+"""Run at the start of the command and of the processes that it starts."""
+
+COMMAND = """
+import sys
 sys.argv = {command!r}
 from {module} import {function}
 {function}()
@@ -109,9 +115,20 @@ OUTSIDE_CORE = {
 def without(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """A command in an install that has the core alone."""
     module, function = COMMANDS[command[0]]
-    code = WITHOUT.format(missing=OUTSIDE_CORE, command=command, module=module, function=function)
+    (folder / "hook").mkdir(exist_ok=True)
+    (folder / "hook" / "sitecustomize.py").write_text(WITHOUT.format(missing=OUTSIDE_CORE))
+    path = os.pathsep.join([str(folder / "hook"), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        [
+            sys.executable,
+            "-c",
+            COMMAND.format(command=command, module=module, function=function),
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

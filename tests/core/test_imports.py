@@ -26,12 +26,15 @@ BETWEEN_STAGES = {
     ("pairing", "fvlm_data.segment.merge"),
     ("shards", "fvlm_data.segment.merge"),
     ("shards", "fvlm_data.segment.nifti"),
+    ("qc", "fvlm_data.pairing.signature"),
     ("qc", "fvlm_data.segment.grid"),
     ("qc", "fvlm_data.segment.merge"),
     ("qc", "fvlm_data.segment.nifti"),
+    ("qc", "fvlm_data.shards.faces"),
 }
 """What a stage may import of another, by name: those who read label maps need the reader, and
-the look-up of classes in anatomies."""
+the look-up of classes in anatomies; pages show the pairs that pairing's rule
+makes, and no face that samples do not."""
 
 HEAVY = ("torch", "prefect", "medspacy", "spacy", "distributed", "transformers", "SimpleITK")
 

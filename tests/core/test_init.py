@@ -197,6 +197,17 @@ def test_tables_that_are_no_reports_are_told_of(tmp_path: Path):
     assert "numbers.csv" not in told
 
 
+@pytest.mark.parametrize("ending", ["pdf", "xls", "docx"])
+def test_files_that_may_hold_reports_and_are_not_read_are_told_of(tmp_path: Path, ending: str):
+    (tmp_path / "notes").mkdir()
+    for number in range(3):
+        (tmp_path / "notes" / f"{number}.{ending.upper()}").write_bytes(b"report")
+    (note,) = (one for one in survey(tmp_path).notes if f".{ending} is not read" in one)
+    assert "0." in note
+    assert "and 2 more" in note
+    assert "save it as" in note
+
+
 def test_a_mapping_names_the_studies_of_a_table(tmp_path: Path):
     text(tmp_path / "nobody.csv", f'report_id,report\n7,"{SENTENCE}"\n')
     mapping = text(tmp_path / "which.csv", "report,study_uid\n7,1.2.3\n")

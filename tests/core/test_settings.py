@@ -44,7 +44,7 @@ def test_of_segment_the_task_decides_and_what_its_backend_reads(tmp_path: Path):
     ]
     for given, expected in sections:
         section = SegmentConfig(**given)
-        assert deciding(section) == {**expected, "options": {}}
+        assert deciding(section) == {**expected, "options": {}, "policy": {}}
         assert section.key_part() == expected
 
 

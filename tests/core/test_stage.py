@@ -273,13 +273,23 @@ def test_fault_under_a_new_setting_takes_the_old_rows_and_ledger_away(
     assert context.store.count("quarantine") == 0
 
 
-@pytest.mark.parametrize("error", [InputError("x"), StoreError("x"), MemoryError()])
+@pytest.mark.parametrize("error", [InputError("x"), StoreError("x")])
 def test_what_is_no_fault_of_the_item_stops_the_batch(error: Exception):
     def make() -> Outcome:
         raise error
 
     with pytest.raises(type(error)):
         guarded("i0", make)
+
+
+def test_want_of_memory_is_no_fault_of_the_item_and_settles_nothing():
+    def make() -> Outcome:
+        raise MemoryError
+
+    outcome = guarded("i0", make, ["file"])
+    assert outcome.retry
+    (short,) = outcome.rejects
+    assert (short.reason, short.source_files) == ("not_enough_memory", ("file",))
 
 
 def test_full_disk_below_a_stage_stops_the_batch_with_a_sentence():

@@ -54,6 +54,8 @@ def test_wheel_holds_code_and_data(site: Path):
     for name in (
         "schemas/volumes.py",
         "fvlm_data/run/presets/chest.yaml",
+        "fvlm_data/qc/assets/viewer.js",
+        "fvlm_data/qc/templates/study.html",
         "fvlm_data/vocabulary/segmentation.yaml",
         "fvlm_data/vocabulary/en/anatomies.yaml",
         "fvlm_train/config/train.py",

@@ -15,7 +15,8 @@ from fvlm_data.store.tables import Store
 VOLATILE = {
     "ledger": ("run_id",),
     "waiting": ("since_run",),
-    "inputs": ("modified_ns",),
+    "inputs": ("modified_ns", "inode"),
+    "reports": ("file_row",),
 }
 PLACEMENT = ("shard", "index", "offset_z")
 

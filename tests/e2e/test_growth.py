@@ -15,7 +15,7 @@ def _worked(counts: dict[str, int]) -> int:
     return counts.get("accepted", 0) + counts.get("set_aside", 0)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_study_that_arrives_later_is_all_that_is_done(
     phantom: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

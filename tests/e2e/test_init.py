@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from fvlm_data.cli.main import app
 from fvlm_data.store.tables import Store
 
 
+@pytest.mark.full
 def test_what_init_writes_runs(phantom: Path, undisturbed: Path, tmp_path: Path):
     config = tmp_path / "config.yaml"
     runner = CliRunner()

@@ -21,10 +21,11 @@ ROOT = Path(__file__).resolve().parents[2]
     ("stage", "write"),
     [
         pytest.param("ingest", 0, marks=pytest.mark.full),  # before the first volume file
-        ("ingest", 9),  # volumes written, tables half committed
+        # volumes written, tables half committed
+        pytest.param("ingest", 9, marks=pytest.mark.full),
         ("segment", 5),
         pytest.param("reports", 1, marks=pytest.mark.full),
-        ("pair", 2),
+        pytest.param("pair", 2, marks=pytest.mark.full),
         pytest.param("split", 0, marks=pytest.mark.full),
         # before the shard's folder is moved in
         pytest.param("shard", 0, marks=pytest.mark.full),
@@ -67,9 +68,12 @@ def test_nothing_is_lost(undisturbed: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "redone", "maybe"),
     [
-        ({"shard.spacing_mm": [8.0, 8.0, 8.0]}, {"shard"}, set()),
+        pytest.param(
+            {"shard.spacing_mm": [8.0, 8.0, 8.0]}, {"shard"}, set(), marks=pytest.mark.full
+        ),
         ({"pair.template": "Normal {anatomy}."}, {"pair"}, {"shard"}),
-        ({"ingest.min_slices": 6}, {"ingest"}, set()),  # the volumes stay what they are
+        # the volumes stay what they are
+        pytest.param({"ingest.min_slices": 6}, {"ingest"}, set(), marks=pytest.mark.full),
     ],
 )
 def test_a_setting_redoes_only_what_depends_on_it(
@@ -87,7 +91,7 @@ def test_a_setting_redoes_only_what_depends_on_it(
     assert redone <= worked <= redone | maybe
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_batches_workers_and_two_runs_at_once_give_the_same(
     phantom: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -24,11 +24,11 @@ SECRET = "Doe_Jane"
 
 
 def chest(number: int) -> np.ndarray[Any, Any]:
-    """A body with two lungs and a spine, int16 HU (i, j, k); each number another noise."""
+    """A body with two lungs and a spine, int16 HU (i, j, k); each number other lungs and noise."""
     image_hu = np.full((48, 48, 24), -1000, np.int16)
     image_hu[8:40, 8:40, 2:22] = 40
-    image_hu[14:22, 14:34, 4:20] = -800
-    image_hu[26:34, 14:34, 4:20] = -800
+    image_hu[14:22, 14:34, 4:20] = -680 - 60 * number  # else they would pass for one scan
+    image_hu[26:34, 14:34, 4:20] = -680 - 60 * number
     image_hu[22:26, 30:34, 2:22] = 500
     generator = np.random.default_rng(number)
     return image_hu + generator.integers(-20, 20, image_hu.shape).astype(np.int16)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from fvlm_data.ingest.discovery.known import KnownFiles
 from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.discovery.opener import opened as open_place
 from fvlm_data.ingest.discovery.walk import FoundFile, walk
+from fvlm_data.isolation.workers import Workers
 
 if TYPE_CHECKING:
     from conftest import Ingested
@@ -213,7 +215,11 @@ def mixed(folder: Path) -> Path:
 
 def offered(ingested: Ingested) -> tuple[list[Any], list[Any]]:
     """Rows of discovery, less what the vault's key enters."""
-    inputs = [{**row, "item": row["item"] is not None} for row in ingested.rows("inputs")]
+    keyed = ("item", "series", "study", "alike")
+    inputs = [
+        {**row, **{name: row[name] is not None for name in keyed}}
+        for row in ingested.rows("inputs")
+    ]
     return inputs, ingested.rows("quarantine")
 
 
@@ -228,9 +234,9 @@ def test_processes_find_what_one_finds(
     discover(ingested.context, [where], "plain")
     monkeypatch.setattr("fvlm_data.ingest.discovery.discover.CHUNK_FILES", 4)
     monkeypatch.setattr("fvlm_data.ingest.discovery.discover.COMMIT_FILES", 8)
-    monkeypatch.setattr("fvlm_data.ingest.discovery.file_kinds.WORTH_A_PROCESS", 1)
     parallel = make_ingested(tmp_path / "parallel")
-    counts = discover(parallel.context, [where], "plain", workers=2)
+    with Workers(2) as workers:
+        counts = discover(replace(parallel.context, workers=workers), [where], "plain")
     assert counts["files"] == 22
     assert offered(parallel) == offered(ingested)
 
@@ -275,17 +281,24 @@ def test_a_killed_discovery_is_taken_up_where_it_stopped(
     ingested.check_conserved()
 
 
-def test_size_and_time_tell_known_files_apart():
-    known = KnownFiles(["a", "b", "c"], [1, 2, 3], [10, 20, 30])
+def test_size_time_and_inode_tell_known_files_apart():
+    never_kept = -1
+    tokens = ["a", "b", "c", "d", "e", "f"]
+    known = KnownFiles([*"abcef"], [1, 2, 3, 1, 1], [10, 20, 30, 10, 10], [7, 7, 7, 7, never_kept])
     place = FileLocation()
     files = [
-        FoundFile("a", place, 1, 10),
-        FoundFile("b", place, 9, 20),
-        FoundFile("c", place, 3, 31),
-        FoundFile("d", place, 1, 10),
+        FoundFile("a", place, 1, 10, inode=7),
+        FoundFile("b", place, 9, 20, inode=7),
+        FoundFile("c", place, 3, 31, inode=7),
+        FoundFile("d", place, 1, 10, inode=7),
+        FoundFile("e", place, 1, 10, inode=8),
+        FoundFile("f", place, 1, 10, inode=8),
     ]
-    assert known.changed(["a", "b", "c", "d"], files) == [False, True, True, True]
-    assert KnownFiles([], [], []).changed(["a"], files[:1]) == [True]
+    assert known.changed(tokens, files) == [False, True, True, True, True, False]
+    assert known.looks(tokens, files) == ["", "whole", "whole", "header", "whole", ""]
+    again = known.looks(tokens, files, rehash=True)
+    assert again == ["whole", "whole", "whole", "header", "whole", "whole"]
+    assert KnownFiles([], [], [], []).changed(["a"], files[:1]) == [True]
 
 
 def test_a_folder_that_may_not_be_read_has_its_line(tmp_path: Path, monkeypatch: Any):

@@ -75,14 +75,18 @@ def test_a_missing_or_truncated_real_slice_is_refused(
     paths[7].unlink()
     ingested.dicom(folder)
     assert ingested.reasons() == {"fault:missing_slices": 19}
-    for cut in (8, 20, len(content) // 2):  # the decoder itself fills up what is cut off
+    paths[7].write_bytes(content[:-8])  # only the delimiter behind a whole codestream
+    ingested.dicom(folder)
+    assert ingested.reasons() == {}
+    without = ingested.volumes()[0]["content_sha256"]
+    for cut in (9, 20, len(content) // 2):  # the decoder itself fills up what is cut off
         paths[7].write_bytes(content[:-cut])
         ingested.dicom(folder)
         assert ingested.reasons() == {"fault:truncated_pixels": 1, "fault:incomplete_series": 19}
     paths[7].write_bytes(content)
     ingested.dicom(folder)
     assert ingested.reasons() == {}
-    assert len(ingested.volumes()) == 1
+    assert [row["content_sha256"] for row in ingested.volumes()] == [without]
 
 
 def test_the_real_nifti_files(ingested: Ingested, real_data: Path):

@@ -158,6 +158,7 @@ def arrive(ingested: Ingested, tmp_path: Path, name: str) -> None:
     assert broken == []
 
 
+@pytest.mark.full
 def test_the_choice_is_the_same_whatever_the_order_of_arrival(
     make_ingested: Callable[[Path], Ingested], tmp_path: Path
 ):

@@ -34,17 +34,22 @@ def test_a_settled_store_is_whole(config: Config):
 
 HARMS: tuple[Harm, ...] = (*damage.ROWS, *damage.TABLE_FILES)
 ALWAYS = {
-    *(("masks", harm) for harm in (damage.rows_deleted, damage.rows_doubled, damage.file_cut)),
-    *((table, damage.value_changed) for table in ("files", "ledger", "samples", "waiting")),
-    ("reports", damage.byte_changed),
+    *(("masks", harm) for harm in (damage.rows_deleted, damage.file_cut)),
+    ("samples", damage.value_changed),
     ("anatomy_texts", damage.entry_emptied),
+}
+OFTEN = {
+    ("masks", damage.rows_doubled),
+    *((table, damage.value_changed) for table in ("files", "ledger", "waiting")),
+    ("reports", damage.byte_changed),
 }
 
 
 def harms() -> Iterator[Any]:
-    """Every kind of harm to every table: minutes, but for those that always run."""
+    """Every kind of harm to every table: minutes, but for those that run always, or in CI."""
     for table, harm in product(damage.OTHER_VALUES, HARMS):
-        marks = () if (table, harm) in ALWAYS else pytest.mark.exhaustive
+        rest = pytest.mark.full if (table, harm) in OFTEN else pytest.mark.exhaustive
+        marks = () if (table, harm) in ALWAYS else rest
         yield pytest.param(table, harm, marks=marks, id=f"{table}-{harm.__name__}")
 
 
@@ -87,7 +92,7 @@ def test_cut_file(config: Config, before: dict[str, list[str]], kind: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", kinds_of_files("mask", "index"))
+@pytest.mark.parametrize("kind", kinds_of_files("index"))
 def test_changed_byte(config: Config, before: dict[str, list[str]], kind: str):
     path = damage.stored(config, FILES[kind])[0]
     if kind == "index":
@@ -98,7 +103,11 @@ def test_changed_byte(config: Config, before: dict[str, list[str]], kind: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pattern", [FILES["volume"], FILES["mask"]], ids=["volume", "mask"])
+@pytest.mark.parametrize(
+    "pattern",
+    [FILES["volume"], pytest.param(FILES["mask"], marks=pytest.mark.full)],
+    ids=["volume", "mask"],
+)
 def test_files_in_each_others_place(config: Config, before: dict[str, list[str]], pattern: str):
     first, second = damage.stored(config, pattern)[:2]
     damage.exchanged(first, second)
@@ -123,7 +132,10 @@ def test_damage_does_not_spread(config: Config, before: dict[str, list[str]]):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["ingest", "reports", "shard"])
+@pytest.mark.parametrize(
+    "stage",
+    ["reports", *(pytest.param(one, marks=pytest.mark.full) for one in ("ingest", "shard"))],
+)
 def test_lost_ledger_rows(config: Config, before: dict[str, list[str]], stage: str):
     damage.table(config, "ledger").delete(f"stage = '{stage}'")
     check(config, before)

@@ -33,7 +33,7 @@ from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary
-from schemas import CrossCheck, Quarantined, ReportMatch, Sentence, Split
+from schemas import AnatomyText, CrossCheck, Quarantined, ReportMatch, Sentence, Split
 
 EN = Vocabulary.load()
 
@@ -280,7 +280,7 @@ def test_labels_are_compared_and_disagreements_told_with_their_sentence(
     }
     score = found.scores[0]
     assert (score.finding, score.both, score.only_ours, score.only_label) == (
-        "cardiomegaly",
+        "Cardiomegaly",
         1,
         1,
         2,
@@ -316,7 +316,7 @@ def test_finding_that_only_the_clinician_tells_is_told_so(
     ("text", "told"),
     [
         ("Volume,Cardiomegaly\nx,1\n", "no column names the studies; expected VolumeName"),
-        ("VolumeName,Age\nx,1\n", "no column is a finding; expected CT-RATE's names"),
+        ("VolumeName,Age\nx,1\n", "no column is a label; expected those of a label set"),
         ("VolumeName,Cardiomegaly\nx,-1\n", "line 2, column Cardiomegaly: expected 0 or 1"),
         ("VolumeName,Cardiomegaly\nx\n", "line 2, column Cardiomegaly: expected 0 or 1"),
     ],
@@ -324,6 +324,70 @@ def test_finding_that_only_the_clinician_tells_is_told_so(
 def test_label_file_that_cannot_be_compared(audited: Context, tmp_path: Path, text: str, told: str):
     with pytest.raises(InputError, match=told):
         audit_labels(audited, label_file(tmp_path, text), EN)
+
+
+def test_labels_of_merlin_tell_what_is_not_mentioned(audited: Context, tmp_path: Path):
+    lines = ["study id,cardiomegaly,pleural_effusion,ascites,prostatomegaly"]
+    lines += [f"train_{n}_a_1,{value},-1,0,-1" for n, value in ((1, 1), (2, -1), (3, 0), (5, -1))]
+    found = audit_labels(audited, label_file(tmp_path, "\n".join(lines)), EN)
+    assert (found.label_set, found.studies, found.unknown_columns) == ("merlin", 4, ())
+    score = next(one for one in found.scores if one.finding == "cardiomegaly")
+    assert (score.both, score.only_ours, score.only_label, score.neither) == (1, 1, 0, 2)
+    (odd,) = found.disagreements
+    assert (odd.study_id, odd.label, odd.ours, odd.status) == ("st_2", -1, 1, "present")
+
+
+def test_places_of_rad_chestct_are_one_label_each_and_sizes_count(
+    hand: ModuleType, audited: Context, tmp_path: Path
+):
+    place = shutil.copytree(str(audited.store.local_root), tmp_path / "store")
+    context = Context(Store.open(place), audited.vault, "run")
+    for number, size in ((1, 12.0), (2, 6.0)):
+        row = hand.finding(0, "lung_nodule", "present", None, "lung", f"r_{number}")
+        context.store.replace("findings", [f"r_{number}"], [dataclasses.replace(row, size_mm=size)])
+        texts = context.store.read("anatomy_texts", None, [("study_id", "=", f"st_{number}")])
+        told = [AnatomyText(**{**one, **nodules(one)}) for one in texts.to_pylist()]
+        context.store.replace("anatomy_texts", [f"st_{number}"], told)
+    lines = ["VolumeName,nodulegr1cm*left_lung,nodulegr1cm*right_lung,nodule*left_lung,h_great"]
+    lines += [f"{name_of(1)},0,1,1,0", f"{name_of(2)},0,1,1,0", f"{name_of(3)},0,0,0,0"]
+    found = audit_labels(context, label_file(tmp_path, "\n".join(lines)), EN, "rad_chest_ct")
+    assert found.unknown_columns == ("h_great",)
+    large, any_size = found.scores
+    assert (large.column, any_size.finding) == (
+        "nodulegr1cm*left_lung, nodulegr1cm*right_lung",
+        "nodule",
+    )
+    assert (large.both, large.only_label, large.neither) == (1, 1, 1)
+    assert (any_size.both, any_size.only_label, any_size.neither) == (2, 0, 1)
+
+
+def nodules(row: dict[str, Any]) -> dict[str, Any]:
+    more = {"labels": ("lung_nodule",)} if row["anatomy"] == "lung" else {}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in {**row, **more}.items()}
+
+
+def test_the_command_reads_a_users_own_set(audited: Context, tmp_path: Path):
+    words = tmp_path / "words"
+    words.mkdir()
+    (words / "label_sets.yaml").write_text(
+        "ward:\n  source: our board\n  labels:\n    Big heart: {any: [cardiomegaly], why: ours}\n"
+    )
+    place = Path(shutil.copytree(str(audited.store.local_root), tmp_path / "store"))
+    (place / "config.yaml").write_text(
+        json.dumps({
+            "vocabulary": {"overlay": str(words)},
+            "identity": {"vault": str(audited.vault.folder)},
+        })
+    )  # fmt: skip
+    labels = label_file(tmp_path, f"VolumeName,big heart\n{name_of(1)},1\n{name_of(3)},1\n")
+    asked = ["audit", "labels", str(labels), "--store", str(place)]
+    told = CliRunner().invoke(app, asked)
+    assert told.exit_code == 0, told.output
+    assert "read as ward: 2 studies from 2 rows" in told.output
+    assert "st_3: label 1, report not_mentioned" in told.output
+    wrong = CliRunner().invoke(app, [*asked, "--label-set", "warrd"])
+    assert wrong.exit_code == 2
+    assert "did you mean ward?" in wrong.output
 
 
 def test_all_eighteen_columns_of_ct_rate_are_known(audited: Context, tmp_path: Path):
@@ -361,7 +425,7 @@ def test_command_prints_for_people_and_for_machines(
     command = ["pair", "--audit", *place, "--labels", str(labels)]
     shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0, shown.output
-    assert "cardiomegaly: 1 disagreement\n" in shown.output
+    assert "Cardiomegaly: 1 disagreement\n" in shown.output
     assert '"The heart is enlarged."' in shown.output
     assert max(map(len, shown.output.splitlines())) < 120
     machine = CliRunner().invoke(app, [*command, "--json"])

@@ -98,6 +98,37 @@ def test_external_split_file_wins_and_holds_when_it_is_gone(
     assert wanted <= rows(context, "splits", "patient_id", "split", "source")
 
 
+@pytest.mark.parametrize(
+    ("column", "owner_kind", "owner"),
+    [("study_uid", "study", "st"), ("accession", "study", "st"), ("volume_name", "series", "se")],
+)
+def test_a_split_file_may_name_scans(
+    hand: ModuleType, context: Context, tmp_path: Path, column: str, owner_kind: str, owner: str
+):
+    """Two scans of one patient with different splits: he is held out."""
+    volumes = [
+        dataclasses.replace(hand.volume(n, f"st_{n}", f"p_{n // 2}"), series_id=f"se_{n}")
+        for n in range(6)
+    ]
+    context.store.replace_all("volumes", volumes)
+    links = [
+        hand.link(
+            owner_kind, f"{owner}_{n}", column, link_key(column, f"scan{n}", key=context.vault.key)
+        )
+        for n in range(6)
+    ]
+    context.store.replace_all("links", links)
+    file = tmp_path / "splits.csv"
+    said = ["train", "test", "train", "train", "validation"]
+    file.write_text(f"{column},split\n" + "".join(f"SCAN{n},{s}\n" for n, s in enumerate(said)))
+    run_split(context, PairConfig(split_file=file))
+    assert rows(context, "splits", "patient_id", "split", "source") == {
+        ("p_0", "test", "file"),
+        ("p_1", "train", "file"),
+        ("p_2", "validation", "file"),
+    }
+
+
 def test_split_file_that_names_nobody_of_the_store_stops_the_run(
     hand: ModuleType, context: Context, tmp_path: Path
 ):
@@ -106,9 +137,14 @@ def test_split_file_that_names_nobody_of_the_store_stops_the_run(
     context.store.replace_all("links", [hand.link("patient", "p_1", "patient_id", key)])
     file = tmp_path / "splits.csv"
     file.write_text("patient_id,split\n123,test\n124,train\n")
-    with pytest.raises(InputError, match="names 2 patients, none of the store's 1; expected ids"):
+    with pytest.raises(
+        InputError, match=r"names 2 patients or scans, none of the store's 1 patients; expected"
+    ):
         run_split(context, PairConfig(split_file=file))
     assert context.store.count("splits") == 0
+    context.store.replace_all("links", [])  # files without headers: nobody has an id
+    with pytest.raises(InputError, match="names 2 patients or scans, none of"):
+        run_split(context, PairConfig(split_file=file))
     context.store.replace_all("links", [])  # a store whose images come later
     context.store.replace_all("volumes", [])
     assert run_split(context, PairConfig(split_file=file)) == 0
@@ -177,6 +213,52 @@ def shifted_twins(hand: ModuleType) -> list[Any]:
         hand.volume(n, f"st_{n}", patient, content_sha256=content, pixels_sha256=pixels)
         for n, (patient, content, pixels) in enumerate(images)
     ]
+
+
+def near_twins(hand: ModuleType) -> list[Any]:
+    """Two patients with nearly the same image, a third with another one."""
+    means = [float(value) for value in range(-900, -260, 10)]
+    shifts = (0.0, 4.5, 14.0)
+    return [
+        hand.volume(
+            n,
+            f"st_{n}",
+            f"p_{n}",
+            pixels_sha256=f"pixels {n}",
+            block_means_hu=tuple(value + shift for value in means),
+        )
+        for n, shift in enumerate(shifts)
+    ]
+
+
+@pytest.mark.parametrize("start", [-900.0, -899.2, -904.3])
+def test_patients_with_nearly_the_same_image_never_lie_in_two_splits(
+    hand: ModuleType, context: Context, tmp_path: Path, start: float
+):
+    moved = [
+        dataclasses.replace(
+            one, block_means_hu=tuple(value + start + 900 for value in one.block_means_hu)
+        )
+        for one in near_twins(hand)
+    ]
+    offer(context, moved)
+    file = named_file(hand, context, tmp_path / "s.csv", p_0="train", p_1="test", p_2="train")
+    run_split(context, PairConfig(split_file=file))
+    assert rows(context, "splits", "patient_id") == {("p_1",), ("p_2",)}
+    (row,) = context.store.read("quarantine").to_pylist()
+    assert row["reason"] == "image_of_held_out_patient"
+    assert row["item"] == "p_0"
+
+
+def test_twins_fall_into_one_split_by_setting(hand: ModuleType, context: Context, tmp_path: Path):
+    offer(context, near_twins(hand))
+    file = named_file(hand, context, tmp_path / "s.csv", p_0="train", p_1="test", p_2="train")
+    run_split(context, PairConfig(split_file=file, duplicates="one_split"))
+    assert rows(context, "splits", "patient_id", "split") == {
+        ("p_0", "test"),
+        ("p_1", "test"),
+        ("p_2", "train"),
+    }
 
 
 def named_file(hand: ModuleType, context: Context, path: Path, **splits: str) -> Path:

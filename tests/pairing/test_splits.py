@@ -104,10 +104,11 @@ ENGINE = connect()
 
 def twins(images: list[tuple[str, str]]) -> dict[str, set[str]]:
     """Patients with their twins, by what the stage asks of table candidates."""
-    rows = [f"SELECT '{patient}', '{image}', NULL" for patient, image in images]
+    rows = [f"SELECT '{patient}', '{image}', NULL, NULL" for patient, image in images]
     ENGINE.execute(
         "CREATE OR REPLACE TEMP TABLE candidates "
-        "(patient_id VARCHAR, content_sha256 VARCHAR, pixels_sha256 VARCHAR)"
+        "(patient_id VARCHAR, content_sha256 VARCHAR, pixels_sha256 VARCHAR, "
+        "block_means_hu DOUBLE[])"
     )
     if rows:
         ENGINE.execute(f"INSERT INTO candidates {' UNION ALL '.join(rows)}")

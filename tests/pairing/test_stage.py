@@ -11,6 +11,8 @@ import schemas
 from fvlm_data.pairing.config import PairConfig, SignatureConfig, SplitFractions
 from fvlm_data.pairing.stage import pair_stage
 from fvlm_data.pairing.waiting import derive_waiting
+from fvlm_data.reports.rows import told_of_report
+from fvlm_data.reports.versions.original_reports import unpacked
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context, Stage
 from fvlm_data.store.planning import pending
@@ -52,16 +54,14 @@ def add_report(
     report = f"r_{number}"
     store = context.store
     row = hand.report(number, text) if text else hand.report(number)
-    store.replace("reports", [report], [row])
-    context.vault.remember_reports({report: {"report": row.text, **told}})
+    original = unpacked({"report": row.text, **told})
+    known = told_of_report(original, {"p_1"}, context.vault.key, EN)
+    store.replace("reports", [report], [dataclasses.replace(row, **known)])
     said = hand.sentence(0, "findings", "Liver cyst.", report_id=report, liver="abnormal")
     store.replace("sentences", [report], [said])
     store.replace("findings", [report], [hand.finding(0, "cyst", report_id=report)])
     store.replace("links", [report], [hand.link("report", report, *one) for one in links])
-    offered = dataclasses.replace(
-        hand.offered("report", f"{report}.0", report),
-        fingerprint=f"{row.text} {sorted(told.items())}",
-    )
+    offered = hand.offered("report", f"{report}.0", report)
     store.replace("inputs", [offered.token], [offered], {"kind": "report"})
     match_report(context, report, studies)
 

@@ -75,6 +75,7 @@ def assert_prefect_keeps_no_secret(home: Path) -> None:
         assert not [secret for secret in SECRETS if secret in content], file
 
 
+@pytest.mark.full
 def test_the_flow_settles_what_one_process_does(configuration: Path, shell: Shell) -> None:
     stages = ["ingest", "select", "segment"]
     options = [part for stage in stages for part in ("--stage", stage)]

@@ -9,6 +9,7 @@ import pytest
 from distributed import Client, get_worker
 
 from fvlm_data.errors import ConfigError
+from fvlm_data.isolation.limits import Ended, Limits
 from fvlm_data.run.config import Config, ExecutionConfig
 from fvlm_data.run.records import begin, open_context
 from pipelines.workers import (
@@ -19,8 +20,11 @@ from pipelines.workers import (
     check_versions,
     connect,
     local_cluster,
+    neighbours,
+    own_process,
     task_runner,
 )
+from tests.isolation.deeds import work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +89,23 @@ def test_work_for_a_resource_goes_to_the_one_worker_that_offers_it(client: Clien
     with dask.annotate(resources={"GPU": 1}):
         futures = [client.submit(place, pure=False) for _ in range(6)]
     assert [future.result(timeout=60) for future in futures] == [0] * 6
+
+
+def in_own_process(deed: str) -> Any:
+    with own_process() as process:
+        ((_, result),) = process.run(work, [[deed]], lambda batch: (batch,), Limits(60.0, 400))
+    return result
+
+
+@pytest.mark.slow
+def test_a_worker_outlives_what_is_deadly(client: Client) -> None:
+    before = client.run(os.getpid)
+    assert neighbours(client) == 2
+    deeds = ["crash", "eat", "well", "crash", "well"]
+    results = client.gather([client.submit(in_own_process, deed, pure=False) for deed in deeds])
+    told = [one.reason if isinstance(one, Ended) else one for one in results]
+    assert told == ["crashed", "out_of_memory", ["well"], "crashed", ["well"]]
+    assert client.run(os.getpid) == before
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 
 from fvlm_data.hashing import array_sha256
 from fvlm_data.identity.vault import Vault
-from fvlm_data.qc import write_qc
+from fvlm_data.qc import QcConfig, write_qc
 from fvlm_data.qc.figures import read_figures
 from fvlm_data.qc.png import PngError, description_of, png_bytes
 from fvlm_data.qc.thumbnails import ANATOMIES, colour_of, kept_thumbnails, slice_picture
@@ -182,25 +182,32 @@ def full(context: Context) -> Context:
 class Strict(HTMLParser):
     """Collects what a page would fetch, and whether all tags are closed."""
 
-    VOID = ("meta", "img", "line", "rect", "br")
+    VOID = ("meta", "link", "img", "line", "rect", "br")
 
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
         self.fetched: list[str] = []
+        self.scripts: list[str | None] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
         self.fetched += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "data")]
+        if tag == "script":
+            self.scripts.append(dict(attrs).get("src"))
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.VOID:
             assert self.open.pop() == tag
 
 
+FIRST_PAGE_ALONE = QcConfig(studies=0)
+"""Pages of studies have tests of their own."""
+
+
 def page(context: Context) -> str:
-    path = write_qc(context, EN)
+    path = write_qc(context, EN, FIRST_PAGE_ALONE)
     assert path == "qc/index.html"
     return context.store.read_bytes(path).decode()
 
@@ -216,10 +223,14 @@ def test_the_page_is_whole_and_fetches_nothing(full: Context):
     text = page(full)
     parser.feed(text)
     assert parser.open == []
-    assert len(parser.fetched) == 3
-    assert all(url.startswith("data:image/png;base64,") for url in parser.fetched)
+    pictures = [url for url in parser.fetched if url.startswith("data:image/png;base64,")]
+    own = [url for url in parser.fetched if url.startswith("assets/")]
+    links = [url for url in parser.fetched if url.startswith("#")]
+    assert len(pictures) == 3
+    assert sorted(parser.fetched) == sorted(pictures + own + links)
+    assert all(full.store.exists(f"qc/{url}") for url in own)
     assert "http" not in text.replace("http-equiv", "")
-    assert "<script" not in text
+    assert parser.scripts == [None, *(url for url in own if url.endswith(".js"))]
 
 
 def test_it_holds_no_text_of_reports_and_no_file_names(full: Context):

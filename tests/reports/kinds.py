@@ -22,14 +22,18 @@ class KindCase:
     text: str
     expected: str
 
+    known: bool = False
+    """Whether it is known to be read wrongly."""
 
-def kind_cases() -> list[KindCase]:
+
+def kind_cases(file: str = "kinds.tsv") -> list[KindCase]:
     made = []
-    for line in (Path(__file__).parent / "kinds.tsv").read_text("utf-8").splitlines():
+    for line in (Path(__file__).parent / file).read_text("utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             kind, text, expected = (part.strip() for part in line.split(" | "))
-            text = text.replace("⏎", "\n").replace("⇥", "\t").replace("¦", "|")
-            made.append(KindCase(kind, text, expected))
+            known = text.startswith("! ")
+            text = text.removeprefix("! ").replace("⏎", "\n").replace("⇥", "\t").replace("¦", "|")
+            made.append(KindCase(kind, text, expected, known))
     return made
 
 

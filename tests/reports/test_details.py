@@ -113,13 +113,14 @@ def test_words_of_other_meaning_are_not_mended(word: str):
         ("Stent in the left anterior descending artery.", "heart"),
         ("Nasogastric tube in the stomach.", "stomach"),
         ("Pacemaker.", "soft_tissue"),
-        ("Calcified plaques in the iliac arteries.", "vessel"),
+        ("Calcified plaques in the iliac arteries.", "iliac_artery vessel"),
         ("Calcified plaques in the aorta.", "aorta"),
+        ("Calcified plaques in the aorta and the iliac arteries.", "aorta iliac_artery vessel"),
         ("Arterial wall calcifications.", "vessel"),
     ],
 )
 def test_what_lies_anywhere_is_where_it_lies(parser: ReportParser, text: str, anatomy: str):
-    assert {m.anatomy for m in parser.parse(text).findings} == {anatomy}
+    assert {m.anatomy for m in parser.parse(text).findings} == set(anatomy.split())
 
 
 def test_named_lists():
@@ -155,3 +156,31 @@ def test_every_observation_is_denied(parser: ReportParser, term: object):
 def test_choice_within_a_choice_is_refused():
     with pytest.raises(ConfigError, match="choice within a choice"):
         expand("previously (absent|not (seen|found))")
+
+
+@pytest.mark.parametrize(
+    ("text", "finding", "location", "severity"),
+    [
+        ("Cyst in the left kidney, stone on the right.", "kidney_stone", None, None),
+        ("Atelectasis in the lingula, effusion on the right.", "pleural_effusion", None, None),
+        ("Cyst in the left kidney, stone on the right.", "kidney_cyst", "left kidney", None),
+        ("Nodule and mass in the right lower lobe.", "lung_nodule", "right lower lobe", None),
+        ("Mild motion artifact, nodule in the left lung.", "lung_nodule", "left lung", None),
+        ("Mild cardiomegaly, emphysema.", "emphysema", None, None),
+        ("Emphysema, severe.", "emphysema", None, "severe"),
+        ("Mild, diffuse emphysema.", "emphysema", None, "mild"),
+    ],
+)
+def test_place_and_degree_are_not_a_neighbours(
+    parser: ReportParser, text: str, finding: str, location: str | None, severity: str | None
+):
+    told = next(m for m in parser.parse(text).findings if m.finding == finding)
+    assert (told.location, told.severity) == (location, severity)
+
+
+def test_a_side_takes_no_degree_of_the_other(parser: ReportParser):
+    parsed = parser.parse("Moderate right and small left pleural effusions.")
+    assert {(m.laterality, m.severity) for m in parsed.findings} == {
+        ("right", "moderate"),
+        ("left", None),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +177,20 @@ def test_a_file_with_broken_rows_retires_nothing_but_what_it_changes(tmp_path: P
     context = ran(config)
     assert texts(context) == {"Changed cyst.", NONE, "Normal."}
     assert aside(context) == [("superseded", "changed_report")]
+
+
+def test_a_row_that_cannot_be_read_keeps_its_own_report_alone(tmp_path: Path):
+    rows = [row(MASS, "A1"), row(NONE, "A2"), row("Normal.", "A3")]
+    config = made(tmp_path, {"path": table(tmp_path, *rows)})
+    assert len(texts(ran(config))) == 3
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode()
+    table(tmp_path, row(picture, "A1"), row("Normal.", "A3"))
+    context = ran(config)
+    assert texts(context) == {MASS, "Normal."}  # A2 is gone, A1 is there and no text
+    assert aside(context) == [("fault", "not_text"), ("superseded", "retired_report")]
+    table(tmp_path, row("Another cyst.", "A1"), row("Normal.", "A3"))
+    context = ran(config)
+    assert texts(context) == {"Another cyst.", "Normal."}
 
 
 def test_what_other_sources_offer_is_left_alone(tmp_path: Path):

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 from fvlm_data.cli.main import app
 from fvlm_data.errors import InputError
 from fvlm_data.reports import ReportParser
+from fvlm_data.reports.review.gold import read_gold
 from fvlm_data.reports.review.page import review_page
-from fvlm_data.reports.review.score import read_gold, score
+from fvlm_data.reports.review.score import score, wilson
 from fvlm_data.vocabulary import Vocabulary
 from tests.reports.llm_server import completion, serving
 
@@ -145,3 +146,89 @@ def test_commands(tmp_path: Path, parser: ReportParser, monkeypatch: pytest.Monk
         assert "sentence 0: liver_cyst (liver): rules present, model -" in compared.output
         invoked("reports", "compare", "--store", store, "--set", llm)
         assert len(server.requests) == 1
+
+
+def gold_of(tmp_path: Path, *lines: dict[str, Any]) -> Path:
+    path = tmp_path / "gold.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return path
+
+
+def one_sentence(text: str, *findings: dict[str, Any]) -> dict[str, Any]:
+    told = [{"anatomy": "lung", "status": "present", **one} for one in findings]
+    return {"text": text, "sentences": [{"start": 0, "end": len(text), "findings": told}]}
+
+
+def test_precision_and_recall_by_finding_status_side_and_size(tmp_path: Path, parser: ReportParser):
+    nodule, effusion = {"finding": "lung_nodule"}, {"finding": "pleural_effusion"}
+    lines = [
+        one_sentence(
+            "A 12 mm nodule in the right lung.", {**nodule, "size_mm": 12, "laterality": "right"}
+        ),
+        one_sentence(
+            "A nodule of 9 mm, previously 7 mm.", {**nodule, "size_mm": 8, "prior_size_mm": 7}
+        ),
+        one_sentence("No pneumothorax.", nodule),
+        one_sentence(
+            "Moderate right and small left pleural effusions.",
+            {**effusion, "laterality": "left"}, {**effusion, "laterality": "right"},
+        ),
+    ]  # fmt: skip
+    told = score(list(read_gold(gold_of(tmp_path, *lines))), parser.parse)
+    counted = {
+        (kind, name): (one["both"], one["parse_only"], one["gold_only"])
+        for kind, classes in told.by.items()
+        for name, one in classes.items()
+    }
+    assert counted == {
+        ("finding", "lung_nodule"): (2, 0, 1),
+        ("finding", "pleural_effusion"): (2, 0, 0),
+        ("finding", "pneumothorax"): (0, 1, 0),
+        ("status", "present"): (4, 0, 1),
+        ("status", "absent"): (0, 1, 0),
+        ("side", "left"): (1, 0, 0),
+        ("side", "right"): (2, 0, 0),
+        ("size", "size_mm"): (1, 1, 1),
+        ("size", "prior_size_mm"): (1, 0, 0),
+    }
+    assert told.by["finding"]["lung_nodule"]["recall"] == pytest.approx(2 / 3, abs=1e-3)
+    assert told.by["finding"]["lung_nodule"]["precision"] == 1.0
+    assert told.by["finding"]["pneumothorax"]["recall"] is None
+    low, high = told.overall["finding"]["f1_95"]
+    assert low <= told.overall["finding"]["f1"] <= high
+    assert (
+        "line 2, sentence 0: lung_nodule (lung): size_mm is 8 mm, found 9 mm" in told.disagreements
+    )
+
+
+def test_an_interval_of_a_share():
+    assert wilson(0, 0) is None
+    assert wilson(8, 10) == [0.4902, 0.9433]  # by hand, Wilson 1927
+    assert wilson(10, 10) == [0.7225, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (
+            {"status": "presnt"},
+            "sentences.0.findings.0.status: Input should be 'present', 'absent'",
+        ),
+        ({"size_mm": -3}, "sentences.0.findings.0.size_mm: "),
+        ({"sidedness": "left"}, "sentences.0.findings.0.sidedness: Extra inputs"),
+        (
+            {"finding": "lung_nodul"},
+            "sentences.0.findings.0.finding: not in the vocabulary.*lung_nod",
+        ),
+        ({"anatomy": "lungs"}, "sentences.0.findings.0.anatomy: not in the vocabulary.*lung"),
+    ],
+)
+def test_a_fault_of_gold_is_told_by_line_and_field_and_no_word_of_the_text(
+    tmp_path: Path, change: dict[str, Any], field: str
+):
+    right = one_sentence("Secret nodule.", {"finding": "lung_nodule"})
+    wrong = one_sentence("Secret nodule.", {"finding": "lung_nodule", **change})
+    path = gold_of(tmp_path, right, wrong)
+    with pytest.raises(InputError, match=rf"line 2 is of another form; .*; {field}") as told:
+        list(read_gold(path, EN))
+    assert "Secret" not in str(told.value)

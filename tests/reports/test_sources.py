@@ -437,6 +437,21 @@ class TestFhir(SourceTests):
         assert row.columns == {"findings": "A 4 mm cyst.", "impression": "Cyst."}
         assert ("accession", "A1", None) in row.links
 
+    @pytest.mark.parametrize("status", ["additional", "generated", None])
+    @pytest.mark.parametrize("form", [True, False])
+    def test_a_narrative_adds_what_is_not_there(
+        self, tmp_path: Path, status: str | None, form: bool
+    ):
+        report = diagnostic_report(conclusion="Cyst.")
+        report["text"] = {"status": status, "div": "<div><p>Cyst.</p><p>Spleen large.</p></div>"}
+        if form:
+            data = base64.b64encode(b"Liver with a cyst.").decode()
+            report["presentedForm"] = [{"contentType": "text/plain", "data": data}]
+        row = only(write(tmp_path / "r.json", json.dumps(report)))
+        text = " ".join(row.columns.values())
+        assert ("Spleen large." in text) == (status != "generated")
+        assert text.lower().count("cyst") == 1
+
     @pytest.mark.parametrize(
         ("url", "named"),
         [

@@ -122,3 +122,13 @@ def test_rows_are_committed_in_pieces_with_the_same_result(
     after = ran(config).store.read("inputs").to_pylist()
     assert sorted(before, key=str) == sorted(after, key=str)
     assert len(after) == 8
+
+
+def test_sentences_with_blanks_of_a_template_are_counted(tmp_path: Path):
+    file = tmp_path / "r.jsonl"
+    text = "There is a [ ] mm nodule in the *** lobe. Liver cyst."
+    file.write_text(json.dumps({"study_uid": "1.2.3.4", "report": text}), encoding="utf-8")
+    context = ran(made(tmp_path, {"path": file}))
+    told = context.store.read("measures").to_pylist()
+    assert [(row["name"], row["value"]) for row in told] == [("unfilled_blanks", 1.0)]
+    assert {row["finding"] for row in context.store.read("findings").to_pylist()} == {"liver_cyst"}

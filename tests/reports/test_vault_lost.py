@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
@@ -205,3 +206,101 @@ def test_no_vault_and_no_backup_lies_within_the_store(tmp_path: Path, config: Co
     within = {**config.model_dump(mode="json"), "identity": {"vault": str(store / "vault")}}
     with pytest.raises(StoreError, match="lies within store"):
         curate(load_config(values=within))
+
+
+def older_vault(tmp_path: Path, config: Config) -> None:
+    """More patients and a report come in after a backup; the vault then is that backup's."""
+    back_up(Vault.open(tmp_path / "vault"), tmp_path / "older")
+    more = [
+        Series(
+            patient_name="Beispiel^Otto",
+            patient_id="PAT-2",
+            series_uid="1.2.4.1",
+            study_uid="1.2.4",
+        ),
+        Series(patient_name="Verweigert^Ida", patient_id="PAT-3", study_uid="1.2.5", slices=2),
+        Series(patient_name="Anderer^Karl", patient_id="PAT-4", study_uid="1.2.6", slices=1),
+    ]
+    for number, series in enumerate(more):
+        datasets = series.datasets()
+        for dataset in datasets if number == 2 else ():
+            dataset.Modality, dataset.SOPClassUID = "MR", "1.2.840.10008.5.1.4.1.1.4"
+        write(datasets, tmp_path / "archive" / str(number))
+    with (tmp_path / "r.csv").open("w", encoding="utf-8", newline="") as handle:
+        rows = [
+            ("1.2.3", "Mustermann: liver cyst."),
+            ("1.2.4", "Beispiel: renal cyst."),
+            ("1.2.5", "Verweigert: gallstones."),
+            ("1.2.6", "Anderer: small hiatal hernia."),
+        ]
+        csv.writer(handle).writerows([("study_uid", "report"), *rows])
+    curate(config, STAGES)
+    assert len(texts(config)) == 4
+    assert "Beispiel" not in str(texts(config))
+    shutil.rmtree(tmp_path / "vault")
+    (tmp_path / "older").rename(tmp_path / "vault")
+
+
+def configuration(tmp_path: Path, config: Config) -> str:
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(config.model_dump(mode="json", exclude_unset=True)))
+    return str(path)
+
+
+def test_an_older_vault_learns_from_the_sources_what_it_lacks(tmp_path: Path, config: Config):
+    older_vault(tmp_path, config)
+    with pytest.raises(StoreError, match="fvlm-data vault relearn"):
+        curate(config, STAGES)
+    before = {
+        table: str(Store.open(config.store).read(table).to_pylist())
+        for table in ("inputs", "links", "identity_marks", "reports", "ledger")
+    }
+    runner = CliRunner()
+    store = ["--store", config.store]
+    done = runner.invoke(app, ["vault", "relearn", *store])
+    assert done.exit_code == 0, done.output
+    assert "the vault knows all names again" in done.output
+    assert "Beispiel" not in done.output
+    after = {table: str(Store.open(config.store).read(table).to_pylist()) for table in before}
+    assert after == before
+    assert runner.invoke(app, ["vault", "check", *store]).exit_code == 0
+    assert runner.invoke(app, ["verify", *store]).exit_code == 0
+    names = " ".join(texts(config))
+    changed = config.model_copy(
+        update={"parse": config.parse.model_copy(update={"doubtful_names": "remove"})}
+    )
+    curate(changed, STAGES)  # all reports are scrubbed again
+    assert " ".join(texts(config)) == names
+
+
+def test_what_no_source_tells_any_more_is_named(tmp_path: Path, config: Config):
+    older_vault(tmp_path, config)
+    gone = tmp_path / "archive" / "0"
+    gone.rename(tmp_path / "gone")
+    write_reports(tmp_path, "Mustermann: liver cyst.")
+    runner = CliRunner()
+    told = runner.invoke(app, ["vault", "relearn", "--store", config.store])
+    assert told.exit_code == 1
+    assert "lacking: 1 series whose names no source tells" in told.output
+    assert "lacking: 3 original reports that no source holds" in told.output
+    with pytest.raises(StoreError, match="expected at least"):
+        curate(config, STAGES)
+    (tmp_path / "gone").rename(gone)
+    told = runner.invoke(app, ["vault", "relearn", "--store", config.store])
+    assert told.exit_code == 0, told.output
+    curate(config, STAGES)
+    assert [one for one in texts(config) if "Beispiel" in one or "Verweigert" in one] == []
+
+
+def test_a_vault_that_lost_all_wants_the_configuration(tmp_path: Path, config: Config):
+    lose_contents(tmp_path)
+    runner = CliRunner()
+    told = runner.invoke(app, ["vault", "relearn", "--store", config.store])
+    assert told.exit_code == 2
+    assert "--config" in told.output
+    named = ["--store", config.store, "--config", configuration(tmp_path, config)]
+    told = runner.invoke(app, ["vault", "relearn", *named])
+    assert told.exit_code == 0, told.output
+    write_reports(tmp_path, "Mustermann: liver cyst.", "Mustermann: renal cyst.")
+    curate(config, STAGES)
+    assert texts(config) == ["[NAME]: liver cyst.", "[NAME]: renal cyst."]

@@ -187,12 +187,13 @@ def test_what_is_no_text_is_set_aside(tmp_path: Path, body: str):
     (row,) = rows(tmp_path, body)
     assert row.fault is not None
     assert row.fault[:2] == ("fault", "not_text")
-    assert row.fault[2].startswith("OBX")
+    assert row.fault[2].startswith("message 1: OBX")
     first, second = rows(tmp_path, f"{obx('Liver cyst.')}\rOBX|2{body[5:]}")
     assert (first.text, first.fault) == ("Liver cyst.", None)
     assert second.fault is not None
     assert second.fault[:2] == ("fault", "not_text")
-    assert second.fault[2].startswith("OBX 2: " if "|TX|" not in body else "OBX of the report: ")
+    segment = "OBX 2: " if "|TX|" not in body else "OBX of the report: "
+    assert second.fault[2].startswith(f"message 1: {segment}")
 
 
 def test_a_pdf_of_text_is_read(tmp_path: Path):
@@ -220,7 +221,7 @@ def test_what_cannot_be_told_for_sure_names_its_segment(tmp_path: Path, body: st
     (row,) = rows(tmp_path, body)
     assert row.fault is not None
     assert row.fault[:2] == ("fault", reason)
-    assert re.match("(OBX|NTE|ZZZ)", row.fault[2])
+    assert re.match("message 1: (OBX|NTE|ZZZ)", row.fault[2])
 
 
 def test_text_outside_orders_and_messages_is_told(tmp_path: Path):

@@ -156,7 +156,7 @@ def test_lost_digits_are_told_and_counted(tmp_path: Path):
 def test_a_mapping_with_lost_digits_is_refused(tmp_path: Path):
     path = write(tmp_path / "r.csv", "study_uid,report\n1.2,x\n")
     mapping = write(tmp_path / "m.csv", "study_uid,accession\n1.2,1.67683E+15\n")
-    with pytest.raises(ReportSourceError, match="row 0: its link is a number"):
+    with pytest.raises(ReportSourceError, match="row 2: its link is a number"):
         list(read_reports(path, mapping=mapping))
 
 

@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,13 +16,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fvlm_data.errors import ConfigError
+from fvlm_data.errors import ConfigError, StoreError
 from fvlm_data.segment.backend import Backend, Segmentation, VolumeImage
 from fvlm_data.segment.class_map import ClassMap
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.segment.mask_files import MaskFile
+from fvlm_data.segment.plausibility.expected import load_expected
 from fvlm_data.segment.precomputed import OfferedMask, Precomputed
+from fvlm_data.segment.stage import segment_volume
 from fvlm_data.segment.threshold import Threshold
+from fvlm_data.segment.totalseg_call import current_call
+from fvlm_data.segment.totalseg_device import check_device
 from fvlm_data.segment.totalsegmentator import load_totalsegmentator
 from fvlm_data.store.declared import Reject
 from fvlm_data.vocabulary import Vocabulary
@@ -36,7 +42,9 @@ CLASSES = {1: "lung_upper_lobe_left", 2: "lung_upper_lobe_right", 200: "liver"}
 @pytest.fixture(scope="module")
 def chest(real_data: Path) -> VolumeImage:
     image = nib.load(real_data / "chest_1p5mm" / "ct.nii.gz")
-    return VolumeImage("v_chest", np.asarray(image.dataobj).astype(np.int16), image.affine)
+    # at 3 mm: an eighth of the work
+    hu = np.asarray(image.dataobj).astype(np.int16)[::2, ::2, ::2]
+    return VolumeImage("v_chest", np.ascontiguousarray(hu), image.affine @ np.diag([2, 2, 2, 1.0]))
 
 
 def sides(volume: VolumeImage) -> np.ndarray[Any, Any]:
@@ -138,6 +146,12 @@ class TestTotalSegmentator(BackendSuite):
         self.weights = tmp_path / "weights"
         (self.weights / "Dataset297_Total").mkdir(parents=True)
         self.end: BaseException | None = None
+        self.licence = ("yes", "")
+        self.versions = {"TotalSegmentator": "2.18.0", "nnunetv2": "2.8.1"}
+        version = metadata.version
+        monkeypatch.setattr(
+            "importlib.metadata.version", lambda name: self.versions.get(name) or version(name)
+        )
         FakePredictor.reads = []
         api = ModuleType("totalsegmentator.python_api")
         engine = ModuleType("totalsegmentator.nnunet")
@@ -147,7 +161,16 @@ class TestTotalSegmentator(BackendSuite):
         api.totalsegmentator = lambda *a, **k: self._run(api, engine, *a, **k)  # type: ignore[attr-defined]
         api.send_usage_stats = lambda *_: pytest.fail("statistics were sent")  # type: ignore[attr-defined]
         api.download_pretrained_weights = lambda _: pytest.fail("a download")  # type: ignore[attr-defined]
-        modules = {"python_api": api, "nnunet": engine, "map_to_binary": table}
+        api.setup_nnunet = lambda: None  # type: ignore[attr-defined]
+        api.TASK_CONFIGS = {"total": {}, "body": {"disallow_fast": True, "commercial": True}}  # type: ignore[attr-defined]
+        api.has_valid_license_offline = lambda: self.licence  # type: ignore[attr-defined]
+        resampling = ModuleType("totalsegmentator.resampling")
+        modules = {
+            "python_api": api,
+            "nnunet": engine,
+            "map_to_binary": table,
+            "resampling": resampling,
+        }
         monkeypatch.setitem(sys.modules, "totalsegmentator", ModuleType("totalsegmentator"))
         for name, module in modules.items():
             monkeypatch.setitem(sys.modules, f"totalsegmentator.{name}", module)
@@ -159,9 +182,9 @@ class TestTotalSegmentator(BackendSuite):
 
     def _run(self, api: Any, engine: Any, image: Any, output: None, **settings: Any) -> Any:
         """What the library does, in little: weights, statistics, a canonical result."""
+        self.calls.append(settings)
         if self.end is not None:
             raise self.end
-        self.calls.append(settings)
         api.download_pretrained_weights(297)
         predictor = engine.nnUNetPredictor(device="cpu")
         predictor.initialize_from_trained_model_folder("297", [0], checkpoint_name="c.pth")
@@ -210,7 +233,101 @@ class TestTotalSegmentator(BackendSuite):
         made = self.make(chest)(chest)
         assert isinstance(made, Reject)
         assert made.reason == "out_of_device_memory"
-        assert "122 x 102 x 112" in made.detail
+        assert "61 x 51 x 56" in made.detail
+
+    def test_what_does_not_fit_is_split_then_tried_elsewhere_then_set_aside_for_now(
+        self, chest: VolumeImage, monkeypatch: pytest.MonkeyPatch
+    ):
+        tried = []
+
+        def run(*_: Any, device: str, **__: Any) -> Any:
+            tried.append((device, current_call().split))
+            raise type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")
+
+        monkeypatch.setattr("fvlm_data.segment.totalsegmentator.check_device", lambda _: None)
+        config = self.config(out_of_memory=("split", "gpu:1", "split"))
+        backend = replace(load_totalsegmentator(config), run=run)
+        outcome = segment_volume(chest, "v_chest", backend, config, EN)
+        assert tried == [("cpu", False), ("cpu", True), ("gpu:1", False), ("gpu:1", True)]
+        assert [one.reason for one in outcome.rejects] == ["out_of_device_memory"]
+        assert outcome.retry
+
+    def test_the_record_says_on_what_device_and_in_how_many_parts(
+        self, chest: VolumeImage, monkeypatch: pytest.MonkeyPatch
+    ):
+        def run(image: Any, *_: Any, **__: Any) -> Any:
+            call = current_call()
+            if not call.split:
+                raise type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory")
+            call.was_split = True
+            volume = VolumeImage("v", np.asarray(image.dataobj), image.affine)
+            return nib.Nifti1Image(sides(volume), image.affine)
+
+        config = self.config(policy=dict.fromkeys(load_expected().policy, "ignore"))
+        backend = replace(load_totalsegmentator(config), run=run)
+        outcome = segment_volume(chest, "v_chest", backend, config, EN)
+        told = {row.backend_version for row in outcome.rows["masks"]}
+        assert told == {"2.18.0, nnU-Net 2.8.1, cpu, in three parts along z"}
+
+    def test_a_volume_over_its_time_is_set_aside_and_not_settled(
+        self, chest: VolumeImage, monkeypatch: pytest.MonkeyPatch
+    ):
+        def run(*_: Any, **__: Any) -> Any:
+            call = current_call()
+            assert call.ends is not None
+            call.ends = float("-inf")
+            call.check_time()
+
+        config = self.config(time_limit_s=100)
+        backend = replace(load_totalsegmentator(config), run=run)
+        outcome = segment_volume(chest, "v_chest", backend, config, EN)
+        assert [one.reason for one in outcome.rejects] == ["segmentation_time_limit"]
+        assert "100 s" in outcome.rejects[0].detail
+        assert outcome.retry
+
+    def test_a_broken_device_stops_the_stage(self, chest: VolumeImage):
+        self.end = type("AcceleratorError", (RuntimeError,), {})("CUDA error: illegal address")
+        with pytest.raises(StoreError, match=r"the device failed \(AcceleratorError\)"):
+            self.make(chest)(chest)
+
+    def test_no_main_memory_is_the_machines_fault(self, chest: VolumeImage):
+        self.end = RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory")
+        with pytest.raises(MemoryError):
+            self.make(chest)(chest)
+
+    def test_a_gpu_that_is_not_there_is_an_error_not_a_slow_run(
+        self, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+        check_device.cache_clear()
+        config = SegmentConfig(backend="totalsegmentator", weights=self.weights)
+        with pytest.raises(ConfigError, match=r"segment.device gpu: torch .* finds 0 GPUs here"):
+            load_totalsegmentator(config)
+
+    def test_a_task_without_its_licence_is_refused_before_any_volume(self):
+        self.licence = ("missing_license", "")
+        with pytest.raises(ConfigError, match=r"segment.task body: .* found missing license"):
+            load_totalsegmentator(self.config(task="body"))
+
+    def test_a_task_without_a_fast_model_is_refused(self):
+        with pytest.raises(ConfigError, match="has no fast model for task body"):
+            load_totalsegmentator(self.config(task="body", fast=True))
+
+    @pytest.mark.parametrize("name", ["TotalSegmentator", "nnunetv2"])
+    def test_another_version_is_named(self, name: str):
+        self.versions[name] = "3.1.0"
+        with pytest.raises(ConfigError, match=rf"{name} 3.1.0 is installed"):
+            load_totalsegmentator(self.config())
+
+    def test_a_model_that_cannot_be_read_stops_the_stage(
+        self, chest: VolumeImage, monkeypatch: pytest.MonkeyPatch
+    ):
+        def damaged(*_: Any, **__: Any) -> None:
+            raise EOFError
+
+        monkeypatch.setattr(FakePredictor, "initialize_from_trained_model_folder", damaged)
+        with pytest.raises(ConfigError, match=r"model in 297 cannot be read \(EOFError\)"):
+            self.make(chest)(chest)
 
     def test_other_tasks_have_a_class_system_of_their_own(self, chest: VolumeImage):
         made = load_totalsegmentator(self.config(task="body"))(chest)

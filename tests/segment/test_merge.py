@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 
 import numpy as np
@@ -126,3 +127,33 @@ def test_anatomies_by_their_own_names():
     assert [TRAINED[value - 1] for value in result] == ["spleen", "colon"]
     assert len(EN.imaged) == len(set(EN.imaged))
     assert "anatomy" in EN.systems
+
+
+def test_merging_takes_hardly_more_memory_than_its_result():
+    labels = np.asfortranarray(np.random.default_rng(0).integers(0, 118, (256, 256, 200), np.uint8))
+    named = (labels, recorded_classes("totalsegmentator_v2"), "totalsegmentator_v2")
+    tracemalloc.start()
+    try:
+        for maps in ([named], [named, named]):
+            tracemalloc.reset_peak()
+            before = tracemalloc.get_traced_memory()[0]
+            merge_labels(maps, list(EN.trained), EN)
+            assert tracemalloc.get_traced_memory()[1] - before < 1.2 * labels.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+def test_face_and_pulmonary_artery_come_from_the_tasks_of_version_two():
+    labels = np.array([[[0, 1, 2]]], np.uint8)
+    classes = {1: "face", 2: "pulmonary_artery"}
+    total = np.array([[[52, 0, 52]]], np.uint8)
+    made = merge_labels(
+        [
+            (total, recorded_classes("totalsegmentator_v2"), "totalsegmentator_v2"),
+            (labels, classes, "totalsegmentator_task"),
+        ],
+        ["face", "pulmonary_artery", "aorta"],
+        EN,
+    )
+    # where both claim a voxel, the order of the anatomies decides: the aorta stands first
+    assert made.ravel().tolist() == [3, 1, 3]

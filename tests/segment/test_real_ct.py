@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from fvlm_data.segment import merge_labels
-from fvlm_data.segment.backend import VolumeImage
 from fvlm_data.segment.checks import body_region, mask_rows, volume_check
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.nifti import read_nifti
 from fvlm_data.segment.stage import mask_path
-from fvlm_data.segment.threshold import CLASSES, LUNG_LEFT, LUNG_RIGHT, Threshold
 from fvlm_data.vocabulary import Vocabulary
 
 EN = Vocabulary.load()
@@ -79,6 +77,11 @@ def test_the_las_mask_lands_on_the_dicom_volume(
     assert "abdomen" in check["body_region"]
     assert "liver_cut" in check["flags"]
     assert check["contrast"] == "enhanced"
+    # aorta 151 HU, portal vein 133 HU
+    assert check["phase"] == "portal_venous"
+    assert check["phase_confidence"] > 0.7
+    assert check["region_confidence"] > 0.9
+    assert not [flag for flag in check["flags"] if flag.endswith("header_differs")]
 
 
 def test_normal_and_fast_maps_agree_on_the_anatomies(real_data: Path):
@@ -96,66 +99,6 @@ def test_normal_and_fast_maps_agree_on_the_anatomies(real_data: Path):
         assert 2 * (one & two).sum() / (one.sum() + two.sum()) > 0.75
 
 
-def load(path: Path) -> VolumeImage:
-    image = nib.load(path)
-    return VolumeImage("v_1", np.asarray(image.dataobj).astype(np.int16), image.affine)
-
-
-def threshold_ml(volume: VolumeImage) -> dict[str, float]:
-    made = Threshold()(volume)
-    rows = mask_rows(volume, made, "threshold", "p", "threshold", "1")
-    return {row.class_name: row.volume_ml for row in rows}
-
-
-def test_threshold_finds_lungs_of_the_chest(real_data: Path):
-    volume = load(real_data / "chest_1p5mm" / "ct.nii.gz")
-    ml = threshold_ml(volume)
-    assert 700 < ml["lung_right"] < 1100
-    assert 700 < ml["lung_left"] < 1100
-    labels = Threshold()(volume).labels
-    lung = np.isin(labels, [LUNG_LEFT, LUNG_RIGHT])
-    assert -900 < np.median(volume.image_hu[lung]) < -700
-    artery = nib.load(real_data / "chest_1p5mm" / "pulmonary_artery.nii.gz")
-    inside = np.asarray(artery.dataobj) > 0
-    assert lung[inside].mean() < 0.02
-
-
-def test_threshold_against_totalsegmentator_on_the_same_lungs(real_data: Path):
-    """Only the thin bases of the lungs, the hardest part: the model sees more of them."""
-    volume = load(real_data / "example_ct_sm.nii.gz")
-    labels = Threshold()(volume).labels
-    model = read_nifti((real_data / "example_seg.nii.gz").read_bytes()).data
-    for side, lobes, dice in ((LUNG_LEFT, (10, 11), 0.74), (LUNG_RIGHT, (12, 13, 14), 0.9)):
-        ours, theirs = labels == side, np.isin(model, lobes)
-        assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) > dice
-        assert (ours & theirs).sum() > 0.95 * ours.sum()
-    gut = np.isin(model, (6, 18, 19, 20))
-    assert not np.isin(labels[gut], (LUNG_LEFT, LUNG_RIGHT)).any()
-
-
-def test_threshold_finds_bones_of_the_torso(real_data: Path):
-    volume = load(real_data / "example_ct.nii.gz")
-    ml = threshold_ml(volume)
-    assert set(ml) == set(CLASSES.values())
-    assert 300 < ml["bone"] < 800
-    assert ml["body"] > 20000
-
-
-def test_threshold_on_fine_slices_equals_its_coarse_self_nearly(real_data: Path):
-    """Repeating every voxel changes the grid and not the patient."""
-    coarse = load(real_data / "example_ct.nii.gz")
-    fine_affine = coarse.affine_ras @ np.diag([0.5, 0.5, 1.0, 1.0])
-    image = coarse.image_hu.repeat(2, axis=0).repeat(2, axis=1)
-    one = threshold_ml(coarse)
-    two = threshold_ml(VolumeImage("v_2", image, fine_affine))
-    assert two == pytest.approx(one, rel=0.05)
-
-
-def test_threshold_of_an_empty_image_finds_nothing():
-    volume = VolumeImage("v_0", np.full((20, 20, 10), -1000, np.int16), np.diag([3, 3, 3, 1.0]))
-    assert not Threshold()(volume).labels.any()
-
-
 def test_regions_need_enough_of_an_organ():
     assert body_region({"lung": 300.0, "liver": 1500.0}) == "abdomen"
     assert body_region({"lung": 4000.0, "liver": 1500.0, "hip": 400.0}) == "chest+abdomen+pelvis"
@@ -167,7 +110,7 @@ def test_regions_need_enough_of_an_organ():
     [(40, 45, "unenhanced"), (250, 60, "enhanced"), (80, 130, "enhanced"), (90, 90, "unknown")],
 )
 def test_contrast_is_read_from_the_vessels(aorta_hu: int, portal_hu: int, said: str):
-    from fvlm_data.segment.backend import Segmentation
+    from fvlm_data.segment.backend import Segmentation, VolumeImage
 
     labels = np.zeros((10, 10, 10), np.uint8)
     labels[:5], labels[5:] = 52, 64

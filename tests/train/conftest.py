@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 from fvlm_data.run.layers import merged
 from fvlm_train.config import TrainConfig, parse_train_config
+from fvlm_train.testing import toy_source
+from fvlm_train.training.train import train
 
 TINY: dict[str, Any] = {
     "anatomies": ["liver", "kidney", "lung"],
@@ -48,6 +51,14 @@ def tiny() -> Any:
         return parse_train_config(merged(TINY, over))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small trained run, shared: nothing may write into its folder."""
+    run = tmp_path_factory.mktemp("toy") / "run"
+    train(parse_train_config(TINY), toy_source(24, 0), run)
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,9 @@ def test_train_then_evaluate(tiny: Any, tmp_path: Path, correction: str) -> None
     trained = CliRunner().invoke(train_app, [*command, "--json"])
     assert trained.exit_code == 0, trained.output
     assert json.loads(trained.stdout)["steps"] == 3
-    assert "train: 3 of 3" in trained.stderr or "train, loss" in trained.stderr
+    assert "train: 3 of 3, " in trained.stderr
+    assert "samples/s" in trained.stderr
+    assert (run / "curves.html").is_file()
     evaluated = CliRunner().invoke(
         eval_app,
         ["zero-shot", str(run), "--store", "s", "--set", "evaluate.min_positive_patients=1"],
@@ -45,6 +47,7 @@ def test_train_then_evaluate(tiny: Any, tmp_path: Path, correction: str) -> None
     assert evaluated.exit_code == 0, evaluated.output
     assert "macro AUC" in evaluated.stdout
     assert (run / "zero_shot_test.parquet").is_file()
+    assert "macro AUC" in (run / "MODEL_CARD.md").read_text()
 
 
 @pytest.mark.usefixtures("shards")

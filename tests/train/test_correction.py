@@ -48,7 +48,8 @@ def same(one: Any, other: Any) -> bool:
 
 def logged(run: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "time_s"} for line in lines]
+    timed = ("time_s", "wait_s")
+    return [{key: value for key, value in line.items() if key not in timed} for line in lines]
 
 
 def texts_of(source: MemorySource) -> list[str]:

@@ -12,16 +12,18 @@ import torch
 
 from fvlm_data.errors import ConfigError
 from fvlm_train.runs import load_checkpoint
-from fvlm_train.testing import toy_source
-from fvlm_train.training.train import check, train
+from fvlm_train.testing import TOY_FINDINGS, toy_source
+from fvlm_train.training.checks import check
+from fvlm_train.training.train import train
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
 from fvlm_train.config import parse_train_config
-from fvlm_train.testing import toy_source
+from fvlm_train.testing import TOY_FINDINGS, toy_source
 from fvlm_train.training.train import train
-train(parse_train_config(json.loads(sys.argv[1])), toy_source(20, 0), Path(sys.argv[2]))
+config = parse_train_config(json.loads(sys.argv[1]))
+train(config, toy_source(20, 0), Path(sys.argv[2]), findings=TOY_FINDINGS)
 """
 
 
@@ -31,7 +33,10 @@ def test_a_batch_that_ranks_cannot_share_is_refused(tiny: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("correction", ["none", "momentum", "co_teaching"])
+@pytest.mark.parametrize(
+    "correction",
+    ["none", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("momentum", "co_teaching"))],
+)
 def test_two_processes_train_as_one(tiny: Any, tmp_path: Path, correction: str) -> None:
     """Features are gathered with their gradient: the split of a batch does not show."""
     image = {"dropout": 0.0, "stem": "histogram"}
@@ -39,10 +44,13 @@ def test_two_processes_train_as_one(tiny: Any, tmp_path: Path, correction: str) 
     config = tiny(
         model={"image": image, "text": text, "pooling_dropout": 0.0},
         # so sharp that what a peer or an average says of a pair shows in the loss
-        loss={"correction": {"kind": correction, "warmup_epochs": 0.5, "temperature": 0.01}},
+        loss={
+            "correction": {"kind": correction, "warmup_epochs": 0.5, "temperature": 0.01},
+            "prompts": {"weight": 2.0 if correction == "none" else 0.0, "least_positives": 2},
+        },
         steps=4,
     )
-    train(config, toy_source(20, 0), tmp_path / "one")
+    train(config, toy_source(20, 0), tmp_path / "one", findings=TOY_FINDINGS)
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     arguments = [config.model_dump_json(), str(tmp_path / "two")]
@@ -60,7 +68,7 @@ def test_two_processes_train_as_one(tiny: Any, tmp_path: Path, correction: str) 
         [json.loads(line) for line in (tmp_path / run / "log.jsonl").read_text().splitlines()]
         for run in ("one", "two")
     )
-    for key in ("loss", "peer_loss"):
+    for key in ("loss", "peer_loss", "prompt_loss"):
         if alone[0][key] is not None:
             expected = pytest.approx([line[key] for line in alone], rel=1e-4)
             assert [line[key] for line in shared] == expected

@@ -14,11 +14,13 @@ from fvlm_train.training.loss import contrastive_losses, judged, loss_terms
 
 def facts(study: str, state: str | None, *, intact: bool = True, signature: int = 0) -> Facts:
     return Facts(
+        sample_id=f"sa_{study}",
         study_id=study,
         intact=(intact,),
         states=(state,),
         signatures=(signature,),
         findings=(frozenset({f"f_{signature}|present|"} if signature else ()),),
+        labels=(frozenset({f"f_{signature}"} if signature else ()),),
         texts=(f"{state} {signature}",),
         encoder_texts=("text",),
     )
@@ -70,7 +72,17 @@ def test_two_healthy_samples_may_be_confused_for_free() -> None:
 
 def test_anatomies_are_apart() -> None:
     def two(study: str, states: tuple[str, str]) -> Facts:
-        return Facts(study, (True, True), states, (1, 1), (frozenset(),) * 2, ("x", "y"), ("", ""))
+        return Facts(
+            sample_id="sa",
+            study_id=study,
+            intact=(True, True),
+            states=states,
+            signatures=(1, 1),
+            findings=(frozenset(),) * 2,
+            labels=(frozenset(),) * 2,
+            texts=("x", "y"),
+            encoder_texts=("", ""),
+        )
 
     batch = [
         two("a", ("abnormal", "normal_stated")),

@@ -21,6 +21,7 @@ from fvlm_train.model import FVLM, ImageEncoder, TextEncoder, WordPieces
 from fvlm_train.model.pooling import AnatomyPooling
 from fvlm_train.model.vit import HistogramStem, PatchEmbedding
 from fvlm_train.model.wordpieces import learnt_pieces
+from tests.train.reference_weights import reference_state
 
 TEXTS = ["Gallstone in the gallbladder.", "No gallstone.", "The liver is normal."]
 ANATOMIES = ["lung", "heart", "esophagus", "aorta"]
@@ -43,52 +44,6 @@ def small(**image: Any) -> ModelConfig:
 def model(config: ModelConfig | None = None) -> FVLM:
     torch.manual_seed(0)
     return FVLM.for_training(config or small(), ANATOMIES, TEXTS).eval()
-
-
-def reference_state(ours: FVLM, seed: int = 1) -> dict[str, Tensor]:
-    """Random weights under the names and shapes of the public reference code."""
-    torch.manual_seed(seed)
-    image, text = ours.config.image, ours.config.text
-    width, hidden, projected = image.width, 4 * image.width, ours.config.projection_dim
-    z, y, x = image.grid_zyx
-    shapes: dict[str, tuple[int, ...]] = {
-        "visual_encoder.patch_embedding.patch_embeddings.weight": (width, 1, *image.patch_zyx),
-        "visual_encoder.patch_embedding.patch_embeddings.bias": (width,),
-        "visual_encoder.patch_embedding.position_embeddings": (1, z * y * x, width),
-        "query_tokens": (len(ANATOMIES), width),
-        "attention.in_proj_weight": (3 * width, width),
-        "attention.in_proj_bias": (3 * width,),
-        "attention.out_proj.weight": (width, width),
-        "attention.out_proj.bias": (width,),
-        "text_proj.weight": (projected, text.width),
-        "text_proj.bias": (projected,),
-        "temp": (),
-        "text_encoder.embeddings.position_ids": (1, text.max_tokens),
-        "text_encoder.cls.predictions.bias": (ours.tokenizer.size,),
-        "text_encoder.cls.predictions.decoder.weight": (ours.tokenizer.size, text.width),
-    }
-    for part in ("weight", "bias"):
-        shapes[f"visual_encoder.norm.{part}"] = (width,)
-    for block in range(image.depth):
-        start = f"visual_encoder.blocks.{block}."
-        for name, out, into in (
-            ("mlp.linear1", hidden, width),
-            ("mlp.linear2", width, hidden),
-            ("attn.qkv", 3 * width, width),
-            ("attn.out_proj", width, width),
-        ):
-            shapes[f"{start}{name}.weight"] = (out, into)
-            shapes[f"{start}{name}.bias"] = (out,)
-        for name in ("norm1", "norm2"):
-            shapes[f"{start}{name}.weight"] = (width,)
-            shapes[f"{start}{name}.bias"] = (width,)
-    for number in range(len(ANATOMIES)):
-        shapes[f"vision_projs.{number}.weight"] = (projected, width)
-        shapes[f"vision_projs.{number}.bias"] = (projected,)
-    for name, weight in ours.text_encoder.bert.state_dict().items():
-        if "token_type" not in name and "position_ids" not in name:
-            shapes[f"text_encoder.{name}"] = tuple(weight.shape)
-    return {name: 0.3 * torch.randn(shape) for name, shape in shapes.items()}
 
 
 def reference_image_features(state: dict[str, Tensor], image_zyx: Tensor, tokens: Tensor) -> Tensor:
@@ -164,6 +119,18 @@ def test_reference_weights_come_without_token_types() -> None:
     assert types.abs().sum() > 0
     stock.load_reference(reference_state(stock))
     assert types.abs().sum() == 0
+
+
+def test_token_types_of_a_reference_file_add_nothing() -> None:
+    """Its text encoder was trained without them, whether or not the file holds some."""
+    ours = model()
+    types = "text_encoder.embeddings.token_type_embeddings.weight"
+    state = reference_state(ours)
+    with torch.no_grad():
+        ours.load_reference(state)
+        expected = ours.encode_texts(TEXTS)
+        ours.load_reference(state | {types: torch.ones(2, 8)})
+        assert torch.equal(ours.encode_texts(TEXTS), expected)
 
 
 def test_weights_of_another_shape_are_named() -> None:
@@ -379,6 +346,44 @@ def test_text_encoder_from_a_folder_with_and_without_token_types(tmp_path: Path)
         features[switch] = loaded.eval().text_encoder(*loaded.tokenizer.encode(TEXTS))
     torch.testing.assert_close(features[True], bert.eval()(*pieces.encode(TEXTS)))
     assert not torch.allclose(features[True], features[False])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "stated", "kept"),
+    [
+        (["Stone", "stone"], None, True),
+        (["stone", "##ed"], None, False),
+        (["Stone", "stone"], True, False),
+        (["stone"], False, True),
+    ],
+)
+def test_capitals_count_where_the_vocabulary_was_made_with_them(
+    tmp_path: Path, pieces: list[str], stated: bool | None, kept: bool
+) -> None:
+    named = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    (tmp_path / "vocab.txt").write_text("\n".join([*named, *pieces]) + "\n")
+    if stated is not None:
+        (tmp_path / "tokenizer_config.json").write_text(
+            f'{{"do_lower_case": {str(stated).lower()}}}'
+        )
+    tokenizer = WordPieces.from_folder(tmp_path, 8)
+    ids, _ = tokenizer.encode(["Stone", "stone"])
+    assert (not torch.equal(ids[0], ids[1])) is kept
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("vocab.txt", "<s>\n</s>\nstone\n", r"vocab\.txt has no \[UNK\]"),
+        ("tokenizer.json", "{}", r"tokenizer\.json cannot be read"),
+    ],
+)
+def test_what_is_no_tokenizer_of_a_bert_is_named(
+    tmp_path: Path, name: str, text: str, told: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        WordPieces.from_folder(tmp_path, 8)
 
 
 def test_a_folder_without_a_bert_is_named(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def logged(run: Path) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "time_s"} for line in lines]
+    timed = ("time_s", "wait_s")
+    return [{key: value for key, value in line.items() if key not in timed} for line in lines]
 
 
 def test_repeats_bit_by_bit(tiny: Any, tmp_path: Path) -> None:
@@ -63,7 +64,9 @@ def test_killed_and_resumed_equals_undisturbed(tiny: Any, tmp_path: Path, killed
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
     assert logged(tmp_path / "whole") == logged(tmp_path / "parts")
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == [
+        "MODEL_CARD.md",
         "checkpoint.pt",
+        "config.json",
         "log.jsonl",
         "summary.json",
     ]

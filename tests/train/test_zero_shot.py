@@ -16,7 +16,9 @@ from fvlm_data.identity.ids import link_key
 from fvlm_data.identity.vault import Vault
 from fvlm_data.store.tables import Store
 from fvlm_train.config import EvaluateConfig
+from fvlm_train.evaluate.groups import sample_values
 from fvlm_train.evaluate.labels import read_labels
+from fvlm_train.evaluate.names import FindingNames
 from fvlm_train.evaluate.scoring import score_samples
 from fvlm_train.evaluate.zero_shot import LabelsFile, printed, zero_shot
 from fvlm_train.runs import load_run
@@ -258,6 +260,143 @@ def test_result_from_a_labels_file(run: Path, store: Store, tmp_path: Path) -> N
     assert "labels file: 4 rows" in lines[-1]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("study_uid,finding,present\n1.2.0,lung_nodul,1", r"did you mean lung_nodule\?"),
+        ("study_uid,finding,present\n7.7.7,lung_nodule,1", "none of its 1 rows names a study"),
+        ("study_uid,Lungs nodules\n1.2.0,1", "no column of a finding's name"),
+        ("study_uid,Lung nodule\n1.2.0,2", "row 1, column present: expected 1, 0"),
+    ],
+)
+def test_labels_of_others_are_refused(
+    run: Path, store: Store, tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=told) as caught:
+        zero_shot(
+            run, toy_source(6, 9), TOY_FINDINGS, EvaluateConfig(), LabelsFile(path, store.url)
+        )
+    assert "1.2.0" not in str(caught.value)
+
+
+def test_labels_without_one_of_the_split_are_refused(
+    run: Path, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("study_uid,finding,present\n1.2.0,lung_nodule,1\n")
+    with pytest.raises(InputError, match="none is of a sample and a finding that are scored"):
+        zero_shot(
+            run, toy_source(6, 1), TOY_FINDINGS, EvaluateConfig(), LabelsFile(path, store.url)
+        )
+
+
+def test_a_wide_file_gives_the_labels_of_the_long_one(
+    run: Path, store: Store, tmp_path: Path
+) -> None:
+    wide, long = tmp_path / "wide.csv", tmp_path / "long.csv"
+    wide.write_text(
+        "AccessionNumber,Lung nodule,Renal stone,Age\n0000,1,0,60\n0001,0,-1,70\n0002,1,,80\n"
+    )
+    long.write_text(
+        "accession,finding,present\n0000,lung_nodule,1\n0000,kidney_stone,0\n"
+        "0001,lung_nodule,0\n0002,lung_nodule,1\n"
+    )
+    names = FindingNames(TOY_FINDINGS)
+    one, other = (read_labels(path, store.url, None, names) for path in (wide, long))
+    assert one.present == other.present
+    assert one.ignored == ("Age",)
+    assert (one.rows, one.rows_unknown) == (3, 2)
+
+
+def test_findings_that_cannot_be_scored_are_listed(run: Path, store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    lines = [f"1.2.{n},lung_nodule,{n % 2}\n1.2.{n},liver_cyst,0" for n in range(4)]
+    path.write_text("study_uid,finding,present\n" + "\n".join(lines))
+    config = EvaluateConfig(min_positive_patients=2)
+    result, _ = zero_shot(run, toy_source(6, 9), TOY_FINDINGS, config, LabelsFile(path, store.url))
+    why = {one.finding: one.why for one in result.unscored}
+    assert why["liver_cyst"] == "no sample is positive"
+    assert why["kidney_stone"] == "no sample has a label"
+    assert "nan" not in "\n".join(printed(result, 0.95)).lower()
+    assert "not scored: liver_cyst (liver): no sample is positive, 0 positive, 4" in "\n".join(
+        printed(result, 0.95)
+    )
+
+
+def test_groups_come_with_their_counts(run: Path) -> None:
+    source = toy_source(12, 9)
+    facts = [
+        ("sex", ["F", "M", None] * 4), ("age_years", [17.0, 40.0, 90.0, None] * 3),
+        ("volume_id", [str(n) for n in range(12)]),
+    ]  # fmt: skip
+    for name, values in facts:
+        source.rows = source.rows.append_column(name, pa.array(values))
+    values_of = sample_values(source, "no-store", ["sex", "age", "contrast"])
+    config = EvaluateConfig(min_positive_patients=1)
+    result, _ = zero_shot(run, source, TOY_FINDINGS, config, values=values_of)
+    counts = {(one.attribute, one.value): (one.samples, one.patients) for one in result.groups}
+    assert counts == {
+        ("sex", "F"): (4, 4), ("sex", "M"): (4, 4), ("sex", "unknown"): (4, 4),
+        ("age", "below 18"): (3, 3), ("age", "40 to 59"): (3, 3),
+        ("age", "80 and above"): (3, 3), ("age", "unknown"): (3, 3),
+        ("contrast", "unknown"): (12, 12),
+    }  # fmt: skip
+    assert any(one.macro.auc is not None for one in result.groups)
+
+
+def test_thresholds_come_from_other_samples(run: Path) -> None:
+    config = EvaluateConfig(min_positive_patients=1)
+    result, _ = zero_shot(
+        run, toy_source(12, 9), TOY_FINDINGS, config, validation=toy_source(30, 4)
+    )
+    assert result.validated
+    alone, _ = zero_shot(run, toy_source(12, 9), TOY_FINDINGS, config)
+    assert not alone.validated
+    assert "No threshold is from validation data" in "\n".join(printed(alone, 0.95))
+    assert [row.auc for row in alone.table] == [row.auc for row in result.table]
+
+
+def test_several_templates_are_averaged(run: Path) -> None:
+    """A template that says what the prompts say changes nothing; another does."""
+    model, config = load_run(run)
+    source = toy_source(3, 0)
+
+    def scored(**over: Any) -> list[float]:
+        evaluate = EvaluateConfig.model_validate(over)
+        return [s.score for s in score_samples(model, source, TOY_FINDINGS, config, evaluate)]
+
+    plain = scored()
+    same = scored(templates=[{"positive": "{finding}.", "negative": "not {finding}."}])
+    assert same == pytest.approx(plain, abs=1e-6)
+    other = {"positive": "There is a {finding}.", "negative": "There is no {finding}."}
+    assert scored(templates=[other]) != pytest.approx(plain, abs=1e-6)
+    for wrong in ("no place", "{finding} and {more}"):
+        with pytest.raises(ValueError, match="no other brace"):
+            scored(templates=[{"positive": wrong, "negative": "{finding}"}])
+
+
+@pytest.mark.parametrize("how", ["setting", "weights"])
+def test_a_checkpoint_of_another_configuration_is_named(run: Path, how: str) -> None:
+    content = torch.load(run / "checkpoint.pt", weights_only=True)
+    if how == "setting":
+        settings = json.loads(content["config"])
+        content["config"] = json.dumps(settings | {"of_another_version": 1})
+    else:
+        content["model"]["temperature"] = torch.zeros(3)
+    torch.save(content, run / "checkpoint.pt")
+    told = "made with another one" if how == "setting" else "its weights fit not"
+    with pytest.raises(InputError, match=told):
+        load_run(run)
+
+
+def test_a_model_that_was_not_finished_is_told(tiny: Any, tmp_path: Path) -> None:
+    train(tiny(steps=9, time_limit_s=1e-6), toy_source(10, 0), tmp_path)
+    result, _ = zero_shot(tmp_path, toy_source(4, 3), TOY_FINDINGS, EvaluateConfig())
+    assert "The model is that of step 1 of 9" in "\n".join(printed(result, 0.95))
+
+
 def test_nothing_to_evaluate_is_said(run: Path) -> None:
     with pytest.raises(ConfigError, match="split to evaluate holds no samples"):
         zero_shot(run, MemorySource([]), TOY_FINDINGS, EvaluateConfig())
@@ -266,7 +405,7 @@ def test_nothing_to_evaluate_is_said(run: Path) -> None:
         zero_shot(run, toy_source(1, 0), elsewhere, EvaluateConfig())
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_small_model_learns_to_name_lesions(tiny: Any, tmp_path: Path) -> None:
     """Organ blobs with lesions of other density, and sentences that name them."""
     from fvlm_train.config import parse_evaluate_config, parse_train_config

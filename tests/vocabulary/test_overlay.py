@@ -58,6 +58,19 @@ rules:
     "lists.yaml": "ours: [thymoma, liver_cyst]\n",
     "pairing.yaml": 'normal: "{anatomy} is fine."\n',
     "versions.yaml": "withdrawn: {add: [report void]}\n",
+    "label_sets.yaml": """
+ward:
+  source: the board's list
+  unmentioned: -1
+  labels:
+    Thymic tumour: {any: [thymoma], why: the word alone}
+merlin:
+  labels:
+    renal_cyst: {any: {add: [kidney_hypodense_lesion]}}
+rad_chest_ct:
+  labels:
+    debris: {any: [tree_in_bud], why: ours tells it}
+""",
 }
 
 
@@ -223,3 +236,51 @@ def test_a_language_may_stand_in_the_folder_alone(tmp_path: Path):
     (tmp_path / "cues.yaml").unlink()
     with pytest.raises(ConfigError, match=r"'xx' is not built in \(built in: en\).*cues\.yaml"):
         Vocabulary.load("xx", overlay=tmp_path)
+
+
+def test_label_sets_of_a_users_own_and_built_in_ones_changed(
+    ours: Vocabulary, own_parser: ReportParser
+):
+    told = own_parser.parse("FINDINGS: Thymoma. Hypodense lesion of the left kidney.")
+    assert told.labels("ward") == {"Thymic tumour": 1}
+    assert own_parser.parse("FINDINGS: Gallstones.").labels("ward") == {"Thymic tumour": -1}
+    assert told.labels("merlin")["renal_cyst"] == 1
+    assert EN.label_set("merlin").labels["renal_cyst"].any == ("kidney_cyst",)
+    assert "debris" in EN.label_set("rad_chest_ct").not_told
+    assert "debris" not in ours.label_set("rad_chest_ct").not_told
+    merlin = ours.label_set("merlin")
+    assert merlin.labels["renal_cyst"].why == EN.label_set("merlin").labels["renal_cyst"].why
+    assert (
+        merlin.labels["renal_hypodensities"] == EN.label_set("merlin").labels["renal_hypodensities"]
+    )
+
+
+def test_label_sets_enter_their_own_hash_and_no_stages(tmp_path: Path):
+    text = "mine:\n  source: ours\n  labels:\n    A: {any: [liver_cyst], why: ours}\n"
+    (tmp_path / "label_sets.yaml").write_text(text)
+    own = Vocabulary.load("en", overlay=tmp_path)
+    assert own.sha256("labels") != EN.sha256("labels")
+    assert own != EN
+    for part in ("reading", "versions", "pairing", "segmentation"):
+        assert own.sha256(part) == EN.sha256(part)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "mine:\n  source: x\n  labels:\n    A: {any: [liver_cist], why: x}\n",
+            r"label_sets\.yaml, line 4: label set mine, label 'A': finding 'liver_cist' is not "
+            r"known.*did you mean liver_cyst",
+        ),
+        ("merlin:\n  labels:\n    renal_cyst: {over_mm: -3}\n", "line 3: .*greater than 0"),
+        ("merlin:\n  lables: {}\n", r"line 2: .*lables is not a known key.*did you mean labels"),
+        ("mine:\n  source: x\n", r"line 1: .*labels is missing"),
+        ("mine:\n  source: x\n  labels:\n    A: {why: x}\n", r"line 4: .*any is missing"),
+        ("mine:\n  source: x\n  unmentioned: 2\n  labels: {}\n", "line 3: .*found 2"),
+    ],
+)
+def test_a_faulty_label_set_is_told_with_its_line(tmp_path: Path, text: str, told: str):
+    (tmp_path / "label_sets.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"vocabulary overlay {told}|{told}"):
+        Vocabulary.load("en", overlay=tmp_path)

@@ -32,6 +32,7 @@ TREATED: dict[str, str] = {
     "ContentTime": TIME,
     "FrameAcquisitionDateTime": TIME,
     "ContentDate": f"shifted date `acquired_on` where the former are blank; {VAULT}",
+    "ConcatenationUID": "compared in memory, to tell whether all parts came",
     "ContrastBolusAgent": "`contrast_header`: no, yes or a phase; the text stays behind",
     "DeviceSerialNumber": "part of the keyed series id where the series has no UID",
     "FrameOfReferenceUID": "compared in memory; part of the keyed series id where it has no UID",
@@ -45,12 +46,12 @@ TREATED: dict[str, str] = {
     "ProtocolName": "allow-listed words in `series_description` and `contrast_header`",
     "SeriesDate": f"part of the keyed series id where it has no UID; {VAULT}",
     "SeriesDescription": "allow-listed words in `series_description` and `contrast_header`",
-    "SeriesInstanceUID": "keyed id `series_id` and keyed hash in `links`",
+    "SeriesInstanceUID": "keyed id `series_id`, keyed hash in `links` and `inputs`",
     "SeriesTime": "part of the keyed series id where it has no UID",
     "SOPInstanceUID": "compared in memory, to find duplicates",
     "StudyDate": f"shifted date `acquired_on` where the former are blank; {VAULT}",
     "StudyDescription": "phase in `contrast_header`; its words stay behind",
-    "StudyInstanceUID": "keyed id `study_id` and keyed hash in `links`",
+    "StudyInstanceUID": "keyed id `study_id`, keyed hash in `links` and `inputs`",
 }
 """Attributes that ingest reads, by keyword; all others of the profile are not read at all."""
 

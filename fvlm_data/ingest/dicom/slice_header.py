@@ -13,11 +13,26 @@ from fvlm_data.ingest.volume.names import Names
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+OVERLAY_BIT_POSITIONS = tuple(group << 16 | 0x0102 for group in range(0x6000, 0x6020, 2))
+"""(60xx,0102), of up to 16 overlays (DICOM PS3.3 C.9.2)."""
+
+WORD_BITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenation:
+    """Which part of a multi-frame object that came in several files; no UID: it came in one."""
+
+    uid: str
+    number: int
+    total: int
+
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
     """What one CT slice's header says; texts are empty where an element is absent or blank.
 
+    `images_in_acquisition` is the number that it announces, 0 for none.
     `person` is name and birth date, for telling two patients of one id apart; like `names` it
     may enter no table and no message.
     """
@@ -37,6 +52,9 @@ class SliceHeader:
     thickness: str
     instance: int
     kvp: str
+    pixel_spacing: tuple[str, ...]
+    images_in_acquisition: int
+    concatenation: Concatenation
     geometry: SliceGeometry
     stored: StoredValues
 
@@ -64,6 +82,14 @@ def parse(dataset: Dataset) -> SliceHeader:
         thickness=text(dataset, "SliceThickness"),
         instance=integer(dataset, "InstanceNumber", -1),
         kvp=text(dataset, "KVP"),
+        # as written: the digits say how exact it is
+        pixel_spacing=texts(dataset, "PixelSpacing"),
+        images_in_acquisition=integer(dataset, "ImagesInAcquisition", 0),
+        concatenation=Concatenation(
+            uid=uid(dataset, "ConcatenationUID"),
+            number=integer(dataset, "InConcatenationNumber", 1),
+            total=integer(dataset, "InConcatenationTotalNumber", 0),
+        ),
         geometry=_geometry(dataset),
         stored=_stored(dataset),
     )
@@ -121,7 +147,14 @@ def _stored(dataset: Dataset) -> StoredValues:
         high_bit=integer(dataset, "HighBit", bits - 1),
         signed=signed,
         padding=_padding(dataset, signed=signed),
+        overlay_bits=_overlay_bits(dataset),
     )
+
+
+def _overlay_bits(dataset: Dataset) -> int:
+    """Bits of a stored value that overlays lie in, each as a 1; those with data of their own: 0."""
+    positions = (dataset[tag].value for tag in OVERLAY_BIT_POSITIONS if tag in dataset)
+    return sum({1 << int(place) for place in positions if place and 0 < int(place) < WORD_BITS})
 
 
 def _padding(dataset: Dataset, *, signed: bool) -> tuple[int, int] | None:

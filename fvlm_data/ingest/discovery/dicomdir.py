@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.opener import opened
+from fvlm_data.memory import lacks_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,9 @@ def _named(place: FileLocation) -> list[File]:
         with opened(place) as handle, quiet_pydicom():
             records = pydicom.dcmread(handle, force=True).get("DirectoryRecordSequence") or []
             named = [record.get("ReferencedFileID") for record in records]
-    except Exception:  # pydicom raises any type on damaged files; its own line says so
+    except Exception as error:  # pydicom raises any type on damaged files; its own line says so
+        if lacks_memory(error):
+            raise MemoryError from error
         return []
     files = (
         (name,) if isinstance(name, str) else tuple(str(part) for part in name)

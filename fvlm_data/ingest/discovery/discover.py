@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from fvlm_data.identity.ids import file_token, keyed_id, source_token
 from fvlm_data.ingest.config import by_label
 from fvlm_data.ingest.discovery.commit import Seen, SourceWriter, close
-from fvlm_data.ingest.discovery.file_kinds import probe_all
-from fvlm_data.ingest.discovery.known import known_files, stamped
+from fvlm_data.ingest.discovery.file_kinds import Readers, probe_all
+from fvlm_data.ingest.discovery.forgotten import as_forgotten, forgotten
+from fvlm_data.ingest.discovery.known import known_files, settled_fingerprint, stamped
 from fvlm_data.ingest.discovery.mapping import KIND as MAPPING_KIND
 from fvlm_data.ingest.discovery.mapping import STAGE as MAPPING_STAGE
 from fvlm_data.ingest.discovery.mapping import discover_mapping
 from fvlm_data.ingest.discovery.mending import remove_strangers, to_mend
+from fvlm_data.ingest.discovery.series_item import series_item
+from fvlm_data.ingest.lost_files import MAY_BE_A_SLICE, name_form
 from fvlm_data.ingest.source_files import remember_sources
 from fvlm_data.ingest.sources import SOURCES
+from fvlm_data.isolation.limits import Limits, circumstances
 from fvlm_data.store.discovered import changed_sources, rename_sources
 from schemas import Input, Quarantined
 
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
 
 STAGE, KIND = "discover", "file"
+LIMITS = Limits(seconds=600.0)
+"""The bytes of a large file may be read as a whole, over a network."""
+
 CHUNK_FILES = 2000
 COMMIT_FILES = 10_000
 """A commit looks through the whole table, so fewer and larger ones are faster; a killed run opens
@@ -43,22 +49,27 @@ def discover(
     sources: Sequence[SourceConfig],
     naming: Literal["token", "plain"],
     progress: Callable[[int], None] | None = None,
-    workers: int = 1,
+    limits: Limits = LIMITS,
+    *,
+    rehash: bool = False,
 ) -> Counter[str]:
     """Bring tables `inputs` and `quarantine` (stage `discover`) up to date with the sources.
 
     Every file gets one row of `inputs`; a file that is part of no series gets one of `quarantine`
-    too. Files with an unchanged size and modification time are not opened, and unchanged rows are
-    not written. Files that vanished keep their rows. A source whose rows were damaged is read
-    again in full, whether this run names it or not. Rows of mapping files follow
-    (`discover_mapping`). `progress` is called with the number of files seen. Returns counts:
+    too. Files with unchanged size, modification time and inode are not opened; of a known one in
+    which any of them differs all bytes are read, with `rehash` those of every known file. Unchanged
+    rows are not written. Files that vanished keep their rows. A source whose rows were damaged is
+    read again in full, whether this run names it or not. Rows of mapping files follow
+    (`discover_mapping`). Headers are read in the context's workers, if it has any, each within
+    `limits`; a file that ended its worker is read again only under other versions or limits, or
+    with the context's `retry`. `progress` is called with the number of files seen. Returns counts:
     files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
 
     Raises:
         InputError: a source is missing, cannot be read, or is empty; a mapping file is at fault.
         ConfigError: two sources have one name.
         StoreError: the store or vault cannot be written.
-        FvlmError: a worker process died.
+        FvlmError: worker processes cannot work.
     """
     key = context.vault.key
     labels = by_label(tuple(sources))
@@ -73,36 +84,33 @@ def discover(
     damaged = changed_sources(context, STAGE, KIND)
     mappings_damaged = changed_sources(context, MAPPING_STAGE, MAPPING_KIND)
     looked_at = {**named, **to_mend(context, named, damaged | mappings_damaged)}
+    tried = circumstances(context.versions, limits)
+    readers = Readers(context.workers, limits, tried) if context.workers else None
     counts: Counter[str] = Counter()
     writers = []
     for token, source in looked_at.items():
         writer = SourceWriter(context, STAGE, KIND, token, source.label, token in damaged)
         writers.append(writer)
-        counts += _discovered(writer, source, naming, counts["files"], progress, workers)
+        known = _known(writer, source, "" if context.retry else tried)
+        chunks = _chunks(context, source, naming, known, rehash=rehash)
+        probed = probe_all(source.kind, chunks, readers)
+        for group in _groups(probed, counts["files"], progress):
+            counts += _commit(writer, source, group, known)
+        if writer.damaged:
+            remove_strangers(writer)
     close(context, writers)
     discover_mapping(context, looked_at, mappings_damaged)
     return counts
 
 
-def _discovered(
-    writer: SourceWriter,
-    source: SourceConfig,
-    naming: Literal["token", "plain"],
-    seen: int,
-    progress: Callable[[int], None] | None,
-    workers: int,
-) -> Counter[str]:
-    """Look at the files of one source; `seen` were looked at before."""
-    context = writer.context
-    made_by = SOURCES.made_by(source.kind)
-    known = known_files(context.store, writer.source, trusted=not writer.damaged, made_by=made_by)
-    probed = probe_all(source.kind, _chunks(context, source, naming, known), workers)
-    counts: Counter[str] = Counter()
-    for group in _groups(probed, seen, progress):
-        counts += _commit(writer, source, group, known)
-    if writer.damaged:
-        remove_strangers(writer)
-    return counts
+def _known(writer: SourceWriter, source: SourceConfig, tried: str) -> KnownFiles:
+    return known_files(
+        writer.context.store,
+        writer.source,
+        trusted=not writer.damaged,
+        made_by=SOURCES.made_by(source.kind),
+        tried=tried,
+    )
 
 
 def _groups(
@@ -114,7 +122,7 @@ def _groups(
     group: list[tuple[str, FoundFile, Probed | None]] = []
     for chunk, found in probed:
         opened = iter(found)
-        group.extend((token, file, next(opened) if new else None) for token, file, new in chunk)
+        group.extend((token, file, next(opened) if look else None) for token, file, look in chunk)
         seen += len(chunk)
         if progress is not None:
             progress(seen)
@@ -130,14 +138,16 @@ def _chunks(
     source: SourceConfig,
     naming: Literal["token", "plain"],
     known: KnownFiles,
+    *,
+    rehash: bool,
 ) -> Iterator[Chunk]:
-    """The files of a source with their tokens, and whether each is to be opened."""
+    """The files of a source with their tokens, and what of each is to be read."""
     files = SOURCES.load(source.kind).find(source)
     while found := list(islice(files, CHUNK_FILES)):
         key, label = context.vault.key, source.label
         tokens = [file_token(key, naming, label, one.relative) for one in found]
-        changed = known.changed(tokens, found)
-        yield list(zip(tokens, found, changed, strict=True))
+        looks = known.looks(tokens, found, rehash=rehash)
+        yield list(zip(tokens, found, looks, strict=True))
 
 
 def _commit(
@@ -147,11 +157,16 @@ def _commit(
     known: KnownFiles,
 ) -> Counter[str]:
     made_by = SOURCES.made_by(source.kind)
-    seen = [
-        _seen(writer, source, token, found, stamped(probed, made_by))
-        for token, found, probed in group
-        if probed is not None
-    ]
+    opened = [(token, found, probed) for token, found, probed in group if probed is not None]
+    as_read = writer.as_read([token for token, _, probed in opened if probed.checksum])
+    gone = forgotten(writer.context.vault, source, opened)
+    seen = []
+    for token, found, probed in opened:
+        if token in gone:
+            seen.append(as_forgotten(writer.context.vault.key, writer.source, token, gone[token]))
+            continue
+        told = settled_fingerprint(probed, *as_read.get(token, ("", "")))
+        seen.append(_seen(writer, source, token, found, stamped(told, made_by)))
     written = writer.write_files(seen, known.held([one.row.token for one in seen]))
     asides = [one.aside for one in written if one.aside]
     return Counter(
@@ -168,14 +183,21 @@ def _seen(
     writer: SourceWriter, source: SourceConfig, token: str, found: FoundFile, probed: Probed
 ) -> Seen:
     key = writer.context.vault.key
+    whole = probed.whole
     row = Input(
         kind=KIND,
         token=token,
         source=writer.source,
-        item=None if probed.aside else _item(key, source, found, probed),
+        item=None if probed.aside else series_item(key, source, found, probed),
         fingerprint=probed.fingerprint,
         size_bytes=found.size_bytes,
         modified_ns=found.modified_ns,
+        inode=found.inode,
+        series=keyed_id(key, "f", "series", whole.series_uid) if whole.series_uid else None,
+        study=keyed_id(key, "f", "study", whole.study_uid) if whole.study_uid else None,
+        alike=_alike(key, source, found, probed),
+        series_instances=found.series_instances or whole.series_instances or None,
+        study_instances=found.study_instances or whole.study_instances or None,
     )
     aside = _quarantined(token, probed.aside) if probed.aside else None
     if aside is None:
@@ -183,21 +205,12 @@ def _seen(
     return Seen(row, aside, found.relative, probed.names, probed.identities)
 
 
-def _item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str:
-    """The series that a file belongs to, as a keyed id.
-
-    A DICOM slice is identified by series UID and patient; without a series UID, by its folder and
-    whatever else all slices of a series share. A file that holds a volume is a series of its own,
-    identified by its place.
-    """
-    names = probed.names
-    if names is None:
-        return keyed_id(key, "se", "nifti", source.label, found.relative)
-    patient = (names.patient, names.patient_issuer)
-    if names.series_uid:
-        return keyed_id(key, "se", names.series_uid, *patient)
-    folder = str(PurePosixPath(found.relative).parent)
-    return keyed_id(key, "se", "folder", source.label, folder, *probed.series_hint, *patient)
+def _alike(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str | None:
+    """What ties a file to others of its series by name: slices, and files that may be some."""
+    slices = probed.aside.reason in MAY_BE_A_SLICE if probed.aside else probed.names is not None
+    if not slices:
+        return None
+    return keyed_id(key, "f", "alike", source.label, name_form(found.relative))
 
 
 def _quarantined(token: str, aside: Aside) -> Quarantined:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from fvlm_data.ingest.dicom import header
 from fvlm_data.ingest.dicom.header import IDENTITY_DATES, IDENTITY_NAMES, IDENTITY_TEXTS
+from fvlm_data.ingest.dicom.reading import unpacks_to_too_much
 from fvlm_data.ingest.dicom.slice_header import parse_names
 from fvlm_data.ingest.dicom.tags import integer, quiet_pydicom, text, texts, uid
-from fvlm_data.ingest.discovery.opener import opened
+from fvlm_data.ingest.discovery.opener import TooLargeError, opened
 from fvlm_data.ingest.discovery.walk import PROBLEMS
+from fvlm_data.memory import lacks_memory
+from fvlm_data.store.declared import NO_MEMORY, NO_MEMORY_DETAIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +39,11 @@ CT_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
 DEFLATED = "1.2.840.10008.1.2.1.99"
+
+TOO_MUCH = (
+    "the file is packed and would unpack to far more than CT does, expected at most 10 times its "
+    "size; not read; check where it comes from"
+)
 
 KNOWN_MODALITIES = frozenset(
     {"CR", "DX", "ECG", "MG", "MR", "NM", "OT", "PR", "PT", "REG", "RF", "RTDOSE", "RTIMAGE"}
@@ -85,6 +93,8 @@ TAGS = (
     "ImageType",
     "BurnedInAnnotation",
     "NumberOfFrames",
+    "NumberOfSeriesRelatedInstances",
+    "NumberOfStudyRelatedInstances",
     "SeriesNumber",
     "SeriesDate",
     "SeriesTime",
@@ -122,12 +132,26 @@ class Aside:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """Series and study that a header names, and how many instances it says that they have."""
+
+    series_uid: str = ""
+    study_uid: str = ""
+    series_instances: int = 0
+    study_instances: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Probed:
     """What a file's header says: its content's fingerprint and what becomes of it.
 
     `names` and `series_hint` are for files that belong to a CT series: without a series UID
     the hint, from the headers of one folder, stands in its place. `identities` are those of a
-    file that is set aside: reports may be about it all the same. None of them may enter a table.
+    file that is set aside: reports may be about it all the same. None of them may enter a table,
+    nor may the UIDs of `whole`.
+
+    `sampled` says that the fingerprint rests on a part of the file's bytes; where the file is known
+    and looks changed, `checksum` is that of all of them.
     """
 
     fingerprint: str
@@ -135,6 +159,13 @@ class Probed:
     names: Names | None = None
     series_hint: tuple[str, ...] = ()
     identities: frozenset[str] = frozenset()
+    whole: Whole = Whole()
+    sampled: bool = False
+    checksum: str = ""
+
+
+NOT_LOOKED_AT = Probed("", Aside("fault", NO_MEMORY, NO_MEMORY_DETAIL))
+"""Memory did not suffice, which is no fault of the file: the next run looks again."""
 
 
 def probe(found: FoundFile, kind: str) -> Probed:
@@ -142,15 +173,32 @@ def probe(found: FoundFile, kind: str) -> Probed:
     if found.problem:
         problem = PROBLEMS[found.problem]
         fingerprint = "" if problem.passing else _fingerprint(0, found.problem.encode(), b"")
-        return Probed(fingerprint, Aside(problem.kind, found.problem, problem.detail))
+        aside = Aside(problem.kind, found.problem, problem.detail)
+        return Probed(fingerprint, aside, whole=_whole_of_misnamed(found, kind))
     if found.size_bytes == 0:
         detail = "the file is empty, expected an image; send it again"
         return Probed(_fingerprint(0, b"", b""), Aside("fault", "empty_file", detail))
     try:
         with opened(found.place) as handle:
-            return _dicom(handle, found) if kind == "dicom" else _nifti(handle, found)
+            return _dicom(handle) if kind == "dicom" else _nifti(handle, found)
     except OSError:
         return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"].detail))
+    except TooLargeError:
+        fingerprint = _fingerprint(found.size_bytes, TOO_MUCH.encode(), b"")
+        return Probed(fingerprint, Aside("fault", "unpacks_to_too_much", TOO_MUCH))
+    except MemoryError:
+        return NOT_LOOKED_AT
+
+
+def _whole_of_misnamed(found: FoundFile, kind: str) -> Whole:
+    """Which series a file belongs to that is set aside for its name alone."""
+    if found.problem != "file_name_not_unicode" or kind != "dicom":
+        return Whole()
+    try:
+        with opened(found.place) as handle:
+            return _header(handle, found.size_bytes, marked=True).whole
+    except (OSError, TooLargeError):
+        return Whole()
 
 
 def is_nifti(relative: str) -> bool:
@@ -159,7 +207,8 @@ def is_nifti(relative: str) -> bool:
 
 
 def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
-    if found.relative.lower().endswith(".nii"):
+    sampled = not found.relative.lower().endswith(".nii")
+    if not sampled:
         # uncompressed, voxels in the middle may change with neither head nor tail; gzip's tail
         # holds a checksum
         digest = _file_digest(handle)
@@ -168,13 +217,14 @@ def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
         head = handle.read(NIFTI_HEAD_BYTES)
         fingerprint = _fingerprint(found.size_bytes, head, _tail(handle, found.size_bytes))
     if is_nifti(found.relative):
-        return Probed(fingerprint)
+        return Probed(fingerprint, sampled=sampled)
     detail = "the file is no .nii or .nii.gz, expected NIfTI files in a NIfTI source"
-    return Probed(fingerprint, Aside("out_of_scope", "not_nifti", detail))
+    return Probed(fingerprint, Aside("out_of_scope", "not_nifti", detail), sampled=sampled)
 
 
-def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
-    size = found.size_bytes
+def _dicom(handle: BinaryIO) -> Probed:
+    size = handle.seek(0, os.SEEK_END)  # of a packed file: unpacked
+    handle.seek(0)
     # 128 bytes of preamble, then DICM (DICOM PS3.10 7.1)
     start = handle.read(132)
     if start[128:] != b"DICM" and start[:2] not in FIRST_GROUPS:
@@ -184,10 +234,10 @@ def _dicom(handle: BinaryIO, found: FoundFile) -> Probed:
     marked = start[128:] == b"DICM"
     handle.seek(0)
     series = _header(handle, size, marked=marked)
-    end = handle.tell()
+    end = min(handle.tell(), size)  # a damaged length may have led beyond
     handle.seek(0)
     fingerprint = _fingerprint(size, handle.read(end), _tail(handle, size))
-    return replace(series, fingerprint=fingerprint)
+    return replace(series, fingerprint=fingerprint, sampled=True)
 
 
 def probe_dataset(fingerprint: str, make: Callable[[], Dataset]) -> Probed:
@@ -197,23 +247,38 @@ def probe_dataset(fingerprint: str, make: Callable[[], Dataset]) -> Probed:
             dataset = make()
             probed = _probed(dataset, _judged(dataset, marked=True))
     except Exception as error:  # pydicom raises any type on damaged values
-        probed = Probed("", _unreadable(error))
+        if lacks_memory(error):
+            return NOT_LOOKED_AT
+        probed = Probed("", _unreadable(type(error).__name__))
     return replace(probed, fingerprint=fingerprint)
 
 
 def _probed(dataset: Dataset, judged: tuple[Names, tuple[str, ...]] | Aside) -> Probed:
-    if not isinstance(judged, Aside):
-        return Probed("", None, *judged)
-    if judged.reason in WITHOUT_REPORT:
-        return Probed("", judged)
-    identities = header.identities(dataset)
-    return Probed("", judged, parse_names(dataset), (), identities)
+    if isinstance(judged, Aside) and judged.reason not in WITHOUT_REPORT:
+        # before any name is read: see `identities`
+        identities = header.identities(dataset)
+        return Probed("", judged, parse_names(dataset), (), identities, _whole(dataset))
+    if isinstance(judged, Aside):
+        return Probed("", judged, whole=_whole(dataset))
+    return Probed("", None, *judged, whole=_whole(dataset))
+
+
+def _whole(dataset: Dataset) -> Whole:
+    return Whole(
+        uid(dataset, "SeriesInstanceUID"),
+        uid(dataset, "StudyInstanceUID"),
+        integer(dataset, "NumberOfSeriesRelatedInstances", 0),
+        integer(dataset, "NumberOfStudyRelatedInstances", 0),
+    )
 
 
 def _header(handle: BinaryIO, size: int, *, marked: bool) -> Probed:
     """What a header says, without fingerprint; `handle` is left where its pixel data begin."""
     import pydicom
 
+    if unpacks_to_too_much(handle):
+        raise TooLargeError
+    handle.seek(0)
     try:
         with quiet_pydicom():
             dataset = pydicom.dcmread(
@@ -225,10 +290,32 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> Probed:
                 judged = _complete(dataset, end, size) or judged
             return _probed(dataset, judged)
     except Exception as error:  # pydicom raises any type on damaged files; each gets its row
-        if not marked:
-            detail = "no DICM mark, and no data set that reads"
-            return Probed("", Aside("out_of_scope", "not_dicom", detail))
-        return Probed("", _unreadable(error))
+        short = lacks_memory(error)
+        if short and isinstance(handle, WithinFile):
+            raise MemoryError from error
+        damage = type(error).__name__
+    if short:
+        # a damaged length may claim 4 GiB, which `read` takes before it looks
+        handle.seek(0)
+        return _header(cast("BinaryIO", WithinFile(handle, size)), size, marked=marked)
+    if not marked:
+        detail = "no DICM mark, and no data set that reads"
+        return Probed("", Aside("out_of_scope", "not_dicom", detail))
+    return Probed("", _unreadable(damage))
+
+
+class WithinFile:
+    """An open file of which no more is asked for than it holds."""
+
+    def __init__(self, handle: BinaryIO, size: int) -> None:
+        """`size` is that of the file in bytes."""
+        self._handle, self._size = handle, size
+        self.seek, self.tell = handle.seek, handle.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to `size` bytes from where the file stands."""
+        left = self._size - self._handle.tell()
+        return self._handle.read(left if size < 0 else min(size, left))
 
 
 def _judged(dataset: Dataset, *, marked: bool) -> tuple[Names, tuple[str, ...]] | Aside:
@@ -246,8 +333,8 @@ def _judged(dataset: Dataset, *, marked: bool) -> tuple[Names, tuple[str, ...]] 
     return names, hint
 
 
-def _unreadable(error: Exception) -> Aside:
-    detail = f"the header cannot be read ({type(error).__name__}): damaged; send it again"
+def _unreadable(damage: str) -> Aside:
+    detail = f"the header cannot be read ({damage}): damaged; send it again"
     return Aside("fault", "unreadable_header", detail)
 
 

@@ -1,81 +1,121 @@
-"""Probing many files at once: in this process, or in a pool of processes."""
+"""Probing many files at once: in this process, or in processes that may die of a file."""
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from fvlm_data.errors import FvlmError
+from fvlm_data.ingest.checksum import file_checksum
+from fvlm_data.ingest.discovery.file_kind import Aside, Probed
+from fvlm_data.ingest.discovery.known import WHOLE, Look, ended_fingerprint
+from fvlm_data.ingest.discovery.opener import opened
 from fvlm_data.ingest.sources import SOURCES
-from fvlm_data.worker_process import worker_pool
+from fvlm_data.isolation.limits import Ended, detail
+from fvlm_data.isolation.splitting import until_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from concurrent.futures import ProcessPoolExecutor
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from fvlm_data.ingest.discovery.file_kind import Probed
     from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.isolation.limits import Limits
+    from fvlm_data.isolation.workers import Workers
 
-AHEAD = 2
-"""Chunks in hand for each process: enough to keep it busy, few enough to bound the memory."""
+SECTION = "discover"
+"""The limits of reading headers, in `execution.limits`."""
 
-WORTH_A_PROCESS = 500
-"""Files to open in a chunk from which on starting processes (a second) pays off."""
+AHEAD = 8
+"""Chunks that each process takes before the results of all are handed on, to bound the memory."""
 
-Chunk = list[tuple[str, "FoundFile", bool]]
-"""Token, file, and whether it is to be opened (it is new or changed)."""
+Chunk = list[tuple[str, "FoundFile", Look]]
+"""Token, file, and what of it is to be read."""
+
+Looked = tuple["FoundFile", Look]
+Numbered = tuple[int, Looked]
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The processes that read headers, their limits, and the mark of what files are tried under.
+
+    Processes, not threads: reading a header is Python code, and two threads together read only
+    0.6 times as many per second as one.
+    """
+
+    workers: Workers
+    limits: Limits
+    tried: str
 
 
 def probe_all(
-    kind: str, chunks: Iterable[Chunk], workers: int
+    kind: str, chunks: Iterable[Chunk], readers: Readers | None
 ) -> Iterator[tuple[Chunk, list[Probed]]]:
     """Each chunk with what was probed of it, in order; at most a few chunks are held.
 
-    Processes, not threads: reading a header is Python code, and two threads together read only
-    0.6 times as many per second as one. Chunks with few files to open are probed in this process.
+    Without `readers` in this process. A file that ends its process twice, alone, is set aside.
 
     Raises:
-        FvlmError: a worker process died.
+        FvlmError: processes end over every file, or cannot be started.
     """
-    waiting: deque[tuple[Chunk, Future[list[Probed]]]] = deque()
-    with ExitStack() as stack:
-        pool: ProcessPoolExecutor | None = None
-        try:
-            for chunk in chunks:
-                files = [found for _, found, changed in chunk if changed]
-                if workers > 1 and len(files) >= WORTH_A_PROCESS and pool is None:
-                    pool = stack.enter_context(worker_pool(workers))
-                waiting.append((chunk, _submitted(pool, kind, files)))
-                if len(waiting) > AHEAD * workers:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
-            while waiting:
-                done, future = waiting.popleft()
-                yield done, future.result()
-        except BrokenProcessPool as error:
-            raise FvlmError(
-                "discovery: a worker process died, most often for want of memory; run again "
-                "(finished work is kept) with fewer execution.workers"
-            ) from error
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    if readers is None:
+        for chunk in chunks:
+            yield chunk, probe_chunk(kind, _to_open(chunk))
+        return
+    waiting = iter(chunks)
+    while window := list(islice(waiting, AHEAD * readers.workers.number)):
+        yield from _probed(kind, window, readers)
 
 
-def _submitted(
-    pool: ProcessPoolExecutor | None, kind: str, files: Sequence[FoundFile]
-) -> Future[list[Probed]]:
-    if pool is not None and len(files) >= WORTH_A_PROCESS:
-        return pool.submit(probe_chunk, kind, files)
-    done: Future[list[Probed]] = Future()
-    done.set_result(probe_chunk(kind, files))
-    return done
+def _probed(
+    kind: str, window: Sequence[Chunk], readers: Readers
+) -> Iterator[tuple[Chunk, list[Probed]]]:
+    numbered = enumerate(one for chunk in window for one in _to_open(chunk))
+    batches = [list(islice(numbered, len(_to_open(chunk)))) for chunk in window]
+    found: dict[int, Probed] = {}
+
+    def arguments(batch: list[Numbered]) -> tuple[str, list[Looked]]:
+        return kind, [one for _, one in batch]
+
+    def running(
+        parts: Sequence[list[Numbered]], limits: Limits
+    ) -> Iterator[tuple[list[Numbered], list[Probed] | Ended]]:
+        yield from readers.workers.run(probe_chunk, parts, arguments, limits)
+
+    for batch, result in until_alone([one for one in batches if one], running, readers.limits):
+        told = [_ended(result, readers)] if isinstance(result, Ended) else result
+        found.update(zip((number for number, _ in batch), told, strict=True))
+    for chunk, batch in zip(window, batches, strict=True):
+        yield chunk, [found.pop(number) for number, _ in batch]
 
 
-def probe_chunk(kind: str, files: Sequence[FoundFile]) -> list[Probed]:
-    """Probe files of one kind of source, in order."""
-    look = SOURCES.load(kind).probe
-    return [look(found) for found in files]
+def _to_open(chunk: Chunk) -> list[Looked]:
+    return [(found, look) for _, found, look in chunk if look]
+
+
+def _ended(ended: Ended, readers: Readers) -> Probed:
+    """The fingerprint lets the file rest until it would be tried under something else."""
+    aside = Aside("fault", ended.reason, detail(ended, SECTION, readers.limits))
+    return Probed(ended_fingerprint(ended.reason, readers.tried), aside)
+
+
+def probe_chunk(
+    kind: str, files: Sequence[Looked], *, beat: Callable[[], None] | None = None
+) -> list[Probed]:
+    """Probe files of one kind of source, in order; `beat` is called after each."""
+    probe = SOURCES.load(kind).probe
+    probed = []
+    for found, look in files:
+        probed.append(_with_checksum(found, probe(found), look))
+        if beat is not None:
+            beat()
+    return probed
+
+
+def _with_checksum(found: FoundFile, probed: Probed, look: Look) -> Probed:
+    if look != WHOLE or not probed.sampled or probed.aside is not None:
+        return probed
+    try:
+        with opened(found.place) as handle:
+            return replace(probed, checksum=file_checksum(handle))
+    except OSError:  # gone since a moment ago: the next run looks again
+        return replace(probed, fingerprint="")

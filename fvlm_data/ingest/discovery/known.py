@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+
+from fvlm_data.isolation.limits import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,23 +20,37 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.store.tables import Store
 
+Look = Literal["", "header", "whole"]
+"""What of a file is read: nothing, what tells its series, or all of its bytes as well."""
+
+UNOPENED: Look = ""
+HEADER: Look = "header"
+WHOLE: Look = "whole"
+
 NEVER = -1
 """A size that no file has, so that the file is read again."""
 
+UNKNOWN = -1
+"""The inode of a file whose row was written before inodes were kept."""
+
 
 class KnownFiles:
-    """Size and modification time of files that were read before: 24 bytes a file."""
+    """Size, modification time and inode of files that were read before: 32 bytes a file."""
 
-    def __init__(self, tokens: Iterable[str], sizes: Any, times: Any) -> None:
-        """Files by token, with their sizes in bytes and modification times in ns."""
+    def __init__(self, tokens: Iterable[str], sizes: Any, times: Any, inodes: Any) -> None:
+        """Files by token, with sizes in bytes, modification times in ns, and inodes.
+
+        An inode UNKNOWN is taken to be as before.
+        """
         numbers = _numbers(tokens)
         order = np.argsort(numbers)
         self._numbers = numbers[order]
         self._sizes = np.asarray(sizes, dtype=np.int64)[order]
         self._times = np.asarray(times, dtype=np.int64)[order]
+        self._inodes = np.asarray(inodes, dtype=np.int64)[order]
 
     def changed(self, tokens: Sequence[str], files: Sequence[FoundFile]) -> list[bool]:
-        """Whether each file is new, or differs in size or modification time."""
+        """Whether each file is new, or differs in size, modification time or inode."""
         at, known = self._found(tokens)
         if not len(self._numbers):
             return [True] * len(tokens)
@@ -41,9 +58,24 @@ class KnownFiles:
             known
             & (self._sizes[at] == [file.size_bytes for file in files])
             & (self._times[at] == [file.modified_ns for file in files])
+            & ((self._inodes[at] == UNKNOWN) | (self._inodes[at] == [file.inode for file in files]))
         )
         found: list[bool] = (~same).tolist()
         return found
+
+    def looks(
+        self, tokens: Sequence[str], files: Sequence[FoundFile], *, rehash: bool = False
+    ) -> list[Look]:
+        """How each file is to be looked at; with `rehash` every one that is known as a whole."""
+        at, known = self._found(tokens)
+        changed = [True] * len(tokens) if rehash else self.changed(tokens, files)
+        if not len(self._numbers):
+            return [HEADER] * len(tokens)
+        read_before = known & (self._sizes[at] != NEVER)
+        return [
+            (WHOLE if before else HEADER) if new else UNOPENED
+            for new, before in zip(changed, read_before.tolist(), strict=True)
+        ]
 
     def held(self, tokens: Sequence[str]) -> list[str]:
         """Those of the tokens that have a row in `inputs`."""
@@ -60,6 +92,22 @@ class KnownFiles:
         return at, self._numbers[at] == numbers
 
 
+def settled_fingerprint(probed: Probed, before: str, read: str) -> Probed:
+    """What was probed of a known file, its fingerprint changed if and only if its content is.
+
+    `before` is the fingerprint that stands, `read` the checksum of the file as ingest read it, or
+    empty. A fingerprint that rests on a part of the bytes shows that a file changed, never that it
+    did not: where it is as before, the checksum of the whole file decides.
+    """
+    standing = before.partition(" ")[0]  # `stamped` adds what comes behind the blank
+    if not (probed.sampled and probed.checksum):
+        return probed
+    if standing.partition("+")[0] != probed.fingerprint:
+        return probed
+    told = standing if probed.checksum == read else f"{probed.fingerprint}+{probed.checksum}"
+    return replace(probed, fingerprint=told)
+
+
 def stamped(probed: Probed, made_by: str) -> Probed:
     """What was probed, its fingerprint with the package that reads the file.
 
@@ -71,26 +119,49 @@ def stamped(probed: Probed, made_by: str) -> Probed:
     return replace(probed, fingerprint=f"{probed.fingerprint} {made_by}")
 
 
-def known_files(store: Store, source: str, *, trusted: bool, made_by: str = "") -> KnownFiles:
+def known_files(
+    store: Store, source: str, *, trusted: bool, made_by: str = "", tried: str = ""
+) -> KnownFiles:
     """The files of a source that have a row in `inputs`.
 
-    One that could not be read has no fingerprint and is tried again. Of a source that is not
+    One that could not be read has no fingerprint and is tried again, as is one that ended the
+    process which read it under other circumstances than `tried`. Of a source that is not
     `trusted`, all are read again; and those that another version than `made_by` has read.
     """
     mine = [("kind", "=", "file"), ("source", "=", source)]
-    columns = ["token", "size_bytes", "modified_ns", *(["fingerprint"] if made_by else [])]
+    columns = ["token", "size_bytes", "modified_ns", "inode"]
+    columns += ["fingerprint"] if made_by else []
     rows = store.read("inputs", columns, [*mine, ("fingerprint", "!=", "")])
     failed = store.read("inputs", ["token"], [*mine, ("fingerprint", "=", "")])
     sizes = np.full(rows.num_rows + failed.num_rows, NEVER)
     times = np.zeros(len(sizes), dtype=np.int64)
+    inodes = np.full(len(sizes), UNKNOWN)
     if trusted:
         sizes[: rows.num_rows] = rows["size_bytes"].to_numpy()
         times[: rows.num_rows] = rows["modified_ns"].to_numpy()
+        inodes[: rows.num_rows] = rows["inode"].fill_null(UNKNOWN).to_numpy()
+    again = pa.array(_due_again(store, tried), pa.string())
+    sizes[: rows.num_rows][pc.is_in(rows["token"], again).to_numpy()] = NEVER
     if made_by:
         by_this = pc.ends_with(rows["fingerprint"], f" {made_by}").to_numpy()
         sizes[: rows.num_rows][~by_this] = NEVER
     tokens = (token.as_py() for token in chain(rows["token"], failed["token"]))
-    return KnownFiles(tokens, sizes, times)
+    return KnownFiles(tokens, sizes, times, inodes)
+
+
+def ended_fingerprint(reason: str, tried: str) -> str:
+    """What stands for the content of a file that ended the process which read it."""
+    return f"{reason}:{tried}"
+
+
+def _due_again(store: Store, tried: str) -> list[str]:
+    """Tokens of files that ended their process under other circumstances; all if none are told."""
+    aside = [("stage", "=", "discover"), ("reason", "in", [*REASONS])]
+    tokens = store.read("quarantine", ["item"], aside)["item"].to_pylist()
+    rows = store.read_items("inputs", "token", tokens, ["token", "fingerprint"])
+    # a package of others may have put its version behind it
+    rest = {ended_fingerprint(reason, tried) for reason in REASONS} if tried else set()
+    return [row["token"] for row in rows if row["fingerprint"].partition(" ")[0] not in rest]
 
 
 def _numbers(tokens: Iterable[str]) -> Any:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import ConfigError, InputError
+from fvlm_data.ingest.discovery.forgotten import pathless
 from fvlm_data.ingest.source_files import known_sources
 from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.volume.description import load
@@ -56,14 +57,16 @@ def _reach(source: SourceConfig) -> None:
 def remove_strangers(writer: SourceWriter) -> None:
     """Remove rows of a damaged source whose tokens no file ever had.
 
-    The vault keeps the path of every file before its rows are written.
+    The vault keeps the path of every file before its rows are written, but of those that were
+    forgotten.
     """
     context, stage = writer.context, writer.stage
     mine = [("kind", "=", writer.kind), ("source", "=", writer.source)]
     tokens = set(context.store.read("inputs", ["token"], mine)["token"].to_pylist())
-    writer.write([], _unknown(context, tokens))
+    forgotten = pathless(context.store)
+    writer.write([], _unknown(context, tokens - forgotten))
     asides = context.store.read("quarantine", ["item"], [("stage", "=", stage)])
-    unknown = _unknown(context, set(asides["item"].to_pylist()))
+    unknown = _unknown(context, set(asides["item"].to_pylist()) - forgotten)
     if unknown:
         context.store.replace("quarantine", unknown, [], {"stage": stage})
 

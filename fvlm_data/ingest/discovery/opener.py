@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import zlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from isal import isal_zlib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,15 +31,69 @@ class FileLocation:
     url: str = ""
 
 
+class TooLargeError(Exception):
+    """A file would take more memory or disk than it may."""
+
+
+PACKED_ENDING = ".gz"
+OTHER_PACKED = (".nii.gz", ".tar.gz", ".raw.gz", ".hdr.gz", ".img.gz")
+"""Endings of packed files that their readers unpack, or that are no single image."""
+
+UNPACKED_RATIO = 50
+UNPACKED_FREE_BYTES = 64 << 20
+IN_MEMORY_BYTES = 64 << 20
+"""CT packs to a third. A single file that unpacks to more than 50 times its size and 64 MiB more
+is a bomb; what does not fit into memory passes through a temporary file without a name."""
+
+BLOCK_BYTES = 1 << 20
+DAMAGED: tuple[type[Exception], ...] = (
+    *(EOFError, ValueError, zlib.error),
+    cast("type[Exception]", isal_zlib.error),
+)
+
+
 def opened(place: FileLocation) -> BinaryIO:
     """A binary stream of the file that can seek; the caller closes it.
 
     Members of archives and instances of servers are held in memory, large ones in a temporary
-    file that has no name.
+    file that has no name. So are single files that are packed (`slice.dcm.gz`), unpacked.
 
     Raises:
         OSError: the file is gone, damaged, may not be read, or the server does not answer.
+        TooLargeError: it is packed and would unpack to far too much.
     """
+    name = (place.member or place.path.name).lower()
+    if place.url or not name.endswith(PACKED_ENDING) or name.endswith(OTHER_PACKED):
+        return _as_it_lies(place)
+    with _as_it_lies(place) as packed:
+        return _unpacked(packed)
+
+
+def _unpacked(packed: BinaryIO) -> BinaryIO:
+    from isal import igzip
+
+    allowed = UNPACKED_FREE_BYTES + UNPACKED_RATIO * packed.seek(0, os.SEEK_END)
+    packed.seek(0)
+    stream = igzip.IGzipFile(fileobj=packed, mode="rb")
+    with ExitStack() as held:
+        target = held.enter_context(SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))
+        try:
+            while block := stream.read(BLOCK_BYTES):
+                target.write(block)
+                _refuse_above(allowed, target.tell())
+        except DAMAGED as error:
+            raise OSError("a packed file is damaged") from error
+        target.seek(0)
+        held.pop_all()  # the caller closes it
+    return cast("BinaryIO", target)
+
+
+def _refuse_above(allowed: int, found: int) -> None:
+    if found > allowed:
+        raise TooLargeError
+
+
+def _as_it_lies(place: FileLocation) -> BinaryIO:
     if place.url:
         from fvlm_data.ingest.sources.wado import retrieved
 

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """One entry of a source: relative POSIX path, place, size and modification time.
+    """One entry of a source: relative POSIX path, place, size, modification time and inode.
 
     A member of an archive is called `<archive>!/<name of the member>` and has the archive's
-    modification time. `problem` is empty, or the code of PROBLEMS for which it is not opened.
+    modification time and inode. `problem` is empty, or the code of PROBLEMS for which it is not
+    opened. A server says how many instances the file's series and study have (0: not told).
     """
 
     relative: str
@@ -30,6 +31,9 @@ class FoundFile:
     size_bytes: int = 0
     modified_ns: int = 0
     problem: str = ""
+    inode: int = 0
+    series_instances: int = 0
+    study_instances: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +155,31 @@ def _file(path: Path, relative: str) -> Iterator[FoundFile]:
     except OSError:
         yield FoundFile(relative, FileLocation(path), problem="unreadable_file")
         return
-    size_bytes, modified_ns = state.st_size, state.st_mtime_ns
     problem = "" if path.is_file() else "not_a_file"
-    if not problem and archive.is_archive(path.name) and size_bytes:
+    if not problem and archive.is_archive(path.name) and state.st_size:
         problem = "archive"
         try:
             # members first: the archive's own line says how far its listing came
-            yield from _members(path, relative, modified_ns)
+            yield from _members(path, relative, state)
         except archive.ArchiveError as error:
             problem = error.reason
     elif not problem and path.name.lower().endswith(archive.OTHER_ENDINGS):
         problem = "archive_not_supported"
-    yield FoundFile(relative, FileLocation(path), size_bytes, modified_ns, problem)
+    yield _found(relative, FileLocation(path), state.st_size, state, problem)
 
 
-def _members(path: Path, relative: str, modified_ns: int) -> Iterator[FoundFile]:
+def _found(
+    relative: str, place: FileLocation, size_bytes: int, state: os.stat_result, problem: str
+) -> FoundFile:
+    return FoundFile(relative, place, size_bytes, state.st_mtime_ns, problem, _signed(state.st_ino))
+
+
+def _signed(inode: int) -> int:
+    """An inode as the tables hold numbers; some file systems use all 64 bits."""
+    return inode - (1 << 64) if inode >> 63 else inode
+
+
+def _members(path: Path, relative: str, state: os.stat_result) -> Iterator[FoundFile]:
     directories: list[str] = []
     again: dict[str, int] = {}
     for member in archive.members(path):
@@ -178,7 +192,7 @@ def _members(path: Path, relative: str, modified_ns: int) -> Iterator[FoundFile]
         elif not problem and dicomdir.is_dicomdir(name.rpartition("/")[2]):
             directories.append(name)
         place = FileLocation(path, member.name)
-        yield FoundFile(below, place, member.size_bytes, modified_ns, problem)
+        yield _found(below, place, member.size_bytes, state, problem)
     for name in directories:
         above = name.rpartition("/")[0]
         inside = {dicomdir.folded(tuple(one.name.split("/"))) for one in archive.members(path)}

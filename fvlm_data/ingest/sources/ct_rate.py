@@ -7,6 +7,7 @@ intercept and geometry are in the CSV. Files of version 2 are in HU and have tru
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS
 from fvlm_data.ingest.discovery.opener import is_there
 from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.ingest.sources.kind import Kind
-from fvlm_data.ingest.sources.nifti import load
+from fvlm_data.ingest.sources.nifti_file import load
 from fvlm_data.ingest.volume.description import Columns, Description
 from fvlm_data.ingest.volume.geometry import Fault, Grid, SliceGeometry, prove
 from fvlm_data.ingest.volume.names import Names
@@ -78,9 +79,13 @@ def read(
     if file.place is None or not is_there(file.place):
         return gone(file)
     loaded = load(file.place, config)
-    made = loaded if isinstance(loaded, Fault) else _made(*loaded, description, config)
+    if isinstance(loaded, Fault):
+        return refused(file, loaded)
+    values, stated, checksum = loaded
+    made = _made(values, stated, description, config)
     if isinstance(made, Fault):
         return refused(file, made)
+    made = replace(made, checksum=checksum)
     study = f"{parts['patient']}_{parts['scan']}"
     names = Names(
         study_uid=study,
@@ -88,7 +93,7 @@ def read(
         volume_name=name,
         study_named_by=(f"{study}_1",),  # the reports CSV names each scan by this one
     )
-    return accepted(file, made, names, description, series_id, key)
+    return accepted(file, made, names, description, series_id, key, config)
 
 
 def _made(

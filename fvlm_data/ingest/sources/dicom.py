@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fvlm_data.ingest.dicom.series import read_series
+from fvlm_data.ingest.dicom.told_names import told_names
 from fvlm_data.ingest.discovery.file_kind import probe
 from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.ingest.sources.kind import Kind
@@ -31,4 +32,4 @@ def read(
     return read_series(files, series_id, key, config, threads)
 
 
-DICOM = Kind(find=walk, probe=partial(probe, kind="dicom"), read=read)
+DICOM = Kind(find=walk, probe=partial(probe, kind="dicom"), read=read, told_names=told_names)

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError
+from fvlm_data.ingest.dicom.told_names import told_names
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe_dataset
 from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.discovery.walk import PROBLEMS, FoundFile
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PAGE = 200
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
+STUDY_INSTANCES, SERIES_INSTANCES = "00201208", "00201209"
+"""Counts that a server gives with each study and series (DICOM PS3.18 10.6.3.3)."""
 
 
 def find(source: SourceConfig) -> Iterator[FoundFile]:
@@ -33,13 +36,18 @@ def find(source: SourceConfig) -> Iterator[FoundFile]:
         InputError: the server does not answer, refuses, or holds nothing that matches.
     """
     empty = True
-    for study in _paged(source, "studies", (), dict(source.query)):
-        for series in _paged(source, "series", (study,), {}):
-            for instance in _paged(source, "instances", (study, series), {}):
+    for study, in_study in _paged(source, "studies", (), dict(source.query)):
+        for series, in_series in _paged(source, "series", (study,), {}):
+            for instance, _ in _paged(source, "instances", (study, series), {}):
                 empty = False
                 relative = f"studies/{study}/series/{series}/instances/{instance}"
                 url = instance_url(source.url, study, series, instance)
-                yield FoundFile(relative, FileLocation(url=url))
+                yield FoundFile(
+                    relative,
+                    FileLocation(url=url),
+                    series_instances=in_series,
+                    study_instances=in_study,
+                )
     if empty:
         raise InputError(
             f"source {source.label}: {source.url} has no instances that match the query; check "
@@ -62,23 +70,38 @@ def probe(found: FoundFile) -> Probed:
 
 def _paged(
     source: SourceConfig, level: str, above: tuple[str, ...], query: dict[str, str]
-) -> Iterator[str]:
+) -> Iterator[tuple[str, int]]:
     """UIDs of studies, of a study's series or of a series' instances, each once.
+
+    With each the number of its instances as the server counts them, 0 where it does not.
 
     Pages are requested until one brings nothing new: a server may give fewer rows than asked for.
     """
     uid = {"studies": STUDY, "series": SERIES, "instances": INSTANCE}[level]
-    seen: dict[str, None] = {}
+    counted = {"studies": STUDY_INSTANCES, "series": SERIES_INSTANCES}.get(level, "")
+    seen: dict[str, int] = {}
     start = 0
     while rows := _searched(source, level, above, query, start):
-        page = [str(row[uid]["Value"][0]) for row in rows if row.get(uid, {}).get("Value")]
-        fresh = dict.fromkeys(one for one in page if one not in seen)
+        page = {
+            str(row[uid]["Value"][0]): _count(row, counted)
+            for row in rows
+            if row.get(uid, {}).get("Value")
+        }
+        fresh = {one: count for one, count in page.items() if one not in seen}
         if not fresh:
             return
         seen.update(fresh)
-        yield from fresh
+        yield from fresh.items()
         # counted by what came, not by PAGE: the server may cap the limit
         start += len(rows)
+
+
+def _count(row: dict[str, Any], tag: str) -> int:
+    values = row.get(tag, {}).get("Value") or [0]
+    try:
+        return int(values[0])
+    except (TypeError, ValueError):
+        return 0
 
 
 def _searched(
@@ -95,4 +118,4 @@ def _searched(
     return found
 
 
-DICOMWEB = Kind(find=find, probe=probe, read=read, place="url")
+DICOMWEB = Kind(find=find, probe=probe, read=read, told_names=told_names, place="url")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Probed
@@ -34,19 +34,32 @@ class Read(Protocol):
         """
 
 
+class ToldNames(Protocol):
+    """Names, ids and dates that the headers of a series tell, by patient and link hash."""
+
+    def __call__(
+        self, files: Sequence[SourceFile], series_id: str, key: bytes, config: IngestConfig
+    ) -> Mapping[str, Sequence[str]]:
+        """Read the headers of `files`; `key` is the vault's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of source.
 
     `find` lists its files and raises InputError where there are none, `probe` says from a file's
     header which series it belongs to or why it is set aside, `read` makes volumes of a series.
-    `mapping` names the columns of its mapping CSV (None: it takes none), which the kind may need.
+    `told_names` is for a kind whose headers tell names faster than `read`. `mapping` names the
+    columns of its mapping CSV (None: it takes none), which the kind may need.
+    `is_mapped` says by relative name which of its files the CSV describes.
     `place` is the key of the configuration that says where the source lies.
     """
 
     find: Callable[[SourceConfig], Iterator[FoundFile]]
     probe: Callable[[FoundFile], Probed]
     read: Read
+    told_names: ToldNames | None = None
     mapping: Columns | None = None
     needs_mapping: bool = False
     place: Literal["path", "url"] = "path"
+    is_mapped: Callable[[str], bool] = bool

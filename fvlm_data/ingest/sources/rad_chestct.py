@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import zipfile
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from fvlm_data.ingest.checksum import file_checksum
 from fvlm_data.ingest.discovery.archive import DAMAGE
 from fvlm_data.ingest.discovery.opener import is_there, opened
 from fvlm_data.ingest.discovery.walk import walk
@@ -22,8 +23,10 @@ from fvlm_data.ingest.volume.description import Columns, Description
 from fvlm_data.ingest.volume.geometry import Fault
 from fvlm_data.ingest.volume.names import Names
 from fvlm_data.ingest.volume.volume_file import (
+    DEFLATE_MOST,
     Loaded,
     accepted,
+    check_claim,
     gone,
     probe_file,
     refused,
@@ -51,8 +54,8 @@ COLUMNS = Columns(
     ("NoteAcc_DEID", "MRN_DEID", "final_spacing", "orig_orientation", *SIZES),
     also=("zdiffs_all_equal", "orig_gantry_tilt"),
 )
+
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-MAX_BYTES = 4 << 30
 
 
 def read(
@@ -67,9 +70,10 @@ def read(
     (file,) = files
     if file.place is None or not is_there(file.place):
         return gone(file)
-    values = _load(file.place, config)
-    if isinstance(values, Fault):
-        return refused(file, values)
+    loaded = _load(file.place, config)
+    if isinstance(loaded, Fault):
+        return refused(file, loaded)
+    values, checksum = loaded
     spacing_mm = prove_spacing(values.shape, description)
     if isinstance(spacing_mm, Fault):
         return refused(file, spacing_mm)
@@ -81,8 +85,8 @@ def read(
     )
     # left, back and down are the negative directions of RAS+
     affine_ras = np.diag([-spacing_mm, -spacing_mm, -spacing_mm, 1.0])
-    made = Loaded(values, affine_ras, "already_hu")
-    return accepted(file, made, names, description, series_id, key)
+    made = Loaded(values, affine_ras, "already_hu", checksum)
+    return accepted(file, made, names, description, series_id, key, config)
 
 
 def prove_spacing(shape: tuple[int, ...], description: Description) -> float | Fault:
@@ -127,20 +131,18 @@ def prove_spacing(shape: tuple[int, ...], description: Description) -> float | F
     return spacing
 
 
-def _load(place: FileLocation, config: IngestConfig) -> NDArray[np.int16] | Fault:
-    """The array `ct`, axes (slices, rows, columns), int16 HU."""
+def _load(place: FileLocation, config: IngestConfig) -> tuple[NDArray[np.int16], str] | Fault:
+    """The array `ct`, axes (slices, rows, columns), int16 HU, and the checksum of the file."""
     try:
         with opened(place) as handle:
-            # before numpy allocates what the header claims
-            with zipfile.ZipFile(handle) as zipped:
-                large = max((info.file_size for info in zipped.infolist()), default=0) > MAX_BYTES
-            if large:
-                return Fault("array_too_large", "the array unpacks to more than 4 GiB")
+            checksum = file_checksum(handle)
+            # before numpy allocates what the array's header claims
+            fault = _check_size(handle, config)
+            if fault:
+                return fault
             handle.seek(0)
             # a pickle in a downloaded file could run code
             with np.load(handle, allow_pickle=False) as arrays:
-                if ARRAY not in arrays:
-                    return Fault("no_array_ct", "the file holds no array `ct`, expected one")
                 values: NDArray[Any] = arrays[ARRAY]
     except DAMAGE as error:
         detail = f"the file cannot be read ({type(error).__name__}): damaged or truncated; resend"
@@ -148,7 +150,24 @@ def _load(place: FileLocation, config: IngestConfig) -> NDArray[np.int16] | Faul
     if values.dtype != np.int16:
         return Fault("not_int16", f"the array holds {values.dtype}, expected int16 HU")
     shaped = three_axes(values, config)
-    return shaped if isinstance(shaped, Fault) else np.ascontiguousarray(shaped)
+    if isinstance(shaped, Fault):
+        return shaped
+    return np.ascontiguousarray(shaped), checksum
+
+
+def _check_size(handle: BinaryIO, config: IngestConfig) -> Fault | None:
+    with zipfile.ZipFile(handle) as zipped:
+        try:
+            member = zipped.getinfo(f"{ARRAY}.npy")
+        except KeyError:
+            return Fault("no_array_ct", "the file holds no array `ct`, expected one")
+        with zipped.open(member) as stream:
+            npy: Any = np.lib.format
+            first = npy.read_magic(stream) == (1, 0)
+            read_header = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
+            shape, _, dtype = read_header(stream)
+    held = min(member.file_size, member.compress_size * DEFLATE_MOST)
+    return check_claim(shape, dtype.itemsize or 1, held, config)
 
 
 def _number(text: str) -> float | None:

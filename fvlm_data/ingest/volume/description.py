@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-ENDINGS = (".nii.gz", ".nii", ".npz", ".json")
+ENDINGS = (
+    *(".nii.gz", ".nii", ".npz", ".json"),
+    *(".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img"),
+)
 KEYWORDS = (
     *("StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "RescaleType"),
     *("BodyPartExamined", "ContrastBolusAgent", "ConvolutionKernel", "Manufacturer"),

@@ -33,7 +33,8 @@ class StoredValues:
     """What the header says of the stored values (DICOM PS3.3 C.7.6.3 and C.7.5.1.1.2).
 
     `slope` and `intercept` are None where absent; `padding` lists the least and the greatest
-    stored value that mean "no image here", or is None.
+    stored value that mean "no image here", or is None. `overlay_bits` has a 1 for each bit of a
+    value that the header gives to an overlay (OverlayBitPosition).
     """
 
     slope: float | None
@@ -46,6 +47,7 @@ class StoredValues:
     high_bit: int
     signed: bool
     padding: tuple[int, int] | None
+    overlay_bits: int = 0
 
 
 def check_header(stored: StoredValues) -> Fault | None:
@@ -100,6 +102,22 @@ class Rescaled:
     image_hu: NDArray[np.int16]
     padding: int = 0
     clipped: int = 0
+
+
+def without_overlays(pixels: NDArray[Any], stored: StoredValues) -> NDArray[Any]:
+    """Stored values (rows, columns) with overlays taken out of the bits above BitsStored.
+
+    Old files keep overlays there, which are no part of the value (DICOM PS3.5 8.1.1); the header
+    says so by an overlay with a bit position of its own (PS3.3-2004 C.9.2). Where any other bit is
+    set there as well, nothing is changed: `to_hu` refuses such values.
+    """
+    size = 8 * pixels.dtype.itemsize
+    above = ((1 << size) - 1) & ~((1 << stored.bits_stored) - 1)
+    if not stored.overlay_bits & above or pixels.dtype.kind not in "iu":
+        return pixels
+    bits = pixels.view(f"u{pixels.dtype.itemsize}")
+    kept: NDArray[Any] = bits & bits.dtype.type(((1 << size) - 1) & ~(stored.overlay_bits & above))
+    return kept.view(pixels.dtype)
 
 
 def to_hu(pixels: NDArray[Any], stored: StoredValues) -> Rescaled | Fault:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from fvlm_data.hashing import array_sha256
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.ingest.dicom.header import HeaderFacts
+from fvlm_data.ingest.volume.block_means import block_means_hu
 from fvlm_data.ingest.volume.geometry import axis_codes
 from fvlm_data.ingest.volume.names import Names, links, patient_id, study_id
 from fvlm_data.ingest.volume.nifti_write import nifti_bytes, volume_path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
+
+    from fvlm_data.ingest.config import IngestConfig
 
 AFFINE_DECIMALS = 4
 """Decimals (0.1 um) of the affine in the content hash: rounding errors must not change it."""
@@ -51,13 +54,51 @@ class Decoded:
 class SeriesResult:
     """What became of the files of one series; `identities` by patient id, for the vault.
 
-    With `retry` a file could not be reached and the next run is to try again.
+    `checksums` are those of the files as they were read, by token; with them a file that is only
+    touched later makes nothing anew. With `retry` a file could not be reached and the next run is
+    to try again.
     """
 
     volumes: tuple[Decoded, ...]
     rejects: tuple[Reject, ...] = ()
     identities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     retry: bool = False
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+
+def incomplete(
+    series_id: str, result: SeriesResult, lacks: str, config: IngestConfig, key: bytes
+) -> SeriesResult:
+    """A series of which more was sent than can be used: refused, or its volumes marked.
+
+    `lacks` says what is missing, in words that may stand in a table.
+    """
+    if not result.volumes:
+        return result
+    if config.incomplete == "flag":
+        marked = tuple(
+            one
+            if any(told.startswith("incomplete_series=") for told in one.adjustments)
+            else replace(one, adjustments=(*one.adjustments, "incomplete_series=1"))
+            for one in result.volumes
+        )
+        return replace(result, volumes=marked)
+    files = dict.fromkeys(token for one in result.volumes for token in one.source_files)
+    detail = (
+        f"the {len(files)} file(s) of {len(result.volumes)} volume(s) are not all of the series: "
+        f"{lacks}; expected all of them: mend or send those again, or set ingest.incomplete to flag"
+    )
+    refused = Reject("fault", "incomplete_series", detail, tuple(files))
+    # no table says whose a refused series is: what its headers name is also kept under the names
+    # by which a report may refer to it, so that the report is scrubbed
+    known = {owner: set(told) for owner, told in result.identities.items()}
+    for names in {names for one in result.volumes for names in one.names}:
+        told = result.identities.get(patient_id(key, names, series_id), ())
+        for link in links(key, names, series_id):
+            known.setdefault(link.value_hash, set()).update(told)
+    identities = {owner: tuple(sorted(told)) for owner, told in known.items()}
+    rejects = (*result.rejects, refused)
+    return replace(result, volumes=(), rejects=rejects, identities=identities)
 
 
 def content_sha256(image_zyx: NDArray[np.int16], affine_ras: NDArray[np.float64]) -> str:
@@ -78,7 +119,7 @@ def outcome(series_id: str, tokens: Iterable[str], result: SeriesResult, key: by
     files: dict[str, bytes] = {}
     rejects = list(result.rejects)
     for decoded in sorted(result.volumes, key=lambda one: one.source_files):
-        row = _row(decoded, series_id, key)
+        row = _row(decoded, series_id, key, result.checksums)
         if row.volume_id in rows:
             detail = f"the same voxels at the same place as volume {row.volume_id} of the series"
             rejects.append(Reject("duplicate", "same_volume", detail, row.source_files))
@@ -101,18 +142,21 @@ def outcome(series_id: str, tokens: Iterable[str], result: SeriesResult, key: by
     )
 
 
+def identity_mark(key: bytes, told: Iterable[str]) -> str:
+    """Keyed hash of names, ids and dates: what tables may hold of them."""
+    return keyed_id(key, "im", *sorted(set(told)))
+
+
 def _marks(
     identities: Mapping[str, Iterable[str]], series_id: str, key: bytes
 ) -> list[IdentityMark]:
     return [
-        IdentityMark(
-            owner_id=owner, series_id=series_id, mark=keyed_id(key, "im", *sorted(set(told)))
-        )
+        IdentityMark(owner_id=owner, series_id=series_id, mark=identity_mark(key, told))
         for owner, told in identities.items()
     ]
 
 
-def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
+def _row(decoded: Decoded, series_id: str, key: bytes, checksums: Mapping[str, str]) -> Volume:
     content = content_sha256(decoded.image_zyx, decoded.affine_ras)
     # an id by content: a volume that is read again without change keeps its id and file
     volume_id = keyed_id(key, "v", series_id, content)
@@ -145,6 +189,8 @@ def _row(decoded: Decoded, series_id: str, key: bytes) -> Volume:
         age_years=facts.age_years,
         sex=facts.sex,
         pixels_sha256=pixels_sha256(decoded.image_zyx),
+        source_checksums=tuple(checksums.get(token, "") for token in decoded.source_files),
+        block_means_hu=block_means_hu(decoded.image_zyx, decoded.affine_ras),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,19 @@ import numpy as np
 from fvlm_data.ingest.dicom import header as header_facts
 from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe
+from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.description import stem
 from fvlm_data.ingest.volume.geometry import Fault
 from fvlm_data.ingest.volume.hounsfield import INT16, out_of_field_to_air
 from fvlm_data.ingest.volume.names import Names, patient_id
+from fvlm_data.ingest.volume.outlier_slices import check_neighbours
 from fvlm_data.ingest.volume.plausibility import check_plausible
 from fvlm_data.ingest.volume.result import Decoded, SeriesResult
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig
@@ -27,17 +32,22 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Description
 
+DEFLATE_MOST = 1032
+"""Deflate packs 258 bytes into 2 bits at best: no file unpacks to more times its size than that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """What was read of a volume file, its geometry proved.
 
-    `image_zyx` is int16 HU, axes (k, j, i); `affine_ras` 4 x 4, voxel (i, j, k, 1) to RAS+ mm.
+    `image_zyx` is int16 HU, axes (k, j, i); `affine_ras` 4 x 4, voxel (i, j, k, 1) to RAS+ mm;
+    `checksum` is that of the file.
     """
 
     image_zyx: NDArray[np.int16]
     affine_ras: NDArray[np.float64]
     rescale_decision: str
+    checksum: str = ""
 
 
 def probe_file(found: FoundFile, endings: tuple[str, ...], reason: str) -> Probed:
@@ -46,7 +56,7 @@ def probe_file(found: FoundFile, endings: tuple[str, ...], reason: str) -> Probe
     if probed.aside is not None and probed.aside.reason != "not_nifti":
         return probed
     if found.relative.lower().endswith(endings):
-        return Probed(probed.fingerprint)
+        return Probed(probed.fingerprint, sampled=probed.sampled)
     detail = f"the file is no {' or '.join(endings)}, expected one in a source of this kind"
     return Probed(probed.fingerprint, Aside("out_of_scope", reason, detail))
 
@@ -76,12 +86,14 @@ def accepted(
     description: Description,
     series_id: str,
     key: bytes,
+    config: IngestConfig,
 ) -> SeriesResult:
-    """The result of a file that is a volume, after the checks of its values."""
-    fault = check_plausible(loaded.image_zyx)
+    """The result of a file that is a volume, after the checks of its sizes and values."""
+    lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
+    bounds = check_bounds(loaded.image_zyx.shape[::-1], lengths.tolist(), config)
+    fault = bounds or check_plausible(loaded.image_zyx)
     if fault:
         return refused(file, fault)
-    lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
     patient = patient_id(key, names, series_id)
     with quiet_pydicom():
         dataset = description.dataset()
@@ -89,6 +101,10 @@ def accepted(
         facts = header_facts.facts(dataset, patient, key)
     image_zyx = np.require(loaded.image_zyx, requirements="W")  # else it may be a read-only map
     outside = out_of_field_to_air(image_zyx)
+    unlike = check_neighbours(image_zyx, config)
+    if isinstance(unlike, Fault):
+        return refused(file, unlike)
+    adjusted = {"out_of_field_to_air": outside, "slices_unlike_neighbours": unlike}
     decoded = Decoded(
         image_zyx=image_zyx,
         spacing_mm=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
@@ -97,10 +113,36 @@ def accepted(
         rescale_decision=loaded.rescale_decision,
         names=(names,),
         facts=facts,
-        adjustments=(f"out_of_field_to_air={outside}",) if outside else (),
+        adjustments=tuple(f"{code}={count}" for code, count in adjusted.items() if count),
     )
     known = {patient: tuple(sorted(identities))} if identities else {}
-    return SeriesResult((decoded,), identities=known)
+    return SeriesResult((decoded,), identities=known, checksums={file.token: loaded.checksum})
+
+
+def check_claim(
+    shape: Sequence[int], value_bytes: int, held_bytes: int, config: IngestConfig
+) -> Fault | None:
+    """Refuse a header that claims more voxels than the file holds, or than memory may take.
+
+    `value_bytes` are those of a voxel in memory, `held_bytes` the most that the file can hold of
+    voxels, unpacked. Reasons: `not_a_volume`, `volume_too_large`, `truncated_volume`.
+    """
+    if min(shape, default=0) < 1:
+        return Fault("not_a_volume", "the header claims an axis without voxels, expected 3 axes")
+    voxels = math.prod(int(length) for length in shape)
+    claimed = f"the header claims {' x '.join(map(str, shape))} voxels of {value_bytes} bytes"
+    if voxels * value_bytes > config.max_series_mb << 20:
+        return Fault(
+            "volume_too_large",
+            f"{claimed}, expected at most {config.max_series_mb} MB (ingest.max_series_mb): "
+            "damaged, or no CT; look at it, or raise the limit",
+        )
+    if voxels * value_bytes > held_bytes:
+        return Fault(
+            "truncated_volume",
+            f"{claimed}, more than the file can hold: damaged or truncated; send it again",
+        )
+    return None
 
 
 def three_axes(values: NDArray[Any], config: IngestConfig) -> NDArray[Any] | Fault:

@@ -49,7 +49,7 @@ def audit(
     """Look at the tables of a store; nothing is written.
 
     `config` says what makes two findings the same; `labels` is a CSV of labels by study
-    (CT-RATE's columns). The batches that are looked at are drawn by `seed`.
+    (columns of a label set, or finding ids). The batches that are looked at are drawn by `seed`.
 
     Raises:
         InputError: the label file cannot be read or holds nothing that can be compared.

@@ -1,37 +1,27 @@
-"""Our labels against those of a CSV (CT-RATE's columns), and where they disagree."""
+"""Our labels against those of a CSV (CT-RATE's, Merlin's, Rad-ChestCT's), and where they differ."""
 
 from __future__ import annotations
 
-import csv
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.errors import ConfigError, InputError
+from fvlm_data.errors import ConfigError
 from fvlm_data.identity.ids import link_key
 from fvlm_data.pairing.anatomy_text import READ_SECTIONS
+from fvlm_data.pairing.audit.label_file import Rule, read_labels
 from fvlm_data.pairing.audit.texts import study_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from fvlm_data.pairing.anatomy_text import StudyText
+    from fvlm_data.pairing.audit.label_file import LabelTable
     from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
-    from fvlm_data.vocabulary import FindingTerm, Vocabulary
+    from fvlm_data.vocabulary import Vocabulary
 
-KEY_COLUMNS = {
-    "volumename": "volume_name",
-    "studyuid": "study_uid",
-    "studyinstanceuid": "study_uid",
-    "accession": "accession",
-    "accessionnumber": "accession",
-}
-"""Column that names the study (lower case, letters only), and its kind of link."""
-
-VALUES = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 ASSERTED = ("present", "uncertain")
 """Statuses that make a label of ours."""
 
@@ -40,7 +30,9 @@ SENTENCES_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A study where label and report differ; `sentences` are those that decided, scrubbed.
+    """A study where a label (`finding`, as in the scores) and the report differ.
+
+    `sentences` are those that decided, scrubbed.
 
     `status` is what the report asserts: present, uncertain, absent, historical, ...; only in
     clinical_information (or another section that does not describe this scan); or not_mentioned,
@@ -57,7 +49,10 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """Agreement on one finding over the studies compared; precision or recall of 0 / 0 is None."""
+    """Agreement on one label over the studies; precision or recall of 0 / 0 is None.
+
+    `finding` is the label of the set, or a finding id.
+    """
 
     finding: str
     column: str
@@ -71,8 +66,12 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class LabelAudit:
-    """Scores by finding; rows of the file that could not be compared, by reason."""
+    """Scores by label; rows of the file that could not be compared, by reason.
 
+    `label_set` is what its columns were read as; blank where all of them are finding ids.
+    """
+
+    label_set: str
     rows: int
     studies: int
     not_compared: Mapping[str, int]
@@ -81,22 +80,27 @@ class LabelAudit:
     disagreements: tuple[Disagreement, ...]
 
 
-def audit_labels(context: Context, path: Path, vocabulary: Vocabulary) -> LabelAudit:
+def audit_labels(
+    context: Context, path: Path, vocabulary: Vocabulary, label_set: str | None = None
+) -> LabelAudit:
     """Compare the labels of every study that the file names with those of its texts.
 
-    Rows of one study (reconstructions of a scan) count once. Ours are the findings present or
-    held possible in a study's texts, with what they imply.
+    The file's columns are labels of a set (`label_set`; none given: the one that names most of
+    them), or finding ids. Rows of one study (reconstructions of a scan) count once. Ours are the
+    findings present or held possible in a study's texts, with what they imply. What a file calls
+    not mentioned (-1) counts as not positive.
 
     Raises:
-        InputError: the file cannot be read, has no column that names studies or findings, or a
-            label is neither 0 nor 1.
+        InputError: the file cannot be read, has no column that names studies or labels, or a
+            label has another value.
+        ConfigError: there is no label set of that name.
     """
-    table = _read(path, vocabulary)
+    table = read_labels(path, vocabulary, label_set)
     studies = _named_studies(context, table)
-    texted, ours = _our_labels(context.store)
     reasons: dict[str, int] = defaultdict(int)
     labels: dict[str, dict[str, int]] = {}
     torn: set[str] = set()
+    texted, told = _told(context.store)
     for row, study in zip(table.rows, studies, strict=True):
         if study is None:
             reasons["names no study of the store"] += 1
@@ -109,82 +113,19 @@ def audit_labels(context: Context, path: Path, vocabulary: Vocabulary) -> LabelA
         del labels[study]
     if torn:
         reasons["studies with rows that contradict each other"] = len(torn)
+    ours = _our_labels(context.store, table.rules, told, sorted(labels), vocabulary)
     return LabelAudit(
+        label_set=table.of,
         rows=len(table.rows),
         studies=len(labels),
         not_compared=dict(reasons),
         unknown_columns=table.unknown,
-        scores=tuple(_score(term, column, labels, ours) for term, column in table.terms),
-        disagreements=_disagreements(
-            context.store, [t for t, _ in table.terms], labels, ours, vocabulary
-        ),
+        scores=tuple(_score(rule, labels, ours) for rule in table.rules),
+        disagreements=_disagreements(context.store, table.rules, labels, ours, vocabulary),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    name: str
-    labels: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    kind: str
-    terms: tuple[tuple[FindingTerm, str], ...]
-    unknown: tuple[str, ...]
-    rows: tuple[_Row, ...]
-
-
-def _read(path: Path, vocabulary: Vocabulary) -> _Table:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.DictReader(handle)
-            found, header = list(reader), list(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"label file {path}: cannot be read ({type(error).__name__}); expected a UTF-8 CSV"
-        ) from error
-    keys = [column for column in header if _plain(column) in KEY_COLUMNS]
-    if not keys:
-        raise InputError(
-            f"label file {path}: no column names the studies; expected VolumeName, "
-            "StudyInstanceUID or AccessionNumber"
-        )
-    known = {
-        _plain(name): term
-        for term in vocabulary.findings
-        for name in (term.id, term.ct_rate or term.id)
-    }
-    columns = [column for column in header if column not in keys]
-    terms = tuple((known[_plain(c)], c) for c in columns if _plain(c) in known)
-    if not terms:
-        raise InputError(
-            f"label file {path}: no column is a finding; expected CT-RATE's names "
-            "(Cardiomegaly, ...) or finding ids of the vocabulary"
-        )
-    rows = tuple(
-        _Row(row[keys[0]] or "", {term.id: _value(path, line, row, c) for term, c in terms})
-        for line, row in enumerate(found, start=2)
-    )
-    unknown = tuple(column for column in columns if _plain(column) not in known)
-    return _Table(KEY_COLUMNS[_plain(keys[0])], terms, unknown, rows)
-
-
-def _value(path: Path, line: int, row: Mapping[str, Any], column: str) -> int:
-    value = VALUES.get((row[column] or "").strip())
-    if value is None:
-        raise InputError(
-            f"label file {path}, line {line}, column {column}: expected 0 or 1; write unknown "
-            "labels out of the file"
-        )
-    return value
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _named_studies(context: Context, table: _Table) -> list[str | None]:
+def _named_studies(context: Context, table: LabelTable) -> list[str | None]:
     """The study of each row; none where the store has none, or several, of that name."""
     hashes = [_hash(context, table.kind, row.name) for row in table.rows]
     store = context.store
@@ -213,29 +154,59 @@ def _hash(context: Context, kind: str, name: str) -> str | None:
         return None
 
 
-def _our_labels(store: Store) -> tuple[set[str], dict[str, set[str]]]:
+def _told(store: Store) -> tuple[set[str], dict[str, set[str]]]:
     """Studies with texts, and the finding ids of each."""
-    ours: dict[str, set[str]] = defaultdict(set)
+    told: dict[str, set[str]] = defaultdict(set)
     texted = set()
     for row in store.read("anatomy_texts", ["study_id", "labels"]).to_pylist():
         texted.add(row["study_id"])
-        ours[row["study_id"]].update(row["labels"])
-    return texted, ours
+        told[row["study_id"]].update(row["labels"])
+    return texted, told
+
+
+def _our_labels(
+    store: Store,
+    rules: Sequence[Rule],
+    told: Mapping[str, set[str]],
+    studies: Sequence[str],
+    vocabulary: Vocabulary,
+) -> dict[str, set[str]]:
+    """Names of the rules that the texts of each study meet."""
+    ours = {
+        study: {one.name for one in rules if one.over_mm is None and one.findings & told[study]}
+        for study in studies
+    }
+    for rule in (one for one in rules if one.over_mm is not None):
+        meant = _meant(rule, vocabulary)
+        maybe = [study for study in studies if rule.findings & told[study]]
+        for study, text in study_texts(store, maybe):
+            if any(_is_larger(row, meant, rule.over_mm or 0) for row in text.findings):
+                ours[study].add(rule.name)
+    return ours
+
+
+def _is_larger(row: Mapping[str, Any], meant: Collection[str], over_mm: float) -> bool:
+    size = row["size_mm"]
+    asserted = row["finding"] in meant and row["status"] in ASSERTED
+    return asserted and size is not None and size > over_mm
+
+
+def _meant(rule: Rule, vocabulary: Vocabulary) -> set[str]:
+    """The findings of a rule, and those that imply one of them."""
+    implying = {one for one, more in vocabulary.implied.items() if rule.findings & more}
+    return implying | rule.findings
 
 
 def _score(
-    term: FindingTerm,
-    column: str,
-    labels: Mapping[str, Mapping[str, int]],
-    ours: Mapping[str, set[str]],
+    rule: Rule, labels: Mapping[str, Mapping[str, int]], ours: Mapping[str, set[str]]
 ) -> LabelScore:
-    pairs = [(bool(row[term.id]), term.id in ours[study]) for study, row in labels.items()]
+    pairs = [(row[rule.name] == 1, rule.name in ours[study]) for study, row in labels.items()]
     both, only_ours, only_label = (
         pairs.count(p) for p in ((True, True), (False, True), (True, False))
     )
     return LabelScore(
-        finding=term.id,
-        column=column,
+        finding=rule.name,
+        column=", ".join(rule.columns),
         both=both,
         only_ours=only_ours,
         only_label=only_label,
@@ -247,35 +218,35 @@ def _score(
 
 def _disagreements(
     store: Store,
-    terms: Sequence[FindingTerm],
+    rules: Sequence[Rule],
     labels: Mapping[str, Mapping[str, int]],
     ours: Mapping[str, set[str]],
     vocabulary: Vocabulary,
 ) -> tuple[Disagreement, ...]:
     differing = [
-        (term, study)
-        for term in terms
+        (rule, study)
+        for rule in rules
         for study in sorted(labels)
-        if bool(labels[study][term.id]) != (term.id in ours[study])
+        if (labels[study][rule.name] == 1) != (rule.name in ours[study])
     ]
     texts = dict(study_texts(store, {study for _, study in differing}))
     return tuple(
-        _disagreement(term, study, labels[study][term.id], texts[study], vocabulary)
-        for term, study in differing
+        _disagreement(rule, study, labels[study][rule.name], texts[study], vocabulary)
+        for rule, study in differing
     )
 
 
 def _disagreement(
-    term: FindingTerm, study: str, label: int, text: StudyText, vocabulary: Vocabulary
+    rule: Rule, study: str, label: int, text: StudyText, vocabulary: Vocabulary
 ) -> Disagreement:
     """With the sentences that assert the finding; where we miss it, all that mention it."""
-    meant = {term.id, *(one for one, more in vocabulary.implied.items() if term.id in more)}
+    meant = _meant(rule, vocabulary)
     section = {(s["report_id"], s["sentence"]): s["section"] for s in text.sentences}
     read: dict[str, list[tuple[str, int]]] = defaultdict(list)
     elsewhere: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for row in text.findings:
         place = (row["report_id"], row["sentence"])
-        if row["finding"] not in meant or (not label and row["status"] not in ASSERTED):
+        if row["finding"] not in meant or (label != 1 and row["status"] not in ASSERTED):
             continue
         if section[place] in READ_SECTIONS:
             read[row["status"]].append(place)
@@ -286,6 +257,7 @@ def _disagreement(
     spoken = {place for places in told.values() for place in places}
     sentences = [s for s in text.sentences if (s["report_id"], s["sentence"]) in spoken]
     if not sentences:
-        sentences = [s for s in text.sentences if term.anatomy in s["anatomies"]]
+        about = {term.anatomy for term in vocabulary.findings if term.id in rule.findings}
+        sentences = [s for s in text.sentences if about & set(s["anatomies"])]
     shown = tuple(sentence["text"] for sentence in sentences[:SENTENCES_SHOWN])
-    return Disagreement(study, term.id, label, 1 - label, status, shown)
+    return Disagreement(study, rule.name, label, int(label != 1), status, shown)

@@ -40,7 +40,7 @@ def audit_lines(audit: Audit, examples: int = 3) -> Iterator[str]:
     yield from _contradictions(audit.contradictions, examples)
     if audit.labels is not None:
         yield ""
-        yield from _labels(audit.labels, examples)
+        yield from label_lines(audit.labels, examples)
 
 
 def _step(step: Step) -> Iterator[str]:
@@ -107,14 +107,16 @@ def _contradictions(rows: tuple[Contradicted, ...], examples: int) -> Iterator[s
             yield f"    {study}: {detail}"
 
 
-def _labels(audit: LabelAudit, examples: int) -> Iterator[str]:
-    yield f"Against the label file: {audit.studies:,} studies from {audit.rows:,} rows"
+def label_lines(audit: LabelAudit, examples: int = 3) -> Iterator[str]:
+    """The comparison with a label file alone."""
+    read_as = f", read as {audit.label_set}" if audit.label_set else ""
+    yield f"Against the label file{read_as}: {audit.studies:,} studies from {audit.rows:,} rows"
     for reason, number in audit.not_compared.items():
         yield f"    {number:>9,} not compared: {reason}"
     if audit.unknown_columns:
-        yield f"    columns that are no finding: {', '.join(audit.unknown_columns)}"
+        yield f"    columns that are no label of it: {', '.join(audit.unknown_columns)}"
     yield (
-        f"  {'finding':36} {'both':>6} {'only ours':>10} {'only label':>11} {'precision':>10} "
+        f"  {'label':36} {'both':>6} {'only ours':>10} {'only label':>11} {'precision':>10} "
         f"{'recall':>7}"
     )
     for score in audit.scores:

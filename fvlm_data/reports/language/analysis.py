@@ -11,19 +11,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.anatomy import (
+    JOINT,
+    OF,
     OTHER,
+    PREPOSITION,
+    VERB,
     AnatomyMention,
     Attachment,
     anatomy_mentions,
     joined,
     roles,
+    touched,
 )
 from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
     head_spans,
     without_comparisons,
 )
-from fvlm_data.reports.language.assertion import Target, relevant_cues, statuses
+from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
@@ -40,6 +45,7 @@ from fvlm_data.reports.language.sizes import Measured, measured_heads
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fvlm_data.reports.language.decisions import Doubt, Rule
     from fvlm_data.reports.language.foreign import Languages
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
@@ -48,6 +54,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
+_NO_SIDE = "none"
+"""Of phrases that only hold a word for a side: "u/l", "r/o"."""
 _UNMEASURED = Measured(None, None)
 
 
@@ -77,9 +85,13 @@ class Head:
     """Whether it is an abnormality even where no finding covers it."""
     elsewhere: bool
     """Whether it is denied, and what tells a side comes after ("none except on the left")."""
+    rule: Rule
+    cue: tuple[int, int] | None
+    """Tokens of the cue that told the status."""
+    doubts: tuple[Doubt, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen, which would make it three times as slow to build
 class SentenceAnalysis:
     """What the words of a sentence say by themselves; equal only to itself, so quick to look up.
 
@@ -99,7 +111,7 @@ class SentenceAnalysis:
 _UNREAD = SentenceAnalysis((), (), (), None, carries=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PhrasePlace:
     """Where a head stands in the characters of a sentence, and the sizes stated of it."""
 
@@ -107,9 +119,10 @@ class PhrasePlace:
     end: int
     location: tuple[int, int] | None
     size: Measured
+    cue: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Analysis:
     """The reading of a sentence, with the place of each of its heads.
 
@@ -143,13 +156,17 @@ def analyse(
 
 
 def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], Measured]) -> PhrasePlace:
-    told = head.location
     return PhrasePlace(
         spans[head.start][0],
         spans[head.end - 1][1],
-        (spans[told[0]][0], spans[told[1] - 1][1]) if told else None,
+        _characters(head.location, spans),
         measured.get((head.start, head.end), _UNMEASURED),
+        _characters(head.cue, spans),
     )
+
+
+def _characters(tokens: tuple[int, int] | None, spans: Spans) -> tuple[int, int] | None:
+    return (spans[tokens[0]][0], spans[tokens[1] - 1][1]) if tokens else None
 
 
 def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> SentenceAnalysis:
@@ -159,18 +176,22 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     doc = engine.doc(words)
     matches = grouped(engine.targets(doc))
     sides = _sides(matches["side"])
-    mentions = anatomy_mentions(matches["anatomy"], words, sides, book.grammar.light)
+    grammar = book.grammar
+    mentions = anatomy_mentions(matches["anatomy"], words, sides, grammar)
     spans = head_spans(matches["head"], words, book)
-    if any(anatomy in book.described for mention in mentions for anatomy in mention.anatomies):
+    if any(not book.described.keys().isdisjoint(mention.anatomies) for mention in mentions):
         spans = described_anatomies(mentions, spans, words, book)
+    if not spans:  # nothing whose status cues or clauses could tell
+        return _summed((), words, mentions, (), book)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
+    cues = turned(cues, words, book.phrase_ends)
     spans = without_comparisons(spans, cues, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     clauses = clause_bounds(words, book, matches["terminator"], cues, run_on)
     targets = [Target(span.start, span.end) for span in spans]
     said = _without_change(
-        statuses(words, clauses, cues, targets, book.grammar),
+        asserted(words, clauses, cues, targets, book.grammar),
         [(s.start, s.end) for s in spans],
         cues,
         words,
@@ -189,14 +210,17 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         of_kind(matches["count"], "count"),
         runs_on=bool(run_on),
     )
+    outside = touched(mentions, words, [span.start for span in spans], book)
     within = book.grammar.within
-    attachment = Attachment(words, role, clauses, mentions, within, runs_on=bool(run_on))
-    heads = tuple(
-        head
-        for span, status in zip(spans, said, strict=True)
-        for head in _by_side(_head(span, status, sentence, attachment, book), sentence, book)
-    )
-    return _summed(heads, sentence, book)
+    sites = [mention for mention in mentions if mention not in outside]
+    attachment = Attachment(words, role, clauses, sites, within, runs_on=bool(run_on))
+    heads = [
+        _head(span, said_of, sentence, attachment, book)
+        for span, said_of in zip(spans, said, strict=True)
+    ]
+    if len(sides) > 1:
+        heads = [one for head in heads for one in _by_side(head, sentence, book)]
+    return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside)
 
 
 @dataclass(slots=True)
@@ -226,18 +250,18 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Eng
     cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
     terminators = grouped(engine.targets(doc))["terminator"]
     clauses = clause_bounds(words, book, terminators, cues)
-    said = statuses(words, clauses, cues, [target], book.grammar)
+    said = asserted(words, clauses, cues, [target], book.grammar)
     place = (target.start, target.end)
-    return _without_change(said, [place], cues, words, book.grammar.denials)[0]
+    return _without_change(said, [place], cues, words, book.grammar.denials)[0].status
 
 
 def _without_change(
-    said: Sequence[Status],
+    said: Sequence[Asserted],
     places: Sequence[tuple[int, int]],
     cues: Sequence[CueMatch],
     words: Sequence[str],
     denials: frozenset[str],
-) -> list[Status]:
+) -> list[Asserted]:
     """Deny what a cue of "no change" names: "no increase in wall thickness" is no thickening."""
     denied = [
         (cue.start, cue.end)
@@ -246,10 +270,12 @@ def _without_change(
     ]
     if not denied:
         return list(said)
-    return [
-        "absent" if any(start < past and first < end for start, end in denied) else status
-        for (first, past), status in zip(places, said, strict=True)
-    ]
+    return [_denied(place, one, denied) for place, one in zip(places, said, strict=True)]
+
+
+def _denied(place: tuple[int, int], said: Asserted, denied: Sequence[tuple[int, int]]) -> Asserted:
+    cue = next(((s, past) for s, past in denied if s < place[1] and place[0] < past), None)
+    return said if cue is None else Asserted("absent", "no_change", cue, said.doubts)
 
 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
@@ -260,23 +286,32 @@ def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
         (m.start, m.end, meaning.value)  # type: ignore[misc]
         for m in kept
         for meaning in m.meanings
-        if meaning.kind == "side"
+        if meaning.kind == "side" and meaning.value != _NO_SIDE
     )
 
 
 def _head(
     span: HeadSpan,
-    status: Status,
+    said_of: Asserted,
     sentence: _Sentence,
     attachment: Attachment,
     book: Phrasebook,
 ) -> Head:
+    status = said_of.status
     words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
     kind = span.kind
-    if sentence.runs_on and not about and words in book.alone:
+    if (
+        words in book.alone
+        and not terms
+        and (
+            (sentence.mentions and book.anywhere(words))
+            or _of_other_statements(span, about, sentence)
+        )
+    ):
         # The organs of other statements tell nothing of this one.
-        kind, terms = "finding", tuple((t, book.terms[t].anatomy) for t in book.alone[words])
+        kind, about = "finding", ()
+        terms = tuple((term, book.terms[term].anatomy) for term in book.alone[words])
     elsewhere = status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
         about = tuple(replace(mention, side=None) for mention in about)
@@ -288,6 +323,9 @@ def _head(
     told = None
     if sentence.sides and not elsewhere:
         told = own_side(place, sentence.sides, roles) or _told_elsewhere(span, about, sentence)
+    change: Change | None = None
+    if sentence.changes:
+        change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
     return Head(
         start=span.start,
         end=span.end,
@@ -297,41 +335,77 @@ def _head(
             (
                 term,
                 anatomy,
-                told or side_at(about, book.terms[term].sites or (anatomy,)) or said,
+                told or side_at(about, _sites_of(term, anatomy, book)) or said,
             )
-            for term, anatomy in terms
+            for term, anatomy in dict.fromkeys(terms)
         ),
         sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
         observation=words if kind == "observation" else "",
         side=told or joined([m.side for m in about]) or said,
-        severity=severity_of(place, sentence.severities, roles, clauses),
-        count=count_of(place, sentence.counts, roles, clauses),
-        location=_location(about, sentence, book.grammar),
-        change=change_of(place, sentence.changes, roles, clauses),  # type: ignore[arg-type]
+        severity=(
+            severity_of(place, sentence.severities, roles, clauses) if sentence.severities else None
+        ),
+        count=count_of(place, sentence.counts, roles, clauses) if sentence.counts else None,
+        # What is held possible ("lesion in the liver, likely a cyst") names the head before it.
+        location=_location(
+            about if status == "uncertain" else _own(about, place, sentence),
+            sentence,
+            book.grammar,
+        ),
+        change=change,
         abnormal=span.abnormal,
         elsewhere=elsewhere,
+        rule=said_of.rule,
+        cue=said_of.cue,
+        doubts=said_of.doubts + _doubts(said_of, change, sentence),
     )
+
+
+def _of_other_statements(
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: _Sentence
+) -> bool:
+    """Whether a sentence names anatomies, and none in the statement of a head."""
+    clause = sentence.clauses[span.start]
+    if not about:
+        return bool(sentence.mentions)
+    return all(sentence.clauses[mention.start] != clause for mention in about)
+
+
+def _sites_of(term: str, anatomy: str, book: Phrasebook) -> tuple[str, ...]:
+    """Where a finding lies whose side is asked."""
+    entry = book.terms[term]
+    return (anatomy,) if entry.at_site else entry.sites or (anatomy,)
+
+
+def _doubts(said: Asserted, change: Change | None, sentence: _Sentence) -> tuple[Doubt, ...]:
+    """What of its sentence makes the status of a head doubtful, beside the cues."""
+    made: tuple[Doubt, ...] = ("no_full_stop",) if sentence.runs_on else ()
+    if change == "resolved" and said.status == "present":
+        return (*made, "said_resolved")
+    return (*made, "about_change") if sentence.changes and said.status != "present" else made
 
 
 def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, ...]:
     """A mention a side: "moderate right and small left effusions" are two, of their own degree."""
     sides = sentence.sides
-    if len(sides) < 2 or not head.findings:
+    if not head.findings:
         return (head,)
     pair = sides_in_turn(head.start, sides, sentence.words, sentence.roles, book)
     if pair is None:
         return (head,)
     roles, clauses = sentence.roles, sentence.clauses
     made = []
+    second = pair[1][0]
     for first, side in pair:
         place = (first, head.end)
+        own = [m for m in sentence.severities if (m.start > pair[0][0]) == (first == second)]
         made.append(
             replace(
                 head,
                 start=first,
                 findings=tuple((term, anatomy, side) for term, anatomy, _ in head.findings),
                 side=side,
-                severity=severity_of(place, sentence.severities, roles, clauses),
+                severity=severity_of(place, own, roles, clauses),
             )
         )
     return tuple(made)
@@ -352,6 +426,35 @@ def _told_elsewhere(
     if not about or not sentence.sides or any(sentence.clauses[m.start] == clause for m in about):
         return None
     return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
+
+
+def _own(
+    about: Sequence[AnatomyMention], place: tuple[int, int], sentence: _Sentence
+) -> tuple[AnatomyMention, ...]:
+    """Mentions that are no neighbour's place: "atelectasis in the lingula, effusion"."""
+    return tuple(
+        mention
+        for mention in about
+        if mention.end > place[0] or not _of_another_head(mention, place[0], sentence)
+    )
+
+
+def _of_another_head(mention: AnatomyMention, start: int, sentence: _Sentence) -> bool:
+    """Whether a mention before a head is where another head lies, behind which it stands."""
+    clause = sentence.clauses[mention.start]
+    before = [
+        one
+        for one in sentence.spans
+        if one.end <= mention.start and sentence.clauses[one.start] == clause
+    ]
+    if not before or before[-1].kind == "normal":
+        return False
+    between = sentence.roles[before[-1].end : mention.start]
+    return (
+        (PREPOSITION in between or OF in between)
+        and VERB not in between
+        and JOINT in sentence.roles[mention.end : start]
+    )
 
 
 def _location(
@@ -385,11 +488,17 @@ def _shared(
     return observed(tail, [site for mention in listed for site in mention.sites], book)
 
 
-def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> SentenceAnalysis:
-    mentions, words = sentence.mentions, sentence.words
-    sites = tuple(dict.fromkeys(site for m in mentions for site in m.sites))
+def _summed(
+    heads: tuple[Head, ...],
+    words: tuple[str, ...],
+    mentions: Sequence[AnatomyMention],
+    clauses: tuple[int, ...],
+    book: Phrasebook,
+    outside: Sequence[AnatomyMention] = (),
+) -> SentenceAnalysis:
+    sites = tuple(dict.fromkeys([site for m in mentions if m not in outside for site in m.sites]))
     named = {anatomy for head in heads for _, anatomy, _ in head.findings}
-    anatomies = {site.split(".")[0] for site in sites} | named
+    anatomies = {anatomy for m in mentions for anatomy in m.anatomies} | named
     carries = words[0] in book.carry_firsts and any(
         words[:length] in book.carry for length in book.carry_lengths
     )
@@ -397,9 +506,9 @@ def _summed(heads: tuple[Head, ...], sentence: _Sentence, book: Phrasebook) -> S
         heads=heads,
         sites=sites or tuple(sorted(named)),
         anatomies=tuple(sorted(anatomies)),
-        side=joined([mention.side for mention in mentions]),
+        side=joined([mention.side for mention in mentions]) if mentions else None,
         carries=carries,
-        clauses=sentence.clauses,
+        clauses=clauses,
         measured=tuple(
             (head.start, head.end)
             for head in heads

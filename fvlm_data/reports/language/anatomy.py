@@ -11,6 +11,7 @@ from fvlm_data.reports.language.overlaps import longest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
     from fvlm_data.reports.language.phrasebook import Meaning, Phrasebook
     from fvlm_data.reports.language.records import Laterality
@@ -35,21 +36,25 @@ class AnatomyMention:
     """Anatomy ids of the sites."""
 
 
+_BETWEEN = 3
+"""Light words between a side and its anatomy ("right third through fifth ribs")."""
+
+
 def anatomy_mentions(
     matches: Sequence[Match],
     words: Sequence[str],
     sides: Sequence[tuple[int, int, Laterality]],
-    light: frozenset[str],
+    grammar: FunctionWords,
 ) -> list[AnatomyMention]:
     """Mentions of anatomies in order, longest first where they overlap, with their side.
 
-    `matches` are those of anatomies and of compounds, `sides` in order; `light` words may stand
-    between a side and its anatomy.
+    `matches` are those of anatomies and of compounds, `sides` in order; light words may stand
+    between a side and its anatomy, as may what a prefix denies.
     """
     made = []
     for match in longest(matches, _ANATOMY):
         sites, anatomies, told = _named(match.meanings)
-        side = told or (_side_before(match, words, sides, light) if sides else None)
+        side = told or (_side_before(match, words, sides, grammar) if sides else None)
         made.append(AnatomyMention(match.start, match.end, sites, side, anatomies))
     made.sort(key=lambda mention: (mention.start, mention.end))
     return made
@@ -70,16 +75,23 @@ def _side_before(
     match: Match,
     words: Sequence[str],
     sides: Sequence[tuple[int, int, Laterality]],
-    light: frozenset[str],
+    grammar: FunctionWords,
 ) -> Laterality | None:
     """Side stated within the mention or right before it ("left and right kidneys": both)."""
+    light, prefixes = grammar.light, grammar.prefixes
     found: list[Laterality] = [
         side for start, end, side in sides if match.start <= start and end <= match.end
     ]
     place = match.start
     for start, end, side in reversed(sides):
         between = words[end:place]
-        if end <= place and len(between) <= 2 and light.issuperset(between):
+        first = int(between[:1] == (",",))
+        if len(between) > first + 1 and between[first] in prefixes:
+            between = between[first + 2 :]  # "bilateral, non-obstructing renal stones"
+        if between[:1] and between[0] in grammar.joints and between[1:2]:
+            # "the right and of the left femur"
+            between = between[1 + (between[1] in grammar.of | grammar.within) :]
+        if end <= place and len(between) <= _BETWEEN and light.issuperset(between):
             found.append(side)
             place = start
     return joined(found)
@@ -120,6 +132,25 @@ def _word_roles(book: Phrasebook) -> dict[str, int]:
         **dict.fromkeys(book.grammar.of, OF),
         **dict.fromkeys(book.predicates, VERB),
     }
+
+
+def touched(
+    mentions: Sequence[AnatomyMention], words: Sequence[str], heads: Sequence[int], book: Phrasebook
+) -> list[AnatomyMention]:
+    """Mentions of organs that something of another place reaches, and where nothing lies.
+
+    "The mass displaces the spleen and the pancreas", "the kidney is displaced by a mass". `heads`
+    are the tokens at which findings begin.
+    """
+    if book.touching.isdisjoint(words) and book.touched.isdisjoint(words):
+        return []
+    made: list[AnatomyMention] = []
+    for i, word in enumerate(words):
+        if word in book.touching and any(head < i for head in heads):
+            made += [m for m in mentions if m.start > i and not any(i < h < m.start for h in heads)]
+        if word in book.touched and not book.touched_by.isdisjoint(words[i + 1 : i + 2]):
+            made += [m for m in mentions if m.end <= i and not any(m.end <= h < i for h in heads)]
+    return made
 
 
 class Attachment:
@@ -190,6 +221,8 @@ class Attachment:
 
     def listed_before(self, mention: AnatomyMention) -> tuple[AnatomyMention, ...]:
         """The other mentions of the list that a mention ends."""
+        if mention not in self._mentions:
+            return ()
         i = self._mentions.index(mention)
         return tuple(self._mentions[j] for j in self._adjectives(i) if j != i)
 
@@ -243,11 +276,16 @@ class Attachment:
         return self._chain_right(after[0])
 
     def _other_clauses(self, start: int) -> list[tuple[int, ...]]:
-        """The clause before ("the liver is enlarged and shows a cyst"), then the one after."""
+        """The clause before ("the liver is enlarged and shows a cyst"), then the one after.
+
+        One after that says something of its own anatomies tells nothing of this one ("effusions;
+        no pericardial effusion").
+        """
         clause = self._clauses[start]
         numbered = [(self._clauses[m.start], i) for i, m in enumerate(self._mentions)]
+        stating = {self._clauses[i] for i, role in enumerate(self._role) if role == HEAD}
         earlier = [number for number, _ in numbered if number < clause]
-        later = [number for number, _ in numbered if number > clause]
+        later = [number for number, _ in numbered if number > clause and number not in stating]
         made = []
         for number in [*([max(earlier)] if earlier else []), *([min(later)] if later else [])]:
             made.append(self._chain(next(i for n, i in numbered if n == number)))

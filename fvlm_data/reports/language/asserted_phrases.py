@@ -28,11 +28,19 @@ def head_spans(matches: Sequence[Match], words: Sequence[str], book: Phrasebook)
     if book.partial.isdisjoint(words):
         return spans
     return [
-        HeadSpan(span.start, span.end, "abnormal", abnormal=True)
+        _of_a_part(span, book)
         if _lacks_organ(span, book) and _leaves_part(span, words, book)
         else span
         for span in spans
     ]
+
+
+def _of_a_part(span: HeadSpan, book: Phrasebook) -> HeadSpan:
+    """What a head that tells of an absent organ is where a part of it was left."""
+    left = tuple(part for term in span.terms if (part := book.terms[term].partly) is not None)
+    if left:
+        return HeadSpan(span.start, span.end, "finding", left)
+    return HeadSpan(span.start, span.end, "abnormal", abnormal=True)
 
 
 def described_anatomies(
@@ -53,7 +61,11 @@ def described_anatomies(
             finding, telling = book.described[anatomy]
             if _told_before(mention, words, telling, book) or (
                 _told_behind(mention, words, book)
-                and (_restricted(mention, words, book) or not _judged(mention, spans, words))
+                and (
+                    _restricted(mention, words, book)
+                    or not _judged(mention, spans, words)
+                    or _shown_though_denied(mention, spans, words, book)
+                )
             ):
                 made.append(HeadSpan(mention.start, mention.end, "finding", (finding,)))
     made.sort(key=lambda span: (span.start, span.end))
@@ -86,6 +98,29 @@ def _restricted(mention: AnatomyMention, words: Sequence[str], book: Phrasebook)
     return bool(following) and (
         following[0] in book.grammar.denials or following[0] in book.grammar.relatives
     )
+
+
+def _shown_though_denied(
+    mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> bool:
+    """Whether it is seen or measured, and what is denied is only how it is.
+
+    "Nodes with a short axis below 1 cm and not of pathological size are seen", but not "nodes of
+    pathological size are not seen", nor "nodes are not enlarged".
+    """
+    denials, seen = book.grammar.denials, book.grammar.participles
+    judged = next((span for span in spans if span.start >= mention.end), None)
+    if judged is None or denials.isdisjoint(words[mention.end : judged.start]):
+        return False
+    if NUMBER in words[mention.end : judged.start]:
+        return True
+    others = {span.start for span in spans}
+    for i in range(judged.end, len(words)):
+        if words[i] in denials or i in others:
+            return False
+        if words[i] in seen:
+            return True
+    return False
 
 
 def _judged(mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str]) -> bool:
@@ -134,7 +169,11 @@ def _without_false_absences(
         for span in spans
         if denials.isdisjoint(words[span.start : span.end])
         or not all(book.terms[term].lasting for term in span.terms)
-        or not (_follows_word(span, spans, words, book) or _precedes_word(span, words, book))
+        or not (
+            _follows_word(span, spans, words, book)
+            or _precedes_word(span, words, book)
+            or _seen_somehow(span, words, book)
+        )
     ]
 
 
@@ -158,10 +197,17 @@ def _precedes_word(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bo
     return (following[0].isalpha() or following == "_") and following not in book.predicates
 
 
+def _seen_somehow(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether an organ was seen, though not "as enlarged", "to be dilated", "well"."""
+    following = words[span.end : span.end + 1]
+    return bool(following) and following[0] in book.grammar.complements
+
+
 def _lacks_organ(span: HeadSpan, book: Phrasebook) -> bool:
     """Whether a head says that an organ is gone."""
-    return bool(span.terms) and all(
-        book.terms[term].lasting and not book.terms[term].at_site for term in span.terms
+    terms = [book.terms[term] for term in span.terms]
+    return bool(terms) and all(
+        term.lasting and not term.at_site and not term.keeps_part for term in terms
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.clauses import insertions, parentheses
 from fvlm_data.reports.language.overlaps import within_any, within_longer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from fvlm_data.reports.language.decisions import Doubt, Rule
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch
     from fvlm_data.reports.language.records import Status
@@ -24,12 +26,32 @@ _PRIORITY: tuple[tuple[str, Status], ...] = (
 of" is absent, "absence of it cannot be confirmed" uncertain."""
 
 
+_NO_CATEGORY: tuple[str, Status] = ("", "present")
+
+
 @dataclass(slots=True)
 class Target:
     """A span of tokens whose status is asked."""
 
     start: int
     end: int
+
+
+class Asserted(NamedTuple):
+    """The status of a target, what told it, and why another one was close."""
+
+    status: Status = "present"
+    rule: Rule = "stated"
+    cue: tuple[int, int] | None = None
+    """Tokens of the cue that told it."""
+    doubts: tuple[Doubt, ...] = ()
+
+
+_NOTHING_SAID = Asserted()
+_FAR = 6
+"""Words between a cue and what it tells of, from which on it may tell of something else."""
+_TURNING = frozenset({"absent", "uncertain", "doubt"})
+"""Categories whose cues, where they reach nothing, may have been meant for what is there."""
 
 
 def relevant_cues(
@@ -44,7 +66,13 @@ def relevant_cues(
     if not cues:
         return []
     last = _last_word(words)
-    standing = [cue for cue in cues if not cue.cue.at_end or cue.end > last]
+    standing = [
+        cue
+        for cue in cues
+        if (not cue.cue.at_end or cue.end > last)
+        and (not cue.cue.at_start or cue.start == 0)
+        and (not cue.cue.unless or set(cue.cue.unless).isdisjoint(words[: cue.start]))
+    ]
     if len(standing) == 1 and not covered:
         return standing
     hidden = within_longer([(cue.start, cue.end) for cue in standing])
@@ -56,6 +84,24 @@ def relevant_cues(
             if not longer and not named
         ]
     )
+
+
+def turned(
+    cues: Sequence[CueMatch],
+    words: Sequence[str],
+    stops: frozenset[str],
+) -> list[CueMatch]:
+    """Cues, of which those that may turn tell of what follows them.
+
+    "The nodule is likely a cyst" doubts the cyst, as "a cyst is likely" does; "nodes are likely
+    reactive" doubts no node. Nothing follows where one of `stops` does, or the sentence ends.
+    """
+    return [
+        replace(cue, cue=replace(cue.cue, direction="forward"))
+        if cue.cue.turns and words[cue.end : cue.end + 1] and words[cue.end] not in stops
+        else cue
+        for cue in cues
+    ]
 
 
 def _last_word(words: Sequence[str]) -> int:
@@ -72,20 +118,49 @@ def _one_direction(cues: list[CueMatch]) -> list[CueMatch]:
     return [cue for cue in cues if cue.cue.at_end or (cue.start, cue.end) not in ending]
 
 
-def statuses(
+def asserted(
     words: Sequence[str],
     clauses: Sequence[int],
     cues: Sequence[CueMatch],
     targets: Sequence[Target],
     grammar: FunctionWords,
-) -> list[Status]:
-    """Status of each target, in order, by ConText's rules over clause scopes."""
+) -> list[Asserted]:
+    """What is asserted of each target, in order, by ConText's rules over clause scopes."""
     if not cues or not targets:
-        return ["present"] * len(targets)
+        return [_NOTHING_SAID] * len(targets)
     layout = _Layout(words, clauses, parentheses(words), insertions(clauses))
     reaching = [cue for cue in cues if cue.cue.direction != "pseudo"]
     scopes = limited(reaching, [_scope(cue, layout, grammar) for cue in reaching])
-    return [_status(_categories(target, reaching, scopes, layout)) for target in targets]
+    reached = [_reaching(target, reaching, scopes, layout) for target in targets]
+    used = Counter(id(cue) for those in reached for cue in those)
+    idle = [c for c in reaching if _category(c) in _TURNING and id(c) not in used]
+    return [
+        _asserted(target, those, idle, used) for target, those in zip(targets, reached, strict=True)
+    ]
+
+
+def _asserted(
+    target: Target, cues: Sequence[CueMatch], idle: Sequence[CueMatch], used: Mapping[int, int]
+) -> Asserted:
+    """What cues tell of the target that they reach; `used` counts the targets of each cue."""
+    doubts: tuple[Doubt, ...] = ("idle_cue",) if idle else ()
+    if not cues:
+        return Asserted(doubts=doubts) if doubts else _NOTHING_SAID
+    categories = {_category(cue) for cue in cues}
+    category, status = next((pair for pair in _PRIORITY if pair[0] in categories), _NO_CATEGORY)
+    if len({said for name, said in _PRIORITY if name in categories}) > 1:
+        doubts += ("several_cues",)
+    telling = [cue for cue in cues if _category(cue) == category]
+    nearest = min(telling, key=lambda cue: (_distance(cue, target), cue.start, cue.end))
+    if _distance(nearest, target) >= _FAR:
+        doubts += ("far_cue",)
+    if status != "absent" and used[id(nearest)] > 1:
+        doubts += ("shared_cue",)
+    return Asserted(status, "cue", (nearest.start, nearest.end), doubts)
+
+
+def _distance(cue: CueMatch, target: Target) -> int:
+    return max(cue.start - target.end, target.start - cue.end, 0)
 
 
 def limited(cues: Sequence[CueMatch], scopes: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -122,26 +197,22 @@ def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return one[0] <= other[0] < one[1] or one[0] < other[1] <= one[1]
 
 
-def _categories(
+def _reaching(
     target: Target, cues: Sequence[CueMatch], scopes: Sequence[tuple[int, int]], layout: _Layout
-) -> set[str]:
-    """Categories of the cues that reach a target and do not overlap it."""
+) -> list[CueMatch]:
+    """The cues that reach a target and do not overlap it."""
     place = (target.start, target.end)
-    return {
-        _category(cue)
+    return [
+        cue
         for cue, scope in zip(cues, scopes, strict=True)
         if _overlap(scope, place)
         and not _overlap((cue.start, cue.end), place)
         and (not layout.insertions or layout.same_side(target.start, cue.start))
-    }
+    ]
 
 
 def _category(cue: CueMatch) -> str:
     return "doubt" if cue.cue.overrules else cue.cue.category
-
-
-def _status(categories: set[str]) -> Status:
-    return next((status for category, status in _PRIORITY if category in categories), "present")
 
 
 @dataclass(slots=True)
@@ -192,7 +263,9 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     if cue.cue.direction == "backward" and not whole:
         low = _elided(low, first, words, clauses, grammar.elisions)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
-        high = _up_to_company(cue.end, high, words, grammar)
+        high = _up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
+    if cue.cue.without_company:
+        high = _up_to_company(cue.end, high, words, grammar.company, frozenset())
     if cue.cue.direction == "forward" and cue.cue.category == "absent":
         high = _up_to_known(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
@@ -222,10 +295,16 @@ def _elided(
     return low
 
 
-def _up_to_company(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of what is held possible: in "suspected cirrhosis with ascites" ascites is seen."""
+def _up_to_company(
+    start: int,
+    high: int,
+    words: Sequence[str],
+    company: frozenset[str],
+    supposed: frozenset[str],
+) -> int:
+    """End of what is held possible or is gone: in "suspected cirrhosis with ascites" it is seen."""
     for i in range(start, high):
-        if words[i] in grammar.company and words[i - 1] not in grammar.supposed_company:
+        if words[i] in company and words[i - 1] not in supposed:
             return i
     return high
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BOX = r"(?:\[[ xX]?\]|\([ xX]\)|[\u2610-\u2612])"
 _ANY_BOX = re.compile(BOX)
+_BOX_MARKS = ("[", "( )", "(x)", "(X)")
+"""One of them stands in each box of an ASCII text."""
 _EMPTY = frozenset(("[ ]", "[]", "( )", "\u2610"))
 _NEXT_FIELD = re.compile(r"[ \t](?=[A-Z][A-Za-z /-]{2,40}[:?=])|(?<=[.;])[ \t](?=[ \t]*[A-Z])")
 _ROW = re.compile(rf"[^\n]*:[ \t]*\r?(?:\n[ \t]*{BOX}[^\n]*)+|[^\n]+")
@@ -86,7 +88,8 @@ def choices(vocabulary: Vocabulary) -> Choices:
 
 def ticked_only(text: str, forms: Choices) -> str:
     """The text with boxes and choices of forms written out, as long as it was."""
-    boxed = _ANY_BOX.search(text)
+    may_hold = not text.isascii() or any(mark in text for mark in _BOX_MARKS)
+    boxed = _ANY_BOX.search(text) if may_hold else None
     if not boxed and "/" not in text:
         return text
     made = list(text)

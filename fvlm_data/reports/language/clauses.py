@@ -59,21 +59,58 @@ def clause_bounds(
         if i in starts and i > 0:
             number += 1
         numbers.append(number)
-    return _with_insertions(words, verbs, numbers, book)
+    return _with_insertions(words, verbs, _with_restrictions(words, verbs, numbers, book), book)
+
+
+def _with_restrictions(
+    words: Sequence[str], verbs: Sequence[bool], numbers: list[int], book: Phrasebook
+) -> list[int]:
+    """Give what follows "the nodule which was described in March" the clause of its subject.
+
+    A second verb that nothing joins to the first goes on with it: "... is no longer seen".
+    """
+    for i in range(1, len(words)):
+        opens = numbers[i] != numbers[i - 1] and words[i] in book.grammar.relatives
+        if not opens or words[i - 1] == "," or any(verbs[numbers.index(numbers[i - 1]) : i]):
+            continue
+        resumed = _second_verb(i + 1, words, numbers, book)
+        if resumed is not None:
+            return [
+                numbers[i - 1] if j >= resumed and number == numbers[i] else number
+                for j, number in enumerate(numbers)
+            ]
+    return numbers
+
+
+def _second_verb(
+    start: int, words: Sequence[str], numbers: Sequence[int], book: Phrasebook
+) -> int | None:
+    """The verb of the main clause behind a relative clause that begins at a token."""
+    finite = book.predicates - book.grammar.participles
+    seen = False
+    for i in range(start, len(words)):
+        if words[i] in book.conjunctions or numbers[i] != numbers[start - 1]:
+            return None
+        if words[i] not in finite:
+            continue
+        before = words[i - 1]
+        if seen and before not in finite and before not in book.prepositions:
+            return i
+        seen = True
+    return None
 
 
 def _with_insertions(
     words: Sequence[str], verbs: Sequence[bool], numbers: list[int], book: Phrasebook
 ) -> list[int]:
     """Give what follows "the nodule, which was seen before," the clause of its subject."""
-    grammar = book.grammar
     if words.count(",") < 2:
         return numbers
     for first, word in enumerate(words):
         if word != "," or words[first + 1 : first + 2] == () or numbers[first] == numbers[-1]:
             continue
         subject = numbers.index(numbers[first])
-        if any(verbs[subject:first]) or words[first + 1] not in grammar.relatives:
+        if any(verbs[subject:first]) or not _inserts(words, first + 1, book):
             continue
         last = next(
             (
@@ -90,6 +127,16 @@ def _with_insertions(
                 for i, number in enumerate(numbers)
             ]
     return numbers
+
+
+def _inserts(words: Sequence[str], i: int, book: Phrasebook) -> bool:
+    """Whether a token begins what is inserted: "which was seen", "for which a drain was placed"."""
+    grammar = book.grammar
+    return words[i] in grammar.relatives or (
+        words[i] in book.prepositions
+        and words[i + 1 : i + 2][:1] != ()
+        and words[i + 1] in grammar.relative_pronouns
+    )
 
 
 def _resumes(words: Sequence[str], comma: int, book: Phrasebook) -> bool:
@@ -139,7 +186,7 @@ def run_on_starts(
         if (
             stated
             and not any(head.start <= mention.start < head.end for head in heads)
-            and _predicated(mention.end, words, heads, book)
+            and _predicated(mention.end, words, heads, mentions, book)
         ):
             made.add(start)
     if len(heads) > 1:
@@ -209,10 +256,19 @@ def _phrase_start(start: int, words: Sequence[str], book: Phrasebook) -> int:
 
 
 def _predicated(
-    end: int, words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
+    end: int,
+    words: Sequence[str],
+    heads: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    book: Phrasebook,
 ) -> bool:
-    """Whether something is said of an organ: a verb, a denial, a verdict that nothing follows."""
+    """Whether something is said of an organ.
+
+    That is a verb, a denial, what it has ("with stones"), or a verdict that nothing follows but
+    another organ ("heart enlarged gallbladder normal").
+    """
     grammar = book.grammar
+    organs = {mention.start for mention in mentions}
     by_start = {head.start: head for head in heads}
     for i in range(end, min(end + _SUBJECT, len(words))):
         head = by_start.get(i)
@@ -220,7 +276,14 @@ def _predicated(
             return True
         if head is not None:
             following = words[head.end : head.end + 1]
-            return head.kind == "normal" or not following or following[0] in grammar.noun_denials
+            return (
+                head.kind == "normal"
+                or not following
+                or following[0] in grammar.noun_denials
+                or head.end in organs
+            )
+        if words[i] in grammar.company and i == end:
+            return any(i < head.start <= i + _NEWS for head in heads)
         if words[i] in book.prepositions or words[i] in (",", "(", ":"):
             return False
     return False

@@ -60,7 +60,7 @@ def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tu
     """Anatomies that a finding named outright makes abnormal."""
     entry = book.terms[term]
     if entry.at_site:
-        sites = {site.split(".")[0] for site in entry.sites}
+        sites = book.own[term] if entry.sites else frozenset[str]()
         named = [a for m in about for a in m.anatomies if not sites or a in sites]
         if named:
             return tuple(dict.fromkeys(named))
@@ -77,16 +77,24 @@ def side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality
 
 def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[str, str], ...]:
     """Findings (id, anatomy) that an observation is at the given sites, parts before wholes."""
-    made: dict[str, str] = {}
-    for site in sites:
-        found = book.observed_at.get((words, site)) or (
-            book.observed_at.get((words, site.split(".")[0]), ()) if "." in site else ()
-        )
+    known = [(site, found) for site in sites if (found := _known_at(words, site, book))]
+    wholes = {book.within[site] for site, _ in known if site in book.within}
+    made: dict[tuple[str, str], None] = {}
+    for site, found in known:
         for term in found:
-            made[term] = (
-                site.split(".")[0] if book.terms[term].at_site else book.terms[term].anatomy
-            )
-    return tuple(made.items())
+            entry = book.terms[term]
+            if entry.at_site:
+                made[term, site.split(".")[0]] = None
+            elif site not in wholes:
+                made[term, entry.anatomy] = None
+    return tuple(made)
+
+
+def _known_at(words: str, site: str, book: Phrasebook) -> tuple[str, ...]:
+    found = book.observed_at.get((words, site))
+    if found is None and "." in site:
+        found = book.observed_at.get((words, site.split(".")[0]))
+    return found or ()
 
 
 def _about(
@@ -98,7 +106,9 @@ def _about(
         if observed(words, [site for m in step for site in m.sites], book):
             return step
         first = first or step
-        if not all(_WEAK.issuperset(m.anatomies) for m in step):
+        if not all(
+            one in _WEAK or book.within.get(one) in _WEAK for m in step for one in m.anatomies
+        ):
             break
     return first
 

@@ -28,6 +28,7 @@ class FunctionWords:
     """Words at which a clause may end: joints, and what names company."""
     indefinite: frozenset[str]
     relatives: frozenset[str]
+    relative_pronouns: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
@@ -37,6 +38,7 @@ class FunctionWords:
     comparisons: frozenset[str]
     company: frozenset[str]
     supposed_company: frozenset[str]
+    complements: frozenset[str]
     known: frozenset[str]
     before_known: frozenset[str]
     elisions: frozenset[str]
@@ -45,6 +47,7 @@ class FunctionWords:
     places: frozenset[str]
     places_and_numbers: frozenset[str]
     light: frozenset[str]
+    prefixes: frozenset[str]
     size_stops: frozenset[str]
     sizes: SizePatterns
     title_links: frozenset[str]
@@ -65,6 +68,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         breaks=frozenset({",", *clauses.joints, *clauses.company}),
         indefinite=frozenset(clauses.indefinite),
         relatives=frozenset(clauses.relatives),
+        relative_pronouns=frozenset(clauses.relative_pronouns),
         participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
         denials=frozenset(clauses.denials),
@@ -74,6 +78,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         comparisons=frozenset(clauses.comparisons),
         company=frozenset(clauses.company),
         supposed_company=frozenset({OTHER, *clauses.supposed_company}),
+        complements=frozenset(clauses.complements),
         known=frozenset(clauses.known),
         before_known=frozenset(clauses.before_known),
         elisions=frozenset({",", *clauses.elisions}),
@@ -82,6 +87,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         places=frozenset(places.words),
         places_and_numbers=frozenset({"0", *places.words}),
         light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
+        prefixes=frozenset(grammar.spelling.prefixes),
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
         sizes=size_patterns(
             grammar.sizes,

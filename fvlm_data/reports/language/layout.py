@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.blanks import blanks, filled_only
 from fvlm_data.reports.language.boxes import choices, ticked_only
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fvlm_data.reports.language.blanks import Blanks
     from fvlm_data.reports.language.boxes import Choices
     from fvlm_data.vocabulary import Vocabulary
 
 _WRITTEN_BREAK = re.compile(r"\\r\\n|\\n")
 _WRITTEN = {"\\n": " \n", "\\r\\n": "   \n"}
+_REPEATED = re.compile(r"(?<=\S)~(?=[ \t]?[A-Z])")
+"""HL7's sign between repetitions, left in a text by an export; "~5 mm" is about that size."""
 _NO_BREAKS = re.compile(r"\\(?:rtf|par)\b|\b[A-Za-z]:\\")
 """In RTF and paths a backslash and an n are no line break."""
 _GLYPHS = "\u2022\u25cf\u25aa\u25e6\u25ba\u25b6\u2192\u27a2\u2023\u2219\u25a0\u2713\u25c6\u00b7"
@@ -34,6 +38,8 @@ _LONE_QUOTE = re.compile(rf"[ \t](?=[{_QUOTES}][ \t])")
 _OPENING_QUOTE = re.compile(rf"[ \t](?=[{_QUOTES}][^\W\d_])")
 _CLOSING_QUOTE = re.compile(rf"[^\s{_QUOTES}:][{_QUOTES}]")
 _BETWEEN_QUOTES = re.compile(rf"(?<=[{_QUOTES}])[ \t](?=[{_QUOTES}][^\W\d_])")
+_SIGNED_LINE = re.compile(r"^[ \t]{0,8}\([+-]\)[ \t]{0,3}[^\W\d_][^\n]*$", re.MULTILINE)
+_QUESTIONED = re.compile(r"^[ \t]{0,8}\?[ \t]+[^\s?][^\n]*$", re.MULTILINE)
 _NUMBERED = re.compile(
     r"(?<![^\s:])\(?(?:(?P<number>\d{1,2})[.)]|(?P<letter>[a-i])\))(?=[ \t]{0,3}[^\W\d_a-z])"
 )
@@ -46,6 +52,9 @@ class Layout:
     field: re.Pattern[str]
     """A blank between the answer to one field of a form and the name of the next."""
     choices: Choices
+    blanks: Blanks
+    stated: re.Pattern[str]
+    """What a line behind a question mark that is a bullet may say, and no question does."""
 
 
 @lru_cache(maxsize=4)
@@ -58,6 +67,11 @@ def layout(vocabulary: Vocabulary) -> Layout:
             r"(?=[ \t]{0,3}[A-Z][A-Za-z /()-]{2,40}[:=?])"
         ),
         choices(vocabulary),
+        blanks(vocabulary),
+        re.compile(
+            rf"^[ \t]*\?[ \t]+(?:{wording(vocabulary.grammar.clauses.denials)})|[.!][ \t]*\r?$",
+            re.IGNORECASE,
+        ),
     )
 
 
@@ -65,6 +79,10 @@ def laid_out(text: str, forms: Layout) -> str:
     """The text with a line break before each item of a list or form; as long as it was."""
     if "\\n" in text and not _NO_BREAKS.search(text):
         text = _WRITTEN_BREAK.sub(lambda found: _WRITTEN[found[0]], text)
+    if "~" in text:
+        text = _REPEATED.sub("\n", text)
+    text = _signed_lines(_marked_items(text, forms))
+    text = filled_only(text, forms.blanks)
     text = ticked_only(text, forms.choices)
     if "( )" in text:
         text = text.replace("( )", "[ ]")
@@ -76,6 +94,24 @@ def laid_out(text: str, forms: Layout) -> str:
         made += [text[done:place], "\n"]
         done = place + 1
     return "".join(made) + text[done:]
+
+
+def _signed_lines(text: str) -> str:
+    """Signs before the items of a list as boxes: "(-) Effusion" is one that is not ticked."""
+    if "(-)" not in text and "(+)" not in text:
+        return text
+    return _SIGNED_LINE.sub(lambda line: line[0].replace("(-)", "[ ]").replace("(+)", "[x]"), text)
+
+
+def _marked_items(text: str, forms: Layout) -> str:
+    """Question marks that stand for bullets which a change of character set has lost.
+
+    They begin several lines, one of which denies something or ends as a sentence does.
+    """
+    marked = _QUESTIONED.findall(text)
+    if len(marked) < 2 or not any(map(forms.stated.search, marked)):
+        return text
+    return _QUESTIONED.sub(lambda found: found[0].replace("?", "\u2022", 1), text)
 
 
 def _breaks(text: str, forms: Layout) -> Iterator[int]:

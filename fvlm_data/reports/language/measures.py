@@ -40,9 +40,12 @@ def severity_of(
         if match.end <= start:
             between = roles[match.end : start]
             apart = len(between) > _NEAR or any(r in (VERB, PREPOSITION, HEAD) for r in between)
+            apart = apart or _of_something_else(between)
         elif match.start >= end:
             between = roles[end : match.start]
             apart = len(between) > 2 or VERB not in between or HEAD in between
+            # "Emphysema, severe."
+            apart = apart and (list(between) != [JOINT] or match.end < _last(roles, match.end))
         else:
             between, apart = (), False
         value = max(m.value for m in match.meanings if m.kind == "severity")
@@ -50,6 +53,16 @@ def severity_of(
             rank = (len(between), match.start - match.end, value)
             best = rank if best is None or rank[:2] < best[:2] else best  # type: ignore[assignment]
     return best[2] if best else None
+
+
+def _of_something_else(between: Sequence[int]) -> bool:
+    """Whether a degree is that of other words, listed before: "mild motion artifact, nodule"."""
+    return JOINT in between and between[: between.index(JOINT)].count(OTHER) > 1
+
+
+def _last(roles: Sequence[int], start: int) -> int:
+    """Token behind the last word of a sentence, or `start` where only one mark follows."""
+    return start if len(roles) <= start + 1 else len(roles)
 
 
 def count_of(
@@ -143,13 +156,17 @@ def own_side(
 ) -> Laterality | None:
     """Side that is said of a head alone, right behind it and of no organ: "stone on the right"."""
     end = place[1]
+    found: list[Laterality] = []
     for first, past, side in sides:
         between = roles[end:first]
+        if found and JOINT in between:  # "on the right side and on the left"
+            between = between[between.index(JOINT) + 1 :]
         if first < end or len(between) > 3 or not between or between[0] != PREPOSITION:
             continue
         if set(between) <= {PREPOSITION, OTHER} and not _of_more(past, sides, roles):
-            return side
-    return None
+            found.append(side)
+            end = past
+    return joined(found)
 
 
 def _of_more(past: int, sides: Sequence[tuple[int, int, Laterality]], roles: Sequence[int]) -> bool:

@@ -15,6 +15,7 @@ from fvlm_data.reports.language.analysis import (
     assert_target,
     read_words,
 )
+from fvlm_data.reports.language.decisions import STATED, Decision
 from fvlm_data.reports.language.finding_sites import observed
 from fvlm_data.reports.language.foreign import languages
 from fvlm_data.reports.language.layout import laid_out, layout
@@ -34,10 +35,18 @@ from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from fvlm_data.reports.language.analysis import PhrasePlace
+    from fvlm_data.reports.language.decisions import Rule
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Laterality, Section, SectionName, Status
+    from fvlm_data.reports.language.records import (
+        Change,
+        Laterality,
+        Section,
+        SectionName,
+        Status,
+    )
     from fvlm_data.reports.language.sizes import Measured
 
 
@@ -63,7 +72,12 @@ class _Context(NamedTuple):
     side: Laterality | None
     title_side: Laterality | None = None
     """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
+    inherited: bool = False
+    """Whether it is that of the sentence before."""
 
+
+_LEAST_CHANGE_MM = 2.0
+_LEAST_CHANGE = 0.05
 
 _NOTHING = _Context((), (), None)
 
@@ -74,6 +88,7 @@ class _Told(NamedTuple):
     head: Head
     sites: tuple[str, ...]
     findings: tuple[tuple[str, str, Laterality | None], ...]
+    inherited: bool = False
 
     @property
     def anatomies(self) -> tuple[str, ...]:
@@ -94,9 +109,13 @@ class _Mention:
     """Whether the place that the head names is the finding's."""
     from_mm: float | None = None
     """Size from which on it counts, of the head's."""
+    rule: Rule | None = None
+    """What told it where it is not the head's rule."""
+    inherited: bool = False
+    """Whether its anatomy is that of the sentence before."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Said:
     """What a sentence says in its context: `normal` anatomies, and all that it speaks of."""
 
@@ -163,7 +182,7 @@ class ReportParser:
                 findings += _placed(words, analysis, said, index, start)
                 normal += [Verdict(anatomy, index) for anatomy in said.normal]
                 before = context
-        return ParsedReport(
+        parsed = ParsedReport(
             headers=tuple(_plain(header) for header in headers if header.end > header.start),
             sections=tuple(sections),
             sentences=tuple(sentences),
@@ -172,6 +191,7 @@ class ReportParser:
             vocabulary=self.vocabulary,
             uncertain_counts=self._config.uncertain_is_abnormal,
         )
+        return _with_contradictions(parsed)
 
     def parse_many(self, texts: Iterable[str]) -> Iterator[ParsedReport]:
         """Take many reports apart, in their order, one at a time."""
@@ -245,7 +265,7 @@ class ReportParser:
             return _Context(block.sites, _ids(block.sites), side, block.side)
         if before is not None and self._config.carry_over and self._carries(reading, before):
             side = reading.side or (before.side if reading.carries else None)
-            return _Context(before.sites, _ids(before.sites), side)
+            return _Context(before.sites, _ids(before.sites), side, inherited=True)
         return _Context((), (), reading.side)
 
     def _carries(self, reading: SentenceAnalysis, before: _Context) -> bool:
@@ -258,6 +278,33 @@ class ReportParser:
 @lru_cache(maxsize=10_000)
 def _ids(sites: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({site.split(".")[0] for site in sites}))
+
+
+def _with_contradictions(parsed: ParsedReport) -> ParsedReport:
+    """Doubt the mentions of a finding that the report states and denies."""
+    pairs = {
+        status: {(m.finding, m.anatomy) for m in parsed.findings if m.status == status}
+        for status in ("present", "absent")
+    }
+    if pairs["present"].isdisjoint(pairs["absent"]):
+        return parsed
+    opposed = {
+        (one.finding, one.anatomy, sentence)
+        for one in parsed.contradictions()
+        for sentence in (one.denied_in, one.stated_in)
+    }
+    return replace(
+        parsed,
+        findings=tuple(
+            _doubted(m) if (m.finding, m.anatomy, m.sentence) in opposed else m
+            for m in parsed.findings
+        ),
+    )
+
+
+def _doubted(mention: FindingMention) -> FindingMention:
+    doubts = tuple(sorted({*mention.decided.doubts, "contradicted"}))
+    return replace(mention, decided=replace(mention.decided, doubts=doubts))
 
 
 def _plain(header: Header) -> Header:
@@ -287,11 +334,38 @@ def _placed(
                 place.size.mm,
                 head.count,
                 text[told[0] : told[1]] if told else None,
-                head.change,
+                head.change or _change_of_size(place.size),
                 place.size.prior_mm,
+                _decision(one, head, place, text, offset),
             )
         )
     return made
+
+
+def _change_of_size(size: Measured) -> Change | None:
+    """What two sizes tell where no word does; less than 5 % or 2 mm may be the measuring."""
+    if size.mm is None or size.prior_mm is None or size.below:
+        return None
+    if size.mm == size.prior_mm:
+        return "stable"
+    change = size.mm - size.prior_mm
+    if abs(change) < max(_LEAST_CHANGE_MM, _LEAST_CHANGE * size.prior_mm):
+        return None
+    return "increased" if change > 0 else "decreased"
+
+
+def _decision(one: _Mention, head: Head, place: PhrasePlace, text: str, offset: int) -> Decision:
+    """What a mention rests on; `text` is its sentence, which begins at `offset`."""
+    doubts = {*head.doubts}
+    if one.inherited:
+        doubts.add("inherited_anatomy")
+    cue = place.cue
+    if cue and "\n" in text[min(cue[0], place.start) : max(cue[1], place.end)]:
+        doubts.add("two_lines")
+    if not (doubts or cue or one.rule or head.rule != "stated"):
+        return STATED
+    at = (offset + cue[0], offset + cue[1]) if cue else None
+    return Decision(one.rule or head.rule, at, tuple(sorted(doubts)))
 
 
 def _reaches(one: _Mention, size: Measured) -> bool:
@@ -303,23 +377,30 @@ def _reaches(one: _Mention, size: Measured) -> bool:
 def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Said:
     """What a reading says in a context."""
     heads = reading.heads
+    if not heads:
+        return _Said((), (), context.anatomies)
     told = [_in_context(head, context, book) for head in heads]
     mentions = [
         _Mention(
             number,
             finding,
             anatomy,
-            _lasting(one.head.status, finding, book),
+            status := _lasting(one.head.status, finding, book),
             side if side and _has_sides(finding, anatomy, book) else None,
             located=True,
+            rule=None if status == one.head.status else "lasting",
+            inherited=one.inherited,
         )
         for number, one in enumerate(told)
         for finding, anatomy, side in one.findings
     ]
-    if book.measured:
+    if not book.within.keys().isdisjoint([one.anatomy for one in mentions]):
+        mentions += _in_wholes(mentions, book)
+    if not book.measured.keys().isdisjoint([one.finding for one in mentions]):
         mentions += _by_size(mentions, book)
     mentions += _others(told, mentions, book)
-    mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
+    if len(mentions) > 1:
+        mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
     normal = {
         anatomy
         for one in told
@@ -335,7 +416,8 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
     told = context.title_side if head.status == "absent" else context.side
     if head.kind == "finding" and told and not head.elsewhere:
-        alone = len(context.anatomies) == 1
+        wholes = {book.within.get(a) for a in context.anatomies}
+        alone = len([a for a in context.anatomies if a not in wholes]) == 1
         sided = tuple(
             (f, a, s or (told if alone and a in context.anatomies else None))
             for f, a, s in head.findings
@@ -344,12 +426,15 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     if head.sites or head.kind == "finding":
         return _Told(head, head.sites, head.findings)
     findings = observed(head.observation, context.sites, book) if head.observation else ()
-    if head.observation and not context.sites:
+    if head.observation and (
+        not context.sites or (not findings and book.anywhere(head.observation))
+    ):
         findings = tuple(
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )
     side = head.side or told
-    return _Told(head, context.sites, tuple((term, anatomy, side) for term, anatomy in findings))
+    named = tuple((term, anatomy, side) for term, anatomy in findings)
+    return _Told(head, context.sites, named, context.inherited)
 
 
 def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
@@ -361,6 +446,18 @@ def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
     return anatomy in book.paired or finding in book.sided
 
 
+def _in_wholes(mentions: Sequence[_Mention], book: Phrasebook) -> list[_Mention]:
+    """What lies in a part of an anatomy lies in that: a fracture of the femur is one of a bone."""
+    told = {(one.head, one.finding, one.anatomy) for one in mentions}
+    made = []
+    for one in mentions:
+        whole = book.within.get(one.anatomy)
+        if whole is not None and (one.head, one.finding, whole) not in told:
+            told.add((one.head, one.finding, whole))
+            made.append(replace(one, anatomy=whole))
+    return made
+
+
 def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
     """What mentions are too where they are large: a lymph node of 10 mm is an enlarged one."""
     made: list[_Mention] = []
@@ -368,7 +465,9 @@ def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
         rule = book.measured.get(one.finding)
         if rule and all(other.finding != rule.finding for other in mentions):
             anatomy = book.terms[rule.finding].anatomy
-            too = replace(one, finding=rule.finding, anatomy=anatomy, from_mm=rule.from_mm)
+            too = replace(
+                one, finding=rule.finding, anatomy=anatomy, from_mm=rule.from_mm, rule="size"
+            )
             made.append(too)
     return made
 
@@ -400,6 +499,13 @@ def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> li
             if anatomy not in covered and anatomy not in made:
                 side = head.side if anatomy in book.paired else None
                 made[anatomy] = _Mention(
-                    number, OTHER_ABNORMALITY, anatomy, status, side, located=False
+                    number,
+                    OTHER_ABNORMALITY,
+                    anatomy,
+                    status,
+                    side,
+                    located=False,
+                    rule="verdict",
+                    inherited=one.inherited,
                 )
     return list(made.values())

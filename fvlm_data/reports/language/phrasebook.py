@@ -61,10 +61,14 @@ class Cue:
     category: str
     direction: str
     at_end: bool = False
+    at_start: bool = False
     reach: int = 0
     local: bool = False
     across: bool = False
     overrules: bool = False
+    unless: tuple[str, ...] = ()
+    turns: bool = False
+    without_company: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,11 +85,21 @@ class Phrasebook:
     """Observation -> finding ids where nothing tells the site."""
     own: dict[str, frozenset[str]]
     """Finding id -> the anatomy that it makes abnormal, and those where it may lie."""
+    within: dict[str, str]
+    """Anatomy -> the whole that it is a part of."""
     paired: frozenset[str]
+    """Anatomies of which sides matter, and those that have such parts."""
     sided: frozenset[str]
     """Findings that may lie in an anatomy of which sides matter."""
     predicates: frozenset[str]
     prepositions: frozenset[str]
+    touching: frozenset[str]
+    """Words that tell that something reaches an organ from outside."""
+    touched: frozenset[str]
+    """The same in the passive, before one of `touched_by`."""
+    touched_by: frozenset[str]
+    phrase_ends: frozenset[str]
+    """Words and marks behind which another phrase begins."""
     conjunctions: frozenset[str]
     openers: frozenset[str]
     partial: frozenset[str]
@@ -107,6 +121,10 @@ class Phrasebook:
     headers: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     """Words of a sub-header -> anatomy ids; a region's is the empty one."""
 
+    def anywhere(self, observation: str) -> bool:
+        """Whether an observation is its finding beside any organ that does not know it."""
+        return any(self.terms[term].anywhere for term in self.alone.get(observation, ()))
+
 
 @lru_cache(maxsize=4)
 def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
@@ -121,7 +139,8 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         vocabulary.grammar.spelling,
     )
     paired = frozenset(anatomy.id for anatomy in vocabulary.anatomies if anatomy.paired)
-    carry = frozenset(lexicon.words(opener) for opener in words.carry.openers)
+    paired |= {whole for part, whole in vocabulary.within.items() if part in paired}
+    carry = frozenset(lexicon.phrase_words(opener) for opener in words.carry.openers)
     return Phrasebook(
         lexicon=lexicon,
         targets=_gather(lexicon, targets),
@@ -130,15 +149,24 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         observed_at=_observations(lexicon, vocabulary),
         alone=_alone(lexicon, vocabulary),
         own={
-            term.id: frozenset({term.anatomy, *(site.split(".")[0] for site in term.sites)})
+            term.id: frozenset(
+                {term.anatomy, *(site.split(".")[0] for site in _sites(term, vocabulary))}
+            )
             for term in terms
         },
+        within=vocabulary.within,
         paired=paired,
         sided=frozenset(
             term.id for term in terms if any(site.split(".")[0] in paired for site in term.sites)
         ),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
+        touching=_words(lexicon, words.touching),
+        touched=_words(lexicon, words.touched),
+        touched_by=_words(lexicon, words.touched_by),
+        phrase_ends=_words(
+            lexicon, (*words.predicates, *words.prepositions, *words.conjunctions)
+        ).union(",;:.()"),
         conjunctions=_words(lexicon, words.conjunctions),
         openers=_words(lexicon, words.terminators.openers),
         partial=_words(lexicon, words.partial),
@@ -163,8 +191,11 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
     words, grammar = vocabulary.cues, vocabulary.grammar
     clauses = grammar.clauses
     return [
+        *(word for rule in words.rules for word in rule.unless),
         *words.predicates,
         *words.prepositions,
+        *words.touching,
+        *words.touched,
         *words.conjunctions,
         *words.terminators.openers,
         *words.partial,
@@ -209,7 +240,7 @@ def _header_phrases(vocabulary: Vocabulary) -> set[tuple[str, str]]:
 
 
 def _words(lexicon: Lexicon, words: Iterable[str]) -> frozenset[str]:
-    return frozenset(word for phrase in words for word in lexicon.words(phrase))
+    return frozenset(word for phrase in words for word in lexicon.phrase_words(phrase))
 
 
 def _gather(
@@ -217,7 +248,7 @@ def _gather(
 ) -> dict[tuple[str, ...], tuple[_T, ...]]:
     made: dict[tuple[str, ...], set[_T]] = defaultdict(set)
     for phrase, meaning in pairs:
-        made[lexicon.words(phrase)].add(meaning)
+        made[lexicon.phrase_words(phrase)].add(meaning)
     return {words: tuple(sorted(made[words])) for words in sorted(made)}
 
 
@@ -248,19 +279,35 @@ def _target_phrases(vocabulary: Vocabulary) -> list[tuple[str, Meaning]]:
 def _anatomy_phrases(vocabulary: Vocabulary) -> list[tuple[str, Meaning]]:
     made: list[tuple[str, Meaning]] = []
     for anatomy in vocabulary.anatomies:
-        made += _meant("anatomy", anatomy.id, anatomy.phrases)
-        made += _meant("anatomy", anatomy.id, anatomy.left, side="left")
-        made += _meant("anatomy", anatomy.id, anatomy.right, side="right")
+        for named in _with_whole(anatomy.id, vocabulary):
+            made += _meant("anatomy", named, anatomy.phrases)
+            made += _meant("anatomy", named, anatomy.left, side="left")
+            made += _meant("anatomy", named, anatomy.right, side="right")
         for part, phrases in anatomy.parts.items():
             made += _meant("anatomy", f"{anatomy.id}.{part}", phrases)
         made += _meant("compound", anatomy.id, anatomy.compound)
     for group in vocabulary.groups:
-        for anatomy_id in group.anatomies:
-            made += _meant("anatomy", anatomy_id, group.phrases)
+        for part in group.anatomies:
+            for named in _with_whole(part, vocabulary):
+                made += _meant("anatomy", named, group.phrases)
     made += _meant("generic", "", vocabulary.generic_parts)
     for side, phrases in vocabulary.sides.items():
         made += _meant("side", side, phrases)
     return made
+
+
+def _with_whole(anatomy: str, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """An anatomy, and what it is a part of."""
+    whole = vocabulary.within.get(anatomy)
+    return (anatomy,) if whole is None else (anatomy, whole)
+
+
+def _sites(term: FindingTerm, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Where a finding may lie; one that is about its site also in the parts of its sites."""
+    sites = term.sites or (term.anatomy,)
+    if not term.at_site:
+        return sites
+    return (*sites, *(part for part, whole in vocabulary.within.items() if whole in sites))
 
 
 def _meant(
@@ -284,10 +331,14 @@ def _cue_phrases(vocabulary: Vocabulary) -> list[tuple[str, Cue]]:
                 rule.category,
                 rule.direction,
                 rule.at_end,
+                rule.at_start,
                 rule.reach or 0,
                 rule.local,
                 rule.across,
                 rule.overrules,
+                rule.unless,
+                rule.turns,
+                rule.without_company,
             ),
         )
         for rule in words.rules
@@ -304,8 +355,8 @@ def _observations(
     for term in vocabulary.findings:
         for pattern in (*term.observations, *term.alone):
             for phrase in expand(pattern, macros):
-                for site in term.sites or (term.anatomy,):
-                    made[" ".join(lexicon.words(phrase)), site].add(term.id)
+                for site in _sites(term, vocabulary):
+                    made[" ".join(lexicon.phrase_words(phrase)), site].add(term.id)
     return {key: tuple(sorted(ids)) for key, ids in sorted(made.items())}
 
 
@@ -315,5 +366,5 @@ def _alone(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[str, tuple[str, ...
     for term in vocabulary.findings:
         for pattern in term.alone:
             for phrase in expand(pattern, macros):
-                made[" ".join(lexicon.words(phrase))].add(term.id)
+                made[" ".join(lexicon.phrase_words(phrase))].add(term.id)
     return {words: tuple(sorted(made[words])) for words in sorted(made)}

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from fvlm_data.reports.language.records import ASSERTING_SECTIONS, AnatomyState, Contradiction
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from fvlm_data.reports.language.records import FindingMention, Sentence, State, Verdict
     from fvlm_data.vocabulary import Vocabulary
+    from fvlm_data.vocabulary.label_sets import LabelSet
 
 Assessment = Literal["abnormal", "normal", "neutral"]
 """What one sentence says of one anatomy."""
@@ -39,6 +40,22 @@ def assessments(parsed: Assertions) -> list[dict[str, Assessment]]:
         if _holds(mention, parsed.uncertain_counts):
             said[mention.sentence][mention.anatomy] = "abnormal"
     return [dict(sorted(one.items())) for one in said]
+
+
+class Mentioned(Protocol):
+    """What labels read of a mention."""
+
+    @property
+    def finding(self) -> str:
+        """Finding id."""
+
+    @property
+    def status(self) -> str:
+        """What is asserted."""
+
+    @property
+    def size_mm(self) -> float | None:
+        """Its size today."""
 
 
 class Assertions(Protocol):
@@ -132,26 +149,60 @@ def _sides_overlap(one: FindingMention, other: FindingMention) -> bool:
 
 def ct_rate_labels(parsed: Assertions) -> dict[str, int]:
     """CT-RATE's 18 labels by column name: 1 where stated or held possible, else 0."""
+    return labels(parsed, "ct_rate")
+
+
+def labels(parsed: Assertions, name: str) -> dict[str, int]:
+    """Labels of a data set (`label_sets` of the vocabulary), by name.
+
+    1 where one of its findings is stated or held possible, else 0; of a set that tells what is not
+    mentioned (Merlin: -1), 0 only where the finding is denied or all that it may lie in is called
+    normal.
+
+    Raises:
+        ConfigError: no set has that name.
+    """
     asserting = _asserting(parsed)
-    implied = parsed.vocabulary.implied
-    found: set[str] = set()
-    for mention in parsed.findings:
-        if mention.sentence in asserting and _holds(mention, parsed.uncertain_counts):
-            found |= {mention.finding, *implied.get(mention.finding, ())}
-    terms = parsed.vocabulary.findings
-    positive = {term.ct_rate_too for term in terms if term.id in found}
-    return {
-        term.ct_rate: int(term.id in found or term.ct_rate in positive)
-        for term in terms
-        if term.ct_rate
-    }
+    called = {verdict.anatomy for verdict in parsed.normal if verdict.sentence in asserting}
+    states = anatomy_states(parsed)
+    return label_values(
+        [m for m in parsed.findings if m.sentence in asserting],
+        {anatomy for anatomy in called if states[anatomy].state == "normal_stated"},
+        parsed.vocabulary.label_set(name),
+        parsed.vocabulary,
+        uncertain_counts=parsed.uncertain_counts,
+    )
+
+
+def label_values(
+    mentions: Sequence[Mentioned],
+    normal: Collection[str],
+    wanted: LabelSet,
+    vocabulary: Vocabulary,
+    *,
+    uncertain_counts: bool,
+) -> dict[str, int]:
+    """Labels of a set by `mentions` in asserting sections and the anatomies called `normal`."""
+    implied = vocabulary.implied
+    anatomy_of = {term.id: term.anatomy for term in vocabulary.findings}
+    made = {}
+    for label, rule in wanted.labels.items():
+        meant = frozenset(rule.any)
+        about = [m for m in mentions if meant & {m.finding, *implied.get(m.finding, ())}]
+        held = [m for m in about if _holds(m, uncertain_counts)]
+        if rule.over_mm is not None:
+            held = [m for m in held if m.size_mm is not None and m.size_mm > rule.over_mm]
+        denied = any(m.status == "absent" and m.finding in meant for m in about)
+        denied |= {anatomy_of[finding] for finding in meant} <= set(normal)
+        made[label] = 1 if held else 0 if denied else wanted.unmentioned
+    return made
 
 
 def _asserting(parsed: Assertions) -> set[int]:
     return {i for i, s in enumerate(parsed.sentences) if s.section in ASSERTING_SECTIONS}
 
 
-def _holds(mention: FindingMention, uncertain_counts: bool) -> bool:
+def _holds(mention: Mentioned, uncertain_counts: bool) -> bool:
     return mention.status == "present" or (uncertain_counts and mention.status == "uncertain")
 
 

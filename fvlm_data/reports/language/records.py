@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fvlm_data.reports.language.decisions import STATED, Decision
+
 SectionName = Literal[
     "findings", "impression", "technique", "clinical_information", "comparison", "other"
 ]
@@ -62,7 +64,8 @@ class FindingMention:
     """One mention of a finding; `sentence` is an index into `ParsedReport.sentences`.
 
     `count` is a stated number or few, multiple; `location` the words that say where it lies;
-    `size_mm` the size of today, `prior_size_mm` that of an earlier examination.
+    `size_mm` the size of today, `prior_size_mm` that of an earlier examination; `decided` tells
+    what its status rests on.
     """
 
     finding: str
@@ -78,6 +81,7 @@ class FindingMention:
     location: str | None = None
     change: Change | None = None
     prior_size_mm: float | None = None
+    decided: Decision = STATED
 
 
 @dataclass(frozen=True, slots=True)

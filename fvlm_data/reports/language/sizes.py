@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
     from fvlm_data.vocabulary.entries import SizeWords
 
-_NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
+_NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,3})?|\.\d{1,2})"
 _LARGEST_MM = 1000.0
 _NEAR = 4
 _SIGNS = frozenset("<>\u2192")
@@ -78,7 +78,7 @@ def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatter
         units_mm,
         # The first digit comes first, so that `re` skips all else; no digit, dot, comma before it.
         re.compile(
-            rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?)\s?({unit})?"
+            rf"(\d(?<![\d.,]\d)\d{{0,3}}(?:[.,]\d{{1,3}})?|(?<![\w.,])\.\d{{1,2}})\s?({unit})?"
             rf"(?:{times}({_NUMBER})\s?({unit})?)?"
             rf"(?:{times}({_NUMBER})\s?({unit})?)?(?:\s|-)?({unit})?\b",
             re.IGNORECASE,

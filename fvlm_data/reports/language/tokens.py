@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 OTHER_WORD = "_"
 OTHER_MARK = "."
 NUMBER = "0"
+"""What every number but a naught is read as."""
+NAUGHT = "zero"
+_NAUGHT = re.compile(r"0+(?:[.,]0+)?")
 
 _SPAN = re.Match.span
 _LONGEST_WORD = 40
@@ -85,10 +88,17 @@ class Lexicon:
         """Canonical words of a text."""
         return tuple(map(self.canonical, self.split(text)))
 
+    def phrase_words(self, phrase: str) -> tuple[str, ...]:
+        """Canonical words of a phrase of the vocabulary, where a figure stands for any number."""
+        return tuple(
+            NUMBER if word[0].isdigit() else self.canonical(word) for word in self.split(phrase)
+        )
+
     def _canonical(self, word: str) -> str:
         word = _plain(word)
         if word[0].isdigit():
-            return NUMBER
+            naught = NAUGHT in self._raw and _NAUGHT.fullmatch(word)
+            return NAUGHT if naught else NUMBER
         if not word[0].isalpha():
             return word if word in self._raw else OTHER_MARK
         if len(word) > _LONGEST_WORD:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
+from fvlm_data.reports.language.decisions import MODEL
 from fvlm_data.reports.language.records import (
     Change,
     FindingMention,
@@ -246,6 +247,7 @@ def _mention(
         size_mm=None if size is None else float(size),
         count=count,
         change=_one_of(change, get_args(Change)),
+        decided=MODEL,
     )
 
 

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
+from fvlm_data.reports.language.decisions import MODEL
 from fvlm_data.reports.language.records import FindingMention, Verdict
 from fvlm_data.reports.llm.answer import (
     PROMPT_VERSION,
@@ -116,7 +117,7 @@ class LlmReader:
 def _packed(answer: Verified) -> bytes:
     kept: dict[str, Any] = {
         "anatomies": {str(number): named for number, named in answer.anatomies.items()},
-        "findings": [dataclasses.asdict(mention) for mention in answer.findings],
+        "findings": [_packed_mention(mention) for mention in answer.findings],
         "locations": answer.locations,
         "normal": [dataclasses.asdict(verdict) for verdict in answer.normal],
         "refused": dict(answer.refused),
@@ -124,10 +125,14 @@ def _packed(answer: Verified) -> bytes:
     return json.dumps(kept, sort_keys=True).encode()
 
 
+def _packed_mention(mention: FindingMention) -> dict[str, Any]:
+    return {k: v for k, v in dataclasses.asdict(mention).items() if k != "decided"}
+
+
 def _unpacked(kept: dict[str, Any]) -> Verified:
     return Verified(
         {int(number): tuple(named) for number, named in kept["anatomies"].items()},
-        tuple(FindingMention(**mention) for mention in kept["findings"]),
+        tuple(FindingMention(**mention, decided=MODEL) for mention in kept["findings"]),
         tuple(None if place is None else (place[0], place[1]) for place in kept["locations"]),
         tuple(Verdict(**verdict) for verdict in kept["normal"]),
         Counter(kept["refused"]),

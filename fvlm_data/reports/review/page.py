@@ -6,20 +6,27 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, get_args
 
+from fvlm_data.reports.language.decisions import DOUBTS
 from fvlm_data.reports.language.reconcile import assessments
 from fvlm_data.reports.language.records import Status
+from fvlm_data.reports.rows import document_sha256
 from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fvlm_data.reports.language.parsed import ParsedReport
     from fvlm_data.vocabulary import Vocabulary
 
 
-def review_page(reports: Iterable[tuple[str, str, ParsedReport]], vocabulary: Vocabulary) -> str:
+def review_page(
+    reports: Iterable[tuple[str, str, ParsedReport]],
+    vocabulary: Vocabulary,
+    doubts: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """One HTML page of (report id, scrubbed text, parse); it loads nothing and sends nothing.
 
+    `doubts` are sentences on what a model doubts of a report, by its id.
     What is corrected on it is saved as JSONL, which `score.read_gold` reads.
     """
     terms = {term.id: term.anatomy for term in vocabulary.findings}
@@ -28,7 +35,10 @@ def review_page(reports: Iterable[tuple[str, str, ParsedReport]], vocabulary: Vo
         "findings": sorted({*terms, OTHER_ABNORMALITY}),
         "anatomies": sorted(anatomy.id for anatomy in vocabulary.anatomies),
         "anatomy_of": terms,
-        "reports": [_shown(*report) for report in reports],
+        "reports": [
+            {**_shown(*report), "doubts": list((doubts or {}).get(report[0], ()))}
+            for report in reports
+        ],
     }
     page = files("fvlm_data.reports.review").joinpath("review.html").read_text(encoding="utf-8")
     # "</script>" or "<!--" in a text must not end the element that holds the data
@@ -40,6 +50,7 @@ def _shown(report_id: str, text: str, parsed: ParsedReport) -> dict[str, Any]:
     said = assessments(parsed)
     return {
         "report_id": report_id,
+        "document_sha256": document_sha256(text),
         "text": text,
         "states": {
             anatomy: state.state
@@ -62,6 +73,7 @@ def _shown(report_id: str, text: str, parsed: ParsedReport) -> dict[str, Any]:
                 "section": sentence.section,
                 "anatomies": list(sentence.anatomies),
                 "assessments": said[number],
+                "normal": sorted({v.anatomy for v in parsed.normal if v.sentence == number}),
                 "findings": [
                     {
                         "finding": one.finding,
@@ -73,6 +85,11 @@ def _shown(report_id: str, text: str, parsed: ParsedReport) -> dict[str, Any]:
                         "count": one.count,
                         "location": one.location,
                         "change": one.change,
+                        "prior_size_mm": one.prior_size_mm,
+                        "decided_by": one.decided.rule,
+                        "cue": one.decided.cue,
+                        "doubts": [DOUBTS[doubt] for doubt in one.decided.doubts],
+                        "confidence": one.decided.confidence,
                         "start": one.start,
                         "end": one.end,
                     }

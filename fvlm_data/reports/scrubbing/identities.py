@@ -126,10 +126,10 @@ def _number_forms(value: str) -> tuple[_Form, ...]:
     characters = [character for character in fold(value) if character.isalnum()]
     if len(characters) < 4:
         return ()
-    forms = {_SEPARATOR.join(map(re.escape, characters))}
+    forms = {_SEPARATOR.join(characters)}  # letters and digits mean themselves
     stripped = "".join(characters).lstrip("0")
     if len(stripped) >= 5:
-        forms.add("0*" + _SEPARATOR.join(map(re.escape, stripped)))
+        forms.add("0*" + _SEPARATOR.join(stripped))
     needed = ((skeleton(stripped),),)
     return tuple(_Form("id", form, needed) for form in forms)
 

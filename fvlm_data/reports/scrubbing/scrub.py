@@ -10,9 +10,10 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.scrubbing.addresses import address_patterns
 from fvlm_data.reports.scrubbing.identities import (
     DATE,
     ID,
@@ -26,16 +27,17 @@ from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
 from fvlm_data.reports.scrubbing.standing import is_plain_word
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from fvlm_data.vocabulary import Vocabulary
     from fvlm_data.vocabulary.entries import IdentityWords
 
-PHONE, MAIL = "[PHONE]", "[MAIL]"
+PHONE, MAIL, ADDRESS = "[PHONE]", "[MAIL]", "[ADDRESS]"
 
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+_LONGER = re.compile(r"[^\W\d_]{4,}")
 _WORDS = re.compile(r"\w(?:.*\w)?\.?", re.DOTALL)
-_PLACEHOLDER = re.compile(r"(\[(?:NAME|ID|DATE|PHONE|MAIL)\])")
+_PLACEHOLDER = re.compile(r"(\[(?:NAME|ID|DATE|PHONE|MAIL|ADDRESS)\])")
 
 _Hint = tuple[str, ...] | re.Pattern[str]
 _Looked = tuple[_Hint, re.Pattern[str], str]
@@ -44,12 +46,14 @@ pattern that it must hold, for there to be anything to take. Hints are told in a
 time: most reports hold no date and no mail address."""
 
 
-@lru_cache(maxsize=1)
-def _addresses() -> tuple[_Looked, ...]:
+@lru_cache(maxsize=4)
+def _addresses(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
     """What is taken before any name in it is: the rest of an address tells as much."""
+    words = vocabulary.identities
     return (
         (("@",), re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}\b"), MAIL),
         (("://",), re.compile(r"\bhttps?://\S{1,200}", re.IGNORECASE), ID),
+        *((hint, one, ADDRESS) for hint, one in address_patterns(words)),
     )
 
 
@@ -172,7 +176,9 @@ def scrub(
     *,
     remove_doubtful: bool = False,
 ) -> Scrubbed:
-    """Replace identities in a text by placeholders ([NAME], [ID], [DATE], [PHONE], [MAIL]).
+    """Replace identities in a text by placeholders.
+
+    They are [NAME], [ID], [DATE], [PHONE], [MAIL] and [ADDRESS].
 
     `identities` are names, ids, dates (ISO, or YYYYMMDD) and places of the report's patient,
     study and columns; their order does not matter. Placeholders that a text already holds stay.
@@ -182,22 +188,50 @@ def scrub(
     """
     identities = set(identities)
     taken = _Taken(text)
-    _take(taken, text, _addresses())
+    _take(taken, text, _addresses(vocabulary))
     doubtful = []
     for one in known_places(text, identities, vocabulary):
         if one.doubtful and not remove_doubtful:
             doubtful.append((one.start, one.end))
         else:
             taken.add(one.start, one.end, one.placeholder)
-    named = {part for one in identities for part in fold(one).replace("^", " ").split()}
+
+    @cache
+    def named() -> set[str]:  # most reports hold no signature, and nobody asks
+        return {part for one in identities for part in fold(one).replace("^", " ").split()}
 
     def is_plain(word: str) -> bool:
-        return fold(word) not in named and is_plain_word(vocabulary, word)
+        return fold(word) not in named() and is_plain_word(vocabulary, word)
 
+    signed = set()
     for start, end in signed_names(text, vocabulary, is_plain):
         taken.add_rest(start, end, NAME)
+        signed |= {word for word in _LONGER.findall(text[start:end]) if not is_plain(word)}
     _take(taken, text, _patterns(vocabulary))
+    for start, end in _said_again(text, signed, vocabulary):
+        taken.add(start, end, NAME)
     return taken.scrubbed(doubtful)
+
+
+def _said_again(
+    text: str, signed: Collection[str], vocabulary: Vocabulary
+) -> Iterator[tuple[int, int]]:
+    """Where a name that a signature tells stands once more ("W: SMITH" in a foot)."""
+    if not signed:
+        return
+    words = vocabulary.identities
+    none = {*words.common_words, *words.no_names, *words.titles, *words.names_that_are_words}
+    none |= {*words.signatures.roles, *words.signatures.credentials, *words.signatures.no_names}
+    names = {word for word in signed if fold(word) not in none and word not in none}
+    if not names:
+        return
+    for form in sorted({form for name in names for form in (name, name.upper(), name.title())}):
+        start = text.find(form)
+        while start >= 0:
+            end = start + len(form)
+            if not (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
+                yield start, end
+            start = text.find(form, end)
 
 
 def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> None:

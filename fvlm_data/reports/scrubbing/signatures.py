@@ -22,12 +22,15 @@ CAPITAL = (
 )
 """A letter that may begin a name; of other scripts any."""
 _INNER = "[\\w'\u2019\u2018`\u00b4\u2010\u2011-]"
+_LETTERS = re.compile(r"[^\W\d_]+")
 _LONGER = re.compile(r"[^\W\d_]{2,}")
 _BLANKS = r"[ \t]*"
 _LINE = rf"{_BLANKS}(?:\r?\n[ \t]*){{0,2}}"
 _JOIN = r"(?:,[ \t]?|\^|[ \t]{1,2})"
 _DATE = r"[\d/.,:()[\] \t-]"
 _OPENS = re.compile(r"(?:^|\n)[ \t*_]*(?:[^\W\d_]+[ \t]+)?$")
+_FOOT = re.compile(r"(?:^|[\n/|;,]|\d)[ \t]*$")
+"""What stands before the letters by which the foot of a report tells who wrote it."""
 _ENDS = re.compile(r"\)?[ \t.]*(?:\r?\n|$)")
 _BEFORE, _LAST = 80, 80
 """Characters that are looked at before a cue, and at a report's end."""
@@ -49,11 +52,11 @@ class _Names:
 class _Patterns:
     """What is looked for at each place of a cue, which is found first: that takes no time.
 
-    `cues` are words in lower case with their kind. `after` match behind a cue of a kind, `opening`
-    too where it opens a line; `before` end at a cue and the name before it.
+    `by_first` are words in lower case with their kind, by their first letters. `after` match behind
+    a cue of a kind, `opening` too where it opens a line; `before` end at a cue and the name before.
     """
 
-    cues: tuple[tuple[str, str], ...]
+    by_first: dict[str, list[tuple[str, str]]]
     after: dict[str, tuple[re.Pattern[str], ...]]
     opening: dict[str, tuple[re.Pattern[str], ...]]
     before: dict[str, tuple[re.Pattern[str], ...]]
@@ -66,6 +69,7 @@ def signed_names(
 ) -> Iterator[tuple[int, int]]:
     """Start and end of the names; `is_plain` says which words are those of a report."""
     patterns = _patterns(vocabulary)
+    names = frozenset(vocabulary.identities.names_that_are_words)
     for kind, start, end in _cues(text, patterns):
         for found in _around(text, patterns, kind, start, end):
             group = found.lastgroup or "name"
@@ -73,11 +77,17 @@ def signed_names(
             one_line = "\n" not in text[end:low]
             named = group == "colon" and one_line and not found[group].islower()
             words = _LONGER.findall(found[group])
-            if words and (named or not all(map(is_plain, words))):
+            if words and (named or not all(map(is_plain, words)) or _signs(words, group, names)):
                 yield low, high
     ending = patterns.last.search(text, max(0, len(text) - _LAST))
     if ending and not any(map(is_plain, _LONGER.findall(ending["name"]))):
         yield ending.span("name")
+
+
+def _signs(words: Iterable[str], group: str, names: frozenset[str]) -> bool:
+    """Whether plain words are a name: behind "signed by" or before a degree, one that is known."""
+    others = ("colon", "opening", "line", "told", "lower", "letter")
+    return group not in others and any(word.lower() in names for word in words)
 
 
 def _cues(text: str, patterns: _Patterns) -> Iterator[tuple[str, int, int]]:
@@ -86,7 +96,11 @@ def _cues(text: str, patterns: _Patterns) -> Iterator[tuple[str, int, int]]:
     if len(lowered) != len(text):  # of a few letters the small one is two
         lowered = "".join(one.lower()[:1] for one in text)
     longest: dict[tuple[int, str], int] = {}
-    for cue, kind in patterns.cues:
+    # A cue stands only where its first letters are all those of a word: most are not in a text.
+    written = {"", *_LETTERS.findall(lowered)}
+    for cue, kind in (
+        one for first in patterns.by_first.keys() & written for one in patterns.by_first[first]
+    ):
         start = lowered.find(cue)
         while start >= 0:
             end = start + len(cue)
@@ -105,6 +119,8 @@ def _around(
     behind = patterns.after.get(kind, ())
     if kind in patterns.opening and _OPENS.search(text, max(0, start - _BEFORE), start):
         behind += patterns.opening[kind]
+    if kind == "letter" and not _FOOT.search(text, max(0, start - _BEFORE), start):
+        return
     yield from filter(None, (pattern.match(text, end) for pattern in behind))
     if kind == "role" and not _ENDS.match(text, end):
         return
@@ -135,6 +151,7 @@ def _patterns(vocabulary: Vocabulary) -> _Patterns:
         "told": (rf"[ \t]+(?P<told>{names.capitals})",),
         "title": (rf"\.?[ \t]+(?P<lower>{names.lower})",),
     }
+    after["letter"] = (rf"[ \t]*(?P<letter>{names.capitals})(?={_BLANKS}(?:[/|;,\n\d]|$))",)
     opening = {"deed": (alone, line), "work": (line,), "role": (alone,)}
     before = {
         "credential": (rf"(?<![\w.])(?P<name>{names.bare}),?[ \t]*\(?$",),
@@ -142,7 +159,7 @@ def _patterns(vocabulary: Vocabulary) -> _Patterns:
     }
     capital = rf"{names.stop}{CAPITAL}[^\W\d_]{{2,}}"
     return _Patterns(
-        _kinds(words),
+        _by_first_letters(_kinds(words)),
         _compiled(after),
         _compiled(opening),
         _compiled(before),
@@ -164,11 +181,20 @@ def _kinds(words: IdentityWords) -> tuple[tuple[str, str], ...]:
         "deed": signs.deeds,
         "work": signs.works,
         "role": signs.roles,
+        "letter": tuple(f"{letter}:" for letter in signs.letters),
         "told": signs.told,
         "title": words.titles_before_lower_case,
         "credential": signs.credentials,
     }
     return tuple(sorted({(one.lower(), kind) for kind, of in kinds.items() for one in of}))
+
+
+def _by_first_letters(cues: Iterable[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    made: dict[str, list[tuple[str, str]]] = {}
+    for cue, kind in cues:
+        first = _LETTERS.match(cue)
+        made.setdefault(first[0] if first else "", []).append((cue, kind))
+    return made
 
 
 def _names(words: IdentityWords) -> _Names:

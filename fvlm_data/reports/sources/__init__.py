@@ -18,7 +18,14 @@ from fvlm_data.reports.sources.kind import (
 from fvlm_data.reports.sources.mapping import LinkMapping, read_mapping
 from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.quiet import each_quiet, quiet
-from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, Version, faulty
+from fvlm_data.reports.sources.rows import (
+    THE_FILE,
+    ReportRow,
+    ReportSourceError,
+    Version,
+    faulty,
+    placed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,12 +140,13 @@ def _rows_of(path: Path, kind: str, options: ReadOptions) -> Iterator[ReportRow]
         try:
             for row in _read(file, kind, options, in_folder=in_folder):
                 readable = readable or row.fault is None
-                yield replace(row, file=name)
+                yield placed(replace(row, file=name))
         except ReportSourceError as error:
             if not in_folder:
                 raise
             first = first or error
-            broken.append(replace(faulty(0, "unreadable_file", _UNREADABLE), file=name))
+            unreadable = faulty(0, "unreadable_file", _UNREADABLE, place=THE_FILE)
+            broken.append(placed(replace(unreadable, file=name)))
         if readable:
             yield from broken
             broken.clear()
@@ -171,7 +179,7 @@ def _read(path: Path, kind: str, options: ReadOptions, *, in_folder: bool) -> It
             yield from each_quiet(REPORT_SOURCES.load(found).read(path, options))
     elif in_folder:
         detail = f"a file with {suffix or 'no suffix'} is of no known kind; name its kind"
-        yield faulty(0, "unknown_kind", detail, kind="out_of_scope")
+        yield faulty(0, "unknown_kind", detail, kind="out_of_scope", place=THE_FILE)
     else:
         raise ReportSourceError(
             f"report file {path}: expected one of {', '.join(known_suffixes())}, found "

@@ -7,6 +7,7 @@ import io
 import re
 from importlib.util import find_spec
 
+from fvlm_data.memory import lacks_memory
 from fvlm_data.reports.sources.rows import decoded_bytes
 
 _NO_TEXT = (
@@ -68,6 +69,8 @@ def _pdf_text(content: bytes) -> str:
     try:
         pages = [page.extract_text() for page in pypdf.PdfReader(io.BytesIO(content)).pages]
     except Exception as error:  # a damaged PDF makes pypdf raise whatever its parts raise
+        if lacks_memory(error):
+            raise MemoryError from error
         raise UnreadError(
             "not_text", f"is a PDF that cannot be read ({type(error).__name__}); give it as text"
         ) from error

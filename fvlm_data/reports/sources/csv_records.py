@@ -20,16 +20,27 @@ _DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Cells of one row of the file, and the lines (from 1) that it stands on.
+    """Cells of one row of the file, and where it stands.
 
+    `row` is the number that a spreadsheet shows: the names are row 1, blank lines count, a line
+    `sep=` does not. Lines, from 1, are those of an editor.
     Without `cells` its quotes are not closed where they should be, and `rows` lines of it look
     as if a row began there.
     """
 
     cells: Sequence[str] | None
+    row: int
     first_line: int
     last_line: int
     rows: int = 1
+
+    @property
+    def place(self) -> str:
+        """Row and lines in words; the lines where they are not told by the row."""
+        first, last = self.first_line, self.last_line
+        if first == last:
+            return f"row {self.row}" + (f" (line {first})" if first != self.row else "")
+        return f"row {self.row} (lines {first} to {last})"
 
 
 class CsvRecords:
@@ -65,14 +76,16 @@ class CsvRecords:
         those of the rows before have.
         """
         starts = _RowStarts(self._delimiter, keys, len(self.names))
+        row = 1
         while True:
             self._lines.clear()
             first = self._line + 1
+            row += 1
             try:
                 cells = next(self._reader, None)
             except csv.Error:
                 starts.learn(_cells(self._lines[0], self._delimiter))
-                yield Record(None, first, self._line, 1 + starts.among(self._lines[1:]))
+                yield Record(None, row, first, self._line, 1 + starts.among(self._lines[1:]))
                 continue
             if cells is None:
                 return
@@ -80,7 +93,8 @@ class CsvRecords:
                 continue
             starts.learn(cells)
             swallowed = starts.among(self._lines[1:]) if len(self._lines) > 1 else 0
-            yield Record(None if swallowed else cells, first, self._line, 1 + swallowed)
+            found = None if swallowed else cells
+            yield Record(found, row, first, self._line, 1 + swallowed)
 
 
 class _RowStarts:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.sources.kind import Kind
-from fvlm_data.reports.sources.rows import RowDraft, faulty, mended
+from fvlm_data.reports.sources.rows import THE_FILE, RowDraft, faulty, mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,18 +47,20 @@ def read_dicom_sr(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     try:
         dataset = pydicom.dcmread(path)
     except (InvalidDicomError, OSError, ValueError, EOFError):
-        yield faulty(0, "not_readable", "not readable as DICOM; expected a whole SR file")
+        detail = "not readable as DICOM; expected a whole SR file"
+        yield faulty(0, "not_readable", detail, place=THE_FILE)
         return
     uid = str(dataset.get("SOPClassUID", ""))
     known = uid.startswith(_SR_CLASSES) and uid.removeprefix(_SR_CLASSES) in _TEXT_CLASSES
     if not known:
         detail = f"SOP class {uid or 'none'} is no text report; expected an SR of text"
-        yield faulty(0, "not_a_text_report", detail, kind="out_of_scope")
+        yield faulty(0, "not_a_text_report", detail, kind="out_of_scope", place=THE_FILE)
         return
     try:
-        yield _report(dataset, path.stem).row(0)
+        yield _report(dataset, path.stem).row(0, THE_FILE)
     except (ValueError, AttributeError, TypeError, RecursionError):
-        yield faulty(0, "not_readable", "content tree is damaged; expected that of PS3.3 C.17.3")
+        detail = "content tree is damaged; expected that of PS3.3 C.17.3"
+        yield faulty(0, "not_readable", detail, place=THE_FILE)
 
 
 def _report(dataset: Any, name: str) -> RowDraft:

@@ -17,7 +17,7 @@ from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.reports.sources.html_text import html_text
 from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.markup import plain_text
-from fvlm_data.reports.sources.rows import RowDraft, decoded, faulty, mended
+from fvlm_data.reports.sources.rows import THE_FILE, RowDraft, decoded, faulty, mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,30 +38,32 @@ def read_fhir(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     try:
         resources = _resources(decoded(path, options.encoding))
     except (json.JSONDecodeError, RecursionError):
-        yield faulty(0, "broken_json", "no valid JSON; expected a FHIR resource or Bundle")
+        detail = "no valid JSON; expected a FHIR resource or Bundle"
+        yield faulty(0, "broken_json", detail, place=THE_FILE)
         return
     known = {key: one for one in resources for key in _keys(one)}
     reports = [one for one in resources if one.get("resourceType") == "DiagnosticReport"]
     number = 0
-    for report in reports:
+    for count, report in enumerate(reports, start=1):
+        place = f"report {count}"
         contained = [one for one in _list(report.get("contained")) if isinstance(one, dict)]
         inner = {f"#{one.get('id')}": one for one in contained}
         try:
             draft, unread = _report(report, {**known, **inner})
-            yield draft.row(number)
+            yield draft.row(number, place)
             if unread is not None:
                 number += 1
                 kind, reason, detail = unread
-                yield faulty(number, reason, f"report {number - 1}: {detail}", kind=kind)
+                yield faulty(number, reason, detail, kind=kind, place=place)
         except UnreadError as error:
-            yield faulty(number, error.reason, f"report {number}: a text of it {error.detail}")
+            yield faulty(number, error.reason, f"a text of it {error.detail}", place=place)
         except (AttributeError, TypeError, ValueError):
-            detail = f"report {number}: an element has another type than in FHIR R4 or R5"
-            yield faulty(number, "broken_resource", detail)
+            detail = "an element has another type than in FHIR R4 or R5"
+            yield faulty(number, "broken_resource", detail, place=place)
         number += 1
     if not reports:
         detail = "no DiagnosticReport found; nothing to do"
-        yield faulty(0, "not_a_report", detail, kind="out_of_scope")
+        yield faulty(0, "not_a_report", detail, kind="out_of_scope", place=THE_FILE)
 
 
 def _resources(text: str) -> list[dict[str, Any]]:
@@ -179,10 +181,11 @@ def _tell(draft: RowDraft, reference: Any, known: Mapping[str, Any]) -> None:
 def _texts(
     report: Mapping[str, Any], known: Mapping[str, Any]
 ) -> tuple[dict[str, str], tuple[str, str, str] | None]:
-    """The presented form, with what it lacks of observations and conclusion; else the narrative.
+    """The presented form, with what it lacks of observations, conclusion and narrative.
 
-    Several forms are the same report (R4, DiagnosticReport.presentedForm): the first with text
-    serves.
+    A narrative that says of itself that it was generated from the resource adds nothing to what
+    else is there (R4, Narrative.status). Several forms are the same report (R4,
+    DiagnosticReport.presentedForm): the first with text serves.
     """
     results = [_observed(reference, known) for reference in _list(report.get("result"))]
     findings = "\n".join(filter(None, results))
@@ -198,11 +201,23 @@ def _texts(
             whole = mended(text)
             beside = {"findings": _lacking(whole, findings)}
             beside["impression"] = _lacking(whole, conclusion)
-            return {"report": "\n\n".join(filter(None, (whole, joined_columns(beside))))}, None
+            said = "\n\n".join(filter(None, (whole, joined_columns(beside))))
+            return {"report": _with_narrative(said, report)}, None
     if findings or conclusion:
-        return {"findings": findings, "impression": conclusion}, fault
+        columns = {"findings": findings, "impression": conclusion}
+        said = joined_columns(columns)
+        whole = _with_narrative(said, report)
+        return (columns if whole == said else {"report": whole}), fault
+    return {"report": _with_narrative("", report)}, fault
+
+
+def _with_narrative(said: str, report: Mapping[str, Any]) -> str:
+    """A text with what it lacks of the narrative."""
     narrative = report.get("text") or {}
-    return {"report": mended(html_text(str(narrative.get("div") or "")))}, fault
+    if said and narrative.get("status") == "generated":
+        return said
+    told = mended(html_text(str(narrative.get("div") or "")))
+    return "\n\n".join(filter(None, (said, _lacking(said, told) if said else told)))
 
 
 def _lacking(whole: str, part: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BEGINNING = re.compile(rb"(?:\A(?:\xef\xbb\xbf)?|(?<=[\r\n\x0b]))[ \t\x0b]*(?=MSH[^A-Za-z0-9\s])")
+_LINE_ENDS = re.compile(rb"\r\n?|\n")
 _CHARSETS = {
     "UNICODE UTF-8": "utf-8", "UNICODE": "utf-8", "8859/1": "iso-8859-1", "8859/2": "iso-8859-2",
     "8859/3": "iso-8859-3", "8859/4": "iso-8859-4", "8859/5": "iso-8859-5", "8859/7": "iso-8859-7",
@@ -64,21 +65,27 @@ class Segment:
 
 @dataclass(slots=True)
 class Message:
-    """Segments of one message; `outside` says that text stands before its first segment."""
+    """Segments of one message; `outside` says that text stands before its first segment.
+
+    `line` is that of the file on which it begins, from 1.
+    """
 
     segments: list[Segment] = field(default_factory=list)
     outside: bool = False
+    line: int = 1
 
 
 def messages(content: bytes, encoding: str | None) -> Iterator[Message]:
     """The messages of a file; what is none comes as a message without segments."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         content, encoding = content.decode("utf-16", "replace").encode(), "utf-8"
+    line = 1
     for part in _BEGINNING.split(content):
         charset = encoding or _stated(part)
         text = decoded_bytes(part) if charset is None else part.decode(charset, "replace")
         text = re.sub(r"[\x0b\x1c\ufeff]", "", re.sub(r"\r\n?", "\n", text))
-        yield _message(text, charset or "utf-8")
+        yield _message(text, charset or "utf-8", line)
+        line += len(_LINE_ENDS.findall(part))
 
 
 def _stated(message: bytes) -> str | None:
@@ -90,8 +97,8 @@ def _stated(message: bytes) -> str | None:
     return names[-1] if names and names[-1] != "utf-8" else None
 
 
-def _message(text: str, charset: str) -> Message:
-    made = Message()
+def _message(text: str, charset: str, at_line: int) -> Message:
+    made = Message(line=at_line)
     separators = _separators(text)
     lines: list[list[str]] = []
     for line in text.split("\n"):

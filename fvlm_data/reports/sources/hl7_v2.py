@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.sources.attachments import UnreadError
 from fvlm_data.reports.sources.hl7_segments import messages
 from fvlm_data.reports.sources.hl7_text import Texts, order_text
 from fvlm_data.reports.sources.kind import Kind
-from fvlm_data.reports.sources.rows import RowDraft, faulty
+from fvlm_data.reports.sources.rows import THE_FILE, RowDraft, faulty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,43 +50,49 @@ def read_hl7(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
         if not message.segments or message.segments[0].name != "MSH":
             outside |= message.outside or any(_holds_text(one) for one in message.segments)
             continue
-        for row in _reports(message, number, count):
-            yield row
-            number += 1
         count += 1
+        place = f"message {count}"
+        if message.line > 1:
+            place += f" (line {message.line})"
+        for row in _reports(message, number):
+            yield replace(row, place=", ".join(filter(None, (place, row.place))))
+            number += 1
     if count == 0:
-        yield faulty(0, "no_message", "no HL7 message found; expected one that begins with MSH")
+        detail = "no HL7 message found; expected one that begins with MSH"
+        yield faulty(0, "no_message", detail, place=THE_FILE)
     elif outside:
         detail = "text stands before the first MSH; expected messages only; mend the file"
-        yield faulty(number, "outside_message", detail)
+        yield faulty(number, "outside_message", detail, place=THE_FILE)
 
 
 def _holds_text(segment: Segment) -> bool:
     return segment.name in ("OBX", "NTE")
 
 
-def _reports(message: Message, number: int, count: int) -> Iterator[ReportRow]:
+def _reports(message: Message, number: int) -> Iterator[ReportRow]:
+    """Rows of a message, their places within it."""
     header = message.segments[0]
     kind = header.part(9)
     if kind != "ORU":
         known = kind if kind.isalpha() and len(kind) == 3 else "another kind"
-        detail = f"message {count} is {known}, expected ORU; nothing to do"
+        detail = f"the message is {known}, expected ORU; nothing to do"
         yield faulty(number, "not_a_result", detail, kind="out_of_scope")
         return
     first = next((at for at, one in enumerate(message.segments) if one.name == "OBR"), None)
     if first is None:
-        detail = f"message {count} holds no order (OBR); expected one a report"
+        detail = "the message holds no order (OBR); expected one a report"
         yield faulty(number, "broken_message", detail)
         return
     shared = message.segments[:first]
     orders = _orders(message.segments[first:])
     if any(one.name == "OBX" and one.field(5).strip() for one in shared):
-        detail = f"message {count} has results (OBX) before its first OBR; expected them behind it"
+        detail = "the message has results (OBX) before its first OBR; expected them behind it"
         yield faulty(number, "broken_message", detail)
         number += 1
-    for order in orders:
-        for row in _rows(message.segments, shared, order, number, single=len(orders) == 1):
-            yield row
+    single = len(orders) == 1
+    for count, order in enumerate(orders, start=1):
+        for row in _rows(message.segments, shared, order, number, single=single):
+            yield row if single else replace(row, place=f"order {count}")
             number += 1
 
 
@@ -119,7 +126,7 @@ def _rows(
         draft.columns, draft.addendum = texts.columns, texts.addendum
         draft.fault = draft.fault or texts.fault
     except UnreadError as error:
-        detail = f"report {number}: its order or patient {error.detail}"
+        detail = f"its order or patient {error.detail}"
         draft.fault = ("fault", error.reason, detail)
     alone = texts.aside and not any(draft.columns.values()) and not draft.withdrawn
     if alone:

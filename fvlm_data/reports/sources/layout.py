@@ -89,7 +89,7 @@ class Layout:
     identities: Mapping[str, str]
     others: Mapping[str, str]
 
-    def row(self, number: int, cells: Mapping[str, Any]) -> ReportRow:
+    def row(self, number: int, cells: Mapping[str, Any], place: str = "") -> ReportRow:
         """The report in a row of cells; what links it is an identity as well."""
         other = {name: cell(cells.get(column)) for name, column in self.others.items()}
         links, notes = row_links(self.links, cells, other.get("issuer") or None)
@@ -100,9 +100,9 @@ class Layout:
         try:
             columns = {name: _text(cells.get(column)) for name, column in self.texts.items()}
         except UnreadError as error:
-            fault = fault or ("fault", error.reason, f"row {number}: a text {error.detail}")
+            fault = fault or ("fault", error.reason, f"a text {error.detail}")
         if not links and LOST in notes:
-            fault = fault or ("fault", "mangled_number", f"row {number}: {MANGLED}")
+            fault = fault or ("fault", "mangled_number", MANGLED)
         return ReportRow(
             row=number,
             links=links,
@@ -116,6 +116,7 @@ class Layout:
             name=other.get("name", ""),
             fault=fault,
             notes=notes,
+            place=place,
         )
 
     def told(self, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> ToldColumns:

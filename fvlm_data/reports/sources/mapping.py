@@ -60,10 +60,10 @@ def read_mapping(path: Path) -> LinkMapping:
             "(file name or id) and study_uid, accession or volume_name"
         )
     made: dict[tuple[str, str], list[Link]] = defaultdict(list)
-    for number, row in enumerate(table.rows(list(columns.values()))):
+    for place, row in table.rows(list(columns.values())):
         detail = row.detail if isinstance(row, BrokenRow) else _add(made, row, columns, own)
         if detail:
-            raise ReportSourceError(f"mapping {path}: row {number}: {detail}")
+            raise ReportSourceError(f"mapping {path}: {place}: {detail}")
     return LinkMapping({key: sorted_links(links) for key, links in made.items()})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError
@@ -57,7 +57,8 @@ class Version:
 class ReportRow:
     """One report as its file gives it.
 
-    `row` counts the reports of a file from 0; `file` is its path relative to the source. `links`
+    `row` counts the reports of a file from 0, for the program; `place` says to a person where it
+    stands (`placed`). `file` is its path relative to the source. `links`
     are (kind, value, issuer), sorted. `columns` hold the text by section name, or whole under
     `report`; a blank cell is an empty text. `identities` are names, ids, dates and places that
     the file tells of patient and staff. `issued` is the time of the report (sortable text),
@@ -77,6 +78,7 @@ class ReportRow:
     file: str = ""
     fault: tuple[str, str, str] | None = None
     notes: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def text(self) -> str | None:
@@ -110,7 +112,7 @@ class RowDraft:
         """Take the report's status: what is not final is set aside, versions are noted."""
         self.fault, self.corrected, self.withdrawn = read_status(status)
 
-    def row(self, number: int) -> ReportRow:
+    def row(self, number: int, place: str = "") -> ReportRow:
         """The finished row."""
         return ReportRow(
             row=number,
@@ -124,12 +126,32 @@ class RowDraft:
             ),
             name=self.name,
             fault=None if self.withdrawn else self.fault,
+            place=place,
         )
 
 
-def faulty(number: int, reason: str, detail: str, *, kind: str = "fault") -> ReportRow:
-    """A row that cannot be read, with what to do about it."""
-    return ReportRow(number, (), {}, fault=(kind, reason, detail))
+THE_FILE = "the file"
+"""Place of what is said of a file as a whole, or of its only report."""
+
+
+def faulty(
+    number: int, reason: str, detail: str, *, kind: str = "fault", place: str = ""
+) -> ReportRow:
+    """A row that cannot be read, with what to do about it; `detail` leaves out where it stands."""
+    return ReportRow(number, (), {}, fault=(kind, reason, detail), place=place)
+
+
+def placed(row: ReportRow) -> ReportRow:
+    """A row whose fault begins with its place: as whoever opens the file counts, from 1.
+
+    A table's row has the number that a spreadsheet shows (of CSV also the lines of an editor where
+    these differ), an HL7 report its message and line, anything else its number among the reports.
+    """
+    place = row.place or f"report {row.row + 1}"
+    if row.fault is None:
+        return replace(row, place=place)
+    kind, reason, detail = row.fault
+    return replace(row, place=place, fault=(kind, reason, f"{place}: {detail}"))
 
 
 def read_status(status: str) -> tuple[tuple[str, str, str] | None, bool, bool]:

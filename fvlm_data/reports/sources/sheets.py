@@ -36,24 +36,30 @@ def sheets(path: Path) -> list[tuple[int, list[str]]]:
     return made
 
 
-def sheet_rows(path: Path, at: int, names: Sequence[str]) -> Iterator[Mapping[str, Any] | None]:
-    """The rows of a sheet below its names; none for a row that has cells beside them.
+def sheet_rows(
+    path: Path, at: int, names: Sequence[str]
+) -> Iterator[tuple[int, Mapping[str, Any] | None]]:
+    """Number and cells of the rows of a sheet below its names; none for one with cells beside them.
 
     What a formula gave is read where the file tells it, else the formula: ="00123" is a text that
     was to stay one.
     """
     with _workbook(path, values=True) as values, _workbook(path, values=False) as formulas:
         rows = zip(_rows(values.worksheets[at]), _rows(formulas.worksheets[at]), strict=False)
-        filled = ((shown, typed) for shown, typed in rows if _filled(shown) or _filled(typed))
+        filled = (
+            (number, shown, typed)
+            for number, (shown, typed) in enumerate(rows, start=1)
+            if _filled(shown) or _filled(typed)
+        )
         next(filled, None)
-        for shown, typed in filled:
+        for number, shown, typed in filled:
             cells = [_shown(one) for one in shown]
-            for number, one in enumerate(typed):
-                if number < len(cells) and cells[number] is None:
-                    cells[number] = one.value
+            for column, one in enumerate(typed):
+                if column < len(cells) and cells[column] is None:
+                    cells[column] = one.value
             beside = any(cell not in (None, "") for cell in cells[len(names) :])
             cells += [None] * (len(names) - len(cells))
-            yield None if beside else dict(zip(names, cells, strict=False))
+            yield number, None if beside else dict(zip(names, cells, strict=False))
 
 
 @contextmanager

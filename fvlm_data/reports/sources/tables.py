@@ -10,11 +10,18 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.memory import lacks_memory
 from fvlm_data.reports.sources.csv_records import CsvRecords
 from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.layout import ToldColumns, layout
 from fvlm_data.reports.sources.options import ReadOptions
-from fvlm_data.reports.sources.rows import ReportRow, ReportSourceError, faulty, file_encoding
+from fvlm_data.reports.sources.rows import (
+    THE_FILE,
+    ReportRow,
+    ReportSourceError,
+    faulty,
+    file_encoding,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,12 +42,22 @@ class BrokenRow:
     reason: str = "broken_row"
 
 
+_OPEN_QUOTE = BrokenRow(
+    "a quote is not closed where it should be, or not doubled within the cell; expected "
+    '"" for each quote in a quoted cell; mend the file',
+    reason="open_quote",
+)
+
+Row = tuple[str, "Mapping[str, Any] | BrokenRow"]
+"""Where a row stands (`rows.placed`), and its cells."""
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table: its column names, and its rows, which are told apart by the columns `keys`."""
 
     names: Sequence[str]
-    rows: Callable[[Sequence[str]], Iterator[Mapping[str, Any] | BrokenRow]]
+    rows: Callable[[Sequence[str]], Iterator[Row]]
 
 
 def read_tables(
@@ -50,15 +67,15 @@ def read_tables(
     number = 0
     for table, columns in _laid_out(opened(path, options), path, options):
         if isinstance(columns, BrokenRow):
-            yield faulty(number, columns.reason, columns.detail, kind=columns.kind)
+            kind, detail = columns.kind, columns.detail
+            yield faulty(number, columns.reason, detail, kind=kind, place=THE_FILE)
             number += 1
             continue
-        for cells in table.rows(list(columns.links.values())):
+        for place, cells in table.rows(list(columns.links.values())):
             if isinstance(cells, BrokenRow):
-                detail = f"row {number}: {cells.detail}"
-                yield faulty(number, cells.reason, detail, kind=cells.kind)
+                yield faulty(number, cells.reason, cells.detail, kind=cells.kind, place=place)
             else:
-                yield columns.row(number, cells)
+                yield columns.row(number, cells, place)
             number += 1
 
 
@@ -70,7 +87,9 @@ def told_columns(
     for table, columns in _laid_out(opened(path, options), path, options):
         if not isinstance(columns, BrokenRow):
             rows = islice(table.rows(list(columns.links.values())), _LOOKED_AT)
-            made.append(columns.told(table.names, [one for one in rows if isinstance(one, dict)]))
+            made.append(
+                columns.told(table.names, [one for _, one in rows if isinstance(one, dict)])
+            )
     return made
 
 
@@ -128,41 +147,35 @@ def _csv(path: Path, options: ReadOptions) -> Iterator[CsvRecords]:
         yield records
 
 
-def _csv_rows(
-    path: Path, options: ReadOptions, keys: Sequence[str]
-) -> Iterator[Mapping[str, Any] | BrokenRow]:
+def _csv_rows(path: Path, options: ReadOptions, keys: Sequence[str]) -> Iterator[Row]:
     with _csv(path, options) as records:
         names = records.names
         for record in records.records([names.index(key) for key in keys]):
-            lines = f"lines {record.first_line} to {record.last_line}"
             if record.cells is None:
-                detail = (
-                    f"{lines}: a quote is not closed where it should be, or not doubled within "
-                    'the cell; expected "" for each quote in a quoted cell; mend the file'
-                )
-                yield from [BrokenRow(detail, reason="open_quote")] * record.rows
+                yield from [(record.place, _OPEN_QUOTE)] * record.rows
             elif len(record.cells) != len(names):
-                yield BrokenRow(
-                    f"{lines}: {len(record.cells)} cells, expected {len(names)}; quote cells that "
-                    "hold the delimiter"
+                detail = (
+                    f"{len(record.cells)} cells, expected {len(names)}; quote cells that hold the "
+                    "delimiter"
                 )
+                yield record.place, BrokenRow(detail)
             else:
-                yield dict(zip(names, record.cells, strict=True))
+                yield record.place, dict(zip(names, record.cells, strict=True))
 
 
 def jsonl_tables(path: Path, options: ReadOptions) -> list[Table]:
     """The table of a file of JSON objects, one a line; its columns are those of any line."""
-    rows = (row for row in _lines(path, options) if isinstance(row, dict))
+    rows = (row for _, row in _lines(path, options) if isinstance(row, dict))
     names = list(dict.fromkeys(name for row in rows for name in row))
     return [Table(names, lambda keys: _lines(path, options))]
 
 
-def _lines(path: Path, options: ReadOptions) -> Iterator[Mapping[str, Any] | BrokenRow]:
+def _lines(path: Path, options: ReadOptions) -> Iterator[Row]:
     encoding, errors = file_encoding(path, options.encoding)
     with path.open(encoding=encoding, errors=errors, newline="\n") as handle:
-        for line in handle:
+        for number, line in enumerate(handle, start=1):
             if line.strip():
-                yield _object(line)
+                yield f"row {number}", _object(line)
 
 
 def _object(line: str) -> Mapping[str, Any] | BrokenRow:
@@ -191,12 +204,13 @@ def parquet_tables(path: Path, options: ReadOptions) -> list[Table]:
     return [Table(names, lambda keys: _parquet_rows(path))]
 
 
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+def _parquet_rows(path: Path) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     with _parquet_errors(path), pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=1000):
-            yield from batch.to_pylist()
+        rows = (row for batch in file.iter_batches(batch_size=1000) for row in batch.to_pylist())
+        for number, row in enumerate(rows, start=1):
+            yield f"row {number}", row
 
 
 @contextmanager
@@ -206,6 +220,8 @@ def _parquet_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
+        if lacks_memory(error):  # an ArrowException too
+            raise MemoryError from error
         raise ReportSourceError(
             f"report file {path}: not readable as Parquet ({type(error).__name__}); expected a "
             "whole Parquet file; copy it again"
@@ -219,14 +235,12 @@ def xlsx_tables(path: Path, options: ReadOptions) -> list[Table]:
     return [Table(names, partial(_sheet_rows, path, at, names)) for at, names in sheets(path)]
 
 
-def _sheet_rows(
-    path: Path, at: int, names: Sequence[str], keys: Sequence[str]
-) -> Iterator[Mapping[str, Any] | BrokenRow]:
+def _sheet_rows(path: Path, at: int, names: Sequence[str], keys: Sequence[str]) -> Iterator[Row]:
     from fvlm_data.reports.sources.sheets import sheet_rows
 
     beside = BrokenRow("cells beside the named columns; expected a name above each; mend the file")
-    for row in sheet_rows(path, at, names):
-        yield beside if row is None else row
+    for number, row in sheet_rows(path, at, names):
+        yield f"sheet {at + 1}, row {number}", beside if row is None else row
 
 
 _OPENED = (

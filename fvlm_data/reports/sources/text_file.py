@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.reports.sources.attachments import UnreadError
 from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.markup import plain_text
-from fvlm_data.reports.sources.rows import RowDraft, decoded, mended
+from fvlm_data.reports.sources.rows import THE_FILE, RowDraft, decoded, mended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +30,10 @@ def read_text(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     try:
         draft.columns = {"report": plain_text(mended(decoded(path, options.encoding)))}
     except UnreadError as error:
-        draft.fault = ("fault", error.reason, f"the file {error.detail}")
+        draft.fault = ("fault", error.reason, f"it {error.detail}")
     for kind in ("study_uid",) if _UID.fullmatch(path.stem) else ("accession", "volume_name"):
         draft.link(kind, path.stem)
-    yield draft.row(0)
+    yield draft.row(0, THE_FILE)
 
 
 TEXT = Kind((".txt", ".text", ".rtf", ".htm", ".html"), read_text)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fvlm_data.reports.versions.original_reports import adds, corrects, withdraws
@@ -21,7 +20,7 @@ from fvlm_data.reports.versions.repeats import repeats
 from fvlm_data.store.declared import reject
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping
 
     from fvlm_data.reports.versions.original_reports import Original
     from fvlm_data.store.declared import Outcome
@@ -43,6 +42,9 @@ class Successor(NamedTuple):
 
     report: str
     reason: str
+
+
+_SEVERAL = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +99,6 @@ def successor_of(
         and not _reason(old, new, exact, vocabulary)
     ]
     return max(later)[2] if later else None
-
-
-def unclear_versions(
-    reports_of: Mapping[str, Sequence[str]],
-    links: Iterable[Mapping[str, Any]],
-    originals: Mapping[str, Original],
-    vocabulary: Vocabulary,
-) -> dict[str, list[tuple[str, str]]]:
-    """Pairs of a study's reports of which nothing tells whether one is a version of the other.
-
-    They are of one patient, request and, as far as told, procedure, and none is an addendum.
-    `links` are rows with owner_id, kind and value_hash of the reports, `originals` the reports
-    as they came; a report without its original is in no pair.
-    """
-    known = candidates(links, originals, vocabulary)
-    made = {
-        study: [
-            (first.report, second.report)
-            for first, second in combinations([known[one] for one in mine if one in known], 2)
-            if not (first.adds or second.adds)
-            and _same_patient(first, second)
-            and _same_request(first, second)
-        ]
-        for study, mine in reports_of.items()
-    }
-    return {study: pairs for study, pairs in made.items() if pairs}
 
 
 def set_aside(report: str, successor: Successor, source: str) -> Outcome:
@@ -185,15 +161,29 @@ def _is_of_document(new: RelatedReport, old: RelatedReport) -> bool:
 
 
 def _same_patient(new: RelatedReport, old: RelatedReport) -> bool:
-    ours, theirs = new.links.get("patient_id"), old.links.get("patient_id")
-    return not ours or not theirs or not ours.isdisjoint(theirs)
+    return agree(new.links, old.links, "patient_id")
 
 
 def _same_request(new: RelatedReport, old: RelatedReport) -> bool:
-    """Whether both are of one request, and not of different procedures of it."""
-    procedures = {new.original.version.procedure, old.original.version.procedure} - {""}
-    ours, theirs = new.links.get("accession"), old.links.get("accession")
-    return len(procedures) < 2 and (not ours or not theirs or not ours.isdisjoint(theirs))
+    procedures = new.original.version.procedure, old.original.version.procedure
+    return of_one_request(new.links, old.links, procedures)
+
+
+def agree(
+    ours: Mapping[str, Collection[str]], theirs: Mapping[str, Collection[str]], kind: str
+) -> bool:
+    """Whether links of a kind do not tell two reports apart; links are hashes by kind."""
+    one, other = ours.get(kind), theirs.get(kind)
+    return not one or not other or not set(one).isdisjoint(other)
+
+
+def of_one_request(
+    ours: Mapping[str, Collection[str]],
+    theirs: Mapping[str, Collection[str]],
+    procedures: Iterable[str | None],
+) -> bool:
+    """Whether two reports are of one request, and not of different procedures of it."""
+    return len({one for one in procedures if one}) < _SEVERAL and agree(ours, theirs, "accession")
 
 
 def _time_between(new: RelatedReport, old: RelatedReport) -> int:

@@ -112,16 +112,6 @@ def withdraws(original: Original, vocabulary: Vocabulary) -> bool:
     return original.version.withdrawn or begins_with(original, first)
 
 
-def reading_order(
-    originals: Mapping[str, Original], vocabulary: Vocabulary
-) -> dict[str, tuple[bool, str, int, str]]:
-    """Sort key of each report: addenda last, then by time, place in the file, id."""
-    return {
-        report: (adds(one, vocabulary), one.issued, one.row, report)
-        for report, one in originals.items()
-    }
-
-
 def unpacked(kept: Mapping[str, str]) -> Original:
     """A report from what the vault keeps of it."""
     about = {name.removeprefix(_ABOUT): kept[name] for name in kept if name.startswith(_ABOUT)}

@@ -8,7 +8,7 @@ from fvlm_data.run.survey.found import Survey
 from fvlm_data.run.survey.images import dicom_folders, find_images
 from fvlm_data.run.survey.listing import listed
 from fvlm_data.run.survey.masks import find_masks
-from fvlm_data.run.survey.reports import TABLES_AT_MOST, find_reports, read_tables
+from fvlm_data.run.survey.reports import TABLES_AT_MOST, find_reports, read_tables, unread_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,5 +37,5 @@ def survey(folder: Path) -> Survey:
         sources=tuple(sources),
         masks=masks,
         reports=tuple(reports),
-        notes=(*notes, *notes_on_images, *notes_on_reports),
+        notes=(*notes, *notes_on_images, *notes_on_reports, *unread_files(listing)),
     )

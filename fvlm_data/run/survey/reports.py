@@ -13,6 +13,7 @@ from fvlm_data.reports.sources import (
     ReportSourceError,
     read_reports,
 )
+from fvlm_data.reports.sources.kind import kind_by_suffix
 from fvlm_data.reports.sources.layout import LINK_NAMES, TEXT_NAMES, found, layout
 from fvlm_data.reports.sources.mapping import NAME_COLUMNS
 from fvlm_data.reports.sources.tables import column_names
@@ -83,6 +84,29 @@ def find_reports(
                 count = sum(len(listing.files[one]) for one in folders if one.is_relative_to(path))
                 made.append(FoundReports(kind, path, count, mapping=linked))
     return made, notes
+
+
+_UNREAD = {
+    ".pdf": "save it as .txt (a PDF is read where an HL7 or FHIR message carries it)",
+    ".doc": "save it as .txt",
+    ".docx": "save it as .txt",
+    ".odt": "save it as .txt",
+    ".xls": "save it as .xlsx or .csv",
+    ".xlsm": "save it as .xlsx or .csv",
+    ".ods": "save it as .xlsx or .csv",
+}
+"""Endings of files that often hold reports and are of no kind that is read, and what to do."""
+
+
+def unread_files(listing: Listing) -> list[str]:
+    """Notes on files that may hold reports and that nothing reads, one for each ending."""
+    notes = []
+    for ending, advice in _UNREAD.items():
+        files = list(listing.with_ending((ending,)))
+        if files and kind_by_suffix(ending) is None:
+            more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+            notes.append(f"{files[0]}{more}: {ending} is not read; if it holds reports {advice}")
+    return notes
 
 
 def _files_to_name(kind: str, path: Path, listing: Listing) -> list[Path]:

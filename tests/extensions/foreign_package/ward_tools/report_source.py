@@ -19,7 +19,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     for number, part in enumerate(decoded(path, options.encoding).split("\n====\n")):
         head, _, text = part.partition("\n")
         if not head.startswith("study:"):
-            detail = f"report {number} begins with no line `study: UID`, expected one; mend it"
+            detail = "it begins with no line `study: UID`, expected one; mend it"
             yield faulty(number, "no_study_line", detail)
             continue
         draft = RowDraft(columns={"report": text})

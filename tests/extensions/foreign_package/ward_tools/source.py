@@ -81,7 +81,7 @@ def read(
         return refused(file, volume_hu)
     names = Names(study_uid=told["study"], patient=told["patient"], volume_name=volume_name(file))
     made = Loaded(np.ascontiguousarray(volume_hu.T), affine_ras, "already_hu")
-    return accepted(file, made, names, description, series_id, key)
+    return accepted(file, made, names, description, series_id, key, config)
 
 
 NPY = Kind(find=find, probe=probe, read=read)

@@ -1,0 +1,194 @@
+"""A trained model beside a plain baseline on the same patients and labels.
+
+The baseline is a logistic regression for each finding on eleven plain numbers of its anatomy: mean,
+deviation and skewness of the intensities within its mask, seven quantiles, logarithm of its
+voxels. It is trained on the labels; the model is zero-shot, from reports alone. Both are scored by
+the labels of the test split, over the same findings.
+
+    python bench/methods.py --config demo.yaml --store demo/store --run demo/run \
+        --labels demo/phantom/truth.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from fvlm_data.run.config import load_config
+from fvlm_train.config import parse_evaluate_config
+from fvlm_train.data.splits import open_split
+from fvlm_train.evaluate import Score, score_findings
+from fvlm_train.evaluate.findings import store_findings
+from fvlm_train.evaluate.labels import LabelTable, read_labels
+from fvlm_train.evaluate.names import FindingNames
+from fvlm_train.evaluate.zero_shot import LabelsFile, zero_shot
+from fvlm_train.runs import load_run
+
+if TYPE_CHECKING:
+    from fvlm_data.shards import Sample
+    from fvlm_train.config import EvaluateConfig
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+SPLITS = ("train", "test")
+REPOSITORY = Path(__file__).parents[1]
+
+
+def eleven(value_n: np.ndarray[Any, Any]) -> list[float]:
+    """Return the features of an organ from its intensities (N,)."""
+    mean, deviation = float(value_n.mean()), float(value_n.std())
+    skewness = float(((value_n - mean) ** 3).mean()) / (deviation**3 + 1e-6)
+    quantiles = np.quantile(value_n, QUANTILES).tolist()
+    return [mean, deviation, skewness, *quantiles, float(np.log(value_n.size))]
+
+
+def organs(sample: Sample, anatomies: tuple[str, ...]) -> dict[str, list[float]]:
+    """Return the features of each anatomy that the sample shows."""
+    found = {}
+    for anatomy in anatomies:
+        value = sample.label_values.get(anatomy)
+        inside = sample.label_zyx == value if value is not None else np.zeros(0, bool)
+        if inside.any():
+            found[anatomy] = eleven(sample.image_zyx[inside].astype(np.float64))
+    return found
+
+
+def regression(
+    store: str, labels: LabelTable, anatomies: tuple[str, ...], config: EvaluateConfig
+) -> dict[str, dict[str, float]]:
+    """Return the AUC of each finding by split; the training split's labels train."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    sources = {split: open_split(store, split) for split in SPLITS}
+    found = {
+        split: [organs(source[number], anatomies) for number in range(len(source))]
+        for split, source in sources.items()
+    }
+    rows = {split: source.rows.to_pylist() for split, source in sources.items()}
+    scores: dict[str, list[tuple[Score, bool]]] = {split: [] for split in SPLITS}
+    for finding in (f for f in store_findings(store) if f.anatomy in anatomies):
+        parts = {
+            split: [
+                (row, features[finding.anatomy], labels.present[row["study_id"], finding.id])
+                for row, features in zip(rows[split], found[split], strict=True)
+                if finding.anatomy in features and (row["study_id"], finding.id) in labels.present
+            ]
+            for split in SPLITS
+        }
+        truth = [label for _, _, label in parts["train"]]
+        if len(set(truth)) < 2:
+            continue
+        model = make_pipeline(
+            StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
+        )
+        model.fit(np.array([features for _, features, _ in parts["train"]]), truth)
+        for split in SPLITS:
+            for row, features, label in parts[split]:
+                chance = float(model.predict_proba(np.array([features]))[0, 1])
+                score = Score(row["sample_id"], row["patient_id"], row["study_id"], finding.id,
+                              finding.anatomy, True, chance, None)  # fmt: skip
+                scores[split].append((score, label))
+    return {split: aucs(scores[split], config) for split in SPLITS}
+
+
+def aucs(scores: list[tuple[Score, bool]], config: EvaluateConfig) -> dict[str, float]:
+    """Return the AUC of each finding with enough positive patients."""
+    table, _ = score_findings([one for one, _ in scores], [label for _, label in scores], config)
+    return {row.finding: row.auc for row in table if row.in_macro}
+
+
+def of_model(
+    run: Path, store: str, labels: LabelsFile, config: EvaluateConfig
+) -> dict[str, dict[str, float]]:
+    """Return the zero-shot AUC of each finding by split."""
+    found = {}
+    for split in SPLITS:
+        result, _ = zero_shot(run, open_split(store, split), store_findings(store), config, labels)
+        found[split] = {row.finding: row.auc for row in result.table if row.in_macro}
+    return found
+
+
+def report(baseline: dict[str, dict[str, float]], model: dict[str, dict[str, float]]) -> None:
+    """Print a line for each finding of the test split that both have, then the means."""
+    common = sorted(baseline["test"].keys() & model["test"].keys())
+    if not common:
+        raise SystemExit("no finding has enough positive patients in the test split")
+    print(f"{'':36} {'regression':>15} {'model':>15}")
+    print(f"{'finding':36} {'train':>7} {'test':>7} {'train':>7} {'test':>7}")
+    columns = [(of, split) for of in (baseline, model) for split in SPLITS]
+    for finding in common:
+        told = (f"{of[split].get(finding, float('nan')):7.3f}" for of, split in columns)
+        print(f"{finding:36} {' '.join(told).replace('nan', '  -')}")
+    means = []
+    for of, split in columns:
+        known = [of[split][finding] for finding in common if finding in of[split]]
+        means.append(f"{np.mean(known):7.3f}" if known else "      -")
+    print(f"{f'mean of {len(common)}':36} {' '.join(means)}")
+
+
+def made(folder: Path, patients: int, steps: int) -> argparse.Namespace:
+    """Make phantom, store and run of the demonstration in `folder`, as `make demo` does."""
+    settings = yaml.safe_load((REPOSITORY / "demo.yaml").read_text(encoding="utf-8"))
+    text = yaml.safe_dump(settings).replace("demo/", f"{folder}/")
+    config = folder / "demo.yaml"
+    config.write_text(text, encoding="utf-8")
+    python = [sys.executable, "-c"]
+    data = "from fvlm_data.cli.main import main; main()"
+    train = "from fvlm_train.cli import train_main; train_main()"
+    phantom, store, run = (folder / name for name in ("phantom", "store", "run"))
+    for command in (
+        [*python, data, "phantom", str(phantom), "--patients", str(patients), "--seed", "7"],
+        [*python, data, "curate", str(config)],
+        [*python, train, str(config), "--store", str(store), "--out", str(run),
+         "--set", f"train.steps={steps}"],
+    ):  # fmt: skip
+        subprocess.run(command, check=True, stdout=sys.stderr, cwd=folder)
+    return argparse.Namespace(
+        config=config, store=str(store), run=run, labels=phantom / "truth.parquet",
+        vault=folder / "vault",
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Score a run and the baseline, of a store that stands or of one that is made for it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, help="YAML configuration, for its evaluate section")
+    parser.add_argument("--store", help="store; without it one is made, and a model trained on it")
+    parser.add_argument("--run", type=Path, help="folder of the trained run")
+    parser.add_argument("--labels", type=Path, help="labels of the studies, as for fvlm-eval")
+    parser.add_argument("--vault", type=Path, help="folder of the vault, for the labels")
+    parser.add_argument("--patients", type=int, default=300, help="of a store that is made")
+    parser.add_argument("--steps", type=int, default=550, help="of a model that is trained")
+    parser.add_argument("--min-patients", type=int, help="with a finding, for it to be compared")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        if arguments.store is None:
+            here = made(Path(scratch), arguments.patients, arguments.steps)
+            arguments = argparse.Namespace(**{**vars(arguments), **vars(here)})
+        elif arguments.run is None or arguments.labels is None:
+            parser.error("--store needs --run and --labels")
+        resolved = load_config(arguments.config, (), {"store": arguments.store})
+        config = parse_evaluate_config(resolved.evaluate)
+        if arguments.min_patients is not None:
+            update = {"min_positive_patients": arguments.min_patients}
+            config = config.model_copy(update=update)
+        file = LabelsFile(arguments.labels, arguments.store, arguments.vault)
+        names = FindingNames(store_findings(arguments.store))
+        labels = read_labels(file.path, file.store, file.vault, names)
+        anatomies = load_run(arguments.run)[0].anatomies
+        report(
+            regression(arguments.store, labels, anatomies, config),
+            of_model(arguments.run, arguments.store, file, config),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Style sheets and scripts that pages share: files of this package, copied beside the pages."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from fvlm_data.qc.kept import write_if_changed
+from fvlm_data.qc.templating import filled
+
+if TYPE_CHECKING:
+    from fvlm_data.store.tables import Store
+
+FOLDER = "qc/assets"
+
+COMPARE_PAGE = "qc/compare.html"
+"""The page that shows two studies; it is the same in every store."""
+
+SHARED = ("page.css", "palette.css")
+INDEX_STYLES = (*SHARED, "index.css")
+STUDY_STYLES = (*SHARED, "study.css")
+COMPARE_STYLES = (*SHARED, "compare.css")
+COMPARE_SCRIPTS = ("dom.js", "compare.js")
+
+INDEX_SCRIPTS = (
+    "dom.js",
+    "columns.js",
+    "crossfilter.js",
+    "grid.js",
+    "facets.js",
+    "matrix.js",
+    "splits.js",
+    "browse.js",
+    "index.js",
+)
+STUDY_SCRIPTS = (
+    "dom.js",
+    "volume.js",
+    "planes.js",
+    "contours.js",
+    "pane.js",
+    "viewer.js",
+    "linking.js",
+    "study.js",
+)
+"""In the order in which they are loaded: modules cannot be, since a page opened from disk may not
+import."""
+
+
+def write_assets(store: Store) -> None:
+    """Copy those files, and the page that needs no data, where the store lacks them.
+
+    Raises:
+        StoreError: a file cannot be written.
+    """
+    folder = resources.files("fvlm_data.qc").joinpath("assets")
+    styles = {*INDEX_STYLES, *STUDY_STYLES, *COMPARE_STYLES}
+    for name in sorted(styles.union(INDEX_SCRIPTS, STUDY_SCRIPTS, COMPARE_SCRIPTS)):
+        write_if_changed(store, f"{FOLDER}/{name}", folder.joinpath(name).read_bytes())
+    page = filled("compare.html", styles=COMPARE_STYLES, scripts=COMPARE_SCRIPTS)
+    write_if_changed(store, COMPARE_PAGE, page.encode())

@@ -1,0 +1,68 @@
+"""Partners: other studies that say the same of an anatomy, which training must not push apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fvlm_data.pairing.signature import comparable
+from fvlm_data.store.relations import Relations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.store.tables import Store
+
+NAMED = 6
+"""Partners that a page links to; the others are counted."""
+
+SAME = f"""
+SELECT mine.study_id, mine.anatomy, mine.findings, count(*),
+    min(others.study_id, {NAMED})
+FROM anatomy_texts AS mine
+JOIN anatomy_texts AS others USING (anatomy, signature)
+WHERE mine.study_id IN (SELECT unnest($studies)) AND others.study_id <> mine.study_id
+    AND mine.state = 'abnormal' AND others.state = 'abnormal'
+GROUP BY ALL
+"""
+
+NORMAL = """
+SELECT anatomy, count(*) FROM anatomy_texts WHERE state = 'normal_stated' GROUP BY anatomy
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Partners:
+    """How many other studies say the same of one anatomy, and the first of them by id.
+
+    For an anatomy stated to be normal they are only counted: most studies are.
+    """
+
+    count: int
+    studies: tuple[str, ...]
+
+
+def read_partners(store: Store, study_ids: Sequence[str]) -> dict[str, dict[str, Partners]]:
+    """Partners of some studies by study and anatomy, as training's policy `signature` pairs them.
+
+    An abnormality without a name equals no other study's.
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
+    tables = Relations(store)
+    found: dict[str, dict[str, Partners]] = defaultdict(dict)
+    chosen = {"studies": list(study_ids)}
+    for study, anatomy, findings, count, first in tables.rows(SAME, chosen):
+        if comparable(findings):
+            found[study][anatomy] = Partners(count, tuple(sorted(first)))
+    normal = dict(tables.rows(NORMAL))
+    stated = tables.rows(
+        "SELECT study_id, anatomy FROM anatomy_texts "
+        "WHERE state = 'normal_stated' AND study_id IN (SELECT unnest($studies))",
+        chosen,
+    )
+    for study, anatomy in stated:
+        found[study][anatomy] = Partners(normal[anatomy] - 1, ())
+    return dict(found)

@@ -1,0 +1,43 @@
+"""A split of a store, or one sentence that says why there is nothing to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import fvlm_data.shards
+from fvlm_data.errors import InputError
+from fvlm_data.shards.folder import ShardFolder
+from schemas.splits import SPLITS
+
+if TYPE_CHECKING:
+    from fvlm_data.shards import ObjectCache, ShardDataset
+
+
+def open_split(store: str, split: str, cache: ObjectCache | None = None) -> ShardDataset:
+    """The samples of a split, at least one.
+
+    Raises:
+        InputError: there is no store, its shards are not made yet, or the split is empty.
+        StoreError: an index cannot be read.
+    """
+    source = fvlm_data.shards.ShardDataset(store, split, cache)
+    if len(source):
+        return source
+    folder = ShardFolder(store)
+    others = [name for name in SPLITS if name != split and folder.listing(name).indexes]
+    if others:
+        raise InputError(
+            f"store {store}: split {split} holds no samples; there are some in {', '.join(others)}"
+        )
+    raise InputError(
+        f"store {store}: no samples found there; check the path, or make them with `fvlm-data "
+        "curate` first"
+    )
+
+
+def other_split(store: str, split: str, other: str | None) -> ShardDataset | None:
+    """The samples of `other`; None where there is no other, or it is empty."""
+    if other is None or other == split:
+        return None
+    source = fvlm_data.shards.ShardDataset(store, other)
+    return source if len(source) else None

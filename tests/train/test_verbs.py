@@ -1,0 +1,162 @@
+"""The verbs of `fvlm-eval` from the command line, and INPUT of `embed`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+import fvlm_data.shards
+import fvlm_train.evaluate.findings
+from fvlm_data.errors import ConfigError
+from fvlm_data.store.tables import Store
+from fvlm_train.cli import eval_app
+from fvlm_train.evaluate.embed import check_spacing
+from fvlm_train.runs import trained_run
+from fvlm_train.testing import TOY_FINDINGS, toy_source
+
+SEEDS = {"train": 0, "validation": 1, "test": 2}
+QUICK = [
+    *("--set", "evaluate.min_positive_patients=1", "--set", "evaluate.bootstrap_samples=20"),
+    *("--set", "evaluate.draws=2", "--set", "evaluate.shots=[1]", "--set", "evaluate.folds=2"),
+]
+
+
+@pytest.fixture
+def shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(store: str, split: str, cache: Any = None) -> Any:
+        return toy_source(24, SEEDS[split])
+
+    monkeypatch.setattr(fvlm_data.shards, "ShardDataset", opened)
+    monkeypatch.setattr("fvlm_train.data.chosen.ShardDataset", opened)
+    monkeypatch.setattr(fvlm_train.evaluate.findings, "store_findings", lambda store: TOY_FINDINGS)
+    monkeypatch.setattr("fvlm_train.commands.prepared.store_findings", lambda store: TOY_FINDINGS)
+
+
+def told(*command: str) -> Any:
+    result = CliRunner().invoke(eval_app, [*command])
+    assert result.exit_code == 0, result.output
+    assert "nan" not in result.stdout.lower()
+    return result.stdout
+
+
+@pytest.mark.usefixtures("shards")
+def test_each_verb_of_a_store(toy_run: Path, tmp_path: Path) -> None:
+    run, store = str(toy_run), ["--store", "s", *QUICK]
+    out = str(tmp_path / "probe.parquet")
+    probed = json.loads(told("probe", run, *store, "--out", out, "--json"))
+    assert probed["table"]
+    assert "mean few-shot AUC" in told("probe", run, *store, "--out", out)
+    scores = str(tmp_path / "zero_shot.parquet")
+    told("zero-shot", run, *store, "--out", scores)
+    compared = json.loads(told("compare", out, scores, *QUICK, "--json"))
+    assert compared["samples"] == 24
+    assert "text to image" in told("retrieval", run, *store)
+    rows = tmp_path / "rows.jsonl"
+    assert "labels doubted" in told("doubtful", run, *store, "--out", str(rows))
+    assert json.loads(rows.read_text().splitlines()[0])["rank"] == 1
+
+
+@pytest.mark.usefixtures("shards")
+def test_embed_takes_stored_studies(toy_run: Path, tmp_path: Path) -> None:
+    Store.create(tmp_path / "s")
+    command = ["embed", str(toy_run), "study_2_0003", "--store", str(tmp_path / "s")]
+    out = tmp_path / "out"
+    assert "sample sample_0003 of study study_2_0003" in told(*command, "--out", str(out))
+    embeddings = pq.read_table(out / "embeddings.parquet")
+    assert embeddings["anatomy"].to_pylist() == ["liver", "kidney", "lung"]
+    assert embeddings.schema.field("embedding").type.list_size == 16
+    pictures = told("attend", *command[1:], "--out", str(tmp_path / "pictures"), "--json")
+    assert all(Path(one).is_file() for one in json.loads(pictures)["pictures"])
+
+
+@pytest.mark.usefixtures("shards")
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["embed", "RUN", "nothing"], "give one of them"),
+        (["embed", "RUN", "--store", "STORE"], "nothing is asked for"),
+        (["embed", "RUN", "st_unknown", "--store", "STORE"], "st_unknown: neither a file"),
+        (["embed", "RUN", ".", "st_1", "--store", "STORE"], "are asked for apart"),
+        (["embed", "RUN", "st_1", "--store", "STORE", "--split", "test"], "not both"),
+        (["embed", "RUN", ".", "--store", "STORE", "--masks", "."], "belong together"),
+        (["probe", "RUN", "--store", "STORE", "--split", "train"], "judged on another split"),
+        (["probe", "STORE", "--store", "STORE"], "no checkpoint.pt there"),
+        (["compare", "STORE", "STORE"], "write them by `fvlm-eval zero-shot`"),
+        (["doubtful", "RUN", "--store", "s", "--out", "x.csv"], "expected a name that ends in"),
+        (["export", "RUN", "STORE"], "is there and not empty"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    toy_run: Path, tmp_path: Path, command: list[str], message: str
+) -> None:
+    Store.create(tmp_path / "store")
+    places = {"RUN": str(toy_run), "STORE": str(tmp_path / "store")}
+    result = CliRunner().invoke(eval_app, [places.get(part, part) for part in command])
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+
+
+def test_another_spacing_is_refused(toy_run: Path) -> None:
+    import pyarrow as pa
+
+    run = trained_run(toy_run)._replace(spacing_mm=(5.0, 4.0, 4.0))
+    source = toy_source(2, 0)
+    source.rows = source.rows.append_column("spacing_mm", pa.array([[5.0, 4.0, 4.1]] * 2))
+    check_spacing(run, source)
+    source.rows = source.rows.set_column(
+        source.rows.num_columns - 1, "spacing_mm", pa.array([[3.0, 1.0, 1.0]] * 2)
+    )
+    with pytest.raises(ConfigError, match=r"1\.00 x 1\.00 x 3\.00 mm .* trained at 4\.00 x 4\.00"):
+        check_spacing(run, source)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from fvlm_data.phantom import generate
+
+    folder = tmp_path_factory.mktemp("patient")
+    generate(folder, patients=1, seed=11)
+    return folder
+
+
+def test_one_command_goes_from_dicom_to_scores(
+    toy_run: Path, patient: Path, tmp_path: Path, vault_folder: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    classes = patient / "masks" / "classes.yaml"
+    config.write_text(
+        f"store: {tmp_path / 'none'}\n"
+        "shard: {spacing_mm: [6.0, 6.0, 6.0], dtype: uint8}\n"
+        f"segment: {{backend: precomputed, masks: {patient / 'masks' / 'manifest.csv'}, "
+        f"classes: {classes}}}\n"
+    )
+    out = tmp_path / "out"
+    dicom = str(patient / "dicom")
+    command = ["embed", str(toy_run), dicom, "--config", str(config), "--out", str(out)]
+    summary = json.loads(told(*command, "--json"))
+    assert summary["samples"] >= 1
+    scores = pq.read_table(out / "scores.parquet").to_pylist()
+    assert {row["anatomy"] for row in scores} <= {"liver", "kidney", "lung"}
+    assert all((row["score"] is None) != row["anatomy_present"] for row in scores)
+    assert any(row["anatomy_present"] for row in scores)
+    assert all(row["source"].startswith("f_") for row in scores if row["source"])
+    assert not (tmp_path / "none").exists()
+    assert not vault_folder.exists(), "names of these patients stay in no vault"
+
+
+def test_images_that_give_nothing_are_told(toy_run: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("segment: {backend: threshold}\n")
+    empty = tmp_path / "scans"
+    empty.mkdir()
+    (empty / "note.txt").write_text("no image")
+    command = ["embed", str(toy_run), str(empty), "--config", str(config)]
+    result = CliRunner().invoke(eval_app, command)
+    assert result.exit_code == 2
+    assert "no volume could be scored" in result.stderr
