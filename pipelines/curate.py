@@ -15,6 +15,7 @@ import fvlm_data.run.curate
 from fvlm_data.errors import FvlmError
 from fvlm_data.monitoring.logs import logged
 from fvlm_data.monitoring.pace import pace
+from fvlm_data.run.records import Summary  # at run time: Prefect reads annotations for its form
 from fvlm_data.run.registry import stages_of
 from pipelines import artifacts
 from pipelines.alarms import alarmed
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fvlm_data.run.config import Config
-    from fvlm_data.run.records import Summary
 
 LINE_EVERY_S = 5.0
 

@@ -69,5 +69,5 @@ def configured(config: str, settings: dict[str, Any] | None) -> Config:
     return load_config(Path(config).resolve(), values=settings or {})
 
 
-Settings = Annotated[dict[str, Any] | None, WithJsonSchema(settings_schema())]
+Settings = Annotated[dict[str, Any], WithJsonSchema(settings_schema())] | None
 """Type of the parameter: the form of Prefect's page shows the keys, its server checks them."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
-import os
 import sys
 import time
 from contextlib import contextmanager
@@ -21,10 +19,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fvlm_data.errors import FvlmError, InputError
+from fvlm_data.errors import FvlmError
+from fvlm_data.monitoring.logs import event, level_of_log, start_log
+from fvlm_data.monitoring.pace import pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fvlm_data.inspect.verify import Check
     from fvlm_data.run.records import Summary
@@ -40,7 +40,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def one_sentence() -> Iterator[None]:
     """End a command that cannot run with one sentence on standard error and exit status 2."""
     try:
-        _start_log(os.environ.get("FVLM_LOG") or "WARNING")
+        start_log(level_of_log("WARNING"), "text")
         yield
     except FvlmError as error:
         err.print(f"error: {error}", markup=False)
@@ -57,13 +57,6 @@ def one_sentence() -> Iterator[None]:
         sys.exit(130)
 
 
-def _start_log(level: str) -> None:
-    known = logging.getLevelNamesMapping()
-    if level.upper() not in known:
-        raise InputError(f"FVLM_LOG: {level} found, expected one of {', '.join(known)}")
-    logging.basicConfig(level=level.upper(), format="%(message)s")
-
-
 class Show(Protocol):
     """Shows how far a stage has come: done, of a total (0 if not known), and a note."""
 
@@ -72,8 +65,14 @@ class Show(Protocol):
 
 
 @contextmanager
-def progress_shown() -> Iterator[Show]:
-    """A progress function: bars on a terminal, else a line every few seconds."""
+def progress_shown(log: str = "text") -> Iterator[Show]:
+    """A progress function: bars on a terminal, else a line every few seconds.
+
+    With `log` of `json` an event every few seconds, so that all lines are of that form.
+    """
+    if log == "json":
+        yield _event_progress()
+        return
     # in a log file, bars would be control characters
     if not err.is_terminal:
         yield _line_progress()
@@ -189,14 +188,33 @@ def _listed(title: str, counts: dict[str, int]) -> None:
 
 
 def _line_progress() -> Show:
+    def line(stage: str, done: int, total: int, seconds: float, note: str) -> None:
+        of = f" of {total}{pace(done, total, seconds)}" if total else ""
+        err.print(f"{stage}: {done}{of}{f', {note}' if note else ''}", markup=False)
+
+    return _now_and_then(line)
+
+
+def _event_progress() -> Show:
+    def told(stage: str, done: int, total: int, seconds: float, note: str) -> None:
+        rate = done / seconds if seconds else None
+        left = (total - done) / rate if rate and total else None
+        event("progress", stage=stage, done=done, total=total, rate_per_s=rate, left_s=left)
+
+    return _now_and_then(told)
+
+
+def _now_and_then(tell: Callable[[str, int, int, float, str], None]) -> Show:
+    """Have `tell` called every few seconds, with the seconds since a stage was first shown."""
+    begun: dict[str, float] = {}
     last: dict[str, float] = {}
 
     def show(stage: str, done: int, total: int, note: str = "", /) -> None:
         now = time.monotonic()
+        begun.setdefault(stage, now)
         ended = total > 0 and done >= total
         if done and (ended or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
             last[stage] = now
-            of = f" of {total}" if total else ""
-            err.print(f"{stage}: {done}{of}{f', {note}' if note else ''}", markup=False)
+            tell(stage, done, total, now - begun[stage], note)
 
     return show

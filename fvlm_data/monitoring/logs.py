@@ -58,11 +58,11 @@ def level_of_log(default: str) -> str:
     Raises:
         InputError: it is no level.
     """
-    level = (os.environ.get(LEVEL) or default).upper()
+    level = os.environ.get(LEVEL) or default
     known = logging.getLevelNamesMapping()
-    if level not in known:
+    if level.upper() not in known:
         raise InputError(f"{LEVEL}: {level} found, expected one of {', '.join(known)}")
-    return level
+    return level.upper()
 
 
 @contextmanager

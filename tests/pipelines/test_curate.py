@@ -5,14 +5,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
 from fvlm_data.errors import StoreError
-from pipelines.curate import (
-    ConnectionLostError,
-    UnforeseenError,
-    curate,
-    settle,
-    texts_withheld,
-    worth_another_try,
-)
+from pipelines.alarms import alarmed
+from pipelines.batches import settle, worth_another_try
+from pipelines.care import compact, forget, verify
+from pipelines.curate import curate, ingest, reports
+from pipelines.withheld import ConnectionLostError, UnforeseenError, texts_withheld
 
 
 def test_the_text_of_a_librarys_exception_is_withheld() -> None:
@@ -49,6 +46,8 @@ def test_a_lost_connection_is_told_as_such(lost: type[Exception]) -> None:
 def test_prefect_keeps_neither_results_nor_prints() -> None:
     assert settle.cache_policy is NO_CACHE
     assert settle.persist_result is False
-    assert curate.persist_result is False
-    assert curate.log_prints is False
+    for flow in (curate, ingest, reports, verify, compact, forget):
+        assert flow.persist_result is False
+        assert flow.log_prints is False
+        assert flow.on_failure_hooks == flow.on_crashed_hooks == [alarmed]
     assert settle.task_run_name == "{stage} {number}"
