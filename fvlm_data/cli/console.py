@@ -109,11 +109,11 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         return
     faults = {n: c for n, c in summary.set_aside.items() if n.startswith("fault:")}
     others = {n: c for n, c in summary.set_aside.items() if n not in faults}
-    _listed("Faults", faults)
-    _listed("Set aside", others)
-    _listed("Cross-checks", summary.cross_checks)
-    _listed("Waiting", summary.waiting)
-    _listed("In the tables", summary.tables)
+    print_counts("Faults", faults)
+    print_counts("Set aside", others)
+    print_counts("Cross-checks", summary.cross_checks)
+    print_counts("Waiting", summary.waiting)
+    print_counts("In the tables", summary.tables)
     for stage, counts in summary.stages.items():
         told = ", ".join(f"{n} {name}" for name, n in counts.items() if n and ":" not in name)
         out.print(f"  {stage:18} {told or 'nothing to do'}", markup=False)
@@ -181,7 +181,8 @@ def print_checks(checks: list[Check], *, as_json: bool) -> None:
             out.print(f"       {check.remedy}", markup=False)
 
 
-def _listed(title: str, counts: dict[str, int]) -> None:
+def print_counts(title: str, counts: dict[str, int]) -> None:
+    """Counts by name on one line, if there are any."""
     if counts:
         told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         out.print(f"{title}: {told}", markup=False)

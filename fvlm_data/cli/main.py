@@ -29,6 +29,7 @@ from fvlm_data.cli.options import (
 )
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.reports import reports
+from fvlm_data.cli.status import status
 from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
 
@@ -230,7 +231,7 @@ for _command in (
     looking.verify,
     looking.doctor,
     looking.upgrade,
-    looking.status,
+    status,
     looking.compact,
     forget,
     looking.explain,

@@ -174,9 +174,9 @@ def keep_progress(
     context: Context,
     config: Config,
     summary: Summary,
-    progress: Mapping[str, tuple[int, int]],
+    progress: Mapping[str, tuple[int, int, float]],
 ) -> None:
-    """Write how far a run has come, by stage items done and in all, into its record."""
+    """Write how far a run has come, by stage items done, in all and seconds, into its record."""
     _record(context, config, summary, summary.announced, progress=progress)
 
 
@@ -233,7 +233,7 @@ def _record(
     config: Config,
     summary: Summary,
     announced: Sequence[str],
-    progress: Mapping[str, tuple[int, int]] | None = None,
+    progress: Mapping[str, tuple[int, int, float]] | None = None,
     *,
     finished: bool = False,
 ) -> None:

@@ -44,14 +44,17 @@ class Watch:
         self._started = time.time()
         self._told_at = 0.0
         self._batches: dict[str, int] = {}
-        self._progress: dict[str, tuple[int, int]] = {}
+        self._begun: dict[str, float] = {}
+        self._progress: dict[str, tuple[int, int, float]] = {}
 
     def report(self, stage: str, done: int, total: int) -> None:
         """A stage has `done` items of `total` (0: not known)."""
-        self._progress[stage] = done, total
+        now = time.time()
+        seconds = now - self._begun.setdefault(stage, now)
+        self._progress[stage] = done, total, round(seconds, 1)
         if self._report is not None:
             self._report(stage, done, total)
-        if time.time() - self._told_at >= EVERY_S:
+        if now - self._told_at >= EVERY_S:
             self._tell(active=True)
 
     def batch(self, stage: str, batch: Batch, result: Mapping[str, int] | Ended) -> None:
@@ -125,7 +128,7 @@ class Watch:
             failed=bool(summary.failed),
             stages=summary.stages,
             seconds=summary.stage_seconds,
-            progress=self._progress,
+            progress={name: counts[:2] for name, counts in self._progress.items()},
             tables=summary.tables,
             set_aside=summary.set_aside,
             waiting=summary.waiting,

@@ -129,7 +129,7 @@ def test_the_hook_of_the_flows_tells_no_path_and_no_text_of_the_error(hook: Any,
 
 def test_the_store_is_told_a_token_of_the_webhook(context: Context):
     secret = "https://chat.example/hooks/verysecret"
-    for names in ("tokens", "plain"):
+    for names in ("token", "plain"):
         config = load_config(
             None, (f"identity.source_names={names}",),
             {"store": context.store.url, "monitoring": {"webhook": secret}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,15 @@ NIGHT = {"config": "curate.yaml"}
 AN_ID = f"p_{'0' * 20}"
 
 
-def refused(flow: Any, parameters: dict[str, Any]) -> bool:
+@cache
+def validator(flow: Any) -> Draft202012Validator:
     schema = parameter_schema(flow).model_dump()
     Draft202012Validator.check_schema(schema)
-    return not Draft202012Validator(schema).is_valid(parameters)
+    return Draft202012Validator(schema)
+
+
+def refused(flow: Any, parameters: dict[str, Any]) -> bool:
+    return not validator(flow).is_valid(parameters)
 
 
 @pytest.mark.parametrize(
