@@ -28,6 +28,7 @@ from fvlm_data.cli.options import (
     run_command,
 )
 from fvlm_data.cli.plugins import plugins
+from fvlm_data.cli.problem import report_problem
 from fvlm_data.cli.reports import reports
 from fvlm_data.cli.status import status
 from fvlm_data.cli.vault import vault
@@ -226,6 +227,7 @@ def curate(
 app.command()(init)
 app.command()(schema)
 app.command()(plugins)
+app.command()(report_problem)
 for _command in (
     looking.qc,
     looking.verify,

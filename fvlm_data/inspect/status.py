@@ -81,19 +81,19 @@ def status(context: Context, config: Config, *, sizes: bool = False) -> Status:
         StoreError: a table is missing or damaged, or a record cannot be read.
     """
     told = Status(Summary("status", context.store.url))
-    records = _records(context.store)
+    kept = records(context.store)
     for stage in build_stages(config):
         seen = outlook(context, stage)
         counts: Any = {"settled": seen.settled, "to do": seen.due}
         add_counts(told.summary, _group(stage.name), counts)
     for name, counts in told.summary.stages.items():
-        told.pace[name] = _pace(records, name, counts["to do"])
+        told.pace[name] = _pace(kept, name, counts["to do"])
     by_stage = "SELECT stage, count(*) FROM quarantine GROUP BY 1 ORDER BY 1"
     for name, number in Relations(context.store).rows(by_stage):
         told.set_aside[_group(name)] = told.set_aside.get(_group(name), 0) + number
     told.waiting = waiting(context)
     tally(context, told.summary)
-    told.runs = _runs(context.store, records[:RUNS])
+    told.runs = _runs(context.store, kept[:RUNS])
     _look_at_disk(context.store, told, sizes=sizes)
     return told
 
@@ -112,8 +112,12 @@ def _group(stage: str) -> str:
     return stage.split(":", 1)[0]
 
 
-def _records(store: Store) -> list[dict[str, Any]]:
-    """Records of the last runs, the last first."""
+def records(store: Store) -> list[dict[str, Any]]:
+    """Records of the last runs, the last first.
+
+    Raises:
+        StoreError: one is damaged.
+    """
     # ids begin with the UTC time, so names are in the order of time
     paths = sorted(path for path in store.files("runs") if path.endswith(".json"))
     made = []

@@ -43,7 +43,8 @@ class Summary:
     """What a command did, for people and as JSON.
 
     `record` and `qc_page` are places in the store, empty where there is none; `next_step` says
-    what a store without samples lacks; `failed` is the class of the error that ended the run.
+    what a store without samples lacks; `failed` is the class of the error that ended the run, and
+    `failed_at` names file, line and function of the calls that led to it.
     """
 
     run_id: str
@@ -62,6 +63,7 @@ class Summary:
     qc_page: str = ""
     next_step: str = ""
     failed: str = ""
+    failed_at: list[str] = field(default_factory=list)
 
 
 def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
@@ -243,6 +245,7 @@ def _record(
         "versions": {name: _version(name) for name in RECORDED},
         "finished": finished,
         "failed": summary.failed,
+        "failed_at": summary.failed_at,
         "seconds": summary.seconds if finished else None,
         "stages": summary.stages,
         "stage_seconds": summary.stage_seconds,

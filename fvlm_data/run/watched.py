@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
+import traceback
 from contextlib import contextmanager
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import FvlmError
@@ -90,6 +91,10 @@ class Watch:
         except BaseException as error:
             self._event("run failed", kind=type(error).__name__)
             self._summary.failed = type(error).__name__
+            self._summary.failed_at = [
+                f"{PurePath(frame.filename).name}:{frame.lineno} {frame.name}"
+                for frame in traceback.extract_tb(error.__traceback__)
+            ]
             self._tell(active=False)
             raise
         self._event(
