@@ -136,13 +136,7 @@ def _run(name: str, config: Config, stages: Sequence[str] | None, *, retry: bool
 
     def progress(stage: str, done: int, total: int) -> None:
         now = time.monotonic()
-        limit = config.execution.run_limit_s
-        if limit is not None and now - started > limit and not (total and done >= total):
-            raise RunLimitError(
-                f"stage {stage}: {done} of {total or 'an unknown number'} done when "
-                f"execution.run_limit_s ({limit:g} s) was over; what is settled stays settled, and "
-                "the next run goes on"
-            )
+        check_limit(config.execution.run_limit_s, now - started, stage, done, total)
         begun.setdefault(stage, now)
         if total and (done >= total or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
             last[stage] = now
@@ -170,6 +164,21 @@ def _run(name: str, config: Config, stages: Sequence[str] | None, *, retry: bool
         logger.info("%s: %s", title, counts or "nothing")
     logger.info("run %s: done in %.0f s", summary.run_id, summary.seconds)
     return summary
+
+
+def check_limit(limit_s: float | None, seconds: float, stage: str, done: int, total: int) -> None:
+    """End a run that is beyond its limit, but for a stage that has just done all of its items.
+
+    Raises:
+        RunLimitError: it is.
+    """
+    if limit_s is None or seconds <= limit_s or (total and done >= total):
+        return
+    raise RunLimitError(
+        f"stage {stage}: {done} of {total or 'an unknown number'} done when "
+        f"execution.run_limit_s ({limit_s:g} s) was over; what is settled stays settled, and the "
+        "next run goes on"
+    )
 
 
 @contextmanager

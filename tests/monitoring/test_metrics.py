@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fvlm_data.monitoring.metrics import HELP, Figures, metrics_text, write_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
-DASHBOARD = ROOT / "monitoring" / "grafana-dashboard.json"
+DASHBOARD = ROOT / "fvlm_data" / "monitoring" / "grafana-dashboard.json"
 SAMPLE = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*\{([a-z_]+="(?:[^"\\\n]|\\.)*",?)*\} -?[0-9.e+-]+')
 FIGURES = Figures(
     store="chests",
