@@ -21,7 +21,7 @@ from rich.progress import (
 
 from fvlm_data.errors import FvlmError
 from fvlm_data.monitoring.logs import event, level_of_log, start_log
-from fvlm_data.monitoring.pace import pace
+from fvlm_data.monitoring.pace import pace, rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -83,15 +83,20 @@ def progress_shown(log: str = "text") -> Iterator[Show]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=False),
+        TextColumn("{task.fields[rate]}", markup=False),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err) as progress:
         tasks: dict[str, Any] = {}
+        begun: dict[str, float] = {}
 
         def show(stage: str, done: int, total: int, note: str = "", /) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total or None, note=note)
-            progress.update(tasks[stage], completed=done, total=total or None, note=note)
+                tasks[stage] = progress.add_task(stage, total=total or None, note=note, rate="")
+                begun[stage] = time.monotonic()
+            seconds = time.monotonic() - begun[stage]
+            told = rate(done / seconds) if done and seconds else ""
+            progress.update(tasks[stage], completed=done, total=total or None, note=note, rate=told)
 
         yield show
 

@@ -227,11 +227,11 @@ def curate(
 app.command()(init)
 app.command()(schema)
 app.command()(plugins)
-app.command()(report_problem)
 for _command in (
     looking.qc,
     looking.verify,
     looking.doctor,
+    report_problem,
     looking.upgrade,
     status,
     looking.compact,

@@ -75,7 +75,9 @@ class Status:
 
 
 def status(context: Context, config: Config, *, sizes: bool = False) -> Status:
-    """Look at a store; nothing is written. With `sizes` all files are listed.
+    """Look at a store; nothing of it is changed. With `sizes` all files are listed.
+
+    A clock is written into leases/ for a moment where a run of another machine is at work.
 
     Raises:
         StoreError: a table is missing or damaged, or a record cannot be read.

@@ -14,9 +14,9 @@ def pace(done: int, total: int, seconds: float) -> str:
 
 def rate(per_s: float) -> str:
     """A rate in the unit in which it is a number of some size."""
-    for unit, seconds in (("second", 1), ("minute", 60), ("hour", 3600)):
+    for unit, seconds in (("a second", 1), ("a minute", 60), ("an hour", 3600)):
         if per_s * seconds >= 1:
-            return f"{per_s * seconds:.3g} a {unit}"
+            return f"{per_s * seconds:.3g} {unit}"
     return f"{per_s * 86_400:.2g} a day"
 
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from .conftest import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 900
+PATIENCE_S = 150
 OF_A_RUN = {"ledger": "run_id", "waiting": "since_run"}
 PLACES_OF_POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
 SECRETS = (b"Doe_John", b"zebra")
 
-pytestmark = [pytest.mark.prefect, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(420)]
 
 
 def rows(store: Path) -> dict[str, list[str]]:
@@ -211,7 +211,10 @@ def assert_the_page_tells_the_run(api: str) -> None:
     assert "| anatomy_texts |" in told["curate-store"]["data"]
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)])
+@pytest.mark.parametrize(
+    "database",
+    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.full, pytest.mark.timeout(900)])],
+)
 def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
     configuration: Path, shell: Shell, database: str
 ) -> None:

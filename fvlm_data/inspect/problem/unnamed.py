@@ -60,7 +60,8 @@ def hidden_values(config: Config | None, places: Iterable[str] = ()) -> set[str]
     if config is not None:
         known = _known_words()
         found.update(_withheld(config.model_dump(mode="json"), known))
-        found.update(one.label for one in (*config.sources, *config.reports))
+        found.update(one.label for one in config.sources)
+        found.update(one.label for one in config.reports)
     # a part of a path may be a patient's name, and stand without the others
     parts = {part for one in found if "/" in one for part in re.split(r"[/:?&=]+", one)}
     harmless = _known_words() | {"http", "https", "file", "tmp", "home", "root", "var", "usr"}
