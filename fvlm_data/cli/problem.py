@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fvlm_data.cli.console import one_sentence, out
 from fvlm_data.cli.options import ConfigOption, SetOption, resolved_config
-from fvlm_data.errors import InputError
+from fvlm_data.errors import FvlmError, InputError
+
+if TYPE_CHECKING:
+    from fvlm_data.run.config import Config
+    from fvlm_data.store.declared import Context
 
 
 def report_problem(
@@ -29,18 +33,22 @@ def report_problem(
     from fvlm_data.inspect.doctor import examine
     from fvlm_data.inspect.problem.bundle import bundle as made_bundle
     from fvlm_data.inspect.problem.bundle import write_bundle
-    from fvlm_data.run.records import open_context
-    from fvlm_data.store.place import MARK
 
     with one_sentence():
         if bundle.exists():
             raise InputError(f"{bundle}: is there already; name a file that is not there yet")
         resolved = resolved_config(store, config, overrides, {}) if store or config else None
-        context = None
-        if resolved is not None and (
-            "://" in resolved.store or Path(resolved.store, MARK).exists()
-        ):
-            context = open_context(resolved, create=False)
+        context = _context(resolved) if resolved is not None else None
         files = made_bundle(resolved, context, examine(resolved))
         write_bundle(bundle, files)
         out.print(f"{bundle}: {', '.join(files)}; nothing was sent", markup=False)
+
+
+def _context(config: Config) -> Context | None:
+    """Store and vault; None where there are none or they do not open, which `doctor` tells."""
+    from fvlm_data.run.records import open_context
+
+    try:
+        return open_context(config, create=False)
+    except FvlmError:
+        return None

@@ -52,6 +52,7 @@ class Watch:
         """A stage has `done` items of `total` (0: not known)."""
         now = time.time()
         seconds = now - self._begun.setdefault(stage, now)
+        self._progress.pop(stage, None)  # the last one is that which is at work
         self._progress[stage] = done, total, round(seconds, 1)
         if self._report is not None:
             self._report(stage, done, total)

@@ -185,3 +185,22 @@ def test_command_writes_once_and_sends_nothing(tmp_path: Path, monkeypatch: pyte
     assert second.exit_code == 2
     assert "is there already" in second.stderr
     assert path.read_bytes() == before
+
+
+def test_of_a_damaged_store_is_told_what_can_be_read(context: Context):
+    context.store.write_bytes("runs/20260101T000000Z-abc.json", b"{")
+    config = load_config(None, (), {"store": context.store.url})
+    told = bundle(config, context, [])
+    assert json.loads(told["runs.json"]) == {"not told": "StoreError"}
+    assert json.loads(told["errors.json"]) == []
+
+
+def test_a_store_that_does_not_open_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("fvlm_data.inspect.doctor.examine", lambda config: [])
+    file = tmp_path / "c.yaml"
+    file.write_text("store: gone\n")
+    path = tmp_path / "problem.zip"
+    made = CliRunner().invoke(app, ["report-problem", str(path), "--config", str(file)])
+    assert made.exit_code == 0, made.output
+    with zipfile.ZipFile(path) as packed:
+        assert packed.namelist() == ["versions.json", "doctor.json", "configuration.json"]

@@ -9,7 +9,7 @@ import zipfile
 from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.errors import InputError
+from fvlm_data.errors import FvlmError, InputError
 from fvlm_data.inspect.problem.unnamed import (
     hidden_values,
     unnamed,
@@ -20,7 +20,7 @@ from fvlm_data.inspect.status import status as looked_at
 from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from fvlm_data.inspect.verify import Check
@@ -42,8 +42,7 @@ def bundle(
 ) -> dict[str, bytes]:
     """Content by name of file; without a configuration or store, what can be said without.
 
-    Raises:
-        StoreError: the store cannot be read.
+    Of a damaged store is told what can be read.
     """
     places = () if context is None else (context.store.url, str(context.vault.folder))
     hidden = hidden_values(config, places)
@@ -51,9 +50,9 @@ def bundle(
     if config is not None:
         files["configuration.json"] = unnamed_configuration(config)
     if context is not None and config is not None:
-        files["counts.json"] = _counts(context, config)
-        files["runs.json"] = _runs(context)
-        files["errors.json"] = _errors(context)
+        files["counts.json"] = _or_why_not(lambda: _counts(context, config))
+        files["runs.json"] = _or_why_not(lambda: _runs(context))
+        files["errors.json"] = _or_why_not(lambda: _errors(context))
     return {name: json.dumps(content, indent=2).encode() for name, content in files.items()}
 
 
@@ -73,6 +72,14 @@ def write_bundle(path: Path, files: Mapping[str, bytes]) -> None:
         raise InputError(
             f"{path}: cannot be written ({error.strerror}); name a file that is not there yet"
         ) from error
+
+
+def _or_why_not(told: Callable[[], Any]) -> Any:
+    """What is told, or by which kind of error it cannot be: its text may name a file."""
+    try:
+        return told()
+    except FvlmError as error:
+        return {"not told": type(error).__name__}
 
 
 def _versions() -> dict[str, Any]:
