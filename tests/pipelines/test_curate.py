@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
 from fvlm_data.errors import StoreError
+from fvlm_data.isolation.limits import Ended, Limits
 from fvlm_data.run.records import Summary
 from pipelines.alarms import alarmed
 from pipelines.artifacts import stage_rows, summary_text
@@ -99,3 +102,26 @@ def test_artifacts_hold_counts_codes_and_rates(tmp_path: Path) -> None:
     assert "| fault:no_body | 1 |" in text
     assert "## Waiting\n\nnothing" in text
     assert f"[qc/index.html]({(tmp_path / 'chests' / 'qc' / 'index.html').as_uri()})" in text
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"accepted": 3, "set_aside": 1, "held": 0}, "3 accepted, 1 set_aside"),
+        ({"already settled": 0}, "nothing"),
+        (
+            Ended("crashed", "ended by SIGSEGV"),
+            "its process ended (crashed); the batch is split, or the item set aside",
+        ),
+    ],
+)
+def test_a_batch_ends_with_its_counts_as_message(
+    result: Any, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Process:
+        def run(self, settle: Any, batches: Any, arguments: Any, limits: Any) -> Any:
+            return [(batches[0], result)]
+
+    monkeypatch.setattr("pipelines.batches.own_process", lambda: nullcontext(Process()))
+    state: Any = settle.fn("store", "run", "pair", 1, [("st_1", "key", ())], Limits(1.0))
+    assert (state.name, state.message, state.data) == ("Completed", told, result)
