@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
-import os
 import sys
 import time
 from contextlib import contextmanager
@@ -21,10 +19,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from fvlm_data.errors import FvlmError, InputError
+from fvlm_data.errors import FvlmError
+from fvlm_data.monitoring.logs import event, level_of_log, start_log
+from fvlm_data.monitoring.pace import pace, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fvlm_data.inspect.verify import Check
     from fvlm_data.run.records import Summary
@@ -40,7 +40,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def one_sentence() -> Iterator[None]:
     """End a command that cannot run with one sentence on standard error and exit status 2."""
     try:
-        _start_log(os.environ.get("FVLM_LOG") or "WARNING")
+        start_log(level_of_log("WARNING"), "text")
         yield
     except FvlmError as error:
         err.print(f"error: {error}", markup=False)
@@ -57,13 +57,6 @@ def one_sentence() -> Iterator[None]:
         sys.exit(130)
 
 
-def _start_log(level: str) -> None:
-    known = logging.getLevelNamesMapping()
-    if level.upper() not in known:
-        raise InputError(f"FVLM_LOG: {level} found, expected one of {', '.join(known)}")
-    logging.basicConfig(level=level.upper(), format="%(message)s")
-
-
 class Show(Protocol):
     """Shows how far a stage has come: done, of a total (0 if not known), and a note."""
 
@@ -72,8 +65,14 @@ class Show(Protocol):
 
 
 @contextmanager
-def progress_shown() -> Iterator[Show]:
-    """A progress function: bars on a terminal, else a line every few seconds."""
+def progress_shown(log: str = "text") -> Iterator[Show]:
+    """A progress function: bars on a terminal, else a line every few seconds.
+
+    With `log` of `json` an event every few seconds, so that all lines are of that form.
+    """
+    if log == "json":
+        yield _event_progress()
+        return
     # in a log file, bars would be control characters
     if not err.is_terminal:
         yield _line_progress()
@@ -84,15 +83,20 @@ def progress_shown() -> Iterator[Show]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(elapsed_when_finished=False),
+        TextColumn("{task.fields[rate]}", markup=False),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err) as progress:
         tasks: dict[str, Any] = {}
+        begun: dict[str, float] = {}
 
         def show(stage: str, done: int, total: int, note: str = "", /) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total or None, note=note)
-            progress.update(tasks[stage], completed=done, total=total or None, note=note)
+                tasks[stage] = progress.add_task(stage, total=total or None, note=note, rate="")
+                begun[stage] = time.monotonic()
+            seconds = time.monotonic() - begun[stage]
+            told = rate(done / seconds) if done and seconds else ""
+            progress.update(tasks[stage], completed=done, total=total or None, note=note, rate=told)
 
         yield show
 
@@ -110,11 +114,11 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
         return
     faults = {n: c for n, c in summary.set_aside.items() if n.startswith("fault:")}
     others = {n: c for n, c in summary.set_aside.items() if n not in faults}
-    _listed("Faults", faults)
-    _listed("Set aside", others)
-    _listed("Cross-checks", summary.cross_checks)
-    _listed("Waiting", summary.waiting)
-    _listed("In the tables", summary.tables)
+    print_counts("Faults", faults)
+    print_counts("Set aside", others)
+    print_counts("Cross-checks", summary.cross_checks)
+    print_counts("Waiting", summary.waiting)
+    print_counts("In the tables", summary.tables)
     for stage, counts in summary.stages.items():
         told = ", ".join(f"{n} {name}" for name, n in counts.items() if n and ":" not in name)
         out.print(f"  {stage:18} {told or 'nothing to do'}", markup=False)
@@ -182,21 +186,41 @@ def print_checks(checks: list[Check], *, as_json: bool) -> None:
             out.print(f"       {check.remedy}", markup=False)
 
 
-def _listed(title: str, counts: dict[str, int]) -> None:
+def print_counts(title: str, counts: dict[str, int]) -> None:
+    """Counts by name on one line, if there are any."""
     if counts:
         told = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
         out.print(f"{title}: {told}", markup=False)
 
 
 def _line_progress() -> Show:
+    def line(stage: str, done: int, total: int, seconds: float, note: str) -> None:
+        of = f" of {total}{pace(done, total, seconds)}" if total else ""
+        err.print(f"{stage}: {done}{of}{f', {note}' if note else ''}", markup=False)
+
+    return _now_and_then(line)
+
+
+def _event_progress() -> Show:
+    def told(stage: str, done: int, total: int, seconds: float, note: str) -> None:
+        rate = done / seconds if seconds else None
+        left = (total - done) / rate if rate and total else None
+        event("progress", stage=stage, done=done, total=total, rate_per_s=rate, left_s=left)
+
+    return _now_and_then(told)
+
+
+def _now_and_then(tell: Callable[[str, int, int, float, str], None]) -> Show:
+    """Have `tell` called every few seconds, with the seconds since a stage was first shown."""
+    begun: dict[str, float] = {}
     last: dict[str, float] = {}
 
     def show(stage: str, done: int, total: int, note: str = "", /) -> None:
         now = time.monotonic()
+        begun.setdefault(stage, now)
         ended = total > 0 and done >= total
         if done and (ended or now - last.get(stage, -LINE_EVERY_S) >= LINE_EVERY_S):
             last[stage] = now
-            of = f" of {total}" if total else ""
-            err.print(f"{stage}: {done}{of}{f', {note}' if note else ''}", markup=False)
+            tell(stage, done, total, now - begun[stage], note)
 
     return show

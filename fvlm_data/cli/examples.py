@@ -22,6 +22,7 @@ COMMANDS = {
     "qc": "fvlm-data qc --store store --studies all",
     "verify": "fvlm-data verify --store store --deep",
     "doctor": "fvlm-data doctor curate.yaml",
+    "report-problem": "fvlm-data report-problem problem.zip --store store",
     "upgrade": "fvlm-data upgrade --store store",
     "status": "fvlm-data status --store store --set-aside",
     "compact": "fvlm-data compact --store store --keep-hours 168",

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,6 @@ from fvlm_data.cli.console import (
     one_sentence,
     out,
     print_checks,
-    print_set_aside,
-    print_summary,
     progress_shown,
 )
 from fvlm_data.cli.options import (
@@ -26,7 +24,6 @@ from fvlm_data.cli.options import (
     opened_context,
     resolved_config,
 )
-from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -138,43 +135,6 @@ def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
         "the next run",
         markup=False,
     )
-
-
-def status(
-    store: StoreOption,
-    set_aside: Annotated[
-        bool,
-        typer.Option(
-            "--set-aside", help="list what was set aside, reports that wait, and what to do"
-        ),
-    ] = False,
-    reveal: RevealOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """What the store holds now, and what its last configuration still has to do."""
-    from fvlm_data.inspect.explain import set_aside as rows_set_aside
-    from fvlm_data.inspect.explain import waiting_reports
-    from fvlm_data.run.records import Summary, add_counts, tally
-    from fvlm_data.run.registry import build_stages
-    from fvlm_data.store.planning import outlook
-
-    with one_sentence():
-        context = opened_context(store)
-        if set_aside:
-            rows = rows_set_aside(context, reveal=reveal)
-            rows += waiting_reports(context, reveal=reveal)
-            print_set_aside(rows, as_json=as_json)
-            return
-        if reveal:
-            raise InputError("--reveal is for --set-aside: give both")
-        summary = Summary("status", context.store.url)
-        resolved = resolved_config(store, None, None, {})
-        for stage in build_stages(resolved):
-            seen = outlook(context, stage)
-            counts: Any = {"settled": seen.settled, "to do": seen.due}
-            add_counts(summary, stage.name.split(":")[0], counts)
-        tally(context, summary)
-        print_summary(summary, as_json=as_json)
 
 
 def compact(

@@ -29,7 +29,9 @@ from fvlm_data.cli.options import (
     run_command,
 )
 from fvlm_data.cli.plugins import plugins
+from fvlm_data.cli.problem import report_problem
 from fvlm_data.cli.reports import reports
+from fvlm_data.cli.status import status
 from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
 
@@ -229,8 +231,9 @@ for _command in (
     looking.qc,
     looking.verify,
     looking.doctor,
+    report_problem,
     looking.upgrade,
-    looking.status,
+    status,
     looking.compact,
     forget,
     looking.explain,

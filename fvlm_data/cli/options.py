@@ -46,17 +46,20 @@ def run_command(
 
     The command `curate` runs all.
     """
+    from fvlm_data.monitoring.logs import logged
     from fvlm_data.run.curate import curate
     from fvlm_data.run.registry import stages_of
 
     resolved = resolved_config(store, config, overrides, values)
-    with progress_shown() as show:
+    log = resolved.monitoring.log
+    with logged(log), progress_shown(log) as show:
         names = None if command == "curate" else stages_of(command, resolved)
         summary = curate(
             resolved,
             names,
             progress=show,
-            announce=print_announced,
+            # sentences of the inputs name files: no lines for a machine
+            announce=print_announced if log == "text" else None,
             rehash=rehash,
             retry=retry,
             isolate=True,

@@ -10,6 +10,8 @@ from schemas.findings import CONFIDENCES
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    import pyarrow as pa
+
     from fvlm_data.store.declared import Context, Row
     from fvlm_data.store.tables import Store
 
@@ -119,19 +121,31 @@ def set_aside(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]
 
 
 _WAITS_FOR = {
+    "report": "no report is known that is about it; bring the report, or have it name the study's "
+    "study_uid, accession or a mapping",
+    "mask": "none of its volumes has a mask; run segment, or bring masks",
     "study": "no image is known that it is about; bring the images, or give its study_uid, "
     "accession or a mapping",
     "needs_review_of_names": "a word of it may be the patient's name; look at it, then set "
     "parse.doubtful_names to keep or remove",
 }
-"""What to do about a report, by what it waits for."""
+"""What to do about a study or report, by what it waits for."""
 
 
 def waiting_reports(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]:
     """Reports that wait, as rows like those of `set_aside`, their kind `waiting`."""
     wanted = [("owner_kind", "=", "report")]
-    waits = context.store.read("waiting", ["owner_id", "waits_for"], wanted).to_pylist()
-    reports = {row["owner_id"] for row in waits}
+    return _waiting_rows(context, context.store.read("waiting", None, wanted), reveal=reveal)
+
+
+def waiting_items(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]:
+    """Studies and reports that wait, as `waiting_reports`."""
+    return _waiting_rows(context, context.store.read("waiting"), reveal=reveal)
+
+
+def _waiting_rows(context: Context, table: pa.Table, *, reveal: bool) -> list[dict[str, Any]]:
+    waits = table.to_pylist()
+    reports = {row["owner_id"] for row in waits if row["owner_kind"] == "report"}
     offered = context.store.read_items("inputs", "item", reports, ["item", "source", "kind"])
     files = {row["item"]: row["source"] for row in offered if row["kind"] == "report"}
     made = [
@@ -140,7 +154,7 @@ def waiting_reports(context: Context, *, reveal: bool = False) -> list[dict[str,
             "stage": "",
             "item": row["owner_id"],
             "reason": row["waits_for"],
-            "detail": f"report {row['owner_id']}: {_WAITS_FOR[row['waits_for']]}",
+            "detail": f"{row['owner_kind']} {row['owner_id']}: {_WAITS_FOR[row['waits_for']]}",
             "source_files": _named(
                 context, [files[one] for one in (row["owner_id"],) if one in files], reveal=reveal
             ),

@@ -5,7 +5,6 @@ Started by `process`, which tells it the path of modules first: both import the 
 
 from __future__ import annotations
 
-import logging
 import mmap
 import os
 import pickle
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import FvlmError
+from fvlm_data.monitoring.logs import start_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,12 +30,13 @@ GRACE_S = 60
 """How much longer than its limit a process may live whose parent no longer watches it."""
 
 
-def main(handle: int, count: str, level: int) -> None:
+def main(handle: int, count: str, level: int, form: str) -> None:
     """Work until the parent closes its end of the connection with descriptor `handle`.
 
-    `count` is the file of the number of items that are done, `level` that of the log.
+    `count` is the file of the number of items that are done, `level` and `form`
+    are those of the log.
     """
-    logging.basicConfig(level=level, format="%(message)s")
+    start_log(level, form)
     connection = Connection(handle)
     threading.Thread(target=_end_with_parent, args=(handle,), daemon=True).start()
     # a crash leaves no file of what was in memory: it may be a patient's

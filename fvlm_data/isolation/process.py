@@ -21,6 +21,7 @@ import psutil
 from fvlm_data.errors import MachineError
 from fvlm_data.isolation.child import COUNTER_BYTES, counter
 from fvlm_data.isolation.limits import Ended, died
+from fvlm_data.monitoring.logs import form_of_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from fvlm_data.isolation.limits import Limits
 
 CHILD = (
-    "import json, sys; handle, count, level, path = sys.argv[1:]; sys.path[:] = json.loads(path); "
-    "from fvlm_data.isolation.child import main; main(int(handle), count, int(level))"
+    "import json, sys; handle, count, level, form, path = sys.argv[1:]; "
+    "sys.path[:] = json.loads(path); "
+    "from fvlm_data.isolation.child import main; main(int(handle), count, int(level), form)"
 )
 """Not multiprocessing, whose processes run the caller's script anew and may not have children of
 their own, as a Dask worker (itself such a process) must."""
@@ -60,7 +62,7 @@ class Process:
         self._held = ExitStack()
         self._done = self._held.enter_context(counter(str(count)))
         level = str(logging.getLogger().getEffectiveLevel())
-        given = [str(theirs.fileno()), str(count), level, json.dumps(sys.path)]
+        given = [str(theirs.fileno()), str(count), level, form_of_log(), json.dumps(sys.path)]
         self._popen = subprocess.Popen(
             [sys.executable, "-P", "-c", CHILD, *given],
             stdin=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ from fvlm_data.identity.ids import IdentityConfig
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
 from fvlm_data.ingest.selection import SelectConfig
 from fvlm_data.isolation.limits import Limits
+from fvlm_data.monitoring.config import MonitoringConfig
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.qc.config import QcConfig
 from fvlm_data.reports.config import ParseConfig
@@ -104,6 +105,12 @@ class ExecutionConfig(BaseModel):
         description="pauses before a stage tries again where the machine lacks disk, memory or "
         "network, s; after the last the run stops",
     )
+    run_limit_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="longest time of a flow's run, s: it then begins no batch, and fails; the next "
+        "run goes on; default: none",
+    )
 
     def limits_of(self, stage: str, seconds: float) -> Limits:
         """Limits of a worker of a stage, whose own limit of time is `seconds`."""
@@ -164,6 +171,11 @@ class Config(BaseModel):
     evaluate: OwnedSection = Field(default_factory=dict, description="scores, by fvlm-eval")
     execution: ExecutionConfig = Field(
         default=ExecutionConfig(), description="workers", json_schema_extra=DECIDES_NOTHING
+    )
+    monitoring: MonitoringConfig = Field(
+        default=MonitoringConfig(),
+        description="log, metrics and alarms",
+        json_schema_extra=DECIDES_NOTHING,
     )
 
     @model_validator(mode="after")

@@ -29,6 +29,7 @@ from fvlm_data.run.records import (
 )
 from fvlm_data.run.registry import STAGES, build_stage, stage_entry, stage_names
 from fvlm_data.run.vault_extent import check_vault_extent, record_vault_extent
+from fvlm_data.run.watched import Watch
 from fvlm_data.store.commits import retire, set_aside, settle, unsettle
 from fvlm_data.store.content import owned
 from fvlm_data.store.declared import NO_MEMORY, Context, Item, Reject
@@ -100,37 +101,37 @@ def curate(
         if mapper is None:
             mapper = isolated(workers, settle_batch) if workers else here(settle_batch)
         mapper = patient(mapper, config.execution.pauses_s)
-        summary = _curated(context, config, names, told, mapper, progress, announce)
-        summary.seconds = round(time.monotonic() - started, 1)
-        record_vault_extent(context)
-        finish(context, config, summary)
+        summary = Summary(context.run_id, context.store.url, announced=told)
+        watch = Watch(context, config, summary, progress)
+        check_vault_extent(context)
+        if announce is not None and told:
+            announce(told)
+        summary.changed_versions = changed_versions(context.store)
+        summary.changed_settings = begin(context, config, told)
+        with watch.run(names):
+            _curate(context, config, names, mapper, watch, summary)
+            summary.seconds = round(time.monotonic() - started, 1)
+            record_vault_extent(context)
+            finish(context, config, summary)
     return summary
 
 
-def _curated(
+def _curate(
     context: Context,
     config: Config,
     names: Sequence[str],
-    told: list[str],
     mapper: Mapper,
-    progress: Callable[[str, int, int], None] | None,
-    announce: Callable[[list[str]], None] | None,
-) -> Summary:
-    check_vault_extent(context)
-    summary = Summary(context.run_id, context.store.url, announced=told)
-    if announce is not None and told:
-        announce(told)
-    summary.changed_versions = changed_versions(context.store)
-    summary.changed_settings = begin(context, config, told)
-    report = progress or (lambda stage, done, total: None)
+    watch: Watch,
+    summary: Summary,
+) -> None:
     # all of them, not only those asked for: a plan asks every stage whose rows it reads for damage
     built = {name: build_stage(name, config) for name in stage_names(config)}
     for name in names:
-        _discover(context, config, name, report, summary)
-        line = _Line(context, built[name], name, mapper, config)
-        _run_stage(line, built, report, summary)
-    _conclude(context, config, names, report, summary)
-    return summary
+        _discover(context, config, name, watch, summary)
+        line = _Line(context, built[name], name, mapper, config, watch)
+        with watch.stage(name):
+            _run_stage(line, built, summary)
+    _conclude(context, config, names, watch.report, summary)
 
 
 def announced(config: Config, names: Sequence[str]) -> list[str]:
@@ -217,6 +218,7 @@ class _Line:
     name: str
     mapper: Mapper
     config: Config
+    watch: Watch
 
     @property
     def limits(self) -> Limits:
@@ -239,6 +241,7 @@ class _Line:
         return self._counted(batch, result)
 
     def _counted(self, batch: Batch, result: Mapping[str, int] | Ended) -> Counter[str]:
+        self.watch.batch(self.name, batch, result)
         if not isinstance(result, Ended):
             return Counter(result)
         ((item, key, refs),) = batch
@@ -259,10 +262,9 @@ def _batch(items: Sequence[Item]) -> Batch:
 def _run_stage(
     line: _Line,
     stages: Mapping[str, Stage],
-    report: Callable[[str, int, int], None],
     summary: Summary,
 ) -> None:
-    context, stage, name = line.context, line.stage, line.name
+    context, stage, name, report = line.context, line.stage, line.name, line.watch.report
     entry = stage_entry(name)
     before = due_again(context, stage, line.circumstances())
     work = pending(context, stage, stages.values(), mend=True)
@@ -310,20 +312,21 @@ def _discover(
     context: Context,
     config: Config,
     name: str,
-    report: Callable[[str, int, int], None],
+    watch: Watch,
     summary: Summary,
 ) -> None:
     """Look at what the sources hold now, before the stage that takes it in is planned."""
     discover = stage_entry(name).discover
     if discover is not None:
-        with STAGES.named_in_errors(name):
+        told = f"discover {name}"
+        with STAGES.named_in_errors(name), watch.stage(told):
             counts = in_the_end(
                 name,
-                lambda: discover(context, config, lambda seen: report("discover", seen, 0)),
+                lambda: discover(context, config, lambda seen: watch.report("discover", seen, 0)),
                 config.execution.pauses_s,
             )
-        if counts:
-            add_counts(summary, f"discover {name}", Counter(counts))
+            if counts:
+                add_counts(summary, told, Counter(counts))
 
 
 def _conclude(

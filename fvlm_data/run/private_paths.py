@@ -13,7 +13,7 @@ from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from fvlm_data.run.config import Config
     from fvlm_data.store.tables import Store
@@ -24,18 +24,20 @@ PRIVATE = {
     "segment": ("masks", "classes"),
     "parse": ("corrections",),
     "pair": ("split_file",),
+    "monitoring": ("webhook",),
 }
-"""Keys of sections whose values are names and places of patients' data."""
+"""Keys of sections whose values are names and places of patients' data, or hold a secret."""
+SECRET = ("monitoring",)
+"""Sections whose values are hidden under `source_names: plain` too."""
 _KNOWN_CLASSES = re.compile(r"\w*")
 """Class systems by name; what else `classes` holds is a path."""
 _TOKEN = re.compile(r"^f_[0-9a-f]{20}$")
 
 
 def hidden(vault: Vault, config: Config) -> dict[str, Any]:
-    """The configuration as it may stand in the store; `source_names: plain` keeps it as it is."""
+    """The configuration as it may stand in the store; `source_names: plain` keeps its places."""
     plain = config.model_dump(mode="json")
-    if config.identity.source_names == "plain":
-        return plain
+    sections = SECRET if config.identity.source_names == "plain" else tuple(PRIVATE)
     told: dict[str, str] = {}
 
     def token(value: str) -> str:
@@ -43,7 +45,7 @@ def hidden(vault: Vault, config: Config) -> dict[str, Any]:
         told[made] = value
         return made
 
-    kept = _replaced(plain, token)
+    kept = _replaced(plain, token, sections)
     known = vault.file_paths(told)
     vault.remember_files({made: value for made, value in told.items() if made not in known})
     return kept
@@ -68,7 +70,8 @@ def revealed(store: Store, written: dict[str, Any]) -> dict[str, Any]:
 
 def unresolved(config: Config) -> bool:
     """Whether a place of it is still a token: the vault does not know it."""
-    return any(_TOKEN.match(value) for _, value in places_of(config.model_dump(mode="json")))
+    places = places_of(config.model_dump(mode="json"))
+    return any(_TOKEN.match(value) for name, value in places if name not in SECRET)
 
 
 def places_of(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -84,11 +87,13 @@ def places_of(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from ((name, value) for value in found)
 
 
-def _replaced(config: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """The configuration with each private value changed."""
+def _replaced(
+    config: dict[str, Any], change: Callable[[str], str], sections: Iterable[str] = tuple(PRIVATE)
+) -> dict[str, Any]:
+    """The configuration with each private value of the sections changed."""
     made = dict(config)
-    for name, keys in PRIVATE.items():
-        section = config.get(name)
+    for name in sections:
+        section, keys = config.get(name), PRIVATE[name]
         if isinstance(section, list):
             made[name] = [_changed(one, keys, change) for one in section]
         elif isinstance(section, dict):

@@ -24,7 +24,7 @@ from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from fvlm_data.run.config import Config
@@ -43,13 +43,15 @@ class Summary:
     """What a command did, for people and as JSON.
 
     `record` and `qc_page` are places in the store, empty where there is none; `next_step` says
-    what a store without samples lacks.
+    what a store without samples lacks; `failed` is the class of the error that ended the run, and
+    `failed_at` names file, line and function of the calls that led to it.
     """
 
     run_id: str
     store: str
     seconds: float = 0.0
     stages: dict[str, dict[str, int]] = field(default_factory=dict)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
     tables: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     set_aside: dict[str, int] = field(default_factory=dict)
@@ -60,6 +62,8 @@ class Summary:
     record: str = ""
     qc_page: str = ""
     next_step: str = ""
+    failed: str = ""
+    failed_at: list[str] = field(default_factory=list)
 
 
 def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
@@ -141,7 +145,7 @@ def begin(context: Context, config: Config, announced: Sequence[str] = ()) -> li
     """
     changed = differences(last_configuration(context.store), config.model_dump(mode="json"))
     # the record first: workers read the configuration from it
-    _record(context, config, None, announced)
+    _record(context, config, Summary(context.run_id, context.store.url), announced)
     text = yaml.safe_dump(hidden(context.vault, config), sort_keys=False)
     context.store.write_bytes("config.yaml", text.encode())
     return changed
@@ -164,8 +168,18 @@ def versions_mark() -> str:
 
 def finish(context: Context, config: Config, summary: Summary) -> None:
     """Write the counts of a run beside its configuration."""
-    _record(context, config, summary, summary.announced)
+    _record(context, config, summary, summary.announced, finished=True)
     summary.record = record_path(context.run_id)
+
+
+def keep_progress(
+    context: Context,
+    config: Config,
+    summary: Summary,
+    progress: Mapping[str, tuple[int, int, float]],
+) -> None:
+    """Write how far a run has come, by stage items done, in all and seconds, into its record."""
+    _record(context, config, summary, summary.announced, progress=progress)
 
 
 def read_run_config(store_url: str, run_id: str) -> Config:
@@ -217,15 +231,25 @@ def _next_step(context: Context) -> str:
 
 
 def _record(
-    context: Context, config: Config, summary: Summary | None, announced: Sequence[str]
+    context: Context,
+    config: Config,
+    summary: Summary,
+    announced: Sequence[str],
+    progress: Mapping[str, tuple[int, int, float]] | None = None,
+    *,
+    finished: bool = False,
 ) -> None:
     record = {
         "run_id": context.run_id,
         "configuration": hidden(context.vault, config),
         "versions": {name: _version(name) for name in RECORDED},
-        "finished": summary is not None,
-        "seconds": summary.seconds if summary else None,
-        "stages": summary.stages if summary else {},
+        "finished": finished,
+        "failed": summary.failed,
+        "failed_at": summary.failed_at,
+        "seconds": summary.seconds if finished else None,
+        "stages": summary.stages,
+        "stage_seconds": summary.stage_seconds,
+        "progress": {stage: list(counts) for stage, counts in (progress or {}).items()},
         "announced": list(announced),
     }
     content = json.dumps(record, indent=2).encode()

@@ -44,6 +44,19 @@ def at_work(store: Store, name: str) -> Iterator[None]:
         yield
 
 
+def runs_at_work(store: Store) -> set[str]:
+    """Names of runs that are at work, as far as can be told from here."""
+    prefix = f"{FOLDER}/run-"
+    paths = [path for path in store.files(FOLDER) if path.startswith(prefix)]
+    alive = set()
+    for path in paths:
+        # of a store that may not be written, a run elsewhere cannot be told from a dead one
+        with contextlib.suppress(StoreError):
+            if not _is_dead(store, path):
+                alive.add(path.removeprefix(prefix).removesuffix(".json"))
+    return alive
+
+
 def check_not_alone(store: Store) -> None:
     """Refuse to write while a command that must be alone is at work, or was interrupted.
 

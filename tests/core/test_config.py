@@ -249,6 +249,7 @@ PATHS: dict[str, Any] = {
         "reading": {"disk_cache": "cache"},
     },
     "execution": {"spill": "spill"},
+    "monitoring": {"metrics": "fvlm.prom"},
 }
 
 
@@ -259,13 +260,13 @@ def paths_of(config: Config) -> list[str]:
     found += [config.segment.weights, config.parse.corrections, config.pair.split_file]
     model, reading = config.train["model"], config.train["reading"]
     found += [model["text"]["folder"], model["init_mae"], model["init_reference"]]
-    found += [reading["disk_cache"], config.execution.spill]
+    found += [reading["disk_cache"], config.execution.spill, config.monitoring.metrics]
     return [str(path) for path in found]
 
 
 NAMES = ["store", "scans", "map.csv", "reports.csv", "vault"]
 NAMES += ["masks", "classes.yaml", "weights", "corrections.jsonl", "splits.csv"]
-NAMES += ["bert", "mae.pth", "fvlm.pth", "cache", "spill"]
+NAMES += ["bert", "mae.pth", "fvlm.pth", "cache", "spill", "fvlm.prom"]
 
 
 def test_relative_paths_of_a_file_start_at_the_file(tmp_path: Path):
@@ -306,6 +307,7 @@ def test_every_path_in_the_configuration_is_made_absolute():
         "train.model.init_reference",
         "train.reading.disk_cache",
         "execution.spill",
+        "monitoring.metrics",
     }
 
 

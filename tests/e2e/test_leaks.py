@@ -87,7 +87,8 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     store = ("--store", str(folder / "store"))
     run("reports", str(folder / REPORTS), *store)  # before any header is known
     run("curate", str(folder / "curate.yaml"))
-    run("curate", str(folder / "curate.yaml"))
+    metrics = f"monitoring.metrics={folder / 'fvlm.prom'}"
+    run("curate", str(folder / "curate.yaml"), "--set", "monitoring.log=json", "--set", metrics)
     run("verify", *store)
     run("status", *store)
     for form in ("tables", "webdataset", "monai", "huggingface", "nnunet"):

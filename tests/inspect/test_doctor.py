@@ -107,8 +107,17 @@ def test_servers_that_are_named_are_tried_and_no_others(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PREFECT_API_URL", f"http://{server}/api")
-    dask = {"execution": {"dask": {"address": f"tcp://{server}"}}}
-    names = {check.name for check in examine(configured(tmp_path, **dask))}
+    host, port = server.split(":")
+    named = {
+        "execution": {"dask": {"address": f"tcp://{server}"}},
+        "monitoring": {
+            "webhook": f"http://{server}/hook",
+            "mail": {"host": host, "port": port, "sender": "a@b", "to": ["c@d"]},
+        },
+    }
+    names = {check.name for check in examine(configured(tmp_path, **named))}
+    assert "the webhook (monitoring.webhook) answers" in names
+    assert "the mail server (monitoring.mail) answers" in names
     assert "Prefect's server (PREFECT_API_URL) answers" in names
     assert "Dask's scheduler (execution.dask.address) answers" in names
     monkeypatch.delenv("PREFECT_API_URL")

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
 import pytest
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
 from fvlm_data.errors import StoreError
-from pipelines.curate import (
-    ConnectionLostError,
-    UnforeseenError,
-    curate,
-    settle,
-    texts_withheld,
-    worth_another_try,
-)
+from fvlm_data.isolation.limits import Ended, Limits
+from fvlm_data.run.records import Summary
+from pipelines.alarms import alarmed
+from pipelines.artifacts import stage_rows, summary_text
+from pipelines.batches import settle, worth_another_try
+from pipelines.care import compact, forget, verify
+from pipelines.curate import RunLimitError, check_limit, curate, ingest, reports
+from pipelines.withheld import ConnectionLostError, UnforeseenError, texts_withheld
 
 
 def test_the_text_of_a_librarys_exception_is_withheld() -> None:
@@ -49,6 +53,75 @@ def test_a_lost_connection_is_told_as_such(lost: type[Exception]) -> None:
 def test_prefect_keeps_neither_results_nor_prints() -> None:
     assert settle.cache_policy is NO_CACHE
     assert settle.persist_result is False
-    assert curate.persist_result is False
-    assert curate.log_prints is False
+    for flow in (curate, ingest, reports, verify, compact, forget):
+        assert flow.persist_result is False
+        assert flow.log_prints is False
+        assert flow.on_failure_hooks == flow.on_crashed_hooks == [alarmed]
     assert settle.task_run_name == "{stage} {number}"
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "seconds", "done", "total"),
+    [(None, 1e9, 1, 2), (10.0, 10.0, 1, 2), (10.0, 11.0, 2, 2)],
+)
+def test_a_run_within_its_limit_goes_on(
+    limit_s: float | None, seconds: float, done: int, total: int
+) -> None:
+    check_limit(limit_s, seconds, "segment", done, total)
+
+
+@pytest.mark.parametrize(("total", "told"), [(2, "1 of 2"), (0, "1 of an unknown number")])
+def test_a_run_beyond_its_limit_ends_with_a_sentence(total: int, told: str) -> None:
+    with pytest.raises(RunLimitError, match=f"stage segment: {told} done when execution"):
+        check_limit(10.0, 10.5, "segment", 1, total)
+
+
+def test_artifacts_hold_counts_codes_and_rates(tmp_path: Path) -> None:
+    summary = Summary(
+        "run_1",
+        str(tmp_path / "chests"),
+        stages={
+            "segment": {"already settled": 1, "accepted": 3, "set_aside": 1, "fault:no_body": 1},
+            "pair": {"already settled": 5},
+        },
+        stage_seconds={"segment": 120.0, "pair": 1.0},
+        set_aside={"fault:no_body": 1},
+        qc_page="qc/index.html",
+    )
+    assert stage_rows(summary) == [
+        {
+            "stage": "segment", "already settled": 1, "accepted": 3, "set_aside": 1,
+            "seconds": 120.0, "items a minute": 2.0,
+        },
+        {
+            "stage": "pair", "already settled": 5, "accepted": 0, "set_aside": 0,
+            "seconds": 1.0, "items a minute": None,
+        },
+    ]  # fmt: skip
+    text = summary_text(summary)
+    assert "| fault:no_body | 1 |" in text
+    assert "## Waiting\n\nnothing" in text
+    assert f"[qc/index.html]({(tmp_path / 'chests' / 'qc' / 'index.html').as_uri()})" in text
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ({"accepted": 3, "set_aside": 1, "held": 0}, "3 accepted, 1 set_aside"),
+        ({"already settled": 0}, "nothing"),
+        (
+            Ended("crashed", "ended by SIGSEGV"),
+            "its process ended (crashed); the batch is split, or the item set aside",
+        ),
+    ],
+)
+def test_a_batch_ends_with_its_counts_as_message(
+    result: Any, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Process:
+        def run(self, settle: Any, batches: Any, arguments: Any, limits: Any) -> Any:
+            return [(batches[0], result)]
+
+    monkeypatch.setattr("pipelines.batches.own_process", lambda: nullcontext(Process()))
+    state: Any = settle.fn("store", "run", "pair", 1, [("st_1", "key", ())], Limits(1.0))
+    assert (state.name, state.message, state.data) == ("Completed", told, result)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import validate
+from prefect.utilities.callables import parameter_schema
 
 from pipelines import TELEMETRY_OFF
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ["prefect-server", "prefect-worker", "deploy", "dask-scheduler", "dask-worker"]
+FLOWS = ["curate", "ingest", "reports", "verify", "compact", "forget"]
 AT_WORK = ["prefect-worker", "dask-worker"]
 
 
@@ -18,24 +22,49 @@ def compose() -> Any:
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
-@pytest.fixture(scope="module")
-def deployment() -> Any:
-    told = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    assert [entry["name"] for entry in told["deployments"]] == ["curate"]
-    return told["deployments"][0]
+def deployments(text: str) -> dict[str, Any]:
+    return {entry["name"]: entry for entry in yaml.safe_load(text)["deployments"]}
 
 
-def test_the_deployment_names_the_flow(deployment: Any) -> None:
-    assert deployment["entrypoint"] == "pipelines.curate.curate"
-    assert deployment["work_pool"]["name"] == "curate"
+FILE = (ROOT / "prefect.yaml").read_text()
+DEPLOYED = deployments(FILE)
 
 
-def test_the_flows_process_has_telemetry_off(deployment: Any) -> None:
-    assert deployment["work_pool"]["job_variables"]["env"] == TELEMETRY_OFF
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_deployment_names_its_flow_and_has_telemetry_off(name: str) -> None:
+    told = DEPLOYED[name]
+    module, _, attribute = told["entrypoint"].rpartition(".")
+    assert getattr(import_module(module), attribute).name == name
+    assert told["work_pool"]["name"] == "curate"
+    assert told["work_pool"]["job_variables"]["env"] == TELEMETRY_OFF
+    assert told["concurrency_limit"]["limit"] == 1
+    assert "fvlm" in told["tags"]
 
 
-def test_the_nightly_schedule_sleeps_until_somebody_wakes_it(deployment: Any) -> None:
-    assert [entry["active"] for entry in deployment["schedules"]] == [False]
+def test_all_flows_are_deployed() -> None:
+    assert list(DEPLOYED) == FLOWS
+
+
+def test_schedules_sleep_until_one_setting_wakes_them() -> None:
+    def active(text: str) -> dict[str, list[bool]]:
+        return {
+            name: [schedule["active"] for schedule in told["schedules"]]
+            for name, told in deployments(text).items()
+            if "schedules" in told
+        }
+
+    assert active(FILE) == {"curate": [False], "verify": [False], "compact": [False]}
+    awake = FILE.replace("scheduled: &scheduled false", "scheduled: &scheduled true")
+    assert active(awake) == {"curate": [True], "verify": [True], "compact": [True]}
+
+
+@pytest.mark.parametrize("name", ["curate", "verify", "compact"])
+def test_parameters_of_a_schedule_are_those_of_its_flow(name: str) -> None:
+    module, _, attribute = DEPLOYED[name]["entrypoint"].rpartition(".")
+    schema = parameter_schema(getattr(import_module(module), attribute)).model_dump()
+    for schedule in DEPLOYED[name]["schedules"]:
+        validate(schedule["parameters"], schema)
+        assert set(schedule["parameters"]) <= set(schema["properties"])
 
 
 @pytest.mark.parametrize("service", OURS)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -173,7 +174,47 @@ def postgres(folder: Path) -> Iterator[str]:
             yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.full)])
+OTHER_RUNS = (
+    (["verify/verify"], "Completed"),
+    (["compact/compact", "-p", "keep_hours=1"], "Completed"),
+    (["ingest/ingest"], "Completed"),
+    (["reports/reports"], "Completed"),
+    (["forget/forget", "-p", "resume=true"], "Completed"),
+    (["forget/forget", "-p", f'ids=["p_{"0" * 20}"]'], "Failed"),
+)
+"""Flows beside `curate`, and how they end on a store that is whole."""
+
+
+def asked(api: str, what: str) -> list[dict[str, Any]]:
+    """All that the server keeps of a kind."""
+    request = urllib.request.Request(
+        f"{api}/{what}/filter", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return list(json.load(answer))
+
+
+def assert_the_page_tells_the_run(api: str) -> None:
+    """Run names, counts of batches and artifacts, as Prefect's page shows them."""
+    (run,) = asked(api, "flow_runs")
+    assert re.fullmatch(r"curate store \d{4}-\d\d-\d\d", run["name"])
+    assert {"fvlm", "data"} <= set(run["tags"])
+    batches = [one for one in asked(api, "task_runs") if one["name"].startswith("segment ")]
+    assert len(batches) == 4
+    for one in batches:
+        assert one["tags"] == ["stage:segment"]
+        assert one["state"]["message"] == "1 accepted"
+    told = {one["key"]: one for one in asked(api, "artifacts")}
+    rows = {row["stage"]: row for row in json.loads(told["curate-store-stages"]["data"])}
+    assert rows["segment"]["accepted"] == 4
+    assert rows["segment"]["items a minute"] > 0
+    assert "| anatomy_texts |" in told["curate-store"]["data"]
+
+
+@pytest.mark.parametrize(
+    "database",
+    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.full, pytest.mark.timeout(900)])],
+)
 def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
     configuration: Path, shell: Shell, database: str
 ) -> None:
@@ -191,7 +232,7 @@ def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
 
-    def prefect(*arguments: str, cwd: Path) -> str:
+    def prefect(*arguments: str, cwd: Path, fails: bool = False) -> str:
         done = subprocess.run(
             ["prefect", "--no-prompt", *arguments],
             cwd=cwd,
@@ -201,8 +242,8 @@ def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
             check=False,
             timeout=PATIENCE_S,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert (done.returncode != 0) is fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     server = ["prefect", "server", "start", "--port", str(port)]
     worker = ["prefect", "worker", "start", "--pool", "curate", "--type", "process"]
@@ -220,6 +261,16 @@ def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
             cwd=folder,
         )  # fmt: skip
         assert "Completed" in told, log.read_text()
+        assert_the_page_tells_the_run(api)
+        if database == "postgresql":
+            for arguments, ended in OTHER_RUNS:
+                told = prefect(
+                    "deployment", "run", *arguments, "-p", f"config={configuration}", "--watch",
+                    cwd=folder, fails=ended == "Failed",
+                )  # fmt: skip
+                assert ended in told, log.read_text()
+            keys = {one["key"] for one in asked(api, "artifacts")}
+            assert {"verify-store", "compact-store", "ingest-store", "reports-store"} <= keys
     assert_same(rows(configuration.parent / "store"), rows_in_this_process(configuration))
     assert shell.off_loopback() == ""
     assert not [secret for secret in SECRETS if secret in log.read_bytes()]

@@ -168,7 +168,7 @@ def test_a_study_is_opened_from_the_list(page: Any, pages: Path):
 
 
 def expect(locator: Any) -> Any:
-    """What waits for a locator's text. The page's policy forbids the eval of `wait_for_function`."""
+    """Waits for a text of a locator; `wait_for_function` needs eval, which the page forbids."""
     from playwright.sync_api import expect as expected
 
     return expected(locator)

@@ -1,4 +1,4 @@
-"""Servers that a configuration names: DICOMweb, language model, Dask; and Prefect's, if set."""
+"""Servers that a configuration names: of sources, models, Dask, alarms; Prefect's, if set."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def _named(config: Config | None) -> Iterator[tuple[str, str]]:
         yield "Dask's scheduler (execution.dask.address)", config.execution.dask.address
     if config.parse.backend == "llm" and config.parse.llm is not None:
         yield "the language model (parse.llm.endpoint)", config.parse.llm.endpoint
+    if config.monitoring.webhook is not None:
+        yield "the webhook (monitoring.webhook)", config.monitoring.webhook
+    if config.monitoring.mail is not None:
+        mail = config.monitoring.mail
+        yield "the mail server (monitoring.mail)", f"tcp://{mail.host}:{mail.port}"
 
 
 def _reached(what: str, address: str) -> Check:

@@ -1,0 +1,1 @@
+"""What tells others of runs: log, metrics, alarms. Nothing is told that bears an identity."""

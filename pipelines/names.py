@@ -1,0 +1,34 @@
+"""Names of runs on Prefect's page: flow, store and night."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import runtime
+
+from fvlm_data.errors import FvlmError
+from pipelines.form import configured
+
+
+def run_name() -> str:
+    """As `curate chests 2026-03-01`: the day (UTC) for which the run was scheduled."""
+    parameters = runtime.flow_run.get_parameters() or {}
+    when = runtime.flow_run.get_scheduled_start_time() or datetime.now(UTC)
+    return f"{runtime.flow_run.get_flow_name()} {store_name(parameters)} {when:%Y-%m-%d}"
+
+
+def store_name(parameters: dict[str, Any]) -> str:
+    """The last part of the store's place; of a configuration that is faulty, the file's name."""
+    config = str(parameters.get("config", ""))
+    try:
+        return Path(configured(config, parameters.get("settings")).store).name or "store"
+    except FvlmError:
+        return Path(config).stem
+
+
+def slug(name: str) -> str:
+    """A name as part of an artifact's key: small letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "store"
