@@ -113,6 +113,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     _listed("Faults", faults)
     _listed("Set aside", others)
     _listed("Cross-checks", summary.cross_checks)
+    _listed("Review", summary.review)
     _listed("Waiting", summary.waiting)
     _listed("In the tables", summary.tables)
     for stage, counts in summary.stages.items():
