@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
     from fvlm_data.vocabulary import Vocabulary
 
+MASK_COLUMNS = ("task", "class_system", "class_name", "class_value", "content_sha256")
 TABLES = ("volumes", "masks", "reports", "study_reports", "anatomy_texts", "inputs")
+
+
+def study_version(images: Iterable[Mapping[str, Any]], reports: Iterable[Mapping[str, Any]]) -> str:
+    """Version of a study, by rows of its volumes and reports."""
+    parts = [[row["volume_id"], row["content_sha256"], True] for row in images]
+    parts += [[row["report_id"], row["document_sha256"], False] for row in reports]
+    return content_key(sorted(parts))
+
+
+def mask_version(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Version of an anatomy's mask, by those rows of table `masks` whose classes make it."""
+    return content_key(sorted([row[name] for name in MASK_COLUMNS] for row in rows))
 
 
 def versions_of(
@@ -73,16 +86,21 @@ def _of_studies(
     connection: duckdb.DuckDBPyConnection, subjects: Iterable[Subject]
 ) -> dict[Subject, str | None]:
     by_id = {one.parts[0]: one for one in subjects}
-    rows = connection.execute(
-        "SELECT study_id, volume_id, content_sha256, TRUE FROM volumes WHERE study_id IN "
-        "(SELECT unnest($ids)) UNION ALL SELECT s.study_id, s.report_id, r.document_sha256, FALSE "
-        "FROM study_reports s JOIN reports r USING (report_id) WHERE s.study_id IN "
+    images = _by(
+        connection,
+        "SELECT study_id, volume_id, content_sha256 FROM volumes WHERE study_id IN "
         "(SELECT unnest($ids))",
-        {"ids": list(by_id)},
-    ).fetchall()
-    imaged = {study for study, _, _, is_image in rows if is_image}
-    hashed = _hashed((study, rest) for study, *rest in rows)
-    return {by_id[study]: told for study, told in hashed.items() if study in imaged}
+        by_id,
+    )
+    reports = _by(
+        connection,
+        "SELECT s.study_id, r.report_id, r.document_sha256 FROM study_reports s JOIN reports r "
+        "USING (report_id) WHERE s.study_id IN (SELECT unnest($ids))",
+        by_id,
+    )
+    return {
+        by_id[study]: study_version(some, reports.get(study, ())) for study, some in images.items()
+    }
 
 
 def _of_masks(
@@ -91,20 +109,24 @@ def _of_masks(
     wanted: dict[str, list[Subject]] = defaultdict(list)
     for one in subjects:
         wanted[one.parts[0]].append(one)
-    rows = connection.execute(
-        "SELECT volume_id, task, class_system, class_name, class_value, content_sha256 FROM masks "
-        "WHERE volume_id IN (SELECT unnest($ids))",
-        {"ids": list(wanted)},
-    ).fetchall()
-    makes = {system: vocabulary.classes_of(system) for system in {row[2] for row in rows}}
-    made: dict[Subject, str | None] = {}
-    made |= _hashed(
-        (one, [task, system, name, *rest])
-        for volume, task, system, name, *rest in rows
-        for one in wanted[volume]
-        if name in makes[system].get(one.parts[1], ())
+    rows = _by(
+        connection,
+        f"SELECT volume_id, {', '.join(MASK_COLUMNS)} FROM masks WHERE volume_id IN "
+        "(SELECT unnest($ids))",
+        wanted,
     )
+    made: dict[Subject, str | None] = {}
+    for volume, some in rows.items():
+        for one in wanted[volume]:
+            mine = [row for row in some if makes(row, one.parts[1], vocabulary)]
+            if mine:
+                made[one] = mask_version(mine)
     return made
+
+
+def makes(row: Mapping[str, Any], anatomy: str, vocabulary: Vocabulary) -> bool:
+    """Whether the class of a row of table `masks` is part of an anatomy."""
+    return row["class_name"] in vocabulary.classes_of(row["class_system"]).get(anatomy, ())
 
 
 def _of_texts(
@@ -146,9 +168,13 @@ def _of_pairs(
     return made
 
 
-def _hashed(rows: Iterable[tuple[Any, list[Any]]]) -> Mapping[Any, str]:
-    """One hash by the first value, of the others in whatever order."""
-    found: dict[Any, list[list[Any]]] = defaultdict(list)
-    for of, rest in rows:
-        found[of].append(rest)
-    return {of: content_key(sorted(some)) for of, some in found.items()}
+def _by(
+    connection: duckdb.DuckDBPyConnection, query: str, ids: Iterable[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a query over `$ids` by its first column."""
+    rows = connection.execute(query, {"ids": list(ids)})
+    names = [one[0] for one in rows.description or ()]
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows.fetchall():
+        found[row[0]].append(dict(zip(names, row, strict=True)))
+    return dict(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,16 @@ def test_decisions_change_what_rests_on_them_and_are_taken_back(config: Config, 
     mentions = store.read("findings").to_pylist()
     joined = store.read("study_reports").to_pylist()
     (report,) = (row["report_id"] for row in joined if row["study_id"] == third["study_id"])
-    wrong = [row for row in mentions if row["report_id"] == report and row["status"] == "present"]
+    mine = [row for row in mentions if row["report_id"] == report]
+    times = Counter(row["finding"] for row in mine)
+    # told once: else what is left of it leaves the sample as it is
+    wrong = [
+        row
+        for row in mine
+        if row["status"] == "present"
+        and times[row["finding"]] == 1
+        and row["anatomy"] in third["anatomies"]
+    ]
     finding = ":".join(
         str(wrong[0][name])
         for name in ("report_id", "start", "end", "finding", "anatomy", "status")
@@ -69,6 +79,9 @@ def test_decisions_change_what_rests_on_them_and_are_taken_back(config: Config, 
     after = {row["sample_id"]: row for row in Store.open(config.store).read("samples").to_pylist()}
     assert after.keys() == {second["sample_id"], third["sample_id"]}
     assert "liver" not in after[second["sample_id"]]["anatomies"]
+    told_now = {name for some in after[third["sample_id"]]["labels"] for name in some}
+    assert wrong[0]["finding"] not in told_now
+    assert wrong[0]["finding"] in {name for some in third["labels"] for name in some}
     told: Any = CliRunner().invoke(app, ["status", "--json", "--store", config.store])
     status = json.loads(told.stdout)
     assert status["review"] == {
