@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
-from fvlm_data.store.queries import open_tables, with_readable_tables
+from fvlm_data.store.queries import with_readable_tables
+from fvlm_data.store.reading import show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 MASK_COLUMNS = ("task", "class_system", "class_name", "class_value", "content_sha256")
 TABLES = ("volumes", "masks", "reports", "study_reports", "anatomy_texts", "inputs")
+
+FOUND_BY = {
+    "volumes": ("study_id", ("study_id",)),
+    "masks": ("volume_id", ("volume_id",)),
+    "anatomy_texts": ("study_id", ("study_id", "other_study_id")),
+}
+"""Of the great tables the column by which rows are looked for, and the parts of a subject that give
+its values."""
 
 
 def study_version(images: Iterable[Mapping[str, Any]], reports: Iterable[Mapping[str, Any]]) -> str:
@@ -55,12 +64,24 @@ def versions_of(
     def work() -> dict[Subject, str | None]:
         connection = context.store.connect()
         try:
-            open_tables(context, connection, TABLES)
+            for table in TABLES:
+                among = _among(table, subjects)
+                show(connection, table, context.store.scan(table, among=among))
             return _versions(connection, subjects, vocabulary)
         finally:
             connection.close()
 
     return with_readable_tables(context, TABLES, work, mend=mend)
+
+
+def _among(table: str, subjects: Collection[Subject]) -> dict[str, list[str]]:
+    """Values by which files of the great tables are passed over; none where all may matter."""
+    if table not in FOUND_BY:
+        return {}
+    column, names = FOUND_BY[table]
+    return {
+        column: sorted({value for one in subjects for name in names if (value := one.part(name))})
+    }
 
 
 def _versions(
