@@ -148,8 +148,17 @@ class Extensions:
 
 
 @cache
+def installed() -> Any:
+    """Entry points of all packages, to `select` from; reading them takes 0.1 s.
+
+    Python 3.11 gives SelectableGroups, later ones give EntryPoints.
+    """
+    return entry_points()
+
+
+@cache
 def foreign(group: str) -> tuple[Offer, ...]:
-    """What other packages add to a group; installed packages are searched once per process."""
+    """What other packages add to a group."""
     # a set: a package that is installed twice on the path lists its entry points twice
     found = {
         Offer(
@@ -158,7 +167,7 @@ def foreign(group: str) -> tuple[Offer, ...]:
             one.dist.name if one.dist else "unknown package",
             one.dist.version if one.dist else "",
         )
-        for one in entry_points(group=group)
+        for one in installed().select(group=group)
     }
     theirs = (offer for offer in found if offer.foreign)
     return tuple(sorted(theirs, key=lambda offer: (offer.name, offer.package)))

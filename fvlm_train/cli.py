@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.examples import give_examples
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
@@ -39,12 +40,11 @@ if TYPE_CHECKING:
 SIGNAL_STATUS = 128
 """Plus the number of the signal that stopped a training: its exit status, as shells have it."""
 
-train_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+train_app = typer.Typer(pretty_exceptions_enable=False)
 eval_app = typer.Typer(
     name="fvlm-eval",
     help="Evaluate trained models.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -269,6 +269,21 @@ VERBS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in VERBS.items():
     eval_app.command(name=_name)(_command)
+
+TRAIN_EXAMPLE = {"fvlm-train": "fvlm-train curate.yaml --store store --out run"}
+EXAMPLES = {
+    "zero-shot": "fvlm-eval zero-shot run --store store --split test",
+    "score": "fvlm-eval score predictions.csv labels.csv",
+    "embed": "fvlm-eval embed run dicom/study --out embedded",
+    "retrieval": "fvlm-eval retrieval run --store store --split test",
+    "probe": "fvlm-eval probe run --store store --fit-on train --split test",
+    "compare": "fvlm-eval compare run_a run_b --split test",
+    "attend": "fvlm-eval attend run STUDY --store store --out pictures",
+    "doubtful": "fvlm-eval doubtful run --store store --split train",
+    "export": "fvlm-eval export run exported",
+}
+give_examples(train_app, TRAIN_EXAMPLE)
+give_examples(eval_app, EXAMPLES)
 
 
 def _attributes(given: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.examples import AUDIT, give_examples
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 
 audit = typer.Typer(help="Measure what is left in a store.", no_args_is_help=True)
@@ -78,3 +79,6 @@ def identities(
         examples = ", ".join(told.examples.get(kind, ()))
         line = f"{kind}: {share:.2%} of reports (95 %: {low:.2%} to {high:.2%})"
         out.print(f"{line} {examples}".rstrip(), markup=False)
+
+
+give_examples(audit, AUDIT)

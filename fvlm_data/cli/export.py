@@ -15,6 +15,7 @@ import typer.main
 from pydantic import ValidationError
 
 from fvlm_data.cli.console import err, one_sentence, out, progress_shown
+from fvlm_data.cli.examples import shown
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import FvlmError, InputError, StoreError
 from fvlm_data.export import EXPORTS
@@ -81,7 +82,8 @@ def _command(name: str) -> Any:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     app = typer.Typer(add_completion=False)
-    app.command(name)(run)
+    example = shown(f"fvlm-data export {name} {entry.example} --store store")
+    app.command(name, epilog=example)(run)
     return typer.main.get_command(app)
 
 

@@ -13,6 +13,7 @@ import typer.core
 from fvlm_data.cli import inspection as looking
 from fvlm_data.cli.audit import audit
 from fvlm_data.cli.console import one_sentence, out, progress_shown
+from fvlm_data.cli.examples import COMMANDS, give_examples
 from fvlm_data.cli.export import export
 from fvlm_data.cli.forget import forget
 from fvlm_data.cli.init import init, schema
@@ -56,7 +57,6 @@ app = typer.Typer(
     "it on. The README shows both ways.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.add_typer(reports, name="reports")
 app.add_typer(export, name="export")
@@ -238,6 +238,7 @@ for _command in (
     looking.explain,
 ):
     app.command()(_command)
+give_examples(app, COMMANDS)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.examples import REPORTS, give_examples
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -172,3 +173,6 @@ def _columns(pairs: list[str]) -> dict[str, str]:
             raise InputError(f"--column {pair_text}: expected our_name=column of the file")
         columns[ours] = theirs
     return columns
+
+
+give_examples(reports, REPORTS)

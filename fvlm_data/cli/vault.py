@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fvlm_data.cli.console import one_sentence, out, print_checks, progress_shown
+from fvlm_data.cli.examples import VAULT, give_examples
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -109,3 +110,6 @@ def places(store: StoreOption) -> None:
 def _print_extent(extent: dict[str, int], folder: Path) -> None:
     told = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in extent.items())
     out.print(f"{told} in {folder}", markup=False)
+
+
+give_examples(vault, VAULT)

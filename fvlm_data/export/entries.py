@@ -140,6 +140,7 @@ NNUNET = Export(
     check=_nnunet_check,
     hint=_nnunet_hint,
     folder="new folder, as nnUNet_raw/Dataset501_Name",
+    example="nnUNet_raw/Dataset501_Organs",
 )
 MONAI = Export(
     help="Images, label maps and texts as NIfTI files and a datalist of MONAI.",

@@ -51,8 +51,7 @@ def discover_split(context: Context, config: PairConfig) -> Counter[str]:
         connection = context.store.connect()
         try:
             open_tables(context, connection, READ_TABLES)
-            lines = schemas.TABLES["inputs"].to_arrow(list(wanted.values()))
-            connection.register("_lines", lines)
+            _make_lines(connection, list(wanted.values()))
             if path is not None and not (gone and not wanted):
                 _refuse_strangers(connection, path)
             return _changed(connection)
@@ -66,6 +65,15 @@ def discover_split(context: Context, config: PairConfig) -> Counter[str]:
         context.store.replace("inputs", changed, rows, {"kind": KIND})
     close_sources(context, DISCOVERY, KIND, {SOURCE})
     return _counts(wanted)
+
+
+def _make_lines(connection: duckdb.DuckDBPyConnection, lines: list[Input]) -> None:
+    """The table `_lines`, of the same columns as `inputs`."""
+    connection.execute("CREATE TEMP TABLE _lines AS SELECT * FROM inputs LIMIT 0")
+    # most often there is no split file: Arrow, for naught, would import pandas
+    if lines:
+        connection.register("_wanted", schemas.TABLES["inputs"].to_arrow(lines))
+        connection.execute("INSERT INTO _lines BY NAME SELECT * FROM _wanted")
 
 
 def _line(token: str, split: str) -> Input:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from fvlm_data.identity.ids import link_key
 from fvlm_data.segment.mask_content import stem
 from fvlm_data.segment.segments import nearest_name
@@ -48,7 +46,11 @@ def volumes_named(context: Context, masks: Sequence[MaskFile]) -> list[tuple[str
         connection = context.store.connect()
         try:
             open_tables(context, connection, TABLES)
-            connection.register("_names", names)
+            connection.execute(
+                "CREATE TEMP TABLE _names AS SELECT unnest($1::BIGINT[]) AS mask, "
+                "unnest($2::VARCHAR[]) AS name",
+                names,
+            )
             found: list[tuple[int, str]] = connection.execute(OWNERS).fetchall()
         finally:
             connection.close()
@@ -103,8 +105,8 @@ def nearest_volumes(context: Context, masks: Sequence[MaskFile]) -> dict[str, st
     return found
 
 
-def _names(masks: Sequence[MaskFile], key: bytes) -> pa.Table:
-    """Each mask's name as a volume id and as link hashes, by the mask's place."""
+def _names(masks: Sequence[MaskFile], key: bytes) -> tuple[list[int], list[str]]:
+    """Each mask's name as a volume id and as link hashes, behind the mask's place."""
     places: list[int] = []
     names: list[str] = []
     for place, mask in enumerate(masks):
@@ -112,5 +114,4 @@ def _names(masks: Sequence[MaskFile], key: bytes) -> pa.Table:
             mine = [mask.name, *(link_key(kind, mask.name, key=key) for kind in NAMING_KINDS)]
             names += mine
             places += [place] * len(mine)
-    columns = {"mask": pa.array(places, pa.int64()), "name": pa.array(names, pa.string())}
-    return pa.table(columns)
+    return places, names

@@ -88,12 +88,13 @@ def open_sources(context: Context, stage: str, sources: Collection[str]) -> None
 
 def rename_sources(context: Context, stage: str, kind: str, names: Mapping[str, str]) -> None:
     """Have rows of sources stand under new names; damage that the ledger tells stays told."""
-    damaged = changed_sources(context, stage, kind) if names else set()
-    for old, new in names.items():
+    known = [("kind", "=", kind), ("source", "in", sorted(names))]
+    old_names = set(context.store.read("inputs", ["source"], known)["source"].to_pylist())
+    damaged = changed_sources(context, stage, kind) if old_names else set()
+    for old in sorted(old_names):
+        new = names[old]
         mine = [("kind", "=", kind), ("source", "=", old)]
         rows = context.store.read("inputs", None, mine).to_pylist()
-        if not rows:
-            continue
         for start in range(0, len(rows), ROWS_A_COMMIT):
             part = [Input(**{**row, "source": new}) for row in rows[start : start + ROWS_A_COMMIT]]
             context.store.replace("inputs", [row.token for row in part], part, {"kind": kind})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 import schemas
 from fvlm_data.store.content import contents_sql, digest, tables_of
+from fvlm_data.store.queries import open_tables
 from fvlm_data.store.reading import quoted
 
 if TYPE_CHECKING:
@@ -42,20 +41,25 @@ def find_broken(
     )
     # by size only, which one listing gives; contents are hashed when a stage reads them
     files = _files_wrong(connection, store, stage)
-    if files.num_rows:
-        connection.register("_files_wrong", files)
-        connection.execute(f"INSERT INTO {into} SELECT item FROM _files_wrong")
-        connection.unregister("_files_wrong")
+    if files:
+        connection.execute(f"INSERT INTO {into} SELECT unnest($1::VARCHAR[])", [files])
 
 
 def broken_items(
-    connection: duckdb.DuckDBPyConnection, context: Context, stage: Stage
+    connection: duckdb.DuckDBPyConnection, context: Context, stage: Stage, shown: set[str]
 ) -> tuple[str, ...]:
-    """The stage's broken items; the search is repeated only when its tables have a new version."""
+    """The stage's broken items; the search is repeated only when its tables have a new version.
+
+    `shown` are the tables whose views are open; those that the search opens join them.
+    """
     versions = versions_of(context, stage)
     known = context.checked.get(stage.name)
     if known is not None and known[0] == versions:
         return known[1]
+    # only now: a view costs some milliseconds, and a night of none needs none of these
+    needed = checked_tables([stage]) - shown
+    open_tables(context, connection, needed)
+    shown |= needed
     find_broken(connection, context.store, stage, "_elsewhere")
     broken = remember_broken(connection, context, stage, "_elsewhere", versions)
     connection.execute("DROP TABLE _elsewhere; DROP TABLE _elsewhere_contents")
@@ -124,7 +128,7 @@ def names_view(stage: Stage) -> bool:
     return bool(set(re.findall(r"\w+", stage.items)) & stage.views.keys())
 
 
-def _files_wrong(connection: duckdb.DuckDBPyConnection, store: Store, stage: Stage) -> pa.Table:
+def _files_wrong(connection: duckdb.DuckDBPyConnection, store: Store, stage: Stage) -> list[str]:
     """Items of the stage with a file that is missing or has another size than was written."""
     mine = f"SELECT * FROM files WHERE stage = {quoted(stage.name)}"
     folders = connection.execute(
@@ -134,19 +138,17 @@ def _files_wrong(connection: duckdb.DuckDBPyConnection, store: Store, stage: Sta
     for (folder,) in sorted(folders):
         # a listing of the folder, not a request for each file
         sizes.update(store.sizes(folder))
-    there = pa.table(
-        {
-            "path": pa.array(sizes.keys(), pa.string()),
-            "size_bytes": pa.array(sizes.values(), pa.int64()),
-        }
+    connection.execute(
+        "CREATE TEMP TABLE _there AS SELECT unnest($1::VARCHAR[]) AS path, "
+        "unnest($2::BIGINT[]) AS size_bytes",
+        [list(sizes.keys()), list(sizes.values())],
     )
-    connection.register("_there", there)
     wrong = (
         f"SELECT DISTINCT f.item FROM ({mine}) f LEFT JOIN _there h ON h.path = f.path "
         "WHERE h.size_bytes IS DISTINCT FROM f.size_bytes"
     )
     if stage.holders:
         wrong = f"SELECT h.item FROM ({wrong}) w JOIN ({stage.holders}) h ON h.tree = w.item"
-    found = connection.sql(wrong).to_arrow_table()
-    connection.unregister("_there")
-    return found
+    found = connection.execute(wrong).fetchall()
+    connection.execute("DROP TABLE _there")
+    return [item for (item,) in found]

@@ -200,12 +200,13 @@ def _prepared(
     """The tables _now, _broken, _held and _held_all of a stage."""
     # taken before the views open: if a commit comes between, the memo is stale, never wrong
     versions = integrity.versions_of(context, stage)
-    open_tables(context, connection, _tables(stage, upstream))
+    shown = _tables(stage, ())
+    open_tables(context, connection, shown)
     open_views(context, connection, stage)
     _plan(connection, stage)
     integrity.find_broken(connection, context.store, stage, "_broken")
     integrity.remember_broken(connection, context, stage, "_broken", versions)
-    _hold_back(connection, context, stage, upstream)
+    _hold_back(connection, context, stage, upstream, shown)
 
 
 def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
@@ -248,8 +249,11 @@ def _hold_back(
     context: Context,
     stage: Stage,
     upstream: Collection[Stage],
+    shown: set[str],
 ) -> None:
     """The table `_held`: items that rest on rows which are not what their stage settled.
+
+    `shown` are the tables whose views are open.
 
     If lost rows leave no trace of the items that rested on them, `_held_all` is true, and nothing
     of the stage changes until they are remade. `_damage` records any damage at all, because of
@@ -259,7 +263,7 @@ def _hold_back(
     connection.execute("CREATE TEMP TABLE _held (item VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held_all (held BOOLEAN)")
     for number, (one, reads) in enumerate(integrity.owners_read(stage, upstream)):
-        broken = integrity.broken_items(connection, context, one)
+        broken = integrity.broken_items(connection, context, one, shown)
         if not broken:
             continue
         connection.execute(f"INSERT INTO _damage VALUES ({quoted(one.name)})")

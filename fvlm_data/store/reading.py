@@ -22,7 +22,6 @@ from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import schemas
 from fvlm_data.errors import StoreError
@@ -103,16 +102,17 @@ def parts(
         if not values:
             return []
         ranges[column] = (min(values), max(values))
-    # flattened, each statistic is a column of its own: `min.item`, `max.item`, `partition.stage`
-    kept = pa.table(delta.get_add_actions(flatten=True))
+    actions = _actions(delta)
+    kept = set(range(actions.num_rows))
     for column, (low, high) in ranges.items():
-        if kept.num_rows:
-            kept = kept.filter(_may_hold(kept, column, low, high))
+        if kept:
+            kept &= _may_hold(actions, column, low, high)
     names = delta.metadata().partition_columns
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    told = [kept[f"partition.{name}"].cast(pa.string()).to_pylist() for name in names]
-    for number, path in enumerate(kept["path"].to_pylist()):
-        found[tuple(column[number] for column in told)].append(unquote(str(path)))
+    told = [actions[f"partition.{name}"].cast(pa.string()).to_pylist() for name in names]
+    paths = actions["path"].to_pylist()
+    for number in sorted(kept):
+        found[tuple(column[number] for column in told)].append(unquote(str(paths[number])))
     return [
         Part(dict(zip(names, values, strict=True)), tuple(sorted(found[values])))
         for values in sorted(found)
@@ -121,11 +121,11 @@ def parts(
 
 def small_files(delta: DeltaTable, size: int) -> int:
     """Files below `size` bytes that could be joined with another one of their partition."""
-    actions = pa.table(delta.get_add_actions(flatten=True))
-    small = actions.filter(pc.less(actions["size_bytes"], size))
+    actions = _actions(delta)
     names = [f"partition.{name}" for name in delta.metadata().partition_columns]
-    partitions = small.group_by(names).aggregate([]).num_rows if names else 1
-    return max(0, int(small.num_rows) - partitions)
+    columns = [actions["size_bytes"].to_pylist(), *(actions[name].to_pylist() for name in names)]
+    small = [partition for bytes_, *partition in zip(*columns, strict=True) if bytes_ < size]
+    return len(small) - len({tuple(partition) for partition in small})
 
 
 def scan(table: str, folder: str, files: Iterable[Part]) -> str:
@@ -274,17 +274,25 @@ def _ranges(where: Iterable[Condition]) -> Iterable[tuple[str, tuple[Any, Any]]]
             yield column, (min(value), max(value))
 
 
-def _may_hold(actions: pa.Table, column: str, low: Any, high: Any) -> pa.Array:
+def _actions(delta: DeltaTable) -> pa.Table:
+    """The log's entry of each file; a statistic is a column: `min.item`, `partition.stage`."""
+    # `pa.table` would import pandas, a quarter of a second of every command
+    return pa.RecordBatchReader.from_stream(delta.get_add_actions(flatten=True)).read_all()
+
+
+def _may_hold(actions: pa.Table, column: str, low: Any, high: Any) -> set[int]:
+    """Places of the files that may hold a value of the range."""
     if f"partition.{column}" in actions.schema.names:
-        found = actions[f"partition.{column}"].cast(pa.string())
-        within = pc.and_(pc.greater_equal(found, str(low)), pc.less_equal(found, str(high)))
-        return pc.fill_null(within, True)  # pyarrow's own signature
+        least = greatest = actions[f"partition.{column}"].cast(pa.string()).to_pylist()
+        low, high = str(low), str(high)
     # no statistics are kept of this column: any file may hold a row
-    if f"min.{column}" not in actions.schema.names:
-        return pa.array([True] * actions.num_rows)
-    least, greatest = actions[f"min.{column}"], actions[f"max.{column}"]
-    # rewritten files come as string_view, which pyarrow cannot compare
-    if pa.types.is_string(least.type) or pa.types.is_string_view(least.type):
-        least, greatest = least.cast(pa.string()), greatest.cast(pa.string())
-    within = pc.and_(pc.greater_equal(greatest, low), pc.less_equal(least, high))
-    return pc.fill_null(within, True)
+    elif f"min.{column}" not in actions.schema.names:
+        return set(range(actions.num_rows))
+    else:
+        least = actions[f"min.{column}"].to_pylist()
+        greatest = actions[f"max.{column}"].to_pylist()
+    return {
+        number
+        for number, (first, last) in enumerate(zip(least, greatest, strict=True))
+        if first is None or last is None or (first <= high and last >= low)
+    }

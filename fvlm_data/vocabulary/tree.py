@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+TEXT = "tag:yaml.org,2002:str"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ def _node(found: Any, loader: Any, file: str, line: int) -> Node:
     if isinstance(found, yaml.SequenceNode):
         items = [_node(item, loader, file, item.start_mark.line + 1) for item in found.value]
         return Node(items, file, line)
-    return Node(loader.construct_object(found), file, line)
+    # most values are texts, which need no constructor
+    text = found.tag == TEXT
+    return Node(found.value if text else loader.construct_object(found), file, line)
 
 
 def plain(node: Node) -> Any:

@@ -50,10 +50,12 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def install(monkeypatch: pytest.MonkeyPatch, *found: FakeEntryPoint) -> None:
-    def entry_points(*, group: str) -> tuple[FakeEntryPoint, ...]:
-        return found if group == SHAPES.group else ()
+    class Installed:
+        @staticmethod
+        def select(*, group: str) -> tuple[FakeEntryPoint, ...]:
+            return found if group == SHAPES.group else ()
 
-    monkeypatch.setattr(fvlm_data.extensions, "entry_points", entry_points)
+    monkeypatch.setattr(fvlm_data.extensions, "installed", Installed)
     fvlm_data.extensions.foreign.cache_clear()  # packages are looked through once a process
 
 

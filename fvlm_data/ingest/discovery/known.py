@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from fvlm_data.isolation.limits import REASONS
+from fvlm_data.store.reading import quoted
+from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    import pyarrow as pa
 
     from fvlm_data.ingest.discovery.file_kind import Probed
     from fvlm_data.ingest.discovery.walk import FoundFile
@@ -128,25 +129,24 @@ def known_files(
     process which read it under other circumstances than `tried`. Of a source that is not
     `trusted`, all are read again; and those that another version than `made_by` has read.
     """
-    mine = [("kind", "=", "file"), ("source", "=", source)]
-    columns = ["token", "size_bytes", "modified_ns", "inode"]
-    columns += ["fingerprint"] if made_by else []
-    rows = store.read("inputs", columns, [*mine, ("fingerprint", "!=", "")])
-    failed = store.read("inputs", ["token"], [*mine, ("fingerprint", "=", "")])
-    sizes = np.full(rows.num_rows + failed.num_rows, NEVER)
-    times = np.zeros(len(sizes), dtype=np.int64)
-    inodes = np.full(len(sizes), UNKNOWN)
-    if trusted:
-        sizes[: rows.num_rows] = rows["size_bytes"].to_numpy()
-        times[: rows.num_rows] = rows["modified_ns"].to_numpy()
-        inodes[: rows.num_rows] = rows["inode"].fill_null(UNKNOWN).to_numpy()
-    again = pa.array(_due_again(store, tried), pa.string())
-    sizes[: rows.num_rows][pc.is_in(rows["token"], again).to_numpy()] = NEVER
+    anew = ["fingerprint = ''", f"({_due_again(tried)})"]
     if made_by:
-        by_this = pc.ends_with(rows["fingerprint"], f" {made_by}").to_numpy()
-        sizes[: rows.num_rows][~by_this] = NEVER
-    tokens = (token.as_py() for token in chain(rows["token"], failed["token"]))
-    return KnownFiles(tokens, sizes, times, inodes)
+        anew.append(f"NOT ends_with(fingerprint, {quoted(' ' + made_by)})")
+    rows = Relations(store).arrow(
+        f"SELECT token, modified_ns, coalesce(inode, {UNKNOWN}) AS inode, "
+        f"CASE WHEN {' OR '.join(anew if trusted else ['true'])} THEN {NEVER} ELSE size_bytes END "
+        f"AS size_bytes FROM inputs WHERE kind = 'file' AND source = {quoted(source)}"
+    )
+    tokens = (token.as_py() for token in rows["token"])
+    return KnownFiles(
+        tokens, _whole(rows["size_bytes"]), _whole(rows["modified_ns"]), _whole(rows["inode"])
+    )
+
+
+def _whole(column: pa.ChunkedArray) -> Any:
+    """An integer column without nulls as NumPy; Arrow's own way would import pandas."""
+    chunks = [np.from_dlpack(chunk) for chunk in column.chunks]
+    return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)
 
 
 def ended_fingerprint(reason: str, tried: str) -> str:
@@ -154,14 +154,17 @@ def ended_fingerprint(reason: str, tried: str) -> str:
     return f"{reason}:{tried}"
 
 
-def _due_again(store: Store, tried: str) -> list[str]:
-    """Tokens of files that ended their process under other circumstances; all if none are told."""
-    aside = [("stage", "=", "discover"), ("reason", "in", [*REASONS])]
-    tokens = store.read("quarantine", ["item"], aside)["item"].to_pylist()
-    rows = store.read_items("inputs", "token", tokens, ["token", "fingerprint"])
+def _due_again(tried: str) -> str:
+    """SQL condition: the file ended its process under other circumstances; any if none are told."""
+    reasons = ", ".join(map(quoted, REASONS))
+    ended = (
+        f"token IN (SELECT item FROM quarantine WHERE stage = 'discover' AND reason IN ({reasons}))"
+    )
+    if not tried:
+        return ended
+    rest = ", ".join(quoted(ended_fingerprint(reason, tried)) for reason in REASONS)
     # a package of others may have put its version behind it
-    rest = {ended_fingerprint(reason, tried) for reason in REASONS} if tried else set()
-    return [row["token"] for row in rows if row["fingerprint"].partition(" ")[0] not in rest]
+    return f"{ended} AND split_part(fingerprint, ' ', 1) NOT IN ({rest})"
 
 
 def _numbers(tokens: Iterable[str]) -> Any:

@@ -1,0 +1,59 @@
+"""An example of each command, shown below its help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import typer
+
+COMMANDS = {
+    "phantom": "fvlm-data phantom phantom --patients 20",
+    "init": "fvlm-data init archive --out curate.yaml",
+    "ingest": "fvlm-data ingest archive/dicom --store store",
+    "segment": "fvlm-data segment --store store --backend precomputed --masks masks",
+    "pair": "fvlm-data pair --store store",
+    "shard": "fvlm-data shard --store store --set shard.dtype=uint8",
+    "curate": "fvlm-data curate curate.yaml",
+    "schema": "fvlm-data schema --out curate.schema.json",
+    "plugins": "fvlm-data plugins --verbose",
+    "qc": "fvlm-data qc --store store --studies all",
+    "verify": "fvlm-data verify --store store --deep",
+    "doctor": "fvlm-data doctor curate.yaml",
+    "upgrade": "fvlm-data upgrade --store store",
+    "status": "fvlm-data status --store store --set-aside",
+    "compact": "fvlm-data compact --store store --keep-hours 168",
+    "forget": "fvlm-data forget withdrawn.csv --store store --dry-run",
+    "explain": "fvlm-data explain SAMPLE --store store --why",
+}
+REPORTS = {
+    "read": "fvlm-data reports reports.csv --store store --column report=Befund",
+    "score": "fvlm-data reports score gold.jsonl",
+    "gold": "fvlm-data reports gold --store store gold.jsonl",
+    "compare": "fvlm-data reports compare --store store --limit 100",
+}
+VAULT = {
+    "check": "fvlm-data vault check --store store",
+    "backup": "fvlm-data vault backup safe/vault --store store",
+    "restore": "fvlm-data vault restore safe/vault --store store",
+    "relearn": "fvlm-data vault relearn --store store",
+    "places": "fvlm-data vault places --store store",
+}
+AUDIT = {
+    "labels": "fvlm-data audit labels labels.csv --store store --label-set ct_rate",
+    "identities": "fvlm-data audit identities --store store --sample 200",
+}
+
+
+def give_examples(app: typer.Typer, examples: Mapping[str, str]) -> None:
+    """Have the help of each command of `app` end with its example; each must have one."""
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        command.epilog = shown(examples[name])
+
+
+def shown(example: str) -> str:
+    """An example as a help shows it."""
+    return f"Example: {example}"
