@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvlm_data.cli.console import err, one_sentence, out
+from fvlm_data.cli.examples import REVIEW, give_examples
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import InputError
 
@@ -256,3 +257,6 @@ def _known_kind(kind: str | None) -> str | None:
     if kind is not None and kind not in KINDS:
         raise InputError(f"--kind {kind}: expected one of {', '.join(KINDS)}")
     return kind
+
+
+give_examples(review, REVIEW)

@@ -43,6 +43,8 @@ def write_apart(context: Context) -> int:
             connection.close()
 
     store = context.store
+    if not store.count(TABLE) and not store.exists(PATH):
+        return 0
     pairs = with_readable_tables(context, [TABLE], work, mend=True)
     there = store.read_bytes(PATH) if store.exists(PATH) else None
     wanted = json.dumps({"pairs": pairs}).encode()

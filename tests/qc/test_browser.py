@@ -168,7 +168,7 @@ def test_a_study_is_opened_from_the_list(page: Any, pages: Path):
 
 
 def expect(locator: Any) -> Any:
-    """What waits for a locator's text. The page's policy forbids the eval of `wait_for_function`."""
+    """What waits for a locator's text. The page's policy forbids `wait_for_function` its eval."""
     from playwright.sync_api import expect as expected
 
     return expected(locator)
@@ -263,8 +263,6 @@ def test_a_mention_brings_its_anatomy_into_the_planes(page: Any, pages: Path):
 def test_decisions_are_made_by_keys_kept_and_saved_as_a_file(
     page: Any, pages: Path, tmp_path: Path
 ):
-    from playwright.sync_api import expect
-
     from fvlm_data.review.decisions import read_file
 
     opened(page, pages, "studies/st_a.html")

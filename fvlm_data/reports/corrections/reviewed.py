@@ -27,6 +27,8 @@ def reviewed_sentences(context: Context) -> dict[tuple[str, str], list[GoldSente
     Raises:
         StoreError: table `review_effects` cannot be read.
     """
+    if not context.store.count("review_effects"):
+        return {}
     wanted = [("kind", "in", list(TEXT_KINDS))]
     found: dict[tuple[str, str], list[GoldSentence]] = defaultdict(list)
     for row in context.store.read("review_effects", None, wanted).to_pylist():
