@@ -7,6 +7,7 @@ from schemas import (
     candidates,
     corrections,
     cross_checks,
+    decisions,
     files,
     findings,
     identity_marks,
@@ -19,6 +20,7 @@ from schemas import (
     report_matches,
     report_versions,
     reports,
+    review_effects,
     samples,
     sentences,
     splits,
@@ -30,6 +32,7 @@ from schemas import (
 from schemas.anatomy_texts import AnatomyText
 from schemas.corrections import Correction
 from schemas.cross_checks import CrossCheck
+from schemas.decisions import Decision
 from schemas.files import StoredFile
 from schemas.findings import Finding
 from schemas.identity_marks import IdentityMark
@@ -42,6 +45,7 @@ from schemas.quarantine import Quarantined
 from schemas.report_matches import ReportMatch
 from schemas.report_versions import ReportVersion
 from schemas.reports import Report
+from schemas.review_effects import ReviewEffect
 from schemas.samples import Sample
 from schemas.sentences import Sentence
 from schemas.splits import Split
@@ -51,7 +55,7 @@ from schemas.volume_checks import VolumeCheck
 from schemas.volumes import Volume
 from schemas.waiting import Waiting
 
-VERSION = 3
+VERSION = 4
 """Version of the tables; an older store is refused until `fvlm-data upgrade` has rewritten it."""
 
 TABLES: dict[str, Table] = {
@@ -78,6 +82,8 @@ TABLES: dict[str, Table] = {
         splits,
         samples,
         measures,
+        decisions,
+        review_effects,
         files,
         ledger,
     )
@@ -90,6 +96,7 @@ __all__ = [
     "Column",
     "Correction",
     "CrossCheck",
+    "Decision",
     "Finding",
     "IdentityMark",
     "Input",
@@ -101,6 +108,7 @@ __all__ = [
     "Report",
     "ReportMatch",
     "ReportVersion",
+    "ReviewEffect",
     "Sample",
     "SchemaError",
     "Sentence",

@@ -117,6 +117,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     print_counts("Faults", faults)
     print_counts("Set aside", others)
     print_counts("Cross-checks", summary.cross_checks)
+    print_counts("Review", summary.review)
     print_counts("Waiting", summary.waiting)
     print_counts("In the tables", summary.tables)
     for stage, counts in summary.stages.items():

@@ -46,6 +46,16 @@ AUDIT = {
     "labels": "fvlm-data audit labels labels.csv --store store --label-set ct_rate",
     "identities": "fvlm-data audit identities --store store --sample 200",
 }
+REVIEW = {
+    "queue": "fvlm-data review queue --store store --doubtful doubtful.parquet",
+    "mark": "fvlm-data review mark study STUDY wrong --reviewer radiologist_1 --reason motion "
+    "--store store",
+    "import": "fvlm-data review import decisions.json --store store",
+    "export": "fvlm-data review export decisions.json --store store",
+    "agreement": "fvlm-data review agreement --store store",
+    "apply": "fvlm-data review apply --store store --reviewer radiologist_1",
+    "undo": "fvlm-data review undo --store store --kind mask",
+}
 
 
 def give_examples(app: typer.Typer, examples: Mapping[str, str]) -> None:

@@ -31,6 +31,7 @@ from fvlm_data.cli.options import (
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.problem import report_problem
 from fvlm_data.cli.reports import reports
+from fvlm_data.cli.review import review
 from fvlm_data.cli.status import status
 from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
@@ -63,6 +64,7 @@ app.add_typer(reports, name="reports")
 app.add_typer(export, name="export")
 app.add_typer(vault, name="vault")
 app.add_typer(audit, name="audit")
+app.add_typer(review, name="review")
 
 
 def _print_version(wanted: bool) -> None:

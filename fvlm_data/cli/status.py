@@ -116,6 +116,7 @@ def print_status(seen: Status) -> None:
     print_counts("Faults", faults)
     print_counts("Set aside", {n: c for n, c in summary.set_aside.items() if n not in faults})
     print_counts("Cross-checks", summary.cross_checks)
+    print_counts("Review", summary.review)
     print_counts("Waiting", summary.waiting)
     for name, ids in seen.waiting.items():
         more = f" and {len(ids) - EXAMPLES} more (--waiting)" if len(ids) > EXAMPLES else ""

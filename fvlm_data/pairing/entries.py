@@ -53,8 +53,23 @@ def _discover_split(
     return discover_split(context, config.pair)
 
 
+def _discover_review(
+    context: Context, config: Any, progress: Callable[[int], None]
+) -> Mapping[str, int]:
+    """Bring up to date which decisions hold: masks and texts may be others by now."""
+    from fvlm_data.review.standing import derive_effects
+
+    return derive_effects(context, config.vocabulary.load())
+
+
 MATCH = StageEntry(name="match", build=_match, commands=("reports", "pair"))
 SPLIT = StageEntry(
     name="split", build=_split, commands=("pair",), check=_check_split, discover=_discover_split
 )
-PAIR = StageEntry(name="pair", build=_pair, commands=("pair",), check=_check_words)
+PAIR = StageEntry(
+    name="pair",
+    build=_pair,
+    commands=("pair",),
+    check=_check_words,
+    discover=_discover_review,
+)

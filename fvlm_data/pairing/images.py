@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from fvlm_data.vocabulary import Vocabulary
 
@@ -21,6 +21,9 @@ CHECK_COLUMNS = ("volume_id", "body_region", "searched")
 columns changes nothing."""
 
 SIDES = ("left", "right")
+
+RATIO_OF = ("heart", "lung")
+"""What the cardiothoracic ratio is measured by."""
 
 ADULT_YEARS = 16
 """From this age on organs are measured as those of adults; so are patients of unknown age."""
@@ -70,6 +73,7 @@ def images_of_rows(
     masks: Sequence[Mapping[str, Any]],
     checks: Sequence[Mapping[str, Any]],
     vocabulary: Vocabulary,
+    distrusted: Collection[tuple[str, str]] = (),
 ) -> StudyImages:
     """`study_images` of all volumes of a study; nothing is known where none has a mask."""
     if not masks:
@@ -79,7 +83,7 @@ def images_of_rows(
         masks_of[row["volume_id"]].append(row)
     volume_of = {row["volume_id"]: row for row in volumes}
     check_of = {row["volume_id"]: row for row in checks}
-    return study_images(masks_of, volume_of, check_of, vocabulary)
+    return study_images(masks_of, volume_of, check_of, vocabulary, distrusted)
 
 
 def study_images(
@@ -87,16 +91,21 @@ def study_images(
     volumes: Mapping[str, Mapping[str, Any]],
     checks: Mapping[str, Mapping[str, Any]],
     vocabulary: Vocabulary,
+    distrusted: Collection[tuple[str, str]] = (),
 ) -> StudyImages:
     """From rows of the tables masks, volumes and volume_checks, by volume.
 
-    `masks` names every volume of the study: one without a mask may show anything.
+    `masks` names every volume of the study: one without a mask may show anything. `distrusted` are
+    volumes with an anatomy whose mask is wrong there: it shows nothing, and its absence nothing.
     """
     organs: dict[tuple[str, str], list[Seen]] = defaultdict(list)
     ratios = []
     for volume, rows in masks.items():
         for name, mine in _by_organ(rows, vocabulary).items():
-            organs[name].append(_seen(volume, mine))
+            if (volume, name[0]) not in distrusted:
+                organs[name].append(_seen(volume, mine))
+        if any((volume, organ) in distrusted for organ in RATIO_OF):
+            continue
         ratio = cardiothoracic_ratio(rows, volumes[volume], vocabulary)
         if ratio is not None:
             ratios.append((volume, ratio))
@@ -106,7 +115,11 @@ def study_images(
         # one volume of unknown region could show anything
         frozenset() if "unknown" in regions else frozenset("+".join(regions).split("+")),
         frozenset.intersection(
-            *(_searched(masks[v], checks.get(v, {}), vocabulary) for v in masks)
+            *(
+                _searched(masks[v], checks.get(v, {}), vocabulary)
+                - {anatomy for volume, anatomy in distrusted if volume == v}
+                for v in masks
+            )
         ),
         max(ratios, key=lambda one: one[1], default=None),
         all(_adult(volumes[volume]) for volume in masks),

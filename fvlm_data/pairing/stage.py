@@ -110,6 +110,15 @@ IMAGE_READS = (
     Read("volumes", "volumes", "study_id", VOLUME_COLUMNS),
     Read("masks", "masks", "volume_id", MASK_COLUMNS, on="volumes.volume_id"),
     Read("checks", "volume_checks", "volume_id", CHECK_COLUMNS, on="volumes.volume_id"),
+    Read(
+        "distrusted",
+        "review_effects",
+        "volume_id",
+        ("volume_id", "anatomy"),
+        on="volumes.volume_id",
+        where="t.kind = 'mask'",
+        rare=True,
+    ),
 )
 
 
@@ -130,7 +139,10 @@ def _pair(
     config: PairConfig, vocabulary: Vocabulary, one: Inputs, reports: Sequence[Row]
 ) -> Outcome:
     shown = one.rows
-    images = images_of_rows(shown["volumes"], shown["masks"], shown["checks"], vocabulary)
+    distrusted = {(row["volume_id"], row["anatomy"]) for row in shown["distrusted"]}
+    images = images_of_rows(
+        shown["volumes"], shown["masks"], shown["checks"], vocabulary, distrusted
+    )
     kinds = {row["report_id"]: row["matched_by"] for row in shown["matches"]}
     matched = [(row["report_id"], kinds[row["report_id"]]) for row in reports]
     text = _study_text(shown, [report for report, _ in matched])

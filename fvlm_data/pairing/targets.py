@@ -6,7 +6,7 @@ public code for the policy ``reference``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from fvlm_data.pairing.signature import comparable
@@ -39,6 +39,7 @@ def targets(
     policy: Policy,
     *,
     not_mentioned: NotMentioned | None = None,
+    apart: Sequence[Collection[str]] | None = None,
 ) -> Tensor:
     """Soft target matrix of one anatomy for a batch of B samples.
 
@@ -67,6 +68,7 @@ def targets(
         states: (B,) one of ``abnormal``, ``normal_stated``, ``not_mentioned``.
         policy: which pairs do not count as negatives.
         not_mentioned: how silence is treated; None takes the policy's default.
+        apart: (B,) ids of studies that a sample is no partner of, whatever the policy says.
 
     Returns:
         float32 tensor (B, B); rows sum to 1; symmetric before that division.
@@ -87,6 +89,8 @@ def targets(
 
         # abnormal pairs only: elsewhere the findings are empty and would count as no overlap
         target_ij = target_ij.where(~_both_abnormal(states), overlaps(findings))
+    if apart is not None and any(apart):
+        target_ij[_apart_pairs(study_ids, apart)] = 0
     # last: two volumes of one study are positives whatever the policy has said of them
     target_ij[_equal_pairs(_codes(study_ids))] = 1
     return target_ij / target_ij.sum(dim=1, keepdim=True)
@@ -164,6 +168,18 @@ def _same_findings(
     named_i = torch.tensor([comparable(one) for one in findings], dtype=torch.bool)
     equal_ij = _equal_pairs(_codes(signatures)) & _both_abnormal(states)
     return equal_ij & named_i[:, None] & named_i[None, :]
+
+
+def _apart_pairs(study_ids: StudyCodes, apart: Sequence[Collection[str]]) -> Tensor:
+    """Pairs of which one is not to be the other's partner: bool (B, B), symmetric."""
+    import torch
+
+    if len(apart) != len(study_ids):
+        raise ValueError(
+            f"A batch needs one entry a sample in apart, found {len(apart)} of {len(study_ids)}."
+        )
+    apart_ij = torch.tensor([[other in studies for other in study_ids] for studies in apart])
+    return apart_ij | apart_ij.T
 
 
 def _both_abnormal(states: Sequence[str]) -> Tensor:

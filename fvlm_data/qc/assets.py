@@ -41,6 +41,7 @@ STUDY_SCRIPTS = (
     "pane.js",
     "viewer.js",
     "linking.js",
+    "review.js",
     "study.js",
 )
 """In the order in which they are loaded: modules cannot be, since a page opened from disk may not

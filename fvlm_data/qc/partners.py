@@ -17,19 +17,40 @@ if TYPE_CHECKING:
 NAMED = 6
 """Partners that a page links to; the others are counted."""
 
+APART = """
+(SELECT study_id, other_study_id AS other, anatomy FROM review_effects WHERE kind = 'pair'
+UNION ALL
+SELECT other_study_id, study_id, anatomy FROM review_effects WHERE kind = 'pair')
+"""
+"""Pairs that review holds to differ, from either side."""
+
 SAME = f"""
 SELECT mine.study_id, mine.anatomy, mine.findings, count(*),
     min(others.study_id, {NAMED})
 FROM anatomy_texts AS mine
 JOIN anatomy_texts AS others USING (anatomy, signature)
+LEFT JOIN {APART} AS apart ON apart.study_id = mine.study_id
+    AND apart.other = others.study_id AND apart.anatomy = mine.anatomy
 WHERE mine.study_id IN (SELECT unnest($studies)) AND others.study_id <> mine.study_id
-    AND mine.state = 'abnormal' AND others.state = 'abnormal'
+    AND apart.other IS NULL AND mine.state = 'abnormal' AND others.state = 'abnormal'
 GROUP BY ALL
 """
 
 NORMAL = """
 SELECT anatomy, count(*) FROM anatomy_texts WHERE state = 'normal_stated' GROUP BY anatomy
 """
+
+
+STATED = f"""
+SELECT mine.study_id, mine.anatomy, count(others.study_id)
+FROM anatomy_texts AS mine
+LEFT JOIN {APART} AS apart ON apart.study_id = mine.study_id AND apart.anatomy = mine.anatomy
+LEFT JOIN anatomy_texts AS others ON others.study_id = apart.other
+    AND others.anatomy = mine.anatomy AND others.state = 'normal_stated'
+WHERE mine.state = 'normal_stated' AND mine.study_id IN (SELECT unnest($studies))
+GROUP BY ALL
+"""
+"""Anatomies that are normal, and how many other normal ones review holds to differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +79,6 @@ def read_partners(store: Store, study_ids: Sequence[str]) -> dict[str, dict[str,
         if comparable(findings):
             found[study][anatomy] = Partners(count, tuple(sorted(first)))
     normal = dict(tables.rows(NORMAL))
-    stated = tables.rows(
-        "SELECT study_id, anatomy FROM anatomy_texts "
-        "WHERE state = 'normal_stated' AND study_id IN (SELECT unnest($studies))",
-        chosen,
-    )
-    for study, anatomy in stated:
-        found[study][anatomy] = Partners(normal[anatomy] - 1, ())
+    for study, anatomy, apart in tables.rows(STATED, chosen):
+        found[study][anatomy] = Partners(normal[anatomy] - 1 - apart, ())
     return dict(found)

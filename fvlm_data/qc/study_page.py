@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.assets import STUDY_SCRIPTS, STUDY_STYLES
+from fvlm_data.qc.judged import judged
 from fvlm_data.qc.lineage import lineage, times
 from fvlm_data.qc.report_html import report_html
 from fvlm_data.qc.templating import filled, words
@@ -82,6 +83,7 @@ def study_page(
         reports=[_report(report, study, colours) for report in study.reports],
         statuses=STATUSES,
         steps=lineage(study),
+        judged=judged(study, vocabulary),
         set_aside=sorted(
             study.set_aside, key=lambda row: (row["stage"], row["reason"], row["item"])
         ),

@@ -80,8 +80,11 @@ def _discover_corrections(
     context: Context, config: Any, progress: Callable[[int], None]
 ) -> Mapping[str, int]:
     from fvlm_data.reports.corrections.overlay import discover_corrections
+    from fvlm_data.review.standing import derive_effects
 
-    return discover_corrections(context, config.parse.corrections, config.vocabulary.load())
+    vocabulary = config.vocabulary.load()
+    derive_effects(context, vocabulary)
+    return discover_corrections(context, config.parse.corrections, vocabulary)
 
 
 VERSIONS = StageEntry(

@@ -38,6 +38,20 @@ RECORDED = (
 """Packages whose version may affect results: decoders, language, resampling, arrays."""
 
 
+REVIEWED = """
+SELECT told, count(*) FROM (
+    SELECT kind || ' held to be wrong' AS told FROM review_effects
+    UNION ALL
+    SELECT 'decision not applied' FROM decisions WHERE NOT applied
+    UNION ALL
+    SELECT 'decision applied without effect' FROM decisions WHERE applied AND verdict = 'wrong'
+        AND decision_id NOT IN (SELECT unnest(decisions) FROM review_effects)
+)
+"""
+"""What review changes, and decisions that change nothing: those not applied, and those that are
+stale, disputed or replaced, which `review apply` names."""
+
+
 @dataclass(slots=True)
 class Summary:
     """What a command did, for people and as JSON.
@@ -56,6 +70,7 @@ class Summary:
     waiting: dict[str, int] = field(default_factory=dict)
     set_aside: dict[str, int] = field(default_factory=dict)
     cross_checks: dict[str, int] = field(default_factory=dict)
+    review: dict[str, int] = field(default_factory=dict)
     announced: list[str] = field(default_factory=list)
     changed_settings: list[str] = field(default_factory=list)
     changed_versions: list[str] = field(default_factory=list)
@@ -206,6 +221,7 @@ def tally(context: Context, summary: Summary) -> None:
         (summary.waiting, "SELECT owner_kind || ' waits for ' || waits_for, count(*) FROM waiting"),
         (summary.set_aside, "SELECT kind || ':' || reason, count(*) FROM quarantine"),
         (summary.cross_checks, "SELECT strength || ':' || \"check\", count(*) FROM cross_checks"),
+        (summary.review, REVIEWED),
     ):
         told.update(relations.rows(f"{query} GROUP BY 1 ORDER BY 1"))
     summary.qc_page = QC_PAGE if store.exists(QC_PAGE) else ""

@@ -25,17 +25,21 @@ def _check(config: Any) -> None:
 
 
 def _discover(context: Context, config: Any, progress: Callable[[int], None]) -> Mapping[str, int]:
-    """Unsettle samples whose rows name another place than the shards' indexes do."""
+    """Unsettle samples whose rows name another place than the shards' indexes do; derive review."""
+    from fvlm_data.review.standing import derive_effects
     from fvlm_data.shards.check import unsettle_misplaced
 
+    derive_effects(context, config.vocabulary.load())
     misplaced = unsettle_misplaced(context)
     return {"misplaced": misplaced} if misplaced else {}
 
 
 def _finish(context: Context) -> None:
+    from fvlm_data.shards.apart import write_apart
     from fvlm_data.shards.tidy import tidy_shards
 
     tidy_shards(context)
+    write_apart(context)
 
 
 SHARD = StageEntry(

@@ -119,6 +119,13 @@ class ShardFolder:
         content = self._fs.cat_file(f"{self._store}/{index_path(split, shard)}")
         return pq.read_table(pa.BufferReader(content), columns=columns)
 
+    def read_file(self, name: str) -> bytes | None:
+        """The content of a file beside the splits; None if there is none."""
+        try:
+            return bytes(self._fs.cat_file(f"{self._root}/{name}"))
+        except FileNotFoundError:
+            return None
+
     def moved(self, split: str, listing: Listing, shard: str) -> frozenset[str]:
         """Samples that notes take out of a shard."""
         ids: set[str] = set()

@@ -57,10 +57,14 @@ class SampleInputs:
     volume: Row
     masks: Sequence[Row]
     texts: Sequence[Row]
+    distrusted: frozenset[str] = frozenset()
+    """Anatomies whose mask is wrong, by review."""
+    excluded: str | None = None
+    """Why the study is to give no sample, by review."""
 
 
 def reads(config: ShardConfig) -> tuple[Read, ...]:
-    """A volume, its masks, what its study's reports say of the anatomies kept, its split."""
+    """A volume and its masks, what its study's reports say of the anatomies kept, split, review."""
     listed = ", ".join(map(quoted, config.anatomies))
     return (
         Read("volume", "volumes", "volume_id", VOLUME_COLUMNS, on="volume_id", carries=("path",)),
@@ -83,6 +87,24 @@ def reads(config: ShardConfig) -> tuple[Read, ...]:
             where=f"t.anatomy IN ({listed})",
         ),
         Read("split", "splits", "patient_id", ("split",), on="patient_id"),
+        Read(
+            "excluded",
+            "review_effects",
+            "study_id",
+            ("reason",),
+            on="study_id",
+            where="t.kind = 'study'",
+            rare=True,
+        ),
+        Read(
+            "distrusted",
+            "review_effects",
+            "volume_id",
+            ("anatomy",),
+            on="volume_id",
+            where=f"t.kind = 'mask' AND t.anatomy IN ({listed})",
+            rare=True,
+        ),
     )
 
 
@@ -110,6 +132,8 @@ def sample_inputs(one: Inputs) -> SampleInputs | None:
         volume=one.rows["volume"][0],
         masks=one.rows["masks"],
         texts=one.rows["texts"],
+        distrusted=frozenset(row["anatomy"] for row in one.rows["distrusted"]),
+        excluded=next((row["reason"] for row in one.rows["excluded"]), None),
     )
 
 

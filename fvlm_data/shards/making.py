@@ -56,10 +56,19 @@ def make_sample(
 ) -> MadeSample | Reject:
     """Make one sample, or say why it is out of scope; `file` gives the bytes of a stored file.
 
+    An anatomy whose mask is wrong by review is background.
+
     Raises:
         UnreadableError: a file cannot be decoded or is on another grid.
         DamagedError: a file is not what its stage wrote.
     """
+    if known.excluded is not None:
+        return Reject(
+            "out_of_scope",
+            "excluded_by_review",
+            f"Sample {known.sample_id}: review excludes its study ({known.excluded}); "
+            f"`fvlm-data review undo {known.study_id}` brings it back with the next run",
+        )
     prepared = make_arrays(known, file, config, vocabulary)
     if isinstance(prepared, Reject):
         return prepared
@@ -70,8 +79,8 @@ def make_sample(
             "no_anatomy",
             f"Sample {known.sample_id}: its masks show {_shown(prepared)} of the "
             f"{len(config.anatomies)} anatomies of shard.anatomies, and none that its texts "
-            f"speak of with a state of shard.keep_states ({len(known.texts)} texts); name an "
-            "anatomy that the volume shows to keep it",
+            f"speak of with a state of shard.keep_states ({len(known.texts)} texts"
+            f"{_distrusted(known)}); name an anatomy that the volume shows to keep it",
         )
     return MadeSample(prepared, row)
 
@@ -138,6 +147,8 @@ def _sampled(
     files = [_label_file(file(path), path, shape, known) for path in paths]
     with _naming("mask", ", ".join(paths)):
         labels = read_labels(files, config.anatomies, vocabulary)
+    for anatomy in known.distrusted:
+        labels.merged_ijk[labels.merged_ijk == 1 + config.anatomies.index(anatomy)] = 0
     voxels = _opened(file(image_path), image_path, "volume", shape)
     with _naming("volume", image_path):
         grid = locate(labels.merged_ijk, affine, config)
@@ -222,6 +233,11 @@ def _row(
         boxes=tuple(prepared.boxes[anatomy] for anatomy in anatomies),
         **{name: known.volume[name] for name in inputs.DEMOGRAPHICS},
     )
+
+
+def _distrusted(known: SampleInputs) -> str:
+    number = len(known.distrusted)
+    return f"; {number} anatomies are without mask by review" if number else ""
 
 
 def _shown(prepared: PreparedSample | None) -> int:

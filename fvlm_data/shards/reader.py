@@ -16,6 +16,7 @@ import pyarrow as pa
 import schemas
 from fvlm_data.errors import InputError, StoreError
 from fvlm_data.memory import lacks_memory
+from fvlm_data.shards.apart import PATH, read_apart
 from fvlm_data.shards.folder import REMEDY, ShardFolder
 from fvlm_data.shards.sample import Sample, moved
 from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fvlm_data.shards.apart import Apart
     from fvlm_data.shards.objects import ObjectCache
     from fvlm_data.shards.sample import Box
     from fvlm_data.shards.slabs import SlabArray
@@ -70,6 +72,7 @@ class ShardDataset:
         if not folder.has_store():
             raise InputError(f"store {self.store}: nothing found there; check the path")
         self.rows = _read_rows(folder, self.store, split)
+        self.apart = _read_apart(folder, self.store)
         self._folder: ShardFolder | None = None
         self._open: OrderedDict[str, _OpenShard] = OrderedDict()
         self._process = os.getpid()
@@ -127,7 +130,7 @@ class ShardDataset:
                 _read_part(array, part, None if out is None else out[place])
                 for place, array in enumerate((shard.image, shard.label))
             )
-        return moved(_sample(row, shard, image, label), (z0, y0, x0))
+        return moved(_sample(row, shard, image, label, self.apart), (z0, y0, x0))
 
     def _row(self, index: int) -> dict[str, Any]:
         number = operator.index(index)
@@ -138,7 +141,7 @@ class ShardDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open shards, which are opened again where the dataset is used."""
-        names = ("store", "split", "cache", "rows")
+        names = ("store", "split", "cache", "rows", "apart")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -217,6 +220,16 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
     return rows.take(pa.array(first, pa.int64())).combine_chunks()
 
 
+def _read_apart(folder: ShardFolder, store: str) -> Apart:
+    try:
+        return read_apart(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"store {store}: {PATH} cannot be read ({type(error).__name__}); run `fvlm-data shard` "
+            "to write it anew"
+        ) from error
+
+
 def _open_shard(
     folder: ShardFolder, split: str, shard_id: str, cache: ObjectCache | None
 ) -> _OpenShard:
@@ -250,7 +263,9 @@ def _read_part(array: SlabArray, part: tuple[slice, slice, slice], out: Array | 
     return out
 
 
-def _sample(row: dict[str, Any], shard: _OpenShard, image_zyx: Array, label_zyx: Array) -> Sample:
+def _sample(
+    row: dict[str, Any], shard: _OpenShard, image_zyx: Array, label_zyx: Array, apart: Apart
+) -> Sample:
     """The sample with geometry of the whole."""
     spacing_z, spacing_y, spacing_x = row["spacing_mm"]
     return Sample(
@@ -272,4 +287,5 @@ def _sample(row: dict[str, Any], shard: _OpenShard, image_zyx: Array, label_zyx:
         labels=tuple(frozenset(names) for names in row["labels"]),
         texts=tuple(row["texts"]),
         boxes=tuple(tuple(box) for box in row["boxes"]),
+        apart=tuple(apart.get((row["study_id"], one), frozenset()) for one in row["anatomies"]),
     )

@@ -21,7 +21,8 @@ class Sample:
     shard can hold. `spacing_mm` is along z, y, x; `affine_ras` (4, 4) maps voxel (x, y, z, 1)
     of these arrays to RAS+ mm. The tuples from `states` to `boxes` align with `anatomies`;
     boxes are z0, y0, x0, z1, y1, x1 (end exclusive) in voxels of these arrays: of a crop they
-    may lie partly or wholly outside, which means that the anatomy is cut.
+    may lie partly or wholly outside, which means that the anatomy is cut. So does `apart`: the
+    studies that review holds to differ from this one there, whatever their texts say.
     """
 
     sample_id: str
@@ -42,6 +43,7 @@ class Sample:
     labels: tuple[frozenset[str], ...]
     texts: tuple[str, ...]
     boxes: tuple[Box, ...]
+    apart: tuple[frozenset[str], ...] = ()
 
 
 def cropped(sample: Sample, box: Box) -> Sample:

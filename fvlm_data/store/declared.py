@@ -89,6 +89,8 @@ class Read:
     alone remakes nothing (places of files). `where` is SQL over the row, called `t`. With
     a `limit`, equal rows count once, and a value of `by` with more rows than that finds none: a
     name shared by ten thousand patients would otherwise be read ten thousand times for each.
+    An item for which a `rare` read finds no row has the key that it has without that read: so a
+    read that finds something of few items alone remakes only those when it is added.
     """
 
     name: str
@@ -99,6 +101,7 @@ class Read:
     carries: tuple[str, ...] = ()
     where: str = ""
     limit: int | None = None
+    rare: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:

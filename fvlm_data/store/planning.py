@@ -226,8 +226,12 @@ def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
             continue
         # carried columns stay out of the hash: a file that moved remakes nothing
         hashed = row_number(row_text(read.decides))
-        # an item without rows in a read still has a key, unlike that of any rows
-        parts.append(f"coalesce(r{number}.h, '-')")
+        # an item without rows in a read still has a key, unlike that of any rows; a rare read
+        # without rows is null, which concat_ws passes over
+        found = f"r{number}.h"
+        parts.append(
+            f"{quoted(read.name)} || '=' || {found}" if read.rare else f"coalesce({found}, '-')"
+        )
         joins.append(
             f"LEFT JOIN (SELECT item, {digest()} AS h FROM (SELECT item, {sums()} "
             f"FROM (SELECT item, {hashed} AS m FROM ({query})) GROUP BY item)) r{number} "

@@ -36,7 +36,8 @@ class Facts:
 
     All tuples align with the trained anatomies; `states` is None where there is no text.
     `texts` are compared, `encoder_texts` are read by BERT. `damaged` says why a sample that
-    could not be read takes no part.
+    could not be read takes no part. `apart` holds the studies that review holds to differ from
+    this one; it is empty where there are none.
     """
 
     sample_id: str
@@ -49,6 +50,11 @@ class Facts:
     texts: tuple[str, ...]
     encoder_texts: tuple[str, ...]
     damaged: str | None = None
+    apart: tuple[frozenset[str], ...] = ()
+
+    def apart_in(self, anatomy: int) -> frozenset[str]:
+        """Studies that differ in the anatomy of that number, by review."""
+        return self.apart[anatomy] if self.apart else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +157,9 @@ def facts_of(
             encoder_text(text, anatomy, config.template)
             for text, anatomy in zip(texts, config.anatomies, strict=True)
         ),
+        apart=tuple(frozenset() if n is None else sample.apart[n] for n in at)
+        if any(sample.apart)
+        else (),
     )
 
 

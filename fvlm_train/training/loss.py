@@ -67,6 +67,7 @@ def loss_terms(
             states,
             policy,
             not_mentioned=silence,
+            apart=[facts[number].apart_in(anatomy) for number in members],
         )
         # equal targets everywhere have no negative: the loss would only push features together
         if target_mm.min() < target_mm.max():

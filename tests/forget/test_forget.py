@@ -20,10 +20,14 @@ from fvlm_data.identity.backup import back_up, restore
 from fvlm_data.identity.vault import Vault
 from fvlm_data.inspect.vault import vault_checks
 from fvlm_data.inspect.verify import verify
+from fvlm_data.review.decisions import take_in
+from fvlm_data.review.standing import Chosen, set_applied
 from fvlm_data.run.registry import build_stages
+from fvlm_data.shards.apart import write_apart
 from tests.e2e.chain import run_chain, snapshot
 from tests.forget.conftest import World, patients
 from tests.forget.searched import bytes_of, hits, ids_of, originals
+from tests.review.made import entry
 
 STUDY_OF = "study_id"
 
@@ -79,6 +83,22 @@ def run(world: World, *arguments: str, code: int = 0) -> str:
     return done.output
 
 
+def reviewed(world: World, studies: list[str]) -> None:
+    """Decisions on the studies, with another one, and on that alone; all applied."""
+    context = world.context()
+    vocabulary = world.config().vocabulary.load()
+    (other,) = set(context.store.read("volumes")["study_id"].to_pylist()) - set(studies)
+    told = [
+        *(entry("study", study) for study in studies),
+        entry("pair", f"{studies[0]}:{other}:liver"),
+        entry("study", other, "right"),
+    ]
+    taken = take_in(context, told, vocabulary, lambda subject, right: None, "reader")
+    assert taken == {"taken": len(told)}
+    set_applied(context, vocabulary, Chosen(), applied=True)
+    assert write_apart(context) == 1
+
+
 def test_a_patient_leaves_and_is_not_taken_in_again(world: World):
     patient, studies = of_patient(world, 2)
     original = patients(world.phantom)[2]
@@ -86,6 +106,7 @@ def test_a_patient_leaves_and_is_not_taken_in_again(world: World):
     words = originals(world.phantom / "dicom" / original) | texts_of(world, studies)
     assert len(ids) > 50
     assert len(words) > 5
+    reviewed(world, studies)
     before = snapshot(world.store, placement=False)
     found = {hit.split(" in ")[0] for hit in hits(world.places, ids | words)}
     assert ids <= found  # the search does find what is there
@@ -98,6 +119,7 @@ def test_a_patient_leaves_and_is_not_taken_in_again(world: World):
     after = snapshot(world.store, placement=False)
     assert without(after, ids) == without(before, ids)
     assert len(after["arrays"]) == 1
+    assert [len(after[table]) for table in ("decisions", "review_effects")] == [1, 0]
     told = json.loads(next((world.store / "forgotten").glob("*.json")).read_bytes())["told"]
     assert told["asked"] == {"patient": 1}
     assert told["rows"]["volumes"] == 2

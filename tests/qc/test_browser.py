@@ -260,6 +260,53 @@ def test_a_mention_brings_its_anatomy_into_the_planes(page: Any, pages: Path):
 
 
 @pytest.mark.full
+def test_decisions_are_made_by_keys_kept_and_saved_as_a_file(
+    page: Any, pages: Path, tmp_path: Path
+):
+    from fvlm_data.review.decisions import read_file
+
+    opened(page, pages, "studies/st_a.html")
+    review = page.locator("#review")
+    save = review.get_by_role("button", name="Save decisions")
+    expect(save).to_be_disabled()
+    wrong = review.get_by_role("button", name="wrong, mask of liver in v_0")
+    wrong.focus()
+    page.keyboard.press("Enter")
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("Tab")
+    page.keyboard.type("holds 2 organs")  # and no window of the planes is switched by the 2
+    review.get_by_role("button", name="right, the whole study").click()
+    taken_back = review.get_by_role("button", name="wrong, mask of kidney in v_0")
+    taken_back.click()
+    taken_back.click()
+    role = review.get_by_label("Reviewer, by role")
+    role.fill("Dr. Who")
+    expect(save).to_be_disabled()
+    role.fill("radiologist_1")
+    expect(review.locator("output")).to_have_text("2 judged, 1 of them wrong")
+    page.reload()
+    expect(review.locator("output")).to_have_text("2 judged, 1 of them wrong")
+    expect(wrong).to_have_attribute("aria-pressed", "true")
+    with page.expect_download() as download:
+        save.click()
+    assert download.value.suggested_filename == "review-st_a.json"
+    path = tmp_path / "decisions.json"
+    download.value.save_as(path)
+    told = {one.subject: one for one in read_file(path)}
+    assert {name: one.verdict for name, one in told.items()} == {
+        "v_0:liver": "wrong",
+        "st_a": "right",
+    }
+    assert told["v_0:liver"].reason == "holds 2 organs"
+    assert {one.reviewer for one in told.values()} == {"radiologist_1"}
+    row = review.locator('[data-subject="v_0:liver"]')
+    assert told["v_0:liver"].version == row.get_attribute("data-version")
+    review.get_by_role("button", name="Clear").click()
+    expect(review.locator("output")).to_have_text("0 judged, 0 of them wrong")
+    page.reload()
+    expect(review.locator("output")).to_have_text("0 judged, 0 of them wrong")
+
+
 def test_partners_are_compared_side_by_side(page: Any, pages: Path):
     viewed(page, pages)
     page.get_by_role("link", name="compare with st_b").click()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fvlm_data.errors import ConfigError, InputError
-from fvlm_data.reports.review.doubted import read_doubted
+from fvlm_data.review.doubted import read_doubted
 from fvlm_train.config import EvaluateConfig
 from fvlm_train.evaluate.doubtful import Facts, cross_fitted, doubtful, precision_at, printed
 from fvlm_train.evaluate.doubtful_rows import write_rows

@@ -195,6 +195,22 @@ def test_a_store_of_this_version_is_left_alone(tmp_path: Path):
     assert {name: store.version(name) for name in schemas.TABLES} == before
 
 
+def test_version_3_gets_the_tables_of_review_and_keeps_the_others(tmp_path: Path):
+    store = Store.create(tmp_path / "store")
+    added = ("decisions", "review_effects")
+    for name in added:
+        shutil.rmtree(tmp_path / "store" / "tables" / name)
+    mark = json.dumps({"version": 3, "store_id": store.store_id})
+    store.write_bytes(MARK, mark.encode())
+    before = {name: store.version(name) for name in schemas.TABLES if name not in added}
+    with pytest.raises(StoreError, match="fvlm-data upgrade"):
+        Store.open(store.url)
+    upgrade(store.url)
+    upgraded = Store.open(store.url)
+    assert [upgraded.count(name) for name in added] == [0, 0]
+    assert {name: upgraded.version(name) for name in before} == before
+
+
 def test_a_store_of_a_version_to_come_is_refused(tmp_path: Path):
     store = Store.create(tmp_path / "store")
     mark = json.dumps({"version": schemas.VERSION + 1, "store_id": store.store_id})

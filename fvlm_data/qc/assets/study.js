@@ -6,4 +6,6 @@
     viewer.light(anatomies);
   });
   fvlm.link(viewer);
+  const review = document.getElementById("review");
+  fvlm.review(review, review.dataset.study);
 })(window.fvlm);

@@ -31,12 +31,16 @@ def corrected(parsed: ParsedReport, text: str, sentences: Iterable[GoldSentence]
     """The report with corrected sentences in place of those that they overlap.
 
     A correction tells all findings of its sentence; section, anatomies and verdicts that it does
-    not give, and details of a mention, stay as the parser has them.
+    not give, and details of a mention, stay as the parser has them. Of one that tells `wrong`
+    mentions these alone leave their sentence, and its findings take their places.
     """
+    told = list(sentences)
+    for gold in told:
+        parsed = _without_wrong(parsed, gold)
     ours = [_of_parser(parsed, number) for number in range(len(parsed.sentences))]
     made: list[_Read] = []
     replaced: set[int] = set()
-    for gold in sentences:
+    for gold in (one for one in told if not one.wrong):
         touched = [
             number
             for number, one in enumerate(ours)
@@ -58,6 +62,20 @@ def corrected(parsed: ParsedReport, text: str, sentences: Iterable[GoldSentence]
             Verdict(anatomy, number) for number, one in enumerate(made) for anatomy in one.normal
         ),
     )
+
+
+def _without_wrong(parsed: ParsedReport, gold: GoldSentence) -> ParsedReport:
+    """The report with the findings of `gold` where the parser has those that it calls wrong."""
+    wrong = {(one.start, one.end, one.finding, one.anatomy, one.status) for one in gold.wrong}
+    findings: list[FindingMention] = []
+    for mention in parsed.findings:
+        read = (mention.start, mention.end, mention.finding, mention.anatomy, mention.status)
+        if read not in wrong:
+            findings.append(mention)
+            continue
+        made = [_mention(right, mention, gold) for right in gold.findings]
+        findings += [replace(one, sentence=mention.sentence) for one in made]
+    return replace(parsed, findings=tuple(findings))
 
 
 def _of_parser(parsed: ParsedReport, number: int) -> _Read:

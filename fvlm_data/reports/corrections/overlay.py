@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from fvlm_data.errors import InputError
+from fvlm_data.reports.corrections.reviewed import beside, reviewed_sentences
 from fvlm_data.reports.review.gold import GoldReport, GoldSentence, read_gold
 from schemas import Correction
 
@@ -46,12 +47,13 @@ def read_corrections(path: Path, vocabulary: Vocabulary) -> Iterator[GoldReport]
 def discover_corrections(
     context: Context, path: Path | None, vocabulary: Vocabulary
 ) -> Counter[str]:
-    """Make table `corrections` hold the lines of the file and no others.
+    """Make table `corrections` hold the lines of the file, what review corrects, and no others.
 
     A line is of the reports whose scrubbed text has its hash, and of the report of its id while
     that is not read yet; of several lines of one report the last holds. What is of no report, or of
     one whose text has become another, is counted and not taken. Without a file the table is
-    emptied. Nothing is written where nothing differs.
+    emptied. Of a sentence that both correct the file's line holds. Nothing is written where nothing
+    differs.
 
     Raises:
         InputError: the file cannot be read.
@@ -70,6 +72,15 @@ def discover_corrections(
             wanted[report] = Correction(
                 report_id=report, document_sha256=line.document, sentences=packed(line.sentences)
             )
+    for (report, document), sentences in reviewed_sentences(context).items():
+        told = wanted.get(report)
+        if told is not None and told.document_sha256 != document:
+            continue  # the file knows a later text
+        counts["corrections_by_review"] += 1
+        both = beside(unpacked(told.sentences) if told else (), sentences)
+        wanted[report] = Correction(
+            report_id=report, document_sha256=document, sentences=packed(tuple(both))
+        )
     _write(context, wanted)
     return +counts
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.reports.corrections.corrected import corrected
 from fvlm_data.reports.corrections.overlay import unpacked
-from fvlm_data.reports.review.doubted import read_doubted
-from fvlm_data.reports.review.gold import GoldReport, read_gold
+from fvlm_data.reports.review.gold import GoldReport, GoldSentence, read_gold
 from fvlm_data.reports.review.page import review_page
 from fvlm_data.reports.review.score import KINDS, score
 from fvlm_data.reports.rows import document_sha256
+from fvlm_data.review.doubted import read_doubted
 from schemas.findings import CONFIDENCES
 
 if TYPE_CHECKING:
@@ -100,10 +100,11 @@ def write_gold(context: Context, path: Path) -> int:
             report_id=report,
             document_sha256=rows[report]["document_sha256"],
             text=text,
-            sentences=unpacked(rows[report]["sentences"]),
+            sentences=sentences,
         ).model_dump_json(exclude_unset=True)
         for report, text in _texts(context, sorted(rows))
         if rows[report]["document_sha256"] == document_sha256(text)
+        if (sentences := _whole(unpacked(rows[report]["sentences"]))) is not None
     ]
     if not lines:
         raise InputError(
@@ -116,6 +117,15 @@ def write_gold(context: Context, path: Path) -> int:
             f"gold file {path}: cannot be written ({type(error).__name__}); name another"
         ) from error
     return len(lines)
+
+
+def _whole(sentences: tuple[GoldSentence, ...]) -> tuple[GoldSentence, ...] | None:
+    """Sentences that are told as a whole; None where only mentions are said to be wrong.
+
+    Nobody has said what else the sentence of such a mention tells.
+    """
+    whole = tuple(one for one in sentences if not one.wrong)
+    return None if sentences and not whole else whole
 
 
 def score_lines(scored: Score) -> Iterator[str]:

@@ -68,6 +68,9 @@ class GoldSentence(_Told):
     normal: tuple[str, ...] | None = None
     """Anatomies that it calls normal; only corrections apply it."""
     findings: tuple[GoldFinding, ...] = ()
+    wrong: tuple[GoldFinding, ...] = ()
+    """Mentions that are not to be told; `findings` then come in their place, and all else stays as
+    it is read. Only corrections take it."""
 
     @model_validator(mode="after")
     def _lies_in_order(self) -> GoldSentence:
@@ -128,7 +131,9 @@ def read_gold(
                 raise _of_another_form(path, number, _first_fault(error)) from None
             if texts and report.text is None:
                 raise _of_another_form(path, number, "text: not given")
-            if vocabulary is not None and (unknown := _unknown(report.sentences, vocabulary)):
+            if texts and any(sentence.wrong for sentence in report.sentences):
+                raise _of_another_form(path, number, "wrong: only corrections take it")
+            if vocabulary is not None and (unknown := unknown_name(report.sentences, vocabulary)):
                 raise _of_another_form(path, number, unknown)
             yield number, report
 
@@ -144,13 +149,15 @@ def _first_fault(error: ValidationError) -> str:
     return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
-def _unknown(sentences: Sequence[GoldSentence], vocabulary: Vocabulary) -> str | None:
+def unknown_name(sentences: Sequence[GoldSentence], vocabulary: Vocabulary) -> str | None:
+    """The first finding or anatomy that the vocabulary has not: where, and what may be meant."""
     anatomies = {anatomy.id for anatomy in vocabulary.anatomies}
     findings = {term.id for term in vocabulary.findings} | {OTHER_ABNORMALITY}
     for place, sentence in enumerate(sentences):
         named = [
-            (f"findings.{number}.{field}", name, known)
-            for number, one in enumerate(sentence.findings)
+            (f"{which}.{number}.{field}", name, known)
+            for which, some in (("findings", sentence.findings), ("wrong", sentence.wrong))
+            for number, one in enumerate(some)
             for field, name, known in (
                 ("finding", one.finding, findings),
                 ("anatomy", one.anatomy, anatomies),

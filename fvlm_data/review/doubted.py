@@ -1,4 +1,4 @@
-"""Rows of `fvlm-eval doubtful`: reports of which a model says otherwise, for the review page."""
+"""Rows of `fvlm-eval doubtful`: reports of which a model says otherwise, to be looked at."""
 
 from __future__ import annotations
 
@@ -23,19 +23,31 @@ def read_doubted(path: Path) -> dict[str, list[str]]:
         InputError: the file cannot be read, is of another form, or doubts no report.
     """
     found: dict[str, list[str]] = {}
-    for row in _rows(path):
-        if not row["doubted"]:
-            continue
-        said = "has it" if row["label"] else "does not have it"
-        sentence = (
-            f"{row['finding']} ({row['anatomy']}): the report is read as one that {said}, the "
-            f"model gives it {row['probability']:.2f}"
-        )
+    for row in doubted_rows(path):
         for report in row["report_ids"]:
-            found.setdefault(report, []).append(sentence)
-    if not found:
-        raise InputError(f"doubtful rows {path}: no label of a report is doubted there")
+            found.setdefault(report, []).append(as_sentence(row))
     return found
+
+
+def as_sentence(row: dict[str, Any]) -> str:
+    """What the model doubts in a row."""
+    said = "has it" if row["label"] else "does not have it"
+    return (
+        f"{row['finding']} ({row['anatomy']}): the report is read as one that {said}, the "
+        f"model gives it {row['probability']:.2f}"
+    )
+
+
+def doubted_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of which a model doubts the label and a report is known, in their order.
+
+    Raises:
+        InputError: the file cannot be read, is of another form, or doubts no report.
+    """
+    rows = [row for row in _rows(path) if row["doubted"] and row["report_ids"]]
+    if not rows:
+        raise InputError(f"doubtful rows {path}: no label of a report is doubted there")
+    return rows
 
 
 def _rows(path: Path) -> Sequence[dict[str, Any]]:

@@ -1,0 +1,262 @@
+"""`fvlm-data review`: what to look at, what people say of it, and what that changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fvlm_data.cli.console import err, one_sentence, out
+from fvlm_data.cli.examples import REVIEW, give_examples
+from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
+from fvlm_data.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.review.decisions import Entry
+    from fvlm_data.review.standing import Standing
+    from fvlm_data.store.declared import Context
+    from fvlm_data.vocabulary import Vocabulary
+
+review = typer.Typer(
+    help="Look at what is doubted, say whether it is right, and apply that, or take it back.",
+    no_args_is_help=True,
+)
+
+KindOption = Annotated[
+    str | None, typer.Option("--kind", help="study, mask, sentence, finding or pair; default: all")
+]
+ByOption = Annotated[
+    str | None, typer.Option("--reviewer", help="decisions of this role; default: of all")
+]
+SubjectsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SUBJECT]...", help="as queue and export print it; none: all"),
+]
+
+
+@review.command("queue")
+def queue(
+    store: StoreOption,
+    limit: Annotated[int, typer.Option(min=1, help="things listed")] = 50,
+    doubtful: Annotated[
+        Path | None, typer.Option(help="rows of fvlm-eval doubtful: what a model doubts")
+    ] = None,
+    kind: KindOption = None,
+    reviewer: Annotated[
+        str | None, typer.Option(help="leave out what this role has judged; default: what anybody")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="as a file that `review import` takes once filled in")
+    ] = False,
+) -> None:
+    """List what is doubted most, and why, less what is judged."""
+    from fvlm_data.review.decisions import file_text
+    from fvlm_data.review.queue import doubts
+
+    with one_sentence():
+        context, vocabulary = _opened(store)
+        found = doubts(context, vocabulary, limit, doubtful, _known_kind(kind), reviewer)
+        if as_json:
+            out.print(file_text([one.entry for one in found]), markup=False, end="")
+            return
+        for one in found:
+            subject = one.subject
+            out.print(f"{subject.kind:8} {subject.text}: {'; '.join(one.why)}", markup=False)
+        if not found:
+            out.print("nothing is doubted that is not judged", markup=False)
+
+
+@review.command("mark")
+def mark(
+    kind: Annotated[str, typer.Argument(help="study, mask, sentence, finding or pair")],
+    subject: Annotated[str, typer.Argument(help="as queue prints it")],
+    verdict: Annotated[str, typer.Argument(help="right or wrong")],
+    store: StoreOption,
+    reviewer: Annotated[str, typer.Option(help="who says it, by role; never a name")],
+    reason: Annotated[str, typer.Option(help="a few words, without identities")] = "",
+    correction: Annotated[
+        str | None, typer.Option(help="JSON of what is right instead; of sentences and findings")
+    ] = None,
+) -> None:
+    """Say of one thing that it is right or wrong."""
+    from fvlm_data.review.decisions import entry_of
+
+    with one_sentence():
+        entry = entry_of(kind, subject, verdict, reason, correction, reviewer)
+        counts = _taken(store, [entry], reviewer)
+        if counts["not_here"]:
+            raise InputError(f"{kind} {subject}: not in the store; `review queue` prints subjects")
+        _print_taken(counts)
+
+
+@review.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.json", help="saved by a page, `export` or `queue`")
+    ],
+    store: StoreOption,
+    reviewer: Annotated[
+        str | None, typer.Option(help="who says it, by role, where the file does not")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take decisions in; nothing changes until they are applied."""
+    from fvlm_data.review.decisions import read_file
+
+    with one_sentence():
+        counts = _taken(store, read_file(file), reviewer)
+        if as_json:
+            out.print_json(json.dumps(counts))
+            return
+        _print_taken(counts)
+
+
+@review.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json", help="where they are written")],
+    store: StoreOption,
+    kind: KindOption = None,
+    reviewer: ByOption = None,
+) -> None:
+    """Write decisions as JSON, which `import` takes."""
+    from fvlm_data.review.decisions import read_decisions, write_file
+    from fvlm_data.review.standing import Chosen
+
+    with one_sentence():
+        chosen = Chosen(_known_kind(kind), reviewer)
+        told = [one for one in read_decisions(opened_context(store)) if chosen.has(one)]
+        out.print(f"{write_file(file, told)} decisions in {file}", markup=False)
+
+
+@review.command("agreement")
+def agreement(store: StoreOption, as_json: JsonOption = False) -> None:
+    """Tell how far each two reviewers agree, by kind: counts and Cohen's kappa."""
+    from fvlm_data.review.agreement import agreements
+    from fvlm_data.review.decisions import read_decisions
+
+    with one_sentence():
+        found = agreements(read_decisions(opened_context(store)))
+        if as_json:
+            out.print_json(json.dumps([dataclasses.asdict(one) for one in found]))
+            return
+        for one in found:
+            told = "-" if one.kappa is None else f"{one.kappa:.2f}"
+            out.print(
+                f"{one.first} and {one.second}, {one.kind}: kappa {told} over {one.judged} "
+                f"(both right {one.both_right}, both wrong {one.both_wrong}, right and wrong "
+                f"{one.right_wrong}, wrong and right {one.wrong_right})",
+                markup=False,
+            )
+        if not found:
+            out.print("no two reviewers have judged the same version of a thing", markup=False)
+
+
+@review.command("apply")
+def apply(
+    store: StoreOption,
+    subjects: SubjectsArgument = None,
+    kind: KindOption = None,
+    reviewer: ByOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Have decisions change what the next run derives; --reviewer settles what is disputed."""
+    _apply(store, subjects, kind, reviewer, applied=True, as_json=as_json)
+
+
+@review.command("undo")
+def undo(
+    store: StoreOption,
+    subjects: SubjectsArgument = None,
+    kind: KindOption = None,
+    reviewer: ByOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take applied decisions back; they stay, and the next run derives all as before."""
+    _apply(store, subjects, kind, reviewer, applied=False, as_json=as_json)
+
+
+def _apply(
+    store: str,
+    subjects: list[str] | None,
+    kind: str | None,
+    reviewer: str | None,
+    *,
+    applied: bool,
+    as_json: bool,
+) -> None:
+    from fvlm_data.review.standing import Chosen, set_applied
+    from fvlm_data.store.leases import at_work
+
+    with one_sentence():
+        context, vocabulary = _opened(store)
+        chosen = Chosen(_known_kind(kind), reviewer, frozenset(subjects or ()))
+        with at_work(context.store, context.run_id):
+            changed, told = set_applied(context, vocabulary, chosen, applied=applied)
+        if as_json:
+            out.print_json(json.dumps({"changed": changed, **told.counts()}))
+            return
+        _print_standing(changed, told, applied=applied, store=store)
+
+
+def _print_standing(changed: int, told: Standing, *, applied: bool, store: str) -> None:
+    out.print(f"{changed} decisions {'applied' if applied else 'taken back'}", markup=False)
+    kinds = Counter(one.kind for one in told.holds)
+    listed = ", ".join(f"{number} on {kind}" for kind, number in sorted(kinds.items()))
+    out.print(f"in effect: {listed or 'none'}", markup=False)
+    for name, some, what in (
+        ("stale", told.stale, "what was judged has changed or gone: judge it again"),
+        ("disputed", told.disputed, "reviewers differ: undo, then apply one role's --reviewer"),
+    ):
+        if some:
+            subjects = ", ".join(sorted({one.subject for one in some})[:3])
+            out.print(f"{name}: {len(some)} ({what}): {subjects}", markup=False)
+    if changed:
+        out.print(f"the next run remakes what rests on them (store {store})", markup=False)
+
+
+def _taken(store: str, entries: Sequence[Entry], reviewer: str | None) -> Counter[str]:
+    from fvlm_data.reports.corrections.reviewed import check_correction
+    from fvlm_data.review.decisions import take_in
+    from fvlm_data.store.leases import at_work
+
+    context, vocabulary = _opened(store)
+
+    def check(subject: Any, correction: Any) -> None:
+        check_correction(subject, correction, vocabulary)
+
+    with at_work(context.store, context.run_id):
+        return take_in(context, entries, vocabulary, check, reviewer)
+
+
+def _print_taken(counts: Counter[str]) -> None:
+    out.print(f"{counts['taken']} decisions taken in", markup=False)
+    for name, what in (
+        ("known", "were there already"),
+        ("open", "without a verdict"),
+        ("stale", "on another version than the store's: they change nothing"),
+        ("not_here", "on nothing that the store holds: not taken"),
+        ("forgotten", "on a patient or study that was forgotten: not taken"),
+    ):
+        if counts[name]:
+            err.print(f"{counts[name]} {what}", markup=False)
+
+
+def _opened(store: str) -> tuple[Context, Vocabulary]:
+    return opened_context(store), resolved_config(store, None, None, {}).vocabulary.load()
+
+
+def _known_kind(kind: str | None) -> str | None:
+    from schemas.decisions import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"--kind {kind}: expected one of {', '.join(KINDS)}")
+    return kind
+
+
+give_examples(review, REVIEW)

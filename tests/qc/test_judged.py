@@ -1,0 +1,39 @@
+"""What a page lets a reviewer judge is what `fvlm-data review` knows, in the same version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from fvlm_data.qc.judged import judged
+from fvlm_data.qc.study_rows import read_studies
+from fvlm_data.reports.rows import document_sha256
+from fvlm_data.review.subjects import subject_of
+from fvlm_data.review.versions import versions_of
+from fvlm_data.vocabulary import Vocabulary
+from schemas import Report
+from tests.qc.small_store import small_store
+
+EN = Vocabulary.load()
+
+
+def test_subjects_and_versions_are_those_of_the_store(tmp_path: Path):
+    context = small_store(tmp_path)
+    (study,) = read_studies(context.store, ["st_a"])
+    assert {one.kind for one in judged(study, EN)} == {"study", "mask"}  # texts have no hash
+    rows = [Report(**row) for row in context.store.read("reports").to_pylist()]
+    hashed = [replace(row, document_sha256=document_sha256(row.text)) for row in rows]
+    context.store.replace_all("reports", hashed)
+    (study,) = read_studies(context.store, ["st_a"])
+    shown = {subject_of(one.kind, one.subject): one for one in judged(study, EN)}
+    assert sorted(one.text for one in shown if one.kind != "finding") == [
+        "st_a",
+        "v_0:kidney",
+        "v_0:liver",
+    ]
+    assert [one.label for one in shown.values() if one.anatomy == "liver"] == [
+        "mask of liver in v_0",
+        "“cyst”: liver cyst (liver), present",
+    ]
+    versions = versions_of(context, set(shown), EN)
+    assert {one: told.version for one, told in shown.items()} == versions
