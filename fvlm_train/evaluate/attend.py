@@ -56,7 +56,7 @@ def attention(run: TrainedRun, sample: Sample, config: EvaluateConfig) -> Iterat
     found: dict[int, Attention] = {}
     for window in anatomy_windows(sample, 0, numbers, train, window_zyx):
         with torch.inference_mode():
-            weights_an = model.token_weights(*window_inputs(model, [window]))[0].cpu().numpy()
+            weights_an = model.token_weights(*window_inputs(model, [window])[:3])[0].cpu().numpy()
         for number in np.flatnonzero(window.tokens_an.any(axis=1)).tolist():
             anatomy = model.anatomies[number]
             value = sample.label_values[anatomy]

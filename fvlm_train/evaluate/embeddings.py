@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fvlm_train.data.crops import organ_numbers
+from fvlm_train.data.whole import measured
 from fvlm_train.data.windows import centred_box, end_padded, intensity, padded, pooled
 
 if TYPE_CHECKING:
@@ -54,13 +55,17 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class SampleWindow:
-    """A window in [0, 1], its labels, and the tokens (A, N) of the anatomies it is centred on."""
+    """A window in [0, 1], its labels, and the tokens (A, N) of the anatomies it is centred on.
+
+    `measured_af` are features of those anatomies in the whole sample, NaN for all others.
+    """
 
     sample: int
     image_zyx: Array
     tokens_an: Array
     label_zyx: Array
     organs_zyx: Array | None = None
+    measured_af: Array | None = None
 
 
 def embed_samples(
@@ -113,6 +118,7 @@ def anatomy_windows(
         if value is not None and (mask_zyx := label_zyx == value).any():
             shared.setdefault(centred_box(mask_zyx, window_zyx), []).append(anatomy)
     patch_zyx = train.model.image.patch_zyx
+    whole_af = measured(sample, train) if train.model.organ.whole else None
     for (z0, y0, x0, z1, y1, x1), members in shared.items():
         part = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
         shown_zyx = end_padded(label_zyx[part], patch_zyx, 0)
@@ -123,6 +129,10 @@ def anatomy_windows(
         organs_zyx = None
         if train.model.organ.seen:
             organs_zyx = organ_numbers(sample, shown_zyx, train)
+        measured_af = None
+        if whole_af is not None:
+            measured_af = np.full_like(whole_af, np.nan)
+            measured_af[members] = whole_af[members]
         stored = end_padded(image_zyx[part], patch_zyx, mapping.air).astype(np.float32)
         yield SampleWindow(
             sample=number,
@@ -130,6 +140,7 @@ def anatomy_windows(
             tokens_an=tokens_an,
             label_zyx=shown_zyx,
             organs_zyx=organs_zyx,
+            measured_af=measured_af,
         )
 
 
@@ -166,14 +177,16 @@ def _sample_features(
 
 def window_inputs(
     model: FVLM, windows: Sequence[SampleWindow]
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Windows of one shape as the model takes them: images, token masks, organs."""
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Windows of one shape as the model takes them: images, token masks, organs, measures."""
     device = model.temperature.device
     image_bzyx = torch.from_numpy(np.stack([window.image_zyx for window in windows]))
     tokens_ban = torch.from_numpy(np.stack([window.tokens_an for window in windows]))
     organs = [window.organs_zyx for window in windows if window.organs_zyx is not None]
     organs_bzyx = torch.from_numpy(np.stack(organs)).to(device) if organs else None
-    return image_bzyx.to(device), tokens_ban.to(device), organs_bzyx
+    measures = [window.measured_af for window in windows if window.measured_af is not None]
+    measured_baf = torch.from_numpy(np.stack(measures)).to(device) if measures else None
+    return image_bzyx.to(device), tokens_ban.to(device), organs_bzyx, measured_baf
 
 
 def _encoded(model: FVLM, windows: Sequence[SampleWindow]) -> Tensor:

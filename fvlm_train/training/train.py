@@ -13,6 +13,7 @@ import torch
 
 from fvlm_data.errors import StoreError
 from fvlm_train.data.batches import CachedSource, TrainingBatches, read_ahead
+from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.errors import DivergedError
 from fvlm_train.model.saved import CHECKPOINT
 from fvlm_train.report.card import write_card
@@ -254,8 +255,11 @@ class _Outcome:
 def _streams(config: TrainConfig, source: SampleSource, place: Ranks) -> list[TrainingBatches]:
     """The batches of each learner: its seed decides order, crops and flips; memory is shared."""
     shared = CachedSource(source, config.cache_bytes) if config.cache_bytes else source
+    whole = WholeOrgans(shared, config)
     return [
-        TrainingBatches(shared, config.model_copy(update={"seed": seed}), place.rank, place.world)
+        TrainingBatches(
+            shared, config.model_copy(update={"seed": seed}), place.rank, place.world, whole
+        )
         for seed in config.seeds
     ]
 
