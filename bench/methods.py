@@ -166,11 +166,10 @@ def difference(
 ) -> None:
     """Print how much better the model's mean AUC is; scores are left in `folder`."""
     for split in SPLITS:
-        files = []
-        for name, of in (("zero_shot", model), ("regression", baseline)):
-            files.append(folder / f"{name}_{split}.parquet")
-            pq.write_table(of[split].table, files[-1])
-        macro = compare(*(read_scores(file, "") for file in files), config).macro
+        one, other = (folder / f"{name}_{split}.parquet" for name in ("model", "regression"))
+        pq.write_table(model[split].table, one)
+        pq.write_table(baseline[split].table, other)
+        macro = compare(read_scores(one, ""), read_scores(other, ""), config).macro
         if macro is not None:
             print(
                 f"{split}: model {macro.auc_a:.3f}, regression {macro.auc_b:.3f}, difference "

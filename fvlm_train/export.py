@@ -212,6 +212,16 @@ def _write_image_side(model: FVLM, path: Path, config: TrainConfig) -> float:
         return float((made - side(*first)).abs().max())
 
 
+def _measures(config: TrainConfig) -> str:
+    """What the card says of a third input."""
+    if not config.model.organ.whole:
+        return ""
+    return (
+        "\nIts third input is what `fvlm_train.data.whole.measured` says of whole samples\n"
+        "(B, anatomies, measures; NaN for an organ that is not there)."
+    )
+
+
 def _json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -247,7 +257,7 @@ text = model.encode_texts(["No abnormality of the liver."])
 
 `{IMAGE_SIDE}` is the image side for torch alone: window (B, z, y, x) in [0, 1] and organ numbers
 (uint8; 1 + the place in the list of anatomies) to unit vectors
-(B, anatomies, {config.model.projection_dim}).
+(B, anatomies, {config.model.projection_dim}).{_measures(config)}
 
 Weights and vocabulary were learned from reports and may hold words of them: share this folder as
 you would the reports. Not a medical device; no figure here says how good it is, `fvlm-eval` does.

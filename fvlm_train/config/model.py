@@ -135,6 +135,11 @@ class OrganConfig(Section):
         """Whether features are those of whole samples, which the loader measures."""
         return self.features and self.features_of == "sample"
 
+    @property
+    def windowless(self) -> bool:
+        """Whether no window is looked at, so that none need be read."""
+        return self.whole and self.features_only
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.histogram_windows and not self.features:

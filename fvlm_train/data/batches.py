@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fvlm_data.errors import StoreError
 from fvlm_data.shards.sample import cropped
-from fvlm_train.data.crops import Crop, Item, blank_item, read_crop
+from fvlm_train.data.crops import Crop, Item, blank_item, read_crop, windowless_item
 from fvlm_train.data.order import SampleOrder
 from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.data.windows import box_around, random_box
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Crops of one rank's share of a step, images as stored.
+    """Crops of one rank's share of a step, images as stored; none for a windowless model.
 
     `organs_bzyx` (uint8) holds 1 + the number of each voxel's anatomy, else 0; None where the model
     does not read it. `measured_baf` are features of the organs of whole samples, NaN for those that
@@ -155,7 +155,8 @@ class TrainingBatches:
         """
         epoch = step // self.steps_per_epoch
         crops = [self._crop(index, epoch) for index in self.indexes(step)]
-        image_bzyx = np.empty((len(crops), *self._config.crop), self._dtype(crops))
+        size_zyx = (0, 0, 0) if self._config.model.organ.windowless else self._config.crop
+        image_bzyx = np.empty((len(crops), *size_zyx), self._dtype(crops))
         label_zyx = np.empty(self._config.crop, np.uint8)
         organs_bzyx = (
             np.zeros(image_bzyx.shape, np.uint8) if self._config.model.organ.seen else None
@@ -206,7 +207,10 @@ class TrainingBatches:
         self, crop: Crop, image_zyx: Array, label_zyx: Array, organs_zyx: Array | None
     ) -> Item | StoreError:
         try:
-            measured_af = None if self._whole is None else self._whole.of(crop.index)
+            whole = None if self._whole is None else self._whole.of(crop.index)
+            if whole is not None and self._config.model.organ.windowless:
+                return windowless_item(whole.sample, crop, self._config, whole.measured_af)
+            measured_af = None if whole is None else whole.measured_af
             return read_crop(
                 self._source, crop, self._config, image_zyx, label_zyx, organs_zyx, measured_af
             )

@@ -91,10 +91,7 @@ def read_crop(
     _fill_around(label_zyx, inside, 0)
     tokens_azyx, intact = _shown(sample, label_zyx, inside, config)
     if measured_af is not None:
-        intact = tuple(
-            anatomy in sample.anatomies and not bool(np.isnan(found_f[0]))
-            for anatomy, found_f in zip(config.anatomies, measured_af, strict=True)
-        )
+        intact = _measured(sample, measured_af, config)
     if organs_zyx is not None:
         # a cut organ takes no part in the loss, and its size would be wrong
         shown_zyx = organ_numbers(sample, label_zyx, config, intact)
@@ -102,6 +99,29 @@ def read_crop(
     mirrored_azyx = np.flip(tokens_azyx, [1 + axis for axis in crop.mirrored_axes])
     facts = facts_of(sample, config, intact, sides_exchanged=2 in crop.mirrored_axes)
     return Item(mapping, mirrored_azyx.reshape(len(config.anatomies), -1), facts, measured_af)
+
+
+def windowless_item(sample: Sample, crop: Crop, config: TrainConfig, measured_af: Array) -> Item:
+    """What is known of a sample where the model looks at no window: no image, no token."""
+    return Item(
+        intensity(sample.hu_window, config.window_hu),
+        np.zeros((len(config.anatomies), 0), bool),
+        facts_of(
+            sample,
+            config,
+            _measured(sample, measured_af, config),
+            sides_exchanged=2 in crop.mirrored_axes,
+        ),
+        measured_af,
+    )
+
+
+def _measured(sample: Sample, measured_af: Array, config: TrainConfig) -> tuple[bool, ...]:
+    """Which trained anatomies the whole sample shows."""
+    return tuple(
+        anatomy in sample.anatomies and not bool(np.isnan(found_f[0]))
+        for anatomy, found_f in zip(config.anatomies, measured_af, strict=True)
+    )
 
 
 def organ_numbers(

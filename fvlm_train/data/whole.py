@@ -8,8 +8,9 @@ Shapes: A anatomy, F features of an organ; arrays are (z, y, x).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from fvlm_train.data.windows import Array, SampleSource
 
 
+class Whole(NamedTuple):
+    """What is kept of a whole sample: `measured` of it, and the sample without its voxels."""
+
+    measured_af: Array
+    sample: Sample
+
+
 class WholeOrgans:
     """Measures of the samples of a source, each read whole when first asked for, then kept.
 
@@ -34,20 +42,23 @@ class WholeOrgans:
         """Nothing is read yet."""
         self._source = source
         self._config = config
-        self._measured: dict[int, Array] = {}
+        self._known: dict[int, Whole] = {}
         self._lock = Lock()
 
-    def of(self, index: int) -> Array:
-        """As `measured` of the sample.
+    def of(self, index: int) -> Whole:
+        """What is kept of sample `index`.
 
         Raises:
             StoreError: the sample cannot be read.
         """
-        found = self._measured.get(index)
+        found = self._known.get(index)
         if found is None:
-            found = measured(self._source.read(index), self._config)
+            sample = self._source.read(index)
+            nothing = np.zeros((0, 0, 0), np.uint8)
+            bare = replace(sample, image_zyx=nothing, label_zyx=nothing)
+            found = Whole(measured(sample, self._config), bare)
             with self._lock:
-                self._measured[index] = found
+                self._known[index] = found
         return found
 
 

@@ -107,8 +107,13 @@ def anatomy_windows(
 ) -> Iterator[SampleWindow]:
     """Windows of a sample for the anatomies (their numbers) that it shows.
 
-    Anatomies whose windows coincide share one; each keeps its own tokens.
+    Anatomies whose windows coincide share one; each keeps its own tokens. A model that looks at no
+    window gets one without a voxel.
     """
+    whole_af = measured(sample, train) if train.model.organ.whole else None
+    if whole_af is not None and train.model.organ.windowless:
+        yield _windowless(number, _only(whole_af, anatomies))
+        return
     mapping = intensity(sample.hu_window, train.window_hu)
     image_zyx = padded(sample.image_zyx, train.crop, mapping.air)
     label_zyx = padded(sample.label_zyx, train.crop, 0)
@@ -118,7 +123,6 @@ def anatomy_windows(
         if value is not None and (mask_zyx := label_zyx == value).any():
             shared.setdefault(centred_box(mask_zyx, window_zyx), []).append(anatomy)
     patch_zyx = train.model.image.patch_zyx
-    whole_af = measured(sample, train) if train.model.organ.whole else None
     for (z0, y0, x0, z1, y1, x1), members in shared.items():
         part = (slice(z0, z1), slice(y0, y1), slice(x0, x1))
         shown_zyx = end_padded(label_zyx[part], patch_zyx, 0)
@@ -129,10 +133,6 @@ def anatomy_windows(
         organs_zyx = None
         if train.model.organ.seen:
             organs_zyx = organ_numbers(sample, shown_zyx, train)
-        measured_af = None
-        if whole_af is not None:
-            measured_af = np.full_like(whole_af, np.nan)
-            measured_af[members] = whole_af[members]
         stored = end_padded(image_zyx[part], patch_zyx, mapping.air).astype(np.float32)
         yield SampleWindow(
             sample=number,
@@ -140,8 +140,25 @@ def anatomy_windows(
             tokens_an=tokens_an,
             label_zyx=shown_zyx,
             organs_zyx=organs_zyx,
-            measured_af=measured_af,
+            measured_af=None if whole_af is None else _only(whole_af, members),
         )
+
+
+def _only(measured_af: Array, anatomies: Sequence[int]) -> Array:
+    """Measures of these anatomies, NaN for all others."""
+    shown_af = np.full_like(measured_af, np.nan)
+    shown_af[list(anatomies)] = measured_af[list(anatomies)]
+    return shown_af
+
+
+def _windowless(number: int, measured_af: Array) -> SampleWindow:
+    return SampleWindow(
+        sample=number,
+        image_zyx=np.zeros((0, 0, 0), np.float32),
+        tokens_an=np.zeros((len(measured_af), 0), bool),
+        label_zyx=np.zeros((0, 0, 0), np.uint8),
+        measured_af=measured_af,
+    )
 
 
 def _sample_features(

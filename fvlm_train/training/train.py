@@ -80,7 +80,8 @@ class TrainSummary:
 
     `ended` is complete, time_limit, or stopped by `stop_signal`; of the different `texts`,
     `cut_texts` lost what follows train.model.text.max_tokens. `states` counts the samples by
-    anatomy and by what their reports say of it.
+    anatomy and by what their reports say of it. `prompted_findings` are those whose labels were
+    learned, None where train.loss.prompts has no weight.
     """
 
     steps: int
@@ -98,6 +99,7 @@ class TrainSummary:
     stop_signal: int | None = None
     patients: int = 0
     states: dict[str, dict[str, int]] = field(default_factory=dict)
+    prompted_findings: int | None = None
 
 
 @dataclass(slots=True)
@@ -167,12 +169,19 @@ def train(
             stop_signal=stop.signal if ended == "stopped" else None,
             patients=len(set(source.rows["patient_id"].to_pylist())),
             states=_states(config, source),
+            prompted_findings=_prompted(config, state),
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
             write_json(run / CONFIG, config.model_dump(mode="json"))
             write_card(run)
         return summary
+
+
+def _prompted(config: TrainConfig, state: State) -> int | None:
+    if config.loss.prompts.weight == 0:
+        return None
+    return 0 if state.prompted is None else len(state.prompted.ids)
 
 
 def _states(config: TrainConfig, source: SampleSource) -> dict[str, dict[str, int]]:

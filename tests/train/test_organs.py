@@ -291,6 +291,9 @@ def test_a_damaged_sample_has_no_measures(tiny: Any) -> None:
 
 def test_without_tokens_there_is_no_transformer(tiny: Any) -> None:
     config = tiny(model={"organ": WHOLE | {"features_only": True}})
+    batch = TrainingBatches(toy_source(8, 0), config)[0]
+    assert batch.image_bzyx.numel() == batch.tokens_ban.numel() == 0
+    assert all(all(fact.intact) for fact in batch.facts)
     model = FVLM.for_training(config.model, config.anatomies, ["a"])
     assert not [name for name, _ in model.named_parameters() if name.startswith("image_encoder")]
     with pytest.raises(InputError, match="looks at no tokens"):
