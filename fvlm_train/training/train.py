@@ -263,7 +263,9 @@ class _Outcome:
 
 def _streams(config: TrainConfig, source: SampleSource, place: Ranks) -> list[TrainingBatches]:
     """The batches of each learner: its seed decides order, crops and flips; memory is shared."""
-    shared = CachedSource(source, config.cache_bytes) if config.cache_bytes else source
+    # where no window is looked at each sample is read once: its voxels need not be kept
+    keeps = config.cache_bytes and not config.model.organ.windowless
+    shared = CachedSource(source, config.cache_bytes) if keeps else source
     whole = WholeOrgans(shared, config)
     return [
         TrainingBatches(
