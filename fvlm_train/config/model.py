@@ -116,9 +116,6 @@ class OrganConfig(Section):
         "data sets generalise from better.",
     )
     dropout: Probability = Field(default=0.0, description="Dropout of these features.")
-    alone: Probability = Field(
-        default=0.0, description="Share of organs that training sees by their features alone."
-    )
     features_only: bool = Field(
         default=False,
         description="No transformer: an organ is embedded by a linear map of its features, which "

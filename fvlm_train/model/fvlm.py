@@ -81,7 +81,6 @@ class FVLM(nn.Module):
                 config.projection_dim,
                 config.pooling_dropout,
                 joined,
-                organ.alone,
             )
         )
         self.text_encoder = text_encoder or TextEncoder.build(config.text, tokenizer.size)

@@ -42,7 +42,6 @@ class AnatomyPooling(nn.Module):
         projected: int,
         dropout: float,
         joined: int = 0,
-        alone: float = 0.0,
     ) -> None:
         """Queries start at 0: the first step averages the anatomy's tokens.
 
@@ -50,7 +49,6 @@ class AnatomyPooling(nn.Module):
         """
         super().__init__()
         self.heads = heads
-        self.alone = alone
         self.queries = nn.Parameter(torch.zeros(anatomies, width))
         self.attention = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
         self.projection_weight = nn.Parameter(torch.empty(anatomies, projected, width + joined))
@@ -77,10 +75,6 @@ class AnatomyPooling(nn.Module):
         pooled_bad, _ = self._attended(levels_blnd, tokens_ban, cover_ban, weights=False)
         if joined_baj is not None:
             seen_bad = pooled_bad * present_ba1  # without a token it is of the whole window
-            if self.training and self.alone:
-                seen_bad = seen_bad * (torch.rand_like(pooled_bad[..., :1]) >= self.alone)
-            if self.alone == 1:
-                seen_bad = torch.zeros_like(seen_bad)
             pooled_bad = torch.cat([seen_bad, joined_baj.to(pooled_bad.dtype)], dim=-1)
         if measured_ba is not None:
             present_ba1 = present_ba1 | measured_ba[..., None]
