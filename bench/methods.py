@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="labels of the studies, as for fvlm-eval")
     parser.add_argument("--vault", type=Path, help="folder of the vault, for the labels")
     parser.add_argument("--patients", type=int, default=300, help="of a store that is made")
-    parser.add_argument("--steps", type=int, default=550, help="of a model that is trained")
+    parser.add_argument("--steps", type=int, default=500, help="of a model that is trained")
     parser.add_argument("--min-patients", type=int, help="with a finding, for it to be compared")
     parser.add_argument("--scores", type=Path, help="folder that keeps the scores of both")
     arguments = parser.parse_args()
