@@ -16,28 +16,39 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 import yaml
 
 from fvlm_data.run.config import load_config
 from fvlm_train.config import parse_evaluate_config
 from fvlm_train.data.splits import open_split
 from fvlm_train.evaluate import Score, score_findings
+from fvlm_train.evaluate.compare import compare, read_scores
 from fvlm_train.evaluate.findings import store_findings
 from fvlm_train.evaluate.labels import LabelTable, read_labels
 from fvlm_train.evaluate.names import FindingNames
-from fvlm_train.evaluate.zero_shot import LabelsFile, zero_shot
+from fvlm_train.evaluate.zero_shot import LabelsFile, scores_table, zero_shot
 from fvlm_train.runs import load_run
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from fvlm_data.shards import Sample
     from fvlm_train.config import EvaluateConfig
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 SPLITS = ("train", "test")
 REPOSITORY = Path(__file__).parents[1]
+
+
+class Scored(NamedTuple):
+    """AUC of each finding with enough positive patients, and the scores it is of."""
+
+    aucs: dict[str, float]
+    table: pa.Table
 
 
 def eleven(value_n: np.ndarray[Any, Any]) -> list[float]:
@@ -61,12 +72,8 @@ def organs(sample: Sample, anatomies: tuple[str, ...]) -> dict[str, list[float]]
 
 def regression(
     store: str, labels: LabelTable, anatomies: tuple[str, ...], config: EvaluateConfig
-) -> dict[str, dict[str, float]]:
-    """Return the AUC of each finding by split; the training split's labels train."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
+) -> dict[str, Scored]:
+    """Return AUCs and scores of each split; the training split's labels train."""
     sources = {split: open_split(store, split) for split in SPLITS}
     found = {
         split: [organs(source[number], anatomies) for number in range(len(source))]
@@ -83,55 +90,92 @@ def regression(
             ]
             for split in SPLITS
         }
-        truth = [label for _, _, label in parts["train"]]
-        if len(set(truth)) < 2:
-            continue
-        model = make_pipeline(
-            StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
-        )
-        model.fit(np.array([features for _, features, _ in parts["train"]]), truth)
-        for split in SPLITS:
-            for row, features, label in parts[split]:
-                chance = float(model.predict_proba(np.array([features]))[0, 1])
+        chances = fitted(parts)
+        for split, chance_n in chances.items():
+            for (row, _, label), chance in zip(parts[split], chance_n, strict=True):
                 score = Score(row["sample_id"], row["patient_id"], row["study_id"], finding.id,
                               finding.anatomy, True, chance, None)  # fmt: skip
                 scores[split].append((score, label))
-    return {split: aucs(scores[split], config) for split in SPLITS}
+    return {split: scored(scores[split], config) for split in SPLITS}
 
 
-def aucs(scores: list[tuple[Score, bool]], config: EvaluateConfig) -> dict[str, float]:
-    """Return the AUC of each finding with enough positive patients."""
-    table, _ = score_findings([one for one, _ in scores], [label for _, label in scores], config)
-    return {row.finding: row.auc for row in table if row.in_macro}
+def fitted(parts: dict[str, list[Any]]) -> dict[str, list[float]]:
+    """Return the chance of a finding in each sample (row, features, label) of each split.
+
+    Nothing where training has labels of one kind alone.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    truth = [label for _, _, label in parts["train"]]
+    if len(set(truth)) < 2:
+        return {}
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=2000)
+    )
+    model.fit(np.array([features for _, features, _ in parts["train"]]), truth)
+    return {
+        split: model.predict_proba(np.array([features for _, features, _ in part]))[:, 1].tolist()
+        for split, part in parts.items()
+        if part
+    }
+
+
+def scored(scores: list[tuple[Score, bool]], config: EvaluateConfig) -> Scored:
+    """Return the AUC of each finding with enough positive patients, and the scores."""
+    told, labels = [one for one, _ in scores], [label for _, label in scores]
+    table, _ = score_findings(told, labels, config)
+    return Scored({row.finding: row.auc for row in table if row.in_macro},
+                  scores_table(told, labels))  # fmt: skip
 
 
 def of_model(
     run: Path, store: str, labels: LabelsFile, config: EvaluateConfig
-) -> dict[str, dict[str, float]]:
-    """Return the zero-shot AUC of each finding by split."""
+) -> dict[str, Scored]:
+    """Return the model's AUCs by prompts, and scores, of each split."""
     found = {}
     for split in SPLITS:
-        result, _ = zero_shot(run, open_split(store, split), store_findings(store), config, labels)
-        found[split] = {row.finding: row.auc for row in result.table if row.in_macro}
+        result, table = zero_shot(
+            run, open_split(store, split), store_findings(store), config, labels
+        )
+        found[split] = Scored({row.finding: row.auc for row in result.table if row.in_macro}, table)
     return found
 
 
-def report(baseline: dict[str, dict[str, float]], model: dict[str, dict[str, float]]) -> None:
+def report(baseline: dict[str, Scored], model: dict[str, Scored]) -> None:
     """Print a line for each finding of the test split that both have, then the means."""
-    common = sorted(baseline["test"].keys() & model["test"].keys())
+    common = sorted(baseline["test"].aucs.keys() & model["test"].aucs.keys())
     if not common:
         raise SystemExit("no finding has enough positive patients in the test split")
     print(f"{'':36} {'regression':>15} {'model':>15}")
     print(f"{'finding':36} {'train':>7} {'test':>7} {'train':>7} {'test':>7}")
-    columns = [(of, split) for of in (baseline, model) for split in SPLITS]
+    columns = [of[split].aucs for of in (baseline, model) for split in SPLITS]
     for finding in common:
-        told = (f"{of[split].get(finding, float('nan')):7.3f}" for of, split in columns)
+        told = (f"{aucs.get(finding, float('nan')):7.3f}" for aucs in columns)
         print(f"{finding:36} {' '.join(told).replace('nan', '  -')}")
     means = []
-    for of, split in columns:
-        known = [of[split][finding] for finding in common if finding in of[split]]
+    for aucs in columns:
+        known = [aucs[finding] for finding in common if finding in aucs]
         means.append(f"{np.mean(known):7.3f}" if known else "      -")
     print(f"{f'mean of {len(common)}':36} {' '.join(means)}")
+
+
+def difference(
+    baseline: dict[str, Scored], model: dict[str, Scored], config: EvaluateConfig, folder: Path
+) -> None:
+    """Print how much better the model's mean AUC is; scores are left in `folder`."""
+    for split in SPLITS:
+        one, other = (folder / f"{name}_{split}.parquet" for name in ("model", "regression"))
+        pq.write_table(model[split].table, one)
+        pq.write_table(baseline[split].table, other)
+        macro = compare(read_scores(one, ""), read_scores(other, ""), config).macro
+        if macro is not None:
+            print(
+                f"{split}: model {macro.auc_a:.3f}, regression {macro.auc_b:.3f}, difference "
+                f"{macro.difference:+.3f} ({config.confidence:.0%} interval by patients "
+                f"{macro.low:+.3f} to {macro.high:+.3f})"
+            )
 
 
 def made(folder: Path, patients: int, steps: int) -> argparse.Namespace:
@@ -166,8 +210,9 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="labels of the studies, as for fvlm-eval")
     parser.add_argument("--vault", type=Path, help="folder of the vault, for the labels")
     parser.add_argument("--patients", type=int, default=300, help="of a store that is made")
-    parser.add_argument("--steps", type=int, default=550, help="of a model that is trained")
+    parser.add_argument("--steps", type=int, default=500, help="of a model that is trained")
     parser.add_argument("--min-patients", type=int, help="with a finding, for it to be compared")
+    parser.add_argument("--scores", type=Path, help="folder that keeps the scores of both")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.store is None:
@@ -184,10 +229,12 @@ def main() -> None:
         names = FindingNames(store_findings(arguments.store))
         labels = read_labels(file.path, file.store, file.vault, names)
         anatomies = load_run(arguments.run)[0].anatomies
-        report(
-            regression(arguments.store, labels, anatomies, config),
-            of_model(arguments.run, arguments.store, file, config),
-        )
+        baseline = regression(arguments.store, labels, anatomies, config)
+        model = of_model(arguments.run, arguments.store, file, config)
+        report(baseline, model)
+        kept = arguments.scores or Path(scratch)
+        kept.mkdir(parents=True, exist_ok=True)
+        difference(baseline, model, config, kept)
 
 
 if __name__ == "__main__":

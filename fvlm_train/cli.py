@@ -135,6 +135,16 @@ def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str
         f"{summary.steps_without_loss} steps without an abnormal anatomy"
         f"{more}"
     )
+    if summary.prompted_findings == 0:
+        yield (
+            "train.loss.prompts: no label was learned, since no finding of a trained anatomy is "
+            "present in, and absent from, as many samples as least_positives asks for"
+        )
+    elif summary.prompted_findings:
+        yield (
+            f"labels of {summary.prompted_findings} findings learned through prompts "
+            "(train.loss.prompts)"
+        )
     if summary.ended != "complete":
         why = {"time_limit": "ended by train.time_limit_s", "stopped": "stopped by a signal"}
         yield (

@@ -56,7 +56,10 @@ class Exported:
 
 
 class ImageSide(nn.Module):
-    """The image side behind one signature for every model: window and organ numbers to features."""
+    """The image side: window and organ numbers to features.
+
+    A model with `organ.features_of: sample` takes what was measured of whole samples beside them.
+    """
 
     def __init__(self, model: FVLM) -> None:
         """A copy of `model` without its text side."""
@@ -67,10 +70,13 @@ class ImageSide(nn.Module):
         self.anatomies = len(model.anatomies)
         self.patch_zyx = model.config.image.patch_zyx
 
-    def forward(self, image_bzyx: Tensor, organs_bzyx: Tensor) -> Tensor:
+    def forward(
+        self, image_bzyx: Tensor, organs_bzyx: Tensor, measured_baf: Tensor | None = None
+    ) -> Tensor:
         """Unit vectors (B, A, E) of windows in [0, 1]; zeros where an organ has no voxel.
 
-        `organs_bzyx` (uint8) holds 1 + the number of the anatomy of each voxel, else 0.
+        `organs_bzyx` (uint8) holds 1 + the number of the anatomy of each voxel, else 0;
+        `measured_baf` is as `fvlm_train.data.whole.measured` makes it.
         """
         batch = organs_bzyx.shape[0]
         pz, py, px = self.patch_zyx
@@ -83,7 +89,7 @@ class ImageSide(nn.Module):
             ],
             dim=1,
         )
-        return self.model.encode_images(image_bzyx, tokens_ban, organs_bzyx)
+        return self.model.encode_images(image_bzyx, tokens_ban, organs_bzyx, measured_baf)
 
 
 def export_run(run: Path, out: Path) -> Exported:
@@ -191,14 +197,29 @@ def _write_image_side(model: FVLM, path: Path, config: TrainConfig) -> float:
     # blocks as large as an organ, each anatomy in turn
     along = torch.arange(x) * (len(config.anatomies) + 1) // x
     organs = along.to(torch.uint8).expand(2, z, y, x).contiguous()
+    given = [image, organs]
+    if model.organ_features is not None and model.config.organ.whole:
+        shape = (2, len(config.anatomies), model.organ_features.measured)
+        given.append(torch.rand(shape, generator=generator))
     with torch.no_grad():
         batch = torch.export.Dim("batch", min=1)
         program = torch.export.export(
-            side, (image, organs), dynamic_shapes=({0: batch}, {0: batch})
+            side, tuple(given), dynamic_shapes=tuple({0: batch} for _ in given)
         )
         torch.export.save(program, path)
-        made = torch.export.load(path).module()(image[:1], organs[:1])
-        return float((made - side(image[:1], organs[:1])).abs().max())
+        first = [one[:1] for one in given]
+        made = torch.export.load(path).module()(*first)
+        return float((made - side(*first)).abs().max())
+
+
+def _measures(config: TrainConfig) -> str:
+    """What the card says of a third input."""
+    if not config.model.organ.whole:
+        return ""
+    return (
+        "\nIts third input is what `fvlm_train.data.whole.measured` says of whole samples\n"
+        "(B, anatomies, measures; NaN for an organ that is not there)."
+    )
 
 
 def _json(path: Path, content: dict[str, Any]) -> None:
@@ -236,7 +257,7 @@ text = model.encode_texts(["No abnormality of the liver."])
 
 `{IMAGE_SIDE}` is the image side for torch alone: window (B, z, y, x) in [0, 1] and organ numbers
 (uint8; 1 + the place in the list of anatomies) to unit vectors
-(B, anatomies, {config.model.projection_dim}).
+(B, anatomies, {config.model.projection_dim}).{_measures(config)}
 
 Weights and vocabulary were learned from reports and may hold words of them: share this folder as
 you would the reports. Not a medical device; no figure here says how good it is, `fvlm-eval` does.

@@ -103,6 +103,12 @@ class OrganConfig(Section):
         description="Intensity windows over the organ's own voxels, evenly spread; 0 for size "
         "alone (features only).",
     )
+    features_of: Literal["window", "sample"] = Field(
+        default="window",
+        description="Whose voxels of an organ are measured: 'window' those of the crop, 'sample' "
+        "all that the sample has, which is read whole once for it. An organ that the crop cuts or "
+        "misses then still takes part in the loss, by its features.",
+    )
     hidden: int = Field(
         default=0,
         ge=0,
@@ -110,16 +116,37 @@ class OrganConfig(Section):
         "data sets generalise from better.",
     )
     dropout: Probability = Field(default=0.0, description="Dropout of these features.")
+    features_only: bool = Field(
+        default=False,
+        description="No transformer: an organ is embedded by a linear map of its features, which "
+        "small data sets generalise from better than from tokens.",
+    )
 
     @property
     def seen(self) -> bool:
-        """Whether the model reads masks of organs beside the tokens that they touch."""
-        return self.cover_bias or self.mask_embedding or self.features
+        """Whether the model reads the organs' voxels in a window beside its tokens."""
+        return self.cover_bias or self.mask_embedding or (self.features and not self.whole)
+
+    @property
+    def whole(self) -> bool:
+        """Whether features are those of whole samples, which the loader measures."""
+        return self.features and self.features_of == "sample"
+
+    @property
+    def windowless(self) -> bool:
+        """Whether no window is looked at, so that none need be read."""
+        return self.whole and self.features_only
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.histogram_windows and not self.features:
             raise ValueError("histogram_windows join the pooled output: set features to true")
+        if not self.features and (self.features_of == "sample" or self.features_only):
+            raise ValueError("features_of and features_only need features: set it to true")
+        if self.features_only and (self.cover_bias or self.mask_embedding):
+            raise ValueError(
+                "features_only leaves no tokens: set cover_bias and mask_embedding to false"
+            )
         return self
 
 

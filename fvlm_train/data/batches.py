@@ -17,8 +17,9 @@ from torch import Tensor
 
 from fvlm_data.errors import StoreError
 from fvlm_data.shards.sample import cropped
-from fvlm_train.data.crops import Crop, Item, blank_item, read_crop
+from fvlm_train.data.crops import Crop, Item, blank_item, read_crop, windowless_item
 from fvlm_train.data.order import SampleOrder
+from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.data.windows import box_around, random_box
 
 if TYPE_CHECKING:
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Crops of one rank's share of a step, images as stored.
+    """Crops of one rank's share of a step, images as stored; none for a windowless model.
 
     `organs_bzyx` (uint8) holds 1 + the number of each voxel's anatomy, else 0; None where the model
-    does not read it.
+    does not read it. `measured_baf` are features of the organs of whole samples, NaN for those that
+    a sample does not show; None where the model takes none.
     """
 
     image_bzyx: Tensor
@@ -45,10 +47,11 @@ class Batch:
     tokens_ban: Tensor
     facts: tuple[Facts, ...]
     organs_bzyx: Tensor | None = None
+    measured_baf: Tensor | None = None
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory, from which a GPU fetches while it computes."""
-        names = ("image_bzyx", "scale_b", "offset_b", "tokens_ban", "organs_bzyx")
+        names = ("image_bzyx", "scale_b", "offset_b", "tokens_ban", "organs_bzyx", "measured_baf")
         tensors = {name: getattr(self, name) for name in names}
         return replace(self, **{n: t.pin_memory() for n, t in tensors.items() if t is not None})
 
@@ -118,15 +121,26 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, source: SampleSource, config: TrainConfig, rank: int = 0, world: int = 1
+        self,
+        source: SampleSource,
+        config: TrainConfig,
+        rank: int = 0,
+        world: int = 1,
+        whole: WholeOrgans | None = None,
     ) -> None:
-        """`config.batch_size` is shared by `world` ranks in equal parts."""
+        """`config.batch_size` is shared by `world` ranks in equal parts.
+
+        `whole` may bring what was measured of this source before.
+        """
         self._source = source
         self._config = config
         self._rank, self._world = rank, world
         self._rows = source.rows
         self._shapes = source.rows["shape_zyx"].to_pylist()
         self._order = SampleOrder(source.rows, config)
+        self._whole = None
+        if config.model.organ.whole:
+            self._whole = whole or WholeOrgans(source, config)
         self.steps_per_epoch = len(source) // config.batch_size
 
     def __len__(self) -> int:
@@ -141,7 +155,8 @@ class TrainingBatches:
         """
         epoch = step // self.steps_per_epoch
         crops = [self._crop(index, epoch) for index in self.indexes(step)]
-        image_bzyx = np.empty((len(crops), *self._config.crop), self._dtype(crops))
+        size_zyx = (0, 0, 0) if self._config.model.organ.windowless else self._config.crop
+        image_bzyx = np.empty((len(crops), *size_zyx), self._dtype(crops))
         label_zyx = np.empty(self._config.crop, np.uint8)
         organs_bzyx = (
             np.zeros(image_bzyx.shape, np.uint8) if self._config.model.organ.seen else None
@@ -192,7 +207,13 @@ class TrainingBatches:
         self, crop: Crop, image_zyx: Array, label_zyx: Array, organs_zyx: Array | None
     ) -> Item | StoreError:
         try:
-            return read_crop(self._source, crop, self._config, image_zyx, label_zyx, organs_zyx)
+            whole = None if self._whole is None else self._whole.of(crop.index)
+            if whole is not None and self._config.model.organ.windowless:
+                return windowless_item(whole.sample, crop, self._config, whole.measured_af)
+            measured_af = None if whole is None else whole.measured_af
+            return read_crop(
+                self._source, crop, self._config, image_zyx, label_zyx, organs_zyx, measured_af
+            )
         except StoreError as error:
             if self._config.reading.damaged == "stop":
                 raise
@@ -245,6 +266,7 @@ def read_ahead(
 
 def collate(image_bzyx: Array, items: list[Item], organs_bzyx: Array | None = None) -> Batch:
     """Images and what is known of them as one batch."""
+    measured = [item.measured_af for item in items if item.measured_af is not None]
     return Batch(
         image_bzyx=torch.from_numpy(image_bzyx),
         scale_b=torch.tensor([item.intensity.scale for item in items], dtype=torch.float32),
@@ -252,4 +274,5 @@ def collate(image_bzyx: Array, items: list[Item], organs_bzyx: Array | None = No
         tokens_ban=torch.from_numpy(np.stack([item.tokens_an for item in items])),
         facts=tuple(item.facts for item in items),
         organs_bzyx=None if organs_bzyx is None else torch.from_numpy(organs_bzyx),
+        measured_baf=torch.from_numpy(np.stack(measured)) if measured else None,
     )

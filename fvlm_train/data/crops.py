@@ -59,11 +59,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Of one crop: the map of its stored values, tokens (A, N) of each anatomy, and facts."""
+    """Of one crop: the map of its stored values, tokens (A, N) of each anatomy, and facts.
+
+    `measured_af` are features of the organs of the whole sample, where the model takes such.
+    """
 
     intensity: Intensity
     tokens_an: Array
     facts: Facts
+    measured_af: Array | None = None
 
 
 def read_crop(
@@ -73,11 +77,13 @@ def read_crop(
     image_zyx: Array,
     label_zyx: Array,
     organs_zyx: Array | None = None,
+    measured_af: Array | None = None,
 ) -> Item:
     """Read a crop, padded and mirrored, into `image_zyx`, without a copy in between.
 
     All arrays have the size of the training crop; `label_zyx` (uint8) is scratch: the label as
     read, not mirrored. `organs_zyx` (uint8) takes 1 + the number of each voxel's anatomy.
+    With `measured_af` (features of whole organs) all organs that it knows take part.
 
     Raises:
         StoreError: the sample cannot be read; `image_zyx` then holds no image.
@@ -90,13 +96,38 @@ def read_crop(
     _fill_around(upright_zyx, inside, mapping.air)
     _fill_around(label_zyx, inside, 0)
     tokens_azyx, intact = _shown(sample, label_zyx, inside, config)
+    if measured_af is not None:
+        intact = _measured(sample, measured_af, config)
     if organs_zyx is not None:
         # a cut organ takes no part in the loss, and its size would be wrong
         shown_zyx = organ_numbers(sample, label_zyx, config, intact)
         np.flip(organs_zyx, crop.mirrored_axes)[...] = shown_zyx
     mirrored_azyx = np.flip(tokens_azyx, [1 + axis for axis in crop.mirrored_axes])
     facts = facts_of(sample, config, intact, sides_exchanged=2 in crop.mirrored_axes)
-    return Item(mapping, mirrored_azyx.reshape(len(config.anatomies), -1), facts)
+    return Item(mapping, mirrored_azyx.reshape(len(config.anatomies), -1), facts, measured_af)
+
+
+def windowless_item(sample: Sample, crop: Crop, config: TrainConfig, measured_af: Array) -> Item:
+    """What is known of a sample where the model looks at no window: no image, no token."""
+    return Item(
+        intensity(sample.hu_window, config.window_hu),
+        np.zeros((len(config.anatomies), 0), bool),
+        facts_of(
+            sample,
+            config,
+            _measured(sample, measured_af, config),
+            sides_exchanged=2 in crop.mirrored_axes,
+        ),
+        measured_af,
+    )
+
+
+def _measured(sample: Sample, measured_af: Array, config: TrainConfig) -> tuple[bool, ...]:
+    """Which trained anatomies the whole sample shows."""
+    return tuple(
+        anatomy in sample.anatomies and not bool(np.isnan(found_f[0]))
+        for anatomy, found_f in zip(config.anatomies, measured_af, strict=True)
+    )
 
 
 def organ_numbers(
@@ -130,7 +161,8 @@ def blank_item(like: Item, config: TrainConfig, why: str) -> Item:
         encoder_texts=tuple(encoder_text("", a, config.template) for a in config.anatomies),
         damaged=why,
     )
-    return Item(like.intensity, np.zeros_like(like.tokens_an), facts)
+    unknown_af = None if like.measured_af is None else np.full_like(like.measured_af, np.nan)
+    return Item(like.intensity, np.zeros_like(like.tokens_an), facts, unknown_af)
 
 
 def facts_of(

@@ -55,8 +55,10 @@ def attention(run: TrainedRun, sample: Sample, config: EvaluateConfig) -> Iterat
     window_zyx = config.window_zyx or train.crop
     found: dict[int, Attention] = {}
     for window in anatomy_windows(sample, 0, numbers, train, window_zyx):
+        image_bzyx, tokens_ban, organs_bzyx, _ = window_inputs(model, [window])
         with torch.inference_mode():
-            weights_an = model.token_weights(*window_inputs(model, [window]))[0].cpu().numpy()
+            weights_ban = model.token_weights(image_bzyx, tokens_ban, organs_bzyx)
+        weights_an = weights_ban[0].cpu().numpy()
         for number in np.flatnonzero(window.tokens_an.any(axis=1)).tolist():
             anatomy = model.anatomies[number]
             value = sample.label_values[anatomy]

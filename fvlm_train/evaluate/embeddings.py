@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fvlm_train.data.crops import organ_numbers
+from fvlm_train.data.whole import measured
 from fvlm_train.data.windows import centred_box, end_padded, intensity, padded, pooled
 
 if TYPE_CHECKING:
@@ -54,13 +55,17 @@ class Embeddings:
 
 @dataclass(frozen=True, slots=True)
 class SampleWindow:
-    """A window in [0, 1], its labels, and the tokens (A, N) of the anatomies it is centred on."""
+    """A window in [0, 1], its labels, and the tokens (A, N) of the anatomies it is centred on.
+
+    `measured_af` are features of those anatomies in the whole sample, NaN for all others.
+    """
 
     sample: int
     image_zyx: Array
     tokens_an: Array
     label_zyx: Array
     organs_zyx: Array | None = None
+    measured_af: Array | None = None
 
 
 def embed_samples(
@@ -102,8 +107,13 @@ def anatomy_windows(
 ) -> Iterator[SampleWindow]:
     """Windows of a sample for the anatomies (their numbers) that it shows.
 
-    Anatomies whose windows coincide share one; each keeps its own tokens.
+    Anatomies whose windows coincide share one; each keeps its own tokens. A model that looks at no
+    window gets one without a voxel.
     """
+    whole_af = measured(sample, train) if train.model.organ.whole else None
+    if whole_af is not None and train.model.organ.windowless:
+        yield _windowless(number, _only(whole_af, anatomies))
+        return
     mapping = intensity(sample.hu_window, train.window_hu)
     image_zyx = padded(sample.image_zyx, train.crop, mapping.air)
     label_zyx = padded(sample.label_zyx, train.crop, 0)
@@ -130,7 +140,25 @@ def anatomy_windows(
             tokens_an=tokens_an,
             label_zyx=shown_zyx,
             organs_zyx=organs_zyx,
+            measured_af=None if whole_af is None else _only(whole_af, members),
         )
+
+
+def _only(measured_af: Array, anatomies: Sequence[int]) -> Array:
+    """Measures of these anatomies, NaN for all others."""
+    shown_af = np.full_like(measured_af, np.nan)
+    shown_af[list(anatomies)] = measured_af[list(anatomies)]
+    return shown_af
+
+
+def _windowless(number: int, measured_af: Array) -> SampleWindow:
+    return SampleWindow(
+        sample=number,
+        image_zyx=np.zeros((0, 0, 0), np.float32),
+        tokens_an=np.zeros((len(measured_af), 0), bool),
+        label_zyx=np.zeros((0, 0, 0), np.uint8),
+        measured_af=measured_af,
+    )
 
 
 def _sample_features(
@@ -166,14 +194,16 @@ def _sample_features(
 
 def window_inputs(
     model: FVLM, windows: Sequence[SampleWindow]
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Windows of one shape as the model takes them: images, token masks, organs."""
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Windows of one shape as the model takes them: images, token masks, organs, measures."""
     device = model.temperature.device
     image_bzyx = torch.from_numpy(np.stack([window.image_zyx for window in windows]))
     tokens_ban = torch.from_numpy(np.stack([window.tokens_an for window in windows]))
     organs = [window.organs_zyx for window in windows if window.organs_zyx is not None]
     organs_bzyx = torch.from_numpy(np.stack(organs)).to(device) if organs else None
-    return image_bzyx.to(device), tokens_ban.to(device), organs_bzyx
+    measures = [window.measured_af for window in windows if window.measured_af is not None]
+    measured_baf = torch.from_numpy(np.stack(measures)).to(device) if measures else None
+    return image_bzyx.to(device), tokens_ban.to(device), organs_bzyx, measured_baf
 
 
 def _encoded(model: FVLM, windows: Sequence[SampleWindow]) -> Tensor:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from fvlm_data.errors import ConfigError, InputError
-from fvlm_train.model.organs import OrganFeatures, organ_voxels
-from fvlm_train.model.pooling import AnatomyPooling
+from fvlm_train.model.organs import OrganFeatures, OrganVoxels, measures, organ_voxels
+from fvlm_train.model.pooling import AnatomyPooling, OrganProjection
 from fvlm_train.model.saved import CHECKPOINT, read_saved
 from fvlm_train.model.text import TextEncoder, text_features
 from fvlm_train.model.vit import ImageEncoder
@@ -40,11 +40,11 @@ class Features(NamedTuple):
 
 
 class _Organs(NamedTuple):
-    """What joins embeddings of tokens, attention and pooled output; None where switched off."""
+    """What joins embeddings of tokens and attention, and voxels by token; None where not needed."""
 
     added_bnd: Tensor | None
     cover_ban: Tensor | None
-    joined_baj: Tensor | None
+    voxels: OrganVoxels | None
 
 
 class FVLM(nn.Module):
@@ -62,21 +62,26 @@ class FVLM(nn.Module):
         self.config = config
         self.anatomies = tuple(anatomies)
         self.tokenizer = tokenizer
-        self.image_encoder = ImageEncoder(config.image)
         organ = config.organ
+        self.image_encoder = None if organ.features_only else ImageEncoder(config.image)
         self.organ_features = OrganFeatures(len(self.anatomies), organ) if organ.features else None
         self.mask_embedding = (
             nn.Linear(len(self.anatomies), config.image.width, bias=False)
             if organ.mask_embedding
             else None
         )
-        self.pooling = AnatomyPooling(
-            len(self.anatomies),
-            config.image.width,
-            config.pooling_heads,
-            config.projection_dim,
-            config.pooling_dropout,
-            self.organ_features.joined if self.organ_features else 0,
+        joined = self.organ_features.joined if self.organ_features else 0
+        self.pooling = (
+            OrganProjection(len(self.anatomies), joined, config.projection_dim)
+            if organ.features_only
+            else AnatomyPooling(
+                len(self.anatomies),
+                config.image.width,
+                config.pooling_heads,
+                config.projection_dim,
+                config.pooling_dropout,
+                joined,
+            )
         )
         self.text_encoder = text_encoder or TextEncoder.build(config.text, tokenizer.size)
         self.text_projection = nn.Linear(self.text_encoder.width, config.projection_dim)
@@ -166,33 +171,52 @@ class FVLM(nn.Module):
         ids_ts: Tensor,
         mask_ts: Tensor,
         organs_bzyx: Tensor | None = None,
+        measured_baf: Tensor | None = None,
     ) -> Features:
         """Windows, anatomy token masks (bool) and tokenised texts -> unit vectors of both."""
         return Features(
-            self.encode_images(image_bzyx, tokens_ban, organs_bzyx),
+            self.encode_images(image_bzyx, tokens_ban, organs_bzyx, measured_baf),
             self.encode_tokens(ids_ts, mask_ts),
             self.temperature,
         )
 
     def encode_images(
-        self, image_bzyx: Tensor, tokens_ban: Tensor, organs_bzyx: Tensor | None = None
+        self,
+        image_bzyx: Tensor,
+        tokens_ban: Tensor,
+        organs_bzyx: Tensor | None = None,
+        measured_baf: Tensor | None = None,
     ) -> Tensor:
-        """Unit vectors (B, A, E); zeros where an anatomy has no token.
+        """Unit vectors (B, A, E); zeros where an anatomy has neither a token nor measures.
 
-        `organs_bzyx` (uint8) holds 1 + the number of the anatomy of each voxel, else 0; needed
+        `organs_bzyx` (uint8) holds 1 + the number of the anatomy of each voxel, else 0;
+        `measured_baf` what `fvlm_train.data.whole.measured` says of whole samples. Either is needed
         where the configuration's `organ` asks for it.
 
         Raises:
-            ValueError: the model reads organs and none are given.
+            ValueError: the model reads one of them and it is not given.
         """
         read = self._organs(image_bzyx, organs_bzyx)
-        joined: Tensor = self.pooling(
-            self.image_encoder(image_bzyx, read.added_bnd),
-            tokens_ban,
-            read.cover_ban,
-            read.joined_baj,
-        )
-        return joined
+        joined_baj = measured_ba = None
+        if self.organ_features is not None:
+            if read.voxels is not None and not self.config.organ.whole:
+                measured_baf = measures(read.voxels)
+            if measured_baf is None:
+                raise ValueError(
+                    "This model takes features of whole samples (model.organ.features_of): give "
+                    "measured_baf."
+                )
+            joined_baj = self.organ_features(measured_baf)
+            measured_ba = ~measured_baf[..., 0].isnan()
+        features_bae: Tensor
+        if self.image_encoder is None:
+            features_bae = self.pooling(joined_baj, measured_ba)
+        else:
+            levels_blnd = self.image_encoder(image_bzyx, read.added_bnd)
+            features_bae = self.pooling(
+                levels_blnd, tokens_ban, read.cover_ban, joined_baj, measured_ba
+            )
+        return features_bae
 
     def token_weights(
         self, image_bzyx: Tensor, tokens_ban: Tensor, organs_bzyx: Tensor | None = None
@@ -200,7 +224,15 @@ class FVLM(nn.Module):
         """Share (B, A, N) of each token in its anatomy's pooled output; given as `encode_images`.
 
         What `organ.features` add to the output is no part of it.
+
+        Raises:
+            InputError: the model has no tokens.
         """
+        if self.image_encoder is None or not isinstance(self.pooling, AnatomyPooling):
+            raise InputError(
+                "This model looks at no tokens (model.organ.features_only): there is no attention "
+                "to show."
+            )
         read = self._organs(image_bzyx, organs_bzyx)
         levels_blnd = self.image_encoder(image_bzyx, read.added_bnd)
         return self.pooling.token_weights(levels_blnd, tokens_ban, read.cover_ban)
@@ -215,7 +247,11 @@ class FVLM(nn.Module):
         patch_zyx = self.config.image.patch_zyx
         with torch.no_grad():
             voxels = organ_voxels(
-                image_bzyx, organs_bzyx, len(self.anatomies), patch_zyx, organ.histogram_windows
+                image_bzyx,
+                organs_bzyx,
+                len(self.anatomies),
+                patch_zyx,
+                0 if organ.whole else organ.histogram_windows,
             )
             cover_ban = voxels.count_ban / math.prod(patch_zyx)
         added_bnd = None
@@ -224,7 +260,7 @@ class FVLM(nn.Module):
         return _Organs(
             added_bnd,
             cover_ban if organ.cover_bias else None,
-            self.organ_features(voxels) if self.organ_features is not None else None,
+            voxels,
         )
 
     def encode_tokens(self, ids_ts: Tensor, mask_ts: Tensor) -> Tensor:
@@ -258,9 +294,7 @@ class FVLM(nn.Module):
                 "Reference weights know nothing of model.organ.features and mask_embedding: set "
                 "them to false."
             )
-        mapped, unused = from_reference(
-            state_dict, len(self.anatomies), len(self.image_encoder.blocks)
-        )
+        mapped, unused = from_reference(state_dict, len(self.anatomies), self.config.image.depth)
         self._load(mapped, "reference checkpoint", may_lack=("token_type_embeddings",))
         # also where its file holds some: the weights were trained without them
         self.text_encoder.silence_token_types()
@@ -272,6 +306,8 @@ class FVLM(nn.Module):
         Raises:
             ConfigError: a weight is missing or has another shape; the message names it.
         """
+        if self.image_encoder is None:
+            raise ConfigError("MAE weights need tokens: set model.organ.features_only to false.")
         mapped = from_mae(state_dict, self.image_encoder.grid_zyx, len(self.image_encoder.blocks))
         kept = ("image_encoder.embedding.", "pooling.", "text_encoder.", "text_projection.")
         ours = ("organ_features.", "mask_embedding.", "temperature")

@@ -124,7 +124,7 @@ class OrganFeatures(nn.Module):
         """`joined` features come out, for an anatomy."""
         super().__init__()
         self.windows = config.histogram_windows
-        found = 2 + 4 * self.windows
+        self.measured = found = 2 + 4 * self.windows
         self.scale = RunningScale(anatomies, found)
         self.hidden = config.hidden
         if self.hidden:
@@ -134,11 +134,11 @@ class OrganFeatures(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.joined = found + config.hidden
 
-    def forward(self, voxels: OrganVoxels) -> Tensor:
-        """(B, A, joined); zeros where an anatomy has no voxel."""
+    def forward(self, measured_baf: Tensor) -> Tensor:
+        """(B, A, joined) of what `measures` gave; zeros where an anatomy has no voxel."""
         with torch.no_grad():
-            present_ba = voxels.count_ban.any(dim=2)
-            plain_baf = self.scale(measures(voxels), present_ba)
+            present_ba = ~measured_baf[..., 0].isnan()
+            plain_baf = self.scale(measured_baf.nan_to_num(0.0), present_ba)
         plain_baf = self.dropout(plain_baf)
         joined_baj: Tensor = plain_baf
         if self.hidden:
@@ -149,13 +149,14 @@ class OrganFeatures(nn.Module):
 
 
 def measures(voxels: OrganVoxels) -> Tensor:
-    """Features (B, A, 2 + 4 W) of each organ; those of one without a voxel mean nothing."""
+    """Features (B, A, 2 + 4 W) of each organ; NaN for one without a voxel."""
     count_ban1 = voxels.count_ban[..., None]
+    absent_ba1 = ~count_ban1.any(dim=2)
     total_ba1 = count_ban1.sum(dim=2).clamp(min=1)
     tokens_ba1 = (count_ban1 > 0).sum(dim=2).clamp(min=1)
     sizes = [total_ba1.log(), tokens_ba1.to(total_ba1.dtype).log()]
     if voxels.sum_banw.shape[-1] == 0:
-        return torch.cat(sizes, dim=-1)
+        return torch.cat(sizes, dim=-1).masked_fill(absent_ba1, torch.nan)
     mean_banw = voxels.sum_banw / count_ban1.clamp(min=1)
     mean_baw = voxels.sum_banw.sum(dim=2) / total_ba1
     spread_banw = count_ban1 * (mean_banw - mean_baw[:, :, None]) ** 2
@@ -164,7 +165,8 @@ def measures(voxels: OrganVoxels) -> Tensor:
     elsewhere_ban1 = count_ban1 == 0
     least_baw = mean_banw.masked_fill(elsewhere_ban1, 2).amin(dim=2)
     largest_baw = mean_banw.masked_fill(elsewhere_ban1, -2).amax(dim=2)
-    return torch.cat([*sizes, mean_baw, deviation_baw, least_baw, largest_baw], dim=-1)
+    found = [*sizes, mean_baw, deviation_baw, least_baw, largest_baw]
+    return torch.cat(found, dim=-1).masked_fill(absent_ba1, torch.nan)
 
 
 class RunningScale(nn.Module):

@@ -13,6 +13,24 @@ LEAST_COVER = 1e-6
 """Share of a token that stands for none, where an absent anatomy attends to everything."""
 
 
+class OrganProjection(nn.Module):
+    """A linear map per anatomy of its features, where there are no tokens."""
+
+    def __init__(self, anatomies: int, features: int, projected: int) -> None:
+        """`features` come in and `projected` go out, for an anatomy."""
+        super().__init__()
+        self.projection_weight = nn.Parameter(torch.empty(anatomies, projected, features))
+        self.projection_bias = nn.Parameter(torch.empty(anatomies, projected))
+        bound = features**-0.5
+        nn.init.uniform_(self.projection_weight, -bound, bound)
+        nn.init.uniform_(self.projection_bias, -bound, bound)
+
+    def forward(self, joined_baj: Tensor, measured_ba: Tensor) -> Tensor:
+        """Features (B, A, J) -> unit vectors (B, A, E); zeros for an anatomy not measured."""
+        features_bae = _projected(joined_baj, self.projection_weight, self.projection_bias)
+        return features_bae * measured_ba[..., None]
+
+
 class AnatomyPooling(nn.Module):
     """A learned query and a linear map per anatomy; one attention without norm or residual."""
 
@@ -45,19 +63,22 @@ class AnatomyPooling(nn.Module):
         tokens_ban: Tensor,
         cover_ban: Tensor | None = None,
         joined_baj: Tensor | None = None,
+        measured_ba: Tensor | None = None,
     ) -> Tensor:
         """Features (B, L, N, D) and token masks (B, A, N) -> unit vectors (B, A, E).
 
-        An anatomy without a token gives zeros. `cover_ban` is the share of each token that is the
-        anatomy: attention then weighs tokens by it; `joined_baj` are features of the organ.
+        An anatomy without a token gives zeros, unless it is among those that were measured
+        (`measured_ba`, bool). `cover_ban` is the share of each token that is the anatomy: attention
+        then weighs tokens by it; `joined_baj` are features of the organ.
         """
         present_ba1 = tokens_ban.any(dim=2, keepdim=True)
         pooled_bad, _ = self._attended(levels_blnd, tokens_ban, cover_ban, weights=False)
         if joined_baj is not None:
-            pooled_bad = torch.cat([pooled_bad, joined_baj.to(pooled_bad.dtype)], dim=-1)
-        projected = torch.einsum("bad,aed->bae", pooled_bad, self.projection_weight)
-        # float32 under autocast too: cosines in bfloat16 have two to three digits
-        features_bae = F.normalize((projected + self.projection_bias).float(), dim=-1)
+            seen_bad = pooled_bad * present_ba1  # without a token it is of the whole window
+            pooled_bad = torch.cat([seen_bad, joined_baj.to(pooled_bad.dtype)], dim=-1)
+        if measured_ba is not None:
+            present_ba1 = present_ba1 | measured_ba[..., None]
+        features_bae = _projected(pooled_bad, self.projection_weight, self.projection_bias)
         return features_bae * present_ba1
 
     def token_weights(
@@ -100,6 +121,13 @@ class AnatomyPooling(nn.Module):
             need_weights=weights,
         )
         return attended
+
+
+def _projected(features_bad: Tensor, weight_aed: Tensor, bias_ae: Tensor) -> Tensor:
+    """Unit vectors (B, A, E)."""
+    projected_bae = torch.einsum("bad,aed->bae", features_bad, weight_aed)
+    # float32 under autocast too: cosines in bfloat16 have two to three digits
+    return F.normalize((projected_bae + bias_ae).float(), dim=-1)
 
 
 def _attention_mask(closed_bak: Tensor, cover_ban: Tensor | None, levels: int) -> Tensor:

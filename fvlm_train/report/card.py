@@ -68,10 +68,16 @@ def _recipe(summary: dict[str, Any], config: TrainConfig) -> Iterator[str]:
     size = " x ".join(map(str, config.crop))
     low, high = config.window_hu
     yield "## Training"
+    patch = " x ".join(map(str, image.patch_zyx))
+    sees = (
+        "a linear map of what is measured of each organ's own voxels, no transformer"
+        if config.model.organ.features_only
+        else f"vision transformer of {image.depth} blocks and width {image.width}, stem "
+        f"`{image.stem}`"
+    )
     yield (
-        f"Image side: vision transformer of {image.depth} blocks and width {image.width}, stem "
-        f"`{image.stem}`, patches of {' x '.join(map(str, image.patch_zyx))} voxels (z, y, x), "
-        f"crops of {size}, {low:g} to {high:g} HU. Text side: BERT, `{text.kind}`. "
+        f"Image side: {sees}, patches of {patch} voxels (z, y, x), crops of {size}, {low:g} to "
+        f"{high:g} HU; features of organs: {_organs(config)}. Text side: BERT, `{text.kind}`. "
         f"{summary['parameters'] / 1e6:.2f} M weights."
     )
     prompts = config.loss.prompts.weight
@@ -86,6 +92,11 @@ def _recipe(summary: dict[str, Any], config: TrainConfig) -> Iterator[str]:
         f"{summary['steps']} of {summary['planned_steps']} steps: {ENDS[summary['ended']]}. Last "
         f"loss {summary['last_loss']}, {summary['damaged_reads']} samples could not be read."
     )
+
+
+def _organs(config: TrainConfig) -> str:
+    organ = config.model.organ
+    return f"of the {organ.features_of}" if organ.features else "none"
 
 
 def _figures(splits: list[str], scores: list[dict[str, Any]]) -> Iterator[str]:

@@ -85,6 +85,7 @@ class Inputs:
     mask_ts: Tensor
     place_ba: Tensor
     organs_bzyx: Tensor | None = None
+    measured_baf: Tensor | None = None
     prompt_places: PromptPlaces | None = None
 
 
@@ -144,6 +145,7 @@ def inputs_of(
         mask_ts=mask_ts.to(device),
         place_ba=place_ba.to(device),
         organs_bzyx=None if batch.organs_bzyx is None else batch.organs_bzyx.to(device),
+        measured_baf=None if batch.measured_baf is None else batch.measured_baf.to(device),
         prompt_places=prompt_places,
     )
 
@@ -164,7 +166,12 @@ def gathered_features(
     """What the loss compares, of all ranks."""
     with arithmetic(config, place):
         features = module(
-            inputs.image_bzyx, inputs.tokens_ban, inputs.ids_ts, inputs.mask_ts, inputs.organs_bzyx
+            inputs.image_bzyx,
+            inputs.tokens_ban,
+            inputs.ids_ts,
+            inputs.mask_ts,
+            inputs.organs_bzyx,
+            inputs.measured_baf,
         )
     text_bae = features.text_te[inputs.place_ba]
     return Gathered(

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
 
-from fvlm_data.errors import ConfigError
 from fvlm_train.prompts import prompt_texts
 from fvlm_train.training.loss import speaks
 
@@ -64,10 +63,7 @@ def prompted_findings(
 ) -> Prompted | None:
     """The findings of the vocabulary that the training split `rows` has often enough.
 
-    None where the configuration gives the term no weight.
-
-    Raises:
-        ConfigError: no finding of a trained anatomy is frequent enough.
+    None where the configuration gives the term no weight, or none is frequent enough.
     """
     setting = config.loss.prompts
     if setting.weight == 0:
@@ -80,11 +76,7 @@ def prompted_findings(
             chosen.append(finding)
             shares.append(positive / known)
     if not chosen:
-        raise ConfigError(
-            f"train.loss.prompts: no finding of a trained anatomy is present in, and absent from, "
-            f"{setting.least_positives} samples of split {config.split}: lower "
-            "train.loss.prompts.least_positives, or set its weight to 0"
-        )
+        return None
     return Prompted(
         ids=tuple(finding.id for finding in chosen),
         anatomy_f=tuple(config.anatomies.index(finding.anatomy) for finding in chosen),

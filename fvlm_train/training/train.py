@@ -13,6 +13,7 @@ import torch
 
 from fvlm_data.errors import StoreError
 from fvlm_train.data.batches import CachedSource, TrainingBatches, read_ahead
+from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.errors import DivergedError
 from fvlm_train.model.saved import CHECKPOINT
 from fvlm_train.report.card import write_card
@@ -79,7 +80,8 @@ class TrainSummary:
 
     `ended` is complete, time_limit, or stopped by `stop_signal`; of the different `texts`,
     `cut_texts` lost what follows train.model.text.max_tokens. `states` counts the samples by
-    anatomy and by what their reports say of it.
+    anatomy and by what their reports say of it. `prompted_findings` are those whose labels were
+    learned, None where train.loss.prompts has no weight.
     """
 
     steps: int
@@ -97,6 +99,7 @@ class TrainSummary:
     stop_signal: int | None = None
     patients: int = 0
     states: dict[str, dict[str, int]] = field(default_factory=dict)
+    prompted_findings: int | None = None
 
 
 @dataclass(slots=True)
@@ -166,12 +169,19 @@ def train(
             stop_signal=stop.signal if ended == "stopped" else None,
             patients=len(set(source.rows["patient_id"].to_pylist())),
             states=_states(config, source),
+            prompted_findings=_prompted(config, state),
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
             write_json(run / CONFIG, config.model_dump(mode="json"))
             write_card(run)
         return summary
+
+
+def _prompted(config: TrainConfig, state: State) -> int | None:
+    if config.loss.prompts.weight == 0:
+        return None
+    return 0 if state.prompted is None else len(state.prompted.ids)
 
 
 def _states(config: TrainConfig, source: SampleSource) -> dict[str, dict[str, int]]:
@@ -253,9 +263,14 @@ class _Outcome:
 
 def _streams(config: TrainConfig, source: SampleSource, place: Ranks) -> list[TrainingBatches]:
     """The batches of each learner: its seed decides order, crops and flips; memory is shared."""
-    shared = CachedSource(source, config.cache_bytes) if config.cache_bytes else source
+    # where no window is looked at each sample is read once: its voxels need not be kept
+    keeps = config.cache_bytes and not config.model.organ.windowless
+    shared = CachedSource(source, config.cache_bytes) if keeps else source
+    whole = WholeOrgans(shared, config)
     return [
-        TrainingBatches(shared, config.model_copy(update={"seed": seed}), place.rank, place.world)
+        TrainingBatches(
+            shared, config.model_copy(update={"seed": seed}), place.rank, place.world, whole
+        )
         for seed in config.seeds
     ]
 

@@ -21,7 +21,7 @@ def test_shares_are_those_that_make_the_embedding(toy_run: Path) -> None:
     (window,) = anatomy_windows(sample, 0, [0, 1, 2], run.config, run.config.crop)
     inputs = window_inputs(run.model, [window])
     with torch.no_grad():
-        shares = run.model.token_weights(*inputs)[0]
+        shares = run.model.token_weights(*inputs[:3])[0]
         levels = run.model.image_encoder(inputs[0])
         _, weights = run.model.pooling.attention(
             run.model.pooling.queries[None], levels.flatten(1, 2), levels.flatten(1, 2),

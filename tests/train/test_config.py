@@ -9,6 +9,7 @@ from fvlm_data.errors import ConfigError
 from fvlm_train.config import (
     EvaluateConfig,
     ImageEncoderConfig,
+    OrganConfig,
     TrainConfig,
     parse_evaluate_config,
     parse_train_config,
@@ -91,3 +92,14 @@ def test_given_epochs_win_over_the_steps_of_a_preset() -> None:
     assert parse_train_config({**FRESH, "preset": "small", "epochs": 2}).steps is None
     both = parse_train_config({**FRESH, "preset": "small", "epochs": 2, "steps": 3})
     assert both.steps == 3
+
+
+def test_preset_small_learns_the_prompts_that_it_is_scored_by() -> None:
+    small = parse_train_config({**FRESH, "preset": "small"})
+    asked, learned = parse_evaluate_config({"preset": "small"}), small.loss.prompts
+    assert learned.weight > 0
+    assert (learned.negative, learned.templates) == (asked.negative, asked.templates)
+    assert small.model.organ.windowless
+    reference = parse_train_config({**FRESH, "preset": "reference"})
+    assert reference.model.organ == OrganConfig()
+    assert reference.loss.prompts.weight == 0

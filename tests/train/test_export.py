@@ -68,6 +68,7 @@ def test_no_place_of_this_machine_is_exported(exported: Path) -> None:
     ("stem", "organ"),
     [
         ("histogram", {"cover_bias": True, "features": True, "histogram_windows": 4}),
+        ("patch", {"features": True, "features_of": "sample", "features_only": True}),
         pytest.param("convolution", {"mask_embedding": True}, marks=pytest.mark.full),
     ],
 )
@@ -79,8 +80,11 @@ def test_every_image_side_can_be_exported(
     made = export_run(tmp_path / "run", tmp_path / "out")
     assert made.largest_difference < 1e-5
     side = torch.export.load(tmp_path / "out" / "image_side.pt2").module()
+    given = [torch.rand(3, 24, 48, 48), torch.zeros(3, 24, 48, 48, dtype=torch.uint8)]
+    if organ.get("features_of") == "sample":
+        given.append(torch.full((3, 3, 2), torch.nan))
     with torch.no_grad():
-        found = side(torch.rand(3, 24, 48, 48), torch.zeros(3, 24, 48, 48, dtype=torch.uint8))
+        found = side(*given)
     assert (found.shape, float(found.abs().max())) == ((3, 3, 16), 0.0)
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from fvlm_data.errors import ConfigError
+from fvlm_data.errors import ConfigError, InputError, StoreError
 from fvlm_train.config import EvaluateConfig, ModelConfig, OrganConfig
 from fvlm_train.data.batches import TrainingBatches
+from fvlm_train.data.whole import measured
 from fvlm_train.evaluate.embeddings import anatomy_windows
 from fvlm_train.evaluate.scoring import score_samples
 from fvlm_train.model import FVLM
@@ -33,6 +34,8 @@ SEEN = {
     "histogram_windows": 8,
     "hidden": 4,
 }
+
+WHOLE = {"features": True, "features_of": "sample", "histogram_windows": 3}
 
 
 def test_voxels_of_an_organ_are_those_of_a_plain_loop() -> None:
@@ -142,8 +145,15 @@ def test_organs_of_a_batch_lie_where_the_image_has_them(tiny: Any) -> None:
 
 @pytest.mark.parametrize(
     "organ",
-    [{"cover_bias": True}, {"mask_embedding": True}, {"features": True}, SEEN],
-    ids=["cover_bias", "mask_embedding", "features", "all"],
+    [
+        {"cover_bias": True},
+        {"mask_embedding": True},
+        {"features": True},
+        SEEN,
+        SEEN | {"features_of": "sample"},
+        WHOLE | {"features_only": True},
+    ],
+    ids=["cover_bias", "mask_embedding", "features", "all", "all_of_samples", "features_only"],
 )
 def test_each_switch_trains_resumes_and_evaluates(
     tiny: Any, tmp_path: Path, organ: dict[str, Any]
@@ -178,6 +188,120 @@ def test_the_window_shows_the_whole_organ_to_evaluation(tiny: Any) -> None:
         assert shown == int((sample.label_zyx == number + 1).sum())
 
 
+@pytest.mark.parametrize("stored", ["int16", "uint8"])
+def test_measures_of_a_whole_sample_are_those_of_its_arrays(tiny: Any, stored: str) -> None:
+    """Of sizes that are no multiples of the patch, against the arrays taken as one token each."""
+    sample = toy_sample(0, 0)
+    part = (slice(0, 23), slice(1, 48), slice(0, 45))
+    image, label = sample.image_zyx[part], sample.label_zyx[part].copy()
+    label[label == 2] = 0
+    shown = np.clip((image.astype(np.float64) + 1150) / 1500, 0, 1)
+    window = None
+    if stored == "uint8":
+        image, window = np.rint(shown * 255).astype(np.uint8), (-1150, 350)
+        shown = image / 255
+    config = tiny(model={"organ": WHOLE, "image": {"window_zyx": [8, 16, 16]}})
+    found = measured(replace(sample, image_zyx=image, label_zyx=label, hu_window=window), config)
+    assert found.shape == (3, 14)
+    assert np.isnan(found[1]).all()
+    for number, value in ((0, 1), (2, 3)):
+        at = np.argwhere(label == value)
+        values = shown[tuple(at.T)]
+        seen = np.clip((values[:, None] - (np.arange(3) + 0.5) / 3) * 3, -1, 1)
+        tokens, token_of = np.unique(at // (8, 16, 16), axis=0, return_inverse=True)
+        of_tokens = np.array([seen[token_of == n].mean(axis=0) for n in range(len(tokens))])
+        spread = np.sqrt(((of_tokens[token_of] - seen.mean(axis=0)) ** 2).mean(axis=0))
+        expected = [np.log(len(at)), np.log(len(tokens)), *seen.mean(axis=0), *spread]
+        expected += [*of_tokens.min(axis=0), *of_tokens.max(axis=0)]
+        assert found[number].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_whole_organs_are_the_same_in_every_window_and_in_evaluation(tiny: Any) -> None:
+    """Crops cut, miss and pad organs; each sample is read whole once."""
+
+    class Counting(MemorySource):
+        whole: int = 0
+
+        def read(self, index: int, box: Any = None, out: Any = None) -> Any:
+            self.whole += box is None
+            return super().read(index, box, out)
+
+    config = tiny(
+        model={"organ": WHOLE, "image": {"window_zyx": [8, 16, 16]}}, crop_zyx=[8, 32, 64],
+        flips={"z": 0.5},
+    )  # fmt: skip
+    source = Counting(toy_source(8, 0).samples)
+    batches = TrainingBatches(source, config)
+    place = {sample.sample_id: number for number, sample in enumerate(source.samples)}
+    for step in range(3):
+        batch = batches[step]
+        assert batch.measured_baf is not None
+        for row, fact in enumerate(batch.facts):
+            expected = measured(source.samples[place[fact.sample_id]], config)
+            assert np.array_equal(batch.measured_baf[row].numpy(), expected)
+            assert fact.intact == (True, True, True)
+        assert not batch.tokens_ban.any(dim=2).all()
+    assert source.whole == 8
+    for sample in source.samples[:2]:
+        whole = measured(sample, config)
+        windows = list(anatomy_windows(sample, 0, [0, 1, 2], config, config.crop))
+        shown = [window.measured_af for window in windows]
+        for anatomy in range(3):
+            (found,) = [one[anatomy] for one in shown if not np.isnan(one[anatomy]).any()]
+            assert np.array_equal(found, whole[anatomy])
+
+
+def test_an_organ_outside_the_window_is_embedded_by_its_measures(tiny: Any) -> None:
+    """Its features alone count: nothing of the window it does not lie in."""
+    torch.manual_seed(0)
+    config = tiny(model={"organ": WHOLE})
+    model = FVLM.for_training(config.model, config.anatomies, ["a"])
+    batch = TrainingBatches(toy_source(8, 0), config)[0]
+    assert batch.measured_baf is not None
+    image, tokens = batch.scaled(torch.device("cpu")), batch.tokens_ban.clone()
+    with torch.no_grad():
+        model.encode_images(image, tokens, None, batch.measured_baf)  # scales are known now
+        tokens[:, 1] = False
+        unknown = batch.measured_baf.clone()
+        unknown[0] = torch.nan
+        model.eval()
+        one, other = (model.encode_images(i, tokens, None, unknown) for i in (image, 1 - image))
+        with pytest.raises(ValueError, match="give measured_baf"):
+            model.encode_images(image, tokens)
+    assert torch.equal(one[1:, 1], other[1:, 1])
+    assert one[1:, 1].any()
+    assert not one[0, 1].any()
+    assert (one[1:, 0] - other[1:, 0]).abs().max() > 1e-3
+
+
+def test_a_damaged_sample_has_no_measures(tiny: Any) -> None:
+    class Broken(MemorySource):
+        def read(self, index: int, box: Any = None, out: Any = None) -> Any:
+            if index == 3:
+                raise StoreError("sample 3: gone")
+            return super().read(index, box, out)
+
+    config = tiny(model={"organ": WHOLE}, reading={"damaged": "skip"})
+    batch = TrainingBatches(Broken(toy_source(8, 0).samples), config)[0]
+    assert batch.measured_baf is not None
+    lost = [one.damaged is not None for one in batch.facts]
+    assert sum(lost) == 1
+    assert batch.measured_baf.isnan().all(dim=2).all(dim=1).tolist() == lost
+
+
+def test_without_tokens_there_is_no_transformer(tiny: Any) -> None:
+    config = tiny(model={"organ": WHOLE | {"features_only": True}})
+    batch = TrainingBatches(toy_source(8, 0), config)[0]
+    assert batch.image_bzyx.numel() == batch.tokens_ban.numel() == 0
+    assert all(all(fact.intact) for fact in batch.facts)
+    model = FVLM.for_training(config.model, config.anatomies, ["a"])
+    assert not [name for name, _ in model.named_parameters() if name.startswith("image_encoder")]
+    with pytest.raises(InputError, match="looks at no tokens"):
+        model.token_weights(torch.zeros(1, 24, 48, 48), torch.zeros(1, 3, 27, dtype=torch.bool))
+    with pytest.raises(ConfigError, match="MAE weights need tokens"):
+        model.load_mae({})
+
+
 def test_reference_weights_know_no_organ_features() -> None:
     config = ModelConfig(organ=OrganConfig(cover_bias=True))
     plain = config.model_copy(
@@ -203,6 +327,11 @@ def test_reference_weights_know_no_organ_features() -> None:
 def test_windows_without_features_are_refused() -> None:
     with pytest.raises(ValueError, match="histogram_windows join the pooled output"):
         OrganConfig(histogram_windows=4)
+    for lone in ({"features_of": "sample"}, {"features_only": True}):
+        with pytest.raises(ValueError, match="need features: set it to true"):
+            OrganConfig.model_validate(lone)
+    with pytest.raises(ValueError, match="leaves no tokens"):
+        OrganConfig(features=True, features_only=True, cover_bias=True)
 
 
 @pytest.mark.parametrize("organ", [{}, SEEN], ids=["plain", "organs"])

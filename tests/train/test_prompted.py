@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from fvlm_data.errors import ConfigError
+from fvlm_train.cli import _trained_lines
 from fvlm_train.config import EvaluateConfig
 from fvlm_train.evaluate.zero_shot import printed, zero_shot
 from fvlm_train.prompts import PromptTexts
@@ -86,10 +87,16 @@ def test_findings_are_those_that_the_split_has_often_enough(tiny: Any) -> None:
     assert prompted_findings(tiny(), rows, TOY_FINDINGS) is None
 
 
-def test_no_frequent_finding_is_one_sentence(tiny: Any, tmp_path: Path) -> None:
-    config = tiny(loss={"prompts": {"weight": 1.0, "least_positives": 30}})
-    with pytest.raises(ConfigError, match=r"train.loss.prompts: no finding .* 30 samples of split"):
-        train(config, toy_source(20, 0), tmp_path / "run", findings=TOY_FINDINGS)
+@pytest.mark.parametrize(("least", "learned"), [(30, 0), (4, 4)])
+def test_how_many_findings_are_learned_is_said(
+    tiny: Any, tmp_path: Path, least: int, learned: int
+) -> None:
+    """None is frequent enough: the contrast alone is learned, and that is told."""
+    config = tiny(loss={"prompts": {"weight": 1.0, "least_positives": least}}, steps=1)
+    summary = train(config, toy_source(20, 0), tmp_path / "run", findings=TOY_FINDINGS)
+    assert summary.prompted_findings == learned
+    (said,) = [line for line in _trained_lines(summary, tmp_path, "s") if "prompts" in line]
+    assert ("no label was learned" in said) == (learned == 0)
 
 
 def test_prompts_are_learned_and_said(tiny: Any, tmp_path: Path) -> None:
