@@ -79,7 +79,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
         script = f"from {module} import {function}; {function}()"
         done = subprocess.run(
             [sys.executable, "-c", script, *command],
-            env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+            env=environment, cwd=folder, capture_output=True, text=True, timeout=500, check=False,
         )  # fmt: skip
         printed += done.stdout + done.stderr
         assert done.returncode == 0, printed

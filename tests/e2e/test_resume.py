@@ -113,6 +113,6 @@ def test_batches_workers_and_two_runs_at_once_give_the_same(
         )
         for _ in range(2)
     ]
-    errors = [run.communicate(timeout=300)[1] for run in runs]
+    errors = [run.communicate(timeout=500)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], errors
     assert snapshot(store) == snapshot(undisturbed)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .conftest import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 150
+PATIENCE_S = 400
 OF_A_RUN = {"ledger": "run_id", "waiting": "since_run"}
 PLACES_OF_POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
 SECRETS = (b"Doe_John", b"zebra")
