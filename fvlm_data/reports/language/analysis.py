@@ -39,7 +39,7 @@ from fvlm_data.reports.language.measures import (
     side_of,
     sides_in_turn,
 )
-from fvlm_data.reports.language.overlaps import grouped, of_kind
+from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.sizes import Measured, measured_heads
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
-_NO_SIDE = "none"
-"""Of phrases that only hold a word for a side: "u/l", "r/o"."""
 _UNMEASURED = Measured(None, None)
 
 
@@ -150,9 +148,9 @@ def analyse(
     reading = reading_of(words)
     if not reading.heads:
         return Analysis(reading, ())
-    spans = lexicon.spans(text)
+    spans = lexicon.places(text, written)
     measured = measured_heads(text, words, spans, reading.clauses, reading.measured, book)
-    return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
+    return Analysis(reading, tuple([_place(head, spans, measured) for head in reading.heads]))
 
 
 def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], Measured]) -> PhrasePlace:
@@ -179,7 +177,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     grammar = book.grammar
     mentions = anatomy_mentions(matches["anatomy"], words, sides, grammar)
     spans = head_spans(matches["head"], words, book)
-    if any(not book.described.keys().isdisjoint(mention.anatomies) for mention in mentions):
+    if any([not book.described.keys().isdisjoint(one.anatomies) for one in mentions]):
         spans = described_anatomies(mentions, spans, words, book)
     if not spans:  # nothing whose status cues or clauses could tell
         return _summed((), words, mentions, (), book)
@@ -205,9 +203,9 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        of_kind(matches["severity"], "severity"),
-        of_kind(matches["change"], "change"),
-        of_kind(matches["count"], "count"),
+        tuple(longest(matches["severity"])),
+        tuple(longest(matches["change"])),
+        tuple(longest(matches["count"])),
         runs_on=bool(run_on),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
@@ -281,13 +279,7 @@ def _denied(place: tuple[int, int], said: Asserted, denied: Sequence[tuple[int, 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
     if not matches:
         return []
-    kept = of_kind(matches, "side")
-    return sorted(
-        (m.start, m.end, meaning.value)  # type: ignore[misc]
-        for m in kept
-        for meaning in m.meanings
-        if meaning.kind == "side" and meaning.value != _NO_SIDE
-    )
+    return sorted((m.start, m.end, side) for m in longest(matches) for side in m.phrase.sides)
 
 
 def _head(
@@ -326,20 +318,25 @@ def _head(
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
+    sided = told or any([mention.side for mention in about])
     return Head(
         start=span.start,
         end=span.end,
         kind=kind,
         status=status,
         findings=tuple(
-            (
-                term,
-                anatomy,
-                told or side_at(about, _sites_of(term, anatomy, book)) or said,
-            )
-            for term, anatomy in dict.fromkeys(terms)
+            [
+                (
+                    term,
+                    anatomy,
+                    (told or side_at(about, _sites_of(term, anatomy, book)) or said)
+                    if sided
+                    else said,
+                )
+                for term, anatomy in dict.fromkeys(terms)
+            ]
         ),
-        sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
+        sites=tuple(dict.fromkeys([site for mention in about for site in mention.sites])),
         observation=words if kind == "observation" else "",
         side=told or joined([m.side for m in about]) or said,
         severity=(
@@ -510,8 +507,10 @@ def _summed(
         carries=carries,
         clauses=clauses,
         measured=tuple(
-            (head.start, head.end)
-            for head in heads
-            if head.findings or (head.observation and not head.sites)
+            [
+                (head.start, head.end)
+                for head in heads
+                if head.findings or (head.observation and not head.sites)
+            ]
         ),
     )
