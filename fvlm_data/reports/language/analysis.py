@@ -318,7 +318,7 @@ def _head(
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
-    sided = told or any([mention.side for mention in about])
+    of_organ = joined([mention.side for mention in about]) if about else None
     return Head(
         start=span.start,
         end=span.end,
@@ -330,7 +330,7 @@ def _head(
                     term,
                     anatomy,
                     (told or side_at(about, _sites_of(term, anatomy, book)) or said)
-                    if sided
+                    if told or of_organ
                     else said,
                 )
                 for term, anatomy in dict.fromkeys(terms)
@@ -338,7 +338,7 @@ def _head(
         ),
         sites=tuple(dict.fromkeys([site for mention in about for site in mention.sites])),
         observation=words if kind == "observation" else "",
-        side=told or joined([m.side for m in about]) or said,
+        side=told or of_organ or said,
         severity=(
             severity_of(place, sentence.severities, roles, clauses) if sentence.severities else None
         ),
@@ -348,13 +348,17 @@ def _head(
             about if status == "uncertain" else _own(about, place, sentence),
             sentence,
             book.grammar,
-        ),
+        )
+        if about
+        else None,
         change=change,
         abnormal=span.abnormal,
         elsewhere=elsewhere,
         rule=said_of.rule,
         cue=said_of.cue,
-        doubts=said_of.doubts + _doubts(said_of, change, sentence),
+        doubts=said_of.doubts + _doubts(said_of, change, sentence)
+        if sentence.changes or sentence.runs_on
+        else said_of.doubts,
     )
 
 
@@ -411,6 +415,8 @@ def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, .
 def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
     """Whether only later clauses tell a side: "no nodule except one in the left upper lobe"."""
     clause = sentence.clauses[span.start]
+    if clause == sentence.clauses[-1] == 0:
+        return False
     sided = [sentence.clauses[m.start] for m in sentence.mentions if m.side]
     return bool(sided) and min(sided) > clause
 
@@ -430,9 +436,11 @@ def _own(
 ) -> tuple[AnatomyMention, ...]:
     """Mentions that are no neighbour's place: "atelectasis in the lingula, effusion"."""
     return tuple(
-        mention
-        for mention in about
-        if mention.end > place[0] or not _of_another_head(mention, place[0], sentence)
+        [
+            mention
+            for mention in about
+            if mention.end > place[0] or not _of_another_head(mention, place[0], sentence)
+        ]
     )
 
 
@@ -477,9 +485,10 @@ def _shared(
     span: HeadSpan, sentence: _Sentence, attachment: Attachment, book: Phrasebook
 ) -> tuple[tuple[str, str], ...]:
     """What anatomies listed before a finding share with it ("pericardial, pleural effusion")."""
-    first = next((m for m in sentence.mentions if m.start == span.start and m.end < span.end), None)
-    if first is None:
+    starting = [m for m in sentence.mentions if m.start == span.start and m.end < span.end]
+    if not starting:
         return ()
+    first = starting[0]
     tail = " ".join(sentence.words[first.end : span.end])
     listed = attachment.listed_before(first)
     return observed(tail, [site for mention in listed for site in mention.sites], book)
@@ -493,9 +502,10 @@ def _summed(
     book: Phrasebook,
     outside: Sequence[AnatomyMention] = (),
 ) -> SentenceAnalysis:
-    sites = tuple(dict.fromkeys([site for m in mentions if m not in outside for site in m.sites]))
-    named = {anatomy for head in heads for _, anatomy, _ in head.findings}
-    anatomies = {anatomy for m in mentions for anatomy in m.anatomies} | named
+    inside = [m for m in mentions if m not in outside] if outside else mentions
+    sites = tuple(dict.fromkeys([site for m in inside for site in m.sites]))
+    named = {anatomy for head in heads for _, anatomy, _ in head.findings} if heads else set()
+    anatomies = named.union(*[mention.anatomies for mention in mentions])
     carries = words[0] in book.carry_firsts and any(
         words[:length] in book.carry for length in book.carry_lengths
     )

@@ -388,16 +388,7 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
         return _Said((), (), context.anatomies)
     told = [_in_context(head, context, book) for head in heads]
     mentions = [
-        _Mention(
-            number,
-            finding,
-            anatomy,
-            status := _lasting(one.head.status, finding, book),
-            side if side and _has_sides(finding, anatomy, book) else None,
-            located=True,
-            rule=None if status == one.head.status else "lasting",
-            inherited=one.inherited,
-        )
+        _mention(number, one, finding, anatomy, side, book)
         for number, one in enumerate(told)
         for finding, anatomy, side in one.findings
     ]
@@ -408,15 +399,17 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     mentions += _others(told, mentions, book)
     if len(mentions) > 1:
         mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
-    normal = {
-        anatomy
-        for one in told
-        if (one.head.kind == "normal" and one.head.status == "present")
-        or (one.head.abnormal and not one.findings and one.head.status == "absent")
-        for anatomy in one.anatomies
-    }
-    about = {*context.anatomies, *[mention.anatomy for mention in mentions]}
-    return _Said(tuple(mentions), tuple(sorted(normal)), tuple(sorted(about)))
+    normal: set[str] = set()
+    for one in told:
+        head = one.head
+        if (head.kind == "normal" and head.status == "present") or (
+            head.abnormal and not one.findings and head.status == "absent"
+        ):
+            normal.update(one.anatomies)
+    about = context.anatomies
+    if mentions:
+        about = tuple(sorted({*about, *[mention.anatomy for mention in mentions]}))
+    return _Said(tuple(mentions), tuple(sorted(normal)), about)
 
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
@@ -446,13 +439,21 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     return _Told(head, context.sites, named, context.inherited)
 
 
-def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
-    """A removed organ stays removed: "status post splenectomy" is present."""
-    return "present" if status == "historical" and book.terms[finding].lasting else status
-
-
-def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
-    return anatomy in book.paired or finding in book.sided
+def _mention(
+    number: int,
+    one: _Told,
+    finding: str,
+    anatomy: str,
+    side: Laterality | None,
+    book: Phrasebook,
+) -> _Mention:
+    """A finding of a head; a removed organ stays removed: "status post splenectomy" is present."""
+    status, rule = one.head.status, None
+    if status == "historical" and book.terms[finding].lasting:
+        status, rule = "present", "lasting"
+    if side and not (anatomy in book.paired or finding in book.sided):
+        side = None
+    return _Mention(number, finding, anatomy, status, side, True, None, rule, one.inherited)
 
 
 def _in_wholes(mentions: Sequence[_Mention], book: Phrasebook) -> list[_Mention]:
