@@ -9,8 +9,8 @@ runs in this process; its CPU time counts all of its threads (DuckDB, Delta Lake
 from __future__ import annotations
 
 import argparse
-import csv
 import cProfile
+import csv
 import pstats
 import random
 import tempfile
@@ -43,7 +43,9 @@ def write_reports(path: Path, texts: Sequence[str], seed: int) -> None:
         table.writerow(("accession", "patient_id", "patient_name", "birth_date", "report"))
         for number, text in enumerate(texts):
             name = f"{rng.choice(FAMILY)}^{rng.choice(GIVEN)}"
-            born = f"{rng.randrange(1930, 2005)}{rng.randrange(1, 13):02d}{rng.randrange(1, 29):02d}"
+            born = (
+                f"{rng.randrange(1930, 2005)}{rng.randrange(1, 13):02d}{rng.randrange(1, 29):02d}"
+            )
             table.writerow((f"ACC{number:07d}", f"PAT{number:07d}", name, born, text))
 
 

@@ -177,7 +177,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     grammar = book.grammar
     mentions = anatomy_mentions(matches["anatomy"], words, sides, grammar)
     spans = head_spans(matches["head"], words, book)
-    if any([not book.described.keys().isdisjoint(one.anatomies) for one in mentions]):
+    if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
         spans = described_anatomies(mentions, spans, words, book)
     if not spans:  # nothing whose status cues or clauses could tell
         return _summed((), words, mentions, (), book)

@@ -448,7 +448,8 @@ def _mention(
     book: Phrasebook,
 ) -> _Mention:
     """A finding of a head; a removed organ stays removed: "status post splenectomy" is present."""
-    status, rule = one.head.status, None
+    status = one.head.status
+    rule: Rule | None = None
     if status == "historical" and book.terms[finding].lasting:
         status, rule = "present", "lasting"
     if side and not (anatomy in book.paired or finding in book.sided):

@@ -1,4 +1,4 @@
-"""What a phrase of the vocabulary is to each part of the parser, told once when its tree is built."""
+"""What a phrase is to each part of the parser, told once when the tree of phrases is built."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a parsed report is made of. All offsets are characters of the report's text.
 
-Of what a report has by the dozen these are tuples: to build one costs a third of a frozen dataclass.
+Of what a report has by the dozen these are tuples, which cost a third of a frozen dataclass.
 """
 
 from __future__ import annotations

@@ -103,9 +103,7 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceE
     return _stop_ends(text, begin, found.start(), found.end(), end, ends)
 
 
-def _stop_ends(
-    text: str, begin: int, stop: int, behind: int, end: int, ends: SentenceEnds
-) -> bool:
+def _stop_ends(text: str, begin: int, stop: int, behind: int, end: int, ends: SentenceEnds) -> bool:
     """Whether a full stop ends a sentence, which it does not in a number or an abbreviation."""
     if stop - begin <= 6 and _ONLY_NUMBER.match(text[begin:stop]):
         return False

@@ -127,7 +127,9 @@ def _may_end_title(text: str, start: int) -> bool:
     run = found[0]
     if "(" in run or "- " in run:
         return True
-    return len(run.rstrip(" -")) <= _LONGEST_NAME and text[found.end() : found.end() + 1] in _CLOSERS
+    return (
+        len(run.rstrip(" -")) <= _LONGEST_NAME and text[found.end() : found.end() + 1] in _CLOSERS
+    )
 
 
 @cache
