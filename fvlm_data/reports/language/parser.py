@@ -326,6 +326,9 @@ def _placed(
             continue
         head, place = analysis.reading.heads[one.head], analysis.places[one.head]
         told = place.location if one.located else None
+        change = head.change
+        if change is None and place.size.prior_mm is not None:
+            change = _change_of_size(place.size)
         made.append(
             FindingMention(
                 one.finding,
@@ -339,7 +342,7 @@ def _placed(
                 place.size.mm,
                 head.count,
                 text[told[0] : told[1]] if told else None,
-                head.change or _change_of_size(place.size),
+                change,
                 place.size.prior_mm,
                 _decision(one, head, place, text, offset),
             )

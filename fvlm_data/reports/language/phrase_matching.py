@@ -52,6 +52,7 @@ class CueMatch:
 
 
 Found = tuple[list[Match], list[CueMatch]]
+"""Phrases and cues of a sentence."""
 
 
 class Engine:

@@ -134,12 +134,12 @@ def _line_ends(text: str, begin: int, found: re.Match[str], end: int, ends: Sent
     """Whether a line break ends a sentence, or the next line visibly goes on with it."""
     line = text[max(begin, found.start() - _NEAR) : found.start()].rstrip()
     following = text[found.end() : min(end, found.end() + 40)]
-    if not line or not following.strip():
+    if not line or line[-1] in ".!?:;" or not following.strip():
         return True
     if following.lstrip(" \t").startswith(("\n", "\r")) or _ITEM.match(following):
         return True
     last = line[-_LAST_WORDS:]
-    if line[-1] in ".!?:;" or ends.answer.search(last):
+    if ends.answer.search(last):
         return True
     first = following.lstrip()[0]
     if first in ",;)(" or ends.joins.search(last):
