@@ -116,6 +116,7 @@ bench: install $(SEGMENTATION_STAMP)
 	$(BIN)/python bench/ingest.py --slices 300 --repeats 5
 	$(BIN)/python bench/traps.py
 	$(BIN)/python bench/reports.py --patients 400
+	$(BIN)/python bench/reports_stage.py
 	$(BIN)/python bench/reports_quality.py --peer
 	$(BIN)/python bench/identities.py --patients 400
 	$(BIN)/python bench/preprocess.py --rounds 3 $(CT)
@@ -138,6 +139,7 @@ bench-small: install
 	$(BIN)/python bench/ingest.py --slices 12 --repeats 1
 	$(BIN)/python bench/traps.py --only plain
 	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4
+	$(BIN)/python bench/reports_stage.py --patients 60 --reports 80
 	$(BIN)/python bench/reports_quality.py
 	$(BIN)/python bench/identities.py --patients 10
 	$(BIN)/python bench/preprocess.py --slices 60 --rounds 1

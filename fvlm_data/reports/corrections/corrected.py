@@ -54,7 +54,7 @@ def corrected(parsed: ParsedReport, text: str, sentences: Iterable[GoldSentence]
         parsed,
         sentences=tuple(one.sentence for one in made),
         findings=tuple(
-            replace(mention, sentence=number)
+            mention._replace(sentence=number)
             for number, one in enumerate(made)
             for mention in one.findings
         ),
@@ -132,6 +132,6 @@ def _mention(told: GoldFinding, mine: FindingMention | None, gold: GoldSentence)
         decided=CORRECTED,
         **details,
     )
-    if mine is not None and made == replace(mine, sentence=0, decided=CORRECTED):
+    if mine is not None and made == mine._replace(sentence=0, decided=CORRECTED):
         return mine
     return made

@@ -39,7 +39,7 @@ from fvlm_data.reports.language.measures import (
     side_of,
     sides_in_turn,
 )
-from fvlm_data.reports.language.overlaps import grouped, of_kind
+from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.sizes import Measured, measured_heads
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
-_NO_SIDE = "none"
-"""Of phrases that only hold a word for a side: "u/l", "r/o"."""
 _UNMEASURED = Measured(None, None)
 
 
@@ -150,9 +148,9 @@ def analyse(
     reading = reading_of(words)
     if not reading.heads:
         return Analysis(reading, ())
-    spans = lexicon.spans(text)
+    spans = lexicon.places(text, written)
     measured = measured_heads(text, words, spans, reading.clauses, reading.measured, book)
-    return Analysis(reading, tuple(_place(head, spans, measured) for head in reading.heads))
+    return Analysis(reading, tuple([_place(head, spans, measured) for head in reading.heads]))
 
 
 def _place(head: Head, spans: Spans, measured: Mapping[tuple[int, int], Measured]) -> PhrasePlace:
@@ -179,7 +177,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     grammar = book.grammar
     mentions = anatomy_mentions(matches["anatomy"], words, sides, grammar)
     spans = head_spans(matches["head"], words, book)
-    if any(not book.described.keys().isdisjoint(mention.anatomies) for mention in mentions):
+    if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
         spans = described_anatomies(mentions, spans, words, book)
     if not spans:  # nothing whose status cues or clauses could tell
         return _summed((), words, mentions, (), book)
@@ -205,9 +203,9 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         tuple(mentions),
         tuple(spans),
         tuple(sides),
-        of_kind(matches["severity"], "severity"),
-        of_kind(matches["change"], "change"),
-        of_kind(matches["count"], "count"),
+        tuple(longest(matches["severity"])),
+        tuple(longest(matches["change"])),
+        tuple(longest(matches["count"])),
         runs_on=bool(run_on),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
@@ -281,13 +279,7 @@ def _denied(place: tuple[int, int], said: Asserted, denied: Sequence[tuple[int, 
 def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
     if not matches:
         return []
-    kept = of_kind(matches, "side")
-    return sorted(
-        (m.start, m.end, meaning.value)  # type: ignore[misc]
-        for m in kept
-        for meaning in m.meanings
-        if meaning.kind == "side" and meaning.value != _NO_SIDE
-    )
+    return sorted((m.start, m.end, side) for m in longest(matches) for side in m.phrase.sides)
 
 
 def _head(
@@ -326,22 +318,27 @@ def _head(
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
+    of_organ = joined([mention.side for mention in about]) if about else None
     return Head(
         start=span.start,
         end=span.end,
         kind=kind,
         status=status,
         findings=tuple(
-            (
-                term,
-                anatomy,
-                told or side_at(about, _sites_of(term, anatomy, book)) or said,
-            )
-            for term, anatomy in dict.fromkeys(terms)
+            [
+                (
+                    term,
+                    anatomy,
+                    (told or side_at(about, _sites_of(term, anatomy, book)) or said)
+                    if told or of_organ
+                    else said,
+                )
+                for term, anatomy in dict.fromkeys(terms)
+            ]
         ),
-        sites=tuple(dict.fromkeys(site for mention in about for site in mention.sites)),
+        sites=tuple(dict.fromkeys([site for mention in about for site in mention.sites])),
         observation=words if kind == "observation" else "",
-        side=told or joined([m.side for m in about]) or said,
+        side=told or of_organ or said,
         severity=(
             severity_of(place, sentence.severities, roles, clauses) if sentence.severities else None
         ),
@@ -351,13 +348,17 @@ def _head(
             about if status == "uncertain" else _own(about, place, sentence),
             sentence,
             book.grammar,
-        ),
+        )
+        if about
+        else None,
         change=change,
         abnormal=span.abnormal,
         elsewhere=elsewhere,
         rule=said_of.rule,
         cue=said_of.cue,
-        doubts=said_of.doubts + _doubts(said_of, change, sentence),
+        doubts=said_of.doubts + _doubts(said_of, change, sentence)
+        if sentence.changes or sentence.runs_on
+        else said_of.doubts,
     )
 
 
@@ -414,6 +415,8 @@ def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, .
 def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
     """Whether only later clauses tell a side: "no nodule except one in the left upper lobe"."""
     clause = sentence.clauses[span.start]
+    if clause == sentence.clauses[-1] == 0:
+        return False
     sided = [sentence.clauses[m.start] for m in sentence.mentions if m.side]
     return bool(sided) and min(sided) > clause
 
@@ -433,9 +436,11 @@ def _own(
 ) -> tuple[AnatomyMention, ...]:
     """Mentions that are no neighbour's place: "atelectasis in the lingula, effusion"."""
     return tuple(
-        mention
-        for mention in about
-        if mention.end > place[0] or not _of_another_head(mention, place[0], sentence)
+        [
+            mention
+            for mention in about
+            if mention.end > place[0] or not _of_another_head(mention, place[0], sentence)
+        ]
     )
 
 
@@ -480,9 +485,10 @@ def _shared(
     span: HeadSpan, sentence: _Sentence, attachment: Attachment, book: Phrasebook
 ) -> tuple[tuple[str, str], ...]:
     """What anatomies listed before a finding share with it ("pericardial, pleural effusion")."""
-    first = next((m for m in sentence.mentions if m.start == span.start and m.end < span.end), None)
-    if first is None:
+    starting = [m for m in sentence.mentions if m.start == span.start and m.end < span.end]
+    if not starting:
         return ()
+    first = starting[0]
     tail = " ".join(sentence.words[first.end : span.end])
     listed = attachment.listed_before(first)
     return observed(tail, [site for mention in listed for site in mention.sites], book)
@@ -496,9 +502,10 @@ def _summed(
     book: Phrasebook,
     outside: Sequence[AnatomyMention] = (),
 ) -> SentenceAnalysis:
-    sites = tuple(dict.fromkeys([site for m in mentions if m not in outside for site in m.sites]))
-    named = {anatomy for head in heads for _, anatomy, _ in head.findings}
-    anatomies = {anatomy for m in mentions for anatomy in m.anatomies} | named
+    inside = [m for m in mentions if m not in outside] if outside else mentions
+    sites = tuple(dict.fromkeys([site for m in inside for site in m.sites]))
+    named = {anatomy for head in heads for _, anatomy, _ in head.findings} if heads else set()
+    anatomies = named.union(*[mention.anatomies for mention in mentions])
     carries = words[0] in book.carry_firsts and any(
         words[:length] in book.carry for length in book.carry_lengths
     )
@@ -510,8 +517,10 @@ def _summed(
         carries=carries,
         clauses=clauses,
         measured=tuple(
-            (head.start, head.end)
-            for head in heads
-            if head.findings or (head.observation and not head.sites)
+            [
+                (head.start, head.end)
+                for head in heads
+                if head.findings or (head.observation and not head.sites)
+            ]
         ),
     )

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
-    from fvlm_data.reports.language.phrasebook import Meaning, Phrasebook
+    from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Laterality
 
 VERB, PREPOSITION, JOINT, HEAD, ANATOMY, OF, OTHER = range(7)
 """Roles of tokens when words are attached to anatomies."""
 
-_ANATOMY = frozenset({"anatomy"})
+_SEVERAL = 2
 _LISTED = 8
 """Tokens that may stand between two anatomies of one list."""
 
@@ -52,23 +52,14 @@ def anatomy_mentions(
     between a side and its anatomy, as may what a prefix denies.
     """
     made = []
-    for match in longest(matches, _ANATOMY):
-        sites, anatomies, told = _named(match.meanings)
+    for match in longest(matches):
+        named = match.phrase.named
+        if named is None:  # a compound, which only hides what it holds
+            continue
+        sites, anatomies, told = named
         side = told or (_side_before(match, words, sides, grammar) if sides else None)
         made.append(AnatomyMention(match.start, match.end, sites, side, anatomies))
-    made.sort(key=lambda mention: (mention.start, mention.end))
     return made
-
-
-@cache
-def _named(
-    meanings: tuple[Meaning, ...],
-) -> tuple[tuple[str, ...], tuple[str, ...], Laterality | None]:
-    """Sites, anatomies and side that a phrase of the vocabulary names."""
-    meant = [meaning for meaning in meanings if meaning.kind == "anatomy"]
-    sites = tuple(sorted(meaning.value for meaning in meant))
-    told = next((meaning.side for meaning in meant if meaning.side), None)
-    return sites, tuple(dict.fromkeys(site.split(".")[0] for site in sites)), told  # type: ignore[return-value]
 
 
 def _side_before(
@@ -90,7 +81,7 @@ def _side_before(
             between = between[first + 2 :]  # "bilateral, non-obstructing renal stones"
         if between[:1] and between[0] in grammar.joints and between[1:2]:
             # "the right and of the left femur"
-            between = between[1 + (between[1] in grammar.of | grammar.within) :]
+            between = between[1 + (between[1] in grammar.of or between[1] in grammar.within) :]
         if end <= place and len(between) <= _BETWEEN and light.issuperset(between):
             found.append(side)
             place = start
@@ -181,11 +172,18 @@ class Attachment:
     def of(self, start: int, end: int) -> Iterator[tuple[AnatomyMention, ...]]:
         """Candidate lists of anatomies for the head at tokens [start, end), best first."""
         mentions = self._mentions
-        if not mentions:
+        if len(mentions) < _SEVERAL:
+            if mentions and self._is_candidate(start):
+                yield (mentions[0],)
             return
         for step in self._steps(start, end):
             if step:
                 yield tuple([mentions[i] for i in step])
+
+    def _is_candidate(self, start: int) -> bool:
+        """Whether the only mention is that of a head: in its clause or one that tells of it."""
+        clause, own = self._clauses[start], self._clauses[self._mentions[0].start]
+        return own == clause or (not self._runs_on and bool(self._other_clauses(start)))
 
     def _steps(self, start: int, end: int) -> Iterator[Sequence[int]]:
         clauses, clause = self._clauses, self._clauses[start]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.finding_sites import HeadSpan
-from fvlm_data.reports.language.overlaps import HEADS, longest
+from fvlm_data.reports.language.overlaps import longest
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.anatomy import AnatomyMention
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
-    from fvlm_data.reports.language.phrasebook import Meaning, Phrasebook
+    from fvlm_data.reports.language.phrasebook import Phrasebook
 
 _ABOUT_ORGAN = 5
 """Words before the name of an organ that may describe it."""
@@ -24,8 +23,8 @@ _ABOUT_OPERATION = 6
 
 def head_spans(matches: Sequence[Match], words: Sequence[str], book: Phrasebook) -> list[HeadSpan]:
     """Heads in order; where they overlap the longest, and none that only looks like one."""
-    spans = _without_false_absences(_head_spans(matches), words, book)
-    if book.partial.isdisjoint(words):
+    spans = _without_false_absences(_head_spans(matches), words, book) if matches else []
+    if not spans or book.partial.isdisjoint(words):
         return spans
     return [
         _of_a_part(span, book)
@@ -132,25 +131,12 @@ def _judged(mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[
 
 
 def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
-    """Findings, observations and verdicts, the longest where they overlap.
-
-    Of one phrase's meanings a finding comes before an observation, that before a verdict.
-    """
-    made = [
-        HeadSpan(match.start, match.end, *_head_of(match.meanings))
-        for match in longest(matches, HEADS)
+    """Findings, observations and verdicts, the longest where they overlap."""
+    return [
+        HeadSpan(match.start, match.end, *head)
+        for match in longest(matches)
+        if (head := match.phrase.head) is not None
     ]
-    made.sort(key=lambda span: (span.start, span.end))
-    return made
-
-
-@cache
-def _head_of(meanings: tuple[Meaning, ...]) -> tuple[str, tuple[str, ...], bool, bool]:
-    """Kind, findings, whether abnormal, whether an observation, of a phrase."""
-    kinds = {meaning.kind for meaning in meanings}
-    terms = tuple(meaning.value for meaning in meanings if meaning.kind == "finding")
-    kind = next(kind for kind in ("finding", "observation", "abnormal", "normal") if kind in kinds)
-    return kind, terms, "abnormal" in kinds, "observation" in kinds
 
 
 def _without_false_absences(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,7 +26,8 @@ _PRIORITY: tuple[tuple[str, Status], ...] = (
 of" is absent, "absence of it cannot be confirmed" uncertain."""
 
 
-_NO_CATEGORY: tuple[str, Status] = ("", "present")
+_STATUS = dict(_PRIORITY)
+_RANK = {category: rank for rank, (category, _) in enumerate(_PRIORITY)}
 
 
 @dataclass(slots=True)
@@ -132,7 +133,10 @@ def asserted(
     reaching = [cue for cue in cues if cue.cue.direction != "pseudo"]
     scopes = limited(reaching, [_scope(cue, layout, grammar) for cue in reaching])
     reached = [_reaching(target, reaching, scopes, layout) for target in targets]
-    used = Counter(id(cue) for those in reached for cue in those)
+    used: dict[int, int] = {}
+    for those in reached:
+        for cue in those:
+            used[id(cue)] = used.get(id(cue), 0) + 1
     idle = [c for c in reaching if _category(c) in _TURNING and id(c) not in used]
     return [
         _asserted(target, those, idle, used) for target, those in zip(targets, reached, strict=True)
@@ -146,12 +150,16 @@ def _asserted(
     doubts: tuple[Doubt, ...] = ("idle_cue",) if idle else ()
     if not cues:
         return Asserted(doubts=doubts) if doubts else _NOTHING_SAID
-    categories = {_category(cue) for cue in cues}
-    category, status = next((pair for pair in _PRIORITY if pair[0] in categories), _NO_CATEGORY)
-    if len({said for name, said in _PRIORITY if name in categories}) > 1:
-        doubts += ("several_cues",)
-    telling = [cue for cue in cues if _category(cue) == category]
-    nearest = min(telling, key=lambda cue: (_distance(cue, target), cue.start, cue.end))
+    nearest = cues[0]
+    status = _STATUS[_category(nearest)]
+    if len(cues) > 1:
+        categories = [_category(cue) for cue in cues]
+        category = min(categories, key=_RANK.__getitem__)
+        status = _STATUS[category]
+        if any(_STATUS[one] != status for one in categories):
+            doubts += ("several_cues",)
+        telling = [cue for cue, one in zip(cues, categories, strict=True) if one == category]
+        nearest = min(telling, key=lambda cue: (_distance(cue, target), cue.start, cue.end))
     if _distance(nearest, target) >= _FAR:
         doubts += ("far_cue",)
     if status != "absent" and used[id(nearest)] > 1:
@@ -201,13 +209,13 @@ def _reaching(
     target: Target, cues: Sequence[CueMatch], scopes: Sequence[tuple[int, int]], layout: _Layout
 ) -> list[CueMatch]:
     """The cues that reach a target and do not overlap it."""
-    place = (target.start, target.end)
+    start, end = target.start, target.end
     return [
         cue
-        for cue, scope in zip(cues, scopes, strict=True)
-        if _overlap(scope, place)
-        and not _overlap((cue.start, cue.end), place)
-        and (not layout.insertions or layout.same_side(target.start, cue.start))
+        for cue, (low, high) in zip(cues, scopes, strict=True)
+        if (low <= start < high or low < end <= high)
+        and not (cue.start <= start < cue.end or cue.start < end <= cue.end)
+        and (not layout.insertions or layout.same_side(start, cue.start))
     ]
 
 
@@ -248,6 +256,8 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
         clauses = _between_semicolons(words)
     if layout.insertions:
         low, high = layout.before(low), layout.behind(high)
+    elif not enclosed and not cue.cue.local:  # clause numbers rise, and nothing else stops it
+        low, high = bisect_left(clauses, clauses[first]), bisect_right(clauses, clauses[last])
     while low > 0 and clauses[low - 1] == clauses[first]:
         if enclosed and inside[low - 1] != enclosed:
             break

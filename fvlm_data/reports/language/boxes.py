@@ -88,7 +88,7 @@ def choices(vocabulary: Vocabulary) -> Choices:
 
 def ticked_only(text: str, forms: Choices) -> str:
     """The text with boxes and choices of forms written out, as long as it was."""
-    may_hold = not text.isascii() or any(mark in text for mark in _BOX_MARKS)
+    may_hold = not text.isascii() or any(map(text.__contains__, _BOX_MARKS))
     boxed = _ANY_BOX.search(text) if may_hold else None
     if not boxed and "/" not in text:
         return text

@@ -6,10 +6,13 @@ medspaCy's ConText takes the whole sentence as scope; radiology strings statemen
 
 from __future__ import annotations
 
-from itertools import pairwise
+from functools import cache
+from itertools import islice, pairwise
+from operator import gt
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.function_words import OTHER
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -69,6 +72,8 @@ def _with_restrictions(
 
     A second verb that nothing joins to the first goes on with it: "... is no longer seen".
     """
+    if book.grammar.relatives.isdisjoint(words):
+        return numbers
     for i in range(1, len(words)):
         opens = numbers[i] != numbers[i - 1] and words[i] in book.grammar.relatives
         if not opens or words[i - 1] == "," or any(verbs[numbers.index(numbers[i - 1]) : i]):
@@ -86,7 +91,7 @@ def _second_verb(
     start: int, words: Sequence[str], numbers: Sequence[int], book: Phrasebook
 ) -> int | None:
     """The verb of the main clause behind a relative clause that begins at a token."""
-    finite = book.predicates - book.grammar.participles
+    finite = _finite(book)
     seen = False
     for i in range(start, len(words)):
         if words[i] in book.conjunctions or numbers[i] != numbers[start - 1]:
@@ -142,14 +147,16 @@ def _inserts(words: Sequence[str], i: int, book: Phrasebook) -> bool:
 def _resumes(words: Sequence[str], comma: int, book: Phrasebook) -> bool:
     """Whether a verb follows a comma, past "now" and the like."""
     following = words[comma + 1 : comma + 3]
-    if following and following[0] in book.grammar.elisions - book.predicates:
+    if following and following[0] in book.grammar.elisions and following[0] not in book.predicates:
         following = following[1:]
     return bool(following) and following[0] in book.predicates
 
 
 def insertions(clauses: Sequence[int]) -> list[tuple[int, int]]:
     """Tokens [start, end) that stand within a clause and belong to another one."""
-    made = []
+    made: list[tuple[int, int]] = []
+    if not any(map(gt, clauses, islice(clauses, 1, None))):
+        return made
     for end in range(1, len(clauses)):
         if clauses[end] < clauses[end - 1]:
             start = max(i for i in range(end) if clauses[i] == clauses[end]) + 1
@@ -180,7 +187,7 @@ def run_on_starts(
             made.add(i)
     for mention in mentions:
         if mention.end <= said or mention.end >= len(words):
-            continue
+            continue  # nothing was said before it, or nothing is said of it
         start = _phrase_start(mention.start, words, book)
         stated = start in ended or (start > said and words[start - 1] in book.grammar.participles)
         if (
@@ -219,7 +226,9 @@ def _after_verdicts(
     grammar = book.grammar
     for before, head in pairwise(heads):
         verdict = before.kind == "normal" or (
-            before.start > 0 and words[before.start - 1] in grammar.denials - grammar.noun_denials
+            before.start > 0
+            and words[before.start - 1] in grammar.denials
+            and words[before.start - 1] not in grammar.noun_denials
         )
         told = words[head.end : head.end + 1]
         if verdict and before.end == head.start and told and told[0] in book.predicates:
@@ -249,8 +258,8 @@ def _ends_statement(
 
 def _phrase_start(start: int, words: Sequence[str], book: Phrasebook) -> int:
     """Start of the phrase of an anatomy, with its article and side."""
-    light = book.grammar.articles | book.grammar.places
-    while start > 0 and words[start - 1] in light:
+    articles, places = book.grammar.articles, book.grammar.places
+    while start > 0 and (words[start - 1] in articles or words[start - 1] in places):
         start -= 1
     return start
 
@@ -267,12 +276,12 @@ def _predicated(
     That is a verb, a denial, what it has ("with stones"), or a verdict that nothing follows but
     another organ ("heart enlarged gallbladder normal").
     """
-    grammar = book.grammar
+    grammar, finite = book.grammar, _finite(book)
     organs = {mention.start for mention in mentions}
     by_start = {head.start: head for head in heads}
     for i in range(end, min(end + _SUBJECT, len(words))):
         head = by_start.get(i)
-        if words[i] in grammar.denials or words[i] in book.predicates - grammar.participles:
+        if words[i] in grammar.denials or words[i] in finite:
             return True
         if head is not None:
             following = words[head.end : head.end + 1]
@@ -358,7 +367,7 @@ def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:
     if (
         words[i] not in grammar.company
         or i == 0
-        or words[i - 1] in grammar.supposed_company - {OTHER}
+        or (words[i - 1] in grammar.supposed_company and words[i - 1] != OTHER)
     ):
         return False
     following = words[i + 1 : i + 2]
@@ -368,7 +377,19 @@ def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:
         return True
     if following[0] in grammar.indefinite:
         following = words[i + 2 : i + 3]
-    return bool(following) and following[0] in book.openers - grammar.indefinite - {"0"}
+    return bool(following) and following[0] in _opening(book)
+
+
+@cache
+def _finite(book: Phrasebook) -> frozenset[str]:
+    """Predicates that are no participles."""
+    return book.predicates - book.grammar.participles
+
+
+@cache
+def _opening(book: Phrasebook) -> frozenset[str]:
+    """Words that open something new, less articles and numbers."""
+    return book.openers - book.grammar.indefinite - {NUMBER}
 
 
 def _verb_before_joint(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Rule = Literal["stated", "cue", "no_change", "lasting", "size", "verdict", "model", "correction"]
 """What told the status: nothing in its way; a cue that reaches it; a denied change that names it
@@ -45,8 +44,7 @@ _SERIOUS = frozenset(
 _MANY = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What told a mention's status; `cue` are characters [start, end) of the report's text."""
 
     rule: Rule = "stated"

@@ -45,15 +45,21 @@ def meant(
     """
     if span.observation:
         about = _about(attachment.of(span.start, span.end), words, book)
-        terms = observed(words, [site for m in about for site in m.sites], book)
+        terms = observed(words, _sites(about), book)
         if terms or span.kind == "observation":
             return about, terms
     if span.kind != "finding":
         return next(attachment.of(span.start, span.end), ()), ()
     about = _about_finding(span, attachment, book)
     return about, tuple(
-        (term, anatomy) for term in span.terms for anatomy in _lies_in(term, about, book)
+        [(term, anatomy) for term in span.terms for anatomy in _lies_in(term, about, book)]
     )
+
+
+def _sites(mentions: Sequence[AnatomyMention]) -> Sequence[str]:
+    if len(mentions) == 1:
+        return mentions[0].sites
+    return [site for mention in mentions for site in mention.sites]
 
 
 def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tuple[str, ...]:
@@ -78,6 +84,8 @@ def side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality
 def observed(words: str, sites: Sequence[str], book: Phrasebook) -> tuple[tuple[str, str], ...]:
     """Findings (id, anatomy) that an observation is at the given sites, parts before wholes."""
     known = [(site, found) for site in sites if (found := _known_at(words, site, book))]
+    if not known:
+        return ()
     wholes = {book.within[site] for site, _ in known if site in book.within}
     made: dict[tuple[str, str], None] = {}
     for site, found in known:
@@ -103,7 +111,7 @@ def _about(
     """The first candidates, unless they are weak and later ones know the observation."""
     first: tuple[AnatomyMention, ...] = ()
     for step in steps:
-        if observed(words, [site for m in step for site in m.sites], book):
+        if observed(words, _sites(step), book):
             return step
         first = first or step
         if not all(
@@ -118,11 +126,13 @@ def _about_finding(
 ) -> tuple[AnatomyMention, ...]:
     """Mentions of the finding's own anatomy that it is attached to; they tell its side."""
     steps = attachment.of(span.start, span.end)
-    if any(book.terms[t].at_site and not book.terms[t].sites for t in span.terms):
-        return next(steps, ())
-    own = [book.own[term] for term in span.terms]
+    own: set[str] = set()
+    for term in span.terms:
+        if book.terms[term].at_site and not book.terms[term].sites:
+            return next(steps, ())
+        own |= book.own[term]
     for step in islice(steps, _NEAREST):
-        kept = tuple(m for m in step if any(not one.isdisjoint(m.anatomies) for one in own))
+        kept = tuple([mention for mention in step if not own.isdisjoint(mention.anatomies)])
         if kept:
             return kept
     return ()

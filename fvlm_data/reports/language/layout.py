@@ -32,6 +32,7 @@ _NO_BREAKS = re.compile(r"\\(?:rtf|par)\b|\b[A-Za-z]:\\")
 """In RTF and paths a backslash and an n are no line break."""
 _GLYPHS = "\u2022\u25cf\u25aa\u25e6\u25ba\u25b6\u2192\u27a2\u2023\u2219\u25a0\u2713\u25c6\u00b7"
 _GLYPH = re.compile(rf"[ \t](?=[{_GLYPHS}][ \t]?[^\W_])")
+_LIST_MARKS = "*+>#-"
 _LISTED = re.compile(r"^[ \t]{0,8}([*+>#-])[ \t]+\S", re.MULTILINE)
 _QUOTES = '"\u201c\u201d\u201e'
 _LONE_QUOTE = re.compile(rf"[ \t](?=[{_QUOTES}][ \t])")
@@ -108,7 +109,7 @@ def _marked_items(text: str, forms: Layout) -> str:
 
     They begin several lines, one of which denies something or ends as a sentence does.
     """
-    marked = _QUESTIONED.findall(text)
+    marked = _QUESTIONED.findall(text) if "?" in text else ()
     if len(marked) < 2 or not any(map(forms.stated.search, marked)):
         return text
     return _QUESTIONED.sub(lambda found: found[0].replace("?", "\u2022", 1), text)
@@ -118,13 +119,20 @@ def _breaks(text: str, forms: Layout) -> Iterator[int]:
     """Places of blanks that stand for line breaks."""
     if not text.isascii():
         yield from (found.start() for found in _GLYPH.finditer(text))
-    for mark in {found[1] for found in _LISTED.finditer(text)}:
-        yield from _listed(text, mark)
-    if any(quote in text for quote in _QUOTES):
+    if any(map(text.__contains__, _LIST_MARKS)):
+        for mark in {found[1] for found in _LISTED.finditer(text)}:
+            yield from _listed(text, mark)
+    if any(map(text.__contains__, _QUOTES)):
         yield from _quoted(text)
-    if "2." in text or "2)" in text or "b)" in text:
+    if _may_be_numbered(text):
         yield from _numbered(text)
     yield from (found.start("blank") for found in forms.field.finditer(text))
+
+
+def _may_be_numbered(text: str) -> bool:
+    """Whether a text may hold a first and a second item; digits may be of another script."""
+    first = "1." in text or "1)" in text or "a)" in text or not text.isascii()
+    return first and ("2." in text or "2)" in text or "b)" in text)
 
 
 def _listed(text: str, mark: str) -> Iterator[int]:

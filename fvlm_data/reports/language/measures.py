@@ -48,9 +48,8 @@ def severity_of(
             apart = apart and (list(between) != [JOINT] or match.end < _last(roles, match.end))
         else:
             between, apart = (), False
-        value = max(m.value for m in match.meanings if m.kind == "severity")
         if not apart:
-            rank = (len(between), match.start - match.end, value)
+            rank = (len(between), match.start - match.end, match.phrase.severity)
             best = rank if best is None or rank[:2] < best[:2] else best  # type: ignore[assignment]
     return best[2] if best else None
 
@@ -79,8 +78,7 @@ def count_of(
         between = roles[match.end : place[0]]
         if len(between) > _NEAR or any(r in (VERB, PREPOSITION, HEAD, JOINT) for r in between):
             continue
-        value = max(m.value for m in match.meanings if m.kind == "count")
-        best = max(best or (0, ""), (match.end, value))
+        best = max(best or (0, ""), (match.end, match.phrase.count))
     return best[1] if best else None
 
 
@@ -106,8 +104,7 @@ def change_of(
                 continue
         else:
             continue
-        value = max(m.value for m in match.meanings if m.kind == "change")
-        rank = (len(between), match.start - match.end, value)
+        rank = (len(between), match.start - match.end, match.phrase.change)
         best = min(best, rank) if best else rank
     return best[2] if best else None
 

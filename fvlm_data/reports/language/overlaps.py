@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from functools import cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from fvlm_data.reports.language.phrase_meanings import GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,49 +16,36 @@ if TYPE_CHECKING:
 _FEW = 2
 _MANY = 12
 """Spans from which on sorting them costs less than to compare each with each."""
-HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
-"""Findings, observations and verdicts."""
-_GROUPS: dict[str, frozenset[str]] = {
-    "anatomy": frozenset({"anatomy", "compound"}),
-    "head": HEADS | {"neutral"},
-    **{kind: frozenset({kind}) for kind in ("side", "severity", "change", "count", "terminator")},
-}
-"""Kinds of phrases that hide each other where they overlap."""
 
 
 def grouped(matches: Sequence[Match]) -> dict[str, list[Match]]:
     """Matches of each group, in order."""
-    made: dict[str, list[Match]] = {group: [] for group in _GROUPS}
+    made: dict[str, list[Match]] = {group: [] for group in GROUPS}
     for match in matches:
-        for group in _groups_of(match.kinds):
+        for group in match.phrase.groups:
             made[group].append(match)
     return made
 
 
-@cache
-def _groups_of(kinds: frozenset[str]) -> tuple[str, ...]:
-    return tuple(group for group, members in _GROUPS.items() if not members.isdisjoint(kinds))
-
-
-def of_kind(matches: Sequence[Match], kind: str) -> tuple[Match, ...]:
-    """The longest of the matches of a group that is one kind of phrase."""
-    return tuple(longest(matches, _GROUPS[kind])) if matches else ()
-
-
-def longest(rivals: Sequence[Match], kinds: frozenset[str]) -> list[Match]:
-    """Matches of some kinds that lie in no longer one; those of other kinds only hide them."""
+def longest(rivals: Sequence[Match]) -> Sequence[Match]:
+    """Matches of a group, in order of start, that lie in no longer one."""
     if len(rivals) < _FEW:
-        return [m for m in rivals if not kinds.isdisjoint(m.kinds)]
+        return rivals
     hidden = within_longer([(m.start, m.end) for m in rivals])
-    return [
-        m
-        for m, longer in zip(rivals, hidden, strict=True)
-        if not longer and not kinds.isdisjoint(m.kinds)
-    ]
+    if True not in hidden:
+        return rivals
+    return [m for m, longer in zip(rivals, hidden, strict=True) if not longer]
 
 
 def within_longer(spans: Sequence[tuple[int, int]]) -> list[bool]:
     """For each span [start, end), in order of start, whether it lies within a longer one."""
+    reach = -1
+    for start, end in spans:
+        if start < reach:
+            break
+        reach = end
+    else:  # most often nothing overlaps
+        return [False] * len(spans)
     if len(spans) < _MANY:
         return [_in_longer(start, end, spans) for start, end in spans]
     longest_at: dict[int, int] = {}

@@ -78,6 +78,8 @@ class _Context(NamedTuple):
 
 _LEAST_CHANGE_MM = 2.0
 _LEAST_CHANGE = 0.05
+_TITLES = 10_000
+"""Titles whose sides are remembered: they are few, whatever the sentences below them."""
 
 _NOTHING = _Context((), (), None)
 
@@ -152,6 +154,9 @@ class ReportParser:
         reading_of = kept(lambda words: read_words(words, self._book, self._engine))
         known = languages(self.vocabulary)
         self._analyse = kept(lambda text: analyse(text, self._book, known, reading_of))
+        self._title_side = lru_cache(maxsize=_TITLES)(
+            lambda title: analyse(title, self._book, known, reading_of).reading.side
+        )
         self._said = kept(lambda reading, context: _said(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
@@ -251,7 +256,7 @@ class ReportParser:
                 section, sites, side = header.section, (), None
             else:
                 sites = header.anatomies
-                side = self._analyse(text[header.start : header.end]).reading.side
+                side = self._title_side(text[header.start : header.end])
             start = header.end
 
     def _context(
@@ -304,7 +309,7 @@ def _with_contradictions(parsed: ParsedReport) -> ParsedReport:
 
 def _doubted(mention: FindingMention) -> FindingMention:
     doubts = tuple(sorted({*mention.decided.doubts, "contradicted"}))
-    return replace(mention, decided=replace(mention.decided, doubts=doubts))
+    return mention._replace(decided=mention.decided._replace(doubts=doubts))
 
 
 def _plain(header: Header) -> Header:
@@ -321,6 +326,9 @@ def _placed(
             continue
         head, place = analysis.reading.heads[one.head], analysis.places[one.head]
         told = place.location if one.located else None
+        change = head.change
+        if change is None and place.size.prior_mm is not None:
+            change = _change_of_size(place.size)
         made.append(
             FindingMention(
                 one.finding,
@@ -334,7 +342,7 @@ def _placed(
                 place.size.mm,
                 head.count,
                 text[told[0] : told[1]] if told else None,
-                head.change or _change_of_size(place.size),
+                change,
                 place.size.prior_mm,
                 _decision(one, head, place, text, offset),
             )
@@ -356,16 +364,18 @@ def _change_of_size(size: Measured) -> Change | None:
 
 def _decision(one: _Mention, head: Head, place: PhrasePlace, text: str, offset: int) -> Decision:
     """What a mention rests on; `text` is its sentence, which begins at `offset`."""
-    doubts = {*head.doubts}
+    doubts = head.doubts
     if one.inherited:
-        doubts.add("inherited_anatomy")
+        doubts += ("inherited_anatomy",)
     cue = place.cue
-    if cue and "\n" in text[min(cue[0], place.start) : max(cue[1], place.end)]:
-        doubts.add("two_lines")
-    if not (doubts or cue or one.rule or head.rule != "stated"):
-        return STATED
-    at = (offset + cue[0], offset + cue[1]) if cue else None
-    return Decision(one.rule or head.rule, at, tuple(sorted(doubts)))
+    if cue is None:
+        rule = one.rule or head.rule
+        plain = rule == "stated" and not doubts
+        return STATED if plain else Decision(rule, None, tuple(sorted({*doubts})))
+    if "\n" in text[min(cue[0], place.start) : max(cue[1], place.end)]:
+        doubts += ("two_lines",)
+    at = (offset + cue[0], offset + cue[1])
+    return Decision(one.rule or head.rule, at, tuple(sorted({*doubts})) if doubts else doubts)
 
 
 def _reaches(one: _Mention, size: Measured) -> bool:
@@ -381,39 +391,34 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
         return _Said((), (), context.anatomies)
     told = [_in_context(head, context, book) for head in heads]
     mentions = [
-        _Mention(
-            number,
-            finding,
-            anatomy,
-            status := _lasting(one.head.status, finding, book),
-            side if side and _has_sides(finding, anatomy, book) else None,
-            located=True,
-            rule=None if status == one.head.status else "lasting",
-            inherited=one.inherited,
-        )
+        _mention(number, one, finding, anatomy, side, book)
         for number, one in enumerate(told)
         for finding, anatomy, side in one.findings
     ]
-    if not book.within.keys().isdisjoint([one.anatomy for one in mentions]):
+    if mentions and not book.within.keys().isdisjoint([one.anatomy for one in mentions]):
         mentions += _in_wholes(mentions, book)
-    if not book.measured.keys().isdisjoint([one.finding for one in mentions]):
+    if mentions and not book.measured.keys().isdisjoint([one.finding for one in mentions]):
         mentions += _by_size(mentions, book)
     mentions += _others(told, mentions, book)
     if len(mentions) > 1:
         mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
-    normal = {
-        anatomy
-        for one in told
-        if (one.head.kind == "normal" and one.head.status == "present")
-        or (one.head.abnormal and not one.findings and one.head.status == "absent")
-        for anatomy in one.anatomies
-    }
-    about = {*context.anatomies, *(mention.anatomy for mention in mentions)}
-    return _Said(tuple(mentions), tuple(sorted(normal)), tuple(sorted(about)))
+    normal: set[str] = set()
+    for one in told:
+        head = one.head
+        if (head.kind == "normal" and head.status == "present") or (
+            head.abnormal and not one.findings and head.status == "absent"
+        ):
+            normal.update(one.anatomies)
+    about = context.anatomies
+    if mentions:
+        about = tuple(sorted({*about, *[mention.anatomy for mention in mentions]}))
+    return _Said(tuple(mentions), tuple(sorted(normal)), about)
 
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
+    if head.sites and head.kind != "finding":
+        return _Told(head, head.sites, head.findings)
     told = context.title_side if head.status == "absent" else context.side
     if head.kind == "finding" and told and not head.elsewhere:
         wholes = {book.within.get(a) for a in context.anatomies}
@@ -423,7 +428,7 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
             for f, a, s in head.findings
         )
         return _Told(head, head.sites, sided)
-    if head.sites or head.kind == "finding":
+    if head.kind == "finding":
         return _Told(head, head.sites, head.findings)
     findings = observed(head.observation, context.sites, book) if head.observation else ()
     if head.observation and (
@@ -433,17 +438,26 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )
     side = head.side or told
-    named = tuple((term, anatomy, side) for term, anatomy in findings)
+    named = tuple([(term, anatomy, side) for term, anatomy in findings])
     return _Told(head, context.sites, named, context.inherited)
 
 
-def _lasting(status: Status, finding: str, book: Phrasebook) -> Status:
-    """A removed organ stays removed: "status post splenectomy" is present."""
-    return "present" if status == "historical" and book.terms[finding].lasting else status
-
-
-def _has_sides(finding: str, anatomy: str, book: Phrasebook) -> bool:
-    return anatomy in book.paired or finding in book.sided
+def _mention(
+    number: int,
+    one: _Told,
+    finding: str,
+    anatomy: str,
+    side: Laterality | None,
+    book: Phrasebook,
+) -> _Mention:
+    """A finding of a head; a removed organ stays removed: "status post splenectomy" is present."""
+    status = one.head.status
+    rule: Rule | None = None
+    if status == "historical" and book.terms[finding].lasting:
+        status, rule = "present", "lasting"
+    if side and not (anatomy in book.paired or finding in book.sided):
+        side = None
+    return _Mention(number, finding, anatomy, status, side, True, None, rule, one.inherited)
 
 
 def _in_wholes(mentions: Sequence[_Mention], book: Phrasebook) -> list[_Mention]:
@@ -472,11 +486,25 @@ def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
     return made
 
 
+def _abnormal_status(head: Head) -> Status | None:
+    """How a head tells that something is abnormal: itself, or by a verdict that is denied."""
+    if head.kind == "normal":
+        return "present" if head.status == "absent" else None
+    return head.status if head.abnormal and head.status in ("present", "uncertain") else None
+
+
 def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
     """What is abnormal and covered by no finding: one mention an anatomy.
 
     Not where the sentence says of the anatomy that it is normal, or names a finding there.
     """
+    uncovered = [
+        (number, one, status)
+        for number, one in enumerate(told)
+        if not one.findings and (status := _abnormal_status(one.head)) is not None
+    ]
+    if not uncovered:
+        return []
     covered = {m.anatomy for m in mentions if m.status in ("present", "uncertain")}
     covered |= {
         anatomy
@@ -486,15 +514,8 @@ def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> li
         for anatomy in one.anatomies
     }
     made: dict[str, _Mention] = {}
-    for number, one in enumerate(told):
+    for number, one, status in uncovered:
         head = one.head
-        if head.kind == "normal":
-            status: Status | None = "present" if head.status == "absent" else None
-        else:
-            asserted = head.abnormal and head.status in ("present", "uncertain")
-            status = head.status if asserted else None
-        if status is None or one.findings:
-            continue
         for anatomy in one.anatomies:
             if anatomy not in covered and anatomy not in made:
                 side = head.side if anatomy in book.paired else None

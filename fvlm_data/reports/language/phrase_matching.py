@@ -11,14 +11,15 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.language.phrase_meanings import Phrase, phrase
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from fvlm_data.reports.language.phrasebook import Cue, Meaning, Phrasebook
 
 _Node = tuple[Any, Any]
-"""What ends here (meanings or none, kinds, cues with rules), or none; nodes by next word, or none.
-"""
+"""What ends here (a phrase or none, cues with rules), or none; nodes by next word, or none."""
 
 
 @dataclass(slots=True)
@@ -27,9 +28,17 @@ class Match:
 
     start: int
     end: int
-    meanings: tuple[Meaning, ...]
-    kinds: frozenset[str]
-    """Kinds of the meanings."""
+    phrase: Phrase
+
+    @property
+    def meanings(self) -> tuple[Meaning, ...]:
+        """All that it means."""
+        return self.phrase.meanings
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Kinds of the meanings."""
+        return frozenset(meaning.kind for meaning in self.phrase.meanings)
 
 
 @dataclass(slots=True)
@@ -43,6 +52,7 @@ class CueMatch:
 
 
 Found = tuple[list[Match], list[CueMatch]]
+"""Phrases and cues of a sentence."""
 
 
 class Engine:
@@ -53,8 +63,7 @@ class Engine:
         rules = cue_rules(book)
         values = {
             words: (
-                book.targets.get(words),
-                _kinds(book.targets.get(words, ())),
+                phrase(book.targets[words]) if words in book.targets else None,
                 rules.get(words, ()),
             )
             for words in {*book.targets, *rules}
@@ -71,17 +80,15 @@ class Engine:
         """All phrases and cues in the sentence, overlapping ones too, in order."""
         targets: list[Match] = []
         cues: list[CueMatch] = []
-        root = self._root
         length = len(words)
-        for start, word in enumerate(words):
-            node = root.get(word)
+        for start, node in enumerate(map(self._root.get, words)):
             end = start + 1
             while node is not None:
                 value, longer = node
                 if value is not None:
-                    meanings, kinds, rules = value
-                    if meanings is not None:
-                        targets.append(Match(start, end, meanings, kinds))
+                    found, rules = value
+                    if found is not None:
+                        targets.append(Match(start, end, found))
                     for cue, rule in rules:
                         cues.append(CueMatch(start, end, cue, rule))
                 if longer is None or end == length:
@@ -102,10 +109,6 @@ class Engine:
 def _node(branch: dict[Any, Any]) -> _Node:
     longer = {word: _node(next_branch) for word, next_branch in branch.items() if word is not None}
     return branch.get(None), longer or None
-
-
-def _kinds(meanings: Iterable[Meaning]) -> frozenset[str]:
-    return frozenset(meaning.kind for meaning in meanings)
 
 
 def cue_rules(book: Phrasebook) -> dict[tuple[str, ...], tuple[tuple[Cue, Any], ...]]:
@@ -182,7 +185,7 @@ class MedspacyEngine:
         made = []
         for span in self._targets(doc):
             meanings = span._.target_rule.metadata["meanings"]
-            made.append(Match(span.start, span.end, meanings, _kinds(meanings)))
+            made.append(Match(span.start, span.end, phrase(meanings)))
         return made
 
     def cues(self, doc: Any) -> list[CueMatch]:

@@ -121,6 +121,8 @@ def _titles(text: str, parsed: ParsedReport) -> list[tuple[int, int]]:
 
 
 def _other_language(parsed: ParsedReport) -> Unread | None:
+    if all(sentence.language is None for sentence in parsed.sentences):
+        return None
     lengths: Counter[str | None] = Counter()
     for sentence in parsed.sentences:
         if any(character.isalpha() for character in sentence.text):

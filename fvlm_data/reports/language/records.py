@@ -1,9 +1,12 @@
-"""What a parsed report is made of. All offsets are characters of the report's text."""
+"""What a parsed report is made of. All offsets are characters of the report's text.
+
+Of what a report has by the dozen these are tuples, which cost a third of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from fvlm_data.reports.language.decisions import STATED, Decision
 
@@ -43,8 +46,7 @@ class Section:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(NamedTuple):
     """One sentence: `text == report_text[start:end]`; `anatomies` are sorted ids.
 
     `language` is the code of a language that the vocabulary does not cover: the sentence is not
@@ -59,8 +61,7 @@ class Sentence:
     language: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FindingMention:
+class FindingMention(NamedTuple):
     """One mention of a finding; `sentence` is an index into `ParsedReport.sentences`.
 
     `count` is a stated number or few, multiple; `location` the words that say where it lies;
@@ -77,15 +78,14 @@ class FindingMention:
     end: int
     severity: Severity | None = None
     size_mm: float | None = None
-    count: str | None = None
+    count: str | None = None  # type: ignore[assignment]  # and no method of a tuple
     location: str | None = None
     change: Change | None = None
     prior_size_mm: float | None = None
     decided: Decision = STATED
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """A sentence that calls an anatomy normal, or denies that anything is wrong with it."""
 
     anatomy: str

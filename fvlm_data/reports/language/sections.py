@@ -11,7 +11,7 @@ from fvlm_data.reports.language.records import Header, Section
 from fvlm_data.vocabulary.phrases import expand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fvlm_data.reports.language.records import SectionName
     from fvlm_data.vocabulary import Vocabulary
@@ -22,7 +22,8 @@ _MARKUP = (
     r"(?:(?:\d{1,2}|[IVX]{1,4}|[A-H])[.)][ \t]{0,4})?[*_\[(]{0,3})"
 )
 _LINE_START = re.compile(_MARKUP)
-_SENTENCE_START = re.compile(r"[A-Z](?<=[.;:!?>)\]\[( \t\r\n].)")
+_BEHIND_MARK = r"(?<=[.;:!?>)\]\[( \t\r\n].)"
+"""A letter behind a mark or a blank, where a sentence may start."""
 _RULE_BELOW = re.compile(
     r"[ \t]{0,8}\r?\n[ \t]{0,4}(?:-{3,80}|={3,80}|_{3,80}|\*{3,80})[ \t]{0,8}(?=\r?\n|\Z)"
 )
@@ -31,6 +32,8 @@ _MISSPELT = re.compile(
     r"(?P<sep>[*_\])]{0,3}[ \t]{0,3}(?:[:\uff1a][*_\])]{0,3}|(?=\r?\n|\Z)))"
 )
 """What may be a header with a slip of the pen, where only a header can stand."""
+_CLOSING_TAG = re.compile(r"</\w{1,10}>")
+_GAPS = re.compile(r"[\s/&-]+")
 _SHORTEST_MISSPELT = 7
 _LONG_MISSPELT = 9
 """Letters of a header from which on two slips are mended, and not only one."""
@@ -45,6 +48,7 @@ class SectionHeaders:
         """Take the header phrases of sections.yaml; `is_word` tells what is no slip of the pen."""
         self._is_word = is_word
         self._plural = sections.plural
+        self._plain = lru_cache(maxsize=10_000)(self._plain_form)
         self._names = self._longest_first(sections)
         self._titles = frozenset(sections.titles)
         self._after_findings = {
@@ -57,6 +61,7 @@ class SectionHeaders:
         self._beginnings = {
             letters: re.compile(re.escape(letters), re.IGNORECASE) for letters in first
         }
+        self._sentence_start = _sentence_start(first)
         self._pattern_at = lru_cache(maxsize=10_000)(self._starting_with)
         self._alike: dict[tuple[int, str], list[str]] = {}
         """Header phrases by their number of words and first letter."""
@@ -101,7 +106,7 @@ class SectionHeaders:
                 starts[end] = line
             line = text.find("\n", line) + 1 or -1
         lines = frozenset(starts)
-        for found in _SENTENCE_START.finditer(text):
+        for found in self._sentence_start.finditer(text):
             start = found.start()
             if self._pattern_at(text[start : start + _LETTERS]):
                 starts.setdefault(start, start)
@@ -153,9 +158,9 @@ class SectionHeaders:
         names = tuple(name for name in self._names if name.split()[0][:_LETTERS] in first)
         return _pattern(names, self._plural)
 
-    def _plain(self, name: str) -> str:
+    def _plain_form(self, name: str) -> str:
         """A header without plurals, blanks joined: the form by which it is looked up."""
-        words = re.split(r"[\s/&-]+", name.lower())
+        words = _GAPS.split(name.lower())
         return " ".join(
             word.removesuffix(self._plural) if len(word) >= _SHORTEST_PLURAL else word
             for word in words
@@ -165,7 +170,7 @@ class SectionHeaders:
     def _opens(self, found: re.Match[str], text: str, *, at_line: bool) -> bool:
         """Whether header words are used as a header here, and not as words of a sentence."""
         name, separator = found["name"], found["sep"]
-        mark = re.sub(r"</\w{1,10}>", "", separator).strip(" \t*_=])")[:1]
+        mark = _CLOSING_TAG.sub("", separator).strip(" \t*_=])")[:1]
         capitals = name.isupper() and len(name) >= 4
         titled = capitals or name[0].isupper()
         if mark in (":", "\uff1a") and mark:
@@ -196,6 +201,19 @@ def section_headers(vocabulary: Vocabulary) -> SectionHeaders:
     return SectionHeaders(
         vocabulary.sections, lambda word: phrasebook(vocabulary).lexicon.is_word(word)
     )
+
+
+def _sentence_start(beginnings: Iterable[str]) -> re.Pattern[str]:
+    """A capital that begins a sentence, and one of the header phrases by its first letters.
+
+    The capitals come first, so that `re` skips all other characters.
+    """
+    rest: dict[str, list[str]] = {}
+    for letters in beginnings:
+        if letters[0].isascii() and letters[0].isalpha():
+            rest.setdefault(letters[0].upper(), []).append(re.escape(letters[1:]))
+    branches = (f"{first}{_BEHIND_MARK}(?=(?i:{'|'.join(ends)}))" for first, ends in rest.items())
+    return re.compile("|".join(branches) or r"(?!)")
 
 
 @lru_cache(maxsize=1000)

@@ -77,17 +77,20 @@ def sentence_spans(
     spans: list[tuple[int, int]] = []
     begin = start
     for found in _END.finditer(text, start, end):
+        stop = found.end()
         if found.start() < begin:
             continue
         if _ends(text, begin, found, end, ends):
-            _add(text, begin, found.end(), max_chars, spans)
-            begin = found.end()
+            _add(text, begin, stop, max_chars, spans)
+            begin = stop
     _add(text, begin, end, max_chars, spans)
     return spans
 
 
 def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceEnds) -> bool:
     mark = found[0]
+    if mark == ".":
+        return _stop_ends(text, begin, found.start(), found.end(), end, ends)
     if mark[0] == "<":
         return True
     if mark in ("\n", "\r\n"):
@@ -97,19 +100,25 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceE
     if mark[0] != ".":
         near = max(begin, found.start() - _NEAR)
         return _LETTER_OR_DIGIT.search(text, near, found.start()) is not None
-    stop = found.start()
+    return _stop_ends(text, begin, found.start(), found.end(), end, ends)
+
+
+def _stop_ends(text: str, begin: int, stop: int, behind: int, end: int, ends: SentenceEnds) -> bool:
+    """Whether a full stop ends a sentence, which it does not in a number or an abbreviation."""
     if stop - begin <= 6 and _ONLY_NUMBER.match(text[begin:stop]):
         return False
     word = _word_before(text[max(begin, stop - 16) : stop])
     if word is not None and len(word) > ends.longest_abbreviation:
         return True
-    after = text[found.end() : min(end, found.end() + 24)].lstrip()
+    if word is not None and len(word) > 1 and word.lower() not in ends.abbreviations:
+        return True
+    after = text[behind : min(end, behind + 24)].lstrip()
     if word is None:
         return not after[:1].islower()
     if word.lower() in ends.abbreviations:
         may_end = word.lower() in ends.ending_abbreviations
         return not after or (may_end and after[0].isupper())
-    return not (len(word) == 1 and word.isupper() and after[:1].isupper())
+    return not (word.isupper() and after[:1].isupper())
 
 
 def _word_before(text: str) -> str | None:
@@ -125,12 +134,12 @@ def _line_ends(text: str, begin: int, found: re.Match[str], end: int, ends: Sent
     """Whether a line break ends a sentence, or the next line visibly goes on with it."""
     line = text[max(begin, found.start() - _NEAR) : found.start()].rstrip()
     following = text[found.end() : min(end, found.end() + 40)]
-    if not line or not following.strip():
+    if not line or line[-1] in ".!?:;" or not following.strip():
         return True
     if following.lstrip(" \t").startswith(("\n", "\r")) or _ITEM.match(following):
         return True
     last = line[-_LAST_WORDS:]
-    if line[-1] in ".!?:;" or ends.answer.search(last):
+    if ends.answer.search(last):
         return True
     first = following.lstrip()[0]
     if first in ",;)(" or ends.joins.search(last):
@@ -143,11 +152,9 @@ def _line_ends(text: str, begin: int, found: re.Match[str], end: int, ends: Sent
 
 def _add(text: str, begin: int, end: int, max_chars: int, spans: list[tuple[int, int]]) -> None:
     while begin < end:
-        while begin < end and text[begin].isspace():
-            begin += 1
-        stop = end
-        while stop > begin and text[stop - 1].isspace():
-            stop -= 1
+        piece = text[begin:end].rstrip()
+        stop = begin + len(piece)
+        begin = stop - len(piece.lstrip())
         if begin >= stop:
             return
         if stop - begin <= max_chars:

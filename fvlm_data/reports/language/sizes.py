@@ -219,7 +219,7 @@ def measured_heads(
     if not heads or NUMBER not in words:
         return made
     lower = text.lower()
-    if not any(unit in lower for unit in grammar.sizes.units_mm):
+    if not any(map(lower.__contains__, grammar.sizes.units_mm)):
         return made
     compared = not book.size_words.isdisjoint(words) or not _SIGNS.isdisjoint(text)
     for size in stated_sizes(text, grammar.sizes, compared=compared):

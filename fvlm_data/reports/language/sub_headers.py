@@ -16,14 +16,21 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrasebook import Phrasebook
 
 _NAME = r"(?P<name>[A-Za-z][A-Za-z ,/&()+-]{1,60}?)"
+_LONGEST_NAME = 61
+_NAME_RUN = re.compile(r"[A-Za-z][A-Za-z ,/&()+-]*+")
+_CLOSERS = ":*_]}.=|\u2013\u2014<\t\r\n"
+"""One of them, or the end of the text, is behind a title that ends without a dash."""
 _REMARK = r"(?:[ \t]?\([^()\n]{1,40}\))?"
-_ANYWHERE = re.compile(
-    # After a mark or at the start of the text, so that `finditer` skips all other places.
-    r"(?:\A|(?<=[\n.;!?:>)]))(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}"
-    r"(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
+_OPENING = (
+    r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     # What follows the run of characters that a name must be in tells most sentences apart at once.
     r"(?=[A-Za-z][A-Za-z0-9 ,/&()+-]{1,103}+(?:[*_\t:\r\n]|\Z))"
-    rf"{_NAME}{_REMARK}[*_]{{0,3}}[ \t]{{0,3}}(?::|(?=\r?\n|\Z))[*_]{{0,3}}(?:</\w{{1,10}}>){{0,3}}"
+)
+_MARK = re.compile(rf"[\n.;!?:>)](?={_OPENING})")
+"""What `_ANYWHERE` may follow, where it is not the start of the text."""
+_ANYWHERE = re.compile(
+    rf"{_OPENING}{_NAME}{_REMARK}"
+    r"[*_]{0,3}[ \t]{0,3}(?::|(?=\r?\n|\Z))[*_]{0,3}(?:</\w{1,10}>){0,3}"
 )
 """A title before a colon, or one that ends its line, after a mark."""
 _AFTER_SECTION = re.compile(rf"\s{{0,8}}{_NAME}{_REMARK}[ \t]{{0,3}}:")
@@ -42,6 +49,9 @@ _AT_LINE = re.compile(
 """A title at the start of a line: with a mark after it, between marks, or alone."""
 _CAPITALS = re.compile(rf"{_LINE_START}(?P<name>[A-Z][A-Z ,/&-]{{2,60}})[ \t]+(?=[A-Z][a-z])")
 """A title in capitals before a sentence that has none: "LIVER Normal."."""
+_TAG = re.compile(r"<[^<>\n]{0,40}>")
+_ITEM = re.compile(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]")
+_CLAUSE_END = re.compile(r"[.;\n]")
 _ASKING = frozenset({"technique", "clinical_information", "comparison"})
 """Sections in which a line that names anatomies tells what was done or asked."""
 _LONGEST_PHRASE = 7
@@ -56,7 +66,7 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
 
     A title that belongs to its sentence ("Ascites: none.") makes an empty one where it starts.
     """
-    candidates = [*_ANYWHERE.finditer(text), *_line_candidates(text, book)]
+    candidates = [*_after_marks(text), *_line_candidates(text, book)]
     candidates += [found for one in taken if (found := _AFTER_SECTION.match(text, one.end))]
     starts = [header.start for header in taken]
     made: list[Header] = []
@@ -83,6 +93,15 @@ def _order(found: re.Match[str]) -> tuple[int, int, int]:
     return found.start("name"), found.start(), found.end()
 
 
+def _after_marks(text: str) -> Iterator[re.Match[str]]:
+    """What has the form of a sub-header after a mark or at the start; none overlaps another."""
+    taken = 0
+    for place in (0, *[mark.end() for mark in _MARK.finditer(text)]):
+        if place >= taken and (found := _ANYWHERE.match(text, place)):
+            taken = found.end()
+            yield found
+
+
 def _line_candidates(text: str, book: Phrasebook) -> Iterator[re.Match[str]]:
     """What has the form of a sub-header at the start of a line."""
     first_words, canonical = _first_words(book), book.lexicon.canonical
@@ -90,9 +109,27 @@ def _line_candidates(text: str, book: Phrasebook) -> Iterator[re.Match[str]]:
     while line >= 0:
         word = _FIRST_WORD.match(text, line)
         if word and canonical(word["word"]) in first_words:
-            capitals = _CAPITALS.match(text, line) if word["word"].isupper() else None
-            yield from filter(None, (_AT_LINE.match(text, line), capitals))
+            if _may_end_title(text, word.start("word")) and (at_line := _AT_LINE.match(text, line)):
+                yield at_line
+            if word["word"].isupper() and (capitals := _CAPITALS.match(text, line)):
+                yield capitals
         line = text.find("\n", line) + 1 or -1
+
+
+def _may_end_title(text: str, start: int) -> bool:
+    """Whether what may be a name of a title ends where `_AT_LINE` has it end.
+
+    To ask costs a tenth of the pattern, and most lines are sentences, of more than a name's length.
+    """
+    found = _NAME_RUN.match(text, start)
+    if found is None:
+        return False
+    run = found[0]
+    if "(" in run or "- " in run:
+        return True
+    return (
+        len(run.rstrip(" -")) <= _LONGEST_NAME and text[found.end() : found.end() + 1] in _CLOSERS
+    )
 
 
 @cache
@@ -120,8 +157,8 @@ def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     if found.end() == len(found[0].rstrip()) + found.start() and _goes_on(text, found.end()):
         return False
     line = max(text.rfind("\n", max(0, start - _NEAR), start) + 1, start - _NEAR)
-    before = re.sub(r"<[^<>\n]{0,40}>", "", text[line:start]).strip(" \t*_#>=|[{\u2022-")
-    return not re.sub(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]", "", before)
+    before = _TAG.sub("", text[line:start]).strip(" \t*_#>=|[{\u2022-")
+    return not _ITEM.sub("", before)
 
 
 def _has_colon(found: re.Match[str]) -> bool:
@@ -184,7 +221,7 @@ def _is_verdict(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether a title is a finding of which the rest of the line tells ("Ascites: none.")."""
     if not _names_finding(found["name"], book):
         return False
-    rest = re.split(r"[.;\n]", text[found.end() : found.end() + _LONGEST_VERDICT], maxsplit=1)[0]
+    rest = _CLAUSE_END.split(text[found.end() : found.end() + _LONGEST_VERDICT], maxsplit=1)[0]
     # A title that ends its line may stand over what is told.
     open_ended = _has_colon(found) and not rest.strip()
     return not open_ended and not _names_finding(rest, book)

@@ -84,6 +84,15 @@ class Lexicon:
         """Where the words of `split` stand."""
         return list(map(_SPAN, self._token.finditer(text)))
 
+    def places(self, text: str, written: Iterable[str]) -> Spans:
+        """The same for a text that was split: between two words stand blanks or one hyphen."""
+        made, end = [], 0
+        for word in written:
+            start = text.find(word, end)
+            end = start + len(word)
+            made.append((start, end))
+        return made
+
     def words(self, text: str) -> tuple[str, ...]:
         """Canonical words of a text."""
         return tuple(map(self.canonical, self.split(text)))

@@ -174,11 +174,11 @@ def verified(content: str, sentences: tuple[Sentence, ...], vocabulary: Vocabula
 def applied(answer: Verified, base: ParsedReport) -> ParsedReport:
     """The report with what the model says in place of what the rules say."""
     sentences = tuple(
-        replace(sentence, anatomies=answer.anatomies.get(number, ()))
+        sentence._replace(anatomies=answer.anatomies.get(number, ()))
         for number, sentence in enumerate(base.sentences)
     )
     findings = tuple(
-        replace(mention, location=_words(base.sentences[mention.sentence], place))
+        mention._replace(location=_words(base.sentences[mention.sentence], place))
         for mention, place in zip(answer.findings, answer.locations, strict=True)
     )
     return replace(base, sentences=sentences, findings=findings, normal=answer.normal)

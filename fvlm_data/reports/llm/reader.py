@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 from collections import Counter
@@ -119,14 +118,14 @@ def _packed(answer: Verified) -> bytes:
         "anatomies": {str(number): named for number, named in answer.anatomies.items()},
         "findings": [_packed_mention(mention) for mention in answer.findings],
         "locations": answer.locations,
-        "normal": [dataclasses.asdict(verdict) for verdict in answer.normal],
+        "normal": [verdict._asdict() for verdict in answer.normal],
         "refused": dict(answer.refused),
     }
     return json.dumps(kept, sort_keys=True).encode()
 
 
 def _packed_mention(mention: FindingMention) -> dict[str, Any]:
-    return {k: v for k, v in dataclasses.asdict(mention).items() if k != "decided"}
+    return {k: v for k, v in mention._asdict().items() if k != "decided"}
 
 
 def _unpacked(kept: dict[str, Any]) -> Verified:

@@ -93,7 +93,7 @@ def known_places(text: str, identities: Iterable[str], vocabulary: Vocabulary) -
 def _may_stand(form: _Form, folded: str, bare: str) -> bool:
     """Whether a text may match: to compile a patient's patterns takes longer than to parse."""
     where = folded if form.kind == "date" else bare
-    return all(any(one in where for one in group) for group in form.needed)
+    return all(any(map(where.__contains__, group)) for group in form.needed)
 
 
 @lru_cache(maxsize=256)
@@ -149,6 +149,11 @@ def any_of(words: Iterable[str]) -> str:
 def _date(value: str) -> dt.date | None:
     if not (6 <= len(value) <= 10 and value[0].isdigit()):  # most ids: spare four attempts
         return None
+    if len(value) == len("YYYYMMDD") and value.isdecimal() and value.isascii():
+        try:
+            return dt.date(int(value[:4]), int(value[4:6]), int(value[6:]))
+        except ValueError:
+            return None
     for form in ("%Y%m%d", "%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y"):
         try:
             return dt.datetime.strptime(value, form).replace(tzinfo=dt.UTC).date()

@@ -20,6 +20,8 @@ _DOUBLED = {"\u00e4": "e", "\u00f6": "e", "\u00fc": "e", "\u00df": "s", "\u00e6"
             "\u00f8": "e", "\u00e5": "a"}  # fmt: skip
 """Letters that are written as two where a keyboard has none: the second one."""
 _NOT_IN_SKELETON = re.compile(r"[\W_es]+")
+_ASCII_NOT_IN_SKELETON = {code: None for code in range(128) if _NOT_IN_SKELETON.match(chr(code))}
+"""The same for `str.translate`, which takes a tenth of the time."""
 _SPLIT_FROM = 6
 """Letters from which a name is also looked for in pieces: a shorter one would hit plain words."""
 SHORT = 2
@@ -59,6 +61,8 @@ def name_forms(name: str, words: IdentityWords) -> Iterator[NameForm]:
 
 def skeleton(folded: str) -> str:
     """Letters and digits without e and s, which a spelling may add or leave out."""
+    if folded.isascii():
+        return folded.translate(_ASCII_NOT_IN_SKELETON)
     return _NOT_IN_SKELETON.sub("", folded)
 
 

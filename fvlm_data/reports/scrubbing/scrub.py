@@ -27,7 +27,7 @@ from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
 from fvlm_data.reports.scrubbing.standing import is_plain_word
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from fvlm_data.vocabulary import Vocabulary
     from fvlm_data.vocabulary.entries import IdentityWords
@@ -58,12 +58,17 @@ def _addresses(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
 
 
 @lru_cache(maxsize=4)
-def _patterns(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
-    """What has the form of an identity, in the order in which it is looked for."""
-    words = vocabulary.identities
+def _names(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
+    """What has the form of a name, in the order in which it is looked for."""
+    patterns = _name_patterns(vocabulary.identities)
+    return tuple((hint, pattern, NAME) for hint, pattern in patterns)
+
+
+@lru_cache(maxsize=4)
+def _numbers(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
+    """What has the form of a date, a phone number or another number, in that order."""
     return (
-        *((hint, pattern, NAME) for hint, pattern in _name_patterns(words)),
-        *((hint, pattern, DATE) for hint, pattern in _date_patterns(words)),
+        *((hint, one, DATE) for hint, one in _date_patterns(vocabulary.identities)),
         (("+",), re.compile(r"(?<![\w.])\+\d{1,3}[ \d()/-]{6,18}\d\b"), PHONE),
         (
             re.compile(r"\d{3}\)?[ /-]\d{3,4}[ -]\d{2}"),
@@ -79,6 +84,30 @@ def _patterns(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
     )
 
 
+@lru_cache(maxsize=4)
+def _number_hint(vocabulary: Vocabulary) -> re.Pattern[str]:
+    """What a text holds that one of the hints of `_numbers` finds: one look in place of nine.
+
+    A digit or plus comes first, so that `re` skips all else; a size in mm holds none of the rest.
+    """
+    words = vocabulary.identities
+    months = any_of(name for names in words.months.values() for name in names)
+    ordinals = any_of(words.ordinals)
+    return re.compile(
+        r"[\d+](?:(?<=\+)|\d{3}[-/.]\d|[-/.]\d{1,2}[-/.]\d|\d{2}\)?[ /-]\d{3,4}[ -]\d{2}|\d{5}"
+        rf"|(?:\.\d{{1,15}}){{5}}|(?:{ordinals})?,? (?:19|20)\d{{2}}"
+        rf"|(?:{ordinals}|\.)?[ -](?:(?:{any_of(words.day_of_month)}) )?(?:{months}))",
+        re.IGNORECASE,
+    )
+
+
+def _word_hint(words: Sequence[str]) -> _Hint:
+    """A pattern for words that stand alone ("dr" and not "adrenal"), the first letter first."""
+    if not all(word[:1].isalnum() for word in words):
+        return tuple(words)
+    return re.compile("|".join(rf"{word[0]}(?<!\w.){re.escape(word[1:])}\b" for word in words))
+
+
 def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str]]]:
     """Names behind a title, a signature's words, or a title with a dot in lower case."""
     titled = re.compile(
@@ -87,7 +116,7 @@ def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str
         rf"(?:[ \t]+(?:{CAPITAL}\.|(?:{any_of(words.particles)})\b"
         rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)){{1,4}}"
     )
-    yield words.titles, titled
+    yield _word_hint(words.titles), titled
     signed = re.compile(
         rf"\b(?:{any_of(words.signed_by)})\s?:?[ \t]+"
         r"((?:(?:[A-Z]\.|[A-Z][\w'\u2019-]+),?[ \t]{1,2}){1,3}[A-Z][\w'\u2019-]+)"
@@ -207,7 +236,9 @@ def scrub(
     for start, end in signed_names(text, vocabulary, is_plain):
         taken.add_rest(start, end, NAME)
         signed |= {word for word in _LONGER.findall(text[start:end]) if not is_plain(word)}
-    _take(taken, text, _patterns(vocabulary))
+    _take(taken, text, _names(vocabulary))
+    if _may_hold(text, _number_hint(vocabulary)):
+        _take(taken, text, _numbers(vocabulary))
     for start, end in _said_again(text, signed, vocabulary):
         taken.add(start, end, NAME)
     return taken.scrubbed(doubtful)
@@ -245,7 +276,7 @@ def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> None:
 
 def _may_hold(text: str, hint: _Hint) -> bool:
     if isinstance(hint, tuple):
-        return any(word in text for word in hint)
+        return any(map(text.__contains__, hint))
     return hint.search(text) is not None
 
 
