@@ -74,7 +74,7 @@ def _without_wrong(parsed: ParsedReport, gold: GoldSentence) -> ParsedReport:
             findings.append(mention)
             continue
         made = [_mention(right, mention, gold) for right in gold.findings]
-        findings += [replace(one, sentence=mention.sentence) for one in made]
+        findings += [one._replace(sentence=mention.sentence) for one in made]
     return replace(parsed, findings=tuple(findings))
 
 
