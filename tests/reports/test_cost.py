@@ -23,7 +23,7 @@ HOSTILE = (
     "1/2 cm ", "from 5 to ", "was 5 mm now ", "1. A ", "a) B ", "* A ", '" A ', '"A ', "\u2022 A ",
     "Findngs: ", "X: No ", "X: No\n", "Fondings:\n", "with small ", "lymph node 5 ", "previously ",
     "<br>", "<", "\t", "history of ", "possible ", "effusion liver shows ", "e\u0301", "\u4e2d",
-    "kein ", "[x] a\n",
+    "kein ", "[x] a\n", "no nodule, which is seen, is no nodule, which is seen, is A",
 )  # fmt: skip
 PIECES = st.lists(
     st.sampled_from(HOSTILE) | st.text(min_size=1, max_size=6), min_size=1, max_size=6

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from fvlm_data.reports.language.records import ASSERTING_SECTIONS, AnatomyState, Contradiction
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from fvlm_data.reports.language.records import FindingMention, Sentence, State, Verdict
     from fvlm_data.vocabulary import Vocabulary
@@ -112,7 +112,8 @@ def contradictions(parsed: Assertions) -> list[Contradiction]:
 
     A finding that is present in one sentence and absent in another, on sides that overlap; and an
     anatomy called normal in one section where another section tells a finding of it. What is only
-    not new, and what is asked or past, contradicts nothing.
+    not new, and what is asked or past, contradicts nothing. Each sentence that contradicts is named
+    with the first of those that it contradicts: all pairs would be the square of them.
     """
     asserting = _asserting(parsed)
     mentions = [m for m in parsed.findings if m.sentence in asserting]
@@ -122,24 +123,64 @@ def contradictions(parsed: Assertions) -> list[Contradiction]:
         for m in mentions
         if m.status == "absent" and m.change not in ("new", "resolved") and not m.location
     ]
-    made = {
-        Contradiction(yes.anatomy, yes.finding, no.sentence, yes.sentence)
-        for no in denied
-        for yes in stated
-        if (no.finding, no.anatomy) == (yes.finding, yes.anatomy)
-        and no.sentence != yes.sentence
-        and _sides_overlap(no, yes)
-    }
-    for verdict in parsed.normal:
-        if verdict.sentence in asserting:
-            made |= {
-                Contradiction(yes.anatomy, None, verdict.sentence, yes.sentence)
-                for yes in stated
-                if yes.anatomy == verdict.anatomy
-                and parsed.sentences[yes.sentence].section
-                != parsed.sentences[verdict.sentence].section
-            }
+    pairs = [(no, yes) for yes, no in _first_opposed(stated, denied)]
+    pairs += _first_opposed(denied, stated)
+    made = {Contradiction(yes.anatomy, yes.finding, no.sentence, yes.sentence) for no, yes in pairs}
+    made |= _normal_and_not(parsed, stated)
     return sorted(made, key=lambda c: (c.anatomy, c.finding or "", c.denied_in, c.stated_in))
+
+
+def _first_opposed(
+    ones: Iterable[FindingMention], others: Iterable[FindingMention]
+) -> list[tuple[FindingMention, FindingMention]]:
+    """Each of `ones` with the first of `others` in another sentence, on an overlapping side."""
+    # two of each side are enough: one may be in the same sentence
+    firsts: dict[tuple[str, str], dict[str | None, list[FindingMention]]] = {}
+    for other in sorted(others, key=lambda m: m.sentence):
+        sides = firsts.setdefault((other.finding, other.anatomy), {})
+        kept = sides.setdefault(other.laterality, [])
+        if len(kept) < 2 and other.sentence not in [m.sentence for m in kept]:
+            kept.append(other)
+    made = []
+    for one in ones:
+        sides = firsts.get((one.finding, one.anatomy), {})
+        opposed = [
+            other
+            for kept in sides.values()
+            for other in kept
+            if other.sentence != one.sentence and _sides_overlap(one, other)
+        ]
+        if opposed:
+            made.append((one, min(opposed, key=lambda m: m.sentence)))
+    return made
+
+
+def _normal_and_not(parsed: Assertions, stated: Iterable[FindingMention]) -> set[Contradiction]:
+    """Anatomies that one section calls normal and of which another tells a finding."""
+    asserting = _asserting(parsed)
+    normal = [(one.anatomy, one.sentence) for one in parsed.normal if one.sentence in asserting]
+    findings = [(one.anatomy, one.sentence) for one in stated]
+    pairs = [(no, yes) for yes, no in _first_elsewhere(parsed, findings, normal)]
+    pairs += _first_elsewhere(parsed, normal, findings)
+    return {Contradiction(anatomy, None, no, yes) for (anatomy, no), (_, yes) in pairs}
+
+
+def _first_elsewhere(
+    parsed: Assertions, ones: Iterable[tuple[str, int]], others: Iterable[tuple[str, int]]
+) -> list[tuple[tuple[str, int], tuple[str, int]]]:
+    """Each of `ones` (anatomy, sentence) with the first of `others` of another section."""
+    firsts: dict[str, dict[str, int]] = {}
+    for anatomy, sentence in others:
+        sections = firsts.setdefault(anatomy, {})
+        section = parsed.sentences[sentence].section
+        sections[section] = min(sentence, sections.get(section, sentence))
+    made = []
+    for anatomy, sentence in ones:
+        here = parsed.sentences[sentence].section
+        elsewhere = [first for section, first in firsts.get(anatomy, {}).items() if section != here]
+        if elsewhere:
+            made.append(((anatomy, sentence), (anatomy, min(elsewhere))))
+    return made
 
 
 def _sides_overlap(one: FindingMention, other: FindingMention) -> bool:
