@@ -156,6 +156,7 @@ def test_a_command_names_the_extra_that_it_lacks(tmp_path: Path, extra: str, com
     assert f"fvlm[{extra}]" in last
 
 
+@pytest.mark.full
 def test_an_audit_of_nothing_needs_no_extra(tmp_path: Path):
     (tmp_path / "reports.csv").write_text("volume_name,findings\na.nii.gz,The lungs are clear.\n")
     made = without(["fvlm-data", "reports", "reports.csv", "--store", "store"], tmp_path)

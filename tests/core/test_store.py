@@ -120,13 +120,16 @@ class StoreSuite:
 
     def test_store_of_another_version_is_refused(self, store: Store, url: str):
         self.spoil_mark(store, json.dumps({"version": 99, "store_id": "x"}).encode())
-        expected = "version 99 found, this program expects 3; use the program version that made"
+        expected = (
+            f"version 99 found, this program expects {schemas.VERSION}; use the program version"
+        )
         with pytest.raises(StoreError, match=expected):
             Store.open(url)
 
     def test_older_store_is_refused_with_the_way_to_upgrade_it(self, store: Store, url: str):
         self.spoil_mark(store, json.dumps({"version": 1, "store_id": "x"}).encode())
-        sentence = rf"version 1 found, .* expects 3; run `fvlm-data upgrade --store {url}`$"
+        here = schemas.VERSION
+        sentence = rf"version 1 found, .* expects {here}; run `fvlm-data upgrade --store {url}`$"
         for begin in (Store.open, Store.create, open_store):
             with pytest.raises(StoreError, match=sentence):
                 begin(url)

@@ -84,6 +84,7 @@ def test_study_and_report_wait_for_each_other(tmp_path: Path) -> None:
     assert broken(store) == []
 
 
+@pytest.mark.full
 def test_two_reports_of_one_study_are_both_kept_and_a_repeated_row_once(tmp_path: Path) -> None:
     store = tmp_path / "store"
     write(Series().datasets(), tmp_path / "archive")

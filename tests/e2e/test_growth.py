@@ -36,7 +36,7 @@ def test_a_study_that_arrives_later_is_all_that_is_done(
     assert all(check.passed for check in verify(Store.open(store)))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_late_report_redoes_its_study_only(
     phantom: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
         pytest.param("ingest", 0, marks=pytest.mark.full),  # before the first volume file
         # volumes written, tables half committed
         pytest.param("ingest", 9, marks=pytest.mark.full),
-        ("segment", 5),
+        pytest.param("segment", 5, marks=pytest.mark.full),
         pytest.param("reports", 1, marks=pytest.mark.full),
         pytest.param("pair", 2, marks=pytest.mark.full),
         pytest.param("split", 0, marks=pytest.mark.full),

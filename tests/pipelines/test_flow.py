@@ -213,7 +213,10 @@ def assert_the_page_tells_the_run(api: str) -> None:
 
 @pytest.mark.parametrize(
     "database",
-    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.full, pytest.mark.timeout(900)])],
+    [
+        pytest.param("sqlite", marks=pytest.mark.full),
+        pytest.param("postgresql", marks=[pytest.mark.full, pytest.mark.timeout(900)]),
+    ],
 )
 def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
     configuration: Path, shell: Shell, database: str
