@@ -88,10 +88,9 @@ def open_sources(context: Context, stage: str, sources: Collection[str]) -> None
 
 def rename_sources(context: Context, stage: str, kind: str, names: Mapping[str, str]) -> None:
     """Have rows of sources stand under new names; damage that the ledger tells stays told."""
-    known = [("kind", "=", kind), ("source", "in", sorted(names))]
-    old_names = set(context.store.read("inputs", ["source"], known)["source"].to_pylist())
-    damaged = changed_sources(context, stage, kind) if old_names else set()
-    for old in sorted(old_names):
+    there = _sources(context, kind) & names.keys() if names else set()
+    damaged = changed_sources(context, stage, kind) if there else set()
+    for old in sorted(there):
         new = names[old]
         mine = [("kind", "=", kind), ("source", "=", old)]
         rows = context.store.read("inputs", None, mine).to_pylist()
@@ -105,6 +104,23 @@ def rename_sources(context: Context, stage: str, kind: str, names: Mapping[str, 
         else:
             close_sources(context, stage, kind, [new])
             open_source(context, stage, old)
+
+
+def _sources(context: Context, kind: str) -> set[str]:
+    """Sources of which there are rows of a kind."""
+
+    def work() -> set[str]:
+        connection = context.store.connect()
+        try:
+            open_tables(context, connection, ["inputs"])
+            found = connection.execute(
+                f"SELECT DISTINCT source FROM inputs WHERE kind = {quoted(kind)}"
+            ).fetchall()
+        finally:
+            connection.close()
+        return {source for (source,) in found}
+
+    return with_readable_tables(context, ["inputs"], work, mend=True)
 
 
 def close_sources(context: Context, stage: str, kind: str, sources: Collection[str]) -> None:

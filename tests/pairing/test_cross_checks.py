@@ -61,7 +61,7 @@ def read() -> Reader:
                 zip(parsed.sentences, assessments(parsed), strict=True)
             )
         ]
-        findings = [{"report_id": "r_1", **dataclasses.asdict(one)} for one in parsed.findings]
+        findings = [{"report_id": "r_1", **one._asdict()} for one in parsed.findings]
         return StudyText(sentences, findings)
 
     return rows
