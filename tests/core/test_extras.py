@@ -140,7 +140,11 @@ def without(command: list[str], folder: Path) -> subprocess.CompletedProcess[str
         ("flows", "fvlm-flow run c.yaml"),
         ("s3", "fvlm-data status --store s3://bucket/store"),
         ("dicomweb", "fvlm-data ingest http://127.0.0.1:9/dicom-web --store store"),
-        ("llm", "fvlm-data reports reports.csv --store store --config llm.yaml"),
+        pytest.param(
+            "llm",
+            "fvlm-data reports reports.csv --store store --config llm.yaml",
+            marks=pytest.mark.full,
+        ),
     ],
 )
 def test_a_command_names_the_extra_that_it_lacks(tmp_path: Path, extra: str, command: str):

@@ -71,6 +71,7 @@ def test_a_truncated_slice_is_told_apart_from_its_sound_neighbours(tmp_path: Pat
     assert broken(tmp_path / "store") == []
 
 
+@pytest.mark.full
 def test_study_and_report_wait_for_each_other(tmp_path: Path) -> None:
     store = tmp_path / "store"
     write(Series().datasets(), tmp_path / "archive")

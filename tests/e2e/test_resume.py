@@ -71,7 +71,9 @@ def test_nothing_is_lost(undisturbed: Path) -> None:
         pytest.param(
             {"shard.spacing_mm": [8.0, 8.0, 8.0]}, {"shard"}, set(), marks=pytest.mark.full
         ),
-        ({"pair.template": "Normal {anatomy}."}, {"pair"}, {"shard"}),
+        pytest.param(
+            {"pair.template": "Normal {anatomy}."}, {"pair"}, {"shard"}, marks=pytest.mark.full
+        ),
         # the volumes stay what they are
         pytest.param({"ingest.min_slices": 6}, {"ingest"}, set(), marks=pytest.mark.full),
     ],

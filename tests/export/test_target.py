@@ -43,7 +43,10 @@ def test_a_second_export_gives_the_same_bytes(form: str, store: str, tmp_path: P
     assert files_of(exported(form, tmp_path / "b" / NAME, store)) == first
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(one, marks=() if one == FORMS[0] else pytest.mark.full) for one in FORMS],
+)
 def test_other_shards_of_the_same_samples_give_the_same_bytes(
     form: str, store: str, tmp_path: Path, world: object
 ):

@@ -157,6 +157,7 @@ def test_their_export_is_a_command(curated: Shell, tmp_path: Path):
     curated.ok("export", "tables", str(tmp_path / "tables"), "--store", "store")
 
 
+@pytest.mark.full
 def test_our_exports_take_their_samples(curated: Shell, tmp_path: Path):
     for name in ("webdataset", "monai", "huggingface"):
         curated.ok("export", name, str(tmp_path / name), "--store", "store")
@@ -194,6 +195,7 @@ def test_faulty_reports_are_told_by_package(curated: Shell):
     assert "of package broken-tools 0.1 cannot be loaded" in curated.refused(*words)
 
 
+@pytest.mark.full
 def test_a_stage_runs_only_where_the_configuration_has_its_section(curated: Shell, tmp_path: Path):
     write_data(tmp_path)
     file = write_configuration(tmp_path)
@@ -221,6 +223,7 @@ def test_nothing_of_a_patient_is_told(copy: Shell):
     assert not [path for path in held if SECRET.encode() in path.read_bytes()]
 
 
+@pytest.mark.full
 def test_the_shipped_checks_pass(copy: Shell, tmp_path: Path):
     names = ("volumes", "reports", "store", "vault")
     places = [str(copy.folder / name) for name in names]

@@ -165,6 +165,7 @@ def test_names_of_a_refused_series_go_and_those_of_others_stay(ward: Ward):
     assert set(ward.run().set_aside) == {"fault:missing_slices", "out_of_scope:forgotten"}
 
 
+@pytest.mark.full
 def test_a_report_that_its_source_no_longer_offers_goes_too(ward: Ward):
     ward.add(series(A))
     listed = ward.folder / "reports.csv"

@@ -85,7 +85,7 @@ def test_deleted_file(config: Config, before: dict[str, list[str]], kind: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", kinds_of_files("chunk"))
+@pytest.mark.parametrize("kind", kinds_of_files())
 def test_cut_file(config: Config, before: dict[str, list[str]], kind: str):
     path = damage.stored(config, FILES[kind])[0]
     os.truncate(path, path.stat().st_size // 2)
@@ -135,7 +135,7 @@ def test_damage_does_not_spread(config: Config, before: dict[str, list[str]]):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "stage",
-    ["reports", *(pytest.param(one, marks=pytest.mark.full) for one in ("ingest", "shard"))],
+    [pytest.param(one, marks=pytest.mark.full) for one in ("reports", "ingest", "shard")],
 )
 def test_lost_ledger_rows(config: Config, before: dict[str, list[str]], stage: str):
     damage.table(config, "ledger").delete(f"stage = '{stage}'")

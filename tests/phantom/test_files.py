@@ -71,6 +71,7 @@ def test_content_of_a_seed_is_pinned(tmp_path: Path) -> None:
     assert (stored["seed"], stored["patients"], stored["version"]) == (7, 3, 1)
 
 
+@pytest.mark.full
 def test_patient_does_not_depend_on_workers_or_number(phantom: Path, tmp_path: Path) -> None:
     out, calls = tmp_path / "two", []
     generate(out, patients=2, seed=7, workers=2, progress=lambda *args: calls.append(args))

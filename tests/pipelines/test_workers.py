@@ -126,6 +126,7 @@ def test_workers_of_this_machine_have_its_versions(client: Client) -> None:
     check_versions(client.get_versions(packages=SAME_VERSIONS))
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_worker_with_another_vault_is_refused(
     client: Client, tmp_path: Path, vault_folder: Path

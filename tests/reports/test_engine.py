@@ -46,6 +46,7 @@ def matched(engine: Any, text: str) -> tuple[list[Any], list[Any]]:
     )
 
 
+@pytest.mark.full
 def test_tree_finds_what_medspacy_finds_in_reports(fast: Engine, slow: MedspacyEngine):
     found = 0
     for index in range(12):

@@ -51,7 +51,9 @@ def again(config: Config) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("more", [{}, {"report_id": "7"}, {"report_id": "7", "issued": "2021"}])
-@pytest.mark.parametrize("gone", ["auto", "keep", "retire"])
+@pytest.mark.parametrize(
+    "gone", ["auto", *(pytest.param(one, marks=pytest.mark.full) for one in ("keep", "retire"))]
+)
 def test_a_changed_row_takes_the_place_of_what_it_was(
     tmp_path: Path, gone: str, more: dict[str, str]
 ):

@@ -160,6 +160,7 @@ def test_faults_of_corrections_are_told(tmp_path: Path):
         list(read_corrections(overlay(tmp_path, line), EN))
 
 
+@pytest.mark.full
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("FVLM_VAULT", str(tmp_path / "vault"))
     path, store = sources(tmp_path, FIRST, SECOND), str(tmp_path / "store")

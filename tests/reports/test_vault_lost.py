@@ -196,6 +196,7 @@ def test_doubtful_names(tmp_path: Path, policy: str, kept: list[str], waits: lis
     assert [check.name for check in verify(store) if not check.passed] == []
 
 
+@pytest.mark.full
 def test_no_vault_and_no_backup_lies_within_the_store(tmp_path: Path, config: Config):
     curate(config)
     store = Path(config.store)
@@ -273,6 +274,7 @@ def test_an_older_vault_learns_from_the_sources_what_it_lacks(tmp_path: Path, co
     assert " ".join(texts(config)) == names
 
 
+@pytest.mark.full
 def test_what_no_source_tells_any_more_is_named(tmp_path: Path, config: Config):
     older_vault(tmp_path, config)
     gone = tmp_path / "archive" / "0"
@@ -292,6 +294,7 @@ def test_what_no_source_tells_any_more_is_named(tmp_path: Path, config: Config):
     assert [one for one in texts(config) if "Beispiel" in one or "Verweigert" in one] == []
 
 
+@pytest.mark.full
 def test_a_vault_that_lost_all_wants_the_configuration(tmp_path: Path, config: Config):
     lose_contents(tmp_path)
     runner = CliRunner()

@@ -82,6 +82,7 @@ def test_bases_of_the_lungs_and_bones_as_the_model_has_them(real_data: Path):
     assert not np.isin(labels[gut], (LUNG_LEFT, LUNG_RIGHT, AIRWAY)).any()
 
 
+@pytest.mark.full
 def test_airways_are_one_tree_between_the_lungs(aorta: tuple[VolumeImage, Array]):
     from scipy import ndimage
 
@@ -117,6 +118,7 @@ def test_an_abdomen_has_no_airway_and_a_mattress_is_no_lung(torso: tuple[VolumeI
     assert volume.image_hu.shape == labels.shape
 
 
+@pytest.mark.full
 def test_fine_slices_equal_the_coarse_nearly(torso: tuple[VolumeImage, Array]):
     """Repeating every voxel changes the grid and not the patient."""
     whole, _ = torso

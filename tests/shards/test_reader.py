@@ -264,7 +264,7 @@ def test_torch_loader_takes_it(shards: ShardDataset):
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.full)])
 def test_torch_loader_with_workers_gives_the_same(shards: ShardDataset, start: str):
     from torch.utils.data import DataLoader
 
@@ -313,6 +313,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_object_storage_gives_the_same_samples(
     bucket: str, world: Any, world_at: Any, mine: ShardDataset, tmp_path: Path

@@ -418,6 +418,7 @@ def test_tidying_reads_no_index_that_agreed_and_one_that_changed(
     assert world.store.read_bytes(path) == before
 
 
+@pytest.mark.full
 def test_files_of_shards_are_recorded_as_long_as_they_are_there(world: Any, small: ShardConfig):
     def recorded() -> set[str]:
         rows = world.store.read("files", ["path"], [("stage", "=", "shard")])
@@ -629,6 +630,7 @@ def test_compaction_that_keeps_nothing_spares_arrays_about_to_be_committed(
     assert read_all(world).keys() == world.samples().keys()
 
 
+@pytest.mark.full
 def test_runs_and_compactions_at_once_lose_no_sample(world: Any, small: ShardConfig):
     """Another process compacts, keeping nothing, for as long as samples are made anew here."""
     numbers = range(3)

@@ -32,6 +32,7 @@ def test_a_batch_that_ranks_cannot_share_is_refused(tiny: Any) -> None:
         check(tiny(), toy_source(20, 0), world=3)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "correction",

@@ -67,7 +67,11 @@ def test_no_place_of_this_machine_is_exported(exported: Path) -> None:
 @pytest.mark.parametrize(
     ("stem", "organ"),
     [
-        ("histogram", {"cover_bias": True, "features": True, "histogram_windows": 4}),
+        pytest.param(
+            "histogram",
+            {"cover_bias": True, "features": True, "histogram_windows": 4},
+            marks=pytest.mark.full,
+        ),
         ("patch", {"features": True, "features_of": "sample", "features_only": True}),
         pytest.param("convolution", {"mask_embedding": True}, marks=pytest.mark.full),
     ],
