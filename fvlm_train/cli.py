@@ -95,13 +95,8 @@ def train_command(
             taken_s = step.time_s + step.wait_s
             rate = f"{config.batch_size / taken_s:.1f} samples/s" if taken_s else ""
             waits = f"{step.wait_s / taken_s:.0%} waiting" if taken_s else ""
-            left = f"{(steps - step.step) * taken_s / 60:.0f} min left"
-            show(
-                "train",
-                step.step,
-                steps,
-                ", ".join(part for part in (loss, rate, waits, left) if part),
-            )
+            note = ", ".join(part for part in (loss, rate, waits) if part)
+            show("train", step.step, steps, note)
 
         findings = store_findings(store) if config.loss.prompts.weight else ()
         summary = train(config, source, out, report, new_data=new_data, findings=findings)
