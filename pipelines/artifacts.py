@@ -44,6 +44,7 @@ def summary_text(summary: Summary) -> str:
         ("Set aside", summary.set_aside),
         ("Waiting", summary.waiting),
         ("Cross-checks", summary.cross_checks),
+        ("Review", summary.review),
         ("In the tables", summary.tables),
     ):
         parts.append(f"## {title}\n\n{_table(counts)}")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
@@ -25,9 +25,8 @@ from fvlm_data.run.config import Config
 from fvlm_data.run.records import open_context
 from fvlm_data.run.registry import build_stages
 from pipelines import artifacts
-from pipelines.alarms import alarmed
+from pipelines.flows import curation_flow
 from pipelines.form import configured
-from pipelines.names import run_name
 from pipelines.withheld import texts_withheld
 
 Done = TypeVar("Done")
@@ -40,14 +39,7 @@ class BrokenError(FvlmError):
     """A store is not as it was left; or a person has to do what is left."""
 
 
-@flow(
-    name="verify",
-    flow_run_name=run_name,
-    persist_result=False,
-    log_prints=False,
-    on_failure=[alarmed],
-    on_crashed=[alarmed],
-)
+@curation_flow
 def verify(config: str, deep: bool = False) -> list[Check]:
     """Prove that nothing is lost or changed; the run fails where a statement is broken.
 
@@ -76,14 +68,7 @@ def verify(config: str, deep: bool = False) -> list[Check]:
     return _sentenced(config, work)
 
 
-@flow(
-    name="compact",
-    flow_run_name=run_name,
-    persist_result=False,
-    log_prints=False,
-    on_failure=[alarmed],
-    on_crashed=[alarmed],
-)
+@curation_flow
 def compact(config: str, keep_hours: Annotated[int, Field(ge=0)] = 168) -> Compacted:
     """Join small shards and table files; drop history that is older than `keep_hours`.
 
@@ -114,14 +99,7 @@ def compact(config: str, keep_hours: Annotated[int, Field(ge=0)] = 168) -> Compa
     return _sentenced(config, work)
 
 
-@flow(
-    name="forget",
-    flow_run_name=run_name,
-    persist_result=False,
-    log_prints=False,
-    on_failure=[alarmed],
-    on_crashed=[alarmed],
-)
+@curation_flow
 def forget(
     config: str,
     ids: list[OfTheStore] | None = None,

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed
@@ -18,10 +18,9 @@ from fvlm_data.monitoring.pace import pace
 from fvlm_data.run.records import Summary  # at run time: Prefect reads annotations for its form
 from fvlm_data.run.registry import stages_of
 from pipelines import artifacts
-from pipelines.alarms import alarmed
 from pipelines.batches import DaskMapper
+from pipelines.flows import curation_flow
 from pipelines.form import Settings, configured
-from pipelines.names import run_name
 from pipelines.withheld import texts_withheld
 from pipelines.workers import connect, task_runner
 
@@ -37,14 +36,7 @@ class RunLimitError(FvlmError):
     """A run took longer than `execution.run_limit_s`."""
 
 
-@flow(
-    name="curate",
-    flow_run_name=run_name,
-    persist_result=False,
-    log_prints=False,
-    on_failure=[alarmed],
-    on_crashed=[alarmed],
-)
+@curation_flow
 def curate(
     config: str,
     stages: list[str] | None = None,
@@ -65,14 +57,7 @@ def curate(
     return _done("curate", lambda: configured(config, settings), lambda _: stages, retry=retry)
 
 
-@flow(
-    name="ingest",
-    flow_run_name=run_name,
-    persist_result=False,
-    log_prints=False,
-    on_failure=[alarmed],
-    on_crashed=[alarmed],
-)
+@curation_flow
 def ingest(config: str, retry: bool = False, settings: Settings = None) -> Summary:
     """Take in the images of a configuration's sources, as `fvlm-data ingest` does.
 
@@ -87,14 +72,7 @@ def ingest(config: str, retry: bool = False, settings: Settings = None) -> Summa
     return _done("ingest", lambda: configured(config, settings), _of("ingest"), retry=retry)
 
 
-@flow(
-    name="reports",
-    flow_run_name=run_name,
-    persist_result=False,
-    log_prints=False,
-    on_failure=[alarmed],
-    on_crashed=[alarmed],
-)
+@curation_flow
 def reports(config: str, retry: bool = False, settings: Settings = None) -> Summary:
     """Take in the reports of a configuration, as `fvlm-data reports` does.
 

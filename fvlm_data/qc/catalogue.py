@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.columns import categories, numbers, sets, texts
+from fvlm_data.qc.organ_volumes import OF_VOLUME, named_classes
 from fvlm_data.qc.thumbnails import ANATOMIES
 from fvlm_data.store.relations import Relations
 
@@ -77,19 +78,11 @@ GROUP BY study_id
 
 SIZES = f"""
 WITH {FIRST_VOLUMES},
-classes AS (
-    SELECT unnest($systems) AS class_system, unnest($names) AS class_name,
-        unnest($anatomies) AS anatomy
+measured AS (
+    SELECT * FROM masks WHERE volume_id IN (SELECT volume_id FROM first_volumes)
 ),
--- ordered, since a sum of floats depends on the order
-of_task AS (
-    SELECT volume_id, anatomy, sum(volume_ml ORDER BY class_name) AS ml
-    FROM masks JOIN classes USING (class_system, class_name)
-    WHERE volume_id IN (SELECT volume_id FROM first_volumes)
-    GROUP BY volume_id, task, anatomy
-)
-SELECT study_id, anatomy, max(ml) FROM of_task JOIN first_volumes USING (volume_id)
-GROUP BY ALL
+{OF_VOLUME}
+SELECT study_id, anatomy, ml FROM of_volume JOIN first_volumes USING (volume_id)
 """
 
 SET_ASIDE = f"""
@@ -177,20 +170,12 @@ def _labels(tables: Relations, place: dict[str, int]) -> Column:
 
 def _sizes(tables: Relations, place: dict[str, int], vocabulary: Vocabulary) -> list[Column]:
     """Size in ml of each anatomy that any first volume shows."""
-    systems = [system for (system,) in tables.rows("SELECT DISTINCT class_system FROM masks")]
-    classes = [
-        (system, name, anatomy)
-        for system in sorted(systems)
-        for anatomy, names in vocabulary.classes_of(system).items()
-        if anatomy in ANATOMIES
-        for name in names
-    ]
-    if not classes:
+    systems = tables.rows("SELECT DISTINCT class_system FROM masks ORDER BY 1")
+    classes = named_classes([system for (system,) in systems], vocabulary)
+    if not classes["names"]:
         return []
-    named, names, anatomies = (list(column) for column in zip(*classes, strict=True))
-    chosen = {"systems": named, "names": names, "anatomies": anatomies}
     found: dict[str, list[float | None]] = {}
-    for study, anatomy, ml in tables.rows(SIZES, chosen):
+    for study, anatomy, ml in tables.rows(SIZES, classes):
         found.setdefault(anatomy, [None] * len(place))[place[study]] = ml
     return [numbers(f"{one} size", found[one], "ml") for one in ANATOMIES if one in found]
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fvlm_data.qc.organ_volumes import OF_VOLUME, named_classes
 from fvlm_data.store.relations import Relations
 from schemas.quarantine import KINDS
 
@@ -33,21 +34,9 @@ measured AS (
 """
 
 SPREADS = f"""
-WITH {MEASURED},
-classes AS (
-    SELECT unnest($systems) AS class_system, unnest($names) AS class_name,
-        unnest($anatomies) AS anatomy
-),
--- ordered, since a sum of floats depends on the order
-of_task AS (
-    SELECT volume_id, anatomy, sum(volume_ml ORDER BY class_name) AS ml
-    FROM measured JOIN classes USING (class_system, class_name)
-    GROUP BY volume_id, task, anatomy
-),
-of_volume AS (SELECT volume_id, anatomy, max(ml) AS ml FROM of_task GROUP BY ALL)
+WITH {MEASURED}, {OF_VOLUME}
 SELECT anatomy, count(*), quantile_cont(ml, $shares) FROM of_volume GROUP BY anatomy
 """
-"""Two tasks may show one anatomy: the greater of both counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,22 +147,14 @@ def _spreads(tables: Relations, vocabulary: Vocabulary) -> tuple[Spread, ...]:
         f"WITH {MEASURED} SELECT DISTINCT class_system FROM measured ORDER BY 1",
         {"volumes": VOLUMES_MEASURED},
     )
-    classes = [
-        (system, name, anatomy)
-        for (system,) in systems
-        for anatomy, names in vocabulary.classes_of(system).items()
-        for name in names
-    ]
-    if not classes:
+    classes = named_classes([system for (system,) in systems], vocabulary)
+    if not classes["names"]:
         return ()
-    named, names, anatomies = (list(column) for column in zip(*classes, strict=True))
     rows = tables.rows(
         SPREADS,
         {
             "volumes": VOLUMES_MEASURED,
-            "systems": named,
-            "names": names,
-            "anatomies": anatomies,
+            **classes,
             "shares": [percent / 100 for percent in PERCENTILES],
         },
     )

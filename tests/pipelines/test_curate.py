@@ -86,6 +86,7 @@ def test_artifacts_hold_counts_codes_and_rates(tmp_path: Path) -> None:
         },
         stage_seconds={"segment": 120.0, "pair": 1.0},
         set_aside={"fault:no_body": 1},
+        review={"mask held to be wrong": 2},
         qc_page="qc/index.html",
     )
     assert stage_rows(summary) == [
@@ -101,6 +102,7 @@ def test_artifacts_hold_counts_codes_and_rates(tmp_path: Path) -> None:
     text = summary_text(summary)
     assert "| fault:no_body | 1 |" in text
     assert "## Waiting\n\nnothing" in text
+    assert "| mask held to be wrong | 2 |" in text
     assert f"[qc/index.html]({(tmp_path / 'chests' / 'qc' / 'index.html').as_uri()})" in text
 
 
