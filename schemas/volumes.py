@@ -47,7 +47,9 @@ class Volume:
             "what was done beyond rescaling, code=voxels: padding_to_air, out_of_field_to_air, "
             "clipped_to_int16; what its headers lack: joined_over_KEYWORD=slices that leave "
             "an element blank or spell it otherwise, incomplete_series=files or slices that "
-            "could not be used; slices_unlike_neighbours=slices that may be damaged",
+            "could not be used; slices_unlike_neighbours=slices that may be damaged, "
+            "repeated_slices=slices with the pixels of another, jumps_between_slices=places from "
+            "which on the slices show something else",
         ),
     ] = ()
     tilt_degrees: Annotated[

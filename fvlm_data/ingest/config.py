@@ -67,8 +67,9 @@ class IngestConfig(BaseModel):
     unlike_slices: Literal["refuse", "flag", "ignore"] = Field(
         default="refuse",
         description="what becomes of a volume with a slice that fits neither neighbour as no other "
-        "of its slices does, most often damage that no decoder noticed: refuse sets it aside, flag "
-        "counts such slices in `volumes.adjustments`, ignore does not look",
+        "of its slices does (most often damage that no decoder noticed), or that shows the pixels "
+        "of another slice: refuse sets it aside, flag counts such slices in `volumes.adjustments`, "
+        "ignore does not look",
     )
     max_series_mb: int = Field(
         default=8192,

@@ -174,6 +174,39 @@ def test_fewer_images_than_announced_are_incomplete(ingested: Ingested, tmp_path
     assert ingested.reasons() == {}
 
 
+@pytest.mark.parametrize("step", [2, 3])
+@pytest.mark.parametrize("keyword", ["SpacingBetweenSlices", "SliceThickness"])
+def test_a_scan_of_which_each_second_image_came_is_incomplete(
+    ingested: Ingested, tmp_path: Path, step: int, keyword: str
+):
+    series = replace(PLAIN, slices=8 * step)
+    datasets = setting(series.datasets(), **{keyword: series.step_mm})
+    write(datasets[::step], tmp_path / "in")
+    ingested.dicom(tmp_path / "in")
+    assert ingested.reasons() == {"fault:incomplete_series": 8}
+    (row,) = ingested.rows("quarantine")
+    assert f"steps of {step} and {keyword} is 2.5 mm" in row["detail"]
+    for number in range(1, step):
+        write(datasets[number::step], tmp_path / "in" / str(number))
+    ingested.dicom(tmp_path / "in")
+    assert ingested.volume()["shape"][2] == 8 * step
+    assert ingested.reasons() == {}
+
+
+@pytest.mark.parametrize(
+    "tags", [{}, {"SpacingBetweenSlices": 5.0}, {"SpacingBetweenSlices": 5.0, "SliceThickness": 5}]
+)
+def test_numbers_that_count_in_twos_alone_lack_nothing(
+    ingested: Ingested, tmp_path: Path, tags: dict[str, float]
+):
+    datasets = setting(replace(PLAIN, step_mm=5.0).datasets(), **tags)
+    for number, one in enumerate(datasets):
+        one.InstanceNumber = 2 * number + 1
+    write(datasets, tmp_path / "in")
+    ingested.dicom(tmp_path / "in")
+    assert ingested.volume()["shape"][2] == PLAIN.slices
+
+
 def test_what_else_belongs_to_study_and_series_counts_as_come(ingested: Ingested, tmp_path: Path):
     counts = {"NumberOfSeriesRelatedInstances": SLICES + 1, "NumberOfStudyRelatedInstances": 16}
     datasets = setting(PLAIN.datasets(), **counts)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
@@ -110,6 +111,53 @@ def test_a_contradiction_within_one_scan_is_named_and_refuses_all_of_it(name: st
     assert stack.proof.reason == "mixed_header"
     assert keyword in stack.proof.detail
     assert str(value) not in stack.proof.detail
+
+
+TURNED: dict[str, tuple[float, ...]] = {
+    "columns run the other way": (-1, 0, 0, 0, 1, 0),
+    "rows run the other way": (1, 0, 0, 0, -1, 0),
+    "half a turn": (-1, 0, 0, 0, -1, 0),
+    "a quarter of a turn": (0, 1, 0, -1, 0, 0),
+    "rounded": (0.99, 0.01, 0, 0, 1, 0),
+    "turned by half a degree": (0.99996, 0.00873, 0, -0.00873, 0.99996, 0),
+}
+
+
+@pytest.mark.parametrize("corner", ["as it was", "where it belongs"])
+@pytest.mark.parametrize("where", ["upper half", "every other", "tail"])
+@pytest.mark.parametrize("name", TURNED)
+def test_an_orientation_that_changes_within_one_scan_is_named_and_refuses_all_of_it(
+    name: str, where: str, corner: str
+):
+    datasets = PLAIN.datasets()
+    side = 0.703125 * 7
+    turned = np.array(TURNED[name], dtype=float)
+    for place in PLACES[where]:
+        one = datasets[place]
+        if corner == "where it belongs":
+            moved = (np.array([1, 0, 0, 0, 1, 0.0]) - turned).reshape(2, 3).sum(axis=0) * side / 2
+            one.ImagePositionPatient = [
+                round(float(old) + more, 9)
+                for old, more in zip(one.ImagePositionPatient, moved, strict=True)
+            ]
+        one.ImageOrientationPatient = list(TURNED[name])
+    (stack,) = found(datasets)
+    assert isinstance(stack.proof, Fault)
+    assert stack.proof.reason == "mixed_header"
+    assert "ImageOrientationPatient has 2 values" in stack.proof.detail
+
+
+def test_stacks_of_other_planes_and_scans_of_another_position_stay_apart():
+    coronal = replace(
+        PLAIN, orientation=(1, 0, 0, 0, 0, -1), series_uid="1.2.3.4.5", origin_mm=(-50, -60, 150)
+    ).datasets()
+    prone = replace(PLAIN, orientation=(-1, 0, 0, 0, -1, 0), origin_mm=(-45, -55, 100.6)).datasets()
+    for number, one in enumerate(coronal + prone):
+        fresh_uid(one)
+        one.InstanceNumber = 100 + number
+    result = found(PLAIN.datasets() + coronal + prone)
+    assert [len(one.members) for one in result] == [SLICES] * 3
+    assert all(isinstance(one.proof, Grid) for one in result)
 
 
 def test_several_elements_that_change_at_places_of_their_own_leave_one_scan():

@@ -53,6 +53,7 @@ class SliceHeader:
     instance: int
     kvp: str
     pixel_spacing: tuple[str, ...]
+    spacing_between_mm: float | None
     images_in_acquisition: int
     concatenation: Concatenation
     geometry: SliceGeometry
@@ -84,6 +85,7 @@ def parse(dataset: Dataset) -> SliceHeader:
         kvp=text(dataset, "KVP"),
         # as written: the digits say how exact it is
         pixel_spacing=texts(dataset, "PixelSpacing"),
+        spacing_between_mm=number(dataset, "SpacingBetweenSlices"),
         images_in_acquisition=integer(dataset, "ImagesInAcquisition", 0),
         concatenation=Concatenation(
             uid=uid(dataset, "ConcatenationUID"),

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fvlm_data.ingest.dicom.series import (
-    Limit,
-    Parsed,
-    Slice,
-    identities_of,
-    named_alike,
-    parse_file,
-)
+from fvlm_data.ingest.dicom.people import identities_of, named_alike
+from fvlm_data.ingest.dicom.slice_file import Limit, Parsed, Slice, parse_file
 from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.volume.geometry import Fault
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fvlm_data.ingest.volume.attributes import decimal
 from fvlm_data.ingest.volume.geometry import GAP_FACTOR, Fault, Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.volume.grouping import Stack
 
 PARALLEL_COSINE = 0.999
+
+SPACING_AGREES = 0.01
+"""SpacingBetweenSlices is believed where it is this near, as a share, to what the numbers say."""
 
 
 def announced_more(members: Sequence[int], headers: Sequence[SliceHeader]) -> str:
@@ -29,6 +34,47 @@ def announced_more(members: Sequence[int], headers: Sequence[SliceHeader]) -> st
     """
     mine = [headers[one] for one in members]
     return _short_concatenation(mine) or _short_acquisition(mine, headers)
+
+
+def thinned(stack: Stack, headers: Sequence[SliceHeader]) -> str:
+    """What tells that only each second (third, ...) image of a scan came; empty where nothing does.
+
+    What is left is an even grid. InstanceNumber counts in equal steps over numbers that no other
+    image of the series has, and slices lie as many times further apart than SpacingBetweenSlices
+    says, or than they are thick.
+    """
+    step = _count_step(stack, headers)
+    if step < 2 or not isinstance(stack.proof, Grid):
+        return ""
+    distance = stack.proof.spacing_mm[2]
+    for keyword, told_mm in _told_distances([headers[one] for one in stack.members]):
+        if abs(step * told_mm - distance) <= SPACING_AGREES * distance:
+            return (
+                f"InstanceNumber counts in steps of {step} and {keyword} is {told_mm:g} mm, "
+                f"found slices {distance:g} mm apart"
+            )
+    return ""
+
+
+def _told_distances(mine: Sequence[SliceHeader]) -> Iterator[tuple[str, float]]:
+    """The one value of SpacingBetweenSlices and of SliceThickness that all slices state, mm."""
+    between = {one.spacing_between_mm for one in mine}
+    thick = {decimal(one.thickness) for one in mine}
+    if len(between) == 1 and (spacing := between.pop()) is not None:
+        yield "SpacingBetweenSlices", abs(spacing)
+    if len(thick) == 1 and (thickness := thick.pop()) is not None:
+        yield "SliceThickness", thickness[0]
+
+
+def _count_step(stack: Stack, headers: Sequence[SliceHeader]) -> int:
+    """By how much the instance numbers of a proved stack grow from slice to slice; 0: unevenly."""
+    if not isinstance(stack.proof, Grid):
+        return 0
+    numbers = [headers[stack.members[place]].instance for place in stack.proof.order]
+    steps = {abs(after - before) for before, after in pairwise(numbers)}
+    within = range(min(numbers), max(numbers) + 1)
+    come = {one.instance for one in headers} & set(within)
+    return next(iter(steps)) if len(steps) == 1 and come == set(numbers) else 0
 
 
 def _short_acquisition(mine: Sequence[SliceHeader], headers: Sequence[SliceHeader]) -> str:

@@ -18,6 +18,7 @@ from fvlm_data.ingest.volume.geometry import (
     heights_mm,
     prove,
 )
+from fvlm_data.ingest.volume.turned import mixed_orientation, turned_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -70,7 +71,8 @@ def stacks(headers: Sequence[SliceHeader], config: IngestConfig) -> list[Stack]:
     Slices of one orientation are split by the elements of `ATTRIBUTES`, but not where that would
     cut one scan in two: slices that together are one even grid are one stack where the elements
     agree (blank, or written otherwise), and a fault that names the element where they do not;
-    unless instance or acquisition numbers show two scans. A stack is split further by
+    unless instance or acquisition numbers show two scans. So it is where orientations differ and
+    planes are parallel. A stack is split further by
     time, acquisition or slice thickness if that leaves only proved volumes that lie over each
     other or far apart, and by ranges along the normal if the instance numbers say that no
     slice is missing between them. `members` are ordered as given; which slices form a stack
@@ -80,7 +82,7 @@ def stacks(headers: Sequence[SliceHeader], config: IngestConfig) -> list[Stack]:
     found: list[Stack] = []
     for part in _split(range(len(headers)), directions.__getitem__):
         found.extend(_joined(_scans(part, headers, config), headers, config))
-    return _fragments_named(found, headers)
+    return _fragments_named(_without_turned(found, headers, config), headers)
 
 
 def _scans(
@@ -281,6 +283,23 @@ def _joined(
         else:
             mine = [headers[one] for one in members]
             made.append(Stack(members, _ambiguous(_varying(members, headers), mine)))
+    return made
+
+
+def _without_turned(
+    found: Sequence[Stack], headers: Sequence[SliceHeader], config: IngestConfig
+) -> list[Stack]:
+    """Stacks, those that are one scan but for their orientation as one that is refused."""
+    if not 1 < len(found) <= MOST_STACKS:
+        return list(found)
+    parts = [[headers[one].geometry for one in stack.members] for stack in found]
+    made: list[Stack] = []
+    for group in _connected(len(found), turned_parts(parts, config)):
+        members = tuple(sorted(one for place in group for one in found[place].members))
+        sizes = [len(found[place].members) for place in group]
+        made.append(
+            found[group[0]] if len(group) == 1 else Stack(members, mixed_orientation(sizes))
+        )
     return made
 
 

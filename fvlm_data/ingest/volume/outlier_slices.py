@@ -1,4 +1,4 @@
-"""Slices that fit neither neighbour: what damage leaves that no decoder noticed."""
+"""Slices that do not follow each other: what damage and mixed data leave that no header tells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from fvlm_data.ingest.volume.geometry import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig
@@ -30,6 +32,16 @@ other slices of the volume beside that."""
 FEW = 50
 """Of so many slices, one more may be damaged without passing for what the volume shows."""
 
+MOST_NAMED = 10
+
+JUMP_HU = 150
+JUMP_SHARE = 0.05
+"""Between two slices lies a jump if 5 % of the pixels change by more than 150 HU, and twice the
+share that do so elsewhere beside that: breath between two positions of a table stays below it."""
+
+USUAL_JUMPS = 2
+"""A part that does not belong has two ends; a third jump of the kind is what the volume shows."""
+
 
 def slices_unlike_neighbours(image_zyx: NDArray[np.int16]) -> list[int]:
     """Numbers of slices (k) of a volume (k, j, i) in HU that fit neither neighbour, in order.
@@ -37,8 +49,7 @@ def slices_unlike_neighbours(image_zyx: NDArray[np.int16]) -> list[int]:
     Anatomy that comes and goes within one slice, noise and metal are in the other slices too, and
     a jump between two positions of the table fits one of its sides.
     """
-    step = min(LATTICE, max(1, min(image_zyx.shape[1:]) // FINEST))
-    seen = image_zyx[:, ::step, ::step].astype(np.int32)
+    seen = _lattice(image_zyx)
     if len(seen) < 5:
         return []
     within = misfits(seen[1:-1], seen[:-2], seen[2:])
@@ -69,15 +80,83 @@ def _standing_out(shares: NDArray[np.float64], least: float) -> list[int]:
     return above
 
 
-def check_neighbours(image_zyx: NDArray[np.int16], config: IngestConfig) -> Fault | int:
-    """How many slices of a volume (k, j, i) in HU fit neither neighbour, or why it is refused."""
-    found = slices_unlike_neighbours(image_zyx) if config.unlike_slices != "ignore" else []
-    if not found or config.unlike_slices == "flag":
-        return len(found)
-    named = ", ".join(str(number + 1) for number in found)
+def jumps_between_slices(image_zyx: NDArray[np.int16]) -> list[int]:
+    """Numbers (k) of the slices of a volume (k, j, i) in HU before which the image jumps, in order.
+
+    From there on the slices show something else: another scan, pixels mirrored, other units.
+    """
+    seen = _lattice(image_zyx)
+    if len(seen) < 5:
+        return []
+    share = (np.abs(np.diff(seen, axis=0)) > JUMP_HU).mean(axis=(1, 2))
+    usual = np.sort(share)[-1 - USUAL_JUMPS]
+    jumps: list[int] = (np.flatnonzero(share > JUMP_SHARE + TIMES_THE_SERIES * usual) + 1).tolist()
+    return jumps
+
+
+def repeated_slices(image_zyx: NDArray[np.int16]) -> list[int]:
+    """Numbers (k) of the slices whose pixels are all those of an earlier slice, in order.
+
+    A scanner's noise never repeats. Slices of one value throughout, padding, are no repetition.
+    """
+    middle = image_zyx.shape[1] // 2
+    alike: dict[bytes, list[int]] = {}
+    found = []
+    for number, image in enumerate(image_zyx):
+        earlier = alike.setdefault(image[middle].tobytes(), [])
+        if any(np.array_equal(image, image_zyx[one]) for one in earlier):
+            if image.min() != image.max():
+                found.append(number)
+        else:
+            earlier.append(number)
+    return found
+
+
+def check_neighbours(image_zyx: NDArray[np.int16], config: IngestConfig) -> Fault | dict[str, int]:
+    """Counts by kind of what in a volume (k, j, i) in HU does not follow, or why it is refused.
+
+    Jumps are counted only: two positions of a table, scanned in two breaths, may show one.
+    """
+    if config.unlike_slices == "ignore":
+        return {}
+    unlike, repeated = slices_unlike_neighbours(image_zyx), repeated_slices(image_zyx)
+    if config.unlike_slices == "refuse" and (unlike or repeated):
+        return _unlike(unlike, image_zyx) if unlike else _repeated(repeated, image_zyx)
+    return {
+        "slices_unlike_neighbours": len(unlike),
+        "repeated_slices": len(repeated),
+        "jumps_between_slices": len(set(jumps_between_slices(image_zyx)) - _around(unlike)),
+    }
+
+
+def _unlike(found: Sequence[int], image_zyx: NDArray[np.int16]) -> Fault:
     return Fault(
         "slice_unlike_neighbours",
-        f"slice {named} of {len(image_zyx)} along the normal fits neither neighbour, as no other "
-        "slice of the volume does: damaged in storage or transfer; look at it and send the series "
-        "again, or set ingest.unlike_slices to flag",
+        f"slice {_named(found)} of {len(image_zyx)} along the normal fits neither neighbour, as no "
+        "other slice of the volume does: damaged in storage or transfer; look at it and send the "
+        "series again, or set ingest.unlike_slices to flag",
     )
+
+
+def _repeated(found: Sequence[int], image_zyx: NDArray[np.int16]) -> Fault:
+    return Fault(
+        "repeated_slices",
+        f"slice {_named(found)} of {len(image_zyx)} along the normal shows the very pixels of "
+        "another slice, as no scan does: its own are lost; send the series again, or set "
+        "ingest.unlike_slices to flag",
+    )
+
+
+def _around(unlike: Sequence[int]) -> set[int]:
+    """Jumps that a slice of its own makes: to it and from it."""
+    return {number + side for number in unlike for side in (0, 1)}
+
+
+def _named(found: Sequence[int]) -> str:
+    shown = ", ".join(str(number + 1) for number in found[:MOST_NAMED])
+    return shown if len(found) <= MOST_NAMED else f"{shown} and {len(found) - MOST_NAMED} more"
+
+
+def _lattice(image_zyx: NDArray[np.int16]) -> NDArray[np.int32]:
+    step = min(LATTICE, max(1, min(image_zyx.shape[1:]) // FINEST))
+    return image_zyx[:, ::step, ::step].astype(np.int32)

@@ -104,7 +104,7 @@ def accepted(
     unlike = check_neighbours(image_zyx, config)
     if isinstance(unlike, Fault):
         return refused(file, unlike)
-    adjusted = {"out_of_field_to_air": outside, "slices_unlike_neighbours": unlike}
+    adjusted = {"out_of_field_to_air": outside, **unlike}
     decoded = Decoded(
         image_zyx=image_zyx,
         spacing_mm=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
