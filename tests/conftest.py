@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fvlm_data.store import place
+from tests.empty_tables import copied_table
 from tests.lacking import lacking
 
 LONGEST_FIRST = ("extensions", "pipelines", "e2e", "train", "inspect")
@@ -36,3 +38,10 @@ def vault_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "vault"
     monkeypatch.setenv("FVLM_VAULT", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def quickly_made_stores(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """A store's empty tables are copies, but for tests marked `makes_tables`."""
+    if request.node.get_closest_marker("makes_tables") is None:
+        monkeypatch.setattr(place, "make_table", copied_table)

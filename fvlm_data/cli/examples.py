@@ -25,6 +25,7 @@ COMMANDS = {
     "report-problem": "fvlm-data report-problem problem.zip --store store",
     "upgrade": "fvlm-data upgrade --store store",
     "status": "fvlm-data status --store store --set-aside",
+    "plan": "fvlm-data plan --store store --studies 100000 --workers 32 --core-hour 0.04",
     "compact": "fvlm-data compact --store store --keep-hours 168",
     "forget": "fvlm-data forget withdrawn.csv --store store --dry-run",
     "explain": "fvlm-data explain SAMPLE --store store --why",

@@ -28,6 +28,7 @@ from fvlm_data.cli.options import (
     resolved_config,
     run_command,
 )
+from fvlm_data.cli.plan import plan
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.problem import report_problem
 from fvlm_data.cli.reports import reports
@@ -236,6 +237,7 @@ for _command in (
     report_problem,
     looking.upgrade,
     status,
+    plan,
     looking.compact,
     forget,
     looking.explain,

@@ -97,6 +97,7 @@ class StoreSuite:
         assert outlives_its_store.fetchall() == [("file", "f_1")]
         assert opened.masks.to_arrow().schema.equals(schemas.TABLES["masks"].schema)
 
+    @pytest.mark.makes_tables
     def test_new_store_has_all_tables_empty(self, store: Store):
         assert {store.count(table) for table in schemas.TABLES} == {0}
         for name, table in schemas.TABLES.items():
@@ -587,6 +588,7 @@ class TestLocalStore(StoreSuite):
         store.put_tree(tree, "shards/t.zarr")
         assert store.files("shards") == ["shards/t.zarr/a"]
 
+    @pytest.mark.makes_tables
     def test_run_killed_while_it_makes_the_store_is_no_obstacle(self, url: str):
         place = Path(url)
         (place / "tables" / "splits").mkdir(parents=True)
@@ -601,6 +603,7 @@ class TestLocalStore(StoreSuite):
         with pytest.raises(StoreError, match=r"store .*file"):
             Store.open(file)
 
+    @pytest.mark.makes_tables
     def test_place_that_may_not_be_written(self, url: str, monkeypatch: pytest.MonkeyPatch):
         def refused(self: Path, *args: Any, **options: Any) -> None:
             raise PermissionError(errno.EACCES, "Permission denied")
