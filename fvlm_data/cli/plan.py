@@ -13,7 +13,7 @@ from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resol
 from fvlm_data.monitoring.pace import duration
 
 if TYPE_CHECKING:
-    from fvlm_data.inspect.forecast.projected import Plan
+    from fvlm_data.inspect.capacity.projected import Plan
 
 SHOWN_S = 1.0
 
@@ -31,8 +31,8 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """What an archive will take, from the rates that a store of a sample measured."""
-    from fvlm_data.inspect.forecast.measured import measured
-    from fvlm_data.inspect.forecast.projected import Prices, project
+    from fvlm_data.inspect.capacity.measured import measured
+    from fvlm_data.inspect.capacity.projected import Prices, project
 
     with one_sentence():
         config = resolved_config(store, None, None, {})

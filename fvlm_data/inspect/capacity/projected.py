@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fvlm_data.inspect.forecast.measured import Sample, StageRate
+    from fvlm_data.inspect.capacity.measured import Sample, StageRate
 
 HOUR_S = 3600.0
 TB = 1e12

@@ -1,6 +1,6 @@
 """Predict a run from a sample a tenth of its size, then make that run: how far off was the plan?
 
-Run from the repository: `python bench/forecast.py --patients 30 --times 10`. Synthetic patients,
+Run from the repository: `python bench/capacity.py --patients 30 --times 10`. Synthetic patients,
 all stages but segmentation by a network; each stage's time by the clock, so the machine must be
 calm. Prints predicted and measured seconds by stage, and their ratio.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from fvlm_data.inspect.forecast.measured import measured  # noqa: E402
-from fvlm_data.inspect.forecast.projected import Prices, project  # noqa: E402
+from fvlm_data.inspect.capacity.measured import measured  # noqa: E402
+from fvlm_data.inspect.capacity.projected import Prices, project  # noqa: E402
 from fvlm_data.phantom import generate  # noqa: E402
 from fvlm_data.run.config import Config, load_config  # noqa: E402
 from fvlm_data.run.curate import curate  # noqa: E402

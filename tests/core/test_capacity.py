@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from fvlm_data.cli.main import app
 from fvlm_data.errors import InputError
-from fvlm_data.inspect.forecast.measured import Sample, StageRate, measured
-from fvlm_data.inspect.forecast.projected import Prices, project
+from fvlm_data.inspect.capacity.measured import Sample, StageRate, measured
+from fvlm_data.inspect.capacity.projected import Prices, project
 from fvlm_data.run.config import load_config
 from fvlm_data.store.tables import Store
 
