@@ -71,6 +71,12 @@ class IngestConfig(BaseModel):
         "of another slice: refuse sets it aside, flag counts such slices in `volumes.adjustments`, "
         "ignore does not look",
     )
+    identity_affine: Literal["refuse", "accept"] = Field(
+        default="refuse",
+        description="what becomes of a volume file whose geometry is the identity (voxels of 1 mm "
+        "from the origin along the axes), which programs write where they were given none: refuse "
+        "sets it aside, accept believes it",
+    )
     max_series_mb: int = Field(
         default=8192,
         gt=0,

@@ -195,7 +195,7 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
             raise MemoryError
         return pixels.decode(*arguments)
 
-    monkeypatch.setattr("fvlm_data.ingest.dicom.series.decode", decode)
+    monkeypatch.setattr("fvlm_data.ingest.dicom.slice_file.decode", decode)
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,11 @@ NOT_FINITE[0, 0, 0] = np.nan
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "sheared": ({"values": body(), "affine": SHEARED}, "sheared_affine"),
     "no orientation": ({"values": body(), "sform": 0}, "missing_orientation"),
+    "numpy's identity": ({"values": body(), "affine": np.eye(4)}, "identity_affine"),
+    "SimpleITK's identity": (
+        {"values": body(), "affine": np.diag([-1.0, -1.0, 1.0, 1.0])},
+        "identity_affine",
+    ),
     "two places": ({"values": body(), "affine": MOVED, "qform": 1}, "qform_sform_disagree"),
     "four axes": ({"values": body((10, 12, 6, 2))}, "not_a_volume"),
     "two slices": ({"values": body((10, 12, 2))}, "too_few_slices"),

@@ -7,8 +7,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from fvlm_data.ingest.volume.plausibility import check_plausible
+from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
 
 CT = (
     "example_ct.nii.gz",
@@ -57,3 +58,30 @@ def test_the_sentence_gives_the_numbers():
     assert fault is not None
     assert "from 1100 to 1100" in fault.detail
     assert "expected at most 15%" in fault.detail
+
+
+def filled(values: NDArray[Any]) -> str:
+    fault = check_filled(values.astype(np.int16).transpose(2, 1, 0))
+    return fault.reason if fault else ""
+
+
+@pytest.mark.parametrize("name", CT)
+def test_real_ct_that_was_clipped_or_filled_with_a_value_of_tissue_is_told(
+    real_data: Path, name: str
+):
+    hu = load(real_data / name)
+    assert filled(hu) == filled(np.clip(hu, -1000, 1000)) == filled(np.clip(hu, -900, 400)) == ""
+    for low, high in ((-160, 240), (-500, 500), (0, 1500)):
+        assert filled(np.clip(hu, low, high)) == "values_clipped"
+    turned = {
+        fill: ndimage.rotate(hu, 25, axes=(0, 1), reshape=True, order=1, cval=fill)
+        for fill in (0, -1, -1024)
+    }
+    assert [filled(turned[fill]) for fill in (0, -1, -1024)] == ["padding_within_tissue"] * 2 + [""]
+    masked = np.where(ndimage.binary_opening(hu > -300, iterations=3), hu, 0)
+    assert filled(masked)
+    padded = np.pad(hu, ((0, 0), (0, 0), (2, 0)))
+    assert filled(padded) == "padding_within_tissue"
+    assert filled(np.pad(hu, ((0, 0), (0, 0), (2, 0)), constant_values=-1024)) == ""
+    # in a crop of the middle the corners are tissue
+    assert filled(hu[40:80, 40:80]) == ""

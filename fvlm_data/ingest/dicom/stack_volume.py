@@ -16,7 +16,7 @@ from fvlm_data.ingest.volume.geometry import Fault, Grid, prove
 from fvlm_data.ingest.volume.grouping import Stack, stacks
 from fvlm_data.ingest.volume.hounsfield import Rescaled, out_of_field_to_air
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
-from fvlm_data.ingest.volume.plausibility import check_plausible
+from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
 from fvlm_data.ingest.volume.rescale_step import rescale_step
 from fvlm_data.ingest.volume.result import Decoded
 from fvlm_data.ingest.volume.tilt import shear
@@ -128,7 +128,7 @@ def _volume(
     images = [one.image for one in ordered if isinstance(one.image, Rescaled)]
     image_zyx = np.stack([image.image_hu for image in images])
     # before values far below air are set to it: they are what shows an intercept applied twice
-    fault = check_plausible(image_zyx)
+    fault = check_plausible(image_zyx) or check_filled(image_zyx)
     if fault:
         return fault
     outside = out_of_field_to_air(image_zyx)

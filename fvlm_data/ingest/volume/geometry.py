@@ -156,6 +156,23 @@ def prove_affine(affine_ras: NDArray[np.float64], config: IngestConfig) -> Fault
     return None
 
 
+def check_identity(affine_ras: NDArray[np.float64], config: IngestConfig) -> Fault | None:
+    """Refuse the affine (4 x 4, RAS+ mm) that libraries write where they are given none.
+
+    Voxels of 1 mm along the axes from the origin: `numpy.eye(4)`, or SimpleITK's default, whose x
+    and y are turned. No scanner puts a corner of an image at exactly 0, 0, 0.
+    """
+    unset = np.array_equal(np.abs(affine_ras), np.eye(4))
+    if not unset or config.identity_affine == "accept":
+        return None
+    return Fault(
+        "identity_affine",
+        "the affine is the identity, which programs write where geometry was lost; expected the "
+        "scan's own spacing, orientation and origin: convert the source anew, or set "
+        "ingest.identity_affine to accept if voxels are 1 mm and axes as they say",
+    )
+
+
 def _incomplete(slices: Sequence[SliceGeometry], config: IngestConfig) -> Fault | None:
     checks: tuple[tuple[str, str, list[Any]], ...] = (
         ("missing_position", "ImagePositionPatient", [s.position_mm for s in slices]),

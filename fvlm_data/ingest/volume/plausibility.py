@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.hounsfield import PADDING_TISSUE_HU
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +28,71 @@ BELOW_AIR_HU = -1200
 BELOW_AIR_MOST = 0.05
 DENSE_HU = (700, 1400)
 DENSE_MOST = 0.15
+
+
+CLIPPED_LEAST = 0.15
+"""Share of voxels at the least value from which it is a window's end; measured air spreads."""
+
+PADDED_CORNERS = 0.25
+PADDED_LEAST = 0.05
+"""Shares of the slices' corners, and of all voxels, that have one value of tissue: padding."""
+
+REMEDY = "expected air there; fill it with -1024 HU, or take the file from before that"
+
+
+def check_filled(image_zyx: NDArray[np.int16]) -> Fault | None:
+    """Catch values of tissue, axes (k, j, i), that stand for no tissue in a volume of HU.
+
+    `values_clipped`: a window cut off air (and lung, fat), so many voxels have the least value.
+    `padding_within_tissue`: the corners of slices, or whole slices, hold one value of tissue, most
+    often the 0 of a rotation, a mask or a new grid. Noise spreads what was measured: in real scans
+    the commonest value of tissue has 0.6 % of the voxels.
+    """
+    least = int(image_zyx.min())
+    at_least = float((image_zyx == least).mean()) if _is_tissue(least) else 0.0
+    if at_least > CLIPPED_LEAST:
+        return Fault(
+            "values_clipped",
+            f"{at_least:.0%} of the voxels have the least value, {least} HU, expected air near "
+            "-1000 HU: the values were clipped to a window; take the file from before that",
+        )
+    return _padded_corners(image_zyx) or _empty_slices(image_zyx)
+
+
+def _padded_corners(image_zyx: NDArray[np.int16]) -> Fault | None:
+    corners = image_zyx[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    values, counts = np.unique(corners, return_counts=True)
+    padding, of_corners = int(values[counts.argmax()]), float(counts.max() / corners.size)
+    if not _is_tissue(padding) or of_corners <= PADDED_CORNERS:
+        return None
+    share = float((image_zyx == padding).mean())
+    if share <= PADDED_LEAST:
+        return None
+    return Fault(
+        "padding_within_tissue",
+        f"{of_corners:.0%} of the slices' corners and {share:.0%} of all voxels are exactly "
+        f"{padding} HU, a value of tissue: padding of a rotation, a mask or a new grid; {REMEDY}",
+    )
+
+
+def _empty_slices(image_zyx: NDArray[np.int16]) -> Fault | None:
+    first = image_zyx[:, 0, 0]
+    empty = [
+        number
+        for number, value in enumerate(first.tolist())
+        if _is_tissue(value) and (image_zyx[number] == value).all()
+    ]
+    if not empty:
+        return None
+    return Fault(
+        "padding_within_tissue",
+        f"{len(empty)} of {len(first)} slices hold nothing but {int(first[empty[0]])} HU, a value "
+        f"of tissue: padding; {REMEDY}",
+    )
+
+
+def _is_tissue(value_hu: int) -> bool:
+    return PADDING_TISSUE_HU[0] < value_hu <= PADDING_TISSUE_HU[1]
 
 
 def check_plausible(volume_hu: NDArray[np.int16]) -> Fault | None:

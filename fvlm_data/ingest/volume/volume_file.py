@@ -14,11 +14,11 @@ from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.description import stem
-from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.geometry import Fault, check_identity
 from fvlm_data.ingest.volume.hounsfield import INT16, out_of_field_to_air
 from fvlm_data.ingest.volume.names import Names, patient_id
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
-from fvlm_data.ingest.volume.plausibility import check_plausible
+from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
 from fvlm_data.ingest.volume.result import Decoded, SeriesResult
 from fvlm_data.store.declared import Reject
 
@@ -91,7 +91,12 @@ def accepted(
     """The result of a file that is a volume, after the checks of its sizes and values."""
     lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
     bounds = check_bounds(loaded.image_zyx.shape[::-1], lengths.tolist(), config)
-    fault = bounds or check_plausible(loaded.image_zyx)
+    fault = (
+        bounds
+        or check_identity(loaded.affine_ras, config)
+        or check_plausible(loaded.image_zyx)
+        or check_filled(loaded.image_zyx)
+    )
     if fault:
         return refused(file, fault)
     patient = patient_id(key, names, series_id)
