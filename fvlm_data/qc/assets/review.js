@@ -1,6 +1,7 @@
 "use strict";
 // Right or wrong: what a reviewer says of a study, its masks and its mentions. It is kept in this
-// browser, and saved as the file that `fvlm-data review import` takes.
+// browser, and saved as the file that `fvlm-data review import` takes, or sent to a server that takes
+// decisions.
 (function (fvlm) {
   const { element } = fvlm;
   const FORM = "fvlm-review 1";
@@ -39,6 +40,17 @@
     const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
     element("a", { href: url, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 1000);
+  }
+
+  /** Hand decisions to the server; what became of them, as a sentence. */
+  async function sent(csrf, text) {
+    try {
+      const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
+      const answer = await fetch("../review", { method: "POST", headers, body: text });
+      return await answer.text();
+    } catch {
+      return "The server does not answer; nothing was sent.";
+    }
   }
 
   fvlm.review = function (section, study) {
@@ -100,7 +112,9 @@
     });
     save.addEventListener("click", () => {
       const told = [...decisions.values()].map((one) => ({ ...one, reviewer: role.value }));
-      saved(`review-${study}.json`, `${JSON.stringify({ form: FORM, decisions: told }, null, 1)}\n`);
+      const text = `${JSON.stringify({ form: FORM, decisions: told }, null, 1)}\n`;
+      if (!section.dataset.csrf) saved(`review-${study}.json`, text);
+      else sent(section.dataset.csrf, text).then((answer) => { count.textContent = answer; });
     });
     clear.addEventListener("click", () => {
       decisions.clear();
