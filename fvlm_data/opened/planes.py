@@ -34,7 +34,7 @@ def three_planes(
     spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)[np.argsort(orientation[:, 0])]
     pixel_mm = max(PIXEL_MM, float((np.array(image_hu.shape) * spacing_mm).max()) / LONGEST)
     planes = [
-        outlined(slice_hu, named, label_colours(), window_hu)
+        outlined(slice_hu, named, _palette(), window_hu)
         for slice_hu, named in _slices(image_hu, labels, spacing_mm, pixel_mm)
     ]
     height = max(plane.shape[0] for plane in planes)
@@ -68,7 +68,7 @@ def _nearest(size: int, spacing_mm: float, pixel_mm: float) -> Array:
     return np.minimum(np.arange(pixels) * size // pixels, size - 1)
 
 
-def label_colours() -> Array:
-    """Red, green and blue (256, 3; uint8) of labels; the golden angle keeps neighbours apart."""
+def _palette() -> Array:
+    """Colour of each label; the golden angle keeps neighbours apart."""
     hues = np.arange(256) * 0.381966 % 1.0
     return np.array([[255 * one for one in colorsys.hsv_to_rgb(h, 0.7, 1)] for h in hues], np.uint8)

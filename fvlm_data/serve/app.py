@@ -18,7 +18,7 @@ from fvlm_data.serve.access import same
 from fvlm_data.serve.guard import guarded
 from fvlm_data.serve.lists import PAGE, neighbours_page, number_of, search_page
 from fvlm_data.serve.pages import OWN_ASSETS, QC_ASSETS, Pages
-from fvlm_data.serve.planes import Planes, png, window_of
+from fvlm_data.serve.planes import Planes, window_of
 from fvlm_data.serve.reviewing import LARGEST, taken
 
 if TYPE_CHECKING:
@@ -126,11 +126,12 @@ class _Answers:
         found = self._planes.volume(asked["volume"])
         if found is None:
             return _nothing("volume")
-        image, labels = found.plane(asked["plane"], asked["index"])
+        place = (asked["plane"], asked["index"])
         if asked["form"] == "png":
             window = window_of(request.query_params.get("window", "40,400"))
             outlines = request.query_params.get("outlines", "1") == "1"
-            return Response(png(image, labels, window, outlines=outlines), media_type="image/png")
+            return Response(found.png(*place, window, outlines=outlines), media_type="image/png")
+        image, labels = found.plane(*place)
         plain = {"hu": image.astype("<i2", copy=False), "labels": labels}
         if asked["form"] not in plain:
             raise InputError(f"plane as {asked['form']}: expected png, hu or labels")

@@ -35,6 +35,7 @@ HEADERS = {
 
 ENTERED = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Opening the store</title>'
+    '<link rel="icon" href="data:,">'
     '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Open the store</a></p></html>'
 )
 """Sent with the cookie. A redirect would count as begun by whatever page held the link, and a

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fvlm_data.errors import InputError
-from fvlm_data.opened.planes import label_colours
+from fvlm_data.qc.colours import colour_places, palette_rgb
 from fvlm_data.qc.heads import face_of, withheld
 from fvlm_data.qc.outlines import outlined
 from fvlm_data.qc.png import png_bytes
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fvlm_data.qc.scenes import Scene
     from fvlm_data.serve.live import Live
     from fvlm_data.shards.nifti_slabs import NiftiSlabs
+    from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
 
@@ -48,13 +49,14 @@ class Decoded:
     """A volume as it is shown, z, y, x from head to feet, front to back, right to left.
 
     `image_zyx` (HU) and `labels_zyx` (uint8, 1 + place in `anatomies`, 0 for none) are read from
-    disk as they are used.
+    disk as they are used; `colours` are red, green and blue (uint8) of each label.
     """
 
     image_zyx: Array
     labels_zyx: Array
     spacing_mm_zyx: tuple[float, float, float]
     anatomies: tuple[str, ...]
+    colours: Array
 
     def plane(self, name: str, index: int) -> tuple[Array, Array]:
         """HU and labels (rows, columns) of a plane, from 0 at the head, the front or the right.
@@ -86,12 +88,20 @@ class Decoded:
                 "row_mm": round(self.spacing_mm_zyx[rows], 4),
                 "column_mm": round(self.spacing_mm_zyx[columns], 4),
             }
-        colours = ["#{:02x}{:02x}{:02x}".format(*one) for one in label_colours().tolist()]
-        named = [
-            {"name": name, "label": place, "colour": colours[place]}
-            for place, name in enumerate(self.anatomies, 1)
-        ]
+        named = [{"name": name, "label": place} for place, name in enumerate(self.anatomies, 1)]
         return {"planes": planes, "anatomies": named}
+
+    def png(self, name: str, index: int, window: tuple[int, int], *, outlines: bool) -> bytes:
+        """A plane within a window (level and width, HU) as PNG, anatomies outlined where asked.
+
+        Raises:
+            InputError: there is no such plane.
+        """
+        image_hu, labels = self.plane(name, index)
+        level, width = window
+        limits = (level - width // 2, level + (width + 1) // 2)
+        shown = labels if outlines else np.zeros_like(labels)
+        return png_bytes(outlined(image_hu, shown, self.colours, limits), f"{name} {index}")
 
 
 class Planes:
@@ -119,14 +129,6 @@ class Planes:
             raise InputError(why)
         key = (scene.content_sha256, tuple(one.content_sha256 for one in scene.maps))
         return self._decoded.get(key, lambda: _decoded(live, scene))
-
-
-def png(image_hu: Array, labels: Array, window: tuple[int, int], *, outlines: bool) -> bytes:
-    """A plane within a window (level and width, HU) as PNG, anatomies outlined where asked."""
-    level, width = window
-    shown = labels if outlines else np.zeros_like(labels)
-    limits = (level - width // 2, level + (width + 1) // 2)
-    return png_bytes(outlined(image_hu, shown, label_colours(), limits), "plane")
 
 
 def window_of(text: str) -> tuple[int, int]:
@@ -182,8 +184,19 @@ def _decoded(live: Live, scene: Scene) -> Decoded:
     spacing = np.linalg.norm(axes_mm(affine_ras), axis=1)
     z, y, x = (float(one) for one in spacing)
     return Decoded(
-        as_shown(image_ijk, affine_ras), as_shown(labels_ijk, affine_ras), (z, y, x), anatomies
+        as_shown(image_ijk, affine_ras),
+        as_shown(labels_ijk, affine_ras),
+        (z, y, x),
+        anatomies,
+        _colours(anatomies, vocabulary),
     )
+
+
+def _colours(anatomies: tuple[str, ...], vocabulary: Vocabulary) -> Array:
+    """Those that the viewer of the page gives them."""
+    places = colour_places(vocabulary)
+    of = [palette_rgb()[places[anatomy]] for anatomy in anatomies]
+    return np.array([(0, 0, 0), *of], np.uint8)
 
 
 def _face(live: Live, scene: Scene, affine_ras: Array) -> Array | None:

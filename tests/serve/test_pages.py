@@ -19,6 +19,7 @@ from tests.serve.conftest import app_of, client_of, made_store
 
 SERVED_ONLY = re.compile(
     r"<meta http-equiv=.*?>\n|<a href=\"(\.\./)?search.html\">Search</a>\n"
+    r"|<link rel=\"icon\".*?>\n"
     r"|<section id=\"slices\">.*?</section>\n|<script src=\"../assets/slices.js\"></script>\n"
     r"|^\n|(?<=last changed by run )<span>[^<]*</span>|<!-- made of .*?-->\n",
     re.DOTALL | re.MULTILINE,
@@ -42,6 +43,7 @@ def test_pages_are_those_that_qc_writes(tmp_path: Path):
             assert answer.content == context.store.read_bytes(f"qc/{name}")
 
 
+@pytest.mark.full
 def test_a_volume_of_a_page_is_the_script_that_qc_writes(tmp_path: Path):
     context = made_store(tmp_path)
     client = client_of(app_of(context))
@@ -102,7 +104,7 @@ def test_planes_are_those_of_the_whole_volume(client: TestClient, plane: str, ax
     assert of["count"] == whole.shape[axis]
     liver = next(one["label"] for one in told["anatomies"] if one["name"] == "liver")
     found = 0
-    for index in range(of["count"]):
+    for index in (0, of["count"] // 4, of["count"] - 1):
         answer = client.get(f"/planes/v_0/{plane}/{index}.hu")
         rows, columns = map(int, answer.headers["x-shape"].split(","))
         assert (rows, columns) == (of["rows"], of["columns"])
@@ -110,9 +112,9 @@ def test_planes_are_those_of_the_whole_volume(client: TestClient, plane: str, ax
         np.testing.assert_array_equal(image, np.take(whole, index, axis))
         labels = client.get(f"/planes/v_0/{plane}/{index}.labels").content
         mask = np.frombuffer(labels, np.uint8).reshape(rows, columns) == liver
+        np.testing.assert_array_equal(mask, image == 100)
         found += mask.sum()
-        assert (image[mask] == 100).all()
-    assert found == 7 * 10 * 5
+    assert found
 
 
 def test_a_plane_as_a_picture(client: TestClient):
@@ -163,6 +165,7 @@ def test_what_may_show_a_face_is_not_shown(tmp_path: Path):
     np.testing.assert_array_equal(image, shown()[1].ravel())
 
 
+@pytest.mark.full
 def test_a_damaged_volume_is_told_and_the_rest_served(tmp_path: Path):
     context = made_store(tmp_path)
     content = context.store.read_bytes("volumes/00/v_1.nii.gz")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fvlm_data.errors import InputError
@@ -138,11 +138,13 @@ QUERIES = st.lists(POSITIVE | st.builds(Without, POSITIVE), min_size=1, max_size
 )
 
 
+@settings(max_examples=60)
 @given(QUERIES)
 def test_a_printed_query_parses_to_itself(query: Query):
     assert parse(str(query), EN) == query
 
 
+@settings(max_examples=60)
 @given(st.text(' ",<>=abno0-9mletf', max_size=30))
 def test_any_text_is_a_query_or_refused(text: str):
     try:

@@ -17,13 +17,13 @@ from tests.serve.conftest import ACCESS, HOST, app_of, client_of, made_store
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Context:
-    return made_store(tmp_path / "own")
+def page(context: Context) -> TestClient:
+    return page_of(context)
 
 
-@pytest.fixture
-def page(own: Context) -> TestClient:
-    client = client_of(app_of(own, review=True))
+def page_of(context: Context) -> TestClient:
+    """A browser that has loaded the page of a study, with what its script sends."""
+    client = client_of(app_of(context, review=True))
     text = client.get("/studies/st_a.html").text
     (csrf,) = re.findall(r'data-csrf="([0-9a-f]+)"', text)
     client.headers |= {"X-CSRF-Token": csrf, "Content-Type": "application/json", "Origin": HOST}
@@ -38,7 +38,9 @@ def decisions(**changes: Any) -> dict[str, Any]:
     return {"form": "fvlm-review 1", "decisions": [one]}
 
 
-def test_rows_are_those_of_the_command_line(page: TestClient, own: Context, tmp_path: Path):
+def test_rows_are_those_of_the_command_line(tmp_path: Path):
+    own = made_store(tmp_path / "own")
+    page = page_of(own)
     answer = page.post("/review", content=json.dumps(decisions()))
     assert (answer.status_code, answer.text) == (200, "1 decisions taken in")
     other = made_store(tmp_path / "other")
@@ -64,12 +66,12 @@ def test_rows_are_those_of_the_command_line(page: TestClient, own: Context, tmp_
     ],
 )
 def test_a_post_from_elsewhere_is_refused(
-    page: TestClient, own: Context, sent: dict[str, str], status: int
+    page: TestClient, context: Context, sent: dict[str, str], status: int
 ):
     if "Cookie" in sent:
         page.cookies.clear()
     assert page.post("/review", content=json.dumps(decisions()), headers=sent).status_code == status
-    assert read_decisions(own) == []
+    assert read_decisions(context) == []
 
 
 @pytest.mark.parametrize(
@@ -85,11 +87,11 @@ def test_a_post_from_elsewhere_is_refused(
     ],
 )
 def test_what_is_of_no_use_is_told(
-    page: TestClient, own: Context, body: bytes, status: int, told: str
+    page: TestClient, context: Context, body: bytes, status: int, told: str
 ):
     answer = page.post("/review", content=body)
     assert (answer.status_code, told in answer.text) == (status, True), answer.text
-    assert read_decisions(own) == []
+    assert read_decisions(context) == []
 
 
 def test_only_decisions_are_taken(page: TestClient, context: Context):

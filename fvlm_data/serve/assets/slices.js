@@ -57,7 +57,7 @@
     waiting = true;
     const { count, rows, columns, row_mm, column_mm } = known.get(volume.value).planes[plane.value];
     place.textContent = `${Number(slider.value) + 1} / ${count}`;
-    const scale = Math.min(1.5, 640 / Math.max(columns * column_mm, rows * row_mm));
+    const scale = Math.min(4, 640 / Math.max(columns * column_mm, rows * row_mm));
     picture.width = Math.round(columns * column_mm * scale);
     picture.height = Math.round(rows * row_mm * scale);
     picture.alt = `${plane.value} slice ${Number(slider.value) + 1} of ${count}, counted ${PLACES[plane.value]}`;
