@@ -22,11 +22,13 @@ IN_SCRIPTS = str.maketrans(
 class Served:
     """What a page knows that a server makes: the token of its posts, empty where none are taken.
 
-    `neighbours` says that the server knows embeddings.
+    `embeddings` says that the server knows some, `neighbours` are the anatomies of the page's study
+    that it knows them of.
     """
 
     csrf: str = ""
-    neighbours: bool = False
+    embeddings: bool = False
+    neighbours: tuple[str, ...] = ()
 
 
 def filled(template: str, package: str = PACKAGE, **values: Any) -> str:

@@ -16,7 +16,7 @@ from fvlm_data.qc.templating import Served
 from fvlm_data.segment.nifti import NiftiError
 from fvlm_data.serve.access import same
 from fvlm_data.serve.guard import guarded
-from fvlm_data.serve.lists import PAGE, neighbours_page, number_of, search_page
+from fvlm_data.serve.lists import PAGE, map_page, neighbours_page, number_of, search_page
 from fvlm_data.serve.pages import OWN_ASSETS, QC_ASSETS, Pages
 from fvlm_data.serve.planes import Planes, window_of
 from fvlm_data.serve.reviewing import LARGEST, taken
@@ -58,6 +58,7 @@ def application(
         Route("/compare.html", answers.compare),
         Route("/search.html", answers.search_page),
         Route("/neighbours.html", answers.neighbours_page),
+        Route("/map.html", answers.map_page),
         Route("/assets/{name}", answers.asset),
         Route("/studies/{study}.html", answers.study),
         Route("/volumes/{name}.js", answers.script),
@@ -89,7 +90,7 @@ class _Answers:
         self._served = served
         self._context = context
         self._embeddings = embeddings
-        self._pages = Pages(live, served)
+        self._pages = Pages(live, served, embeddings)
         self._planes = Planes(live)
 
     def index(self, request: Request) -> Response:
@@ -166,7 +167,15 @@ class _Answers:
             return _nothing("file of embeddings; serve with --embeddings FILE")
         asked = request.query_params
         study, anatomy = asked.get("study", ""), asked.get("anatomy", "")
-        return HTMLResponse(neighbours_page(self._embeddings, self._served, study, anatomy))
+        return HTMLResponse(
+            neighbours_page(self._live, self._embeddings, self._served, study, anatomy)
+        )
+
+    def map_page(self, request: Request) -> Response:
+        if self._embeddings is None:
+            return _nothing("file of embeddings; serve with --embeddings FILE")
+        anatomy = request.query_params.get("anatomy", "")
+        return HTMLResponse(map_page(self._live, self._embeddings, self._served, anatomy))
 
     async def review(self, request: Request) -> Response:
         origin = request.headers.get("origin")

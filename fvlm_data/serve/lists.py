@@ -10,6 +10,8 @@ from fvlm_data.errors import InputError
 from fvlm_data.opened.search.results import search
 from fvlm_data.qc.assets import SHARED
 from fvlm_data.qc.templating import filled
+from fvlm_data.serve.map import principal_map
+from schemas.anatomy_texts import STATES
 
 if TYPE_CHECKING:
     from fvlm_data.opened.search.results import Found
@@ -23,6 +25,18 @@ PAGE = 25
 """Studies of a page of results."""
 
 NEAREST = 20
+
+SAID = """
+SELECT study_id, state, [replace(split_part(one, '|', 1), '_', ' ') FOR one IN findings
+    IF split_part(one, '|', 2) <> 'absent']
+FROM anatomy_texts WHERE anatomy = $anatomy AND study_id IN (SELECT unnest($studies))
+"""
+"""State of an anatomy, and what is said of it but for what is denied."""
+
+MAPPED = 2000
+"""Studies of a map."""
+
+LEAST_MAPPED = 3
 GREATEST = 1_000_000_000
 
 EXAMPLES = (
@@ -67,9 +81,18 @@ def search_page(live: Live, served: Served, text: str, first: int) -> str:
     )
 
 
-def neighbours_page(embeddings: Embeddings, served: Served, study: str, anatomy: str) -> str:
-    """The page of what is nearest to an anatomy of a study."""
+def neighbours_page(
+    live: Live, embeddings: Embeddings, served: Served, study: str, anatomy: str
+) -> str:
+    """The page of what is nearest to an anatomy of a study, and what is said of it there.
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
     anatomies = embeddings.anatomies(study)
+    found = embeddings.nearest(study, anatomy, NEAREST) if anatomy in anatomies else []
+    told = {"anatomy": anatomy, "studies": [study, *(one.study_id for one in found)]}
+    said = {one: (state, names) for one, state, names in live.rows(SAID, told)} if found else {}
     return filled(
         "neighbours.html",
         PACKAGE,
@@ -79,7 +102,36 @@ def neighbours_page(embeddings: Embeddings, served: Served, study: str, anatomy:
         study=study,
         anatomy=anatomy,
         anatomies=anatomies,
-        nearest=embeddings.nearest(study, anatomy, NEAREST) if anatomy in anatomies else [],
+        nearest=found,
+        said=said,
+    )
+
+
+def map_page(live: Live, embeddings: Embeddings, served: Served, anatomy: str) -> str:
+    """The page of all studies as points, of an anatomy.
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
+    counts = embeddings.counts()
+    anatomy = anatomy or next(iter(counts), "")
+    rows = embeddings.sampled(anatomy, MAPPED) if counts.get(anatomy, 0) >= LEAST_MAPPED else []
+    studies = [study for study, _ in rows]
+    told = {"anatomy": anatomy, "studies": studies}
+    said = {one: (state, names) for one, state, names in live.rows(SAID, told)} if rows else {}
+    return filled(
+        "map.html",
+        PACKAGE,
+        served=served,
+        styles=STYLES,
+        scripts=(),
+        anatomy=anatomy,
+        counts=counts,
+        least=LEAST_MAPPED,
+        studies=studies,
+        states=STATES,
+        said=said,
+        map=principal_map([vector for _, vector in rows]) if rows else None,
     )
 
 

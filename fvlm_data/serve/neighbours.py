@@ -25,6 +25,13 @@ WHERE other.anatomy = $anatomy AND other.patient_id <> mine.patient_id
 GROUP BY study_id
 ORDER BY 2 DESC, study_id LIMIT $limit
 """
+EMBEDDED = """
+SELECT anatomy, count(DISTINCT study_id) FROM read_parquet($file) GROUP BY anatomy ORDER BY anatomy
+"""
+SAMPLED = """
+SELECT study_id, any_value(embedding ORDER BY sample_id) FROM read_parquet($file)
+WHERE anatomy = $anatomy GROUP BY study_id ORDER BY study_id LIMIT $limit
+"""
 ANATOMIES = """
 SELECT DISTINCT anatomy FROM read_parquet($file) WHERE study_id = $study ORDER BY anatomy
 """
@@ -70,6 +77,16 @@ class Embeddings:
         told = {"file": self._file, "study": study_id}
         rows = self._connection.cursor().execute(ANATOMIES, told).fetchall()
         return [anatomy for (anatomy,) in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Studies by anatomy."""
+        return dict(self._connection.cursor().execute(EMBEDDED, {"file": self._file}).fetchall())
+
+    def sampled(self, anatomy: str, limit: int) -> list[tuple[str, list[float]]]:
+        """Studies, the first by id, which is random, with the embedding of their first sample."""
+        told = {"file": self._file, "anatomy": anatomy, "limit": limit}
+        rows = self._connection.cursor().execute(SAMPLED, told).fetchall()
+        return [(study, list(vector)) for study, vector in rows]
 
     def nearest(self, study_id: str, anatomy: str, limit: int) -> list[Neighbour]:
         """Studies of other patients whose anatomy is most like that of a study's first sample."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.qc.assets import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fvlm_data.qc.study_rows import StudyRows
     from fvlm_data.qc.templating import Served
     from fvlm_data.serve.live import Live
+    from fvlm_data.serve.neighbours import Embeddings
 
 STUDIES_KEPT = 50
 SCRIPTS_KEPT = 12
@@ -58,9 +60,10 @@ LISTED = f"SELECT DISTINCT study_id FROM volumes ORDER BY study_id LIMIT {LISTED
 class Pages:
     """Pages of a store, made when they are asked for and kept while nothing changes."""
 
-    def __init__(self, live: Live, served: Served) -> None:
+    def __init__(self, live: Live, served: Served, embeddings: Embeddings | None) -> None:
         """Nothing is made yet."""
         self._live = live
+        self._embeddings = embeddings
         self._served = served
         self._index: Kept[str] = Kept(1)
         self._studies: Kept[str | None] = Kept(STUDIES_KEPT)
@@ -137,8 +140,11 @@ class Pages:
         if study is None:
             return None
         scripts = self._named_scripts(study)
+        served = self._served
+        if self._embeddings is not None:
+            served = replace(served, neighbours=tuple(self._embeddings.anatomies(study_id)))
         place = self._place(study)
-        return study_page(study, scripts, place, live.vocabulary, self._colours, self._served)
+        return study_page(study, scripts, place, live.vocabulary, self._colours, served)
 
     def _named_scripts(self, study: StudyRows) -> dict[str, Script]:
         """The script of each volume, which is made once the page asks for it."""

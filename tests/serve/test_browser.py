@@ -18,6 +18,7 @@ from fvlm_data.review.decisions import read_decisions
 from fvlm_data.store.declared import Context
 from tests.qc.test_browser import browser, expect  # noqa: F401
 from tests.serve.conftest import made_store
+from tests.serve.test_neighbours import embedded
 
 COMMAND = "from fvlm_data.cli.main import main; main()"
 
@@ -31,7 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Context, 
     environment.pop("FVLM_SERVE_TOKEN", None)
     command = [sys.executable, "-c", COMMAND, "serve", "--store", context.store.url]
     with subprocess.Popen(
-        [*command, "--port", "0", "--review"],
+        [*command, "--port", "0", "--review", "--embeddings", str(embedded(folder)[0])],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -120,7 +121,14 @@ def test_two_studies_are_compared(page: Any, served: tuple[Context, str]):
 @pytest.mark.full
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    "path", ["search.html?q=liver+cyst", "search.html?q=cist", "studies/st_a.html"]
+    "path",
+    [
+        "search.html?q=liver+cyst",
+        "search.html?q=cist",
+        "studies/st_a.html",
+        "map.html?anatomy=liver",
+        "neighbours.html?study=st_a&anatomy=liver",
+    ],
 )
 def test_served_pages_are_accessible_and_fit(
     browser: Any,  # noqa: F811

@@ -9,11 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from fvlm_data.errors import InputError
 from fvlm_data.qc.config import QcConfig
 from fvlm_data.serve.app import application
 from fvlm_data.serve.live import Live
+from fvlm_data.serve.map import principal_map
 from fvlm_data.serve.neighbours import Embeddings
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
@@ -78,10 +82,54 @@ def test_a_page_leads_to_the_neighbours_and_names_no_patient(context: Context, t
     (address,) = re.findall(r'href="\.\./(neighbours\.html\?[^"]*liver)"', text)
     page = client.get("/" + address.replace("&amp;", "&")).text
     assert page.count("compare.html#st_a,") == 4
+    # what the reports say stands beside it
+    assert page.count("liver cyst") == 2
     assert "p_" not in re.sub(r"<[^>]*>", "", page)
     nothing = client.get("/neighbours.html?study=st_z&anatomy=%3Cb%3E").text
     assert "No anatomy of this study" in nothing
     assert "<b>" not in nothing
+
+
+def test_the_map_has_a_point_a_study(context: Context, tmp_path: Path):
+    file, _ = embedded(tmp_path)
+    live = Live(context.store, Vocabulary.load(), QcConfig())
+    client = client_of(application(live, ACCESS, None, Embeddings(file, context.store.connect())))
+    page = client.get("/map.html?anatomy=liver").text
+    assert re.findall(r'<a href="studies/(\w+)\.html" tabindex="-1">', page) == [
+        "st_a", "st_b", "st_c", "st_d", "st_e", "st_f",
+    ]  # fmt: skip
+    assert page.count('class="abnormal"') == 2 + 1, "two with a cyst, and the key"
+    assert "needs at least 3 studies" in client.get("/map.html?anatomy=nothing").text
+
+
+VECTORS = st.integers(3, 12).flatmap(
+    lambda rows: arrays(np.float64, (rows, 4), elements=st.floats(-1, 1, width=32))
+)
+
+
+@given(VECTORS)
+def test_distances_on_a_map_are_not_longer_than_those_of_the_embeddings(vectors: np.ndarray):
+    found = principal_map(vectors.tolist())
+    points = np.array(found.points)
+    assert (points >= 0).all()
+    assert (points <= [found.width, found.height]).all()
+    assert sum(found.shares) <= 1 + 1e-9
+    centred = vectors - vectors.mean(axis=0)
+    own, drawn = np.ptp(centred @ np.linalg.svd(centred)[2][0]), np.ptp(points[:, 0])
+    if own < 1e-6:
+        return
+    lengths = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    shown = np.linalg.norm(points[:, None] - points[None], axis=2) * own / drawn
+    # points are rounded to a tenth of a pixel
+    assert (shown <= lengths + 0.3 * own / drawn).all()
+
+
+def test_a_map_of_a_plane_is_that_plane():
+    square = [[0.0, 0, 1], [4, 0, 1], [0, 2, 1], [4, 2, 1]]
+    found = principal_map(square)
+    assert found.shares == pytest.approx((0.8, 0.2))
+    assert (found.width, found.height) == (900, 2 * 12 + 438)
+    assert found.points == [(12.0, 450.0), (888.0, 450.0), (12.0, 12.0), (888.0, 12.0)]
 
 
 def test_a_file_that_is_none_is_refused(context: Context, tmp_path: Path):
