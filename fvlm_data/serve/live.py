@@ -45,6 +45,11 @@ class Kept(Generic[Made]):
             self._made.move_to_end(key)
             return self._made[key]
 
+    def values(self) -> list[Made]:
+        """What is kept now."""
+        with self._lock:
+            return list(self._made.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Live:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.qc.assets import (
@@ -30,6 +30,8 @@ from fvlm_data.run.records import last_record
 from fvlm_data.serve.live import Kept
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fvlm_data.qc.scenes import Scene
     from fvlm_data.qc.study_rows import StudyRows
     from fvlm_data.qc.templating import Served
@@ -57,6 +59,14 @@ SELECT DISTINCT study_id FROM volumes WHERE study_id IN (SELECT unnest($studies)
 LISTED = f"SELECT DISTINCT study_id FROM volumes ORDER BY study_id LIMIT {LISTED_STUDIES}"
 
 
+@dataclass(frozen=True, slots=True)
+class StudyPage:
+    """The page of a study, and the scenes of its volumes by the names of their scripts."""
+
+    html: str
+    scenes: Mapping[str, Scene]
+
+
 class Pages:
     """Pages of a store, made when they are asked for and kept while nothing changes."""
 
@@ -66,10 +76,9 @@ class Pages:
         self._embeddings = embeddings
         self._served = served
         self._index: Kept[str] = Kept(1)
-        self._studies: Kept[str | None] = Kept(STUDIES_KEPT)
+        self._studies: Kept[StudyPage | None] = Kept(STUDIES_KEPT)
         self._scripts: Kept[bytes] = Kept(SCRIPTS_KEPT)
         self._colours = colour_places(live.vocabulary)
-        self._scenes: dict[str, Scene] = {}
 
     def index(self) -> str:
         """The first page.
@@ -86,7 +95,8 @@ class Pages:
             StoreError: a table cannot be read.
         """
         key = (self._live.version(), study_id)
-        return self._studies.get(key, lambda: self._made_study(study_id))
+        page = self._studies.get(key, lambda: self._made_study(study_id))
+        return None if page is None else page.html
 
     def compare(self) -> str:
         """The page that shows two studies."""
@@ -95,13 +105,14 @@ class Pages:
         )
 
     def script(self, name: str) -> bytes | None:
-        """The script of a volume that a page named; None where no page did.
+        """The script of a volume that a page names; None where none that is kept does.
 
         Raises:
             NiftiError: a file is damaged.
             StoreError: a file is missing.
         """
-        scene = self._scenes.get(name)
+        pages = (page for page in self._studies.values() if page is not None)
+        scene = next((page.scenes[name] for page in pages if name in page.scenes), None)
         if scene is None:
             return None
         live = self._live
@@ -134,21 +145,22 @@ class Pages:
             shown = ()
         return Thumbnail(scene.volume_id, png, shown)
 
-    def _made_study(self, study_id: str) -> str | None:
+    def _made_study(self, study_id: str) -> StudyPage | None:
         live = self._live
         study = live.study(study_id)
         if study is None:
             return None
-        scripts = self._named_scripts(study)
+        scripts, scenes = self._named_scripts(study)
         served = self._served
         if self._embeddings is not None:
             served = replace(served, neighbours=tuple(self._embeddings.anatomies(study_id)))
         place = self._place(study)
-        return study_page(study, scripts, place, live.vocabulary, self._colours, served)
+        html = study_page(study, scripts, place, live.vocabulary, self._colours, served)
+        return StudyPage(html, scenes)
 
-    def _named_scripts(self, study: StudyRows) -> dict[str, Script]:
-        """The script of each volume, which is made once the page asks for it."""
-        live, made = self._live, {}
+    def _named_scripts(self, study: StudyRows) -> tuple[dict[str, Script], dict[str, Scene]]:
+        """The script of each volume, and by its name of what it is made once it is asked for."""
+        live, made, scenes = self._live, {}, {}
         for volume in study.volumes:
             scene = scene_of(volume, study.masks[volume["volume_id"]])
             why = ""
@@ -158,9 +170,9 @@ class Pages:
             if not why:
                 path = script_path(scene, live.vocabulary, live.config)
                 name = path.rpartition("/")[2].removesuffix(".js")
-                self._scenes[name] = scene
+                scenes[name] = scene
             made[volume["volume_id"]] = Script(name, why)
-        return made
+        return made, scenes
 
     def _place(self, study: StudyRows) -> Place:
         """Partners have pages where they have volumes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,26 @@ def test_a_page_follows_the_tables(tmp_path: Path):
     context.store.replace_all("volumes", rows)
     assert "st_new" in client.get("/").text
     assert client.get("/studies/st_new.html").status_code == 200
+
+
+def test_many_ask_at_once(tmp_path: Path):
+    context = made_store(tmp_path)
+    paths = [
+        "/", "/studies/st_a.html", "/studies/st_b.html", "/search.html?q=liver%20cyst",
+        "/api/search?q=%22kidney%22", "/planes/v_0/axial/3.hu", "/planes/v_1/coronal/3.png",
+    ]  # fmt: skip
+    alone = client_of(app_of(context))
+    expected = {path: alone.get(path).content for path in paths}
+    app = app_of(context)  # nothing is made yet
+
+    def asked(number: int) -> dict[str, bytes]:
+        client = client_of(app)
+        turned = paths[number:] + paths[:number]
+        return {path: client.get(path).content for path in turned}
+
+    with ThreadPoolExecutor(6) as pool:
+        for found in pool.map(asked, range(6)):
+            assert found == expected
 
 
 def test_no_identity_and_no_script_of_the_data_is_in_a_page(client: TestClient):
