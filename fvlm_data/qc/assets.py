@@ -48,7 +48,7 @@ STUDY_SCRIPTS = (
 import."""
 
 
-SERVED_SCRIPTS = ("slices.js",)
+SERVED_SCRIPTS = ("send.js", "slices.js")
 """Of the page of a study where a server makes it, behind the others."""
 
 

@@ -21,7 +21,8 @@ from tests.serve.conftest import app_of, client_of, made_store
 SERVED_ONLY = re.compile(
     r"<meta http-equiv=.*?>\n|<a href=\"(\.\./)?search.html\">Search</a>\n"
     r"|<link rel=\"icon\".*?>\n"
-    r"|<section id=\"slices\">.*?</section>\n|<script src=\"../assets/slices.js\"></script>\n"
+    r"|<section id=\"slices\">.*?</section>\n"
+    r"|<script src=\"../assets/(?:send|slices).js\"></script>\n"
     r"|^\n|(?<=last changed by run )<span>[^<]*</span>|<!-- made of .*?-->\n",
     re.DOTALL | re.MULTILINE,
 )
@@ -40,7 +41,7 @@ def test_pages_are_those_that_qc_writes(tmp_path: Path):
     for name in sorted({*re.findall(r'"(?:\.\./)?(assets/[^"]+)"', "".join(served.values()))}):
         answer = client.get(f"/{name}")
         assert answer.status_code == 200
-        if not name.endswith("slices.js"):
+        if not name.endswith(("send.js", "slices.js")):
             assert answer.content == context.store.read_bytes(f"qc/{name}")
 
 

@@ -1,7 +1,7 @@
 "use strict";
 // Right or wrong: what a reviewer says of a study, its masks and its mentions. It is kept in this
 // browser, and saved as the file that `fvlm-data review import` takes, or sent to a server that takes
-// decisions.
+// decisions (send.js of the server).
 (function (fvlm) {
   const { element } = fvlm;
   const FORM = "fvlm-review 1";
@@ -40,17 +40,6 @@
     const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
     element("a", { href: url, download: name }).click();
     setTimeout(() => URL.revokeObjectURL(url), 1000);
-  }
-
-  /** Hand decisions to the server; what became of them, as a sentence. */
-  async function sent(csrf, text) {
-    try {
-      const headers = { "Content-Type": "application/json", "X-CSRF-Token": csrf };
-      const answer = await fetch("../review", { method: "POST", headers, body: text });
-      return await answer.text();
-    } catch {
-      return "The server does not answer; nothing was sent.";
-    }
   }
 
   fvlm.review = function (section, study) {
@@ -114,7 +103,7 @@
       const told = [...decisions.values()].map((one) => ({ ...one, reviewer: role.value }));
       const text = `${JSON.stringify({ form: FORM, decisions: told }, null, 1)}\n`;
       if (!section.dataset.csrf) saved(`review-${study}.json`, text);
-      else sent(section.dataset.csrf, text).then((answer) => { count.textContent = answer; });
+      else fvlm.sent(section.dataset.csrf, text).then((answer) => { count.textContent = answer; });
     });
     clear.addEventListener("click", () => {
       decisions.clear();
