@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -107,6 +107,7 @@ VECTORS = st.integers(3, 12).flatmap(
 )
 
 
+@settings(max_examples=40)
 @given(VECTORS)
 def test_distances_on_a_map_are_not_longer_than_those_of_the_embeddings(vectors: np.ndarray):
     found = principal_map(vectors.tolist())

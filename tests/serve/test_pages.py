@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from fvlm_data.qc import QcConfig, write_qc
 from fvlm_data.qc.study_volume import as_shown
+from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
 from schemas import Volume
 from tests.qc.small_store import AFFINE, HOSTILE, SHAPE, image_of, volume
@@ -68,23 +69,21 @@ def test_a_page_follows_the_tables(tmp_path: Path):
     assert client.get("/studies/st_new.html").status_code == 200
 
 
-def test_many_ask_at_once(tmp_path: Path):
-    context = made_store(tmp_path)
+def test_many_ask_at_once(context: Context, client: TestClient):
     paths = [
         "/", "/studies/st_a.html", "/studies/st_b.html", "/search.html?q=liver%20cyst",
         "/api/search?q=%22kidney%22", "/planes/v_0/axial/3.hu", "/planes/v_1/coronal/3.png",
     ]  # fmt: skip
-    alone = client_of(app_of(context))
-    expected = {path: alone.get(path).content for path in paths}
+    expected = {path: client.get(path).content for path in paths}
     app = app_of(context)  # nothing is made yet
 
     def asked(number: int) -> dict[str, bytes]:
-        client = client_of(app)
+        one = client_of(app)
         turned = paths[number:] + paths[:number]
-        return {path: client.get(path).content for path in turned}
+        return {path: one.get(path).content for path in turned}
 
-    with ThreadPoolExecutor(6) as pool:
-        for found in pool.map(asked, range(6)):
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(asked, range(4)):
             assert found == expected
 
 
