@@ -20,6 +20,8 @@ COMMANDS = {
     "schema": "fvlm-data schema --out curate.schema.json",
     "plugins": "fvlm-data plugins --verbose",
     "qc": "fvlm-data qc --store store --studies all",
+    "serve": "fvlm-data serve --store store --port 0",
+    "search": "fvlm-data search 'left pleural effusion > 20 mm, age > 60' --store store",
     "verify": "fvlm-data verify --store store --deep",
     "doctor": "fvlm-data doctor curate.yaml",
     "report-problem": "fvlm-data report-problem problem.zip --store store",

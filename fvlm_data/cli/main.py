@@ -33,6 +33,8 @@ from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.problem import report_problem
 from fvlm_data.cli.reports import reports
 from fvlm_data.cli.review import review
+from fvlm_data.cli.search import search
+from fvlm_data.cli.serve import serve
 from fvlm_data.cli.status import status
 from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
@@ -232,6 +234,8 @@ app.command()(schema)
 app.command()(plugins)
 for _command in (
     looking.qc,
+    serve,
+    search,
     looking.verify,
     looking.doctor,
     report_problem,

@@ -83,9 +83,9 @@ def conditions(given: Mapping[str, Value], vocabulary: Vocabulary) -> list[str]:
     if stated is not None:
         if "anatomy" not in chosen:
             raise InputError("state: expected an anatomy beside it, as anatomy='liver'")
-        held = [_among("anatomy", chosen["anatomy"]), _among("state", stated)]
+        held = [among("anatomy", chosen["anatomy"]), among("state", stated)]
         made.append(TEXTS.format(held=" AND ".join(held)))
-    of_volume = [_among(OF_VOLUME[n], chosen[n]) for n in OF_VOLUME if n in chosen]
+    of_volume = [among(OF_VOLUME[n], chosen[n]) for n in OF_VOLUME if n in chosen]
     of_volume += [bound for bound in bounds if bound.startswith("v.")]
     if of_volume:
         made.append(VOLUMES.format(held=" AND ".join(of_volume)))
@@ -108,8 +108,8 @@ def _mentions(chosen: Mapping[str, tuple[str, ...]], sizes: list[str]) -> list[s
     if sides:
         found_on = [one for side in sides for one in BOTH_SIDES.get(side, (side,))]
         chosen["laterality"] = tuple(dict.fromkeys(found_on))
-    held = [_among(column, chosen[name]) for name, column in OF_MENTION.items() if name in chosen]
-    held += [*sizes, _among("t.section", sorted(ASSERTING_SECTIONS))]
+    held = [among(column, chosen[name]) for name, column in OF_MENTION.items() if name in chosen]
+    held += [*sizes, among("t.section", sorted(ASSERTING_SECTIONS))]
     return [MENTIONS.format(held=" AND ".join(held))]
 
 
@@ -148,7 +148,8 @@ def _bound(name: str, value: Value) -> str:
     return f"{column} {sign} {float(value)!r}"
 
 
-def _among(column: str, values: Iterable[str]) -> str:
+def among(column: str, values: Iterable[str]) -> str:
+    """SQL condition: the column has one of the values."""
     return f"{column} IN ({', '.join(map(quoted, values))})"
 
 

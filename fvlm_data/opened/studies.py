@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError
 from fvlm_data.opened.conditions import conditions, quoted
+from fvlm_data.opened.search.parser import parse
+from fvlm_data.opened.search.sql import study_conditions
 from fvlm_data.opened.study import Study
 
 if TYPE_CHECKING:
@@ -80,6 +82,17 @@ class Studies:
         if not made:
             raise InputError("without: expected a condition, as finding='pneumothorax'")
         return replace(self, held=(*self.held, f"NOT ({' AND '.join(made)})"))
+
+    def search(self, query: str) -> Studies:
+        """Studies of which a query holds, and what was asked before (docs/serve.md tells how).
+
+            store.studies.search("left pleural effusion > 20 mm, no pneumothorax, age > 60")
+
+        Raises:
+            InputError: a word is not known; the message names the nearest.
+        """
+        made = study_conditions(parse(query, self._vocabulary), self._vocabulary)
+        return replace(self, held=(*self.held, *made))
 
     def relation(self) -> duckdb.DuckDBPyRelation:
         """A row a study as a lazy DuckDB relation.

@@ -48,6 +48,10 @@ STUDY_SCRIPTS = (
 import."""
 
 
+SERVED_SCRIPTS = ("send.js", "slices.js")
+"""Of the page of a study where a server makes it, behind the others."""
+
+
 def write_assets(store: Store) -> None:
     """Copy those files, and the page that needs no data, where the store lacks them.
 

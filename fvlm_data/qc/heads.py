@@ -42,11 +42,25 @@ def without_face(
     vocabulary: Vocabulary,
 ) -> Array:
     """The image (i, j, k) in HU with face and rim as air, the same where no map has a face."""
+    face_ijk = face_of(maps, spacing_mm, vocabulary)
+    if face_ijk is None:
+        return image_hu
+    return np.where(face_ijk, image_hu.dtype.type(AIR_HU), image_hu)
+
+
+def face_of(
+    maps: Sequence[tuple[Array, Mapping[int, str], str]],
+    spacing_mm: Sequence[float],
+    vocabulary: Vocabulary,
+) -> Array | None:
+    """Voxels (i, j, k) of face and rim, bool; None where no map has a face."""
+    found: Array | None = None
     for one in maps:
         face_ijk = class_mask([one], _faces(one[2], vocabulary))
         if face_ijk is not None:
-            image_hu = np.where(rim(face_ijk, spacing_mm), image_hu.dtype.type(AIR_HU), image_hu)
-    return image_hu
+            hidden = rim(face_ijk, spacing_mm)
+            found = hidden if found is None else found | hidden
+    return found
 
 
 def _faces(system: str, vocabulary: Vocabulary) -> frozenset[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.qc.catalogue import Catalogue
     from fvlm_data.qc.figures import Figures, Spread
+    from fvlm_data.qc.templating import Served
     from fvlm_data.qc.thumbnails import Thumbnail
 
 AXIS_PIXELS = 460
@@ -37,10 +38,12 @@ def render(
     figures: Figures,
     catalogue: Catalogue,
     thumbnails: Sequence[Thumbnail],
+    served: Served | None = None,
 ) -> str:
-    """The page as HTML text."""
+    """The page as HTML text; `served` is of a page that a server makes."""
     return filled(
         "index.html",
+        served=served,
         store=store_id,
         run=run_id,
         figures=figures,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.qc.assets import STUDY_SCRIPTS, STUDY_STYLES
+from fvlm_data.qc.assets import SERVED_SCRIPTS, STUDY_SCRIPTS, STUDY_STYLES
 from fvlm_data.qc.judged import judged
 from fvlm_data.qc.lineage import lineage, times
 from fvlm_data.qc.report_html import report_html
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.qc.partners import Partners
     from fvlm_data.qc.study_rows import Row, StudyRows
+    from fvlm_data.qc.templating import Served
     from fvlm_data.vocabulary import Vocabulary
 
 
@@ -65,16 +66,19 @@ def study_page(
     place: Place,
     vocabulary: Vocabulary,
     colours: Mapping[str, int],
+    served: Served | None = None,
 ) -> str:
     """The page as HTML text.
 
-    `scripts` are those of the volumes by id; `colours` the anatomies' places in the palette.
+    `scripts` are those of the volumes by id; `colours` the anatomies' places in the palette;
+    `served` is of a page that a server makes.
     """
     organs = _organs(study, vocabulary)
     # neither said nor shown: only counted
     shown = [one for one in organs if one.ml or one.state in ("abnormal", "normal_stated")]
     return filled(
         "study.html",
+        served=served,
         study=study,
         facts=_facts(study),
         volumes=[_volume(volume, study) for volume in study.volumes],
@@ -91,7 +95,7 @@ def study_page(
         colours=colours,
         times=times,
         styles=STUDY_STYLES,
-        scripts=STUDY_SCRIPTS,
+        scripts=(*STUDY_SCRIPTS, *SERVED_SCRIPTS) if served else STUDY_SCRIPTS,
         viewer={
             "volumes": [
                 {"id": volume_id, "script": scripts[volume_id].name, "why": scripts[volume_id].why}

@@ -113,18 +113,18 @@ def shown_volume(
     The image is averaged over blocks, a label is that at the middle of its block. `maps` are
     label maps on the same grid as `merge_labels` takes them.
     """
-    image = _as_shown(image_hu, affine_ras)
+    image = as_shown(image_hu, affine_ras)
     factors = tuple(-(-size // voxels) for size in image.shape)
-    small = [(_middles(_as_shown(one, affine_ras), factors), *named) for one, *named in maps]
+    small = [(_middles(as_shown(one, affine_ras), factors), *named) for one, *named in maps]
     codes = _coded(image, factors)
     labels = (
         merge_labels([(one, names, system) for one, names, system in small], anatomies, vocabulary)
         if small
         else np.zeros_like(codes)
     )
-    axes_mm = _axes_mm(affine_ras)
-    spacing = np.linalg.norm(axes_mm, axis=1)
-    cosines = np.clip(np.abs(np.diagonal(axes_mm[:, ::-1])) / spacing, 0, 1)
+    steps_mm = axes_mm(affine_ras)
+    spacing = np.linalg.norm(steps_mm, axis=1)
+    cosines = np.clip(np.abs(np.diagonal(steps_mm[:, ::-1])) / spacing, 0, 1)
     z, y, x = (float(mm * factor) for mm, factor in zip(spacing, factors, strict=True))
     return Shown(codes, labels, (z, y, x), float(np.degrees(np.arccos(cosines)).max()))
 
@@ -136,12 +136,12 @@ def levels_hu() -> Array:
     return np.rint(np.interp(np.arange(256), codes, hu)).astype(np.int16)
 
 
-def _as_shown(array: Array, affine_ras: Array) -> Array:
+def as_shown(array: Array, affine_ras: Array) -> Array:
     """View (z, y, x) from head to feet, front to back, right to left."""
     return to_canonical(array, affine_ras)[0][::-1, ::-1, ::-1].transpose(2, 1, 0)
 
 
-def _axes_mm(affine_ras: Array) -> Array:
+def axes_mm(affine_ras: Array) -> Array:
     """Step in RAS mm of one voxel along the axes z, y, x as shown, up to their signs."""
     orientation = to_canonical(np.zeros((1, 1, 1)), affine_ras)[1]
     order = np.argsort(orientation[:, 0])

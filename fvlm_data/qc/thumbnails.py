@@ -74,8 +74,8 @@ def kept_thumbnails(store: Store, volumes: int, vocabulary: Vocabulary) -> list[
     for scene in read_scenes(store, volumes):
         path = picture_path(scene, vocabulary)
         wanted.add(path)
-        kept = _kept(store, path) if path in there else None
-        if kept is None and (kept := _drawn(store, scene, vocabulary)) is not None:
+        kept = kept_picture(store, path) if path in there else None
+        if kept is None and (kept := drawn_picture(store, scene, vocabulary)) is not None:
             store.write_bytes(path, kept)
         shown = tuple(description_of(kept).split()) if kept else ()
         made.append(Thumbnail(scene.volume_id, kept, shown))
@@ -99,7 +99,7 @@ def picture_path(scene: Scene, vocabulary: Vocabulary) -> str:
     return f"{FOLDER}/{content_key(style, scene.content_sha256, drawn)}.png"
 
 
-def _kept(store: Store, path: str) -> bytes | None:
+def kept_picture(store: Store, path: str) -> bytes | None:
     """The picture as it was made; None where it is damaged or was removed meanwhile."""
     try:
         content = store.read_bytes(path)
@@ -109,7 +109,7 @@ def _kept(store: Store, path: str) -> bytes | None:
     return content
 
 
-def _drawn(store: Store, scene: Scene, vocabulary: Vocabulary) -> bytes | None:
+def drawn_picture(store: Store, scene: Scene, vocabulary: Vocabulary) -> bytes | None:
     """The picture as a PNG file; None where the volume or a label map cannot be read."""
     try:
         return _picture(store, scene, vocabulary)

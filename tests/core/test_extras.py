@@ -18,7 +18,7 @@ PACKAGES = ("schemas", "fvlm_data", "fvlm_train", "pipelines")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BESIDE_CORE = {
     "schemas": (),
-    "fvlm_data": ("llm", "dicomweb", "train", "xlsx", "pdf"),
+    "fvlm_data": ("llm", "dicomweb", "train", "xlsx", "pdf", "serve"),
     "fvlm_train": ("train",),
     "pipelines": ("flows",),
 }
@@ -109,6 +109,7 @@ COMMANDS = {
 OUTSIDE_CORE = {
     "torch", "transformers", "tokenizers", "prefect", "prefect_dask", "dask", "distributed",
     "fastapi", "httpx", "dicomweb_client", "s3fs", "sklearn",
+    "starlette", "uvicorn",
 }  # fmt: skip
 
 
@@ -139,6 +140,7 @@ def without(command: list[str], folder: Path) -> subprocess.CompletedProcess[str
         ("train", "fvlm-eval zero-shot run --store store"),
         ("flows", "fvlm-flow run c.yaml"),
         ("s3", "fvlm-data status --store s3://bucket/store"),
+        ("serve", "fvlm-data serve --store store"),
         ("dicomweb", "fvlm-data ingest http://127.0.0.1:9/dicom-web --store store"),
         pytest.param(
             "llm",

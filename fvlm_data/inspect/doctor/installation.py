@@ -77,7 +77,18 @@ def _packages(config: Config | None) -> Iterator[Check]:
 
 def _lacking() -> dict[str, list[str]]:
     """Requirements that are not installed as they are asked for, by extra; "" is the core."""
-    extras = ("", "flows", "train", "s3", "dicomweb", "llm", "xlsx", "pdf", "totalsegmentator")
+    extras = (
+        "",
+        "flows",
+        "train",
+        "s3",
+        "dicomweb",
+        "llm",
+        "xlsx",
+        "pdf",
+        "serve",
+        "totalsegmentator",
+    )
     made: dict[str, list[str]] = {extra: [] for extra in extras}
     for told in requires(DISTRIBUTION) or ():
         requirement = Requirement(told)

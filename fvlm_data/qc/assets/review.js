@@ -1,6 +1,7 @@
 "use strict";
 // Right or wrong: what a reviewer says of a study, its masks and its mentions. It is kept in this
-// browser, and saved as the file that `fvlm-data review import` takes.
+// browser, and saved as the file that `fvlm-data review import` takes, or sent to a server that takes
+// decisions (send.js of the server).
 (function (fvlm) {
   const { element } = fvlm;
   const FORM = "fvlm-review 1";
@@ -100,7 +101,9 @@
     });
     save.addEventListener("click", () => {
       const told = [...decisions.values()].map((one) => ({ ...one, reviewer: role.value }));
-      saved(`review-${study}.json`, `${JSON.stringify({ form: FORM, decisions: told }, null, 1)}\n`);
+      const text = `${JSON.stringify({ form: FORM, decisions: told }, null, 1)}\n`;
+      if (!section.dataset.csrf) saved(`review-${study}.json`, text);
+      else fvlm.sent(section.dataset.csrf, text).then((answer) => { count.textContent = answer; });
     });
     clear.addEventListener("click", () => {
       decisions.clear();

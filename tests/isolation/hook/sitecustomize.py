@@ -72,7 +72,7 @@ def report(module: Any) -> None:
 
 WHERE = {
     "fvlm_data.ingest.discovery.file_kind": header,
-    "fvlm_data.ingest.dicom.series": pixels,
+    "fvlm_data.ingest.dicom.slice_file": pixels,
     "fvlm_data.segment.precomputed": mask,
     "fvlm_data.reports.language.parser": report,
 }

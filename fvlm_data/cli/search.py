@@ -1,0 +1,76 @@
+"""`fvlm-data search`: studies by what their reports say and their images are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.options import JsonOption, StoreOption, resolved_config
+from fvlm_data.errors import InputError
+
+if TYPE_CHECKING:
+    from fvlm_data.opened.search.results import Found, Hit
+
+
+def search(
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="as 'left pleural effusion > 20 mm, age > 60'")
+    ],
+    store: StoreOption,
+    limit: Annotated[int, typer.Option(min=0, help="studies listed")] = 20,
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", help="file of the ids of all studies: .csv, .json or .parquet"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find studies by findings, words, age and images; counts, a list, or a file of ids."""
+    from fvlm_data.opened.search.results import exported
+    from fvlm_data.opened.search.results import search as searched
+    from fvlm_data.store.relations import Relations
+    from fvlm_data.store.tables import Store
+
+    with one_sentence():
+        vocabulary = resolved_config(store, None, None, {}).vocabulary.load()
+        relations = Relations(Store.open(store))
+        found = searched(relations, vocabulary, query, limit=limit)
+        if out_file is not None:
+            content = exported(relations, vocabulary, query, out_file.suffix.removeprefix("."))
+            _write(out_file, content)
+        if as_json:
+            out.print_json(json.dumps(found.as_dict()))
+            return
+        _print(found, listed=out_file is None)
+        if out_file is not None:
+            out.print(f"ids of the studies: {out_file}", markup=False)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(
+            f"search --out {path}: cannot be written ({type(error).__name__}); name another file"
+        ) from error
+
+
+def _print(found: Found, *, listed: bool) -> None:
+    counts = f"{found.studies} studies of {found.patients} patients, {found.sentences} sentences"
+    out.print(f"{counts}: {found.query}", markup=False)
+    for hit in found.hits if listed else ():
+        out.print(_line(hit), markup=False)
+        for section, text in hit.said:
+            out.print(f"    {section}: {text}", markup=False)
+    left = found.studies - len(found.hits)
+    if listed and left:
+        out.print(f"and {left} more: --limit lists more, --out FILE writes all ids", markup=False)
+
+
+def _line(hit: Hit) -> str:
+    age = None if hit.age_years is None else f"{hit.age_years:g} years"
+    told = (hit.split, age, hit.sex, hit.manufacturer)
+    return ", ".join([hit.study_id, *(one for one in told if one)])
