@@ -82,6 +82,13 @@ class IngestConfig(BaseModel):
         "moves each slice within its own plane to a grid with right angles and records the "
         "angle, refuse sets the series aside",
     )
+    settle_minutes: float = Field(
+        default=0,
+        ge=0,
+        description="a series of which a file came or changed less than so long ago waits, and a "
+        "later run takes it; 0: none waits, min",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     incomplete: Literal["refuse", "flag"] = Field(
         default="refuse",
         description="what becomes of a volume of which more was sent or announced than can be "

@@ -202,7 +202,8 @@ class Stage:
     reads outside sources stay, except those that `gone`, SQL of a column item too, names. With
     `rests_on_own_rows`, existing rows are an input of new ones (a patient keeps the split), so
     damaged rows are removed before they are remade. `holders` is SQL of columns tree and item:
-    which items lie in a tree of files that several share.
+    which items lie in a tree of files that several share. Items that `waits`, SQL of a column item,
+    names are left as they are, due or not.
     """
 
     name: str
@@ -222,6 +223,7 @@ class Stage:
     rests_on_own_rows: bool = False
     partition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     holders: str = ""
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

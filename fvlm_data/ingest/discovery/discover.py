@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from fvlm_data.identity.ids import file_token, keyed_id, source_token
 from fvlm_data.ingest.config import by_label
+from fvlm_data.ingest.discovery import arriving
 from fvlm_data.ingest.discovery.commit import Seen, SourceWriter, close
 from fvlm_data.ingest.discovery.file_kinds import Readers, probe_all
 from fvlm_data.ingest.discovery.forgotten import as_forgotten, forgotten
@@ -52,6 +53,7 @@ def discover(
     limits: Limits = LIMITS,
     *,
     rehash: bool = False,
+    settle_minutes: float = 0.0,
 ) -> Counter[str]:
     """Bring tables `inputs` and `quarantine` (stage `discover`) up to date with the sources.
 
@@ -62,7 +64,8 @@ def discover(
     read again in full, whether this run names it or not. Rows of mapping files follow
     (`discover_mapping`). Headers are read in the context's workers, if it has any, each within
     `limits`; a file that ended its worker is read again only under other versions or limits, or
-    with the context's `retry`. `progress` is called with the number of files seen. Returns counts:
+    with the context's `retry`. `progress` is called with the number of files seen. Series of which
+    a file came within the last `settle_minutes` are noted (`arriving`). Returns counts:
     files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
 
     Raises:
@@ -88,6 +91,8 @@ def discover(
     readers = Readers(context.workers, limits, tried) if context.workers else None
     counts: Counter[str] = Counter()
     writers = []
+    quiet_before_s = arriving.clock_s() - settle_minutes * arriving.MINUTE_S
+    arriving.forget_quiet(context, quiet_before_s)
     for token, source in looked_at.items():
         writer = SourceWriter(context, STAGE, KIND, token, source.label, token in damaged)
         writers.append(writer)
@@ -95,10 +100,11 @@ def discover(
         chunks = _chunks(context, source, naming, known, rehash=rehash)
         probed = probe_all(source.kind, chunks, readers)
         for group in _groups(probed, counts["files"], progress):
-            counts += _commit(writer, source, group, known)
+            counts += _commit(writer, source, group, known, quiet_before_s)
         if writer.damaged:
             remove_strangers(writer)
     close(context, writers)
+    arriving.join_short_studies(context)
     discover_mapping(context, looked_at, mappings_damaged)
     return counts
 
@@ -155,18 +161,26 @@ def _commit(
     source: SourceConfig,
     group: Sequence[tuple[str, FoundFile, Probed | None]],
     known: KnownFiles,
+    quiet_before_s: float,
 ) -> Counter[str]:
     made_by = SOURCES.made_by(source.kind)
     opened = [(token, found, probed) for token, found, probed in group if probed is not None]
     as_read = writer.as_read([token for token, _, probed in opened if probed.checksum])
     gone = forgotten(writer.context.vault, source, opened)
-    seen = []
+    seen, came, now_s = [], dict[str, float](), arriving.clock_s()
     for token, found, probed in opened:
         if token in gone:
             seen.append(as_forgotten(writer.context.vault.key, writer.source, token, gone[token]))
             continue
         told = settled_fingerprint(probed, *as_read.get(token, ("", "")))
-        seen.append(_seen(writer, source, token, found, stamped(told, made_by)))
+        one = _seen(writer, source, token, found, stamped(told, made_by))
+        seen.append(one)
+        # a file that was only touched brings nothing
+        if one.row.item and one.row.fingerprint != as_read.get(token, ("", ""))[0]:
+            last_s = max(came.get(one.row.item, 0.0), arriving.arrived_s(found, now_s))
+            came[one.row.item] = last_s
+    # before the rows by which the files are known: a killed run sees them again
+    arriving.remember_arrivals(writer.context, came, quiet_before_s)
     written = writer.write_files(seen, known.held([one.row.token for one in seen]))
     asides = [one.aside for one in written if one.aside]
     return Counter(

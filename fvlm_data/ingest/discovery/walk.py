@@ -24,6 +24,8 @@ class FoundFile:
     A member of an archive is called `<archive>!/<name of the member>` and has the archive's
     modification time and inode. `problem` is empty, or the code of PROBLEMS for which it is not
     opened. A server says how many instances the file's series and study have (0: not told).
+    `arrived_ns` is when the file last came or changed at its place (0: not told), whatever time it
+    brought with it.
     """
 
     relative: str
@@ -34,6 +36,7 @@ class FoundFile:
     inode: int = 0
     series_instances: int = 0
     study_instances: int = 0
+    arrived_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,16 @@ def _file(path: Path, relative: str) -> Iterator[FoundFile]:
 def _found(
     relative: str, place: FileLocation, size_bytes: int, state: os.stat_result, problem: str
 ) -> FoundFile:
-    return FoundFile(relative, place, size_bytes, state.st_mtime_ns, problem, _signed(state.st_ino))
+    # a copy may keep the modification time of its original; the change of the inode cannot be set
+    return FoundFile(
+        relative,
+        place,
+        size_bytes,
+        state.st_mtime_ns,
+        problem,
+        _signed(state.st_ino),
+        arrived_ns=max(state.st_mtime_ns, state.st_ctime_ns),
+    )
 
 
 def _signed(inode: int) -> int:
