@@ -113,6 +113,7 @@ bench: install $(SEGMENTATION_STAMP)
 	$(BIN)/python bench/discovery.py --files 100000 --workers 2
 	$(BIN)/python bench/plan.py --studies 10000 250000
 	$(BIN)/python bench/scale.py chain more batch commits --studies 200 800 2000
+	$(BIN)/python bench/nights.py --nights 1000 --every 100
 	$(BIN)/python bench/ingest.py --slices 300 --repeats 5
 	$(BIN)/python bench/traps.py
 	$(BIN)/python bench/reports.py --patients 400
@@ -136,6 +137,7 @@ bench-small: install
 	$(BIN)/python bench/plan.py --studies 20
 	$(BIN)/python bench/scale.py chain more batch commits --studies 2 3 --masks 36 72 --commits 5 \
 		--rounds 1
+	$(BIN)/python bench/nights.py --nights 2 --every 1 --items 10 --changed 2
 	$(BIN)/python bench/ingest.py --slices 12 --repeats 1
 	$(BIN)/python bench/traps.py --only plain
 	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4

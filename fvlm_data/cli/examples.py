@@ -25,7 +25,7 @@ COMMANDS = {
     "report-problem": "fvlm-data report-problem problem.zip --store store",
     "upgrade": "fvlm-data upgrade --store store",
     "status": "fvlm-data status --store store --set-aside",
-    "compact": "fvlm-data compact --store store --keep-hours 168",
+    "compact": "fvlm-data compact --store store --dry-run",
     "forget": "fvlm-data forget withdrawn.csv --store store --dry-run",
     "explain": "fvlm-data explain SAMPLE --store store --why",
 }

@@ -89,6 +89,14 @@ class IngestConfig(BaseModel):
         "later run takes it; 0: none waits, min",
         json_schema_extra=DECIDES_NOTHING,
     )
+    full_listing_days: float = Field(
+        default=0,
+        ge=0,
+        description="folders, and studies of a server, that are as they were when last listed are "
+        "passed over, until the last listing of everything is so old; 0: each run lists "
+        "everything, days",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     incomplete: Literal["refuse", "flag"] = Field(
         default="refuse",
         description="what becomes of a volume of which more was sent or announced than can be "

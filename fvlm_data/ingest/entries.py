@@ -52,6 +52,7 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
         limits,
         rehash=context.rehash,
         settle_minutes=config.ingest.settle_minutes,
+        full_listing_days=config.ingest.full_listing_days,
     )
 
 

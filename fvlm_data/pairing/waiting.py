@@ -68,7 +68,8 @@ def derive_waiting(context: Context) -> int:
 
     A study waits for a report until it is paired with one, then for a mask of any of its
     volumes, unless all of them are set aside; a report waits for its study, or for someone to
-    look at words that may be names; a series until nothing more of it comes. What matching or pairing has set aside does not wait. What
+    look at words that may be names; a series until nothing more of it comes. What matching or
+    pairing has set aside does not wait. What
     waited before keeps the run that first saw it.
     Only rows that are not as they must be are written.
 

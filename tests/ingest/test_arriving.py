@@ -218,3 +218,13 @@ def test_without_the_setting_nothing_waits_and_the_setting_is_in_no_key(
     ]
     assert settings[0] == settings[1]
     assert "settle_minutes" not in settings[0]
+
+
+def test_without_the_setting_not_even_what_comes_during_the_run_waits(
+    ingested: Ingested, tmp_path: Path, clock: Clock
+):
+    paths = write(Series().datasets(), tmp_path / "in")
+    for path in paths:
+        os.utime(path, (clock.now_s() + 1e9, clock.now_s() + 1e9))
+    assert night(ingested, tmp_path / "in", minutes=0) == {"waiting": 0, "settled": 1}
+    assert ingested.rows("measures") == []

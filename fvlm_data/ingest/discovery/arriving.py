@@ -6,6 +6,7 @@ alone looks at the clock: it adds rows and takes out those that are quiet; whate
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,11 @@ def clock_s() -> float:
     return time.time()
 
 
+def quiet_before_s(settle_minutes: float) -> float:
+    """The time after which nothing may have come of what is quiet; infinite where none waits."""
+    return clock_s() - settle_minutes * MINUTE_S if settle_minutes else math.inf
+
+
 def arrived_s(found: FoundFile, now_s: float) -> float:
     """When a file came, as far as its place tells; where it does not: now, when it is first seen.
 
@@ -56,28 +62,27 @@ def arrived_s(found: FoundFile, now_s: float) -> float:
     return min(found.arrived_ns / NS, now_s) if found.arrived_ns else now_s
 
 
-def remember_arrivals(
-    context: Context, arrived: Mapping[str, float], quiet_before_s: float
-) -> None:
-    """Note when the last file of each series came, where that is after `quiet_before_s`.
+def remember_arrivals(context: Context, arrived: Mapping[str, float], before_s: float) -> None:
+    """Note when the last file of each series came, where that is after `before_s`.
 
     Raises:
         StoreError: the table cannot be read or written.
     """
-    new = {item: came for item, came in arrived.items() if came > quiet_before_s}
+    new = {item: came for item, came in arrived.items() if came > before_s}
     if new:
         told = {item: max(came, new.get(item, 0.0)) for item, came in _told(context, new).items()}
         _write(context, {**new, **told})
 
 
-def forget_quiet(context: Context, quiet_before_s: float) -> None:
-    """Let go of the series of which nothing came after `quiet_before_s`.
+def forget_quiet(context: Context, before_s: float) -> None:
+    """Let go of the series of which nothing came after `before_s`.
 
     Raises:
         StoreError: the table cannot be read or written.
     """
-    mine = [("stage", "=", STAGE), ("name", "=", NAME), ("value", "<=", quiet_before_s)]
-    quiet = context.store.read("measures", ["item"], mine)["item"].to_pylist()
+    mine = [("stage", "=", STAGE), ("name", "=", NAME)]
+    rows = context.store.read("measures", ["item", "value"], mine).to_pylist()
+    quiet = [row["item"] for row in rows if row["value"] <= before_s]
     if quiet:
         context.store.replace("measures", quiet, [], {"stage": STAGE})
 

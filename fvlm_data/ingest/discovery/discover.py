@@ -13,6 +13,7 @@ from fvlm_data.ingest.discovery.commit import Seen, SourceWriter, close
 from fvlm_data.ingest.discovery.file_kinds import Readers, probe_all
 from fvlm_data.ingest.discovery.forgotten import as_forgotten, forgotten
 from fvlm_data.ingest.discovery.known import known_files, settled_fingerprint, stamped
+from fvlm_data.ingest.discovery.listed import keep_listing, last_listing
 from fvlm_data.ingest.discovery.mapping import KIND as MAPPING_KIND
 from fvlm_data.ingest.discovery.mapping import STAGE as MAPPING_STAGE
 from fvlm_data.ingest.discovery.mapping import discover_mapping
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.discovery.file_kind import Aside, Probed
     from fvlm_data.ingest.discovery.file_kinds import Chunk
     from fvlm_data.ingest.discovery.known import KnownFiles
+    from fvlm_data.ingest.discovery.listed import Listed
     from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.sources.kind import Kind
     from fvlm_data.store.declared import Context
 
 STAGE, KIND = "discover", "file"
@@ -54,6 +57,7 @@ def discover(
     *,
     rehash: bool = False,
     settle_minutes: float = 0.0,
+    full_listing_days: float = 0.0,
 ) -> Counter[str]:
     """Bring tables `inputs` and `quarantine` (stage `discover`) up to date with the sources.
 
@@ -65,8 +69,10 @@ def discover(
     (`discover_mapping`). Headers are read in the context's workers, if it has any, each within
     `limits`; a file that ended its worker is read again only under other versions or limits, or
     with the context's `retry`. `progress` is called with the number of files seen. Series of which
-    a file came within the last `settle_minutes` are noted (`arriving`). Returns counts:
-    files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
+    a file came within the last `settle_minutes` are noted (`arriving`). Until the last listing of
+    everything is `full_listing_days` old, folders and studies that are as they were are passed over
+    (`listed`); not with `rehash`, nor with the context's `retry`. Returns counts: files, unchanged,
+    accepted, set_aside, set aside by `kind:reason`, and folders passed over.
 
     Raises:
         InputError: a source is missing, cannot be read, or is empty; a mapping file is at fault.
@@ -91,18 +97,28 @@ def discover(
     readers = Readers(context.workers, limits, tried) if context.workers else None
     counts: Counter[str] = Counter()
     writers = []
-    quiet_before_s = arriving.clock_s() - settle_minutes * arriving.MINUTE_S
+    quiet_before_s = arriving.quiet_before_s(settle_minutes)
     arriving.forget_quiet(context, quiet_before_s)
     for token, source in looked_at.items():
         writer = SourceWriter(context, STAGE, KIND, token, source.label, token in damaged)
         writers.append(writer)
         known = _known(writer, source, "" if context.retry else tried)
-        chunks = _chunks(context, source, naming, known, rehash=rehash)
+        listed = None
+        if full_listing_days and SOURCES.load(source.kind).changed is not None:
+            anew = rehash or context.retry or writer.damaged
+            listed = last_listing(
+                context, token, known, arriving.clock_s(), full_listing_days, full=anew
+            )
+        chunks = _chunks(context, source, naming, known, listed, rehash=rehash)
         probed = probe_all(source.kind, chunks, readers)
         for group in _groups(probed, counts["files"], progress):
             counts += _commit(writer, source, group, known, quiet_before_s)
         if writer.damaged:
             remove_strangers(writer)
+        if listed is not None:
+            keep_listing(context, token, listed, len(_known(writer, source, tried)))
+            if listed.skipped:
+                counts["passed over"] += listed.skipped
     close(context, writers)
     arriving.join_short_studies(context)
     discover_mapping(context, looked_at, mappings_damaged)
@@ -144,11 +160,14 @@ def _chunks(
     source: SourceConfig,
     naming: Literal["token", "plain"],
     known: KnownFiles,
+    listed: Listed | None,
     *,
     rehash: bool,
 ) -> Iterator[Chunk]:
     """The files of a source with their tokens, and what of each is to be read."""
-    files = SOURCES.load(source.kind).find(source)
+    kind: Kind = SOURCES.load(source.kind)
+    changed = kind.changed
+    files = kind.find(source) if listed is None or not changed else changed(source, listed)
     while found := list(islice(files, CHUNK_FILES)):
         key, label = context.vault.key, source.label
         tokens = [file_token(key, naming, label, one.relative) for one in found]
