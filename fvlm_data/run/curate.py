@@ -97,14 +97,7 @@ def curate(
         if isolate if isolate is not None else config.execution.workers > 1:
             workers = stack.enter_context(Workers(config.execution.workers))
         versions = versions_mark()
-        context = replace(
-            context,
-            rehash=rehash,
-            retry=retry,
-            workers=workers,
-            versions=versions,
-            keep_hours=config.execution.keep_hours,
-        )
+        context = replace(context, rehash=rehash, retry=retry, workers=workers, versions=versions)
         if mapper is None:
             mapper = isolated(workers, settle_batch) if workers else here(settle_batch)
         mapper = patient(mapper, config.execution.pauses_s)

@@ -192,21 +192,11 @@ def _read_at_one_version(
 ) -> tuple[pa.Table, int | None]:
     """Rows of a split's indexes, and the table's version if it was one while they were read."""
     for _ in range(LOOKS):
-        before = _samples_version(store)
+        before = folder.samples_version()
         rows = _read_rows(folder, store, split)
-        if before is None or _samples_version(store) == before:
+        if before is None or folder.samples_version() == before:
             return rows, before
     return rows, None
-
-
-def _samples_version(store: str) -> int | None:
-    """Version of the table `samples`; None where the folder of shards came without tables."""
-    from fvlm_data.store.tables import Store
-
-    try:
-        return Store.open(store).version("samples")
-    except StoreError:
-        return None  # shards are enough to train on
 
 
 def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:

@@ -157,14 +157,14 @@ def known_files(
     again = rows.filter(pc.equal(rows["size_bytes"], NEVER))["token"].to_pylist()
     return KnownFiles(
         tokens,
-        _whole(rows["size_bytes"]),
-        _whole(rows["modified_ns"]),
-        _whole(rows["inode"]),
+        whole_numbers(rows["size_bytes"]),
+        whole_numbers(rows["modified_ns"]),
+        whole_numbers(rows["inode"]),
         again,
     )
 
 
-def _whole(column: pa.ChunkedArray) -> Any:
+def whole_numbers(column: pa.ChunkedArray) -> Any:
     """An integer column without nulls as NumPy; Arrow's own way would import pandas."""
     chunks = [np.from_dlpack(chunk) for chunk in column.chunks]
     return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)

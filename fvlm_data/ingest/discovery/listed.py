@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fvlm_data.identity.ids import keyed_id
+from fvlm_data.ingest.discovery.known import whole_numbers
 from fvlm_data.ingest.discovery.opener import MEMBER_MARK
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ class Listed:
         self.full_at_s = full_at_s
         self._units: Any = np.zeros(0, np.int64)
         self._states: Any = np.zeros(0, np.int64)
-        self._closed: Any = np.zeros(0, np.bool_)
+        self._closed: Any = np.zeros(0, np.int8)
         self._new = (array("q"), array("q"), array("b"))
         self.skipped = 0
 
     def know(self, table: pa.Table, again: Iterable[str] = ()) -> None:
         """Take over the units of an earlier listing, but those called `again`."""
-        units, states, closed = (np.asarray(table[name]) for name in COLUMNS)
+        units, states, closed = (whole_numbers(table[name]) for name in COLUMNS)
         left = ~np.isin(units, [self._hash(name) for name in again])
         order = np.argsort(units[left])
         self._units, self._states = units[left][order], states[left][order]
@@ -91,7 +92,7 @@ class Listed:
         columns = [
             pa.array(np.frombuffer(units, np.int64)),
             pa.array(np.frombuffer(states, np.int64)),
-            pa.array(np.frombuffer(closed, np.int8).astype(np.bool_)),
+            pa.array(np.frombuffer(closed, np.int8)),
         ]
         return pa.table(columns, names=list(COLUMNS))
 
