@@ -94,6 +94,22 @@ def test_late_slices_and_a_corrected_image_reach_the_shards_and_a_reader_keeps_w
         assert np.array_equal(one.image_zyx, two.image_zyx)
 
 
+@pytest.mark.full
+def test_what_waited_while_it_arrived_ends_as_if_it_had_not(
+    phantom: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    waiting = {"ingest.settle_minutes": 1e6, "ingest.full_listing_days": 30}
+    summary = run_chain(chain_config(store, phantom, **waiting))
+    series = summary.stages["ingest"]["waiting"]
+    assert summary.waiting["series waits for still_arriving"] == series > 5
+    assert summary.tables["volumes"] == summary.tables["samples"] == 0
+    assert all(check.passed for check in verify(Store.open(store)))
+    summary = run_chain(chain_config(store, phantom))
+    assert _worked(summary.stages["ingest"]) == series
+    assert snapshot(store, placement=False) == snapshot(undisturbed, placement=False)
+
+
 def _series_of_volumes(store: Path, phantom: Path) -> list[list[Path]]:
     """Files of each series of CT slices that became a volume, along z, the longest series last."""
     by_uid: dict[str, list[tuple[float, Path]]] = {}
