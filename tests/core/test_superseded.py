@@ -170,6 +170,7 @@ def test_the_newest_records_of_runs_stay(
     assert context.store.files("runs") == [names[0], *names[-3:]]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"volumes/ab/v_old.nii.gz": 1}'])
 def test_a_damaged_note_only_begins_the_time_anew(
     context: Context, config: Config, clock: Clock, content: bytes
