@@ -183,7 +183,7 @@ def test_what_could_not_be_read_is_tried_again_wherever_it_lies(
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("loss", ["rows", "older store", "listing", "damaged listing"])
+@pytest.mark.parametrize("loss", ["rows", "older store", "listing", "damaged listing", "forget"])
 def test_lost_rows_or_a_lost_listing_have_everything_listed(
     ingested: Ingested, tmp_path: Path, clock: Clock, asked: Asked, loss: str
 ):
@@ -199,6 +199,8 @@ def test_lost_rows_or_a_lost_listing_have_everything_listed(
         store.replace("ledger", [rows[0]["source"]], [], {"stage": "discover"})
     if loss == "listing":
         store.remove(path)
+    if loss == "forget":
+        listed.forget_listings(ingested.context)
     if loss == "damaged listing":
         store.write_bytes(path, b"PAR1")
     assert found(ingested, tmp_path / "in")["files"] == 6
