@@ -114,6 +114,7 @@ bench: install $(SEGMENTATION_STAMP)
 	$(BIN)/python bench/plan.py --studies 10000 250000
 	$(BIN)/python bench/scale.py chain more batch commits --studies 200 800 2000
 	$(BIN)/python bench/capacity.py
+	$(BIN)/python bench/nights.py --nights 1000 --every 100
 	$(BIN)/python bench/ingest.py --slices 300 --repeats 5
 	$(BIN)/python bench/traps.py
 	$(BIN)/python bench/reports.py --patients 400
@@ -138,6 +139,7 @@ bench-small: install
 	$(BIN)/python bench/scale.py chain more batch commits --studies 2 3 --masks 36 72 --commits 5 \
 		--rounds 1
 	$(BIN)/python bench/capacity.py --patients 2 --times 2
+	$(BIN)/python bench/nights.py --nights 2 --every 1 --items 10 --changed 2
 	$(BIN)/python bench/ingest.py --slices 12 --repeats 1
 	$(BIN)/python bench/traps.py --only plain
 	$(BIN)/python bench/reports.py --patients 10 --rounds 1 --peer-reports 4

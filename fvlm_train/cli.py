@@ -130,6 +130,11 @@ def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str
         f"{summary.steps_without_loss} steps without an abnormal anatomy"
         f"{more}"
     )
+    if summary.data_changes:
+        yield (
+            f"it went on with other samples {summary.data_changes} time(s): {out}/data.json tells "
+            "from which steps"
+        )
     if summary.prompted_findings == 0:
         yield (
             "train.loss.prompts: no label was learned, since no finding of a trained anatomy is "

@@ -3,6 +3,7 @@
 RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer, shape of the BERT, digests
                      of the samples; with a correction of targets also the peer, or the average of
                      the text encoder. Nothing else is needed to use it or to go on
+RUN/data.json        which samples it learns from, from which step on (data.snapshot)
 RUN/log.jsonl        one line per step
 RUN/summary.json     written at the end, as are
 RUN/config.json      the section `train` that decided it

@@ -69,12 +69,12 @@ def verify(config: str, deep: bool = False) -> list[Check]:
 
 
 @curation_flow
-def compact(config: str, keep_hours: Annotated[int, Field(ge=0)] = 168) -> Compacted:
-    """Join small shards and table files; drop history that is older than `keep_hours`.
+def compact(config: str, keep_hours: Annotated[int, Field(ge=0)] | None = None) -> Compacted:
+    """Join small shards and table files; delete what is out of use and history.
 
     Args:
         config: path of the YAML, as the flow's process sees it.
-        keep_hours: history and arrays out of use that are kept, in hours.
+        keep_hours: hours that it is kept; none given: execution.keep_days.
 
     Raises:
         FvlmError: a shard is damaged, or the store cannot be read or written.
@@ -89,6 +89,10 @@ def compact(config: str, keep_hours: Annotated[int, Field(ge=0)] = 168) -> Compa
             "shards written": done.shards_written,
             "shards left to the run that changes them": done.shards_left,
             "groups of arrays removed": done.groups_removed,
+            "superseded files deleted": done.superseded_removed,
+            "drafts deleted": done.drafts_removed,
+            "records of runs deleted": done.records_removed,
+            "bytes of these": done.deleted_bytes,
             "table files before": sum(one["before"] for one in tables),
             "table files after": sum(one["after"] for one in tables),
             "old table files removed": sum(one["removed"] for one in tables),

@@ -14,7 +14,8 @@ class Measure:
 
     Stage `reports` tells `doubtful_names` where a scrubbed text has words that may be names (and
     `needs_review_of_names` where it is held for them), and `unfilled_blanks`, its sentences that
-    are not read since a template's blank stands in them; stages of other packages what they like.
+    are not read since a template's blank stands in them; `discover` when the last file of a series
+    came that is `still_arriving`; stages of other packages what they like.
     """
 
     stage: Annotated[str, Column(STRING, "stage that found it")]

@@ -1,4 +1,4 @@
-"""Table `waiting`: studies and reports that wait for their other half."""
+"""Table `waiting`: studies and reports that wait for their other half, series still arriving."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from schemas.table import STRING, Column, table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One study or report that waits; derived from the other tables at each pairing."""
+    """One study, report or series that waits; derived from the other tables at each pairing."""
 
-    owner_kind: Annotated[str, Column(STRING, "what waits", allowed=("study", "report"))]
+    owner_kind: Annotated[str, Column(STRING, "what waits", allowed=("study", "report", "series"))]
     owner_id: Annotated[str, Column(STRING, "keyed id of what waits")]
     waits_for: Annotated[
         str,
         Column(
             STRING,
             "what it waits for",
-            allowed=("report", "study", "mask", "needs_review_of_names"),
+            allowed=("report", "study", "mask", "needs_review_of_names", "still_arriving"),
         ),
     ]
     since_run: Annotated[str, Column(STRING, "first run that saw it wait (not compared)")]

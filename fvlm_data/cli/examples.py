@@ -28,7 +28,7 @@ COMMANDS = {
     "upgrade": "fvlm-data upgrade --store store",
     "status": "fvlm-data status --store store --set-aside",
     "plan": "fvlm-data plan --store store --studies 100000 --workers 32 --core-hour 0.04",
-    "compact": "fvlm-data compact --store store --keep-hours 168",
+    "compact": "fvlm-data compact --store store --dry-run",
     "forget": "fvlm-data forget withdrawn.csv --store store --dry-run",
     "explain": "fvlm-data explain SAMPLE --store store --why",
 }

@@ -28,8 +28,9 @@ from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
     from fvlm_data.run.config import Config
+    from fvlm_data.store.declared import Context
 
-
+MB = 1e6
 RevealOption = Annotated[bool, typer.Option("--reveal", help="resolve file tokens with the vault")]
 
 
@@ -140,15 +141,25 @@ def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
 def compact(
     store: StoreOption,
     keep_hours: Annotated[
-        int, typer.Option(min=0, help="history and arrays out of use that are kept, in hours")
-    ] = 168,
+        int | None,
+        typer.Option(
+            min=0,
+            help="hours that history and what is out of use are kept; default: execution.keep_days",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="tell what would be deleted, change nothing")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Join small shards and table files; drop history older than --keep-hours."""
+    """Join small shards and table files; delete what is out of use and old history."""
     from fvlm_data.run.compaction import compact_store
 
     with one_sentence():
         config = resolved_config(store, None, None, {})
+        if dry_run:
+            _foretell(opened_context(store), config, keep_hours, as_json=as_json)
+            return
         done = compact_store(opened_context(store), config, keep_hours)
         if as_json:
             out.print_json(json.dumps(dataclasses.asdict(done)))
@@ -159,6 +170,11 @@ def compact(
             f"{done.groups_removed} removed that were out of use",
             markup=False,
         )
+        out.print(
+            f"files: {done.superseded_removed} superseded ones, {done.drafts_removed} drafts and "
+            f"{done.records_removed} records of runs deleted, {done.deleted_bytes / MB:.1f} MB",
+            markup=False,
+        )
         files = {key: sum(c[key] for c in done.tables.values()) for key in ("before", "after")}
         removed = sum(counts["removed"] for counts in done.tables.values())
         out.print(
@@ -166,6 +182,25 @@ def compact(
             "removed",
             markup=False,
         )
+
+
+def _foretell(context: Context, config: Config, keep_hours: int | None, *, as_json: bool) -> None:
+    from fvlm_data.run.compaction import outlook
+
+    told = outlook(context, config, keep_hours)
+    if as_json:
+        out.print_json(json.dumps(dataclasses.asdict(told)))
+        return
+    lines = {
+        f"{told.superseded} superseded volumes, masks and other files": told.superseded_bytes,
+        f"{told.drafts} drafts of killed runs": told.drafts_bytes,
+        f"{told.records} records of runs": told.records_bytes,
+        "arrays of shards without a sample": told.arrays_bytes,
+        "old files of tables": told.tables_bytes,
+    }
+    for what, size in lines.items():
+        out.print(f"would delete {what}: {size / MB:.1f} MB", markup=False)
+    out.print(f"in all {sum(lines.values()) / MB:.1f} MB; nothing was changed", markup=False)
 
 
 def explain(

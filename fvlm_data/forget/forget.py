@@ -18,6 +18,7 @@ from fvlm_data.forget.leftovers import QC_FOLDER, remove_unnamed, unname
 from fvlm_data.forget.record import write_record
 from fvlm_data.forget.rows import find_rows
 from fvlm_data.identity.forgotten import REASONS
+from fvlm_data.ingest.discovery.listed import forget_listings
 from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.qc import write_qc
 from fvlm_data.run.registry import build_stages
@@ -149,6 +150,7 @@ def lift(context: Context, targets: Sequence[Target]) -> None:
                 )
         for target in targets:
             context.vault.lift((*target.ids, *target.hashes))
+        forget_listings(context)
         _drop_waiting(context)
 
 
@@ -193,6 +195,7 @@ def _carried_out(
     _remove_rows(context, journal, stages)
     told("files")
     removed = remove_unnamed(context, journal.rows.paths)
+    forget_listings(context)  # what is offered again has to be seen to be refused
     named = unname(context, extent.ids)
     _redraw(context, config)
     left = remove_exports(context, journal.exports)

@@ -8,19 +8,12 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.forget.rows import ID
 from fvlm_data.store.place import QC_PAGE
-from fvlm_data.store.queries import open_tables, with_readable_tables
+from fvlm_data.store.unused import NOT_OF_ITEMS, OF_ITEMS, is_draft, named_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from fvlm_data.store.declared import Context
-
-OF_ITEMS = frozenset({"volumes", "masks"})
-"""Folders in which every file belongs to an item; others are added as table `files` names them."""
-
-NOT_OF_ITEMS = frozenset({"shards"})
-"""Brought in line with the tables by `tidy_shards`."""
-
 
 GONE = b"forgotten"
 QC_FOLDER = PurePosixPath(QC_PAGE).parts[0]
@@ -36,37 +29,16 @@ def remove_unnamed(context: Context, paths: Collection[str]) -> int:
         StoreError: a table cannot be read.
     """
     store = context.store
-    named = with_readable_tables(context, TABLES, lambda: _named(context), mend=False)
+    named = named_files(context)
     folders = OF_ITEMS | {path.split("/", 1)[0] for path in (*named, *paths)}
     count = 0
     for path in store.files(""):
         first = path.split("/", 1)[0]
         of_item = first in folders - NOT_OF_ITEMS and path not in named
-        if of_item or _is_draft(path):
+        if of_item or is_draft(path):
             store.remove(path)
             count += 1
     return count
-
-
-TABLES = ("files", "candidates", "masks")
-
-
-def _named(context: Context) -> set[str]:
-    connection = context.store.connect()
-    try:
-        open_tables(context, connection, TABLES)
-        query = " UNION ".join(f"SELECT path FROM {table}" for table in TABLES)
-        return {path for (path,) in connection.execute(query).fetchall()}
-    finally:
-        connection.close()
-
-
-def _is_draft(path: str) -> bool:
-    """Whether a file, or a folder above it, bears the name of a draft."""
-    return any(
-        part.startswith(".") and (part.endswith(".tmp") or part.startswith(".compact-"))
-        for part in PurePosixPath(path).parts
-    )
 
 
 def unname(context: Context, ids: Iterable[str]) -> int:

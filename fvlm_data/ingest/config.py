@@ -89,6 +89,21 @@ class IngestConfig(BaseModel):
         "moves each slice within its own plane to a grid with right angles and records the "
         "angle, refuse sets the series aside",
     )
+    settle_minutes: float = Field(
+        default=0,
+        ge=0,
+        description="a series of which a file came or changed less than so long ago waits, and a "
+        "later run takes it; 0: none waits, min",
+        json_schema_extra=DECIDES_NOTHING,
+    )
+    full_listing_days: float = Field(
+        default=0,
+        ge=0,
+        description="folders, and studies of a server, that are as they were when last listed are "
+        "passed over, until the last listing of everything is so old; 0: each run lists "
+        "everything, days",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     incomplete: Literal["refuse", "flag"] = Field(
         default="refuse",
         description="what becomes of a volume of which more was sent or announced than can be "

@@ -44,7 +44,16 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
 
     names = config.identity.source_names
     limits = config.execution.limits_of(SECTION, LIMITS.seconds)
-    return discover(context, config.sources, names, progress, limits, rehash=context.rehash)
+    return discover(
+        context,
+        config.sources,
+        names,
+        progress,
+        limits,
+        rehash=context.rehash,
+        settle_minutes=config.ingest.settle_minutes,
+        full_listing_days=config.ingest.full_listing_days,
+    )
 
 
 def _finish(context: Context) -> None:

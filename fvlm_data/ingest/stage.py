@@ -10,12 +10,14 @@ from fvlm_data.errors import DamagedError
 from fvlm_data.identity.forgotten import told
 from fvlm_data.identity.ids import source_token
 from fvlm_data.ingest.config import by_label
+from fvlm_data.ingest.discovery.arriving import ARRIVING
 from fvlm_data.ingest.lost_files import LOST, SHORT, lacking
 from fvlm_data.ingest.source_files import known_sources, series_files
 from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.volume.description import Description, described, load
 from fvlm_data.ingest.volume.names import patient_id, study_id
 from fvlm_data.ingest.volume.result import incomplete, outcome
+from fvlm_data.settings import deciding
 from fvlm_data.store.declared import Outcome, Read, Stage, guarded, reject
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig], threads:
     return Stage(
         name=NAME,
         version=STAGE_VERSION,
-        settings=config.model_dump(mode="json"),
+        settings=deciding(config),
         tables=("candidates", "links", "identity_marks"),
         items=ITEMS,
         reads=READS,
@@ -117,6 +119,7 @@ def ingest_stage(config: IngestConfig, sources: Sequence[SourceConfig], threads:
         make=partial(_make, config, by_label(tuple(sources)), threads),
         batch_size=BATCH_SERIES,
         derived=False,
+        waits=ARRIVING,
     )
 
 

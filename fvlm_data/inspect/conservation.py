@@ -57,13 +57,22 @@ def _aside(*stages: str) -> str:
     return f"SELECT * FROM quarantine WHERE stage IN ({listed})"
 
 
+_ARRIVING = (
+    "SELECT owner_id AS item FROM waiting WHERE owner_kind = 'series' "
+    "AND waits_for = 'still_arriving'"
+)
+
 FILES = partition(
     "files",
     "SELECT token AS item FROM inputs WHERE kind = 'file'",
     # a multi-frame file may hold several volumes of its series: it counts once
     "SELECT token AS item FROM (SELECT DISTINCT series_id, unnest(source_files) AS token "
     f"FROM volumes) UNION ALL SELECT unnest(source_files) AS item FROM "
-    f"({_aside('discover', 'ingest', 'select')})",
+    f"({_aside('discover', 'ingest', 'select')}) UNION ALL "
+    # a series that is still arriving may have a volume of the files that came before
+    f"SELECT token AS item FROM inputs WHERE kind = 'file' AND item IN ({_ARRIVING}) "
+    "AND token NOT IN (SELECT unnest(source_files) FROM volumes) AND token NOT IN "
+    f"(SELECT unnest(source_files) FROM ({_aside('discover', 'ingest', 'select')}))",
 )
 
 SERIES = partition(
@@ -74,7 +83,10 @@ SERIES = partition(
     # a row of `select` is about a study: the series it refused are found through their files
     "SELECT coalesce(i.item, q.token) AS item FROM (SELECT unnest(source_files) AS token FROM "
     f"({_aside('select')})) q LEFT JOIN (SELECT token, item FROM inputs WHERE kind = 'file') i "
-    "ON i.token = q.token) WHERE item NOT IN (SELECT series_id FROM volumes)",
+    "ON i.token = q.token) WHERE item NOT IN (SELECT series_id FROM volumes) UNION ALL "
+    f"{_ARRIVING} AND owner_id NOT IN (SELECT series_id FROM volumes) AND owner_id NOT IN "
+    f"(SELECT item FROM ({_aside('ingest')})) AND owner_id NOT IN (SELECT i.item FROM inputs i "
+    f"WHERE i.item <> '' AND i.token IN (SELECT unnest(source_files) FROM ({_aside('select')})))",
 )
 
 STUDIES = partition(

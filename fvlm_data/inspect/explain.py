@@ -126,6 +126,8 @@ _WAITS_FOR = {
     "mask": "none of its volumes has a mask; run segment, or bring masks",
     "study": "no image is known that it is about; bring the images, or give its study_uid, "
     "accession or a mapping",
+    "still_arriving": "a file of it, or of its study that lacks instances, came within "
+    "ingest.settle_minutes; a later run takes it",
     "needs_review_of_names": "a word of it may be the patient's name; look at it, then set "
     "parse.doubtful_names to keep or remove",
 }
@@ -139,7 +141,7 @@ def waiting_reports(context: Context, *, reveal: bool = False) -> list[dict[str,
 
 
 def waiting_items(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]:
-    """Studies and reports that wait, as `waiting_reports`."""
+    """Studies, reports and series that wait, as `waiting_reports`."""
     return _waiting_rows(context, context.store.read("waiting"), reveal=reveal)
 
 

@@ -1,4 +1,4 @@
-"""The derived table of studies and reports that wait for their other half."""
+"""The derived table of what waits: for its other half, or to have arrived as a whole."""
 
 from __future__ import annotations
 
@@ -52,6 +52,8 @@ FROM reports r ANTI JOIN study_reports p ON p.report_id = r.report_id
 UNION ALL
 SELECT 'report', item, name FROM measures
 WHERE stage = 'reports' AND name = 'needs_review_of_names'
+UNION ALL
+SELECT 'series', item, name FROM measures WHERE stage = 'discover' AND name = 'still_arriving'
 """
 
 WAITS = (
@@ -62,11 +64,12 @@ WAITS = (
 
 
 def derive_waiting(context: Context) -> int:
-    """Have table `waiting` hold the studies and reports that wait; returns how many do.
+    """Have table `waiting` hold the series, studies and reports that wait; returns how many do.
 
     A study waits for a report until it is paired with one, then for a mask of any of its
     volumes, unless all of them are set aside; a report waits for its study, or for someone to
-    look at words that may be names. What matching or pairing has set aside does not wait. What
+    look at words that may be names; a series until nothing more of it comes. What matching or
+    pairing has set aside does not wait. What
     waited before keeps the run that first saw it.
     Only rows that are not as they must be are written.
 

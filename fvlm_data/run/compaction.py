@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import schemas
+from fvlm_data.run.superseded import deletable
 from fvlm_data.shards.joining import join_shards
-from fvlm_data.shards.tidy import tidy_shards
+from fvlm_data.shards.tidy import tidy_shards, unused_groups
 from fvlm_data.store.leases import at_work
 
 if TYPE_CHECKING:
@@ -32,20 +33,26 @@ class Compacted:
     """What compaction did, in counts.
 
     Shards given up, written, and left because a run changed them; groups of arrays removed;
-    files of each table `before` and `after`, and old ones `removed`.
+    files of items that were superseded, drafts and records of runs that went; `deleted_bytes` of
+    these three; files of each table `before` and `after`, and old ones `removed`.
     """
 
     shards_given_up: int
     shards_written: int
     shards_left: int
     groups_removed: int
+    superseded_removed: int
+    drafts_removed: int
+    records_removed: int
+    deleted_bytes: int
     tables: dict[str, dict[str, int]]
 
 
-def compact_store(context: Context, config: Config, keep_hours: int) -> Compacted:
-    """Join sparse shards and small files; drop history and arrays out of use for `keep_hours`.
+def compact_store(context: Context, config: Config, keep_hours: float | None = None) -> Compacted:
+    """Join sparse shards and small files; drop history and what is out of use for `keep_hours`.
 
-    Arrays younger than `COMMIT_HOURS` stay in any case. May be killed and repeated.
+    None given: `execution.keep_days`. What is younger than `COMMIT_HOURS`, or was written since a
+    run at work began, stays in any case. May be killed and repeated.
 
     Raises:
         StoreError: a shard is damaged, or the store cannot be read or written.
@@ -54,11 +61,63 @@ def compact_store(context: Context, config: Config, keep_hours: int) -> Compacte
     probe = f"runs/.compact-{context.run_id}"
     context.store.write_bytes(probe, b"")
     context.store.remove(probe)
+    hours = config.execution.keep_hours if keep_hours is None else keep_hours
     with at_work(context.store, context.run_id):
         joined = join_shards(context, config.shard)
-        tidied = tidy_shards(context, max(keep_hours, COMMIT_HOURS))
-        tables = {name: context.store.compact(name, keep_hours) for name in schemas.TABLES}
-    return Compacted(joined.given_up, joined.written, joined.left, tidied.groups_removed, tables)
+        tidied = tidy_shards(context, max(hours, COMMIT_HOURS))
+        gone = deletable(context, hours, COMMIT_HOURS)
+        for path in gone.paths:
+            context.store.remove(path)
+        tables = {name: context.store.compact(name, int(hours)) for name in schemas.TABLES}
+    return Compacted(
+        joined.given_up,
+        joined.written,
+        joined.left,
+        tidied.groups_removed,
+        len(gone.superseded),
+        len(gone.drafts),
+        len(gone.records),
+        gone.bytes,
+        tables,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What compaction would delete now, in bytes by what it is; nothing was changed.
+
+    Shards and table files that it would join first are not told: what they free goes later.
+    """
+
+    superseded_bytes: int
+    drafts_bytes: int
+    records_bytes: int
+    arrays_bytes: int
+    tables_bytes: int
+    superseded: int
+    drafts: int
+    records: int
+
+
+def outlook(context: Context, config: Config, keep_hours: float | None = None) -> Outlook:
+    """What `compact_store` would delete.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    hours = config.execution.keep_hours if keep_hours is None else keep_hours
+    gone = deletable(context, hours, COMMIT_HOURS, look=False)
+    arrays = unused_groups(context, max(hours, COMMIT_HOURS))
+    return Outlook(
+        sum(gone.superseded.values()),
+        sum(gone.drafts.values()),
+        sum(gone.records.values()),
+        sum(sum(context.store.sizes(path).values()) for path in arrays),
+        sum(context.store.old_bytes(name, int(hours)) for name in schemas.TABLES),
+        len(gone.superseded),
+        len(gone.drafts),
+        len(gone.records),
+    )
 
 
 def join_small_files(context: Context, tables: Iterable[str]) -> None:

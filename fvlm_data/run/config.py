@@ -105,12 +105,23 @@ class ExecutionConfig(BaseModel):
         description="pauses before a stage tries again where the machine lacks disk, memory or "
         "network, s; after the last the run stops",
     )
+    keep_days: float = Field(
+        default=7,
+        ge=0,
+        description="how long what is superseded is kept, for those who still read it: arrays of "
+        "shards, volumes, masks, old versions of tables, drafts of killed runs, days",
+    )
     run_limit_s: float | None = Field(
         default=None,
         gt=0,
         description="longest time of a flow's run, s: it then begins no batch, and fails; the next "
         "run goes on; default: none",
     )
+
+    @property
+    def keep_hours(self) -> float:
+        """`keep_days` in hours."""
+        return 24 * self.keep_days
 
     def limits_of(self, stage: str, seconds: float) -> Limits:
         """Limits of a worker of a stage, whose own limit of time is `seconds`."""

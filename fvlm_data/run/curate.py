@@ -276,6 +276,7 @@ def _run_stage(
     total = sum(len(batch) for batch in work.batches)
     counts: Counter[str] = Counter({"already settled": work.settled, "retired": len(work.obsolete)})
     told = {"damaged": len(work.mended), "held": work.held, "lost": len(work.lost)}
+    told["waiting"] = work.waiting
     counts.update({name: number for name, number in told.items() if number})
     report(name, 0, total)
     batches = [_batch(batch) for batch in work.batches]

@@ -89,7 +89,9 @@ def open_context(config: Config, run_id: str | None = None, *, create: bool = Tr
     """
     store = Store.create(config.store) if create else Store.open(config.store)
     store.memory_mb, store.spill = config.execution.memory_mb, config.execution.spill
-    return Context(store, open_vault(store, config), run_id or new_run_id())
+    vault = open_vault(store, config)
+    keep_hours = config.execution.keep_hours
+    return Context(store, vault, run_id or new_run_id(), keep_hours=keep_hours)
 
 
 def open_vault(store: Store, config: Config) -> Vault:

@@ -94,6 +94,20 @@ class ShardFolder:
         """Whether there is anything at the store's place."""
         return bool(self._fs.exists(self._store))
 
+    def samples_version(self) -> int | None:
+        """Version of the table `samples`; None where shards came alone, or it may not be read.
+
+        By the names in its log: the tables' library does not survive a fork, which readers do.
+        """
+        log = f"{self._store}/tables/samples/_delta_log"
+        self._fs.invalidate_cache(log)
+        try:
+            names = [str(path).rsplit("/", 1)[-1] for path in self._fs.ls(log, detail=False)]
+        except OSError:
+            return None
+        numbers = (name.split(".", 1)[0] for name in names)
+        return max((int(number) for number in numbers if number.isdigit()), default=None)
+
     def listing(self, split: str) -> Listing:
         """The shards of a split, by one listing."""
         place = f"{self._root}/{split}"

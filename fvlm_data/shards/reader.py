@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+LOOKS = 5
+"""Times that indexes are read before a table that a run keeps changing counts as of no version."""
+
 OPEN_SHARDS = 64
 """Shards whose metadata a reader keeps in memory."""
 
@@ -50,7 +53,9 @@ class ShardDataset:
 
     It reads the shards' indexes once, here, and the arrays lazily; it needs neither the tables
     nor the vault. It may be pickled and used in threads and in workers, spawned or forked. Each
-    sample appears once, even if a curation was killed halfway.
+    sample appears once, even if a curation was killed halfway. `samples_version` is the version of
+    the table `samples` while the indexes were read: None where there is no such table, or a run
+    changed it at each of several looks.
     """
 
     def __init__(self, store: str | Path, split: str, cache: ObjectCache | None = None) -> None:
@@ -71,7 +76,7 @@ class ShardDataset:
         folder = ShardFolder(self.store)
         if not folder.has_store():
             raise InputError(f"store {self.store}: nothing found there; check the path")
-        self.rows = _read_rows(folder, self.store, split)
+        self.rows, self.samples_version = _read_at_one_version(folder, self.store, split)
         self.apart = _read_apart(folder, self.store)
         self._folder: ShardFolder | None = None
         self._open: OrderedDict[str, _OpenShard] = OrderedDict()
@@ -141,7 +146,7 @@ class ShardDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open shards, which are opened again where the dataset is used."""
-        names = ("store", "split", "cache", "rows", "apart")
+        names = ("store", "split", "cache", "rows", "samples_version", "apart")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -180,6 +185,18 @@ class ShardDataset:
             if len(self._open) > OPEN_SHARDS:
                 self._open.popitem(last=False)
             return opened
+
+
+def _read_at_one_version(
+    folder: ShardFolder, store: str, split: str
+) -> tuple[pa.Table, int | None]:
+    """Rows of a split's indexes, and the table's version if it was one while they were read."""
+    for _ in range(LOOKS):
+        before = folder.samples_version()
+        rows = _read_rows(folder, store, split)
+        if before is None or folder.samples_version() == before:
+            return rows, before
+    return rows, None
 
 
 def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:

@@ -17,18 +17,22 @@ from fvlm_data.shards.agreement import (
     rows_of_index,
     shards_now,
 )
+from fvlm_data.store import unused
 from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.reading import quoted
+from fvlm_data.store.unused import long_unused
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fvlm_data.shards.agreement import Shard
     from fvlm_data.shards.folder import Listing, ShardFolder
     from fvlm_data.store.declared import Context
 
-KEEP_HOURS = 24.0
+NOTE = f"{folder.FOLDER}/unused.json"
+"""Shards that the last tidying found without a sample, and since when."""
+
 SHARDS_A_READ = 32
 
 
@@ -42,14 +46,14 @@ class Tidied:
     missing: tuple[str, ...]
 
 
-def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
+def tidy_shards(context: Context, keep_hours: float | None = None) -> Tidied:
     """Make each shard's index hold exactly the rows that the table places in it.
 
     Run it after the stage. Indexes of shards without a sample go at once, so that no trainer
-    finds them; their arrays, and what a killed run left half-written, go once they are
-    `keep_hours` old: a trainer may still read them, and another run may be about to commit
-    them. An index is read only where it or its rows changed since they last agreed. May be killed
-    and repeated at any time.
+    finds them; their arrays go once they have held none for `keep_hours` (None: the context's), as
+    a trainer may still read them, and are so old, as another run may be about to commit them; what
+    a killed run left half-written goes by its age. An index is read only where it or its rows
+    changed since they last agreed. May be killed and repeated at any time.
 
     Raises:
         StoreError: the store cannot be read or written.
@@ -57,10 +61,12 @@ def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
     known = agreements(context)
     now = shards_now(context)
     shards = folder.ShardFolder(context.store.url)
-    oldest = dt.datetime.now(dt.UTC) - dt.timedelta(hours=keep_hours)
+    hours = context.keep_hours if keep_hours is None else keep_hours
+    oldest = unused.now() - dt.timedelta(hours=hours)
     agreed: dict[Shard, Agreement] = {}
     rewritten = removed = freed = 0
     missing: list[str] = []
+    without: list[str] = []
     there: set[str] = set()
     for split in SPLITS:
         mine = {shard: told for (of, shard), told in now.items() if of == split}
@@ -77,13 +83,30 @@ def tidy_shards(context: Context, keep_hours: float = KEEP_HOURS) -> Tidied:
         # the indexes hold just the table's rows now, so notes have nothing left to take out
         for name, _ in listing.notes:
             context.store.remove(f"{folder.FOLDER}/{split}/{name}")
-        unused = [f"{shard}{folder.GROUP}" for shard in sorted(listing.groups - mine.keys())]
-        freed += _free(context, shards, split, [*unused, *listing.other], oldest)
-        left = shards.listing(split).groups
-        there |= {folder.group_path(split, shard) for shard in left | mine.keys()}
+        without += [folder.group_path(split, shard) for shard in listing.groups - mine.keys()]
+        drafts = [f"{folder.FOLDER}/{split}/{name}" for name in listing.other]
+        freed += _free(context, shards, drafts, oldest)
+    freed += _free(context, shards, long_unused(context.store, NOTE, without, hours), oldest)
+    for split in SPLITS:
+        there |= {folder.group_path(split, shard) for shard in shards.listing(split).groups}
+    there |= {folder.group_path(split, shard) for split, shard in now}
     remember(context, known, agreed)
     _forget_trees(context, there)
     return Tidied(rewritten, removed, freed, tuple(missing))
+
+
+def unused_groups(context: Context, keep_hours: float) -> list[str]:
+    """Paths of the groups that tidying would remove now; nothing is changed.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    held = {folder.group_path(*shard) for shard in shards_now(context)}
+    shards = folder.ShardFolder(context.store.url)
+    groups = {folder.group_path(of, one) for of in SPLITS for one in shards.listing(of).groups}
+    due = long_unused(context.store, NOTE, groups - held, keep_hours, look=False)
+    oldest = unused.now() - dt.timedelta(hours=keep_hours)
+    return [path for path in due if _is_old(shards, path, oldest)]
 
 
 def _agreeing(
@@ -139,14 +162,17 @@ def _forget_trees(context: Context, there: Collection[str]) -> None:
         context.store.replace("files", gone, [], {"stage": folder.STAGE})
 
 
-def _free(
-    context: Context, shards: ShardFolder, split: str, names: list[str], oldest: dt.datetime
-) -> int:
+def _free(context: Context, shards: ShardFolder, paths: Iterable[str], oldest: dt.datetime) -> int:
     """Remove groups and drafts that nothing refers to and that are old enough."""
     count = 0
-    for name in names:
-        changed = shards.changed(split, name)
-        if changed is None or changed <= oldest:
-            context.store.remove(f"{folder.FOLDER}/{split}/{name}")
+    for path in paths:
+        if _is_old(shards, path, oldest):
+            context.store.remove(path)
             count += 1
     return count
+
+
+def _is_old(shards: ShardFolder, path: str, oldest: dt.datetime) -> bool:
+    _, split, name = path.split("/")
+    changed = shards.changed(split, name)
+    return changed is None or changed <= oldest

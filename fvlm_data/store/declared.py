@@ -48,9 +48,9 @@ class Context:
     `checked` remembers which items of a stage were found damaged at which versions of its tables,
     so that a run hashes unchanged rows only once. With `rehash` discovery believes no time or size
     of a known image file, but reads all of its bytes. With `retry` is tried again what ended the
-    process that worked on it; `versions` is a mark of the program's. `workers` are the processes
-    in which headers are read, which may do so; None: they are read in this one. `beat` is called
-    whenever an item is done.
+    process that worked on it; `versions` is a mark of the program's. What is superseded is kept
+    for `keep_hours`. `workers` are the processes in which headers are read, which may end; None:
+    they are read in this one. `beat` is called whenever an item is done.
     """
 
     store: Store
@@ -62,6 +62,7 @@ class Context:
     rehash: bool = False
     retry: bool = False
     versions: str = ""
+    keep_hours: float = 168.0
     workers: Workers | None = field(default=None, compare=False, repr=False)
     beat: Callable[[], None] = field(default=_unwatched, compare=False, repr=False)
 
@@ -202,7 +203,8 @@ class Stage:
     reads outside sources stay, except those that `gone`, SQL of a column item too, names. With
     `rests_on_own_rows`, existing rows are an input of new ones (a patient keeps the split), so
     damaged rows are removed before they are remade. `holders` is SQL of columns tree and item:
-    which items lie in a tree of files that several share.
+    which items lie in a tree of files that several share. Items that `waits`, SQL of a column item,
+    names are left as they are, due or not.
     """
 
     name: str
@@ -222,6 +224,7 @@ class Stage:
     rests_on_own_rows: bool = False
     partition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     holders: str = ""
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

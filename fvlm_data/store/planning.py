@@ -46,8 +46,8 @@ class Work:
 
     `settled` items need nothing; `replaced` of those in batches were settled under another key;
     `mended` ones have rows or files that are not those they were settled with. `held` items are
-    due but rest on damaged inputs, `lost` ones are damaged and cannot be remade: both stay as
-    they are.
+    due but rest on damaged inputs, `waiting` ones are due and not yet to be worked on, `lost` ones
+    are damaged and cannot be remade: all of them stay as they are.
     """
 
     batches: tuple[tuple[Item, ...], ...]
@@ -57,6 +57,7 @@ class Work:
     mended: tuple[str, ...] = ()
     held: int = 0
     lost: tuple[str, ...] = ()
+    waiting: int = 0
 
 
 def pending(
@@ -98,7 +99,8 @@ def outlook(context: Context, stage: Stage) -> Outlook:
             open_views(context, connection, stage)
             _plan(connection, stage)
             settled, due = connection.execute(
-                "SELECT count(*) FILTER (l.key IS NOT NULL), count(*) FILTER (l.key IS NULL) "
+                "SELECT count(*) FILTER (l.key IS NOT NULL), "
+                f"count(*) FILTER (l.key IS NULL AND NOT {_waits(stage, 'n.item')}) "
                 "FROM _now n LEFT JOIN (SELECT DISTINCT item, key FROM ledger WHERE "
                 f"stage = {quoted(stage.name)}) l ON l.item = n.item AND l.key = n.key"
             ).fetchall()[0]
@@ -175,7 +177,7 @@ def settled_before(
 
 def _tables(stage: Stage, upstream: Collection[Stage]) -> set[str]:
     named = {read.table for read in stage.reads} - stage.views.keys()
-    for query in (stage.items, stage.kept, stage.gone, *stage.views.values()):
+    for query in (stage.items, stage.kept, stage.gone, stage.waits, *stage.views.values()):
         named |= integrity.tables_named(query)
     for one in (stage, *upstream):
         named.update(tables_of(one))
@@ -293,11 +295,13 @@ def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
     group = identifier(stage.group) if stage.group else "''"
     refs = [identifier(name) for name in stage.refs]
     listed = ", ".join(["item", "key", f"{group} AS batch_group", "known", "broken", *refs])
+    waits = _waits(stage, "item")
     rows = connection.execute(
-        f"SELECT {listed} FROM _due WHERE NOT {held} ORDER BY batch_group, item"
+        f"SELECT {listed} FROM _due WHERE NOT {held} AND NOT {waits} ORDER BY batch_group, item"
     ).fetchall()
-    total, waiting = connection.execute(
-        f"SELECT (SELECT count(*) FROM _now), (SELECT count(*) FROM _due WHERE {held})"
+    total, held_back, waiting = connection.execute(
+        f"SELECT (SELECT count(*) FROM _now), (SELECT count(*) FROM _due WHERE {held}), "
+        f"(SELECT count(*) FROM _due WHERE {waits} AND NOT {held})"
     ).fetchall()[0]
     lost = connection.execute(
         "SELECT DISTINCT item FROM _broken WHERE item NOT IN (SELECT item FROM _now) "
@@ -306,11 +310,12 @@ def _work(connection: duckdb.DuckDBPyConnection, stage: Stage) -> Work:
     return Work(
         batches=tuple(_batches(rows, stage.batch_size)),
         obsolete=_obsolete(connection, stage),
-        settled=total - len(rows) - waiting,
+        settled=total - len(rows) - held_back - waiting,
         replaced=sum(1 for row in rows if row[3]),
         mended=tuple(row[0] for row in rows if row[4]),
-        held=waiting,
+        held=held_back,
         lost=tuple(item for (item,) in lost),
+        waiting=waiting,
     )
 
 
@@ -327,6 +332,11 @@ def _batches(rows: Sequence[tuple[str, ...]], size: int) -> Iterator[tuple[Item,
         batch.append(Item(item, key, tuple(refs)))
     if batch:
         yield tuple(batch)
+
+
+def _waits(stage: Stage, item: str) -> str:
+    """SQL condition: an item, due or not, is not yet to be worked on."""
+    return f"({item} IN ({stage.waits}))" if stage.waits else "FALSE"
 
 
 def _stays(stage: Stage) -> str:

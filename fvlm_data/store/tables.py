@@ -269,6 +269,19 @@ class Store(StoreFiles):
         after = len(self._table(table).file_uris())
         return {"before": before, "after": after, "removed": len(removed)}
 
+    def old_bytes(self, table: str, keep_hours: int) -> int:
+        """Bytes of the files that `compact` would drop now, without those that it joins.
+
+        Raises:
+            StoreError: the table cannot be read.
+        """
+        old = self._vacuum(table, keep_hours, dry_run=True)
+        hours = max(keep_hours, UNNAMED_HOURS)
+        old += self._vacuum(table, hours, dry_run=True, all_files=True)
+        folder = f"tables/{table}"
+        sizes = self.sizes(folder)
+        return sum(sizes.get(f"{folder}/{unquote(path)}", 0) for path in set(old))
+
     def join_small_files(self, table: str) -> bool:
         """Join the table's small files if there are many; returns whether it did.
 

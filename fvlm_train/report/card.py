@@ -56,6 +56,11 @@ def _data(summary: dict[str, Any], config: TrainConfig) -> Iterator[str]:
         f"{summary['texts']} different texts, {summary['cut_texts']} of them cut at "
         f"{config.model.text.max_tokens} word pieces."
     )
+    # a run of an older version tells neither
+    if summary.get("samples_version") is not None:
+        yield f"Read at version {summary['samples_version']} of the store's table `samples`."
+    if summary.get("data_changes"):
+        yield f"It went on with other samples {summary['data_changes']} time(s); see `data.json`."
     states = sorted({state for counts in summary["states"].values() for state in counts})
     rows = [f"| anatomy | {' | '.join(states)} |", f"|---|{'---|' * len(states)}"]
     for anatomy, counts in summary["states"].items():

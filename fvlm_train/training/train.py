@@ -7,12 +7,14 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from fvlm_data.errors import StoreError
+from fvlm_data.errors import ConfigError, StoreError
 from fvlm_train.data.batches import CachedSource, TrainingBatches, read_ahead
+from fvlm_train.data.snapshot import DATA, as_json, snapshot, snapshots, with_part
 from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.errors import DivergedError
 from fvlm_train.model.saved import CHECKPOINT
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from fvlm_train.config import OptimiserConfig, TrainConfig
     from fvlm_train.data.batches import Batch
     from fvlm_train.data.crops import Facts
+    from fvlm_train.data.snapshot import Snapshot
     from fvlm_train.data.windows import SampleSource
     from fvlm_train.prompts import Finding
     from fvlm_train.training.learner import Inputs
@@ -81,7 +84,8 @@ class TrainSummary:
     `ended` is complete, time_limit, or stopped by `stop_signal`; of the different `texts`,
     `cut_texts` lost what follows train.model.text.max_tokens. `states` counts the samples by
     anatomy and by what their reports say of it. `prompted_findings` are those whose labels were
-    learned, None where train.loss.prompts has no weight.
+    learned, None where train.loss.prompts has no weight. `samples_version` is that of the table
+    `samples` that was read last, `data_changes` how often a run went on with other samples.
     """
 
     steps: int
@@ -100,6 +104,8 @@ class TrainSummary:
     patients: int = 0
     states: dict[str, dict[str, int]] = field(default_factory=dict)
     prompted_findings: int | None = None
+    samples_version: int | None = None
+    data_changes: int = 0
 
 
 @dataclass(slots=True)
@@ -151,6 +157,7 @@ def train(
             config, source, run, place, first_corrected, new_data=new_data, findings=findings
         )
         run.mkdir(parents=True, exist_ok=True)
+        parts = _remember_data(source, state, place, run)
         clock = _Clock(started_s, config.time_limit_s, stop)
         ended, counts = _trained(config, state, streams, place, run, clock, report)
         summary = TrainSummary(
@@ -170,12 +177,34 @@ def train(
             patients=len(set(source.rows["patient_id"].to_pylist())),
             states=_states(config, source),
             prompted_findings=_prompted(config, state),
+            samples_version=parts[-1].samples_version,
+            data_changes=sum(a.content != b.content for a, b in pairwise(parts)),
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
             write_json(run / CONFIG, config.model_dump(mode="json"))
             write_card(run)
         return summary
+
+
+def _remember_data(source: SampleSource, state: State, place: Ranks, run: Path) -> list[Snapshot]:
+    """Write which samples are learned from, from this step on; all ranks must have the same.
+
+    Raises:
+        ConfigError: a rank opened the store in another state than the first.
+        InputError: RUN/data.json is damaged.
+    """
+    assert state.digests is not None
+    now = snapshot(source, state.digests, state.step)
+    if len(set(place.gather_objects(now.content))) > 1:
+        raise ConfigError(
+            f"run {run}: the ranks have opened different samples, as a curation changed them "
+            "meanwhile; start again"
+        )
+    parts = with_part(snapshots(run), now)
+    if place.first:
+        write_json(run / DATA, as_json(parts))
+    return parts
 
 
 def _prompted(config: TrainConfig, state: State) -> int | None:

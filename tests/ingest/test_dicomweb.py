@@ -18,7 +18,7 @@ from series import Series, fresh_uid, write
 from fvlm_data.errors import InputError
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery.discover import discover
-from fvlm_data.ingest.sources import wado
+from fvlm_data.ingest.sources import dicomweb, wado
 from tests.lacking import lacking
 
 if TYPE_CHECKING:
@@ -133,6 +133,41 @@ def test_a_second_run_asks_for_no_header_and_a_new_slice_is_found(
     ingested.run(source(orthanc, "1002"))
     assert len(asked) == 1
     assert ingested.volume()["shape"] == [10, 12, 8]
+
+
+def test_a_study_that_has_as_many_as_before_is_passed_over(
+    ingested: Ingested, orthanc: str, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = series("1012").datasets(), series("1013", slices=8).datasets()
+    for one in second:
+        one.PatientID = "1012"
+    store(orthanc, [*first, *second[:6]])
+    asked: list[str] = []
+    searched = dicomweb._searched
+
+    def watched(source: Any, level: str, above: tuple[str, ...], *rest: Any) -> Any:
+        asked.extend(above[:1] if level == "series" else ())
+        return searched(source, level, above, *rest)
+
+    monkeypatch.setattr(dicomweb, "_searched", watched)
+
+    def looked() -> tuple[Any, set[str]]:
+        asked.clear()
+        counts = discover(
+            ingested.context, [source(orthanc, "1012")], "plain", full_listing_days=30
+        )
+        # before a run the first study is looked into, to see whether the server answers
+        asked.remove(asked[0])
+        return counts, set(asked)
+
+    assert looked()[0]["accepted"] == 12
+    counts, studies = looked()
+    assert (counts, studies) == ({"passed over": 2}, set())
+    store(orthanc, second[6:])
+    counts, studies = looked()
+    assert (counts["files"], counts["accepted"]) == (8, 2)
+    assert studies == {"1.2.826.1013"}
+    assert looked()[0] == {"passed over": 2}
 
 
 def test_what_is_no_ct_and_what_has_a_gap_is_set_aside(ingested: Ingested, orthanc: str):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import datetime as dt
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,11 +20,12 @@ from fvlm_data.errors import StoreError
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.compaction import compact_store
 from fvlm_data.run.config import load_config
-from fvlm_data.shards import ShardConfig, ShardDataset, folder, joining
+from fvlm_data.shards import ShardConfig, ShardDataset, folder, joining, reader
 from fvlm_data.shards.check import misplaced
 from fvlm_data.shards.joining import Joined, join_shards
 from fvlm_data.shards.stage import shard_stage
-from fvlm_data.shards.tidy import tidy_shards
+from fvlm_data.shards.tidy import tidy_shards, unused_groups
+from fvlm_data.store import unused
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Batch, Item, Stage
 from fvlm_data.store.gathering import gather
@@ -245,6 +249,64 @@ def test_arrays_of_superseded_shards_stay_for_readers_at_work(world: Any):
     assert tidy_shards(world.context, keep_hours=0).groups_removed == 1
     with pytest.raises(Exception, match=dataset.rows["sample_id"][0].as_py()):
         dataset[0]
+
+
+def test_old_arrays_stay_for_readers_from_when_they_are_superseded(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Not from when they were written: a trainer that began last night reads what is years old."""
+    world.add(1)
+    world.run()
+    for file in Path(world.store.url, "shards").rglob("*"):
+        os.utime(file, (1, 1))
+    dataset = ShardDataset(world.store.url, "train")
+    world.texts(1, "a cyst")
+    world.run(tidy=False)
+    assert tidy_shards(world.context, keep_hours=24).groups_removed == 0
+    began = unused.now()
+    monkeypatch.setattr(unused, "now", lambda: began + dt.timedelta(hours=23))
+    assert tidy_shards(world.context, keep_hours=24).groups_removed == 0
+    assert dataset[0].texts[0] == "liver: normal."
+    assert unused_groups(world.context, 24) == []
+    monkeypatch.setattr(unused, "now", lambda: began + dt.timedelta(hours=25))
+    assert len(unused_groups(world.context, 24)) == 1
+    assert tidy_shards(world.context, keep_hours=24).groups_removed == 1
+    assert not world.store.exists("shards/unused.json")
+    assert len(read_all(world)) == 1
+
+
+def test_a_reader_knows_the_version_of_the_table_that_it_read(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+):
+    world.add(1)
+    world.run()
+    dataset = ShardDataset(world.store.url, "train")
+    assert dataset.samples_version == world.store.version("samples")
+    assert pickle.loads(pickle.dumps(dataset)).samples_version == dataset.samples_version
+    read, looks = reader._read_rows, []
+
+    def beside(*arguments: Any) -> Any:
+        rows = read(*arguments)
+        looks.append(rows)
+        if len(looks) == 1:  # a run changes a sample while the indexes are read
+            world.texts(1, "a cyst")
+            world.run()
+        return rows
+
+    monkeypatch.setattr(reader, "_read_rows", beside)
+    again = ShardDataset(world.store.url, "train")
+    assert len(looks) == 2
+    assert again[0].texts[0] == "liver: a cyst."
+    assert again.samples_version == world.store.version("samples") > dataset.samples_version
+
+
+def test_a_folder_of_shards_alone_has_no_version(world: Any, tmp_path: Path):
+    world.add(1)
+    world.run()
+    shutil.copytree(Path(world.store.url, "shards"), tmp_path / "copy" / "shards")
+    dataset = ShardDataset(tmp_path / "copy", "train")
+    assert len(dataset) == 1
+    assert dataset.samples_version is None
 
 
 def test_tidying_names_shards_that_are_gone(world: Any):

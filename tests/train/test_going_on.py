@@ -20,10 +20,12 @@ import fvlm_data.shards
 from fvlm_data.errors import ConfigError, InputError, StoreError
 from fvlm_train.cli import train_app
 from fvlm_train.config import TrainConfig
+from fvlm_train.data.snapshot import snapshots
 from fvlm_train.errors import DivergedError
 from fvlm_train.model import FVLM, TextEncoder, WordPieces
 from fvlm_train.runs import SUMMARY, load_checkpoint, load_run, save_checkpoint
 from fvlm_train.testing import MemorySource, toy_sample, toy_source
+from fvlm_train.training.distributed import Ranks
 from fvlm_train.training.state import training_texts
 from fvlm_train.training.train import Step, train
 from tests.train.reference_weights import reference_state
@@ -197,9 +199,51 @@ def test_a_run_does_not_go_on_with_other_data(
     train(tiny(time_limit_s=1e-6), MemorySource(samples[:20]), tmp_path)
     with pytest.raises(ConfigError, match=told):
         train(tiny(), MemorySource(changed), tmp_path)
-    assert train(tiny(), MemorySource(changed), tmp_path, new_data=True).steps == 6
+    assert [part.from_step for part in snapshots(tmp_path)] == [0]
+    summary = train(tiny(), MemorySource(changed), tmp_path, new_data=True)
+    assert (summary.steps, summary.data_changes) == (6, 1)
     # those are now its data
     train(tiny(), MemorySource(changed), tmp_path)
+    first, second = snapshots(tmp_path)
+    assert (first.from_step, second.from_step) == (0, 1)
+    assert (first.samples, second.samples) == (20, len(changed))
+    assert first.content != second.content
+
+
+class AtVersion(MemorySource):
+    """Samples of a store, at a version of its table."""
+
+    samples_version = 0
+
+
+def test_a_run_names_the_state_of_the_store_that_it_reads(tiny: Any, tmp_path: Path) -> None:
+    sources = [AtVersion(toy_source(20, 0).samples) for _ in range(2)]
+    for source, version in zip(sources, (7, 9), strict=True):
+        source.samples_version = version
+    first = train(tiny(time_limit_s=1e-6), sources[0], tmp_path)
+    assert first.samples_version == 7
+    # the same samples, told by another version: goes on, and says so
+    second = train(tiny(), sources[1], tmp_path)
+    assert (second.steps, second.samples_version, second.data_changes) == (6, 9, 0)
+    parts = snapshots(tmp_path)
+    assert [(part.from_step, part.samples_version) for part in parts] == [(0, 7), (1, 9)]
+    assert parts[0].content == parts[1].content
+    assert "version 9 of the store's table" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_a_run_whose_ranks_opened_different_samples_does_not_begin(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ranks, "gather_objects", lambda self, one: [one, "of another rank"])
+    with pytest.raises(ConfigError, match="the ranks have opened different samples"):
+        train(tiny(), toy_source(20, 0), tmp_path)
+
+
+def test_damaged_data_json_is_told(tiny: Any, tmp_path: Path) -> None:
+    train(tiny(steps=1), toy_source(8, 0), tmp_path)
+    (tmp_path / "data.json").write_text("{")
+    with pytest.raises(InputError, match=r"data.json is damaged"):
+        train(tiny(steps=1), toy_source(8, 0), tmp_path)
 
 
 def test_a_run_of_an_older_version_is_read_but_not_continued_unasked(

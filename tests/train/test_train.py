@@ -67,6 +67,7 @@ def test_killed_and_resumed_equals_undisturbed(tiny: Any, tmp_path: Path, killed
         "MODEL_CARD.md",
         "checkpoint.pt",
         "config.json",
+        "data.json",
         "log.jsonl",
         "summary.json",
     ]

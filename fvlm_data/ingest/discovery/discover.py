@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from fvlm_data.identity.ids import file_token, keyed_id, source_token
 from fvlm_data.ingest.config import by_label
+from fvlm_data.ingest.discovery import arriving
 from fvlm_data.ingest.discovery.commit import Seen, SourceWriter, close
 from fvlm_data.ingest.discovery.file_kinds import Readers, probe_all
 from fvlm_data.ingest.discovery.forgotten import as_forgotten, forgotten
 from fvlm_data.ingest.discovery.known import known_files, settled_fingerprint, stamped
+from fvlm_data.ingest.discovery.listed import keep_listing, last_listing
 from fvlm_data.ingest.discovery.mapping import KIND as MAPPING_KIND
 from fvlm_data.ingest.discovery.mapping import STAGE as MAPPING_STAGE
 from fvlm_data.ingest.discovery.mapping import discover_mapping
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.discovery.file_kind import Aside, Probed
     from fvlm_data.ingest.discovery.file_kinds import Chunk
     from fvlm_data.ingest.discovery.known import KnownFiles
+    from fvlm_data.ingest.discovery.listed import Listed
     from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.sources.kind import Kind
     from fvlm_data.store.declared import Context
 
 STAGE, KIND = "discover", "file"
@@ -52,6 +56,8 @@ def discover(
     limits: Limits = LIMITS,
     *,
     rehash: bool = False,
+    settle_minutes: float = 0.0,
+    full_listing_days: float = 0.0,
 ) -> Counter[str]:
     """Bring tables `inputs` and `quarantine` (stage `discover`) up to date with the sources.
 
@@ -62,8 +68,11 @@ def discover(
     read again in full, whether this run names it or not. Rows of mapping files follow
     (`discover_mapping`). Headers are read in the context's workers, if it has any, each within
     `limits`; a file that ended its worker is read again only under other versions or limits, or
-    with the context's `retry`. `progress` is called with the number of files seen. Returns counts:
-    files, unchanged, accepted, set_aside, and set aside by `kind:reason`.
+    with the context's `retry`. `progress` is called with the number of files seen. Series of which
+    a file came within the last `settle_minutes` are noted (`arriving`). Until the last listing of
+    everything is `full_listing_days` old, folders and studies that are as they were are passed over
+    (`listed`); not with `rehash`, nor with the context's `retry`. Returns counts: files, unchanged,
+    accepted, set_aside, set aside by `kind:reason`, and folders passed over.
 
     Raises:
         InputError: a source is missing, cannot be read, or is empty; a mapping file is at fault.
@@ -88,17 +97,30 @@ def discover(
     readers = Readers(context.workers, limits, tried) if context.workers else None
     counts: Counter[str] = Counter()
     writers = []
+    quiet_before_s = arriving.quiet_before_s(settle_minutes)
+    arriving.forget_quiet(context, quiet_before_s)
     for token, source in looked_at.items():
         writer = SourceWriter(context, STAGE, KIND, token, source.label, token in damaged)
         writers.append(writer)
         known = _known(writer, source, "" if context.retry else tried)
-        chunks = _chunks(context, source, naming, known, rehash=rehash)
+        listed = None
+        if full_listing_days and SOURCES.load(source.kind).changed is not None:
+            anew = rehash or context.retry or writer.damaged
+            listed = last_listing(
+                context, token, known, arriving.clock_s(), full_listing_days, full=anew
+            )
+        chunks = _chunks(context, source, naming, known, listed, rehash=rehash)
         probed = probe_all(source.kind, chunks, readers)
         for group in _groups(probed, counts["files"], progress):
-            counts += _commit(writer, source, group, known)
+            counts += _commit(writer, source, group, known, quiet_before_s)
         if writer.damaged:
             remove_strangers(writer)
+        if listed is not None:
+            keep_listing(context, token, listed, len(_known(writer, source, tried)))
+            if listed.skipped:
+                counts["passed over"] += listed.skipped
     close(context, writers)
+    arriving.join_short_studies(context)
     discover_mapping(context, looked_at, mappings_damaged)
     return counts
 
@@ -138,11 +160,14 @@ def _chunks(
     source: SourceConfig,
     naming: Literal["token", "plain"],
     known: KnownFiles,
+    listed: Listed | None,
     *,
     rehash: bool,
 ) -> Iterator[Chunk]:
     """The files of a source with their tokens, and what of each is to be read."""
-    files = SOURCES.load(source.kind).find(source)
+    kind: Kind = SOURCES.load(source.kind)
+    changed = kind.changed
+    files = kind.find(source) if listed is None or not changed else changed(source, listed)
     while found := list(islice(files, CHUNK_FILES)):
         key, label = context.vault.key, source.label
         tokens = [file_token(key, naming, label, one.relative) for one in found]
@@ -155,18 +180,26 @@ def _commit(
     source: SourceConfig,
     group: Sequence[tuple[str, FoundFile, Probed | None]],
     known: KnownFiles,
+    quiet_before_s: float,
 ) -> Counter[str]:
     made_by = SOURCES.made_by(source.kind)
     opened = [(token, found, probed) for token, found, probed in group if probed is not None]
     as_read = writer.as_read([token for token, _, probed in opened if probed.checksum])
     gone = forgotten(writer.context.vault, source, opened)
-    seen = []
+    seen, came, now_s = [], dict[str, float](), arriving.clock_s()
     for token, found, probed in opened:
         if token in gone:
             seen.append(as_forgotten(writer.context.vault.key, writer.source, token, gone[token]))
             continue
         told = settled_fingerprint(probed, *as_read.get(token, ("", "")))
-        seen.append(_seen(writer, source, token, found, stamped(told, made_by)))
+        one = _seen(writer, source, token, found, stamped(told, made_by))
+        seen.append(one)
+        # a file that was only touched brings nothing
+        if one.row.item and one.row.fingerprint != as_read.get(token, ("", ""))[0]:
+            last_s = max(came.get(one.row.item, 0.0), arriving.arrived_s(found, now_s))
+            came[one.row.item] = last_s
+    # before the rows by which the files are known: a killed run sees them again
+    arriving.remember_arrivals(writer.context, came, quiet_before_s)
     written = writer.write_files(seen, known.held([one.row.token for one in seen]))
     asides = [one.aside for one in written if one.aside]
     return Counter(

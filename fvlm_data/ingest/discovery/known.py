@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 
 from fvlm_data.isolation.limits import REASONS
 from fvlm_data.store.reading import quoted
@@ -36,19 +37,34 @@ UNKNOWN = -1
 
 
 class KnownFiles:
-    """Size, modification time and inode of files that were read before: 32 bytes a file."""
+    """Size, modification time and inode of files that were read before: 32 bytes a file.
 
-    def __init__(self, tokens: Iterable[str], sizes: Any, times: Any, inodes: Any) -> None:
+    `read_again` are tokens of files that are known and to be read again whatever these say.
+    """
+
+    def __init__(
+        self,
+        tokens: Iterable[str],
+        sizes: Any,
+        times: Any,
+        inodes: Any,
+        read_again: Sequence[str] = (),
+    ) -> None:
         """Files by token, with sizes in bytes, modification times in ns, and inodes.
 
         An inode UNKNOWN is taken to be as before.
         """
+        self.read_again = read_again
         numbers = _numbers(tokens)
         order = np.argsort(numbers)
         self._numbers = numbers[order]
         self._sizes = np.asarray(sizes, dtype=np.int64)[order]
         self._times = np.asarray(times, dtype=np.int64)[order]
         self._inodes = np.asarray(inodes, dtype=np.int64)[order]
+
+    def __len__(self) -> int:
+        """Number of files."""
+        return len(self._numbers)
 
     def changed(self, tokens: Sequence[str], files: Sequence[FoundFile]) -> list[bool]:
         """Whether each file is new, or differs in size, modification time or inode."""
@@ -138,12 +154,17 @@ def known_files(
         f"AS size_bytes FROM inputs WHERE kind = 'file' AND source = {quoted(source)}"
     )
     tokens = (token.as_py() for token in rows["token"])
+    again = rows.filter(pc.equal(rows["size_bytes"], NEVER))["token"].to_pylist()
     return KnownFiles(
-        tokens, _whole(rows["size_bytes"]), _whole(rows["modified_ns"]), _whole(rows["inode"])
+        tokens,
+        whole_numbers(rows["size_bytes"]),
+        whole_numbers(rows["modified_ns"]),
+        whole_numbers(rows["inode"]),
+        again,
     )
 
 
-def _whole(column: pa.ChunkedArray) -> Any:
+def whole_numbers(column: pa.ChunkedArray) -> Any:
     """An integer column without nulls as NumPy; Arrow's own way would import pandas."""
     chunks = [np.from_dlpack(chunk) for chunk in column.chunks]
     return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fvlm_data.ingest.config import SourceConfig
+    from fvlm_data.ingest.discovery.listed import Listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class FoundFile:
     A member of an archive is called `<archive>!/<name of the member>` and has the archive's
     modification time and inode. `problem` is empty, or the code of PROBLEMS for which it is not
     opened. A server says how many instances the file's series and study have (0: not told).
+    `arrived_ns` is when the file last came or changed at its place (0: not told), whatever time it
+    brought with it.
     """
 
     relative: str
@@ -34,6 +37,7 @@ class FoundFile:
     inode: int = 0
     series_instances: int = 0
     study_instances: int = 0
+    arrived_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,12 @@ PROBLEMS = {
 }
 
 
-def walk(source: SourceConfig) -> Iterator[FoundFile]:
+def walk(source: SourceConfig, listed: Listed | None = None) -> Iterator[FoundFile]:
     """Every file of a source, in a fixed order; links are followed, no folder entered twice.
 
     A source may be a folder, one file, an archive, or the DICOMDIR of a disc, which stands for
     the folder that it lies in. Files that a DICOMDIR names and that are missing are listed too.
+    With `listed`, files that lie in a folder which is as it was are passed over.
 
     Raises:
         InputError: the source is missing, cannot be read, or holds no file at all.
@@ -102,12 +107,12 @@ def walk(source: SourceConfig) -> Iterator[FoundFile]:
             "check the path"
         )
     empty = True
-    for found in _walk_folder(folder, "", set()):
+    for found in _walk_folder(folder, "", set(), listed):
         if found.problem == "unreadable_folder" and not found.relative:
             raise InputError(f"source {source.label}: {folder} may not be read; check permissions")
         empty = False
         yield found
-    if empty:
+    if empty and not (listed and listed.skipped):
         raise InputError(
             f"source {source.label}: {folder} holds no files; expected a folder of images; "
             "check the path"
@@ -120,28 +125,55 @@ def base_folder(source: SourceConfig) -> Path:
     return root.parent if root.is_file() else root
 
 
-def _walk_folder(folder: Path, relative: str, seen: set[tuple[int, int]]) -> Iterator[FoundFile]:
+def _walk_folder(
+    folder: Path, relative: str, seen: set[tuple[int, int]], listed: Listed | None
+) -> Iterator[FoundFile]:
     try:
         state = folder.stat()
         # links may form loops; device and inode identify a folder whatever path led to it
         if (state.st_dev, state.st_ino) in seen:
             return
         seen.add((state.st_dev, state.st_ino))
+        # taken before the entries: what comes while they are read makes another state
+        stamp = (state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        if listed is not None and listed.done(relative, stamp):
+            return
         with os.scandir(folder) as entries:
             # real folders before links to them, so that a file has its own path, not a link's
             ordered = sorted((entry.is_symlink(), entry.name, entry.is_dir()) for entry in entries)
     except OSError:
         yield FoundFile(relative, FileLocation(folder), problem="unreadable_folder")
         return
-    for _, name, is_folder in ordered:
+    passed = listed is not None and listed.as_before(relative, stamp)
+    still = listed is not None and max(stamp[:2]) < listed.quiet_before_ns
+    for is_link, name, is_folder in ordered:
         below = f"{relative}/{name}" if relative else name
         if is_folder:
-            yield from _walk_folder(folder / name, below, seen)
+            yield from _walk_folder(folder / name, below, seen, listed)
             continue
-        yield from _file(folder / name, below)
+        if passed:
+            continue
+        for found in _file(folder / name, below):
+            still = still and not is_link and _is_still(found, listed)
+            yield found
         if dicomdir.is_dicomdir(name):
             lost = dicomdir.missing(FileLocation(folder / name), dicomdir.in_folder(folder))
             yield from _lost(lost, FileLocation(folder / name), below)
+            still = False  # it names files elsewhere
+    if listed is not None and still:
+        if passed:
+            listed.skipped += 1
+        listed.keep(relative, stamp, closed=not any(is_folder for _, _, is_folder in ordered))
+
+
+def _is_still(found: FoundFile, listed: Listed | None) -> bool:
+    """Whether a file was in no motion when it was listed, and can only change with its folder."""
+    return (
+        listed is not None
+        and not found.problem
+        and not found.place.member
+        and found.arrived_ns < listed.quiet_before_ns
+    )
 
 
 def _file(path: Path, relative: str) -> Iterator[FoundFile]:
@@ -171,7 +203,16 @@ def _file(path: Path, relative: str) -> Iterator[FoundFile]:
 def _found(
     relative: str, place: FileLocation, size_bytes: int, state: os.stat_result, problem: str
 ) -> FoundFile:
-    return FoundFile(relative, place, size_bytes, state.st_mtime_ns, problem, _signed(state.st_ino))
+    # a copy may keep the modification time of its original; the change of the inode cannot be set
+    return FoundFile(
+        relative,
+        place,
+        size_bytes,
+        state.st_mtime_ns,
+        problem,
+        _signed(state.st_ino),
+        arrived_ns=max(state.st_mtime_ns, state.st_ctime_ns),
+    )
 
 
 def _signed(inode: int) -> int:

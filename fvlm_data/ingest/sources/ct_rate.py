@@ -223,6 +223,7 @@ def _numbers(text: str, count: int) -> tuple[float, ...] | None:
 
 CT_RATE = Kind(
     find=walk,
+    changed=walk,
     probe=partial(probe_file, endings=NIFTI_ENDINGS, reason="not_nifti"),
     read=read,
     mapping=COLUMNS,

@@ -32,4 +32,10 @@ def read(
     return read_series(files, series_id, key, config, threads)
 
 
-DICOM = Kind(find=walk, probe=partial(probe, kind="dicom"), read=read, told_names=told_names)
+DICOM = Kind(
+    find=walk,
+    probe=partial(probe, kind="dicom"),
+    read=read,
+    told_names=told_names,
+    changed=walk,
+)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fvlm_data.ingest.config import SourceConfig
+    from fvlm_data.ingest.discovery.listed import Listed
 
 PAGE = 200
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
@@ -29,17 +30,25 @@ STUDY_INSTANCES, SERIES_INSTANCES = "00201208", "00201209"
 """Counts that a server gives with each study and series (DICOM PS3.18 10.6.3.3)."""
 
 
-def find(source: SourceConfig) -> Iterator[FoundFile]:
+def find(source: SourceConfig, listed: Listed | None = None) -> Iterator[FoundFile]:
     """All instances of the server that match the source's query, series by series.
+
+    With `listed`, those of a study that has as many as before, by the server's count, are passed
+    over. All studies are asked for: no time that a server gives tells of what came late.
 
     Raises:
         InputError: the server does not answer, refuses, or holds nothing that matches.
     """
     empty = True
     for study, in_study in _paged(source, "studies", (), dict(source.query)):
+        if listed is not None and in_study and listed.done(study, (in_study,)):
+            empty = False
+            continue
+        came = 0
         for series, in_series in _paged(source, "series", (study,), {}):
             for instance, _ in _paged(source, "instances", (study, series), {}):
                 empty = False
+                came += 1
                 relative = f"studies/{study}/series/{series}/instances/{instance}"
                 url = instance_url(source.url, study, series, instance)
                 yield FoundFile(
@@ -48,6 +57,8 @@ def find(source: SourceConfig) -> Iterator[FoundFile]:
                     series_instances=in_series,
                     study_instances=in_study,
                 )
+        if listed is not None and in_study == came:
+            listed.keep(study, (in_study,), closed=True)
     if empty:
         raise InputError(
             f"source {source.label}: {source.url} has no instances that match the query; check "
@@ -118,4 +129,4 @@ def _searched(
     return found
 
 
-DICOMWEB = Kind(find=find, probe=probe, read=read, told_names=told_names, place="url")
+DICOMWEB = Kind(find=find, probe=probe, read=read, told_names=told_names, place="url", changed=find)

@@ -41,6 +41,7 @@ def read(
 
 IMAGES = Kind(
     find=nifti.find,
+    changed=nifti.find,
     probe=probe,
     read=read,
     mapping=nifti.NIFTI.mapping,

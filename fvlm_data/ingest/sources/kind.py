@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Probed
+    from fvlm_data.ingest.discovery.listed import Listed
     from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Columns, Description
@@ -49,9 +50,10 @@ class Kind:
 
     `find` lists its files and raises InputError where there are none, `probe` says from a file's
     header which series it belongs to or why it is set aside, `read` makes volumes of a series.
-    `told_names` is for a kind whose headers tell names faster than `read`. `mapping` names the
-    columns of its mapping CSV (None: it takes none), which the kind may need.
-    `is_mapped` says by relative name which of its files the CSV describes.
+    `changed` lists at least what is not as an earlier listing of `find` left it (`Listed`); a kind
+    without it is always listed as a whole. `told_names` is for a kind whose headers tell names
+    faster than `read`. `mapping` names the columns of its mapping CSV (None: it takes none), which
+    the kind may need. `is_mapped` says by relative name which of its files the CSV describes.
     `place` is the key of the configuration that says where the source lies.
     """
 
@@ -63,3 +65,4 @@ class Kind:
     needs_mapping: bool = False
     place: Literal["path", "url"] = "path"
     is_mapped: Callable[[str], bool] = bool
+    changed: Callable[[SourceConfig, Listed], Iterator[FoundFile]] | None = None

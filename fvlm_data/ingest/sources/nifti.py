@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
+    from fvlm_data.ingest.discovery.listed import Listed
     from fvlm_data.ingest.discovery.opener import FileLocation
     from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
@@ -56,15 +57,16 @@ VOLUME_ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS, HEADER_ENDING)
 MOST_INODE = (1 << 63) - 1
 
 
-def find(source: SourceConfig) -> Iterator[FoundFile]:
-    """All files; what is seen of a volume without opening it is seen of the files beside it too."""
-    for found in walk(source):
+def find(source: SourceConfig, listed: Listed | None = None) -> Iterator[FoundFile]:
+    """As `walk`; what is seen of a volume without opening it is seen of the files beside it too."""
+    for found in walk(source, listed):
         states = [path.stat() for path in _companions(found.place)] if not found.problem else []
         for state in states:
             found = replace(
                 found,
                 modified_ns=max(found.modified_ns, state.st_mtime_ns),
                 inode=found.inode ^ (state.st_ino & MOST_INODE),
+                arrived_ns=max(found.arrived_ns, state.st_mtime_ns, state.st_ctime_ns),
             )
         yield found
 
@@ -186,6 +188,7 @@ def _described_by(place: FileLocation) -> bool:
 
 NIFTI = Kind(
     find=find,
+    changed=find,
     probe=probe,
     read=read,
     mapping=Columns("volume", ("study", "patient"), filled=True),

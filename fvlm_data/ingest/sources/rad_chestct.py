@@ -185,6 +185,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 RAD_CHESTCT = Kind(
     find=walk,
+    changed=walk,
     probe=partial(probe_file, endings=(".npz",), reason="not_npz"),
     read=read,
     mapping=COLUMNS,
