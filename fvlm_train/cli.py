@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
-from fvlm_data.cli.examples import give_examples
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.grammar import finish
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
@@ -104,10 +103,10 @@ def train_command(
         if os.environ.get("RANK", "0") == "0":
             write_curves(out, config.anatomies)
     if as_json:
-        typer.echo(json.dumps({**asdict(summary), "run": str(out)}))
+        print_json_line({**asdict(summary), "run": str(out)})
     else:
         for line in _trained_lines(summary, out, store):
-            typer.echo(line)
+            print_line(line)
     if summary.stop_signal is not None:
         raise typer.Exit(SIGNAL_STATUS + summary.stop_signal)
 
@@ -213,11 +212,11 @@ def zero_shot_command(
                 "place by --out"
             ) from error
     if as_json:
-        typer.echo(json.dumps({**result.as_json(), "scores": str(scores_file)}))
+        print_json_line({**result.as_json(), "scores": str(scores_file)})
         return
     for line in printed(result, config.confidence):
-        typer.echo(line)
-    typer.echo(f"scores: {scores_file}")
+        print_line(line)
+    print_line(f"scores: {scores_file}")
 
 
 @eval_app.command(name="score")
@@ -257,10 +256,10 @@ def score_command(
         names = FindingNames(vocabulary.findings)
         result = score_files(Pair(predictions, labels), config, names, validation)
     if as_json:
-        typer.echo(json.dumps(result.as_json()))
+        print_json_line(result.as_json())
         return
     for line in printed(result, config.confidence):
-        typer.echo(line)
+        print_line(line)
 
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -287,8 +286,8 @@ EXAMPLES = {
     "doubtful": "fvlm-eval doubtful run --store store --split train",
     "export": "fvlm-eval export run exported",
 }
-give_examples(train_app, TRAIN_EXAMPLE)
-give_examples(eval_app, EXAMPLES)
+finish(train_app, TRAIN_EXAMPLE)
+finish(eval_app, EXAMPLES)
 
 
 def _attributes(given: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import typer
-
 COMMANDS = {
     "phantom": "fvlm-data phantom phantom --patients 20",
     "init": "fvlm-data init archive --out curate.yaml",
@@ -56,15 +49,3 @@ REVIEW = {
     "apply": "fvlm-data review apply --store store --reviewer radiologist_1",
     "undo": "fvlm-data review undo --store store --kind mask",
 }
-
-
-def give_examples(app: typer.Typer, examples: Mapping[str, str]) -> None:
-    """Have the help of each command of `app` end with its example; each must have one."""
-    for command in app.registered_commands:
-        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
-        command.epilog = shown(examples[name])
-
-
-def shown(example: str) -> str:
-    """An example as a help shows it."""
-    return f"Example: {example}"

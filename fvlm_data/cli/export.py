@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +13,8 @@ import typer.core
 import typer.main
 from pydantic import ValidationError
 
-from fvlm_data.cli.console import err, one_sentence, out, progress_shown
-from fvlm_data.cli.examples import shown
+from fvlm_data.cli.console import err, one_sentence, out, print_json, progress_shown
+from fvlm_data.cli.grammar import shown, with_quiet
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import FvlmError, InputError, StoreError
 from fvlm_data.export import EXPORTS
@@ -83,7 +82,7 @@ def _command(name: str) -> Any:
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     app = typer.Typer(add_completion=False)
     example = shown(f"fvlm-data export {name} {entry.example} --store store")
-    app.command(name, epilog=example)(run)
+    app.command(name, epilog=example)(with_quiet(run))
     return typer.main.get_command(app)
 
 
@@ -202,7 +201,7 @@ def _unrecorded(why: str, *_: object) -> None:
 
 def _print(made: Exported, hint: str, *, as_json: bool) -> None:
     if as_json:
-        out.print_json(json.dumps(dataclasses.asdict(made)))
+        print_json(dataclasses.asdict(made))
         return
     samples = ", ".join(f"{count} of {split}" for split, count in made.samples.items())
     out.print(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import err, one_sentence, out, print_checks
+from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -154,7 +153,7 @@ def _print(
         "exports_left": list(left),
     }
     if as_json:
-        out.print_json(json.dumps(told))
+        print_json(told)
         return
     out.print(f"{what}: {_listed(journal.targets)}", markup=False)
     out.print(f"rows: {_listed(rows) or 'none'}", markup=False)

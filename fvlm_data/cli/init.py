@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.console import one_sentence, out, print_json
 from fvlm_data.cli.options import JsonOption
 from fvlm_data.errors import InputError
 
@@ -40,7 +40,7 @@ def init(
             raise InputError(_nothing(seen))
         _write(out_file, configuration_text(seen, out_file), force=force)
     if as_json:
-        out.print_json(json.dumps({**dataclasses.asdict(seen), "written": out_file}, default=str))
+        print_json({**dataclasses.asdict(seen), "written": out_file}, default=str)
         return
     for line in _told(seen):
         out.print(line, markup=False)

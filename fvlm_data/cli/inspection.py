@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import (
-    err,
-    one_sentence,
-    out,
-    print_checks,
-    progress_shown,
-)
+from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json, progress_shown
 from fvlm_data.cli.options import (
     JsonOption,
     SetOption,
@@ -63,7 +56,7 @@ def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json
         context = open_context(resolved, create=False)
         told = audit(context, resolved.pair, resolved.vocabulary.load(), labels)
     if as_json:
-        out.print_json(json.dumps(told.as_dict()))
+        print_json(told.as_dict())
         return
     for line in audit_lines(told, examples):
         out.print(line, markup=False)
@@ -127,7 +120,7 @@ def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
     with one_sentence():
         adopted = upgraded(store)
     if as_json:
-        out.print_json(json.dumps({"adopted": adopted}))
+        print_json({"adopted": adopted})
         return
     told = ", ".join(f"{count} of {stage}" for stage, count in adopted.items())
     out.print(
@@ -151,7 +144,7 @@ def compact(
         config = resolved_config(store, None, None, {})
         done = compact_store(opened_context(store), config, keep_hours)
         if as_json:
-            out.print_json(json.dumps(dataclasses.asdict(done)))
+            print_json(dataclasses.asdict(done))
             return
         left = f", {done.shards_left} left to the run that changes them" if done.shards_left else ""
         out.print(
@@ -194,7 +187,7 @@ def explain(
         if not why:
             # ids begin with what they are of (fvlm_data.identity.ids.Prefix)
             walk = explain_report if item.startswith("r_") else explained
-            out.print_json(json.dumps(walk(context, item, reveal=reveal)))
+            print_json(walk(context, item, reveal=reveal))
             return
         config = resolved_config(store, None, None, {})
         for told in reasons(context, config, build_stages(config), item):

@@ -13,9 +13,10 @@ import typer.core
 from fvlm_data.cli import inspection as looking
 from fvlm_data.cli.audit import audit
 from fvlm_data.cli.console import one_sentence, out, progress_shown
-from fvlm_data.cli.examples import COMMANDS, give_examples
+from fvlm_data.cli.examples import COMMANDS
 from fvlm_data.cli.export import export
 from fvlm_data.cli.forget import forget
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.init import init, schema
 from fvlm_data.cli.options import (
     ConfigOption,
@@ -241,7 +242,7 @@ for _command in (
     looking.explain,
 ):
     app.command()(_command)
-give_examples(app, COMMANDS)
+finish(app, COMMANDS)
 
 
 def main() -> None:

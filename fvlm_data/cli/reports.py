@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 
-from fvlm_data.cli.console import one_sentence, out
-from fvlm_data.cli.examples import REPORTS, give_examples
+from fvlm_data.cli.console import one_sentence, out, print_json
+from fvlm_data.cli.examples import REPORTS
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -123,7 +123,7 @@ def reports_score(
         resolved = load_config(config, overrides or (), {"store": "none"})
         scored = score_gold(resolved.parse, resolved.vocabulary.load(), gold)
         if as_json:
-            out.print_json(json.dumps(scored.as_dict()))
+            print_json(scored.as_dict())
             return
         for line in score_lines(scored):
             out.print(line, markup=False)
@@ -159,7 +159,7 @@ def reports_compare(
             opened_context(store), resolved.parse, resolved.vocabulary.load(), limit
         )
         if as_json:
-            out.print_json(json.dumps(compared.as_dict()))
+            print_json(compared.as_dict())
             return
         for line in comparison_lines(compared):
             out.print(line, markup=False)
@@ -175,4 +175,4 @@ def _columns(pairs: list[str]) -> dict[str, str]:
     return columns
 
 
-give_examples(reports, REPORTS)
+finish(reports, REPORTS)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import err, one_sentence, out
-from fvlm_data.cli.examples import REVIEW, give_examples
+from fvlm_data.cli.console import err, one_sentence, out, print_json
+from fvlm_data.cli.examples import REVIEW
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import InputError
 
@@ -112,7 +112,7 @@ def import_(
     with one_sentence():
         counts = _taken(store, read_file(file), reviewer)
         if as_json:
-            out.print_json(json.dumps(counts))
+            print_json(counts)
             return
         _print_taken(counts)
 
@@ -143,7 +143,7 @@ def agreement(store: StoreOption, as_json: JsonOption = False) -> None:
     with one_sentence():
         found = agreements(read_decisions(opened_context(store)))
         if as_json:
-            out.print_json(json.dumps([dataclasses.asdict(one) for one in found]))
+            print_json([dataclasses.asdict(one) for one in found])
             return
         for one in found:
             told = "-" if one.kappa is None else f"{one.kappa:.2f}"
@@ -199,7 +199,7 @@ def _apply(
         with at_work(context.store, context.run_id):
             changed, told = set_applied(context, vocabulary, chosen, applied=applied)
         if as_json:
-            out.print_json(json.dumps({"changed": changed, **told.counts()}))
+            print_json({"changed": changed, **told.counts()})
             return
         _print_standing(changed, told, applied=applied, store=store)
 
@@ -259,4 +259,4 @@ def _known_kind(kind: str | None) -> str | None:
     return kind
 
 
-give_examples(review, REVIEW)
+finish(review, REVIEW)

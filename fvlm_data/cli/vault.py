@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from fvlm_data.cli.console import one_sentence, out, print_checks, progress_shown
-from fvlm_data.cli.examples import VAULT, give_examples
+from fvlm_data.cli.examples import VAULT
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -112,4 +113,4 @@ def _print_extent(extent: dict[str, int], folder: Path) -> None:
     out.print(f"{told} in {folder}", markup=False)
 
 
-give_examples(vault, VAULT)
+finish(vault, VAULT)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.embed import ClassesOption, MasksOption, OfStoreOption
@@ -71,15 +70,15 @@ def attend_command(
                 f"{', '.join(trained.model.anatomies)}"
             )
     if as_json:
-        typer.echo(json.dumps({"pictures": written, "attention": lines}, allow_nan=False))
+        print_json_line({"pictures": written, "attention": lines})
         return
     width = max(len(line["anatomy"]) for line in lines)
-    typer.echo(f"{'anatomy':<{width}}  tokens  used  largest  organ in what is looked at (in all)")
+    print_line(f"{'anatomy':<{width}}  tokens  used  largest  organ in what is looked at (in all)")
     for line in lines:
-        typer.echo(
+        print_line(
             f"{line['anatomy']:<{width}}  {line['tokens']:>6}  {line['effective_tokens']:>4.1f}  "
             f"{line['largest']:>7.1%}  {line['within']:>6.0%} ({line['organ_share']:.0%})"
         )
     if trained.config.model.organ.features:
-        typer.echo("The organ's size and brightness join these embeddings beside the attention.")
-    typer.echo(f"{len(written)} pictures in {folder}")
+        print_line("The organ's size and brightness join these embeddings beside the attention.")
+    print_line(f"{len(written)} pictures in {folder}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import (
     ConfigOption,
@@ -65,9 +64,9 @@ def doubtful_command(
             "left_out": result.left_out,
             "seen_in_training": result.seen_in_training,
         }
-        typer.echo(json.dumps(summary, allow_nan=False))
+        print_json_line(summary)
         return
     for line in printed(result, shown):
-        typer.echo(line)
-    typer.echo(f"rows: {rows_file}")
-    typer.echo(f"next: fvlm-data reports --review --doubtful {rows_file} --store {store}")
+        print_line(line)
+    print_line(f"rows: {rows_file}")
+    print_line(f"next: fvlm-data reports --review --doubtful {rows_file} --store {store}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import ConfigOption, JsonOption, RunArgument, SetOption
 
@@ -84,13 +83,13 @@ def embed_command(
             "set_aside": dict(aside),
             "tables": [str(path) for path in tables],
         }
-        typer.echo(json.dumps(summary, allow_nan=False))
+        print_json_line(summary)
         return
     for line in printed(found):
-        typer.echo(line)
+        print_line(line)
     for stage, reason, detail in opened.set_aside[:REASONS_SHOWN]:
-        typer.echo(f"set aside by {stage}, {reason}: {detail}")
+        print_line(f"set aside by {stage}, {reason}: {detail}")
     if len(opened.set_aside) > REASONS_SHOWN:
         counts = ", ".join(f"{reason} {number}" for reason, number in sorted(aside.items()))
-        typer.echo(f"set aside in all: {counts}")
-    typer.echo(f"tables: {' and '.join(map(str, tables))}")
+        print_line(f"set aside in all: {counts}")
+    print_line(f"tables: {' and '.join(map(str, tables))}")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import JsonOption, RunArgument
 
@@ -24,14 +23,14 @@ def export_command(
             from fvlm_train.export import export_run
         made = export_run(run, out)
     if as_json:
-        typer.echo(json.dumps(made.as_json(), allow_nan=False))
+        print_json_line(made.as_json())
         return
-    typer.echo(f"{made.parameters / 1e6:.2f} M weights in {made.folder}: {', '.join(made.files)}")
+    print_line(f"{made.parameters / 1e6:.2f} M weights in {made.folder}: {', '.join(made.files)}")
     window = " x ".join(map(str, made.window_zyx))
-    typer.echo(
+    print_line(
         f"image side: windows of {window} voxels (z, y, x), any number at once; differs from the "
         f"model by {made.largest_difference:.1e} at most"
     )
-    typer.echo(
+    print_line(
         f"next: python -c 'from fvlm_train.model import FVLM; FVLM.from_run(\"{made.folder}\")'"
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import (
     ConfigOption,
@@ -65,8 +64,8 @@ def probe_command(
         )
         write_table(scores_table(scores, known), scores_file)
     if as_json:
-        typer.echo(json.dumps({**result.as_json(), "scores": str(scores_file)}, allow_nan=False))
+        print_json_line({**result.as_json(), "scores": str(scores_file)})
         return
     for line in printed(result, ready.config):
-        typer.echo(line)
-    typer.echo(f"scores: {scores_file}")
+        print_line(line)
+    print_line(f"scores: {scores_file}")
