@@ -13,7 +13,9 @@ import typer.core
 import typer.main
 from pydantic import ValidationError
 
+import schemas
 from fvlm_data.cli.console import err, one_sentence, out, print_json, progress_shown
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.cli.grammar import shown, with_quiet
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import FvlmError, InputError, StoreError
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 SplitOption = Annotated[
     list[str] | None, typer.Option("--split", help="train, validation or test; default: all")
 ]
-OURS = frozenset({"folder", "store", "split", "as_json"})
+OURS = frozenset({"folder", "store", "split", "dry_run", "as_json", "quiet"})
 
 
 class _Exports(typer.core.TyperGroup):
@@ -101,6 +103,7 @@ def _parameters(name: str, entry: Export) -> Iterator[inspect.Parameter]:
         yield _parameter(field_name, Annotated[field.annotation, _option(field)], default)
     if entry.of == "samples":
         yield _parameter("split", SplitOption, None)
+    yield _parameter("dry_run", DryRunOption, False)
     yield _parameter("as_json", JsonOption, False)
 
 
@@ -128,6 +131,10 @@ def _run(name: str, entry: Export, given: dict[str, Any]) -> None:
             entry.check(folder)
         options = _checked(name, entry, {k: v for k, v in given.items() if k not in OURS})
         form = Form(name, entry, options, EXPORTS.made_by(name))
+        if given["dry_run"]:
+            intent = _intent(form, folder, given["store"], given.get("split"))
+            print_intent(intent, as_json=given["as_json"])
+            return
         made = _exported(form, folder, given["store"], given.get("split"))
         hint = entry.hint(folder)
     _print(made, hint, as_json=given["as_json"])
@@ -163,6 +170,24 @@ def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) ->
     rows = (row for dataset in source.splits.values() for row in index_rows(dataset))
     record(made, sorted(row["sample_id"] for row in rows))
     return made
+
+
+def _intent(form: Form, folder: Path, store: str, splits: list[str] | None) -> Intent:
+    """What would be copied; how large the copy is shows only when it is written."""
+    from fvlm_data.export.source import open_source
+    from fvlm_data.export.target import check_free
+    from fvlm_data.store.tables import Store
+
+    check_free(folder.resolve())
+    opened = Store.open(store)
+    if form.export.of == "tables":
+        tables = {name: opened.count(name) for name in schemas.TABLES}
+        size = sum(opened.sizes("tables").values())
+        return Intent(reads={"rows": sum(tables.values())}, read_bytes=size, notes=[f"in {folder}"])
+    source = open_source(store, splits or ())
+    samples = {f"samples of {split}": len(data) for split, data in source.splits.items()}
+    size = sum(sum(opened.sizes(f"shards/{split}").values()) for split in source.splits)
+    return Intent(reads=samples, read_bytes=size, notes=[f"in {folder}"])
 
 
 def _recorder(store: str, folder: Path) -> Callable[[Exported, Iterable[str]], None]:

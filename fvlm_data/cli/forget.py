@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json
+from fvlm_data.cli.dry import DryRunOption
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -37,9 +38,7 @@ def forget(
         str, typer.Option(help="of an original id: patient_id, study_uid or accession")
     ] = "",
     issuer: Annotated[str, typer.Option(help="issuer of an original id, where it has one")] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="print what would go; nothing is changed")
-    ] = False,
+    dry_run: DryRunOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="finish what was interrupted")] = False,
     lift: Annotated[
         bool,

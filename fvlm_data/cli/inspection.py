@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json, progress_shown
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.cli.options import (
     JsonOption,
     SetOption,
@@ -17,6 +18,7 @@ from fvlm_data.cli.options import (
     opened_context,
     resolved_config,
 )
+from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -32,17 +34,29 @@ def qc(
         str | None,
         typer.Option(help="studies with a page of their own: a number, or all"),
     ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the pages of the store: STORE/qc/index.html, and pages of studies."""
     from fvlm_data.qc import write_qc
+    from fvlm_data.qc.writing import foresee_pages
 
     values = {} if studies is None else {"qc": {"studies": studies}}
 
     with one_sentence():
         context = opened_context(store)
         resolved = resolved_config(store, None, None, values)
+        vocabulary = resolved.vocabulary.load()
+        if dry_run:
+            pages = foresee_pages(context, vocabulary, resolved.qc)
+            notes = ["of these only those are written whose text differs"] if pages else []
+            print_intent(Intent(makes={"pages": pages}, notes=notes), as_json=as_json)
+            return
         with progress_shown() as show:
-            page = write_qc(context, resolved.vocabulary.load(), resolved.qc, show)
+            page = write_qc(context, vocabulary, resolved.qc, show)
+        if as_json:
+            print_json({"page": context.store.location(page)})
+            return
         out.print(context.store.location(page), markup=False)
 
 
@@ -74,17 +88,25 @@ def verify(
             help="let go of damaged items whose sources are gone, and what rests on them change",
         ),
     ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that nothing is lost or changed; exit status 1 where a statement is broken."""
-    from fvlm_data.inspect.damage import give_up_lost
+    from fvlm_data.inspect.damage import give_up_lost, lost_items
     from fvlm_data.inspect.vault import names_checks
     from fvlm_data.inspect.verify import verify as checked
     from fvlm_data.run.registry import build_stages
 
     with one_sentence():
+        if dry_run and not give_up:
+            raise InputError("--dry-run is for --give-up, without which nothing is written")
         context = opened_context(store)
         stages = build_stages(resolved_config(store, None, None, {}))
+        if dry_run:
+            lost = lost_items(context, stages)
+            notes = [f"would be given up: {', '.join(lost)}"] if lost else []
+            print_intent(Intent(makes={"items given up": len(lost)}, notes=notes), as_json=as_json)
+            return
         if give_up:
             told = ", ".join(give_up_lost(context, stages)) or "nothing"
             err.print(f"given up: {told}", markup=False)
@@ -113,11 +135,20 @@ def doctor(
         sys.exit(1)
 
 
-def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
+def upgrade(store: StoreOption, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Bring a store that an older program made to this version; only reports are read anew."""
+    from fvlm_data.run.upgrade import foresee_upgrade
     from fvlm_data.run.upgrade import upgrade as upgraded
 
     with one_sentence():
+        if dry_run:
+            seen = foresee_upgrade(store)
+            names = ", ".join([*seen.added, *seen.rewritten])
+            makes = {"tables added": len(seen.added), "tables rewritten": len(seen.rewritten)}
+            notes = [f"tables of version {seen.found}, expected {seen.expected}: {names or 'none'}"]
+            intent = Intent(makes=makes, read_bytes=seen.size_bytes, notes=notes)
+            print_intent(intent, as_json=as_json)
+            return
         adopted = upgraded(store)
     if as_json:
         print_json({"adopted": adopted})
@@ -135,13 +166,25 @@ def compact(
     keep_hours: Annotated[
         int, typer.Option(min=0, help="history and arrays out of use that are kept, in hours")
     ] = 168,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Join small shards and table files; drop history older than --keep-hours."""
-    from fvlm_data.run.compaction import compact_store
+    from fvlm_data.run.compaction import compact_store, foresee_compaction
 
     with one_sentence():
         config = resolved_config(store, None, None, {})
+        if dry_run:
+            told = foresee_compaction(opened_context(store), config, keep_hours)
+            size = f"{told.old_bytes / 1e6:.1f} MB"
+            notes = [
+                f"{told.shards_given_up} sparse shards would be joined",
+                f"{told.old_files} old files of tables would be removed ({size})",
+            ]
+            reads = {"files of tables": told.table_files, "sparse shards": told.shards_given_up}
+            makes = {"shards": told.shards_written}
+            print_intent(Intent(reads=reads, makes=makes, notes=notes), as_json=as_json)
+            return
         done = compact_store(opened_context(store), config, keep_hours)
         if as_json:
             print_json(dataclasses.asdict(done))
@@ -171,11 +214,12 @@ def explain(
         bool, typer.Option("--why", help="what makes an item be made anew, by stage")
     ] = False,
     reveal: RevealOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Walk from a training sample back to its files and sentences; tell what a report was read as.
 
     Of a report: each mention with the rule and cue that told its status, doubts and confidence, or
-    what it waits for and why it is set aside.
+    what it waits for and why it is set aside. Without --why it is JSON in any case.
     """
     from fvlm_data.inspect.explain import explain as explained
     from fvlm_data.inspect.explain import explain_report
@@ -187,9 +231,16 @@ def explain(
         if not why:
             # ids begin with what they are of (fvlm_data.identity.ids.Prefix)
             walk = explain_report if item.startswith("r_") else explained
-            print_json(walk(context, item, reveal=reveal))
+            walked = walk(context, item, reveal=reveal)
+            # a tree, for a person as for a machine: only the former is silenced
+            if as_json or not out.quiet:
+                print_json(walked)
             return
         config = resolved_config(store, None, None, {})
-        for told in reasons(context, config, build_stages(config), item):
+        found = reasons(context, config, build_stages(config), item)
+        if as_json:
+            print_json([dataclasses.asdict(told) for told in found])
+            return
+        for told in found:
             because = f": {'; '.join(told.reasons)}" if told.reasons else ""
             out.print(f"{told.stage}: {told.state}{because}", markup=False)

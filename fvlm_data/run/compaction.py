@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import schemas
-from fvlm_data.shards.joining import join_shards
+from fvlm_data.shards.joining import foresee_joins, join_shards
 from fvlm_data.shards.tidy import tidy_shards
 from fvlm_data.store.leases import at_work
 
@@ -59,6 +59,31 @@ def compact_store(context: Context, config: Config, keep_hours: int) -> Compacte
         tidied = tidy_shards(context, max(keep_hours, COMMIT_HOURS))
         tables = {name: context.store.compact(name, keep_hours) for name in schemas.TABLES}
     return Compacted(joined.given_up, joined.written, joined.left, tidied.groups_removed, tables)
+
+
+@dataclass(frozen=True, slots=True)
+class CompactionForeseen:
+    """What compaction would do: shards given up and written; files of tables, old ones to go."""
+
+    shards_given_up: int
+    shards_written: int
+    table_files: int
+    old_files: int
+    old_bytes: int
+
+
+def foresee_compaction(context: Context, config: Config, keep_hours: int) -> CompactionForeseen:
+    """Look what `compact_store` would do; nothing is changed.
+
+    Raises:
+        StoreError: a shard is damaged, or the store cannot be read.
+    """
+    joined = foresee_joins(context, config.shard)
+    tables = [context.store.foresee_compact(name, keep_hours) for name in schemas.TABLES]
+    told = {key: sum(counts[key] for counts in tables) for key in ("files", "old", "old_bytes")}
+    return CompactionForeseen(
+        joined.given_up, joined.written, told["files"], told["old"], told["old_bytes"]
+    )
 
 
 def join_small_files(context: Context, tables: Iterable[str]) -> None:
