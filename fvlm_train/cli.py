@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.cli.grammar import finish
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
 from fvlm_train.commands.compare import compare_command
 from fvlm_train.commands.doubtful import doubtful_command
+from fvlm_train.commands.dry import print_reading_intent
 from fvlm_train.commands.embed import embed_command
 from fvlm_train.commands.export import export_command
 from fvlm_train.commands.options import (
@@ -34,7 +36,9 @@ from fvlm_train.commands.retrieval import retrieval_command
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fvlm_train.training.train import TrainSummary
+    from fvlm_data.shards import ShardDataset
+    from fvlm_train.config import TrainConfig
+    from fvlm_train.training.train import Foreseen, TrainSummary
 
 SIGNAL_STATUS = 128
 """Plus the number of the signal that stopped a training: its exit status, as shells have it."""
@@ -61,6 +65,7 @@ def train_command(
             help="go on with a run although the samples are not those that it began with",
         ),
     ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on a store's shards, alone or under torchrun; run again to resume.
@@ -77,7 +82,7 @@ def train_command(
         with needs_extra("train", "fvlm-train"):
             from fvlm_train.evaluate.findings import store_findings
             from fvlm_train.report.curves import write_curves
-            from fvlm_train.training.train import Step, train
+            from fvlm_train.training.train import Step, foresee, train
 
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_train_config(resolved.train)
@@ -88,6 +93,11 @@ def train_command(
             else None
         )
         source = open_split(store, config.split, cache)
+        if dry_run:
+            print_intent(
+                _intent(foresee(config, source, out), config, source, store, out), as_json=as_json
+            )
+            return
 
         def report(step: Step, steps: int) -> None:
             loss = "no loss" if step.loss is None else f"loss {step.loss:.3f}"
@@ -109,6 +119,23 @@ def train_command(
             print_line(line)
     if summary.stop_signal is not None:
         raise typer.Exit(SIGNAL_STATUS + summary.stop_signal)
+
+
+def _intent(
+    seen: Foreseen, config: TrainConfig, source: ShardDataset, store: str, out: Path
+) -> Intent:
+    from fvlm_data.store.tables import Store
+
+    size = sum(Store.open(store).sizes(f"shards/{config.split}").values())
+    notes = [f"batches of {config.batch_size} samples, device {config.device}; run {out}"]
+    if seen.done:
+        notes.append(f"{seen.done} of {seen.steps} steps are done: it would go on from there")
+    return Intent(
+        reads={f"samples of {config.split}": len(source)},
+        read_bytes=size,
+        makes={"steps": seen.steps - seen.done},
+        notes=notes,
+    )
 
 
 def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str]:
@@ -169,6 +196,7 @@ def zero_shot_command(
         list[str] | None,
         typer.Option("--by", help="groups: sex, age, manufacturer, kernel, contrast; or all"),
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """AUC, rates and calibration of each finding from prompts, without training on any label."""
@@ -189,6 +217,10 @@ def zero_shot_command(
 
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_evaluate_config(resolved.evaluate)
+        if dry_run:
+            files = [scores_file] if out else [scores_file, scores_file.with_suffix(".json")]
+            print_reading_intent(run, store, (split,), files, as_json=as_json)
+            return
         source = open_split(store, split)
         result, scores = zero_shot(
             run,

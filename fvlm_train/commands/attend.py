@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
+from fvlm_train.commands.dry import print_inputs_intent
 from fvlm_train.commands.embed import ClassesOption, MasksOption, OfStoreOption
 from fvlm_train.commands.options import ConfigOption, JsonOption, RunArgument, SetOption
 
@@ -27,6 +29,7 @@ def attend_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="folder of the pictures; default: RUN/attend")
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Which part of a scan each anatomy's embedding is made of, as PNG files.
@@ -44,6 +47,9 @@ def attend_command(
             from fvlm_train.evaluate.attention_picture import write_picture
             from fvlm_train.evaluate.embed import check_spacing
             from fvlm_train.runs import trained_run
+        if dry_run:
+            print_inputs_intent(run, (study,), store, None, folder, as_json=as_json)
+            return
         trained = on_device(trained_run(run))
         asked = Asked((study,), store, None, masks, classes)
         config = configuration(asked, config_file, overrides)

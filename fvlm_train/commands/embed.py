@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption
 from fvlm_data.extras import needs_extra
+from fvlm_train.commands.dry import print_inputs_intent
 from fvlm_train.commands.options import ConfigOption, JsonOption, RunArgument, SetOption
 
 InputsArgument = Annotated[
@@ -47,6 +49,7 @@ def embed_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="folder of the tables; default: RUN/embed")
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Embeddings of each anatomy and scores of each finding, from DICOM on or of stored studies.
@@ -61,6 +64,10 @@ def embed_command(
             from fvlm_train.config import parse_evaluate_config
             from fvlm_train.evaluate.embed import embed, printed, write_tables
             from fvlm_train.runs import trained_run
+        if dry_run:
+            folder = out or run / "embed"
+            print_inputs_intent(run, inputs or (), store, split, folder, as_json=as_json)
+            return
         trained = on_device(trained_run(run))
         asked = Asked(tuple(inputs or ()), store, split, masks, classes, reveal)
         config = configuration(asked, config_file, overrides)
