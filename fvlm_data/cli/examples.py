@@ -12,6 +12,7 @@ COMMANDS = {
     "curate": "fvlm-data curate curate.yaml",
     "schema": "fvlm-data schema --out curate.schema.json",
     "plugins": "fvlm-data plugins --verbose",
+    "open": "fvlm-data open STUDY --store store",
     "qc": "fvlm-data qc --store store --studies all",
     "verify": "fvlm-data verify --store store --deep",
     "doctor": "fvlm-data doctor curate.yaml",

@@ -41,6 +41,13 @@ class _Exports(typer.core.TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return EXPORTS.names()
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does; of an unknown one the nearest is named."""
+        if args and not args[0].startswith("-"):
+            with one_sentence():
+                EXPORTS.offer(args[0])
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in EXPORTS.names():
             return None

@@ -31,6 +31,7 @@ from fvlm_data.cli.options import (
     resolved_config,
     run_command,
 )
+from fvlm_data.cli.pages import open_page
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.problem import report_problem
 from fvlm_data.cli.reports import reports
@@ -289,6 +290,7 @@ def curate(
 
 
 app.command()(init)
+app.command("open")(open_page)
 app.command()(schema)
 app.command()(plugins)
 for _command in (

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import err, one_sentence, out, print_json
+from fvlm_data.cli.console import err, machine, one_sentence, out, print_json
 from fvlm_data.cli.dry import DryRunOption, Intent, print_file_intent, print_intent
 from fvlm_data.cli.examples import REVIEW
 from fvlm_data.cli.grammar import finish
@@ -54,11 +54,12 @@ def queue(
     reviewer: Annotated[
         str | None, typer.Option(help="leave out what this role has judged; default: what anybody")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="as a file that `review import` takes once filled in")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """List what is doubted most, and why, less what is judged."""
+    """List what is doubted most, and why, less what is judged.
+
+    With --json it is a file that `review import` takes once it is filled in.
+    """
     from fvlm_data.review.decisions import file_text
     from fvlm_data.review.queue import doubts
 
@@ -66,7 +67,7 @@ def queue(
         context, vocabulary = _opened(store)
         found = doubts(context, vocabulary, limit, doubtful, _known_kind(kind), reviewer)
         if as_json:
-            out.print(file_text([one.entry for one in found]), markup=False, end="")
+            machine.print(file_text([one.entry for one in found]), markup=False, end="")
             return
         for one in found:
             subject = one.subject
