@@ -232,12 +232,15 @@ def _unrecorded(why: str, *_: object) -> None:
 
 
 def _print(made: Exported, hint: str, *, as_json: bool) -> None:
+    lines = hint.splitlines()
     if as_json:
-        print_json(dataclasses.asdict(made))
+        print_json({**dataclasses.asdict(made), "open": lines})
         return
     samples = ", ".join(f"{count} of {split}" for split, count in made.samples.items())
     out.print(
         f"{samples or 'tables'} in {made.folder}: {made.files} files, "
-        f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.1f} s\nnext: {hint}",
+        f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.1f} s\nto open it:",
         markup=False,
     )
+    for line in lines:
+        out.print(f"    {line}", markup=False)
