@@ -56,23 +56,9 @@ $(SEGMENTATION_STAMP): pyproject.toml constraints.txt constraints-segmentation.t
 		--override overrides-segmentation.txt -e ".[flows$(comma)totalsegmentator]")
 
 # Synthetic patients, all stages, a small model, its AUCs on held-out patients beside a baseline's.
-demo: export FVLM_VAULT = demo/vault
-# Their key is fixed, so that ids, and with them the split, are the same everywhere.
 demo: install
 	rm -rf demo
-	mkdir -m 700 -p demo/vault
-	(umask 077 && printf '%064d' 7 > demo/vault/key)
-	$(BIN)/fvlm-data phantom demo/phantom --patients 300 --seed 7 --workers 2
-	$(BIN)/fvlm-data curate demo.yaml
-	$(BIN)/fvlm-data verify --store demo/store
-	$(BIN)/fvlm-train demo.yaml --store demo/store --out demo/run
-	$(BIN)/fvlm-eval zero-shot demo/run --config demo.yaml --store demo/store --split test \
-		--labels demo/phantom/truth.parquet
-	@echo "Beside it a logistic regression on eleven numbers of each organ, fitted on the labels:"
-	$(BIN)/python bench/methods.py --config demo.yaml --store demo/store --run demo/run \
-		--labels demo/phantom/truth.parquet
-	@echo "Synthetic patients, so the figures say that the chain works, nothing about hospitals."
-	@echo "Everything lies in demo/: phantom (input), store (tables, shards, qc/index.html), run (model)."
+	$(BIN)/fvlm-data demo demo
 
 test: install
 	$(BIN)/python -m pytest -q $(SPREAD)

@@ -15,6 +15,7 @@ from fvlm_data.cli.grammar import finish
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
+from fvlm_train.commands.baseline import baseline_command
 from fvlm_train.commands.compare import compare_command
 from fvlm_train.commands.doubtful import doubtful_command
 from fvlm_train.commands.dry import print_reading_intent
@@ -298,6 +299,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "embed": embed_command,
     "retrieval": retrieval_command,
     "probe": probe_command,
+    "baseline": baseline_command,
     "compare": compare_command,
     "attend": attend_command,
     "doubtful": doubtful_command,
@@ -313,6 +315,7 @@ EXAMPLES = {
     "embed": "fvlm-eval embed run dicom/study --out embedded",
     "retrieval": "fvlm-eval retrieval run --store store --split test",
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
+    "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",

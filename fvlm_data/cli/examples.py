@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 COMMANDS = {
+    "demo": "fvlm-data demo demo",
     "phantom": "fvlm-data phantom phantom --patients 20",
     "init": "fvlm-data init archive --out curate.yaml",
     "ingest": "fvlm-data ingest archive/dicom --store store",

@@ -14,6 +14,7 @@ import typer.core
 from fvlm_data.cli import inspection as looking
 from fvlm_data.cli.audit import audit
 from fvlm_data.cli.console import one_sentence, out, print_json, progress_shown
+from fvlm_data.cli.demo import demo
 from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.cli.examples import COMMANDS
 from fvlm_data.cli.export import export
@@ -41,7 +42,7 @@ from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
 
 ORDER = (
-    *("phantom", "init", "ingest", "segment", "reports", "pair", "shard", "curate"),
+    *("demo", "phantom", "init", "ingest", "segment", "reports", "pair", "shard", "curate"),
     *("status", "verify"),
 )
 
@@ -290,6 +291,7 @@ def curate(
 
 
 app.command()(init)
+app.command()(demo)
 app.command("open")(open_page)
 app.command()(schema)
 app.command()(plugins)

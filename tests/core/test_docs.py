@@ -43,7 +43,7 @@ def test_configuration_of_the_readme_loads(tmp_path: Path) -> None:
         file = tmp_path / "config.yaml"
         file.write_text(block, encoding="utf-8")
         assert load_config(file).store == str(tmp_path / "store")
-    assert load_config(DOCS.parent / "demo.yaml").train["preset"] == "small"
+    assert load_config(DOCS.parent / "fvlm_data" / "cli" / "demo.yaml").train["preset"] == "small"
 
 
 def printed_commands() -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ def test_they_run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setenv("FVLM_VAULT", str(world.vault.folder))
+    monkeypatch.setenv("FVLM_VAULT", str(world.context.vault.folder))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     # a name that must be quoted
     result = export(form, tmp_path / "it's out", world.store.url, "--json")
