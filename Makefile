@@ -9,12 +9,15 @@ PEERS_STAMP := $(PEERS)/.installed
 # What segmentation workers need: TotalSegmentator beside Prefect and Dask.
 SEGMENTATION ?= $(VENV)-segmentation
 SEGMENTATION_STAMP := $(SEGMENTATION)/.installed
+# The documentation's site is made in an environment that holds nothing else.
+DOCS ?= $(VENV)-docs
+DOCS_STAMP := $(DOCS)/.installed
 # Processes of the tests.
 JOBS ?= logical
 # A file's tests in one process, whose fixtures they share; files in the order of tests/conftest.py.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-segmentation demo test test-full test-only-full test-segmentation lint check \
+.PHONY: install install-segmentation demo docs test test-full test-only-full test-segmentation lint check \
 	dist bench bench-small clean
 
 comma := ,
@@ -59,6 +62,16 @@ $(SEGMENTATION_STAMP): pyproject.toml constraints.txt constraints-segmentation.t
 demo: install
 	rm -rf demo
 	$(BIN)/fvlm-data demo demo
+
+# The documentation as a site in build/site, which opens from disk; a link that leads nowhere fails.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
+
+$(DOCS_STAMP): constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt mkdocs-material
+	@touch $@
 
 test: install
 	$(BIN)/python -m pytest -q $(SPREAD)
@@ -140,4 +153,4 @@ bench-small: install
 	$(BIN)/python bench/doubtful.py --patients 40 --steps 2 --seeds 1 --folds 2 --share 0.1
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEGMENTATION) demo build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(SEGMENTATION) $(DOCS) demo build dist *.egg-info
