@@ -180,6 +180,8 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     if summary.next_step:
         out.print(f"Next: {summary.next_step}", markup=False)
     places = " and ".join(place for place in (summary.qc_page, summary.record) if place)
+    if summary.qc_page:
+        out.print(f"To look: fvlm-data open --store {summary.store}", markup=False)
     out.print(
         f"Done in {summary.seconds:.0f} s. Store: {summary.store}"
         f"{f'; look there at {places}' if places else ''}",

@@ -108,14 +108,18 @@ def print_forecast(
 def _intent(config: Config, seen: Forecast) -> Intent:
     fresh = any(one.new for one in seen.inputs)
     notes = list(seen.announced)
-    notes += [f"{one.what}: {one.found} on offer, {one.new} new or changed" for one in seen.inputs]
+    notes += [
+        f"{one.what}: {one.found} on offer, {one.new} new or changed"
+        for one in seen.inputs
+        if one.new < one.found
+    ]
     if not seen.made:
         notes.append(f"store {config.store}: not made yet, all would be new")
     elif fresh:
         notes.append("what new inputs bring is not among the items: it is known once they are read")
     sizes = [one.new_bytes for one in seen.inputs if one.new_bytes is not None]
     return Intent(
-        reads={one.what: one.new for one in seen.inputs},
+        reads={one.what: one.new for one in seen.inputs if one.new},
         read_bytes=sum(sizes) if sizes else None,
         makes={
             f"items of {name}": counts["due"]

@@ -89,7 +89,7 @@ def _plan(config: Config) -> Iterator[Check]:
     yield Check(
         "the store has room for what the sources bring",
         free >= needed,
-        f"{new} new or changed files of {needed / GB:.1f} GB; {free / GB:.1f} GB free",
+        f"{new} new or changed files, {needed / GB:.3g} GB to write; {free / GB:.1f} GB free",
         remedy="free space, name another store, or take the sources in one after the other: what "
         "is written is about as large as uncompressed DICOM, and shards come beside it",
     )
