@@ -237,8 +237,9 @@ def _print(made: Exported, hint: str, *, as_json: bool) -> None:
         print_json({**dataclasses.asdict(made), "open": lines})
         return
     samples = ", ".join(f"{count} of {split}" for split, count in made.samples.items())
+    files = f"{made.files} file{'' if made.files == 1 else 's'}"
     out.print(
-        f"{samples or 'tables'} in {made.folder}: {made.files} files, "
+        f"{samples or 'tables'} in {made.folder}: {files}, "
         f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.1f} s\nto open it:",
         markup=False,
     )

@@ -99,4 +99,9 @@ def embed_command(
     if len(opened.set_aside) > REASONS_SHOWN:
         counts = ", ".join(f"{reason} {number}" for reason, number in sorted(aside.items()))
         print_line(f"set aside in all: {counts}")
+    if len(found.embeddings.sample_ids) and not found.embeddings.present_ba.any():
+        print_line(
+            "no anatomy of the run has a mask in these images: give --masks and --classes, or a "
+            "segment.backend that finds them"
+        )
     print_line(f"tables: {' and '.join(map(str, tables))}")
