@@ -21,6 +21,14 @@ LOADED = re.compile(rb"<(?:script|img|iframe|link)\b[^>]*(?:src|href)=\"?(?:http
 """What a browser would fetch from elsewhere when it shows a page."""
 
 
+def on_config(config: Any) -> Any:
+    """All decisions stand at the end of the last part of the navigation."""
+    pages = sorted(Path(config.docs_dir, "decisions").glob("*.md"))
+    (last,) = config.nav[-1].values()
+    last.append({"Decisions": [f"decisions/{page.name}" for page in pages]})
+    return config
+
+
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages of the root."""
     for name, page in PAGES.items():

@@ -74,7 +74,9 @@ def schema(
     with one_sentence():
         text = json.dumps(configuration_schema(), indent=2) + "\n"
         if out_file is None:
-            typer.echo(text, nl=False)
+            # JSON for a person as for a machine: only the former is silenced
+            if as_json or not out.quiet:
+                typer.echo(text, nl=False)
             return
         _check_free(out_file, force=force)
         if dry_run:

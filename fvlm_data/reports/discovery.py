@@ -74,14 +74,14 @@ def foresee_reports(
     """
     offers = Offers()
     made = []
-    for source in sources:
+    for number, source in enumerate(sources):
         found = new = new_bytes = 0
         rows = read_source(source)
         while chunk := list(islice(rows, COMMIT_ROWS)):
             differs = _differing(context, source, naming, chunk, offers) if context else chunk
             found, new = found + len(chunk), new + len(differs)
             new_bytes += sum(len(t.encode()) for row in differs for t in row.columns.values())
-        made.append(Foreseen(f"reports of {source.label}", found, new, new_bytes))
+        made.append(Foreseen(f"rows of reports[{number}]", found, new, new_bytes))
     return made
 
 

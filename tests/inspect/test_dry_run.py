@@ -51,9 +51,9 @@ def test_of_a_store_that_is_not_made(cases: Path, tmp_path: Path):
     seen = forecast(fresh)
     assert not seen.made
     assert {one.what: (one.found, one.new) for one in seen.inputs} == {
-        "image files of cases": (5, 5),
+        "image files of sources[0]": (5, 5),
         "masks": (3, 3),
-        "reports of reports.csv": (4, 4),
+        "rows of reports[0]": (4, 4),
     }
     assert seen.inputs[0].new_bytes == sum(
         path.stat().st_size for path in (cases / "nifti").iterdir()
@@ -68,9 +68,9 @@ def test_nothing_to_do_is_said(config: Config):
     )
     # a file that cannot be read is looked at again by each run
     assert {one.what: one.new for one in seen.inputs} == {
-        "image files of cases": 0,
+        "image files of sources[0]": 0,
         "masks": 0,
-        "reports of reports.csv": 0,
+        "rows of reports[0]": 0,
     }
 
 
@@ -96,8 +96,8 @@ def test_new_inputs_are_counted(config: Config, cases: Path, tmp_path: Path):
         reports.write("case_7.nii.gz,FINDINGS: There is a cyst in the liver.\n")
     more = damage.settings(grown, Path(config.store), config.identity.vault)
     seen = {one.what: (one.found, one.new) for one in forecast(more).inputs}
-    assert seen["reports of reports.csv"] == (5, 1)
-    assert seen["image files of cases"][0] == 6
+    assert seen["rows of reports[0]"] == (5, 1)
+    assert seen["image files of sources[0]"][0] == 6
     shutil.copy(grown / "masks" / "case_1.nii.gz", grown / "masks" / "case_7.nii.gz")
     seen = {one.what: (one.found, one.new) for one in forecast(more).inputs}
     assert seen["masks"][0] == 4

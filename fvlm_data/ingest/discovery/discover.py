@@ -118,7 +118,8 @@ def foresee(
     """
     made = []
     damaged = changed_sources(context, STAGE, KIND) if context else frozenset()
-    for label, source in by_label(tuple(sources)).items():
+    # by their place: a label may be a folder's name that names a patient
+    for number, (label, source) in enumerate(by_label(tuple(sources)).items()):
         if context is None:
             looks = ((file, True) for file in SOURCES.load(source.kind).find(source))
         else:
@@ -137,7 +138,7 @@ def foresee(
             found += 1
             new += look
             new_bytes += file.size_bytes if look else 0
-        made.append(Foreseen(f"image files of {label}", found, new, new_bytes))
+        made.append(Foreseen(f"image files of sources[{number}]", found, new, new_bytes))
     return made
 
 
