@@ -23,6 +23,7 @@ DryRunOption = Annotated[
     typer.Option("--dry-run", help="say what would be read, made and left out; write nothing"),
 ]
 MB = 1e6
+NOTHING_WRITTEN = "dry run: nothing was written"
 STATES = {
     "due": "to do",
     "replaced": "of them anew, as what they are made from or a setting has changed",
@@ -56,7 +57,7 @@ def print_intent(intent: Intent, *, as_json: bool) -> None:
         ("read", intent.reads, intent.read_bytes),
         ("make", intent.makes, intent.made_bytes),
     ):
-        listed = ", ".join(f"{number} {name}" for name, number in counts.items())
+        listed = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in counts.items())
         if listed or size is not None:
             told = f" ({_size(size)})" if size is not None else ""
             print_line(f"would {verb}: {listed or 'nothing'}{told}")
@@ -67,7 +68,7 @@ def print_intent(intent: Intent, *, as_json: bool) -> None:
         print_line(f"time, as these stages last went: {duration(intent.seconds)}")
     for note in intent.notes:
         print_line(note)
-    print_line("dry run: nothing was written")
+    print_line(NOTHING_WRITTEN)
 
 
 def print_file_intent(

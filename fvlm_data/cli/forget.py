@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json
-from fvlm_data.cli.dry import DryRunOption
+from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json, print_line
+from fvlm_data.cli.dry import NOTHING_WRITTEN, DryRunOption
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -104,6 +104,8 @@ def _done(
         )
     if dry_run:
         _print(forgetting.plan(context, resolved, targets), "would go", as_json=as_json)
+        if not as_json:
+            print_line(NOTHING_WRITTEN)
         return False
     return _told(forgetting.forget(context, resolved, targets, _step), as_json=as_json)
 
@@ -152,7 +154,7 @@ def _print(
         "exports_left": list(left),
     }
     if as_json:
-        print_json(told)
+        print_json({"dry_run": True, **told} if what == "would go" else told)
         return
     out.print(f"{what}: {_listed(journal.targets)}", markup=False)
     out.print(f"rows: {_listed(rows) or 'none'}", markup=False)
