@@ -74,3 +74,12 @@ def test_pages_that_are_linked_are_there():
     for page in [DOCS.parent / "README.md", *DOCS.rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_what_the_page_of_proofs_names_is_there():
+    text = (DOCS / "proof.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests|bench)/[^`\s]*|test_[a-z_0-9]+\.py)`", text)
+    assert len(named) > 15
+    for name in named:
+        found = [DOCS.parent / name] if "/" in name else (DOCS.parent / "tests").rglob(name)
+        assert any(one.exists() for one in found), name
