@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -83,3 +84,12 @@ def test_what_the_page_of_proofs_names_is_there():
     for name in named:
         found = [DOCS.parent / name] if "/" in name else (DOCS.parent / "tests").rglob(name)
         assert any(one.exists() for one in found), name
+
+
+def test_every_page_stands_once_in_the_navigation_of_the_site():
+    site = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"))
+    entries = [one for part in site["nav"] for pages in part.values() for one in pages]
+    listed = [one if isinstance(one, str) else next(iter(one.values())) for one in entries]
+    assert len(listed) == len(set(listed))
+    of_the_root = {"index.md", "contributing.md", "changelog.md", "security.md"}
+    assert set(listed) - of_the_root == {page.name for page in DOCS.glob("*.md")}
