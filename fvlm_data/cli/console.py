@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 5.0
 EXAMPLES = 3
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
 """What a command found, for a person; silent with --quiet."""
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 """Progress and hints beside it; silent with --quiet."""
-machine = Console(highlight=False, soft_wrap=True, no_color=True, color_system=None)
+machine = Console(highlight=False, soft_wrap=True, emoji=False, no_color=True)
 """What --json asks for, and nothing else: never silent."""
-fault = Console(stderr=True, highlight=False, soft_wrap=True)
+fault = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 """Why a command could not run: never silent."""
 
 

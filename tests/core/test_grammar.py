@@ -164,3 +164,12 @@ def test_bars_keep_silent_too(monkeypatch: pytest.MonkeyPatch):
     with console.progress_shown() as show:
         show("ingest", 1, 1)
     assert told.getvalue().startswith("ingest: 1 of 1")
+
+
+def test_what_is_printed_is_what_was_said(capsys: pytest.CaptureFixture[str]):
+    console.print_line("[bold] fault:x: /a:warning:b")
+    console.print_json_line({"path": "/a:warning:b"})
+    console.print_json({"path": "/a:warning:b"})
+    told = capsys.readouterr().out
+    assert told.startswith("[bold] fault:x: /a:warning:b\n")
+    assert told.count("/a:warning:b") == 3
