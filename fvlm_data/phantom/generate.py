@@ -118,8 +118,8 @@ def generate(
             f"found {patients}, {seed}, {workers}"
         )
     out = Path(out)
-    check_new(out)
     try:
+        check_new(out)
         out.mkdir(parents=True, exist_ok=True)
         made = _make_all(out, patients, seed, workers, progress)
         return _write_tables(out, seed, made)
