@@ -9,12 +9,15 @@ PEERS_STAMP := $(PEERS)/.installed
 # What segmentation workers need: TotalSegmentator beside Prefect and Dask.
 SEGMENTATION ?= $(VENV)-segmentation
 SEGMENTATION_STAMP := $(SEGMENTATION)/.installed
+# The documentation's site is made in an environment that holds nothing else.
+DOCS ?= $(VENV)-docs
+DOCS_STAMP := $(DOCS)/.installed
 # Processes of the tests.
 JOBS ?= logical
 # A file's tests in one process, whose fixtures they share; files in the order of tests/conftest.py.
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-segmentation demo test test-full test-only-full test-segmentation lint check \
+.PHONY: install install-segmentation demo docs test test-full test-only-full test-segmentation lint check \
 	dist bench bench-small clean
 
 comma := ,
@@ -56,23 +59,19 @@ $(SEGMENTATION_STAMP): pyproject.toml constraints.txt constraints-segmentation.t
 		--override overrides-segmentation.txt -e ".[flows$(comma)totalsegmentator]")
 
 # Synthetic patients, all stages, a small model, its AUCs on held-out patients beside a baseline's.
-demo: export FVLM_VAULT = demo/vault
-# Their key is fixed, so that ids, and with them the split, are the same everywhere.
 demo: install
 	rm -rf demo
-	mkdir -m 700 -p demo/vault
-	(umask 077 && printf '%064d' 7 > demo/vault/key)
-	$(BIN)/fvlm-data phantom demo/phantom --patients 300 --seed 7 --workers 2
-	$(BIN)/fvlm-data curate demo.yaml
-	$(BIN)/fvlm-data verify --store demo/store
-	$(BIN)/fvlm-train demo.yaml --store demo/store --out demo/run
-	$(BIN)/fvlm-eval zero-shot demo/run --config demo.yaml --store demo/store --split test \
-		--labels demo/phantom/truth.parquet
-	@echo "Beside it a logistic regression on eleven numbers of each organ, fitted on the labels:"
-	$(BIN)/python bench/methods.py --config demo.yaml --store demo/store --run demo/run \
-		--labels demo/phantom/truth.parquet
-	@echo "Synthetic patients, so the figures say that the chain works, nothing about hospitals."
-	@echo "Everything lies in demo/: phantom (input), store (tables, shards, qc/index.html), run (model)."
+	$(BIN)/fvlm-data demo demo
+
+# The documentation as a site in build/site, which opens from disk; a link that leads nowhere fails.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
+
+$(DOCS_STAMP): constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt mkdocs-material
+	@touch $@
 
 test: install
 	$(BIN)/python -m pytest -q $(SPREAD)
@@ -158,4 +157,4 @@ bench-small: install
 	$(BIN)/python bench/doubtful.py --patients 40 --steps 2 --seeds 1 --folds 2 --share 0.1
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEGMENTATION) demo build dist *.egg-info
+	rm -rf $(VENV) $(PEERS) $(SEGMENTATION) $(DOCS) demo build dist *.egg-info

@@ -4,7 +4,7 @@ A share of the reports' labels is turned round after training, equal parts of pr
 ones, in a split that the run was not trained on; precision at 50 is printed beside chance, for each
 seed and by kind of error. Labels that were wrong before count as right here.
 
-    python bench/doubtful.py --config demo.yaml --store demo/store --run demo/run
+    python bench/doubtful.py --config demo/demo.yaml --store demo/store --run demo/run
 """
 
 from __future__ import annotations

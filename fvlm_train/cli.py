@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -10,13 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
-from fvlm_data.cli.examples import give_examples
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
+from fvlm_data.cli.grammar import finish
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
+from fvlm_train.commands.baseline import baseline_command
 from fvlm_train.commands.compare import compare_command
 from fvlm_train.commands.doubtful import doubtful_command
+from fvlm_train.commands.dry import print_reading_intent
 from fvlm_train.commands.embed import embed_command
 from fvlm_train.commands.export import export_command
 from fvlm_train.commands.options import (
@@ -35,7 +37,9 @@ from fvlm_train.commands.retrieval import retrieval_command
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fvlm_train.training.train import TrainSummary
+    from fvlm_data.shards import ShardDataset
+    from fvlm_train.config import TrainConfig
+    from fvlm_train.training.train import Foreseen, TrainSummary
 
 SIGNAL_STATUS = 128
 """Plus the number of the signal that stopped a training: its exit status, as shells have it."""
@@ -62,6 +66,7 @@ def train_command(
             help="go on with a run although the samples are not those that it began with",
         ),
     ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a model on a store's shards, alone or under torchrun; run again to resume.
@@ -78,7 +83,7 @@ def train_command(
         with needs_extra("train", "fvlm-train"):
             from fvlm_train.evaluate.findings import store_findings
             from fvlm_train.report.curves import write_curves
-            from fvlm_train.training.train import Step, train
+            from fvlm_train.training.train import Step, foresee, train
 
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_train_config(resolved.train)
@@ -89,6 +94,11 @@ def train_command(
             else None
         )
         source = open_split(store, config.split, cache)
+        if dry_run:
+            print_intent(
+                _intent(foresee(config, source, out), config, source, store, out), as_json=as_json
+            )
+            return
 
         def report(step: Step, steps: int) -> None:
             loss = "no loss" if step.loss is None else f"loss {step.loss:.3f}"
@@ -104,12 +114,29 @@ def train_command(
         if os.environ.get("RANK", "0") == "0":
             write_curves(out, config.anatomies)
     if as_json:
-        typer.echo(json.dumps({**asdict(summary), "run": str(out)}))
+        print_json_line({**asdict(summary), "run": str(out)})
     else:
         for line in _trained_lines(summary, out, store):
-            typer.echo(line)
+            print_line(line)
     if summary.stop_signal is not None:
         raise typer.Exit(SIGNAL_STATUS + summary.stop_signal)
+
+
+def _intent(
+    seen: Foreseen, config: TrainConfig, source: ShardDataset, store: str, out: Path
+) -> Intent:
+    from fvlm_data.store.tables import Store
+
+    size = sum(Store.open(store).sizes(f"shards/{config.split}").values())
+    notes = [f"batches of {config.batch_size} samples, device {config.device}; run {out}"]
+    if seen.done:
+        notes.append(f"{seen.done} of {seen.steps} steps are done: it would go on from there")
+    return Intent(
+        reads={f"samples of {config.split}": len(source)},
+        read_bytes=size,
+        makes={"steps": seen.steps - seen.done},
+        notes=notes,
+    )
 
 
 def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str]:
@@ -175,6 +202,7 @@ def zero_shot_command(
         list[str] | None,
         typer.Option("--by", help="groups: sex, age, manufacturer, kernel, contrast; or all"),
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """AUC, rates and calibration of each finding from prompts, without training on any label."""
@@ -195,6 +223,10 @@ def zero_shot_command(
 
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_evaluate_config(resolved.evaluate)
+        if dry_run:
+            files = [scores_file] if out else [scores_file, scores_file.with_suffix(".json")]
+            print_reading_intent(run, store, (split,), files, as_json=as_json)
+            return
         source = open_split(store, split)
         result, scores = zero_shot(
             run,
@@ -218,11 +250,11 @@ def zero_shot_command(
                 "place by --out"
             ) from error
     if as_json:
-        typer.echo(json.dumps({**result.as_json(), "scores": str(scores_file)}))
+        print_json_line({**result.as_json(), "scores": str(scores_file)})
         return
     for line in printed(result, config.confidence):
-        typer.echo(line)
-    typer.echo(f"scores: {scores_file}")
+        print_line(line)
+    print_line(f"scores: {scores_file}")
 
 
 @eval_app.command(name="score")
@@ -262,16 +294,17 @@ def score_command(
         names = FindingNames(vocabulary.findings)
         result = score_files(Pair(predictions, labels), config, names, validation)
     if as_json:
-        typer.echo(json.dumps(result.as_json()))
+        print_json_line(result.as_json())
         return
     for line in printed(result, config.confidence):
-        typer.echo(line)
+        print_line(line)
 
 
 VERBS: dict[str, Callable[..., None]] = {
     "embed": embed_command,
     "retrieval": retrieval_command,
     "probe": probe_command,
+    "baseline": baseline_command,
     "compare": compare_command,
     "attend": attend_command,
     "doubtful": doubtful_command,
@@ -287,13 +320,14 @@ EXAMPLES = {
     "embed": "fvlm-eval embed run dicom/study --out embedded",
     "retrieval": "fvlm-eval retrieval run --store store --split test",
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
+    "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",
     "export": "fvlm-eval export run exported",
 }
-give_examples(train_app, TRAIN_EXAMPLE)
-give_examples(eval_app, EXAMPLES)
+finish(train_app, TRAIN_EXAMPLE)
+finish(eval_app, EXAMPLES)
 
 
 def _attributes(given: Sequence[str], known: Sequence[str]) -> list[str]:

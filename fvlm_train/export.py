@@ -100,8 +100,7 @@ def export_run(run: Path, out: Path) -> Exported:
     """
     saved = read_saved(run)
     model = FVLM.from_saved(saved, run)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"export {out}: is there and not empty; name a new folder")
+    check_new(out)
     draft = out.with_name(f".{out.name}.partial")
     try:
         if draft.exists():
@@ -122,6 +121,12 @@ def export_run(run: Path, out: Path) -> Exported:
         window_zyx=saved.config.crop,
         largest_difference=difference,
     )
+
+
+def check_new(out: Path) -> None:
+    """Refuse (InputError) a folder that holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"export {out}: is there and not empty; name a new folder")
 
 
 def _write(saved: SavedModel, model: FVLM, folder: Path) -> float:

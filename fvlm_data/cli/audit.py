@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out
-from fvlm_data.cli.examples import AUDIT, give_examples
+from fvlm_data.cli.console import one_sentence, out, print_json
+from fvlm_data.cli.examples import AUDIT
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 
 audit = typer.Typer(help="Measure what is left in a store.", no_args_is_help=True)
@@ -40,7 +40,7 @@ def labels(
         vocabulary = resolved_config(store, None, None, {}).vocabulary.load()
         told = audit_labels(opened_context(store), file, vocabulary, label_set)
     if as_json:
-        out.print_json(json.dumps(asdict(told)))
+        print_json(asdict(told))
         return
     for line in label_lines(told, examples):
         out.print(line, markup=False, soft_wrap=True)
@@ -69,10 +69,10 @@ def identities(
         for kind, number in (("any", told.suspicious), *sorted(told.reports.items()))
     }
     if as_json:
-        out.print_json(json.dumps({
+        print_json({
             "sampled": told.sampled, "stored": told.stored, "rates": rates,
             "examples": told.examples,
-        }))  # fmt: skip
+        })  # fmt: skip
         return
     out.print(f"{told.sampled} of {told.stored} reports looked at", markup=False)
     for kind, (share, low, high) in rates.items():
@@ -81,4 +81,4 @@ def identities(
         out.print(f"{line} {examples}".rstrip(), markup=False)
 
 
-give_examples(audit, AUDIT)
+finish(audit, AUDIT)

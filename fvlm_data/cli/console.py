@@ -32,8 +32,40 @@ if TYPE_CHECKING:
 LINE_EVERY_S = 5.0
 EXAMPLES = 3
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+"""What a command found, for a person; silent with --quiet."""
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+"""Progress and hints beside it; silent with --quiet."""
+machine = Console(highlight=False, soft_wrap=True, emoji=False, no_color=True)
+"""What --json asks for, and nothing else: never silent."""
+fault = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+"""Why a command could not run: never silent."""
+
+
+@contextmanager
+def quieted(*, quiet: bool) -> Iterator[None]:
+    """With `quiet` nothing is said but faults and what --json asks for."""
+    before = out.quiet, err.quiet
+    out.quiet, err.quiet = out.quiet or quiet, err.quiet or quiet
+    try:
+        yield
+    finally:
+        out.quiet, err.quiet = before
+
+
+def print_json(value: object) -> None:
+    """One JSON value on standard output: the result of a command with --json."""
+    machine.print_json(json.dumps(value, allow_nan=False))
+
+
+def print_json_line(value: object) -> None:
+    """The same on one line, for results that follow each other."""
+    machine.print(json.dumps(value, allow_nan=False), markup=False)
+
+
+def print_line(line: str) -> None:
+    """One line of a result."""
+    out.print(line, markup=False)
 
 
 @contextmanager
@@ -43,17 +75,17 @@ def one_sentence() -> Iterator[None]:
         start_log(level_of_log("WARNING"), "text")
         yield
     except FvlmError as error:
-        err.print(f"error: {error}", markup=False)
+        fault.print(f"error: {error}", markup=False)
         sys.exit(2)
     except MemoryError:
-        err.print(
+        fault.print(
             "error: memory did not suffice; what is settled is kept: give the machine more, or the "
             "command fewer execution.workers, and run again",
             markup=False,
         )
         sys.exit(2)
     except KeyboardInterrupt:
-        err.print("stopped; what is settled is kept: run again to go on", markup=False)
+        fault.print("stopped; what is settled is kept: run again to go on", markup=False)
         sys.exit(130)
 
 
@@ -72,6 +104,9 @@ def progress_shown(log: str = "text") -> Iterator[Show]:
     """
     if log == "json":
         yield _event_progress()
+        return
+    if err.quiet:
+        yield lambda stage, done, total, note="", /: None
         return
     # in a log file, bars would be control characters
     if not err.is_terminal:
@@ -110,7 +145,7 @@ def print_announced(lines: Sequence[str]) -> None:
 def print_summary(summary: Summary, *, as_json: bool) -> None:
     """Counts of a run: faults first, then what else was set aside, what waits, and where it is."""
     if as_json:
-        out.print_json(json.dumps(dataclasses.asdict(summary)))
+        print_json(dataclasses.asdict(summary))
         return
     faults = {n: c for n, c in summary.set_aside.items() if n.startswith("fault:")}
     others = {n: c for n, c in summary.set_aside.items() if n not in faults}
@@ -145,6 +180,8 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
     if summary.next_step:
         out.print(f"Next: {summary.next_step}", markup=False)
     places = " and ".join(place for place in (summary.qc_page, summary.record) if place)
+    if summary.qc_page:
+        out.print(f"To look: fvlm-data open --store {summary.store}", markup=False)
     out.print(
         f"Done in {summary.seconds:.0f} s. Store: {summary.store}"
         f"{f'; look there at {places}' if places else ''}",
@@ -155,7 +192,7 @@ def print_summary(summary: Summary, *, as_json: bool) -> None:
 def print_set_aside(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     """What was set aside, by kind and reason, faults first; of each a few with what to do."""
     if as_json:
-        out.print_json(json.dumps(list(rows)))
+        print_json(list(rows))
         return
     groups: dict[tuple[bool, str], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -176,7 +213,7 @@ def print_set_aside(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None
 def print_checks(checks: list[Check], *, as_json: bool) -> None:
     """The result of `verify`, broken statements first."""
     if as_json:
-        out.print_json(json.dumps([dataclasses.asdict(check) for check in checks]))
+        print_json([dataclasses.asdict(check) for check in checks])
         return
     for check in sorted(checks, key=lambda check: check.passed):
         mark = "ok    " if check.passed else "BROKEN"

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import typer
-
 COMMANDS = {
+    "demo": "fvlm-data demo demo",
     "phantom": "fvlm-data phantom phantom --patients 20",
     "init": "fvlm-data init archive --out curate.yaml",
     "ingest": "fvlm-data ingest archive/dicom --store store",
@@ -19,6 +13,7 @@ COMMANDS = {
     "curate": "fvlm-data curate curate.yaml",
     "schema": "fvlm-data schema --out curate.schema.json",
     "plugins": "fvlm-data plugins --verbose",
+    "open": "fvlm-data open STUDY --store store",
     "qc": "fvlm-data qc --store store --studies all",
     "serve": "fvlm-data serve --store store --port 0",
     "search": "fvlm-data search 'left pleural effusion > 20 mm, age > 60' --store store",
@@ -59,15 +54,3 @@ REVIEW = {
     "apply": "fvlm-data review apply --store store --reviewer radiologist_1",
     "undo": "fvlm-data review undo --store store --kind mask",
 }
-
-
-def give_examples(app: typer.Typer, examples: Mapping[str, str]) -> None:
-    """Have the help of each command of `app` end with its example; each must have one."""
-    for command in app.registered_commands:
-        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
-        command.epilog = shown(examples[name])
-
-
-def shown(example: str) -> str:
-    """An example as a help shows it."""
-    return f"Example: {example}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +13,10 @@ import typer.core
 import typer.main
 from pydantic import ValidationError
 
-from fvlm_data.cli.console import err, one_sentence, out, progress_shown
-from fvlm_data.cli.examples import shown
+import schemas
+from fvlm_data.cli.console import err, one_sentence, out, print_json, progress_shown
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
+from fvlm_data.cli.grammar import shown, with_quiet
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import FvlmError, InputError, StoreError
 from fvlm_data.export import EXPORTS
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 SplitOption = Annotated[
     list[str] | None, typer.Option("--split", help="train, validation or test; default: all")
 ]
-OURS = frozenset({"folder", "store", "split", "as_json"})
+OURS = frozenset({"folder", "store", "split", "dry_run", "as_json", "quiet"})
 
 
 class _Exports(typer.core.TyperGroup):
@@ -39,6 +40,13 @@ class _Exports(typer.core.TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return EXPORTS.names()
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does; of an unknown one the nearest is named."""
+        if args and not args[0].startswith("-"):
+            with one_sentence():
+                EXPORTS.offer(args[0])
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in EXPORTS.names():
@@ -83,7 +91,7 @@ def _command(name: str) -> Any:
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     app = typer.Typer(add_completion=False)
     example = shown(f"fvlm-data export {name} {entry.example} --store store")
-    app.command(name, epilog=example)(run)
+    app.command(name, epilog=example)(with_quiet(run))
     return typer.main.get_command(app)
 
 
@@ -102,6 +110,7 @@ def _parameters(name: str, entry: Export) -> Iterator[inspect.Parameter]:
         yield _parameter(field_name, Annotated[field.annotation, _option(field)], default)
     if entry.of == "samples":
         yield _parameter("split", SplitOption, None)
+    yield _parameter("dry_run", DryRunOption, False)
     yield _parameter("as_json", JsonOption, False)
 
 
@@ -129,6 +138,10 @@ def _run(name: str, entry: Export, given: dict[str, Any]) -> None:
             entry.check(folder)
         options = _checked(name, entry, {k: v for k, v in given.items() if k not in OURS})
         form = Form(name, entry, options, EXPORTS.made_by(name))
+        if given["dry_run"]:
+            intent = _intent(form, folder, given["store"], given.get("split"))
+            print_intent(intent, as_json=given["as_json"])
+            return
         made = _exported(form, folder, given["store"], given.get("split"))
         hint = entry.hint(folder)
     _print(made, hint, as_json=given["as_json"])
@@ -166,6 +179,24 @@ def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) ->
     return made
 
 
+def _intent(form: Form, folder: Path, store: str, splits: list[str] | None) -> Intent:
+    """What would be copied; how large the copy is shows only when it is written."""
+    from fvlm_data.export.source import open_source
+    from fvlm_data.export.target import check_free
+    from fvlm_data.store.tables import Store
+
+    check_free(folder.resolve())
+    opened = Store.open(store)
+    if form.export.of == "tables":
+        tables = {name: opened.count(name) for name in schemas.TABLES}
+        size = sum(opened.sizes("tables").values())
+        return Intent(reads={"rows": sum(tables.values())}, read_bytes=size, notes=[f"in {folder}"])
+    source = open_source(store, splits or ())
+    samples = {f"samples of {split}": len(data) for split, data in source.splits.items()}
+    size = sum(sum(opened.sizes(f"shards/{split}").values()) for split in source.splits)
+    return Intent(reads=samples, read_bytes=size, notes=[f"in {folder}"])
+
+
 def _recorder(store: str, folder: Path) -> Callable[[Exported, Iterable[str]], None]:
     """What has the store know of the export, where it may be written; who only reads is told."""
     from fvlm_data.export.recorded import record_export
@@ -201,12 +232,16 @@ def _unrecorded(why: str, *_: object) -> None:
 
 
 def _print(made: Exported, hint: str, *, as_json: bool) -> None:
+    lines = hint.splitlines()
     if as_json:
-        out.print_json(json.dumps(dataclasses.asdict(made)))
+        print_json({**dataclasses.asdict(made), "open": lines})
         return
     samples = ", ".join(f"{count} of {split}" for split, count in made.samples.items())
+    files = f"{made.files} file{'' if made.files == 1 else 's'}"
     out.print(
-        f"{samples or 'tables'} in {made.folder}: {made.files} files, "
-        f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.1f} s\nnext: {hint}",
+        f"{samples or 'tables'} in {made.folder}: {files}, "
+        f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.1f} s\nto open it:",
         markup=False,
     )
+    for line in lines:
+        out.print(f"    {line}", markup=False)

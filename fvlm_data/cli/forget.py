@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import err, one_sentence, out, print_checks
+from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json, print_line
+from fvlm_data.cli.dry import NOTHING_WRITTEN, DryRunOption
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -38,9 +38,7 @@ def forget(
         str, typer.Option(help="of an original id: patient_id, study_uid or accession")
     ] = "",
     issuer: Annotated[str, typer.Option(help="issuer of an original id, where it has one")] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="print what would go; nothing is changed")
-    ] = False,
+    dry_run: DryRunOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="finish what was interrupted")] = False,
     lift: Annotated[
         bool,
@@ -106,6 +104,8 @@ def _done(
         )
     if dry_run:
         _print(forgetting.plan(context, resolved, targets), "would go", as_json=as_json)
+        if not as_json:
+            print_line(NOTHING_WRITTEN)
         return False
     return _told(forgetting.forget(context, resolved, targets, _step), as_json=as_json)
 
@@ -154,7 +154,7 @@ def _print(
         "exports_left": list(left),
     }
     if as_json:
-        out.print_json(json.dumps(told))
+        print_json({"dry_run": True, **told} if what == "would go" else told)
         return
     out.print(f"{what}: {_listed(journal.targets)}", markup=False)
     out.print(f"rows: {_listed(rows) or 'none'}", markup=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.console import one_sentence, out, print_json, print_line
+from fvlm_data.cli.dry import DryRunOption, print_file_intent
 from fvlm_data.cli.options import JsonOption
 from fvlm_data.errors import InputError
 
@@ -27,6 +28,7 @@ def init(
         Path, typer.Option("--out", metavar="CONFIG.yaml", help="file that is written")
     ] = Path("config.yaml"),
     force: ForceOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a commented configuration from what lies in a folder: images, masks, reports."""
@@ -38,9 +40,19 @@ def init(
         seen = survey(folder)
         if not seen.sources and not seen.reports:
             raise InputError(_nothing(seen))
-        _write(out_file, configuration_text(seen, out_file), force=force)
+        text = configuration_text(seen, out_file)
+        if dry_run and not as_json:
+            print_line(text)
+        if dry_run:
+            reads = {"files looked at": seen.files}
+            size = len(text.encode())
+            print_file_intent(
+                out_file, "configuration", as_json=as_json, size_bytes=size, reads=reads
+            )
+            return
+        _write(out_file, text, force=force)
     if as_json:
-        out.print_json(json.dumps({**dataclasses.asdict(seen), "written": out_file}, default=str))
+        print_json({**_plain(seen), "written": str(out_file)})
         return
     for line in _told(seen):
         out.print(line, markup=False)
@@ -53,6 +65,8 @@ def schema(
         Path | None, typer.Option("--out", metavar="FILE", help="file; default: it is printed")
     ] = None,
     force: ForceOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """The JSON Schema of the configuration, by which editors complete and check its keys."""
     from fvlm_data.run.config_schema import configuration_schema
@@ -60,15 +74,30 @@ def schema(
     with one_sentence():
         text = json.dumps(configuration_schema(), indent=2) + "\n"
         if out_file is None:
-            typer.echo(text, nl=False)
+            # JSON for a person as for a machine: only the former is silenced
+            if as_json or not out.quiet:
+                typer.echo(text, nl=False)
             return
         _check_free(out_file, force=force)
+        if dry_run:
+            size = len(text.encode())
+            print_file_intent(out_file, "schema", as_json=as_json, size_bytes=size)
+            return
         _write(out_file, text, force=force)
+    if as_json:
+        print_json({"written": str(out_file)})
+        return
     out.print(f"Written: {out_file}", markup=False)
     out.print(
         f"First line of a configuration beside it: # yaml-language-server: $schema={out_file.name}",
         markup=False,
     )
+
+
+def _plain(seen: Survey) -> dict[str, Any]:
+    """What was seen, places as texts."""
+    told: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(seen), default=str))
+    return told
 
 
 def _check_free(path: Path, *, force: bool) -> None:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import (
-    err,
-    one_sentence,
-    out,
-    print_checks,
-    progress_shown,
-)
+from fvlm_data.cli.console import err, one_sentence, out, print_checks, print_json, progress_shown
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.cli.options import (
     JsonOption,
     SetOption,
@@ -24,11 +18,11 @@ from fvlm_data.cli.options import (
     opened_context,
     resolved_config,
 )
+from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
     from fvlm_data.run.config import Config
-    from fvlm_data.store.declared import Context
 
 MB = 1e6
 RevealOption = Annotated[bool, typer.Option("--reveal", help="resolve file tokens with the vault")]
@@ -40,17 +34,29 @@ def qc(
         str | None,
         typer.Option(help="studies with a page of their own: a number, or all"),
     ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the pages of the store: STORE/qc/index.html, and pages of studies."""
     from fvlm_data.qc import write_qc
+    from fvlm_data.qc.writing import foresee_pages
 
     values = {} if studies is None else {"qc": {"studies": studies}}
 
     with one_sentence():
         context = opened_context(store)
         resolved = resolved_config(store, None, None, values)
+        vocabulary = resolved.vocabulary.load()
+        if dry_run:
+            pages = foresee_pages(context, vocabulary, resolved.qc)
+            notes = ["of these only those are written whose text differs"] if pages else []
+            print_intent(Intent(makes={"pages": pages}, notes=notes), as_json=as_json)
+            return
         with progress_shown() as show:
-            page = write_qc(context, resolved.vocabulary.load(), resolved.qc, show)
+            page = write_qc(context, vocabulary, resolved.qc, show)
+        if as_json:
+            print_json({"page": context.store.location(page)})
+            return
         out.print(context.store.location(page), markup=False)
 
 
@@ -64,7 +70,7 @@ def print_audit(resolved: Config, labels: Path | None, examples: int, *, as_json
         context = open_context(resolved, create=False)
         told = audit(context, resolved.pair, resolved.vocabulary.load(), labels)
     if as_json:
-        out.print_json(json.dumps(told.as_dict()))
+        print_json(told.as_dict())
         return
     for line in audit_lines(told, examples):
         out.print(line, markup=False)
@@ -82,17 +88,25 @@ def verify(
             help="let go of damaged items whose sources are gone, and what rests on them change",
         ),
     ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that nothing is lost or changed; exit status 1 where a statement is broken."""
-    from fvlm_data.inspect.damage import give_up_lost
+    from fvlm_data.inspect.damage import give_up_lost, lost_items
     from fvlm_data.inspect.vault import names_checks
     from fvlm_data.inspect.verify import verify as checked
     from fvlm_data.run.registry import build_stages
 
     with one_sentence():
+        if dry_run and not give_up:
+            raise InputError("--dry-run is for --give-up, without which nothing is written")
         context = opened_context(store)
         stages = build_stages(resolved_config(store, None, None, {}))
+        if dry_run:
+            lost = lost_items(context, stages)
+            notes = [f"would be given up: {', '.join(lost)}"] if lost else []
+            print_intent(Intent(makes={"items given up": len(lost)}, notes=notes), as_json=as_json)
+            return
         if give_up:
             told = ", ".join(give_up_lost(context, stages)) or "nothing"
             err.print(f"given up: {told}", markup=False)
@@ -121,14 +135,23 @@ def doctor(
         sys.exit(1)
 
 
-def upgrade(store: StoreOption, as_json: JsonOption = False) -> None:
+def upgrade(store: StoreOption, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Bring a store that an older program made to this version; only reports are read anew."""
+    from fvlm_data.run.upgrade import foresee_upgrade
     from fvlm_data.run.upgrade import upgrade as upgraded
 
     with one_sentence():
+        if dry_run:
+            seen = foresee_upgrade(store)
+            names = ", ".join([*seen.added, *seen.rewritten])
+            makes = {"tables added": len(seen.added), "tables rewritten": len(seen.rewritten)}
+            notes = [f"tables of version {seen.found}, expected {seen.expected}: {names or 'none'}"]
+            intent = Intent(makes=makes, read_bytes=seen.size_bytes, notes=notes)
+            print_intent(intent, as_json=as_json)
+            return
         adopted = upgraded(store)
     if as_json:
-        out.print_json(json.dumps({"adopted": adopted}))
+        print_json({"adopted": adopted})
         return
     told = ", ".join(f"{count} of {stage}" for stage, count in adopted.items())
     out.print(
@@ -147,22 +170,28 @@ def compact(
             help="hours that history and what is out of use are kept; default: execution.keep_days",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="tell what would be deleted, change nothing")
-    ] = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Join small shards and table files; delete what is out of use and old history."""
-    from fvlm_data.run.compaction import compact_store
+    from fvlm_data.run.compaction import compact_store, foresee_compaction
 
     with one_sentence():
         config = resolved_config(store, None, None, {})
         if dry_run:
-            _foretell(opened_context(store), config, keep_hours, as_json=as_json)
+            told = foresee_compaction(opened_context(store), config, keep_hours)
+            reads = {"files of tables": told.table_files, "sparse shards": told.shards_given_up}
+            intent = Intent(
+                reads=reads,
+                makes={"shards": told.shards_written},
+                deletes=told.deletes,
+                deleted_bytes=told.deleted_bytes,
+            )
+            print_intent(intent, as_json=as_json)
             return
         done = compact_store(opened_context(store), config, keep_hours)
         if as_json:
-            out.print_json(json.dumps(dataclasses.asdict(done)))
+            print_json(dataclasses.asdict(done))
             return
         left = f", {done.shards_left} left to the run that changes them" if done.shards_left else ""
         out.print(
@@ -184,25 +213,6 @@ def compact(
         )
 
 
-def _foretell(context: Context, config: Config, keep_hours: int | None, *, as_json: bool) -> None:
-    from fvlm_data.run.compaction import outlook
-
-    told = outlook(context, config, keep_hours)
-    if as_json:
-        out.print_json(json.dumps(dataclasses.asdict(told)))
-        return
-    lines = {
-        f"{told.superseded} superseded volumes, masks and other files": told.superseded_bytes,
-        f"{told.drafts} drafts of killed runs": told.drafts_bytes,
-        f"{told.records} records of runs": told.records_bytes,
-        "arrays of shards without a sample": told.arrays_bytes,
-        "old files of tables": told.tables_bytes,
-    }
-    for what, size in lines.items():
-        out.print(f"would delete {what}: {size / MB:.1f} MB", markup=False)
-    out.print(f"in all {sum(lines.values()) / MB:.1f} MB; nothing was changed", markup=False)
-
-
 def explain(
     item: Annotated[
         str,
@@ -213,11 +223,12 @@ def explain(
         bool, typer.Option("--why", help="what makes an item be made anew, by stage")
     ] = False,
     reveal: RevealOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Walk from a training sample back to its files and sentences; tell what a report was read as.
 
     Of a report: each mention with the rule and cue that told its status, doubts and confidence, or
-    what it waits for and why it is set aside.
+    what it waits for and why it is set aside. Without --why it is JSON in any case.
     """
     from fvlm_data.inspect.explain import explain as explained
     from fvlm_data.inspect.explain import explain_report
@@ -229,9 +240,16 @@ def explain(
         if not why:
             # ids begin with what they are of (fvlm_data.identity.ids.Prefix)
             walk = explain_report if item.startswith("r_") else explained
-            out.print_json(json.dumps(walk(context, item, reveal=reveal)))
+            walked = walk(context, item, reveal=reveal)
+            # a tree, for a person as for a machine: only the former is silenced
+            if as_json or not out.quiet:
+                print_json(walked)
             return
         config = resolved_config(store, None, None, {})
-        for told in reasons(context, config, build_stages(config), item):
+        found = reasons(context, config, build_stages(config), item)
+        if as_json:
+            print_json([dataclasses.asdict(told) for told in found])
+            return
+        for told in found:
             because = f": {'; '.join(told.reasons)}" if told.reasons else ""
             out.print(f"{told.stage}: {told.state}{because}", markup=False)

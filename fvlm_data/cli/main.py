@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.metadata import version as installed_version
 from itertools import islice
 from pathlib import Path
@@ -12,10 +13,13 @@ import typer.core
 
 from fvlm_data.cli import inspection as looking
 from fvlm_data.cli.audit import audit
-from fvlm_data.cli.console import one_sentence, out, progress_shown
-from fvlm_data.cli.examples import COMMANDS, give_examples
+from fvlm_data.cli.console import one_sentence, out, print_json, progress_shown
+from fvlm_data.cli.demo import demo
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
+from fvlm_data.cli.examples import COMMANDS
 from fvlm_data.cli.export import export
 from fvlm_data.cli.forget import forget
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.init import init, schema
 from fvlm_data.cli.options import (
     ConfigOption,
@@ -28,6 +32,7 @@ from fvlm_data.cli.options import (
     resolved_config,
     run_command,
 )
+from fvlm_data.cli.pages import open_page
 from fvlm_data.cli.plan import plan
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.problem import report_problem
@@ -40,7 +45,7 @@ from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
 
 ORDER = (
-    *("phantom", "init", "ingest", "segment", "reports", "pair", "shard", "curate"),
+    *("demo", "phantom", "init", "ingest", "segment", "reports", "pair", "shard", "curate"),
     *("status", "verify"),
 )
 
@@ -96,18 +101,29 @@ def phantom(
     patients: Annotated[int, typer.Option(min=1, help="number of synthetic patients")] = 12,
     seed: Annotated[int, typer.Option(help="the same seed gives the same patients")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make synthetic patients: DICOM series, masks, reports and the truth."""
-    from fvlm_data.phantom import generate
+    from fvlm_data.phantom import check_new, generate, studies_of
 
+    if dry_run:
+        with one_sentence():
+            check_new(out_folder)
+            makes = {"patients": patients, "studies": studies_of(patients, seed)}
+        print_intent(Intent(makes=makes, notes=[f"in {out_folder}"]), as_json=as_json)
+        return
     with one_sentence(), progress_shown() as show:
-        generate(
+        made = generate(
             out_folder,
             patients=patients,
             seed=seed,
             workers=workers,
             progress=lambda done, total: show("phantom", done, total),
         )
+    if as_json:
+        print_json({**asdict(made), "out": str(made.out)})
+        return
     out.print(f"{patients} synthetic patients in {out_folder}", markup=False)
 
 
@@ -135,6 +151,7 @@ def ingest(
     overrides: SetOption = None,
     rehash: RehashOption = False,
     retry: RetryOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take images into a store: geometry and HU proved or set aside with reason."""
@@ -142,7 +159,15 @@ def ingest(
         entry = _source_entry(source, kind, mapping, name)
         values = {"sources": [entry]}
         run_command(
-            "ingest", store, config, overrides, values, retry=retry, as_json=as_json, rehash=rehash
+            "ingest",
+            store,
+            config,
+            overrides,
+            values,
+            retry=retry,
+            dry_run=dry_run,
+            as_json=as_json,
+            rehash=rehash,
         )
 
 
@@ -160,6 +185,7 @@ def segment(
     config: ConfigOption = None,
     overrides: SetOption = None,
     retry: RetryOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Give every volume a label map of anatomical classes."""
@@ -169,7 +195,14 @@ def segment(
     section = {name: value for name, value in given.items() if value is not None}
     with one_sentence():
         run_command(
-            "segment", store, config, overrides, {"segment": section}, retry=retry, as_json=as_json
+            "segment",
+            store,
+            config,
+            overrides,
+            {"segment": section},
+            retry=retry,
+            dry_run=dry_run,
+            as_json=as_json,
         )
 
 
@@ -188,17 +221,29 @@ def pair(
     config: ConfigOption = None,
     overrides: SetOption = None,
     retry: RetryOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Join reports to studies; give anatomies texts, states and signatures; split patients."""
     with one_sentence():
         if audit:
             resolved = resolved_config(store, config, overrides, {})
+            if dry_run:
+                raise InputError("--audit writes nothing: leave --dry-run out")
             looking.print_audit(resolved, labels, examples, as_json=as_json)
             return
         if labels is not None:
             raise InputError("--labels is for --audit: give both")
-        run_command("pair", store, config, overrides, {}, retry=retry, as_json=as_json)
+        run_command(
+            "pair",
+            store,
+            config,
+            overrides,
+            {},
+            retry=retry,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
 
 
 @app.command()
@@ -207,11 +252,21 @@ def shard(
     config: ConfigOption = None,
     overrides: SetOption = None,
     retry: RetryOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write training samples as zarr shards."""
     with one_sentence():
-        run_command("shard", store, config, overrides, {}, retry=retry, as_json=as_json)
+        run_command(
+            "shard",
+            store,
+            config,
+            overrides,
+            {},
+            retry=retry,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
 
 
 @app.command()
@@ -220,16 +275,27 @@ def curate(
     overrides: SetOption = None,
     rehash: RehashOption = False,
     retry: RetryOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run all stages in this process, without a server."""
     with one_sentence():
         run_command(
-            "curate", None, config, overrides, {}, retry=retry, as_json=as_json, rehash=rehash
+            "curate",
+            None,
+            config,
+            overrides,
+            {},
+            retry=retry,
+            dry_run=dry_run,
+            as_json=as_json,
+            rehash=rehash,
         )
 
 
 app.command()(init)
+app.command()(demo)
+app.command("open")(open_page)
 app.command()(schema)
 app.command()(plugins)
 for _command in (
@@ -247,7 +313,7 @@ for _command in (
     looking.explain,
 ):
     app.command()(_command)
-give_examples(app, COMMANDS)
+finish(app, COMMANDS)
 
 
 def main() -> None:

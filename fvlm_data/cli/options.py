@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fvlm_data.cli.console import err, print_announced, print_summary, progress_shown
+from fvlm_data.cli.dry import print_forecast
 
 StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
@@ -41,16 +42,21 @@ def run_command(
     as_json: bool,
     rehash: bool = False,
     retry: bool = False,
+    dry_run: bool = False,
 ) -> None:
     """Run a command's stages over the store and print the summary; raises what `curate` raises.
 
-    The command `curate` runs all.
+    The command `curate` runs all. With `dry_run` it is only said what the run would do.
     """
     from fvlm_data.monitoring.logs import logged
     from fvlm_data.run.curate import curate
     from fvlm_data.run.registry import stages_of
 
     resolved = resolved_config(store, config, overrides, values)
+    if dry_run:
+        names = None if command == "curate" else stages_of(command, resolved)
+        print_forecast(resolved, names, rehash=rehash, retry=retry, as_json=as_json)
+        return
     log = resolved.monitoring.log
     with logged(log), progress_shown(log) as show:
         names = None if command == "curate" else stages_of(command, resolved)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.console import one_sentence, out, print_json
 from fvlm_data.cli.options import JsonOption
 
 
@@ -24,7 +23,7 @@ def plugins(
     with one_sentence():
         found = listed()
     if as_json:
-        out.print_json(json.dumps([dataclasses.asdict(one) for one in found]))
+        print_json([dataclasses.asdict(one) for one in found])
         return
     for title in dict.fromkeys(one.list for one in found):
         out.print(f"{title}:", markup=False)

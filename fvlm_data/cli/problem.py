@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out
-from fvlm_data.cli.options import ConfigOption, SetOption, resolved_config
+from fvlm_data.cli.console import one_sentence, out, print_json
+from fvlm_data.cli.dry import DryRunOption, print_file_intent
+from fvlm_data.cli.options import ConfigOption, JsonOption, SetOption, resolved_config
 from fvlm_data.errors import FvlmError, InputError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def report_problem(
     ] = None,
     config: ConfigOption = None,
     overrides: SetOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write versions, what doctor says, settings, counts, runs and errors; no name, path or item.
 
@@ -40,7 +43,16 @@ def report_problem(
         resolved = resolved_config(store, config, overrides, {}) if store or config else None
         context = _context(resolved) if resolved is not None else None
         files = made_bundle(resolved, context, examine(resolved))
+        sizes = {name: len(content) for name, content in files.items()}
+        if dry_run:
+            what = f"would hold {', '.join(files)}"
+            size = sum(sizes.values())
+            print_file_intent(bundle, what, as_json=as_json, size_bytes=size)
+            return
         write_bundle(bundle, files)
+        if as_json:
+            print_json({"bundle": str(bundle), "files": sizes})
+            return
         out.print(f"{bundle}: {', '.join(files)}; nothing was sent", markup=False)
 
 

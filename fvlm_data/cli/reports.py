@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 
-from fvlm_data.cli.console import one_sentence, out
-from fvlm_data.cli.examples import REPORTS, give_examples
+from fvlm_data.cli.console import one_sentence, out, print_json
+from fvlm_data.cli.dry import DryRunOption, print_file_intent
+from fvlm_data.cli.examples import REPORTS
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
@@ -73,6 +74,7 @@ def reports_read(
     config: ConfigOption = None,
     overrides: SetOption = None,
     retry: RetryOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take reports into a store: scrubbed, split, tagged, with findings; or review them."""
@@ -91,8 +93,19 @@ def reports_read(
             entry: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
             entry["path"] = str(file.resolve())
             values = {"reports": [entry]}
-            run_command("reports", store, config, overrides, values, retry=retry, as_json=as_json)
-        if review:
+            run_command(
+                "reports",
+                store,
+                config,
+                overrides,
+                values,
+                retry=retry,
+                dry_run=dry_run,
+                as_json=as_json,
+            )
+        if review and dry_run:
+            print_file_intent(page, f"up to {limit} reports", as_json=as_json)
+        elif review:
             from fvlm_data.reports.review.commands import write_review
 
             resolved = resolved_config(store, config, overrides, {})
@@ -123,7 +136,7 @@ def reports_score(
         resolved = load_config(config, overrides or (), {"store": "none"})
         scored = score_gold(resolved.parse, resolved.vocabulary.load(), gold)
         if as_json:
-            out.print_json(json.dumps(scored.as_dict()))
+            print_json(scored.as_dict())
             return
         for line in score_lines(scored):
             out.print(line, markup=False)
@@ -133,12 +146,22 @@ def reports_score(
 def reports_gold(
     store: StoreOption,
     gold: Annotated[Path, typer.Argument(metavar="GOLD.jsonl", help="where it is written")],
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the corrections that hold in a store as gold, with their scrubbed texts."""
-    from fvlm_data.reports.review.commands import write_gold
+    from fvlm_data.reports.review.commands import gold_lines, write_gold
 
     with one_sentence():
+        if dry_run:
+            lines = gold_lines(opened_context(store))
+            size = sum(len(line.encode()) + 1 for line in lines)
+            print_file_intent(gold, f"{len(lines)} reports", as_json=as_json, size_bytes=size)
+            return
         written = write_gold(opened_context(store), gold)
+        if as_json:
+            print_json({"reports": written, "gold": str(gold)})
+            return
         out.print(f"{written} reports in {gold}: text without known identities", markup=False)
 
 
@@ -159,7 +182,7 @@ def reports_compare(
             opened_context(store), resolved.parse, resolved.vocabulary.load(), limit
         )
         if as_json:
-            out.print_json(json.dumps(compared.as_dict()))
+            print_json(compared.as_dict())
             return
         for line in comparison_lines(compared):
             out.print(line, markup=False)
@@ -175,4 +198,4 @@ def _columns(pairs: list[str]) -> dict[str, str]:
     return columns
 
 
-give_examples(reports, REPORTS)
+finish(reports, REPORTS)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import err, one_sentence, out
-from fvlm_data.cli.examples import REVIEW, give_examples
+from fvlm_data.cli.console import err, machine, one_sentence, out, print_json
+from fvlm_data.cli.dry import DryRunOption, Intent, print_file_intent, print_intent
+from fvlm_data.cli.examples import REVIEW
+from fvlm_data.cli.grammar import finish
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from fvlm_data.review.decisions import Entry
     from fvlm_data.review.standing import Standing
@@ -51,11 +54,12 @@ def queue(
     reviewer: Annotated[
         str | None, typer.Option(help="leave out what this role has judged; default: what anybody")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="as a file that `review import` takes once filled in")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """List what is doubted most, and why, less what is judged."""
+    """List what is doubted most, and why, less what is judged.
+
+    With --json it is a file that `review import` takes once it is filled in.
+    """
     from fvlm_data.review.decisions import file_text
     from fvlm_data.review.queue import doubts
 
@@ -63,7 +67,7 @@ def queue(
         context, vocabulary = _opened(store)
         found = doubts(context, vocabulary, limit, doubtful, _known_kind(kind), reviewer)
         if as_json:
-            out.print(file_text([one.entry for one in found]), markup=False, end="")
+            machine.print(file_text([one.entry for one in found]), markup=False, end="")
             return
         for one in found:
             subject = one.subject
@@ -83,16 +87,18 @@ def mark(
     correction: Annotated[
         str | None, typer.Option(help="JSON of what is right instead; of sentences and findings")
     ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say of one thing that it is right or wrong."""
     from fvlm_data.review.decisions import entry_of
 
     with one_sentence():
         entry = entry_of(kind, subject, verdict, reason, correction, reviewer)
-        counts = _taken(store, [entry], reviewer)
+        counts = _taken(store, [entry], reviewer, dry_run=dry_run)
         if counts["not_here"]:
             raise InputError(f"{kind} {subject}: not in the store; `review queue` prints subjects")
-        _print_taken(counts)
+        _print_taken(counts, dry_run=dry_run, as_json=as_json)
 
 
 @review.command("import")
@@ -104,17 +110,15 @@ def import_(
     reviewer: Annotated[
         str | None, typer.Option(help="who says it, by role, where the file does not")
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take decisions in; nothing changes until they are applied."""
     from fvlm_data.review.decisions import read_file
 
     with one_sentence():
-        counts = _taken(store, read_file(file), reviewer)
-        if as_json:
-            out.print_json(json.dumps(counts))
-            return
-        _print_taken(counts)
+        counts = _taken(store, read_file(file), reviewer, dry_run=dry_run)
+        _print_taken(counts, dry_run=dry_run, as_json=as_json)
 
 
 @review.command("export")
@@ -123,6 +127,8 @@ def export(
     store: StoreOption,
     kind: KindOption = None,
     reviewer: ByOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write decisions as JSON, which `import` takes."""
     from fvlm_data.review.decisions import read_decisions, write_file
@@ -131,7 +137,14 @@ def export(
     with one_sentence():
         chosen = Chosen(_known_kind(kind), reviewer)
         told = [one for one in read_decisions(opened_context(store)) if chosen.has(one)]
-        out.print(f"{write_file(file, told)} decisions in {file}", markup=False)
+        if dry_run:
+            print_file_intent(file, f"{len(told)} decisions", as_json=as_json)
+            return
+        written = write_file(file, told)
+        if as_json:
+            print_json({"decisions": written, "file": str(file)})
+            return
+        out.print(f"{written} decisions in {file}", markup=False)
 
 
 @review.command("agreement")
@@ -143,7 +156,7 @@ def agreement(store: StoreOption, as_json: JsonOption = False) -> None:
     with one_sentence():
         found = agreements(read_decisions(opened_context(store)))
         if as_json:
-            out.print_json(json.dumps([dataclasses.asdict(one) for one in found]))
+            print_json([dataclasses.asdict(one) for one in found])
             return
         for one in found:
             told = "-" if one.kappa is None else f"{one.kappa:.2f}"
@@ -163,10 +176,11 @@ def apply(
     subjects: SubjectsArgument = None,
     kind: KindOption = None,
     reviewer: ByOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Have decisions change what the next run derives; --reviewer settles what is disputed."""
-    _apply(store, subjects, kind, reviewer, applied=True, as_json=as_json)
+    _apply(store, subjects, kind, reviewer, applied=True, dry_run=dry_run, as_json=as_json)
 
 
 @review.command("undo")
@@ -175,10 +189,11 @@ def undo(
     subjects: SubjectsArgument = None,
     kind: KindOption = None,
     reviewer: ByOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take applied decisions back; they stay, and the next run derives all as before."""
-    _apply(store, subjects, kind, reviewer, applied=False, as_json=as_json)
+    _apply(store, subjects, kind, reviewer, applied=False, dry_run=dry_run, as_json=as_json)
 
 
 def _apply(
@@ -188,53 +203,78 @@ def _apply(
     reviewer: str | None,
     *,
     applied: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     from fvlm_data.review.standing import Chosen, set_applied
-    from fvlm_data.store.leases import at_work
 
     with one_sentence():
         context, vocabulary = _opened(store)
         chosen = Chosen(_known_kind(kind), reviewer, frozenset(subjects or ()))
-        with at_work(context.store, context.run_id):
-            changed, told = set_applied(context, vocabulary, chosen, applied=applied)
-        if as_json:
-            out.print_json(json.dumps({"changed": changed, **told.counts()}))
+        with _writing(context, dry_run=dry_run):
+            changed, told = set_applied(
+                context, vocabulary, chosen, applied=applied, dry_run=dry_run
+            )
+        if dry_run:
+            verb = "applied" if applied else "taken back"
+            notes = [f"then {told_line}" for told_line in _standing_lines(told)]
+            makes = {f"decisions {verb}": changed}
+            print_intent(Intent(makes=makes, notes=notes), as_json=as_json)
             return
-        _print_standing(changed, told, applied=applied, store=store)
+        if as_json:
+            print_json({"changed": changed, **told.counts()})
+            return
+        out.print(f"{changed} decisions {'applied' if applied else 'taken back'}", markup=False)
+        for line in _standing_lines(told):
+            out.print(line, markup=False)
+        if changed:
+            out.print(f"the next run remakes what rests on them (store {store})", markup=False)
 
 
-def _print_standing(changed: int, told: Standing, *, applied: bool, store: str) -> None:
-    out.print(f"{changed} decisions {'applied' if applied else 'taken back'}", markup=False)
+def _standing_lines(told: Standing) -> Iterator[str]:
     kinds = Counter(one.kind for one in told.holds)
     listed = ", ".join(f"{number} on {kind}" for kind, number in sorted(kinds.items()))
-    out.print(f"in effect: {listed or 'none'}", markup=False)
+    yield f"in effect: {listed or 'none'}"
     for name, some, what in (
         ("stale", told.stale, "what was judged has changed or gone: judge it again"),
         ("disputed", told.disputed, "reviewers differ: undo, then apply one role's --reviewer"),
     ):
         if some:
             subjects = ", ".join(sorted({one.subject for one in some})[:3])
-            out.print(f"{name}: {len(some)} ({what}): {subjects}", markup=False)
-    if changed:
-        out.print(f"the next run remakes what rests on them (store {store})", markup=False)
+            yield f"{name}: {len(some)} ({what}): {subjects}"
 
 
-def _taken(store: str, entries: Sequence[Entry], reviewer: str | None) -> Counter[str]:
+def _writing(context: Context, *, dry_run: bool) -> AbstractContextManager[None]:
+    """Work on the store beside others; nothing of that where nothing is written."""
+    from fvlm_data.store.leases import at_work
+
+    return nullcontext() if dry_run else at_work(context.store, context.run_id)
+
+
+def _taken(
+    store: str, entries: Sequence[Entry], reviewer: str | None, *, dry_run: bool
+) -> Counter[str]:
     from fvlm_data.reports.corrections.reviewed import check_correction
     from fvlm_data.review.decisions import take_in
-    from fvlm_data.store.leases import at_work
 
     context, vocabulary = _opened(store)
 
     def check(subject: Any, correction: Any) -> None:
         check_correction(subject, correction, vocabulary)
 
-    with at_work(context.store, context.run_id):
-        return take_in(context, entries, vocabulary, check, reviewer)
+    with _writing(context, dry_run=dry_run):
+        return take_in(context, entries, vocabulary, check, reviewer, dry_run=dry_run)
 
 
-def _print_taken(counts: Counter[str]) -> None:
+def _print_taken(counts: Counter[str], *, dry_run: bool, as_json: bool) -> None:
+    if dry_run:
+        makes = {"decisions taken in": counts["taken"]}
+        notes = [f"{number} {name}" for name, number in counts.items() if name != "taken"]
+        print_intent(Intent(makes=makes, notes=notes), as_json=as_json)
+        return
+    if as_json:
+        print_json(counts)
+        return
     out.print(f"{counts['taken']} decisions taken in", markup=False)
     for name, what in (
         ("known", "were there already"),
@@ -259,4 +299,4 @@ def _known_kind(kind: str | None) -> str | None:
     return kind
 
 
-give_examples(review, REVIEW)
+finish(review, REVIEW)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +14,7 @@ from fvlm_data.cli.console import (
     one_sentence,
     out,
     print_counts,
+    print_json_line,
     print_set_aside,
 )
 from fvlm_data.cli.inspection import RevealOption
@@ -91,7 +91,7 @@ def _look(store: str, *, sizes: bool, as_json: bool, again: bool = False) -> Non
     config = resolved_config(store, None, None, {})
     seen = looked_at(opened_context(store), config, sizes=sizes)
     if as_json:
-        out.print(json.dumps(_plain(seen)), markup=False)
+        print_json_line(_plain(seen))
         return
     if again and out.is_terminal:
         out.clear()

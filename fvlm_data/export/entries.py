@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
 
     Progress = Callable[[int, int], None]
+
+
+MONAI_KEYS = ("training", "validation", "test")
 
 
 class LabelOptions(BaseModel):
@@ -91,10 +96,12 @@ def _nnunet_hint(folder: Path) -> str:
     from fvlm_data.export.nnunet import SPLITS
 
     number = folder.name.removeprefix("Dataset")[:3]
-    return (
-        f"nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity, then copy "
-        f"{folder / SPLITS} to nnUNet_preprocessed/{folder.name}: folds by patient"
-    )
+    raw, folds = shlex.quote(str(folder.parent)), shlex.quote(str(folder / SPLITS))
+    return "\n".join((
+        f"export nnUNet_raw={raw} nnUNet_preprocessed=nnUNet_preprocessed",
+        f"nnUNetv2_plan_and_preprocess -d {number} --verify_dataset_integrity",
+        f"cp {folds} nnUNet_preprocessed/{folder.name}/  # folds by patient",
+    ))  # fmt: skip
 
 
 def _monai(source: Source, draft: Draft, progress: Progress, _options: Any) -> None:
@@ -106,7 +113,45 @@ def _monai(source: Source, draft: Draft, progress: Progress, _options: Any) -> N
 def _monai_hint(folder: Path) -> str:
     from fvlm_data.export.monai import DATALIST
 
-    return f'monai.data.load_decathlon_datalist("{folder / DATALIST}", True, "training")'
+    place = str(folder / DATALIST)
+    key = next((one for one in MONAI_KEYS if json.loads(Path(place).read_bytes()).get(one)), "test")
+    return "\n".join((
+        "from monai.data import Dataset, load_decathlon_datalist",
+        f"items = load_decathlon_datalist({place!r}, True, {key!r})",
+        'print(len(items), "items, the first:", items[0]["image"])',
+    ))  # fmt: skip
+
+
+def _tables_hint(folder: Path) -> str:
+    return "\n".join((
+        "import pandas as pd",
+        f"findings = pd.read_parquet({str(folder / 'findings.parquet')!r})",
+        'print(findings.groupby(["finding", "status"]).size())',
+    ))  # fmt: skip
+
+
+def _labels_hint(folder: Path) -> str:
+    return "\n".join((
+        "import pandas as pd",
+        f"labels = pd.read_csv({str(folder / 'labels.csv')!r}, index_col=0)",
+        "print(labels.eq(1).mean().sort_values())",
+    ))  # fmt: skip
+
+
+def _webdataset_hint(folder: Path) -> str:
+    return "\n".join((
+        "import webdataset, glob",
+        f"tars = sorted(glob.glob({str(folder / '*.tar')!r}))",
+        "print(next(iter(webdataset.WebDataset(tars, shardshuffle=False).decode())).keys())",
+    ))  # fmt: skip
+
+
+def _huggingface_hint(folder: Path) -> str:
+    return "\n".join((
+        "import datasets",
+        f"texts = datasets.load_dataset({str(folder)!r})",
+        "print(texts)",
+    ))  # fmt: skip
 
 
 def _huggingface(source: Source, draft: Draft, progress: Progress, _options: Any) -> None:
@@ -119,20 +164,20 @@ TABLES = Export(
     help="Every table as one plain Parquet file.",
     of="tables",
     write=_tables,
-    hint=lambda _folder: "docs/tables.md tells the columns",
+    hint=_tables_hint,
 )
 LABELS = Export(
     help="Labels of a public set, made from the reports, as one CSV with a column a label.",
     of="tables",
     write=_labels,
     options=LabelOptions,
-    hint=lambda folder: f'pandas.read_csv("{folder / "labels.csv"}")',
+    hint=_labels_hint,
 )
 WEBDATASET = Export(
     help="Samples as tar files of .npy arrays and JSON, for WebDataset.",
     write=_webdataset,
     options=WebDatasetOptions,
-    hint=lambda _folder: "dataset.json lists the tar files; docs/export.md shows how to open them",
+    hint=_webdataset_hint,
 )
 NNUNET = Export(
     help="Images and label maps as a raw dataset of nnU-Net v2.",
@@ -150,5 +195,5 @@ MONAI = Export(
 HUGGINGFACE = Export(
     help="Texts of anatomies as Parquet, one file a split, for Hugging Face datasets.",
     write=_huggingface,
-    hint=lambda folder: f'datasets.load_dataset("{folder}")',
+    hint=_huggingface_hint,
 )

@@ -28,8 +28,8 @@ class Export:
     the options; it writes all files, the one that lists them last. With `of` "samples" it copies
     an `export.source.Source`, with "tables" a `store.tables.Store`. The fields of `options`, plain
     types with descriptions, become options of the command line. `check` refuses a folder of a
-    wrong name (InputError), `hint` says how to go on with a finished one; `example` is a right
-    name, for the help.
+    wrong name (InputError), `hint` gives the lines that open a finished one in the other tool;
+    `example` is a right name, for the help.
     """
 
     help: str

@@ -58,10 +58,7 @@ def new_folder(folder: Path, plan: str) -> Iterator[Draft]:
     """
     folder = folder.resolve()
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"folder {folder}: not empty; expected a new or empty folder")
-        if folder.is_mount():  # could not be replaced at the end
-            raise InputError(f"folder {folder}: is a mount point; name a new folder below it")
+        check_free(folder)
         # beside the folder, so that both are on one file system and the last rename is atomic
         partial = folder.with_name(f"{folder.name}{PARTIAL}")
         mark = partial / PLAN
@@ -79,6 +76,14 @@ def new_folder(folder: Path, plan: str) -> Iterator[Draft]:
             f"folder {folder}: cannot be written ({why}); free space or name another, then run "
             "again: finished files are kept"
         ) from error
+
+
+def check_free(folder: Path) -> None:
+    """Refuse (InputError) a folder that holds something, or cannot be replaced at the end."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"folder {folder}: not empty; expected a new or empty folder")
+    if folder.is_mount():
+        raise InputError(f"folder {folder}: is a mount point; name a new folder below it")
 
 
 def _remove(partial: Path) -> None:

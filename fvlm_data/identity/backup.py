@@ -27,11 +27,8 @@ def back_up(vault: Vault, folder: Path) -> dict[str, int]:
         StoreError: the folder is not empty, or cannot be written.
     """
     try:
+        check_empty(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise StoreError(
-                f"backup {folder}: the folder is not empty, expected a new one; name another"
-            )
         folder.chmod(0o700)
         _private(folder / DATABASE)
         with (
@@ -49,6 +46,27 @@ def back_up(vault: Vault, folder: Path) -> dict[str, int]:
     return Vault.open(folder).extent()
 
 
+def check_empty(folder: Path) -> None:
+    """Refuse (StoreError) a folder that holds something."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StoreError(
+            f"backup {folder}: the folder is not empty, expected a new one; name another"
+        )
+
+
+def foresee_restore(backup: Path, folder: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """What a backup holds, and what the vault in `folder` does (nothing where there is none).
+
+    Raises:
+        StoreError: there is no backup, or it has another key than the vault.
+    """
+    _check_backup(backup)
+    if not (folder / "key").is_file():
+        return Vault.open(backup).extent(), {}
+    _check_key(backup, folder)
+    return Vault.open(backup).extent(), Vault.open(folder).extent()
+
+
 def restore(backup: Path, folder: Path) -> dict[str, int]:
     """Bring what a backup holds to the vault in `folder`; returns what the vault then holds.
 
@@ -58,18 +76,10 @@ def restore(backup: Path, folder: Path) -> dict[str, int]:
     Raises:
         StoreError: there is no backup, it has another key than the vault, or cannot be read.
     """
-    if not (backup / "key").is_file() or not (backup / DATABASE).is_file():
-        raise StoreError(
-            f"backup {backup}: no key and {DATABASE} found, expected what `fvlm-data vault backup` "
-            "wrote; name its folder"
-        )
+    _check_backup(backup)
     kept = Vault.open(backup)
     if (folder / "key").is_file():
-        if read_key(folder / "key") != kept.key:
-            raise StoreError(
-                f"backup {backup}: its key is not that of vault {folder}; expected a backup of "
-                "this vault"
-            )
+        _check_key(backup, folder)
     else:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _private(folder / "key")
@@ -78,6 +88,22 @@ def restore(backup: Path, folder: Path) -> dict[str, int]:
     vault = Vault.open(folder)
     vault.add_from(kept)
     return vault.extent()
+
+
+def _check_backup(backup: Path) -> None:
+    if not (backup / "key").is_file() or not (backup / DATABASE).is_file():
+        raise StoreError(
+            f"backup {backup}: no key and {DATABASE} found, expected what `fvlm-data vault backup` "
+            "wrote; name its folder"
+        )
+
+
+def _check_key(backup: Path, folder: Path) -> None:
+    if read_key(folder / "key") != read_key(backup / "key"):
+        raise StoreError(
+            f"backup {backup}: its key is not that of vault {folder}; expected a backup of "
+            "this vault"
+        )
 
 
 def _put_damaged_aside(database: Path) -> None:

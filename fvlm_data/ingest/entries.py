@@ -10,7 +10,7 @@ from fvlm_data.store.declared import StageEntry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fvlm_data.store.declared import Context, Stage
+    from fvlm_data.store.declared import Context, Foreseen, Stage
 
 
 def _ingest(config: Any) -> Stage:
@@ -56,6 +56,14 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
     )
 
 
+def _foresee(context: Context | None, config: Any) -> list[Foreseen]:
+    from fvlm_data.ingest.discovery.discover import LIMITS, foresee
+    from fvlm_data.ingest.discovery.file_kinds import SECTION
+
+    limits = config.execution.limits_of(SECTION, LIMITS.seconds)
+    return foresee(context, config.sources, config.identity.source_names, limits)
+
+
 def _finish(context: Context) -> None:
     from fvlm_data.ingest.discovery.forgotten import unname_series
 
@@ -68,6 +76,7 @@ INGEST = StageEntry(
     commands=("ingest",),
     check=_check,
     discover=_discover,
+    foresee=_foresee,
     finish=_finish,
 )
 SELECT = StageEntry(name="select", build=_select, commands=("ingest",))

@@ -137,6 +137,11 @@ def unsettle_files(
             store.replace("ledger", items, [], {"stage": stage.name})
 
 
+def lost_items(context: Context, stages: Sequence[Stage]) -> list[str]:
+    """Ids of damaged items that no source offers any more: what `give_up_lost` would give up."""
+    return [item for stage in stages for item in pending(context, stage, stages).lost]
+
+
 def give_up_lost(context: Context, stages: Sequence[Stage]) -> list[str]:
     """Give up damaged items that no source offers any more; returns their ids.
 

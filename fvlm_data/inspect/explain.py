@@ -122,7 +122,7 @@ def set_aside(context: Context, *, reveal: bool = False) -> list[dict[str, Any]]
 
 _WAITS_FOR = {
     "report": "no report is known that is about it; bring the report, or have it name the study's "
-    "study_uid, accession or a mapping",
+    "study_uid, accession or volume_name (that of its file or folder), or give a mapping",
     "mask": "none of its volumes has a mask; run segment, or bring masks",
     "study": "no image is known that it is about; bring the images, or give its study_uid, "
     "accession or a mapping",
@@ -149,7 +149,12 @@ def _waiting_rows(context: Context, table: pa.Table, *, reveal: bool) -> list[di
     waits = table.to_pylist()
     reports = {row["owner_id"] for row in waits if row["owner_kind"] == "report"}
     offered = context.store.read_items("inputs", "item", reports, ["item", "source", "kind"])
-    files = {row["item"]: row["source"] for row in offered if row["kind"] == "report"}
+    files = {row["item"]: [row["source"]] for row in offered if row["kind"] == "report"}
+    studies = {row["owner_id"] for row in waits if row["owner_kind"] == "study"}
+    for row in context.store.read_items(
+        "volumes", "study_id", studies, ["study_id", "source_files"]
+    ):
+        files.setdefault(row["study_id"], []).extend(row["source_files"])
     made = [
         {
             "kind": "waiting",
@@ -157,9 +162,7 @@ def _waiting_rows(context: Context, table: pa.Table, *, reveal: bool) -> list[di
             "item": row["owner_id"],
             "reason": row["waits_for"],
             "detail": f"{row['owner_kind']} {row['owner_id']}: {_WAITS_FOR[row['waits_for']]}",
-            "source_files": _named(
-                context, [files[one] for one in (row["owner_id"],) if one in files], reveal=reveal
-            ),
+            "source_files": _named(context, files.get(row["owner_id"], []), reveal=reveal),
         }
         for row in waits
     ]

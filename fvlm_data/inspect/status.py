@@ -89,7 +89,7 @@ def status(context: Context, config: Config, *, sizes: bool = False) -> Status:
         counts: Any = {"settled": seen.settled, "to do": seen.due}
         add_counts(told.summary, _group(stage.name), counts)
     for name, counts in told.summary.stages.items():
-        told.pace[name] = _pace(kept, name, counts["to do"])
+        told.pace[name] = pace_of(kept, name, counts["to do"])
     by_stage = "SELECT stage, count(*) FROM quarantine GROUP BY 1 ORDER BY 1"
     for name, number in Relations(context.store).rows(by_stage):
         told.set_aside[_group(name)] = told.set_aside.get(_group(name), 0) + number
@@ -133,7 +133,8 @@ def records(store: Store) -> list[dict[str, Any]]:
     return made
 
 
-def _pace(records: Sequence[dict[str, Any]], stage: str, due: int) -> Pace:
+def pace_of(records: Sequence[dict[str, Any]], stage: str, due: int) -> Pace:
+    """How fast a stage last went, by the records of runs, and how long `due` items take so."""
     for record in records:
         done, seconds = _settled(record.get("stages", {}).get(stage, {})), 0.0
         if stage in record.get("stage_seconds", {}):

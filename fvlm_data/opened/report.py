@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.language.notebook import shown_in_notebook
 from fvlm_data.reports.language.shown import Marked, as_html, print_marked
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class StoredReport:
         return self._rows(FINDINGS, OF_FINDING)
 
     def show(self) -> None:
-        """Print the text, mentions coloured by status."""
+        """Show the text, mentions coloured by status: printed, or in the cell of a notebook."""
+        if shown_in_notebook(self._repr_html_()):
+            return
         print_marked(self.text, self._marked())
 
     def _marked(self) -> list[Marked]:

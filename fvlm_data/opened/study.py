@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fvlm_data.errors import InputError
 from fvlm_data.opened.report import StoredReport
 from fvlm_data.opened.volume import Volume
+from fvlm_data.reports.language.notebook import shown_in_notebook
 from fvlm_data.reports.language.shown import print_lines
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ class Study:
         return self.volume.mask(name)
 
     def show(self) -> None:
-        """Print ids, volumes and the coloured reports; a notebook shows a study by itself."""
+        """Show volumes and coloured reports: printed, or with planes in the cell of a notebook."""
+        if shown_in_notebook(self._repr_html_()):
+            return
         print_lines(repr(one) for one in (self, *self.volumes))
         for report in self.reports:
             report.show()

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from fvlm_data.phantom.draws import VERSION
-from fvlm_data.phantom.generate import PhantomSummary, generate
+from fvlm_data.phantom.generate import PhantomSummary, check_new, generate, studies_of
 
-__all__ = ["VERSION", "PhantomSummary", "generate"]
+__all__ = ["VERSION", "PhantomSummary", "check_new", "generate", "studies_of"]

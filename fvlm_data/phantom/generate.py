@@ -119,8 +119,7 @@ def generate(
         )
     out = Path(out)
     try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"phantom: {out} is not an empty folder; name a new one or empty it")
+        check_new(out)
         out.mkdir(parents=True, exist_ok=True)
         made = _make_all(out, patients, seed, workers, progress)
         return _write_tables(out, seed, made)
@@ -129,6 +128,17 @@ def generate(
             f"phantom: {out} cannot be written ({error.strerror or type(error).__name__}); name "
             "another folder, or free space and empty it"
         ) from error
+
+
+def check_new(out: Path) -> None:
+    """Refuse a folder that holds something (InputError)."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"phantom: {out} is not an empty folder; name a new one or empty it")
+
+
+def studies_of(patients: int, seed: int) -> int:
+    """How many studies so many patients of a seed have; nothing is rendered."""
+    return sum(len(draw_patient(seed, index).studies) for index in range(patients))
 
 
 def _make_all(

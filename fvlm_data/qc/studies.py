@@ -94,6 +94,11 @@ def write_studies(
     return Studies(paged, whole)
 
 
+def foresee_studies(store: Store, config: QcConfig) -> int:
+    """How many studies have, or would get, a page of their own."""
+    return len(_chosen(store, config))
+
+
 def _chosen(store: Store, config: QcConfig) -> list[str]:
     """The first studies by id: chosen the same way every time."""
     query = "SELECT DISTINCT study_id FROM volumes ORDER BY study_id"

@@ -11,7 +11,7 @@ from fvlm_data.qc.catalogue import read_catalogue
 from fvlm_data.qc.figures import read_figures
 from fvlm_data.qc.made_of import files_key, inputs_key, is_made_of, signed, unsigned
 from fvlm_data.qc.page import render
-from fvlm_data.qc.studies import write_studies
+from fvlm_data.qc.studies import foresee_studies, write_studies
 from fvlm_data.qc.thumbnails import kept_thumbnails
 from fvlm_data.store.place import QC_PAGE
 
@@ -61,3 +61,16 @@ def write_pages(
     if page != old:
         store.write_bytes(QC_PAGE, page)
     return QC_PAGE
+
+
+def foresee_pages(context: Context, vocabulary: Vocabulary, config: QcConfig) -> int:
+    """How many pages `write_pages` would look at; 0 where nothing has changed. Nothing is written.
+
+    Raises:
+        StoreError: a table or page cannot be read.
+    """
+    store = context.store
+    old = store.read_bytes(QC_PAGE) if store.exists(QC_PAGE) else b""
+    if is_made_of(old, files_key(store, inputs_key(store, vocabulary, config))):
+        return 0
+    return 1 + foresee_studies(store, config)

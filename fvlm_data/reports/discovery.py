@@ -10,6 +10,7 @@ from fvlm_data.reports.no_longer_offered import KIND, STAGE, Offers, set_aside_g
 from fvlm_data.reports.offered import as_forgotten, offered_row
 from fvlm_data.reports.sources import read_source
 from fvlm_data.reports.versions.original_reports import remember
+from fvlm_data.store.declared import Foreseen
 from fvlm_data.store.discovered import changed_sources, close_sources, open_sources
 from schemas import Input, Link, Quarantined
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fvlm_data.reports.offered import Offered
+    from fvlm_data.reports.sources import ReportRow
     from fvlm_data.reports.sources.config import ReportSourceConfig
     from fvlm_data.store.declared import Context
 
@@ -59,6 +61,44 @@ def discover_reports(
     counts.update(gone)
     close_sources(context, STAGE, KIND, files | touched)
     return counts
+
+
+def foresee_reports(
+    context: Context | None, sources: Sequence[ReportSourceConfig], naming: Any
+) -> list[Foreseen]:
+    """The rows of each source, and those that are not as they stand; nothing is written.
+
+    Raises:
+        InputError: a file cannot be read or has not the columns.
+        StoreError: a table is missing or damaged.
+    """
+    offers = Offers()
+    made = []
+    for number, source in enumerate(sources):
+        found = new = new_bytes = 0
+        rows = read_source(source)
+        while chunk := list(islice(rows, COMMIT_ROWS)):
+            differs = _differing(context, source, naming, chunk, offers) if context else chunk
+            found, new = found + len(chunk), new + len(differs)
+            new_bytes += sum(len(t.encode()) for row in differs for t in row.columns.values())
+        made.append(Foreseen(f"rows of reports[{number}]", found, new, new_bytes))
+    return made
+
+
+def _differing(
+    context: Context,
+    source: ReportSourceConfig,
+    naming: Any,
+    rows: Sequence[ReportRow],
+    offers: Offers,
+) -> list[ReportRow]:
+    """Rows whose line of `inputs` would be another than the one that stands."""
+    key = context.vault.key
+    offered = [offered_row(key, source, naming, row, offers.occurrences) for row in rows]
+    offered = _without_forgotten(context, source, offered)
+    lines = {one.token: _input(one, accepted=_fault(one) is None) for one in offered}
+    before = _standing(context, lines)
+    return [one.row for one in offered if before.get(one.token) != lines[one.token]]
 
 
 def _without_forgotten(

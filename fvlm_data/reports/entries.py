@@ -10,7 +10,7 @@ from fvlm_data.store.declared import StageEntry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fvlm_data.store.declared import Context, Stage
+    from fvlm_data.store.declared import Context, Foreseen, Stage
 
 
 def _versions(config: Any) -> Stage:
@@ -64,6 +64,12 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
     return discover_reports(context, config.reports, config.identity.source_names)
 
 
+def _foresee(context: Context | None, config: Any) -> list[Foreseen]:
+    from fvlm_data.reports.discovery import foresee_reports
+
+    return foresee_reports(context, config.reports, config.identity.source_names)
+
+
 def _check_corrections(config: Any) -> None:
     path = config.parse.corrections
     if path is None:
@@ -94,6 +100,7 @@ VERSIONS = StageEntry(
     check=_check,
     announce=_announce,
     discover=_discover,
+    foresee=_foresee,
 )
 REPORTS = StageEntry(
     name="reports",

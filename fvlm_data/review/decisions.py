@@ -197,8 +197,12 @@ def take_in(
     vocabulary: Vocabulary,
     check: Check,
     reviewer: str | None = None,
+    *,
+    dry_run: bool = False,
 ) -> Counter[str]:
     """Add decisions to the store; nothing derived is changed. Returns what became of each.
+
+    With `dry_run` it is told what would become of them, and nothing is added.
 
     `taken`, of which `stale` are on another version than the store's; `known`: the store has them;
     `open`: without a verdict; `not_here`: on nothing that the store holds; `forgotten`: on a
@@ -242,7 +246,7 @@ def take_in(
     new = made.keys() - {row["decision_id"] for row in known}
     counts["known"] = len(made) - len(new)
     counts["taken"] = len(new)
-    if new:
+    if new and not dry_run:
         context.store.replace(TABLE, new, [made[one] for one in sorted(new)])
     return +counts
 

@@ -108,7 +108,13 @@ def judged_now(context: Context, vocabulary: Vocabulary, *, mend: bool = False) 
     Raises:
         StoreError: a table cannot be read.
     """
-    applied = [one for one in read_decisions(context) if one.applied]
+    return _judged(context, vocabulary, read_decisions(context), mend=mend)
+
+
+def _judged(
+    context: Context, vocabulary: Vocabulary, decisions: Iterable[Decision], *, mend: bool = False
+) -> Standing:
+    applied = [one for one in decisions if one.applied]
     subjects = {subject_of(one.kind, one.subject) for one in applied}
     return standing(applied, versions_of(context, subjects, vocabulary, mend=mend))
 
@@ -170,17 +176,28 @@ class Chosen:
 
 
 def set_applied(
-    context: Context, vocabulary: Vocabulary, chosen: Chosen, *, applied: bool
+    context: Context,
+    vocabulary: Vocabulary,
+    chosen: Chosen,
+    *,
+    applied: bool,
+    dry_run: bool = False,
 ) -> tuple[int, Standing]:
     """Apply the chosen decisions, or take them back; the next run remakes what rests on them.
 
-    Returns how many were changed, and how all applied ones stand now.
+    Returns how many were changed, and how all applied ones stand now. With `dry_run` nothing is
+    changed, and it is told how they would stand.
 
     Raises:
         StoreError: a table cannot be read or written.
     """
-    told = [one for one in read_decisions(context) if chosen.has(one)]
-    changed = [replace(one, applied=applied) for one in told if one.applied != applied]
+    told = read_decisions(context)
+    meant = [one for one in told if chosen.has(one) and one.applied != applied]
+    changed = [replace(one, applied=applied) for one in meant]
+    if dry_run:
+        after = {one.decision_id: one for one in changed}
+        would = [after.get(one.decision_id, one) for one in told]
+        return len(changed), _judged(context, vocabulary, would)
     if changed:
         context.store.replace("decisions", [one.decision_id for one in changed], changed)
     derive_effects(context, vocabulary)

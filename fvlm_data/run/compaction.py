@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.run.superseded import deletable
-from fvlm_data.shards.joining import join_shards
+from fvlm_data.shards.joining import foresee_joins, join_shards
 from fvlm_data.shards.tidy import tidy_shards, unused_groups
 from fvlm_data.store.leases import at_work
 
@@ -83,40 +83,54 @@ def compact_store(context: Context, config: Config, keep_hours: float | None = N
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """What compaction would delete now, in bytes by what it is; nothing was changed.
+class CompactionForeseen:
+    """What compaction would do now: shards given up and written, files of tables that it reads.
 
-    Shards and table files that it would join first are not told: what they free goes later.
+    What it would delete, by what it is: numbers and bytes. What joining puts out of use goes later
+    and is not told.
     """
 
-    superseded_bytes: int
-    drafts_bytes: int
-    records_bytes: int
-    arrays_bytes: int
-    tables_bytes: int
-    superseded: int
-    drafts: int
-    records: int
+    shards_given_up: int
+    shards_written: int
+    table_files: int
+    deletes: dict[str, int]
+    deleted_bytes: dict[str, int]
 
 
-def outlook(context: Context, config: Config, keep_hours: float | None = None) -> Outlook:
-    """What `compact_store` would delete.
+def foresee_compaction(
+    context: Context, config: Config, keep_hours: float | None = None
+) -> CompactionForeseen:
+    """Look what `compact_store` would do; nothing is changed.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError: a shard is damaged, or the store cannot be read.
     """
     hours = config.execution.keep_hours if keep_hours is None else keep_hours
+    joined = foresee_joins(context, config.shard)
     gone = deletable(context, hours, COMMIT_HOURS, look=False)
     arrays = unused_groups(context, max(hours, COMMIT_HOURS))
-    return Outlook(
-        sum(gone.superseded.values()),
-        sum(gone.drafts.values()),
-        sum(gone.records.values()),
-        sum(sum(context.store.sizes(path).values()) for path in arrays),
-        sum(context.store.old_bytes(name, int(hours)) for name in schemas.TABLES),
-        len(gone.superseded),
-        len(gone.drafts),
-        len(gone.records),
+    tables = [context.store.foresee_compact(name, int(hours)) for name in schemas.TABLES]
+    found = {
+        "superseded volumes, masks and other files": list(gone.superseded.values()),
+        "drafts of killed runs": list(gone.drafts.values()),
+        "records of runs": list(gone.records.values()),
+        "arrays of shards without a sample": [
+            sum(context.store.sizes(path).values()) for path in arrays
+        ],
+    }
+    old = "old files of tables"
+    return CompactionForeseen(
+        joined.given_up,
+        joined.written,
+        sum(counts["files"] for counts in tables),
+        {
+            **{name: len(sizes) for name, sizes in found.items()},
+            old: sum(counts["old"] for counts in tables),
+        },
+        {
+            **{name: sum(sizes) for name, sizes in found.items()},
+            old: sum(counts["old_bytes"] for counts in tables),
+        },
     )
 
 

@@ -82,14 +82,7 @@ def curate(
         FvlmError: the run cannot start or go on; what is settled stays settled.
     """
     started = time.monotonic()
-    names = _in_order(config, stages)
-    _check_limits(config)
-    for name in names:
-        # all checks before the store is opened: a typing error must not show after hours of work
-        check = stage_entry(name).check
-        if check is not None:
-            with STAGES.named_in_errors(name):
-                check(config)
+    names = checked_names(config, stages)
     told = announced(config, names)
     context = open_context(config, create=not CREATING.isdisjoint(names))
     with at_work(context.store, context.run_id), ExitStack() as stack:
@@ -132,6 +125,23 @@ def _curate(
         with watch.stage(name):
             _run_stage(line, built, summary)
     _conclude(context, config, names, watch.report, summary)
+
+
+def checked_names(config: Config, stages: Sequence[str] | None) -> list[str]:
+    """The requested stages in the order of the data, whose inputs and settings can be used.
+
+    Raises:
+        FvlmError: a stage is not known, or what it needs is not there.
+    """
+    names = _in_order(config, stages)
+    _check_limits(config)
+    for name in names:
+        # all checks before the store is opened: a typing error must not show after hours of work
+        check = stage_entry(name).check
+        if check is not None:
+            with STAGES.named_in_errors(name):
+                check(config)
+    return names
 
 
 def announced(config: Config, names: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import schemas
@@ -89,6 +90,35 @@ def upgrade(url: str) -> dict[str, int]:
         adopted = {stage.name: outlook(context, stage).settled for stage in stages}
     store.write_bytes(MARK, json.dumps({**mark, "version": schemas.VERSION}).encode())
     return {name: number for name, number in adopted.items() if number}
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeForeseen:
+    """What an upgrade would do: versions, tables that it would add, and rewrite with new columns.
+
+    `size_bytes` is what the rewritten tables hold now.
+    """
+
+    found: int
+    expected: int
+    added: tuple[str, ...]
+    rewritten: tuple[str, ...]
+    size_bytes: int
+
+
+def foresee_upgrade(url: str) -> UpgradeForeseen:
+    """Look what `upgrade` would do; the store stays as it is.
+
+    Raises:
+        StoreError: the store cannot be read, or is of a version that cannot be brought up.
+    """
+    store = Store.open(url, older=OLDER)
+    found = json.loads(store.read_bytes(MARK))["version"]
+    there = {name for name in schemas.TABLES if store.exists(f"tables/{name}")}
+    rewritten = sorted(name for name in there if lacks_columns(store, name))
+    sizes = {name: sum(store.sizes(f"tables/{name}").values()) for name in rewritten}
+    added = tuple(sorted(schemas.TABLES.keys() - there))
+    return UpgradeForeseen(found, schemas.VERSION, added, tuple(rewritten), sum(sizes.values()))
 
 
 def _trust(store: Store, stages: Sequence[Stage], tables: set[str]) -> None:

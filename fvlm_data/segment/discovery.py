@@ -18,6 +18,7 @@ from fvlm_data.segment.fingerprint import UNREADABLE, MaskFingerprint, classes_k
 from fvlm_data.segment.mask_files import MaskFile, Naming, list_mask_files, masks_folder
 from fvlm_data.segment.owners import forgotten_masks, nearest_volumes, volumes_named
 from fvlm_data.segment.stage import stage_name
+from fvlm_data.store.declared import Foreseen
 from fvlm_data.store.discovered import changed_sources, close_sources, open_source
 from schemas import Input, Quarantined
 
@@ -84,6 +85,24 @@ def discover_masks(
     counts += writing.remove(known.keys() - {one.token for one in offered})
     close_sources(context, STAGE, KIND, [source])
     return counts
+
+
+def foresee_masks(context: Context | None, config: SegmentConfig, naming: Naming) -> list[Foreseen]:
+    """The masks on offer, and those that `discover_masks` would read; none is read here.
+
+    Raises:
+        InputError: the folder or manifest is missing or has not the expected form.
+        StoreError: the table cannot be read.
+    """
+    if not config.takes_masks:
+        return []
+    # without a store there is no key yet: tokens then serve to tell files apart, and no more
+    masks = list_mask_files(config, context.vault.key if context else bytes(32), naming)
+    known = _known(context, stage_name(config.task)) if context else {}
+    told = {token: (row.size_bytes, row.modified_ns) for token, row in known.items()}
+    sizes = {mask: _told(mask) for mask in masks}
+    new = [mask for mask in masks if told.get(f"{mask.token}.{config.task}") != sizes[mask]]
+    return [Foreseen("masks", len(masks), len(new), sum(sizes[mask][0] for mask in new))]
 
 
 def _known(context: Context, source: str) -> dict[str, Input]:

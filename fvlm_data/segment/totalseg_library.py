@@ -100,6 +100,12 @@ def check_licence(api: Any, task: str) -> None:
         )
 
 
+def weights_folder(chosen: Path | None) -> Path:
+    """Where the models lie: as configured, else as the library looks for them."""
+    home = Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".totalsegmentator")
+    return chosen or Path(os.environ.get(WEIGHTS_VARIABLE) or home / "nnunet" / "results")
+
+
 def _prepare_home(folder: Path | None) -> None:
     """Give this process a settings folder of its own, so that workers do not write one file.
 
@@ -107,8 +113,7 @@ def _prepare_home(folder: Path | None) -> None:
     """
     default_home = Path.home() / ".totalsegmentator"
     home = Path(os.environ.get(HOME_VARIABLE) or default_home)
-    weights = os.environ.get(WEIGHTS_VARIABLE) or str(home / "nnunet" / "results")
-    os.environ[WEIGHTS_VARIABLE] = str(folder) if folder else weights
+    os.environ[WEIGHTS_VARIABLE] = str(weights_folder(folder))
     settings: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         settings = json.loads((home / "config.json").read_text(encoding="utf-8"))

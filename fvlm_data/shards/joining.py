@@ -71,6 +71,22 @@ def join_shards(context: Context, config: ShardConfig) -> Joined:
     return Joined(counts["given_up"], counts["written"], counts["left"])
 
 
+def foresee_joins(context: Context, config: ShardConfig) -> Joined:
+    """What `join_shards` would give up and write; nothing is changed.
+
+    Raises:
+        StoreError: a shard is damaged, or the store cannot be read.
+    """
+    held = _held(context)
+    given_up = written = 0
+    for split in sorted({split for split, _ in held}):
+        mine = {shard: depths for (of, shard), depths in held.items() if of == split}
+        sparse = _sparse(context, config, split, mine)
+        given_up += len(sparse)
+        written += -(-sum(len(mine[shard]) for shard in sparse) // config.samples_per_shard)
+    return Joined(given_up, written)
+
+
 def _held(context: Context) -> dict[tuple[str, str], list[int]]:
     """Slices of each sample in each shard, by split and shard."""
 

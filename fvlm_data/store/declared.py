@@ -227,6 +227,19 @@ class Stage:
     waits: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a discovery would find of one kind: `found` in all, `new` new or changed since.
+
+    `new_bytes` are those that would be read for it; None: not known.
+    """
+
+    what: str
+    found: int
+    new: int
+    new_bytes: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageEntry:
     """A stage as the registry lists it: how it is built from the configuration, and what it needs.
@@ -237,8 +250,9 @@ class StageEntry:
     `announce` says in sentences how the inputs are understood, for a person to see before the
     run; they are kept in its record.
     `discover` brings what lies outside into table `inputs` before the stage is planned, and
-    returns counts; `finish` tidies after it. An entry of another package runs after the stage
-    that `after` names (none: last) and may bring the pydantic model of a section of
+    returns counts; `foresee` says of the same what it would find, and writes nothing (context
+    None: there is no store yet); `finish` tidies after it. An entry of another package runs after
+    the stage that `after` names (none: last) and may bring the pydantic model of a section of
     its own name. `seconds` is the longest time that one item may take
     (`execution.limits` may say otherwise).
     """
@@ -249,6 +263,7 @@ class StageEntry:
     check: Callable[[Any], None] | None = None
     announce: Callable[[Any], list[str]] | None = None
     discover: Callable[[Context, Any, Callable[[int], None]], Mapping[str, int]] | None = None
+    foresee: Callable[[Context | None, Any], list[Foreseen]] | None = None
     finish: Callable[[Context], None] | None = None
     after: str | None = None
     section: Any = None

@@ -104,6 +104,22 @@ def read_mark(url: str, filesystem: Any, root: str, older: Collection[int] = ())
     return store_id
 
 
+def is_there(url: str | Path, name: str = MARK) -> bool:
+    """Whether a store is at this place (its mark is), or has a file of another `name`.
+
+    Raises:
+        StoreError: the place cannot be looked at.
+    """
+    _, filesystem, root = resolve(url)
+    try:
+        return bool(filesystem.exists(f"{root}/{name}"))
+    except Exception as error:  # object storage raises classes of its own
+        raise StoreError(
+            f"store {url}: cannot be looked at ({type(error).__name__}); expected a folder or "
+            "bucket that this user may read"
+        ) from error
+
+
 def make_where_missing(url: str, filesystem: Any, root: str) -> None:
     """Make an empty store at a place that has none.
 

@@ -269,18 +269,23 @@ class Store(StoreFiles):
         after = len(self._table(table).file_uris())
         return {"before": before, "after": after, "removed": len(removed)}
 
-    def old_bytes(self, table: str, keep_hours: int) -> int:
-        """Bytes of the files that `compact` would drop now, without those that it joins.
+    def foresee_compact(self, table: str, keep_hours: int) -> dict[str, int]:
+        """What `compact` would find and remove now; nothing is changed.
 
-        Raises:
-            StoreError: the table cannot be read.
+        Counts of files of the newest version, and of `old` ones to go with their `old_bytes`; those
+        that joining puts out of use follow later.
         """
-        old = self._vacuum(table, keep_hours, dry_run=True)
-        hours = max(keep_hours, UNNAMED_HOURS)
-        old += self._vacuum(table, hours, dry_run=True, all_files=True)
-        folder = f"tables/{table}"
-        sizes = self.sizes(folder)
-        return sum(sizes.get(f"{folder}/{unquote(path)}", 0) for path in set(old))
+        old = {
+            *self._vacuum(table, keep_hours, dry_run=True),
+            *self._vacuum(table, max(keep_hours, UNNAMED_HOURS), dry_run=True, all_files=True),
+        }
+        sizes = self.sizes(f"tables/{table}")
+        there = [p for p in (f"tables/{table}/{unquote(one)}" for one in old) if p in sizes]
+        return {
+            "files": len(self._table(table).file_uris()),
+            "old": len(there),
+            "old_bytes": sum(sizes[path] for path in there),
+        }
 
     def join_small_files(self, table: str) -> bool:
         """Join the table's small files if there are many; returns whether it did.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
+from fvlm_train.commands.dry import print_inputs_intent
 from fvlm_train.commands.embed import ClassesOption, MasksOption, OfStoreOption
 from fvlm_train.commands.options import ConfigOption, JsonOption, RunArgument, SetOption
 
@@ -28,6 +29,7 @@ def attend_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="folder of the pictures; default: RUN/attend")
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Which part of a scan each anatomy's embedding is made of, as PNG files.
@@ -45,6 +47,9 @@ def attend_command(
             from fvlm_train.evaluate.attention_picture import write_picture
             from fvlm_train.evaluate.embed import check_spacing
             from fvlm_train.runs import trained_run
+        if dry_run:
+            print_inputs_intent(run, (study,), store, None, folder, as_json=as_json)
+            return
         trained = on_device(trained_run(run))
         asked = Asked((study,), store, None, masks, classes)
         config = configuration(asked, config_file, overrides)
@@ -71,15 +76,15 @@ def attend_command(
                 f"{', '.join(trained.model.anatomies)}"
             )
     if as_json:
-        typer.echo(json.dumps({"pictures": written, "attention": lines}, allow_nan=False))
+        print_json_line({"pictures": written, "attention": lines})
         return
     width = max(len(line["anatomy"]) for line in lines)
-    typer.echo(f"{'anatomy':<{width}}  tokens  used  largest  organ in what is looked at (in all)")
+    print_line(f"{'anatomy':<{width}}  tokens  used  largest  organ in what is looked at (in all)")
     for line in lines:
-        typer.echo(
+        print_line(
             f"{line['anatomy']:<{width}}  {line['tokens']:>6}  {line['effective_tokens']:>4.1f}  "
             f"{line['largest']:>7.1%}  {line['within']:>6.0%} ({line['organ_share']:.0%})"
         )
     if trained.config.model.organ.features:
-        typer.echo("The organ's size and brightness join these embeddings beside the attention.")
-    typer.echo(f"{len(written)} pictures in {folder}")
+        print_line("The organ's size and brightness join these embeddings beside the attention.")
+    print_line(f"{len(written)} pictures in {folder}")

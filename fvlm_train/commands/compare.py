@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import ConfigOption, JsonOption, SetOption, SplitOption
 
@@ -31,7 +30,7 @@ def compare_command(
         name = f"{of}_{split}.parquet"
         result = compare(read_scores(run_a, name), read_scores(run_b, name), config)
     if as_json:
-        typer.echo(json.dumps(result.as_json(), allow_nan=False))
+        print_json_line(result.as_json())
         return
     for line in printed(result, config):
-        typer.echo(line)
+        print_line(line)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption
 from fvlm_data.extras import needs_extra
+from fvlm_train.commands.dry import print_reading_intent
 from fvlm_train.commands.options import (
     ConfigOption,
     JsonOption,
@@ -34,6 +35,7 @@ def doubtful_command(
         Path | None, typer.Option("--out", help=".parquet or .jsonl; default in RUN")
     ] = None,
     shown: Annotated[int, typer.Option("--shown", min=1, help="rows printed")] = 20,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Rank labels that the model, cross-fitted by patient, doubts most; for the review page.
@@ -48,6 +50,9 @@ def doubtful_command(
             from fvlm_train.commands.prepared import labels_of, prepared
             from fvlm_train.evaluate.doubtful import doubtful, printed
             from fvlm_train.evaluate.doubtful_rows import facts_of, write_rows
+        if dry_run:
+            print_reading_intent(run, store, (split,), [rows_file], as_json=as_json)
+            return
         ready = prepared(run, store, config_file, overrides)
         table = labels_of(labels, store, vault, ready.findings)
         source = open_split(store, split)
@@ -65,9 +70,9 @@ def doubtful_command(
             "left_out": result.left_out,
             "seen_in_training": result.seen_in_training,
         }
-        typer.echo(json.dumps(summary, allow_nan=False))
+        print_json_line(summary)
         return
     for line in printed(result, shown):
-        typer.echo(line)
-    typer.echo(f"rows: {rows_file}")
-    typer.echo(f"next: fvlm-data reports --review --doubtful {rows_file} --store {store}")
+        print_line(line)
+    print_line(f"rows: {rows_file}")
+    print_line(f"next: fvlm-data reports --review --doubtful {rows_file} --store {store}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption
 from fvlm_data.extras import needs_extra
+from fvlm_train.commands.dry import print_inputs_intent
 from fvlm_train.commands.options import ConfigOption, JsonOption, RunArgument, SetOption
 
 InputsArgument = Annotated[
@@ -48,6 +49,7 @@ def embed_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="folder of the tables; default: RUN/embed")
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Embeddings of each anatomy and scores of each finding, from DICOM on or of stored studies.
@@ -62,6 +64,10 @@ def embed_command(
             from fvlm_train.config import parse_evaluate_config
             from fvlm_train.evaluate.embed import embed, printed, write_tables
             from fvlm_train.runs import trained_run
+        if dry_run:
+            folder = out or run / "embed"
+            print_inputs_intent(run, inputs or (), store, split, folder, as_json=as_json)
+            return
         trained = on_device(trained_run(run))
         asked = Asked(tuple(inputs or ()), store, split, masks, classes, reveal)
         config = configuration(asked, config_file, overrides)
@@ -84,13 +90,18 @@ def embed_command(
             "set_aside": dict(aside),
             "tables": [str(path) for path in tables],
         }
-        typer.echo(json.dumps(summary, allow_nan=False))
+        print_json_line(summary)
         return
     for line in printed(found):
-        typer.echo(line)
+        print_line(line)
     for stage, reason, detail in opened.set_aside[:REASONS_SHOWN]:
-        typer.echo(f"set aside by {stage}, {reason}: {detail}")
+        print_line(f"set aside by {stage}, {reason}: {detail}")
     if len(opened.set_aside) > REASONS_SHOWN:
         counts = ", ".join(f"{reason} {number}" for reason, number in sorted(aside.items()))
-        typer.echo(f"set aside in all: {counts}")
-    typer.echo(f"tables: {' and '.join(map(str, tables))}")
+        print_line(f"set aside in all: {counts}")
+    if len(found.embeddings.sample_ids) and not found.embeddings.present_ba.any():
+        print_line(
+            "no anatomy of the run has a mask in these images: give --masks and --classes, or a "
+            "segment.backend that finds them"
+        )
+    print_line(f"tables: {' and '.join(map(str, tables))}")

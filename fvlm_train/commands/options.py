@@ -7,16 +7,23 @@ from typing import Annotated
 
 import typer
 
+from fvlm_data.cli.options import ConfigOption, JsonOption, SetOption, StoreOption
+
+__all__ = [
+    "ConfigOption",
+    "JsonOption",
+    "LabelsOption",
+    "RunArgument",
+    "SetOption",
+    "SplitOption",
+    "StoreOption",
+    "VaultOption",
+]
+
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="folder of a trained run, or an exported model")
 ]
-StoreOption = Annotated[str, typer.Option("--store", help="folder or URL of the store")]
 SplitOption = Annotated[str, typer.Option("--split", help="train, validation or test")]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="section.key=value, over the configuration")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="the summary for machines")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="YAML configuration")]
 LabelsOption = Annotated[
     Path | None,
     typer.Option(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
+from fvlm_data.cli.dry import DryRunOption
 from fvlm_data.extras import needs_extra
+from fvlm_train.commands.dry import print_reading_intent
 from fvlm_train.commands.options import (
     ConfigOption,
     JsonOption,
@@ -36,6 +37,7 @@ def probe_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="scores as Parquet; default in RUN")
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """AUC of linear and few-shot probes on the embeddings, finding by finding."""
@@ -50,6 +52,9 @@ def probe_command(
             from fvlm_train.evaluate.zero_shot import scores_table
         if fit_on == split:
             raise InputError(f"--fit-on {fit_on}: a probe is judged on another split than it is of")
+        if dry_run:
+            print_reading_intent(run, store, (fit_on, split), [scores_file], as_json=as_json)
+            return
         ready = prepared(run, store, config_file, overrides)
         table = labels_of(labels, store, vault, ready.findings)
         sources = {"train": open_split(store, fit_on), "test": open_split(store, split)}
@@ -65,8 +70,8 @@ def probe_command(
         )
         write_table(scores_table(scores, known), scores_file)
     if as_json:
-        typer.echo(json.dumps({**result.as_json(), "scores": str(scores_file)}, allow_nan=False))
+        print_json_line({**result.as_json(), "scores": str(scores_file)})
         return
     for line in printed(result, ready.config):
-        typer.echo(line)
-    typer.echo(f"scores: {scores_file}")
+        print_line(line)
+    print_line(f"scores: {scores_file}")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-import typer
-
-from fvlm_data.cli.console import one_sentence, progress_shown
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import (
     ConfigOption,
@@ -44,7 +40,7 @@ def retrieval_command(
             lambda done, total: show("rank", done, total),
         )
     if as_json:
-        typer.echo(json.dumps(plain(found), allow_nan=False))
+        print_json_line(plain(found))
         return
     for line in printed(found):
-        typer.echo(line)
+        print_line(line)

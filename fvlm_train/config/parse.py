@@ -31,7 +31,7 @@ def parse_train_config(section: Any) -> TrainConfig:
     if config.model.text.kind == "folder" and config.model.text.folder is None:
         raise ConfigError(
             "configuration: train.model.text: kind is folder: set model.text.folder, or kind to "
-            "fresh"
+            "fresh; a small model without a folder of weights is `train: {preset: small}`"
         )
     return config
 

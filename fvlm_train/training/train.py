@@ -19,7 +19,7 @@ from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.errors import DivergedError
 from fvlm_train.model.saved import CHECKPOINT
 from fvlm_train.report.card import write_card
-from fvlm_train.runs import CONFIG, SUMMARY, StepLog, write_json
+from fvlm_train.runs import CONFIG, SUMMARY, StepLog, check_resumable, load_checkpoint, write_json
 from fvlm_train.training.checks import check
 from fvlm_train.training.correction import (
     corrected_by_average,
@@ -205,6 +205,30 @@ def _remember_data(source: SampleSource, state: State, place: Ranks, run: Path) 
     if place.first:
         write_json(run / DATA, as_json(parts))
     return parts
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a training would do: steps in all, and those that `run` has done already."""
+
+    steps: int
+    done: int
+
+
+def foresee(config: TrainConfig, source: SampleSource, run: Path) -> Foreseen:
+    """Look whether a training can begin or go on, and how long it is; nothing is written.
+
+    Raises:
+        ConfigError: the configuration and the data, or the run's earlier part, do not fit.
+    """
+    with ranks(config.device) as place:
+        check(config, source, place.world)
+        steps = len(_streams(config, source, place)[0])
+    before = load_checkpoint(run)
+    if before is None:
+        return Foreseen(steps, 0)
+    check_resumable(run, before, config)
+    return Foreseen(steps, before.step)
 
 
 def _prompted(config: TrainConfig, state: State) -> int | None:

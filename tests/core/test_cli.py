@@ -169,8 +169,8 @@ def test_command_that_cannot_run(store: str, arguments: list[str], sentence: str
 def test_help_names_every_command():
     result = fvlm_data("--help")
     assert result.exit_code == 0
-    callbacks = [command.callback for command in app.registered_commands]
-    commands = {callback.__name__.replace("_", "-") for callback in callbacks}
+    named = app.registered_commands
+    commands = {one.name or one.callback.__name__.replace("_", "-") for one in named}
     assert len(commands) >= 11
     assert all(command in result.stdout for command in commands)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -43,7 +44,7 @@ def test_configuration_of_the_readme_loads(tmp_path: Path) -> None:
         file = tmp_path / "config.yaml"
         file.write_text(block, encoding="utf-8")
         assert load_config(file).store == str(tmp_path / "store")
-    assert load_config(DOCS.parent / "demo.yaml").train["preset"] == "small"
+    assert load_config(DOCS.parent / "fvlm_data" / "cli" / "demo.yaml").train["preset"] == "small"
 
 
 def printed_commands() -> list[tuple[str, str]]:
@@ -74,3 +75,21 @@ def test_pages_that_are_linked_are_there():
     for page in [DOCS.parent / "README.md", *DOCS.rglob("*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_what_the_page_of_proofs_names_is_there():
+    text = (DOCS / "proof.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:tests|bench)/[^`\s]*|test_[a-z_0-9]+\.py)`", text)
+    assert len(named) > 15
+    for name in named:
+        found = [DOCS.parent / name] if "/" in name else (DOCS.parent / "tests").rglob(name)
+        assert any(one.exists() for one in found), name
+
+
+def test_every_page_stands_once_in_the_navigation_of_the_site():
+    site = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"))
+    entries = [one for part in site["nav"] for pages in part.values() for one in pages]
+    listed = [one if isinstance(one, str) else next(iter(one.values())) for one in entries]
+    assert len(listed) == len(set(listed))
+    of_the_root = {"index.md", "contributing.md", "changelog.md", "security.md"}
+    assert set(listed) - of_the_root == {page.name for page in DOCS.glob("*.md")}

@@ -331,8 +331,8 @@ def test_schema_knows_every_key_and_refuses_others(tmp_path: Path):
     validator = Draft202012Validator(schema)
     Draft202012Validator.check_schema(schema)
     root = Path(__file__).resolve().parents[2]
-    demo = yaml.safe_load((root / "demo.yaml").read_text(encoding="utf-8"))
-    resolved = load_config(root / "demo.yaml").model_dump(mode="json")
+    demo = yaml.safe_load((root / "fvlm_data" / "cli" / "demo.yaml").read_text(encoding="utf-8"))
+    resolved = load_config(root / "fvlm_data" / "cli" / "demo.yaml").model_dump(mode="json")
     assert list(validator.iter_errors(demo)) == list(validator.iter_errors(resolved)) == []
     for wrong in (
         {"train": {"batchsize": 3}},

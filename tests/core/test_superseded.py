@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fvlm_data.run import superseded
-from fvlm_data.run.compaction import compact_store, outlook
+from fvlm_data.run.compaction import compact_store, foresee_compaction
 from fvlm_data.run.config import load_config
 from fvlm_data.store import unused
 from fvlm_data.store.commits import settle
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 WEEK = 7 * 24.0
+SUPERSEDED = "superseded volumes, masks and other files"
 OLD = "volumes/ab/v_old.nii.gz"
 KEPT = "volumes/ab/v_kept.nii.gz"
 MASK = "masks/ab/v_old.total.nii.gz"
@@ -82,8 +83,8 @@ def test_a_superseded_file_goes_when_it_was_out_of_use_for_the_time_and_a_named_
         assert compact_store(context, config).superseded_removed == 0
     assert there(context.store) == {KEPT, OLD, MASK}
     clock.hours = WEEK + 1
-    told = outlook(context, config)
-    assert (told.superseded, told.superseded_bytes) == (2, 12)
+    told = foresee_compaction(context, config)
+    assert (told.deletes[SUPERSEDED], told.deleted_bytes[SUPERSEDED]) == (2, 12)
     assert there(context.store) == {KEPT, OLD, MASK}
     done = compact_store(context, config)
     assert (done.superseded_removed, done.deleted_bytes) == (2, 12)
@@ -191,11 +192,12 @@ def test_dry_run_tells_bytes_and_changes_nothing(context: Context, clock: Clock)
     result = fvlm_data("compact", "--dry-run", "--keep-hours", "0", "--json", "--store", store.url)
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert (told["superseded"], told["superseded_bytes"], told["tables_bytes"]) == (1, 6, 0)
+    assert (told["deletes"][SUPERSEDED], told["deleted_bytes"][SUPERSEDED]) == (1, 6)
+    assert told["deleted_bytes"]["old files of tables"] == 0
     before = {file: Path(store.location(file)).read_bytes() for file in store.files("")}
     shown = fvlm_data("compact", "--dry-run", "--keep-hours", "0", "--store", store.url).stdout
-    assert "would delete 1 superseded volumes, masks and other files" in shown
-    assert "nothing was changed" in shown
+    assert "would delete: 1 superseded volumes, masks and other files" in shown
+    assert "nothing was written" in shown
     assert {file: Path(store.location(file)).read_bytes() for file in store.files("")} == before
     done = fvlm_data("compact", "--keep-hours", "0", "--store", store.url).stdout
     assert "files: 1 superseded ones, 0 drafts" in done

@@ -89,6 +89,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     run("curate", str(folder / "curate.yaml"))
     metrics = f"monitoring.metrics={folder / 'fvlm.prom'}"
     run("curate", str(folder / "curate.yaml"), "--set", "monitoring.log=json", "--set", metrics)
+    run("curate", str(folder / "curate.yaml"), "--dry-run")
     run("verify", *store)
     run("status", *store)
     for form in ("tables", "webdataset", "monai", "huggingface", "nnunet"):
@@ -180,7 +181,7 @@ def test_no_identity_is_in_what_the_run_printed(chain: Chain):
         "is in exactly one place",
         "lungs are clear",  # the audit shows scrubbed sentences
         "2 of train in",
-        "next: datasets.load_dataset",
+        "texts = datasets.load_dataset",
         "trained 2 of 2 steps",
         " 0 steps without an abnormal anatomy",
         "findings with at least 1 positive patients",

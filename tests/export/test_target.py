@@ -175,7 +175,7 @@ def test_a_place_that_cannot_be_written(store: str, tmp_path: Path):
 def test_what_the_command_prints(store: str, tmp_path: Path):
     result = export("huggingface", tmp_path / "out", store)
     assert f"3 of train, 1 of validation, 2 of test in {tmp_path / 'out'}: 4 files" in result.stdout
-    assert f'next: datasets.load_dataset("{tmp_path / "out"}")' in result.stdout
+    assert f"    texts = datasets.load_dataset('{tmp_path / 'out'}')" in result.stdout
     assert "export: 6 of 6" in result.stderr
 
 

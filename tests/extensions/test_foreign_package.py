@@ -148,7 +148,7 @@ def test_their_export_is_a_command(curated: Shell, tmp_path: Path):
     out = tmp_path / "out"
     words = ("export", "listing", str(out), "--store", "store")
     told = curated.ok(*words, "--separator", ";")
-    assert f"next: sort {out / 'samples.txt'}" in told
+    assert f"    sort {out / 'samples.txt'}" in told
     lines = (out / "samples.txt").read_text().splitlines()
     assert {line.split(";")[1] for line in lines} == {
         row["sample_id"] for row in rows(curated.folder, "samples")

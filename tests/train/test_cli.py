@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import fvlm_data.shards
 import fvlm_train.evaluate.findings
 from fvlm_data.errors import ConfigError
+from fvlm_data.store.tables import Store
 from fvlm_train.cli import eval_app, train_app
 from fvlm_train.runs import Checkpoint, check_resumable
 from fvlm_train.testing import TOY_FINDINGS, toy_source
@@ -48,6 +49,23 @@ def test_train_then_evaluate(tiny: Any, tmp_path: Path, correction: str) -> None
     assert "macro AUC" in evaluated.stdout
     assert (run / "zero_shot_test.parquet").is_file()
     assert "macro AUC" in (run / "MODEL_CARD.md").read_text()
+
+
+@pytest.mark.usefixtures("shards")
+def test_a_dry_run_tells_steps_and_writes_nothing(tiny: Any, tmp_path: Path) -> None:
+    store, run, config = tmp_path / "store", tmp_path / "run", tmp_path / "config.yaml"
+    Store.create(store)
+    config.write_text(yaml.safe_dump({"train": tiny().model_dump(mode="json")}))
+    command = [str(config), "--store", str(store), "--out", str(run), "--set", "train.steps=5"]
+    result = CliRunner().invoke(train_app, [*command, "--dry-run", "--json"])
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert told["makes"] == {"steps": 5}
+    assert told["reads"] == {"samples of train": 12}
+    assert not run.exists()
+    result = CliRunner().invoke(train_app, [*command, "--dry-run", "--set", "train.batch_size=99"])
+    assert result.exit_code == 2
+    assert "train.batch_size is 99" in result.stderr
 
 
 @pytest.mark.usefixtures("shards")

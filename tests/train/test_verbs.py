@@ -62,6 +62,24 @@ def test_each_verb_of_a_store(toy_run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("shards")
+@pytest.mark.parametrize("verb", ["zero-shot", "probe", "doubtful", "embed", "attend", "baseline"])
+def test_a_dry_run_reads_and_leaves_nothing(toy_run: Path, tmp_path: Path, verb: str) -> None:
+    Store.create(tmp_path / "s")
+    before = sorted(toy_run.rglob("*"))
+    more = {
+        "embed": ["study_2_0003"],
+        "attend": ["study_2_0003"],
+        "baseline": ["--labels", str(tmp_path / "labels.csv")],
+    }.get(verb, [])
+    out = ["--out", str(tmp_path / "out"), "--dry-run", "--json"]
+    seen = json.loads(told(verb, str(toy_run), *more, "--store", str(tmp_path / "s"), *out))
+    assert seen["dry_run"] is True
+    assert sum(seen["reads"].values()) in (1, 24, 48)
+    assert sorted(toy_run.rglob("*")) == before
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("shards")
 def test_embed_takes_stored_studies(toy_run: Path, tmp_path: Path) -> None:
     Store.create(tmp_path / "s")
     command = ["embed", str(toy_run), "study_2_0003", "--store", str(tmp_path / "s")]

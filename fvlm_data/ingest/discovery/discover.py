@@ -23,6 +23,7 @@ from fvlm_data.ingest.lost_files import MAY_BE_A_SLICE, name_form
 from fvlm_data.ingest.source_files import remember_sources
 from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.isolation.limits import Limits, circumstances
+from fvlm_data.store.declared import Foreseen
 from fvlm_data.store.discovered import changed_sources, rename_sources
 from schemas import Input, Quarantined
 
@@ -123,6 +124,44 @@ def discover(
     arriving.join_short_studies(context)
     discover_mapping(context, looked_at, mappings_damaged)
     return counts
+
+
+def foresee(
+    context: Context | None,
+    sources: Sequence[SourceConfig],
+    naming: Literal["token", "plain"],
+    limits: Limits = LIMITS,
+) -> list[Foreseen]:
+    """The files of each source, and those that `discover` would open; none is opened here.
+
+    Raises:
+        InputError: a source is missing or cannot be read.
+        StoreError: a table is missing or damaged.
+    """
+    made = []
+    damaged = changed_sources(context, STAGE, KIND) if context else frozenset()
+    # by their place: a label may be a folder's name that names a patient
+    for number, (label, source) in enumerate(by_label(tuple(sources)).items()):
+        if context is None:
+            looks = ((file, True) for file in SOURCES.load(source.kind).find(source))
+        else:
+            token = source_token(context.vault.key, naming, label)
+            known = known_files(
+                context.store,
+                token,
+                trusted=token not in damaged,
+                made_by=SOURCES.made_by(source.kind),
+                tried="" if context.retry else circumstances(context.versions, limits),
+            )
+            chunks = _chunks(context, source, naming, known, None, rehash=context.rehash)
+            looks = ((file, bool(look)) for chunk in chunks for _, file, look in chunk)
+        found = new = new_bytes = 0
+        for file, look in looks:
+            found += 1
+            new += look
+            new_bytes += file.size_bytes if look else 0
+        made.append(Foreseen(f"image files of sources[{number}]", found, new, new_bytes))
+    return made
 
 
 def _known(writer: SourceWriter, source: SourceConfig, tried: str) -> KnownFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
@@ -45,6 +46,7 @@ def installation_checks(config: Config | None) -> list[Check]:
         _decoders(),
         _reports(config),
         *_devices(config),
+        *_weights(config),
     ]
 
 
@@ -120,8 +122,31 @@ def _wanted_extras(config: Config) -> dict[str, str]:
         if config.segment.backend == "totalsegmentator"
         else "",
         "train": "its section" if config.train else "",
+        "flows": "execution.dask.address" if config.execution.dask.address else _prefect(),
     }
     return {extra: why for extra, why in asked.items() if why}
+
+
+def _prefect() -> str:
+    return "PREFECT_API_URL" if os.environ.get("PREFECT_API_URL") else ""
+
+
+def _weights(config: Config | None) -> Iterator[Check]:
+    """Whether models of the backend are there, where this run may not fetch them."""
+    if config is None or config.segment.backend != "totalsegmentator":
+        return
+    from fvlm_data.segment.totalseg_library import weights_folder
+
+    folder = weights_folder(config.segment.weights)
+    found = len(list(folder.glob("Dataset*"))) if folder.is_dir() else 0
+    fetched = config.segment.download_weights
+    yield Check(
+        "weights of TotalSegmentator are there",
+        found > 0 or fetched,
+        f"{found} models in {folder}{'; the library may fetch others' if fetched else ''}",
+        remedy="copy them there, name their folder by segment.weights, or set "
+        "segment.download_weights to true",
+    )
 
 
 def _decoders() -> Check:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import FvlmError
+from fvlm_data.inspect.forecast import forecast
 from fvlm_data.inspect.vault import names_checks
 from fvlm_data.inspect.verify import Check
 from fvlm_data.run.records import open_vault, vault_folder
@@ -31,7 +32,7 @@ GB = 1e9
 
 def place_checks(config: Config) -> list[Check]:
     """Statements of the configuration's places."""
-    return [*_inputs(config), *_store(config), _temporary(config)]
+    return [*_inputs(config), *_store(config), *_plan(config), _temporary(config)]
 
 
 def _inputs(config: Config) -> Iterator[Check]:
@@ -73,10 +74,37 @@ def _store(config: Config) -> Iterator[Check]:
     yield from names_checks(Context(store, vault, "doctor"))
 
 
-def _room(what: str, folder: Path) -> Check:
+def _plan(config: Config) -> Iterator[Check]:
+    """Room for what the plan would write: as large as what is new in the sources, at least."""
+    local = tuple(one for one in config.sources if not one.url and one.path and one.path.exists())
+    if not local or "://" in config.store:
+        return
+    try:
+        seen = forecast(config.model_copy(update={"sources": local}), ["ingest"])
+    except FvlmError:
+        return  # said by another statement
+    new = sum(one.new for one in seen.inputs)
+    needed = sum(one.new_bytes or 0 for one in seen.inputs) + sum(seen.size_bytes.values())
+    free = shutil.disk_usage(_standing(Path(config.store))).free
+    yield Check(
+        "the store has room for what the sources bring",
+        free >= needed,
+        f"{new} new or changed files, {needed / GB:.3g} GB to write; {free / GB:.1f} GB free",
+        remedy="free space, name another store, or take the sources in one after the other: what "
+        "is written is about as large as uncompressed DICOM, and shards come beside it",
+    )
+
+
+def _standing(folder: Path) -> Path:
+    """The nearest folder above that is there."""
     there = folder.resolve()
     while not there.exists():
         there = there.parent
+    return there
+
+
+def _room(what: str, folder: Path) -> Check:
+    there = _standing(folder)
     free = shutil.disk_usage(there).free / GB
     writable = os.access(there, os.W_OK)
     return Check(

@@ -94,6 +94,22 @@ def write_gold(context: Context, path: Path) -> int:
     Raises:
         InputError: there is none, or the file cannot be written.
     """
+    lines = gold_lines(context)
+    try:
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"gold file {path}: cannot be written ({type(error).__name__}); name another"
+        ) from error
+    return len(lines)
+
+
+def gold_lines(context: Context) -> list[str]:
+    """The corrections that hold, with their texts, a line of JSON each.
+
+    Raises:
+        InputError: there is none.
+    """
     rows = {row["report_id"]: row for row in context.store.read("corrections").to_pylist()}
     lines = [
         GoldReport(
@@ -110,13 +126,7 @@ def write_gold(context: Context, path: Path) -> int:
         raise InputError(
             "the store holds no corrected report; name corrections by parse.corrections"
         )
-    try:
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"gold file {path}: cannot be written ({type(error).__name__}); name another"
-        ) from error
-    return len(lines)
+    return lines
 
 
 def _whole(sentences: tuple[GoldSentence, ...]) -> tuple[GoldSentence, ...] | None:
