@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.console import one_sentence, print_json, print_line
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.monitoring.pace import duration
 
@@ -40,10 +39,10 @@ def plan(
         prices = Prices(core_hour, gpu_hour, tb_month)
         made = project(sample, studies, workers or config.execution.workers, gpus, prices)
     if as_json:
-        out.print(json.dumps({"sample": sample.studies, **dataclasses.asdict(made)}), markup=False)
+        print_json({"sample": sample.studies, **dataclasses.asdict(made)})
         return
     for line in _lines(made, sample.studies):
-        out.print(line, markup=False)
+        print_line(line)
 
 
 def _lines(made: Plan, sample: int) -> list[str]:

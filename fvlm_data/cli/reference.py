@@ -31,7 +31,8 @@ all, and a test walks it:
 - `--json` prints the result for machines, on standard output and nothing beside it.
 - `--quiet` says nothing but errors, and what `--json` gives.
 - `--dry-run` says what would be read, made and left out, and writes nothing; a command that lacks
-  it writes nothing in any case (but `vault relearn`, which knows only once it has read all).
+  it writes nothing in any case (but `vault relearn`, which knows only once it has read all, and
+  `serve --review`).
 - A command, option, stage or name of a finding with a typing error is told the nearest right one.
 - Colours and bars are for terminals; a pipe or file gets plain lines.
 

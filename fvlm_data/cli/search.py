@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, out
+from fvlm_data.cli.console import one_sentence, print_json, print_line
+from fvlm_data.cli.dry import DryRunOption, Intent, print_file_intent, print_intent
 from fvlm_data.cli.options import JsonOption, StoreOption, resolved_config
 from fvlm_data.errors import InputError
 
@@ -26,6 +26,7 @@ def search(
         Path | None,
         typer.Option("--out", help="file of the ids of all studies: .csv, .json or .parquet"),
     ] = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Find studies by findings, words, age and images; counts, a list, or a file of ids."""
@@ -38,15 +39,22 @@ def search(
         vocabulary = resolved_config(store, None, None, {}).vocabulary.load()
         relations = Relations(Store.open(store))
         found = searched(relations, vocabulary, query, limit=limit)
+        if dry_run:
+            reads = {"studies": found.studies}
+            if out_file is None:
+                print_intent(Intent(reads=reads), as_json=as_json)
+            else:
+                print_file_intent(out_file, "ids of studies", as_json=as_json, reads=reads)
+            return
         if out_file is not None:
             content = exported(relations, vocabulary, query, out_file.suffix.removeprefix("."))
             _write(out_file, content)
         if as_json:
-            out.print_json(json.dumps(found.as_dict()))
+            print_json(found.as_dict())
             return
         _print(found, listed=out_file is None)
         if out_file is not None:
-            out.print(f"ids of the studies: {out_file}", markup=False)
+            print_line(f"ids of the studies: {out_file}")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -60,14 +68,14 @@ def _write(path: Path, content: bytes) -> None:
 
 def _print(found: Found, *, listed: bool) -> None:
     counts = f"{found.studies} studies of {found.patients} patients, {found.sentences} sentences"
-    out.print(f"{counts}: {found.query}", markup=False)
+    print_line(f"{counts}: {found.query}")
     for hit in found.hits if listed else ():
-        out.print(_line(hit), markup=False)
+        print_line(_line(hit))
         for section, text in hit.said:
-            out.print(f"    {section}: {text}", markup=False)
+            print_line(f"    {section}: {text}")
     left = found.studies - len(found.hits)
     if listed and left:
-        out.print(f"and {left} more: --limit lists more, --out FILE writes all ids", markup=False)
+        print_line(f"and {left} more: --limit lists more, --out FILE writes all ids")
 
 
 def _line(hit: Hit) -> str:

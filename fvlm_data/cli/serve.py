@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from fvlm_data.cli.console import err, one_sentence, out
-from fvlm_data.cli.options import StoreOption, opened_context, resolved_config
+from fvlm_data.cli.console import err, one_sentence, print_json_line, print_line
+from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
 from fvlm_data.extras import needs_extra
 
 
@@ -31,6 +31,7 @@ def serve(
         Path | None,
         typer.Option(help="embeddings.parquet of fvlm-eval embed: shows what looks alike"),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the store as it is now in a browser: pages, slices, search; read-only by default."""
     with one_sentence():
@@ -60,5 +61,9 @@ def serve(
                     "behind a proxy with https, or use ssh -L",
                     markup=False,
                 )
-            out.print(address(host, chosen, token if random else "TOKEN"), markup=False)
+            place = address(host, chosen, token if random else "TOKEN")
+            if as_json:
+                print_json_line({"address": place})
+            else:
+                print_line(place)
             run(app, at)

@@ -31,10 +31,11 @@ WRITES_NOTHING = {
     "fvlm-data status", "fvlm-data reports score", "fvlm-data reports compare",
     "fvlm-data vault check", "fvlm-data vault places", "fvlm-data audit labels",
     "fvlm-data audit identities", "fvlm-data review queue", "fvlm-data review agreement",
-    "fvlm-eval score", "fvlm-eval retrieval", "fvlm-eval compare",
+    "fvlm-data plan", "fvlm-eval score", "fvlm-eval retrieval", "fvlm-eval compare",
 }  # fmt: skip
 CANNOT_SAY = {
     "fvlm-data vault relearn": "what it would write to the vault is known once all is read",
+    "fvlm-data serve": "with --review it writes what reviewers decide",
 }
 """Commands that write and have no --dry-run, with the reason."""
 
