@@ -104,6 +104,11 @@ class FindingTerm(Entry):
         description="whether a mention is about the anatomy where it lies (calcified plaques of "
         "the iliac artery) and only without one about its own",
     )
+    extends_as: str | None = Field(
+        default=None,
+        description="its observation in a vessel that it extends into, where it may: a thrombus "
+        "of the portal vein that extends into another vein is one of both",
+    )
     described: tuple[str, ...] = Field(
         default=(),
         description="words before a bare mention of its anatomy that make it this finding (small "
@@ -196,7 +201,7 @@ class AnatomyFile(Entry):
     generic_parts: tuple[str, ...]
     region_headers: tuple[str, ...]
     header_words: tuple[str, ...]
-    sides: dict[Literal["left", "right", "bilateral", "none"], tuple[str, ...]]
+    sides: dict[Literal["left", "right", "bilateral", "same", "opposite", "none"], tuple[str, ...]]
 
 
 class FindingFile(Entry):
@@ -263,8 +268,20 @@ class ClauseWords(Entry):
     joints: tuple[str, ...]
     alternatives: tuple[str, ...]
     indefinite: tuple[str, ...]
+    extensions: tuple[str, ...] = Field(
+        default=(), description='tell that what stands before goes on: "extending into"'
+    )
     relatives: tuple[str, ...]
     relative_pronouns: tuple[str, ...] = ()
+    aftermath: tuple[str, ...] = Field(
+        default=(), description='end what is denied: "no pneumothorax after biopsy of the mass"'
+    )
+    preambles: tuple[str, ...] = Field(
+        default=(), description='first words of what a comma ends: "given the history of melanoma,"'
+    )
+    attributes: tuple[str, ...] = Field(
+        default=(), description='uncertain of what is there: "the cause of the effusion is unclear"'
+    )
     participles: tuple[str, ...]
     denials: tuple[str, ...]
     organ_denials: tuple[str, ...]

@@ -30,6 +30,7 @@ from fvlm_data.reports.language.asserted_phrases import (
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
+from fvlm_data.reports.language.extensions import extension_words, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
     change_of,
@@ -40,6 +41,7 @@ from fvlm_data.reports.language.measures import (
     sides_in_turn,
 )
 from fvlm_data.reports.language.overlaps import grouped, longest
+from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.sizes import Measured, measured_heads
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Change, Laterality, Severity, Status
+    from fvlm_data.reports.language.records import Change, Severity, Side, Status
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
@@ -70,10 +72,10 @@ class Head:
     end: int
     kind: str
     status: Status
-    findings: tuple[tuple[str, str, Laterality | None], ...]
+    findings: tuple[tuple[str, str, Side | None], ...]
     sites: tuple[str, ...]
     observation: str
-    side: Laterality | None
+    side: Side | None
     severity: Severity | None
     count: str | None
     location: tuple[int, int] | None
@@ -100,10 +102,12 @@ class SentenceAnalysis:
     heads: tuple[Head, ...]
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
-    side: Laterality | None
+    side: Side | None
     carries: bool
     clauses: tuple[int, ...] = ()
     measured: tuple[tuple[int, int], ...] = ()
+    refers: bool = False
+    """Whether a side of it is told by what was said before."""
 
 
 _UNREAD = SentenceAnalysis((), (), (), None, carries=False)
@@ -180,17 +184,18 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
         spans = described_anatomies(mentions, spans, words, book)
     if not spans:  # nothing whose status cues or clauses could tell
-        return _summed((), words, mentions, (), book)
+        return _summed((), words, mentions, (), book, sides=sides)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
     spans = without_comparisons(spans, cues, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     clauses = clause_bounds(words, book, matches["terminator"], cues, run_on)
-    targets = [Target(span.start, span.end) for span in spans]
+    extensions = extension_words(words, spans, book)
+    places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
     said = _without_change(
-        asserted(words, clauses, cues, targets, book.grammar),
-        [(s.start, s.end) for s in spans],
+        asserted(words, clauses, cues, [Target(*place) for place in places], book.grammar),
+        places,
         cues,
         words,
         book.grammar.denials,
@@ -209,16 +214,18 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         runs_on=bool(run_on),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
-    within = book.grammar.within
     sites = [mention for mention in mentions if mention not in outside]
-    attachment = Attachment(words, role, clauses, sites, within, runs_on=bool(run_on))
+    attachment = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
     heads = [
         _head(span, said_of, sentence, attachment, book)
-        for span, said_of in zip(spans, said, strict=True)
+        for span, said_of in zip(spans, said[: len(spans)], strict=True)
     ]
+    if extensions:
+        told = said[len(spans) :]
+        heads = with_extensions(heads, extensions, told, attachment, words, book)
     if len(sides) > 1:
         heads = [one for head in heads for one in _by_side(head, sentence, book)]
-    return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside)
+    return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
 
 
 @dataclass(slots=True)
@@ -228,7 +235,7 @@ class _Sentence:
     roles: tuple[int, ...]
     mentions: tuple[AnatomyMention, ...]
     spans: tuple[HeadSpan, ...]
-    sides: tuple[tuple[int, int, Laterality], ...]
+    sides: tuple[tuple[int, int, Side], ...]
     severities: tuple[Match, ...]
     changes: tuple[Match, ...]
     counts: tuple[Match, ...]
@@ -276,10 +283,11 @@ def _denied(place: tuple[int, int], said: Asserted, denied: Sequence[tuple[int, 
     return said if cue is None else Asserted("absent", "no_change", cue, said.doubts)
 
 
-def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
+def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Side]]:
     if not matches:
         return []
-    return sorted((m.start, m.end, side) for m in longest(matches) for side in m.phrase.sides)
+    sides = sorted((m.start, m.end, side) for m in longest(matches) for side in m.phrase.sides)
+    return within_sentence(sides) if any(refers(side) for _, _, side in sides) else sides
 
 
 def _head(
@@ -423,7 +431,7 @@ def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
 
 def _told_elsewhere(
     span: HeadSpan, about: Sequence[AnatomyMention], sentence: _Sentence
-) -> Laterality | None:
+) -> Side | None:
     """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
     clause = sentence.clauses[span.start]
     if not about or not sentence.sides or any(sentence.clauses[m.start] == clause for m in about):
@@ -501,6 +509,8 @@ def _summed(
     clauses: tuple[int, ...],
     book: Phrasebook,
     outside: Sequence[AnatomyMention] = (),
+    *,
+    sides: Sequence[tuple[int, int, Side]] = (),
 ) -> SentenceAnalysis:
     inside = [m for m in mentions if m not in outside] if outside else mentions
     sites = tuple(dict.fromkeys([site for m in inside for site in m.sites]))
@@ -523,4 +533,5 @@ def _summed(
                 if head.findings or (head.observation and not head.sites)
             ]
         ),
+        refers=any(refers(side) for _, _, side in sides),
     )

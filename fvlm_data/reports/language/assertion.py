@@ -278,6 +278,7 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
         high = _up_to_company(cue.end, high, words, grammar.company, frozenset())
     if cue.cue.direction == "forward" and cue.cue.category == "absent":
         high = _up_to_known(cue.end, high, words, grammar)
+        high = _up_to_aftermath(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -317,6 +318,15 @@ def _up_to_company(
         if words[i] in company and words[i - 1] not in supposed:
             return i
     return high
+
+
+def _up_to_aftermath(
+    start: int, high: int, words: Sequence[str], grammar: FunctionWords
+) -> int:
+    """End of a denial: "no pneumothorax after biopsy of the mass" denies no mass."""
+    if grammar.aftermath.isdisjoint(words[start + 1 : high]):
+        return high
+    return next(i for i in range(start + 1, high) if words[i] in grammar.aftermath)
 
 
 def _up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:

@@ -15,6 +15,7 @@ from fvlm_data.reports.language.analysis import (
     assert_target,
     read_words,
 )
+from fvlm_data.reports.language.anatomy import joined
 from fvlm_data.reports.language.decisions import STATED, Decision
 from fvlm_data.reports.language.finding_sites import observed
 from fvlm_data.reports.language.foreign import languages
@@ -28,6 +29,7 @@ from fvlm_data.reports.language.records import (
     Sentence,
     Verdict,
 )
+from fvlm_data.reports.language.references import by_context, referred
 from fvlm_data.reports.language.sections import section_headers, sections_of
 from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
 from fvlm_data.reports.language.sub_headers import sub_headers
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
         Laterality,
         Section,
         SectionName,
+        Side,
         Status,
     )
     from fvlm_data.reports.language.sizes import Measured
@@ -58,7 +61,7 @@ class _Block:
     end: int
     section: SectionName
     sites: tuple[str, ...]
-    side: Laterality | None
+    side: Side | None
 
 
 class _Context(NamedTuple):
@@ -69,8 +72,8 @@ class _Context(NamedTuple):
 
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
-    side: Laterality | None
-    title_side: Laterality | None = None
+    side: Side | None
+    title_side: Side | None = None
     """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
     inherited: bool = False
     """Whether it is that of the sentence before."""
@@ -89,7 +92,7 @@ class _Told(NamedTuple):
 
     head: Head
     sites: tuple[str, ...]
-    findings: tuple[tuple[str, str, Laterality | None], ...]
+    findings: tuple[tuple[str, str, Side | None], ...]
     inherited: bool = False
 
     @property
@@ -124,6 +127,8 @@ class _Said:
     mentions: tuple[_Mention, ...]
     normal: tuple[str, ...]
     anatomies: tuple[str, ...]
+    side: Side | None = None
+    """Side of what it tells, to which later sentences may refer ("ipsilateral")."""
 
 
 class ReportParser:
@@ -157,6 +162,7 @@ class ReportParser:
         self._title_side = lru_cache(maxsize=_TITLES)(
             lambda title: analyse(title, self._book, known, reading_of).reading.side
         )
+        self._referred = kept(by_context)
         self._said = kept(lambda reading, context: _said(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
@@ -169,18 +175,23 @@ class ReportParser:
         sentences: list[Sentence] = []
         findings: list[FindingMention] = []
         normal: list[Verdict] = []
+        side: Side | None = None
+        section: SectionName | None = None
         for block in self._blocks(plain, headers, sections):
             before: _Context | None = None
+            if block.section != section:
+                side, section = None, block.section
             for start, end in self._sentence_spans(plain, block.start, block.end):
                 words = text[start:end]
                 analysis = self._analyse(plain[start:end])
-                context = (
-                    _NOTHING
-                    if analysis.language
-                    else self._context(analysis.reading, block, before)
-                )
+                reading = analysis.reading
+                if reading.refers:
+                    reading = self._referred(reading, side)
+                context = _NOTHING if analysis.language else self._context(reading, block, before)
                 index = len(sentences)
-                said = self._said(analysis.reading, context)
+                said = self._said(reading, context)
+                if said.side is not None and not analysis.reading.refers:
+                    side = said.side
                 sentences.append(
                     Sentence(words, start, end, block.section, said.anatomies, analysis.language)
                 )
@@ -244,7 +255,7 @@ class ReportParser:
         if headers and headers[0].section is not None and not text[: headers[0].start].strip():
             section = headers[0].section
         sites: tuple[str, ...] = ()
-        side: Laterality | None = None
+        side: Side | None = None
         start = 0
         for header in (*headers, None):
             end = header.start if header else len(text)
@@ -388,7 +399,7 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     """What a reading says in a context."""
     heads = reading.heads
     if not heads:
-        return _Said((), (), context.anatomies)
+        return _Said((), (), context.anatomies, context.side)
     told = [_in_context(head, context, book) for head in heads]
     mentions = [
         _mention(number, one, finding, anatomy, side, book)
@@ -412,7 +423,9 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     about = context.anatomies
     if mentions:
         about = tuple(sorted({*about, *[mention.anatomy for mention in mentions]}))
-    return _Said(tuple(mentions), tuple(sorted(normal)), about)
+    sides = [one.laterality for one in mentions if one.status != "absent"]
+    side = joined(sides) or context.side
+    return _Said(tuple(mentions), tuple(sorted(normal)), about, side)
 
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
@@ -447,7 +460,7 @@ def _mention(
     one: _Told,
     finding: str,
     anatomy: str,
-    side: Laterality | None,
+    side: Side | None,
     book: Phrasebook,
 ) -> _Mention:
     """A finding of a head; a removed organ stays removed: "status post splenectomy" is present."""
@@ -455,9 +468,9 @@ def _mention(
     rule: Rule | None = None
     if status == "historical" and book.terms[finding].lasting:
         status, rule = "present", "lasting"
-    if side and not (anatomy in book.paired or finding in book.sided):
-        side = None
-    return _Mention(number, finding, anatomy, status, side, True, None, rule, one.inherited)
+    told = side and (anatomy in book.paired or finding in book.sided)
+    laterality = referred(side, None) if told else None
+    return _Mention(number, finding, anatomy, status, laterality, True, None, rule, one.inherited)
 
 
 def _in_wholes(mentions: Sequence[_Mention], book: Phrasebook) -> list[_Mention]:
@@ -518,7 +531,7 @@ def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> li
         head = one.head
         for anatomy in one.anatomies:
             if anatomy not in covered and anatomy not in made:
-                side = head.side if anatomy in book.paired else None
+                side = referred(head.side, None) if anatomy in book.paired else None
                 made[anatomy] = _Mention(
                     number,
                     OTHER_ABNORMALITY,
