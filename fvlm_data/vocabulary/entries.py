@@ -279,6 +279,9 @@ class ClauseWords(Entry):
     preambles: tuple[str, ...] = Field(
         default=(), description='first words of what a comma ends: "given the history of melanoma,"'
     )
+    purpose: tuple[str, ...] = Field(
+        default=(), description='join what has an attribute to it, beside `of`: "no cause for"'
+    )
     attributes: tuple[str, ...] = Field(
         default=(), description='uncertain of what is there: "the cause of the effusion is unclear"'
     )
@@ -321,6 +324,9 @@ class SizeWords(Entry):
     now: tuple[str, ...] = Field(description="stand before the size of today")
     range_from: tuple[str, ...] = Field(description="begin a range of sizes")
     range_to: tuple[str, ...] = Field(description="stand within a range of sizes")
+    distance: tuple[str, ...] = Field(
+        default=(), description="stand behind a distance, which is no size"
+    )
     below: tuple[str, ...] = Field(description="stand before a size that is not reached")
     changed: tuple[str, ...] = Field(description="make a growth of a range")
 

@@ -43,6 +43,7 @@ from fvlm_data.reports.language.measures import (
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.sizes import Measured, measured_heads
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
+_SEVERAL = 2
+_OPENING = frozenset({",", ";", "."})
+_LASTING = frozenset({"stable", "increased", "decreased"})
 _UNMEASURED = Measured(None, None)
 
 
@@ -106,6 +110,8 @@ class SentenceAnalysis:
     carries: bool
     clauses: tuple[int, ...] = ()
     measured: tuple[tuple[int, int], ...] = ()
+    organs: tuple[int, ...] = ()
+    """Where organs end of which no head tells, and behind which their own size may stand."""
     refers: bool = False
     """Whether a side of it is told by what was said before."""
 
@@ -153,7 +159,7 @@ def analyse(
     if not reading.heads:
         return Analysis(reading, ())
     spans = lexicon.places(text, written)
-    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, book)
+    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, reading.organs, book)
     return Analysis(reading, tuple([_place(head, spans, measured) for head in reading.heads]))
 
 
@@ -297,7 +303,6 @@ def _head(
     attachment: Attachment,
     book: Phrasebook,
 ) -> Head:
-    status = said_of.status
     words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
     kind = span.kind
@@ -312,7 +317,7 @@ def _head(
         # The organs of other statements tell nothing of this one.
         kind, about = "finding", ()
         terms = tuple((term, book.terms[term].anatomy) for term in book.alone[words])
-    elsewhere = status == "absent" and _sides_come_after(span, sentence)
+    elsewhere = said_of.status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
         about = tuple(replace(mention, side=None) for mention in about)
     if span.kind == "finding":
@@ -326,6 +331,9 @@ def _head(
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
+    if change and said_of.status == "historical" and _goes_on(span, said_of, change, sentence):
+        said_of = Asserted("present", doubts=said_of.doubts)
+    status = said_of.status
     of_organ = joined([mention.side for mention in about]) if about else None
     return Head(
         start=span.start,
@@ -367,6 +375,16 @@ def _head(
         doubts=said_of.doubts + _doubts(said_of, change, sentence)
         if sentence.changes or sentence.runs_on
         else said_of.doubts,
+    )
+
+
+def _goes_on(span: HeadSpan, said: Asserted, change: Change, sentence: _Sentence) -> bool:
+    """Whether what was there before still is: "seen in the previous examination, regressed"."""
+    return (
+        said.cue is not None
+        and said.cue[0] >= span.end
+        and change in _LASTING
+        and VERB in sentence.roles[said.cue[1] : said.cue[1] + 2]
     )
 
 
@@ -502,6 +520,27 @@ def _shared(
     return observed(tail, [site for mention in listed for site in mention.sites], book)
 
 
+def _unsaid(
+    heads: Sequence[Head], words: tuple[str, ...], mentions: Sequence[AnatomyMention], book: Phrasebook
+) -> tuple[int, ...]:
+    """Ends of mentions that begin a statement on an organ of which no head tells."""
+    if len(mentions) < _SEVERAL or NUMBER not in words:
+        return ()
+    named = {anatomy for head in heads for _, anatomy, _ in head.findings}
+    named |= {site.split(".")[0] for head in heads for site in head.sites}
+    if not named.isdisjoint(book.described):  # nodes may lie anywhere
+        return ()
+    ahead = book.grammar.articles | book.grammar.places
+    made = []
+    for mention in mentions:
+        i = mention.start - 1
+        while i > 0 and words[i] in ahead:
+            i -= 1
+        if i > 0 and words[i] in _OPENING and named.isdisjoint(mention.anatomies):
+            made.append(mention.end)
+    return tuple(made)
+
+
 def _summed(
     heads: tuple[Head, ...],
     words: tuple[str, ...],
@@ -533,5 +572,6 @@ def _summed(
                 if head.findings or (head.observation and not head.sites)
             ]
         ),
+        organs=_unsaid(heads, words, mentions, book),
         refers=any(refers(side) for _, _, side in sides),
     )

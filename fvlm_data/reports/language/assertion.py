@@ -51,6 +51,8 @@ class Asserted(NamedTuple):
 _NOTHING_SAID = Asserted()
 _FAR = 6
 """Words between a cue and what it tells of, from which on it may tell of something else."""
+_ATTRIBUTED = 7
+"""Words between an attribute and what has it ("the cause of the small left effusion")."""
 _TURNING = frozenset({"absent", "uncertain", "doubt"})
 """Categories whose cues, where they reach nothing, may have been meant for what is there."""
 
@@ -133,6 +135,11 @@ def asserted(
     reaching = [cue for cue in cues if cue.cue.direction != "pseudo"]
     scopes = limited(reaching, [_scope(cue, layout, grammar) for cue in reaching])
     reached = [_reaching(target, reaching, scopes, layout) for target in targets]
+    if not grammar.attributes.isdisjoint(words):
+        reached = [
+            _of_itself(target, those, words, grammar)
+            for target, those in zip(targets, reached, strict=True)
+        ]
     used: dict[int, int] = {}
     for those in reached:
         for cue in those:
@@ -217,6 +224,18 @@ def _reaching(
         and not (cue.start <= start < cue.end or cue.start < end <= cue.end)
         and (not layout.insertions or layout.same_side(start, cue.start))
     ]
+
+
+def _of_itself(
+    target: Target, cues: list[CueMatch], words: Sequence[str], grammar: FunctionWords
+) -> list[CueMatch]:
+    """Of the cues that reach a target those that tell of it, and not of its cause or growth."""
+    for i in range(target.start - 1, max(0, target.start - 1 - _ATTRIBUTED), -1):
+        if words[i] in (",", ";", ":", "."):
+            break
+        if words[i] in grammar.of_or_for and words[i - 1] in grammar.attributes:
+            return [cue for cue in cues if i < cue.start < target.start]
+    return cues
 
 
 def _category(cue: CueMatch) -> str:

@@ -33,6 +33,7 @@ class FunctionWords:
     aftermath: frozenset[str]
     preambles: frozenset[str]
     attributes: frozenset[str]
+    of_or_for: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
@@ -77,6 +78,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         aftermath=frozenset(clauses.aftermath),
         preambles=frozenset(clauses.preambles),
         attributes=frozenset(clauses.attributes),
+        of_or_for=frozenset({*clauses.of, *clauses.purpose}),
         participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
         denials=frozenset(clauses.denials),

@@ -114,7 +114,9 @@ def _goes_on(
 ) -> bool:
     """Whether a later clause has no subject of its own ("a cyst is seen, and is unchanged")."""
     start, end = place
-    return match.start >= end and not any(
+    if match.start < end or roles[match.end : match.end + 1] == [HEAD]:
+        return False  # "no effusion, but new emphysema"
+    return not any(
         roles[i] in (HEAD, ANATOMY) for i in range(end, match.start) if clauses[i] != clauses[start]
     )
 
