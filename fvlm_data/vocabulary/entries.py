@@ -256,6 +256,7 @@ class SentenceWords(Entry):
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
     answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
+    denying: tuple[str, ...] = Field(default=(), description="those of `answers` that deny")
     choices: tuple[str, ...] = Field(description="what a form lets choose beside answers")
     verdicts: tuple[str, ...] = Field(description="that all is well; unticked they say nothing")
 

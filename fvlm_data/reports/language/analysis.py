@@ -30,7 +30,7 @@ from fvlm_data.reports.language.asserted_phrases import (
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
-from fvlm_data.reports.language.extensions import extension_words, with_extensions
+from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
     change_of,
@@ -42,6 +42,7 @@ from fvlm_data.reports.language.measures import (
 )
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
+from fvlm_data.reports.language.side_answers import side_answers
 from fvlm_data.reports.language.sizes import Measured, measured_heads
 from fvlm_data.reports.language.tokens import NUMBER
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Change, Severity, Side, Status
+    from fvlm_data.reports.language.side_answers import SideAnswer
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
@@ -159,7 +161,9 @@ def analyse(
     if not reading.heads:
         return Analysis(reading, ())
     spans = lexicon.places(text, written)
-    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, reading.organs, book)
+    measured = measured_heads(
+        text, words, spans, reading.clauses, reading.measured, reading.organs, book
+    )
     return Analysis(reading, tuple([_place(head, spans, measured) for head in reading.heads]))
 
 
@@ -221,14 +225,19 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
     sites = [mention for mention in mentions if mention not in outside]
-    attachment = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
+    everywhere = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
+    attachment = everywhere
+    if extensions:
+        unreached = not_reached(extensions, spans, said, attachment)
+        sites = [mention for mention in sites if mention not in unreached]
+        attachment = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
     heads = [
         _head(span, said_of, sentence, attachment, book)
         for span, said_of in zip(spans, said[: len(spans)], strict=True)
     ]
     if extensions:
         told = said[len(spans) :]
-        heads = with_extensions(heads, extensions, told, attachment, words, book)
+        heads = with_extensions(heads, extensions, told, everywhere, words, book)
     if len(sides) > 1:
         heads = [one for head in heads for one in _by_side(head, sentence, book)]
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
@@ -415,6 +424,11 @@ def _doubts(said: Asserted, change: Change | None, sentence: _Sentence) -> tuple
 def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, ...]:
     """A mention a side: "moderate right and small left effusions" are two, of their own degree."""
     sides = sentence.sides
+    answers = (
+        side_answers(head.end, sides, sentence.words, book) if len(sentence.spans) == 1 else ()
+    )
+    if answers:
+        return tuple(_answered(head, answer, sentence) for answer in answers)
     if not head.findings:
         return (head,)
     pair = sides_in_turn(head.start, sides, sentence.words, sentence.roles, book)
@@ -436,6 +450,21 @@ def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, .
             )
         )
     return tuple(made)
+
+
+def _answered(head: Head, answer: SideAnswer, sentence: _Sentence) -> Head:
+    """What a field says of one side."""
+    start, end, side, denied = answer
+    own = [m for m in sentence.severities if start <= m.start < end]
+    return replace(
+        head,
+        status="absent" if denied else "present",
+        rule="cue" if denied else "stated",
+        cue=(start, end) if denied else None,
+        findings=tuple((term, anatomy, side) for term, anatomy, _ in head.findings),
+        side=side,
+        severity=own[0].phrase.severity if own else None,  # type: ignore[arg-type]
+    )
 
 
 def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
@@ -521,7 +550,10 @@ def _shared(
 
 
 def _unsaid(
-    heads: Sequence[Head], words: tuple[str, ...], mentions: Sequence[AnatomyMention], book: Phrasebook
+    heads: Sequence[Head],
+    words: tuple[str, ...],
+    mentions: Sequence[AnatomyMention],
+    book: Phrasebook,
 ) -> tuple[int, ...]:
     """Ends of mentions that begin a statement on an organ of which no head tells."""
     if len(mentions) < _SEVERAL or NUMBER not in words:

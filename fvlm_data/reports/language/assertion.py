@@ -339,9 +339,7 @@ def _up_to_company(
     return high
 
 
-def _up_to_aftermath(
-    start: int, high: int, words: Sequence[str], grammar: FunctionWords
-) -> int:
+def _up_to_aftermath(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
     """End of a denial: "no pneumothorax after biopsy of the mass" denies no mass."""
     if grammar.aftermath.isdisjoint(words[start + 1 : high]):
         return high

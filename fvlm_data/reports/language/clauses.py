@@ -366,8 +366,14 @@ def _main_clause(
     "Given the history of melanoma, the nodule is new", "liver without lesion, steatosis present".
     """
     preambles = book.grammar.preambles
-    opened = words[begin] in preambles or any(
-        words[i] in preambles for i in denials if begin <= i < end
+    opened = (
+        words[begin] in preambles
+        # "In view of the history of melanoma,".
+        or (
+            words[begin] in book.prepositions
+            and not preambles.isdisjoint(words[begin + 1 : begin + 3])
+        )
+        or any(words[i] in preambles for i in denials if begin <= i < end)
     )
     if not opened:
         return None

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrasebook import Phrasebook
 
 
-def extension_words(
-    words: Sequence[str], spans: Sequence[HeadSpan], book: Phrasebook
-) -> list[int]:
+_GENITIVE = 6
+"""Words from "extension of" to what extends."""
+
+
+def extension_words(words: Sequence[str], spans: Sequence[HeadSpan], book: Phrasebook) -> list[int]:
     """Tokens that tell of something that it extends, none of them within a head."""
     telling = book.grammar.extensions
     if telling.isdisjoint(words):
@@ -32,6 +34,24 @@ def extension_words(
         for i, word in enumerate(words)
         if word in telling and not any(span.start <= i < span.end for span in spans)
     ]
+
+
+def not_reached(
+    places: Sequence[int],
+    spans: Sequence[HeadSpan],
+    said: Sequence[Asserted],
+    attachment: Attachment,
+) -> list[AnatomyMention]:
+    """Mentions in which nothing lies: "the thrombus does not extend into the portal vein".
+
+    `said` tells of the spans, then of the places.
+    """
+    made: list[AnatomyMention] = []
+    for place, told in zip(places, said[len(spans) :], strict=True):
+        before = [one for span, one in zip(spans, said, strict=False) if span.end <= place]
+        if told.status == "absent" and before and before[-1].status != "absent":
+            made += attachment.reached(place + 1)
+    return made
 
 
 def with_extensions(
@@ -69,7 +89,10 @@ def _extending(
 ) -> int | None:
     """Number of the head that extends: that behind "extension of the", else the one before."""
     if not book.grammar.of.isdisjoint(words[place + 1 : place + 2]):
-        return next((n for n, head in enumerate(heads) if head.start > place), None)
+        behind = (n for n, head in enumerate(heads) if 0 < head.start - place <= _GENITIVE)
+        number = next(behind, None)
+        if number is not None:
+            return number
     before = [n for n, head in enumerate(heads) if head.end <= place]
     return before[-1] if before else None
 

@@ -34,6 +34,7 @@ class FunctionWords:
     preambles: frozenset[str]
     attributes: frozenset[str]
     of_or_for: frozenset[str]
+    denying_answers: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
@@ -78,6 +79,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         aftermath=frozenset(clauses.aftermath),
         preambles=frozenset(clauses.preambles),
         attributes=frozenset(clauses.attributes),
+        denying_answers=frozenset(grammar.sentences.denying),
         of_or_for=frozenset({*clauses.of, *clauses.purpose}),
         participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),

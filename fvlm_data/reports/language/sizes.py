@@ -107,7 +107,8 @@ def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatter
         ),
         re.compile(rf"\b(?:{wording(words.range_from)})[ ]\Z", re.IGNORECASE),
         re.compile(
-            rf"[ ]?\b(?:{wording(words.distance)})(?![ ](?:the[ ]|a[ ])?(?:\d|{prior}))", re.IGNORECASE
+            rf"[ ]?\b(?:{wording(words.distance)})(?![ ](?:the[ ]|a[ ])?(?:\d|{prior}))",
+            re.IGNORECASE,
         ),
         re.compile(rf"(?:<|\b(?:{wording(words.below)}))[ ]?\Z", re.IGNORECASE),
         re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
