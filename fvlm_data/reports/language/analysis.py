@@ -27,6 +27,7 @@ from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
     head_spans,
     without_comparisons,
+    without_growths,
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
@@ -191,6 +192,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     grammar = book.grammar
     mentions = anatomy_mentions(matches["anatomy"], words, sides, grammar)
     spans = head_spans(matches["head"], words, book)
+    if len(spans) > 1:
+        spans = without_growths(spans, mentions, words, book)
     if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
         spans = described_anatomies(mentions, spans, words, book)
     if not spans:  # nothing whose status cues or clauses could tell

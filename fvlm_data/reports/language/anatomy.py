@@ -235,7 +235,12 @@ class Attachment:
         between = self._role[end : self._mentions[i].start]
         if len(between) > _REACHED or VERB in between or HEAD in between:
             return ()
-        return tuple(self._mentions[j] for j in self._chain_right(i))
+        made = [self._mentions[j] for j in self._chain_right(i)]
+        # "Into the caval vein, the iliac vein is patent": another statement's.
+        said = next(
+            (n for n, m in enumerate(made) if n and self._role[m.end : m.end + 1] == [VERB]), None
+        )
+        return tuple(made[:said])
 
     def stands_before(self, start: int, end: int) -> bool:
         """Whether a mention stands within a head, or nothing but adjectives between them."""

@@ -32,16 +32,22 @@ def referred(side: Side | None, to: Side | None) -> Laterality | None:
 
 
 def within_sentence(sides: Sequence[SidePlace]) -> list[SidePlace]:
-    """Sides of a sentence, in order, those by reference to one before them in it told by name."""
+    """Sides of a sentence, in order, those by reference told by the one before them in it.
+
+    One that has none before it refers to an earlier sentence where this one names no side, else
+    to nothing ("compared with the opposite side, the left lung").
+    """
     made: list[SidePlace] = []
     last: Side | None = None
     for start, end, side in sides:
-        told = side
-        if refers(side):
-            told = referred(side, last) or side
-        else:
+        if not refers(side):
             last = side
-        made.append((start, end, told))
+            made.append((start, end, side))
+        elif last is not None:
+            told = referred(side, last)
+            made += [(start, end, told)] if told else []
+        elif all(refers(one) for _, _, one in sides):
+            made.append((start, end, side))
     return made
 
 
