@@ -12,7 +12,6 @@ EXPORTS = Extensions(
     {
         "tables": "fvlm_data.export.entries:TABLES",
         "labels": "fvlm_data.export.entries:LABELS",
-        "change": "fvlm_data.export.entries:CHANGE",
         "webdataset": "fvlm_data.export.entries:WEBDATASET",
         "nnunet": "fvlm_data.export.entries:NNUNET",
         "monai": "fvlm_data.export.entries:MONAI",

@@ -38,16 +38,6 @@ class LabelOptions(BaseModel):
     )
 
 
-class WordOptions(BaseModel):
-    """Options of exports that read tables by the words of a vocabulary."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    overlay: Path | None = Field(
-        default=None, description="folder of the vocabulary overlay that the store was made with"
-    )
-
-
 class WebDatasetOptions(BaseModel):
     """Options of the export `webdataset`."""
 
@@ -75,13 +65,6 @@ def _labels(store: Store, draft: Draft, progress: Progress, options: LabelOption
         by_volume=options.rows == "volume",
         uncertain_counts=options.uncertain_is_positive,
     )
-
-
-def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
-    from fvlm_data.export.change.write import write
-    from fvlm_data.vocabulary import Vocabulary
-
-    write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
 
 
 def _webdataset(
@@ -144,13 +127,6 @@ LABELS = Export(
     write=_labels,
     options=LabelOptions,
     hint=lambda folder: f'pandas.read_csv("{folder / "labels.csv"}")',
-)
-CHANGE = Export(
-    help="What became of each finding from one study of a patient to the next, as Parquet.",
-    of="tables",
-    write=_change,
-    options=WordOptions,
-    hint=lambda folder: f'pandas.read_parquet("{folder / "pairs_over_time.parquet"}")',
 )
 WEBDATASET = Export(
     help="Samples as tar files of .npy arrays and JSON, for WebDataset.",
