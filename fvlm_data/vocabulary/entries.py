@@ -104,6 +104,11 @@ class FindingTerm(Entry):
         description="whether a mention is about the anatomy where it lies (calcified plaques of "
         "the iliac artery) and only without one about its own",
     )
+    extends_as: str | None = Field(
+        default=None,
+        description="its observation in a vessel that it extends into, where it may: a thrombus "
+        "of the portal vein that extends into another vein is one of both",
+    )
     described: tuple[str, ...] = Field(
         default=(),
         description="words before a bare mention of its anatomy that make it this finding (small "
@@ -196,7 +201,7 @@ class AnatomyFile(Entry):
     generic_parts: tuple[str, ...]
     region_headers: tuple[str, ...]
     header_words: tuple[str, ...]
-    sides: dict[Literal["left", "right", "bilateral", "none"], tuple[str, ...]]
+    sides: dict[Literal["left", "right", "bilateral", "same", "opposite", "none"], tuple[str, ...]]
 
 
 class FindingFile(Entry):
@@ -251,6 +256,7 @@ class SentenceWords(Entry):
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
     answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
+    denying: tuple[str, ...] = Field(default=(), description="those of `answers` that deny")
     choices: tuple[str, ...] = Field(description="what a form lets choose beside answers")
     verdicts: tuple[str, ...] = Field(description="that all is well; unticked they say nothing")
 
@@ -263,8 +269,23 @@ class ClauseWords(Entry):
     joints: tuple[str, ...]
     alternatives: tuple[str, ...]
     indefinite: tuple[str, ...]
+    extensions: tuple[str, ...] = Field(
+        default=(), description='tell that what stands before goes on: "extending into"'
+    )
     relatives: tuple[str, ...]
     relative_pronouns: tuple[str, ...] = ()
+    aftermath: tuple[str, ...] = Field(
+        default=(), description='end what is denied: "no pneumothorax after biopsy of the mass"'
+    )
+    preambles: tuple[str, ...] = Field(
+        default=(), description='first words of what a comma ends: "given the history of melanoma,"'
+    )
+    purpose: tuple[str, ...] = Field(
+        default=(), description='join what has an attribute to it, beside `of`: "no cause for"'
+    )
+    attributes: tuple[str, ...] = Field(
+        default=(), description='uncertain of what is there: "the cause of the effusion is unclear"'
+    )
     participles: tuple[str, ...]
     denials: tuple[str, ...]
     organ_denials: tuple[str, ...]
@@ -304,6 +325,9 @@ class SizeWords(Entry):
     now: tuple[str, ...] = Field(description="stand before the size of today")
     range_from: tuple[str, ...] = Field(description="begin a range of sizes")
     range_to: tuple[str, ...] = Field(description="stand within a range of sizes")
+    distance: tuple[str, ...] = Field(
+        default=(), description="stand behind a distance, which is no size"
+    )
     below: tuple[str, ...] = Field(description="stand before a size that is not reached")
     changed: tuple[str, ...] = Field(description="make a growth of a range")
 

@@ -27,9 +27,11 @@ from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
     head_spans,
     without_comparisons,
+    without_growths,
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
+from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
     change_of,
@@ -40,7 +42,10 @@ from fvlm_data.reports.language.measures import (
     sides_in_turn,
 )
 from fvlm_data.reports.language.overlaps import grouped, longest
+from fvlm_data.reports.language.references import refers, within_sentence
+from fvlm_data.reports.language.side_answers import side_answers
 from fvlm_data.reports.language.sizes import Measured, measured_heads
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -50,10 +55,14 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Change, Laterality, Severity, Status
+    from fvlm_data.reports.language.records import Change, Severity, Side, Status
+    from fvlm_data.reports.language.side_answers import SideAnswer
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
+_SEVERAL = 2
+_OPENING = frozenset({",", ";", "."})
+_LASTING = frozenset({"stable", "increased", "decreased"})
 _UNMEASURED = Measured(None, None)
 
 
@@ -70,10 +79,10 @@ class Head:
     end: int
     kind: str
     status: Status
-    findings: tuple[tuple[str, str, Laterality | None], ...]
+    findings: tuple[tuple[str, str, Side | None], ...]
     sites: tuple[str, ...]
     observation: str
-    side: Laterality | None
+    side: Side | None
     severity: Severity | None
     count: str | None
     location: tuple[int, int] | None
@@ -100,10 +109,14 @@ class SentenceAnalysis:
     heads: tuple[Head, ...]
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
-    side: Laterality | None
+    side: Side | None
     carries: bool
     clauses: tuple[int, ...] = ()
     measured: tuple[tuple[int, int], ...] = ()
+    organs: tuple[int, ...] = ()
+    """Where organs end of which no head tells, and behind which their own size may stand."""
+    refers: bool = False
+    """Whether a side of it is told by what was said before."""
 
 
 _UNREAD = SentenceAnalysis((), (), (), None, carries=False)
@@ -149,7 +162,9 @@ def analyse(
     if not reading.heads:
         return Analysis(reading, ())
     spans = lexicon.places(text, written)
-    measured = measured_heads(text, words, spans, reading.clauses, reading.measured, book)
+    measured = measured_heads(
+        text, words, spans, reading.clauses, reading.measured, reading.organs, book
+    )
     return Analysis(reading, tuple([_place(head, spans, measured) for head in reading.heads]))
 
 
@@ -177,20 +192,23 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
     grammar = book.grammar
     mentions = anatomy_mentions(matches["anatomy"], words, sides, grammar)
     spans = head_spans(matches["head"], words, book)
+    if len(spans) > 1:
+        spans = without_growths(spans, mentions, words, book)
     if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
         spans = described_anatomies(mentions, spans, words, book)
     if not spans:  # nothing whose status cues or clauses could tell
-        return _summed((), words, mentions, (), book)
+        return _summed((), words, mentions, (), book, sides=sides)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
     spans = without_comparisons(spans, cues, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     clauses = clause_bounds(words, book, matches["terminator"], cues, run_on)
-    targets = [Target(span.start, span.end) for span in spans]
+    extensions = extension_words(words, spans, book)
+    places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
     said = _without_change(
-        asserted(words, clauses, cues, targets, book.grammar),
-        [(s.start, s.end) for s in spans],
+        asserted(words, clauses, cues, [Target(*place) for place in places], book.grammar),
+        places,
         cues,
         words,
         book.grammar.denials,
@@ -209,16 +227,23 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> Sent
         runs_on=bool(run_on),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
-    within = book.grammar.within
     sites = [mention for mention in mentions if mention not in outside]
-    attachment = Attachment(words, role, clauses, sites, within, runs_on=bool(run_on))
+    everywhere = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
+    attachment = everywhere
+    if extensions:
+        unreached = not_reached(extensions, spans, said, attachment)
+        sites = [mention for mention in sites if mention not in unreached]
+        attachment = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
     heads = [
         _head(span, said_of, sentence, attachment, book)
-        for span, said_of in zip(spans, said, strict=True)
+        for span, said_of in zip(spans, said[: len(spans)], strict=True)
     ]
+    if extensions:
+        told = said[len(spans) :]
+        heads = with_extensions(heads, extensions, told, everywhere, words, book)
     if len(sides) > 1:
         heads = [one for head in heads for one in _by_side(head, sentence, book)]
-    return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside)
+    return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
 
 
 @dataclass(slots=True)
@@ -228,7 +253,7 @@ class _Sentence:
     roles: tuple[int, ...]
     mentions: tuple[AnatomyMention, ...]
     spans: tuple[HeadSpan, ...]
-    sides: tuple[tuple[int, int, Laterality], ...]
+    sides: tuple[tuple[int, int, Side], ...]
     severities: tuple[Match, ...]
     changes: tuple[Match, ...]
     counts: tuple[Match, ...]
@@ -276,10 +301,11 @@ def _denied(place: tuple[int, int], said: Asserted, denied: Sequence[tuple[int, 
     return said if cue is None else Asserted("absent", "no_change", cue, said.doubts)
 
 
-def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Laterality]]:
+def _sides(matches: Sequence[Match]) -> list[tuple[int, int, Side]]:
     if not matches:
         return []
-    return sorted((m.start, m.end, side) for m in longest(matches) for side in m.phrase.sides)
+    sides = sorted((m.start, m.end, side) for m in longest(matches) for side in m.phrase.sides)
+    return within_sentence(sides) if any(refers(side) for _, _, side in sides) else sides
 
 
 def _head(
@@ -289,7 +315,6 @@ def _head(
     attachment: Attachment,
     book: Phrasebook,
 ) -> Head:
-    status = said_of.status
     words = " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
     kind = span.kind
@@ -304,7 +329,7 @@ def _head(
         # The organs of other statements tell nothing of this one.
         kind, about = "finding", ()
         terms = tuple((term, book.terms[term].anatomy) for term in book.alone[words])
-    elsewhere = status == "absent" and _sides_come_after(span, sentence)
+    elsewhere = said_of.status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
         about = tuple(replace(mention, side=None) for mention in about)
     if span.kind == "finding":
@@ -318,6 +343,9 @@ def _head(
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
+    if change and said_of.status == "historical" and _goes_on(span, said_of, change, sentence):
+        said_of = Asserted("present", doubts=said_of.doubts)
+    status = said_of.status
     of_organ = joined([mention.side for mention in about]) if about else None
     return Head(
         start=span.start,
@@ -362,6 +390,16 @@ def _head(
     )
 
 
+def _goes_on(span: HeadSpan, said: Asserted, change: Change, sentence: _Sentence) -> bool:
+    """Whether what was there before still is: "seen in the previous examination, regressed"."""
+    return (
+        said.cue is not None
+        and said.cue[0] >= span.end
+        and change in _LASTING
+        and VERB in sentence.roles[said.cue[1] : said.cue[1] + 2]
+    )
+
+
 def _of_other_statements(
     span: HeadSpan, about: Sequence[AnatomyMention], sentence: _Sentence
 ) -> bool:
@@ -389,6 +427,11 @@ def _doubts(said: Asserted, change: Change | None, sentence: _Sentence) -> tuple
 def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, ...]:
     """A mention a side: "moderate right and small left effusions" are two, of their own degree."""
     sides = sentence.sides
+    answers = (
+        side_answers(head.end, sides, sentence.words, book) if len(sentence.spans) == 1 else ()
+    )
+    if answers:
+        return tuple(_answered(head, answer, sentence) for answer in answers)
     if not head.findings:
         return (head,)
     pair = sides_in_turn(head.start, sides, sentence.words, sentence.roles, book)
@@ -412,6 +455,21 @@ def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, .
     return tuple(made)
 
 
+def _answered(head: Head, answer: SideAnswer, sentence: _Sentence) -> Head:
+    """What a field says of one side."""
+    start, end, side, denied = answer
+    own = [m for m in sentence.severities if start <= m.start < end]
+    return replace(
+        head,
+        status="absent" if denied else "present",
+        rule="cue" if denied else "stated",
+        cue=(start, end) if denied else None,
+        findings=tuple((term, anatomy, side) for term, anatomy, _ in head.findings),
+        side=side,
+        severity=own[0].phrase.severity if own else None,  # type: ignore[arg-type]
+    )
+
+
 def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
     """Whether only later clauses tell a side: "no nodule except one in the left upper lobe"."""
     clause = sentence.clauses[span.start]
@@ -423,7 +481,7 @@ def _sides_come_after(span: HeadSpan, sentence: _Sentence) -> bool:
 
 def _told_elsewhere(
     span: HeadSpan, about: Sequence[AnatomyMention], sentence: _Sentence
-) -> Laterality | None:
+) -> Side | None:
     """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
     clause = sentence.clauses[span.start]
     if not about or not sentence.sides or any(sentence.clauses[m.start] == clause for m in about):
@@ -494,6 +552,30 @@ def _shared(
     return observed(tail, [site for mention in listed for site in mention.sites], book)
 
 
+def _unsaid(
+    heads: Sequence[Head],
+    words: tuple[str, ...],
+    mentions: Sequence[AnatomyMention],
+    book: Phrasebook,
+) -> tuple[int, ...]:
+    """Ends of mentions that begin a statement on an organ of which no head tells."""
+    if len(mentions) < _SEVERAL or NUMBER not in words:
+        return ()
+    named = {anatomy for head in heads for _, anatomy, _ in head.findings}
+    named |= {site.split(".")[0] for head in heads for site in head.sites}
+    if not named.isdisjoint(book.described):  # nodes may lie anywhere
+        return ()
+    ahead = book.grammar.articles | book.grammar.places
+    made = []
+    for mention in mentions:
+        i = mention.start - 1
+        while i > 0 and words[i] in ahead:
+            i -= 1
+        if i > 0 and words[i] in _OPENING and named.isdisjoint(mention.anatomies):
+            made.append(mention.end)
+    return tuple(made)
+
+
 def _summed(
     heads: tuple[Head, ...],
     words: tuple[str, ...],
@@ -501,6 +583,8 @@ def _summed(
     clauses: tuple[int, ...],
     book: Phrasebook,
     outside: Sequence[AnatomyMention] = (),
+    *,
+    sides: Sequence[tuple[int, int, Side]] = (),
 ) -> SentenceAnalysis:
     inside = [m for m in mentions if m not in outside] if outside else mentions
     sites = tuple(dict.fromkeys([site for m in inside for site in m.sites]))
@@ -523,4 +607,6 @@ def _summed(
                 if head.findings or (head.observation and not head.sites)
             ]
         ),
+        organs=_unsaid(heads, words, mentions, book),
+        refers=any(refers(side) for _, _, side in sides),
     )

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Laterality
+    from fvlm_data.reports.language.records import Side
 
 VERB, PREPOSITION, JOINT, HEAD, ANATOMY, OF, OTHER = range(7)
 """Roles of tokens when words are attached to anatomies."""
 
 _SEVERAL = 2
+_REACHED = 6
+"""Tokens between a word for an extension and what is reached."""
 _LISTED = 8
 """Tokens that may stand between two anatomies of one list."""
 
@@ -31,7 +33,7 @@ class AnatomyMention:
     start: int
     end: int
     sites: tuple[str, ...]
-    side: Laterality | None
+    side: Side | None
     anatomies: tuple[str, ...]
     """Anatomy ids of the sites."""
 
@@ -43,7 +45,7 @@ _BETWEEN = 3
 def anatomy_mentions(
     matches: Sequence[Match],
     words: Sequence[str],
-    sides: Sequence[tuple[int, int, Laterality]],
+    sides: Sequence[tuple[int, int, Side]],
     grammar: FunctionWords,
 ) -> list[AnatomyMention]:
     """Mentions of anatomies in order, longest first where they overlap, with their side.
@@ -65,12 +67,12 @@ def anatomy_mentions(
 def _side_before(
     match: Match,
     words: Sequence[str],
-    sides: Sequence[tuple[int, int, Laterality]],
+    sides: Sequence[tuple[int, int, Side]],
     grammar: FunctionWords,
-) -> Laterality | None:
+) -> Side | None:
     """Side stated within the mention or right before it ("left and right kidneys": both)."""
     light, prefixes = grammar.light, grammar.prefixes
-    found: list[Laterality] = [
+    found: list[Side] = [
         side for start, end, side in sides if match.start <= start and end <= match.end
     ]
     place = match.start
@@ -88,7 +90,7 @@ def _side_before(
     return joined(found)
 
 
-def joined(sides: Sequence[Laterality | None]) -> Laterality | None:
+def joined(sides: Sequence[Side | None]) -> Side | None:
     """One side for several: left and right make bilateral."""
     found = {side for side in sides if side is not None}
     if not found:
@@ -153,13 +155,13 @@ class Attachment:
         role: Sequence[int],
         clauses: Sequence[int],
         mentions: Sequence[AnatomyMention],
-        within: frozenset[str],
+        grammar: FunctionWords,
         *,
         runs_on: bool = False,
     ) -> None:
         """Take words, roles and clause numbers of tokens, and the mentions in order.
 
-        `within` are words that lead from a verb to an anatomy. Where a sentence `runs_on` to
+        Where a sentence `runs_on` to
         other statements without any mark, its clauses share no anatomy.
         """
         self._runs_on = runs_on
@@ -167,7 +169,8 @@ class Attachment:
         self._role = role
         self._clauses = clauses
         self._mentions = mentions
-        self._within_words = within
+        self._within_words = grammar.within
+        self._company = grammar.company
 
     def of(self, start: int, end: int) -> Iterator[tuple[AnatomyMention, ...]]:
         """Candidate lists of anatomies for the head at tokens [start, end), best first."""
@@ -223,6 +226,27 @@ class Attachment:
             return ()
         i = self._mentions.index(mention)
         return tuple(self._mentions[j] for j in self._adjectives(i) if j != i)
+
+    def reached(self, end: int) -> tuple[AnatomyMention, ...]:
+        """The list of mentions right behind a token, past prepositions and light words."""
+        i = next((i for i, mention in enumerate(self._mentions) if mention.start >= end), None)
+        if i is None:
+            return ()
+        between = self._role[end : self._mentions[i].start]
+        if len(between) > _REACHED or VERB in between or HEAD in between:
+            return ()
+        made = [self._mentions[j] for j in self._chain_right(i)]
+        # "Into the caval vein, the iliac vein is patent": another statement's.
+        said = next(
+            (n for n, m in enumerate(made) if n and self._role[m.end : m.end + 1] == [VERB]), None
+        )
+        return tuple(made[:said])
+
+    def stands_before(self, start: int, end: int) -> bool:
+        """Whether a mention stands within a head, or nothing but adjectives between them."""
+        return any(start <= mention.start < end for mention in self._mentions) or any(
+            0 <= start - mention.end <= 1 for mention in self._mentions
+        )
 
     def _right_before(self, before: Sequence[int], start: int) -> tuple[int, ...]:
         """Nothing but adjectives in between: "renal and hepatic cysts"."""
@@ -314,10 +338,15 @@ class Attachment:
         if self._clauses[left.start] != self._clauses[right.start]:
             return False
         between = self._role[left.end : right.start]
-        return len(between) <= _LISTED and all(
-            role in (JOINT, OF, OTHER)
-            or (role == PREPOSITION and place > 0 and between[place - 1] == JOINT)
-            for place, role in enumerate(between)
+        return (
+            len(between) <= _LISTED
+            and all(
+                role in (JOINT, OF, OTHER)
+                or (role == PREPOSITION and place > 0 and between[place - 1] == JOINT)
+                for place, role in enumerate(between)
+            )
+            # "A stone in the right ureter, with the left one decompressed."
+            and self._company.isdisjoint(self._words[left.end : right.start])
         )
 
     def _is_adjective(self, i: int) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.finding_sites import HeadSpan
+from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.overlaps import longest
 from fvlm_data.reports.language.tokens import NUMBER
 
@@ -227,6 +229,25 @@ def _ends_phrase(word: str, book: Phrasebook) -> bool:
         or word in book.predicates
         or word in book.prepositions
     )
+
+
+def without_growths(
+    spans: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    words: Sequence[str],
+    book: Phrasebook,
+) -> list[HeadSpan]:
+    """Leave out what tells how a finding changed: in "liver cysts have increased" no liver has."""
+    made = list(spans)
+    for before, span in pairwise(spans):
+        grown = span.end - span.start == 1 and book.grammar.sizes.changed.match(words[span.start])
+        if not grown or span.kind != "observation" or before.kind == "normal":
+            continue
+        between = words[before.end : span.start]
+        organ = any(one.start < before.end <= one.end for one in mentions)  # "fatty liver"
+        if between and not organ and all(w in book.predicates or w == OTHER for w in between):
+            made.remove(span)
+    return made
 
 
 def without_comparisons(

@@ -51,6 +51,8 @@ class Asserted(NamedTuple):
 _NOTHING_SAID = Asserted()
 _FAR = 6
 """Words between a cue and what it tells of, from which on it may tell of something else."""
+_ATTRIBUTED = 7
+"""Words between an attribute and what has it ("the cause of the small left effusion")."""
 _TURNING = frozenset({"absent", "uncertain", "doubt"})
 """Categories whose cues, where they reach nothing, may have been meant for what is there."""
 
@@ -133,6 +135,11 @@ def asserted(
     reaching = [cue for cue in cues if cue.cue.direction != "pseudo"]
     scopes = limited(reaching, [_scope(cue, layout, grammar) for cue in reaching])
     reached = [_reaching(target, reaching, scopes, layout) for target in targets]
+    if not grammar.attributes.isdisjoint(words):
+        reached = [
+            _of_itself(target, those, words, grammar)
+            for target, those in zip(targets, reached, strict=True)
+        ]
     used: dict[int, int] = {}
     for those in reached:
         for cue in those:
@@ -219,6 +226,18 @@ def _reaching(
     ]
 
 
+def _of_itself(
+    target: Target, cues: list[CueMatch], words: Sequence[str], grammar: FunctionWords
+) -> list[CueMatch]:
+    """Of the cues that reach a target those that tell of it, and not of its cause or growth."""
+    for i in range(target.start - 1, max(0, target.start - 1 - _ATTRIBUTED), -1):
+        if words[i] in (",", ";", ":", "."):
+            break
+        if words[i] in grammar.of_or_for and words[i - 1] in grammar.attributes:
+            return [cue for cue in cues if i < cue.start < target.start]
+    return cues
+
+
 def _category(cue: CueMatch) -> str:
     return "doubt" if cue.cue.overrules else cue.cue.category
 
@@ -278,6 +297,7 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
         high = _up_to_company(cue.end, high, words, grammar.company, frozenset())
     if cue.cue.direction == "forward" and cue.cue.category == "absent":
         high = _up_to_known(cue.end, high, words, grammar)
+        high = _up_to_aftermath(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -317,6 +337,13 @@ def _up_to_company(
         if words[i] in company and words[i - 1] not in supposed:
             return i
     return high
+
+
+def _up_to_aftermath(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
+    """End of a denial: "no pneumothorax after biopsy of the mass" denies no mass."""
+    if grammar.aftermath.isdisjoint(words[start + 1 : high]):
+        return high
+    return next(i for i in range(start + 1, high) if words[i] in grammar.aftermath)
 
 
 def _up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:

@@ -290,6 +290,7 @@ def _predicated(
                 or not following
                 or following[0] in grammar.noun_denials
                 or head.end in organs
+                or head.end in by_start
             )
         if words[i] in grammar.company and i == end:
             return any(i < head.start <= i + _NEWS for head in heads)
@@ -318,6 +319,7 @@ def _soft_starts(
     }
     starts: set[int] = set()
     seen_verb = negated = described = False
+    main = _main_clause(words, verbs, begin, end, denials, book)
     for i in range(begin, end):
         word = words[i]
         if verbs[i]:
@@ -344,11 +346,44 @@ def _soft_starts(
             )
         )
         if (seen_verb and last_verb > i and _verb_before_joint(words, verbs, i, end, book)) or (
-            news or backward
+            news or backward or i == main
         ):
             starts.add(i)
             seen_verb = negated = described = False
     return starts
+
+
+def _main_clause(
+    words: Sequence[str],
+    verbs: Sequence[bool],
+    begin: int,
+    end: int,
+    denials: Collection[int],
+    book: Phrasebook,
+) -> int | None:
+    """The comma before the first verb, where what stands before it has none and cannot have it.
+
+    "Given the history of melanoma, the nodule is new", "liver without lesion, steatosis present".
+    """
+    preambles = book.grammar.preambles
+    opened = (
+        words[begin] in preambles
+        # "In view of the history of melanoma,".
+        or (
+            words[begin] in book.prepositions
+            and not preambles.isdisjoint(words[begin + 1 : begin + 3])
+        )
+        or any(words[i] in preambles for i in denials if begin <= i < end)
+    )
+    if not opened:
+        return None
+    first = next((i for i in range(begin, end) if verbs[i]), None)
+    if first is None:
+        return None
+    comma = next((i for i in range(first - 1, begin, -1) if words[i] == ","), None)
+    if comma is None or _alternative_follows(words, comma + 1, end, book):
+        return None
+    return comma
 
 
 def _alternative_follows(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.anatomy import AnatomyMention, Attachment
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Laterality
+    from fvlm_data.reports.language.records import Side
 
 _WEAK = frozenset({"soft_tissue", "vessel", "muscle", "mediastinum"})
 """Anatomies that give way to a later candidate which knows the observation."""
@@ -73,7 +73,7 @@ def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tu
     return (entry.anatomy,)
 
 
-def side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Laterality | None:
+def side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Side | None:
     """Side of those mentions that are at the given sites."""
     if not about:
         return None

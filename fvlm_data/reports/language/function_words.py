@@ -27,8 +27,14 @@ class FunctionWords:
     breaks: frozenset[str]
     """Words at which a clause may end: joints, and what names company."""
     indefinite: frozenset[str]
+    extensions: frozenset[str]
     relatives: frozenset[str]
     relative_pronouns: frozenset[str]
+    aftermath: frozenset[str]
+    preambles: frozenset[str]
+    attributes: frozenset[str]
+    of_or_for: frozenset[str]
+    denying_answers: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
@@ -67,8 +73,14 @@ def function_words(grammar: Grammar) -> FunctionWords:
         joints=frozenset({",", *clauses.joints}),
         breaks=frozenset({",", *clauses.joints, *clauses.company}),
         indefinite=frozenset(clauses.indefinite),
+        extensions=frozenset(clauses.extensions),
         relatives=frozenset(clauses.relatives),
         relative_pronouns=frozenset(clauses.relative_pronouns),
+        aftermath=frozenset(clauses.aftermath),
+        preambles=frozenset(clauses.preambles),
+        attributes=frozenset(clauses.attributes),
+        denying_answers=frozenset(grammar.sentences.denying),
+        of_or_for=frozenset({*clauses.of, *clauses.purpose}),
         participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
         denials=frozenset(clauses.denials),

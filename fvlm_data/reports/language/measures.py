@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.phrase_matching import Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Laterality, Severity
+    from fvlm_data.reports.language.records import Severity, Side
 
 _NEAR = 4
 
@@ -114,21 +114,23 @@ def _goes_on(
 ) -> bool:
     """Whether a later clause has no subject of its own ("a cyst is seen, and is unchanged")."""
     start, end = place
-    return match.start >= end and not any(
+    if match.start < end or roles[match.end : match.end + 1] == [HEAD]:
+        return False  # "no effusion, but new emphysema"
+    return not any(
         roles[i] in (HEAD, ANATOMY) for i in range(end, match.start) if clauses[i] != clauses[start]
     )
 
 
 def side_of(
     place: tuple[int, int],
-    sides: Sequence[tuple[int, int, Laterality]],
+    sides: Sequence[tuple[int, int, Side]],
     roles: Sequence[int],
     clauses: Sequence[int],
-) -> Laterality | None:
+) -> Side | None:
     """Side of a head: stated just before it, or behind it ("effusion on the left")."""
     start, end = place
-    before: list[Laterality] = []
-    after: list[Laterality] = []
+    before: list[Side] = []
+    after: list[Side] = []
     for first, past, side in sides:
         if clauses[first] != clauses[start]:
             continue
@@ -148,12 +150,12 @@ def side_of(
 
 def own_side(
     place: tuple[int, int],
-    sides: Sequence[tuple[int, int, Laterality]],
+    sides: Sequence[tuple[int, int, Side]],
     roles: Sequence[int],
-) -> Laterality | None:
+) -> Side | None:
     """Side that is said of a head alone, right behind it and of no organ: "stone on the right"."""
     end = place[1]
-    found: list[Laterality] = []
+    found: list[Side] = []
     for first, past, side in sides:
         between = roles[end:first]
         if found and JOINT in between:  # "on the right side and on the left"
@@ -166,7 +168,7 @@ def own_side(
     return joined(found)
 
 
-def _of_more(past: int, sides: Sequence[tuple[int, int, Laterality]], roles: Sequence[int]) -> bool:
+def _of_more(past: int, sides: Sequence[tuple[int, int, Side]], roles: Sequence[int]) -> bool:
     """Whether a side is that of an organ behind it, or one of several."""
     following = roles[past : past + _NEAR + 1]
     next_role = next((role for role in following if role not in (OTHER, JOINT)), None)
@@ -176,11 +178,11 @@ def _of_more(past: int, sides: Sequence[tuple[int, int, Laterality]], roles: Seq
 
 def sides_in_turn(
     start: int,
-    sides: Sequence[tuple[int, int, Laterality]],
+    sides: Sequence[tuple[int, int, Side]],
     words: Sequence[str],
     roles: Sequence[int],
     book: Phrasebook,
-) -> tuple[tuple[int, Laterality], tuple[int, Laterality]] | None:
+) -> tuple[tuple[int, Side], tuple[int, Side]] | None:
     """Two sides before one head, each with a degree or size of its own, and where each stands.
 
     "Moderate right and small left effusions", not "right and left effusions".

@@ -15,6 +15,7 @@ from fvlm_data.reports.language.analysis import (
     assert_target,
     read_words,
 )
+from fvlm_data.reports.language.anatomy import joined
 from fvlm_data.reports.language.decisions import STATED, Decision
 from fvlm_data.reports.language.finding_sites import observed
 from fvlm_data.reports.language.foreign import languages
@@ -28,8 +29,10 @@ from fvlm_data.reports.language.records import (
     Sentence,
     Verdict,
 )
+from fvlm_data.reports.language.references import by_context, referred
 from fvlm_data.reports.language.sections import section_headers, sections_of
 from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
+from fvlm_data.reports.language.sizes import change_of_sizes
 from fvlm_data.reports.language.sub_headers import sub_headers
 from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
         Laterality,
         Section,
         SectionName,
+        Side,
         Status,
     )
     from fvlm_data.reports.language.sizes import Measured
@@ -58,7 +62,7 @@ class _Block:
     end: int
     section: SectionName
     sites: tuple[str, ...]
-    side: Laterality | None
+    side: Side | None
 
 
 class _Context(NamedTuple):
@@ -69,15 +73,13 @@ class _Context(NamedTuple):
 
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
-    side: Laterality | None
-    title_side: Laterality | None = None
+    side: Side | None
+    title_side: Side | None = None
     """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
     inherited: bool = False
     """Whether it is that of the sentence before."""
 
 
-_LEAST_CHANGE_MM = 2.0
-_LEAST_CHANGE = 0.05
 _TITLES = 10_000
 """Titles whose sides are remembered: they are few, whatever the sentences below them."""
 
@@ -89,7 +91,7 @@ class _Told(NamedTuple):
 
     head: Head
     sites: tuple[str, ...]
-    findings: tuple[tuple[str, str, Laterality | None], ...]
+    findings: tuple[tuple[str, str, Side | None], ...]
     inherited: bool = False
 
     @property
@@ -124,6 +126,8 @@ class _Said:
     mentions: tuple[_Mention, ...]
     normal: tuple[str, ...]
     anatomies: tuple[str, ...]
+    side: Side | None = None
+    """Side of what it tells, to which later sentences may refer ("ipsilateral")."""
 
 
 class ReportParser:
@@ -157,6 +161,7 @@ class ReportParser:
         self._title_side = lru_cache(maxsize=_TITLES)(
             lambda title: analyse(title, self._book, known, reading_of).reading.side
         )
+        self._referred = kept(by_context)
         self._said = kept(lambda reading, context: _said(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
@@ -169,18 +174,23 @@ class ReportParser:
         sentences: list[Sentence] = []
         findings: list[FindingMention] = []
         normal: list[Verdict] = []
+        side: Side | None = None
+        section: SectionName | None = None
         for block in self._blocks(plain, headers, sections):
             before: _Context | None = None
+            if block.section != section:
+                side, section = None, block.section
             for start, end in self._sentence_spans(plain, block.start, block.end):
                 words = text[start:end]
                 analysis = self._analyse(plain[start:end])
-                context = (
-                    _NOTHING
-                    if analysis.language
-                    else self._context(analysis.reading, block, before)
-                )
+                reading = analysis.reading
+                if reading.refers:
+                    reading = self._referred(reading, side)
+                context = _NOTHING if analysis.language else self._context(reading, block, before)
                 index = len(sentences)
-                said = self._said(analysis.reading, context)
+                said = self._said(reading, context)
+                if said.side is not None and not analysis.reading.refers:
+                    side = said.side
                 sentences.append(
                     Sentence(words, start, end, block.section, said.anatomies, analysis.language)
                 )
@@ -244,7 +254,7 @@ class ReportParser:
         if headers and headers[0].section is not None and not text[: headers[0].start].strip():
             section = headers[0].section
         sites: tuple[str, ...] = ()
-        side: Laterality | None = None
+        side: Side | None = None
         start = 0
         for header in (*headers, None):
             end = header.start if header else len(text)
@@ -351,15 +361,10 @@ def _placed(
 
 
 def _change_of_size(size: Measured) -> Change | None:
-    """What two sizes tell where no word does; less than 5 % or 2 mm may be the measuring."""
+    """What two sizes tell where no word does."""
     if size.mm is None or size.prior_mm is None or size.below:
         return None
-    if size.mm == size.prior_mm:
-        return "stable"
-    change = size.mm - size.prior_mm
-    if abs(change) < max(_LEAST_CHANGE_MM, _LEAST_CHANGE * size.prior_mm):
-        return None
-    return "increased" if change > 0 else "decreased"
+    return change_of_sizes(size.mm, size.prior_mm)
 
 
 def _decision(one: _Mention, head: Head, place: PhrasePlace, text: str, offset: int) -> Decision:
@@ -388,7 +393,7 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     """What a reading says in a context."""
     heads = reading.heads
     if not heads:
-        return _Said((), (), context.anatomies)
+        return _Said((), (), context.anatomies, context.side)
     told = [_in_context(head, context, book) for head in heads]
     mentions = [
         _mention(number, one, finding, anatomy, side, book)
@@ -412,7 +417,9 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     about = context.anatomies
     if mentions:
         about = tuple(sorted({*about, *[mention.anatomy for mention in mentions]}))
-    return _Said(tuple(mentions), tuple(sorted(normal)), about)
+    sides = [one.laterality for one in mentions if one.status != "absent"]
+    side = joined(sides) or context.side
+    return _Said(tuple(mentions), tuple(sorted(normal)), about, side)
 
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
@@ -447,7 +454,7 @@ def _mention(
     one: _Told,
     finding: str,
     anatomy: str,
-    side: Laterality | None,
+    side: Side | None,
     book: Phrasebook,
 ) -> _Mention:
     """A finding of a head; a removed organ stays removed: "status post splenectomy" is present."""
@@ -455,9 +462,9 @@ def _mention(
     rule: Rule | None = None
     if status == "historical" and book.terms[finding].lasting:
         status, rule = "present", "lasting"
-    if side and not (anatomy in book.paired or finding in book.sided):
-        side = None
-    return _Mention(number, finding, anatomy, status, side, True, None, rule, one.inherited)
+    told = side and (anatomy in book.paired or finding in book.sided)
+    laterality = referred(side, None) if told else None
+    return _Mention(number, finding, anatomy, status, laterality, True, None, rule, one.inherited)
 
 
 def _in_wholes(mentions: Sequence[_Mention], book: Phrasebook) -> list[_Mention]:
@@ -518,7 +525,7 @@ def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> li
         head = one.head
         for anatomy in one.anatomies:
             if anatomy not in covered and anatomy not in made:
-                side = head.side if anatomy in book.paired else None
+                side = referred(head.side, None) if anatomy in book.paired else None
                 made[anatomy] = _Mention(
                     number,
                     OTHER_ABNORMALITY,

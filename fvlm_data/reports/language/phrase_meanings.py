@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from fvlm_data.reports.language.phrasebook import Meaning
-    from fvlm_data.reports.language.records import Laterality
+    from fvlm_data.reports.language.records import Side
 
 HEADS = frozenset({"finding", "observation", "normal", "abnormal"})
 """Findings, observations and verdicts."""
@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
     sites: tuple[str, ...]
     anatomies: tuple[str, ...]
-    side: Laterality | None
+    side: Side | None
 
 
 class HeadMeant(NamedTuple):
@@ -50,7 +50,7 @@ class Phrase:
     """Groups of kinds that it belongs to."""
     named: Named | None
     head: HeadMeant | None
-    sides: tuple[Laterality, ...]
+    sides: tuple[Side, ...]
     severity: str
     change: str
     count: str

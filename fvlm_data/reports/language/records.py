@@ -16,6 +16,8 @@ SectionName = Literal[
 Status = Literal["present", "absent", "uncertain", "historical", "hypothetical", "family"]
 State = Literal["abnormal", "normal_stated", "not_mentioned"]
 Laterality = Literal["left", "right", "bilateral"]
+Side = Literal["left", "right", "bilateral", "same", "opposite"]
+"""A side as words tell it: the last two are those of what was told before."""
 Severity = Literal["mild", "moderate", "severe"]
 Change = Literal["new", "increased", "decreased", "stable", "resolved"]
 

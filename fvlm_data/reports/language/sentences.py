@@ -97,6 +97,8 @@ def _ends(text: str, begin: int, found: re.Match[str], end: int, ends: SentenceE
         return _line_ends(text, begin, found, end, ends)
     if mark[0] == "?" and ends.answers.match(text, found.end(), end):
         return False
+    if mark[-1] == ")" and text[found.end() : found.end() + 2].strip()[:1].islower():
+        return False  # "a lesion (cyst?) was observed"
     if mark[0] != ".":
         near = max(begin, found.start() - _NEAR)
         return _LETTER_OR_DIGIT.search(text, near, found.start()) is not None

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.records import Change
     from fvlm_data.reports.language.tokens import Spans
     from fvlm_data.vocabulary.entries import SizeWords
 
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,3})?|\.\d{1,2})"
 _LARGEST_MM = 1000.0
 _NEAR = 4
+_OF_ORGAN = 2
+"""Words between an organ and its own size."""
+_LEAST_CHANGE_MM = 2.0
+_LEAST_CHANGE = 0.05
 _SIGNS = frozenset("<>\u2192")
 """Signs that compare sizes."""
 _BEFORE = 60
@@ -63,9 +68,23 @@ class SizePatterns:
     """What may stand before an earlier size: "was"; `now` follows, or a bracket is before."""
     now: re.Pattern[str]
     start_of_range: re.Pattern[str]
+    came_from: re.Pattern[str]
+    """What may stand before the earlier of two sizes: "shrank to 12 mm from 31 mm"."""
+    distance: re.Pattern[str]
+    """What stands behind a distance."""
     below: re.Pattern[str]
     changed: re.Pattern[str]
     """Words that make of "from 5 to 7 mm" a growth, and not a range."""
+
+
+def change_of_sizes(mm: float, prior_mm: float) -> Change | None:
+    """What two sizes of one thing tell; less than 5 % or 2 mm may be the measuring: none."""
+    if mm == prior_mm:
+        return "stable"
+    change = mm - prior_mm
+    if abs(change) < max(_LEAST_CHANGE_MM, _LEAST_CHANGE * prior_mm):
+        return None
+    return "increased" if change > 0 else "decreased"
 
 
 def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatterns:
@@ -99,6 +118,11 @@ def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatter
             rf"(?P<arrow>[ ]?(?:->|\u2192)[ ]?|[ ](?:{wording(words.range_to)})[ ])\Z",
             re.IGNORECASE,
         ),
+        re.compile(rf"\b(?:{wording(words.range_from)})[ ]\Z", re.IGNORECASE),
+        re.compile(
+            rf"[ ]?\b(?:{wording(words.distance)})(?![ ](?:the[ ]|a[ ])?(?:\d|{prior}))",
+            re.IGNORECASE,
+        ),
         re.compile(rf"(?:<|\b(?:{wording(words.below)}))[ ]?\Z", re.IGNORECASE),
         re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
     )
@@ -110,7 +134,9 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
     taken = [(size.start, size.end) for size in made]
     for found in patterns.size.finditer(text):
         size = _stated(found, patterns.units_mm)
-        if size is not None and not any(a < size.end and size.start < b for a, b in taken):
+        if size is None or patterns.distance.match(text, size.end):
+            continue
+        if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
     made.sort()
     return _with_priors(text, made, patterns) if made and compared else made
@@ -166,7 +192,11 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
             made.append(size)
         else:
             low = max(made[-1].end if made else 0, size.start - _BEFORE)
-            prior = _is_prior(text, low, size, following, patterns)
+            prior = _is_prior(text, low, size, following, patterns) or (
+                bool(made)
+                and patterns.came_from.search(text, low, size.start) is not None
+                and patterns.changed.search(text, 0, size.start) is not None
+            )
             below = patterns.below.search(text, low, size.start) is not None
             made.append(size._replace(prior=prior, below=below))
         done = size.start
@@ -207,12 +237,14 @@ def measured_heads(
     spans: Spans,
     clauses: Sequence[int],
     heads: Sequence[tuple[int, int]],
+    organs: Sequence[int],
     book: Phrasebook,
 ) -> dict[tuple[int, int], Measured]:
     """Largest stated sizes by head (tokens [start, end)): each size goes to one head.
 
     That is the head right behind it ("a 5 mm nodule"), else the one before it in its clause,
-    else the next behind it.
+    else the next behind it. What stands right behind one of `organs` (their last tokens' ends) is
+    that organ's ("liver cyst 15 mm, spleen 13 cm").
     """
     made: dict[tuple[int, int], Measured] = {}
     grammar = book.grammar
@@ -225,7 +257,7 @@ def measured_heads(
     for size in stated_sizes(text, grammar.sizes, compared=compared):
         first = bisect_left(spans, (size.start,))
         past = bisect_left(spans, (size.end,), first)
-        if first == past:
+        if first == past or any(end <= first <= end + _OF_ORGAN for end in organs):
             continue
         head = _measured_head(first, past, words, clauses, heads, grammar.size_stops)
         if head is not None:
