@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 DECIDING = (
     "sample_id",
@@ -30,12 +34,23 @@ DECIDING = (
 DIGEST_BYTES = 8
 
 
-def sample_digests(rows: Any) -> Tensor:
-    """Sorted digests (N,; int64) of the samples of an index: pixels, masks, texts and labels."""
+def sample_digests(
+    rows: Any, apart: Mapping[tuple[str, str], Collection[str]] | None = None
+) -> Tensor:
+    """Sorted digests (N,; int64) of the samples of an index: pixels, masks, texts and labels.
+
+    `apart` names, by study and anatomy, the studies that review holds to differ there: they decide
+    which pairs are learned as alike.
+    """
     columns = [name for name in DECIDING if name in rows.column_names]
-    digests = [
-        int.from_bytes(_digest(row), "big", signed=True) for row in rows.select(columns).to_pylist()
-    ]
+    held: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for (study, anatomy), others in (apart or {}).items():
+        held[study][anatomy] = sorted(others)
+    digests = []
+    for row in rows.select(columns).to_pylist():
+        pairs = held.get(row.get("study_id", ""))
+        told = {**row, "apart": pairs} if pairs else row
+        digests.append(int.from_bytes(_digest(told), "big", signed=True))
     return torch.tensor(sorted(digests), dtype=torch.int64)
 
 

@@ -72,7 +72,8 @@ def start(
         InputError: the checkpoint cannot be read.
     """
     checkpoint = load_checkpoint(run)
-    digests = sample_digests(source.rows)
+    # only a store has pairs that review holds apart
+    digests = sample_digests(source.rows, getattr(source, "apart", None))
     texts = training_texts(config, source)
     prompted = prompted_findings(config, source.rows, findings)
     if checkpoint is not None:
