@@ -30,6 +30,7 @@ from fvlm_data.reports.language.records import (
 )
 from fvlm_data.reports.language.sections import section_headers, sections_of
 from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
+from fvlm_data.reports.language.sizes import change_of_sizes
 from fvlm_data.reports.language.sub_headers import sub_headers
 from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
@@ -76,8 +77,6 @@ class _Context(NamedTuple):
     """Whether it is that of the sentence before."""
 
 
-_LEAST_CHANGE_MM = 2.0
-_LEAST_CHANGE = 0.05
 _TITLES = 10_000
 """Titles whose sides are remembered: they are few, whatever the sentences below them."""
 
@@ -351,15 +350,10 @@ def _placed(
 
 
 def _change_of_size(size: Measured) -> Change | None:
-    """What two sizes tell where no word does; less than 5 % or 2 mm may be the measuring."""
+    """What two sizes tell where no word does."""
     if size.mm is None or size.prior_mm is None or size.below:
         return None
-    if size.mm == size.prior_mm:
-        return "stable"
-    change = size.mm - size.prior_mm
-    if abs(change) < max(_LEAST_CHANGE_MM, _LEAST_CHANGE * size.prior_mm):
-        return None
-    return "increased" if change > 0 else "decreased"
+    return change_of_sizes(size.mm, size.prior_mm)
 
 
 def _decision(one: _Mention, head: Head, place: PhrasePlace, text: str, offset: int) -> Decision:

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.records import Change
     from fvlm_data.reports.language.tokens import Spans
     from fvlm_data.vocabulary.entries import SizeWords
 
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,3})?|\.\d{1,2})"
 _LARGEST_MM = 1000.0
 _NEAR = 4
+_LEAST_CHANGE_MM = 2.0
+_LEAST_CHANGE = 0.05
 _SIGNS = frozenset("<>\u2192")
 """Signs that compare sizes."""
 _BEFORE = 60
@@ -66,6 +69,16 @@ class SizePatterns:
     below: re.Pattern[str]
     changed: re.Pattern[str]
     """Words that make of "from 5 to 7 mm" a growth, and not a range."""
+
+
+def change_of_sizes(mm: float, prior_mm: float) -> Change | None:
+    """What two sizes of one thing tell; less than 5 % or 2 mm may be the measuring: none."""
+    if mm == prior_mm:
+        return "stable"
+    change = mm - prior_mm
+    if abs(change) < max(_LEAST_CHANGE_MM, _LEAST_CHANGE * prior_mm):
+        return None
+    return "increased" if change > 0 else "decreased"
 
 
 def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatterns:
