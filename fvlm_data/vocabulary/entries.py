@@ -364,6 +364,7 @@ class ReferenceWords(Entry):
     number: tuple[str, ...] = ()
     joints: tuple[str, ...] = ()
     to: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
     bracketed_pairs: bool = False
 
 

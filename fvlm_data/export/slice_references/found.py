@@ -44,8 +44,9 @@ class References:
         ]
         if words.bracketed_pairs:
             forms.append(r"\(\s*(?P<s4>\d{1,4})\s*/\s*(?P<i4>\d{1,5})\s*\)")
-        # no number goes on behind: "image 4.5" and "series 3 mm" name no image
-        self._pattern = re.compile(rf"(?:{'|'.join(forms)})(?![\d]|[.,]\d)", re.IGNORECASE)
+        # nothing makes it another number: "image 4.5", "slices 5 mm"
+        units = rf"[\s-]*(?:{_any(words.units)})(?![^\W\d_])"
+        self._pattern = re.compile(rf"(?:{'|'.join(forms)})(?!\d|[.,]\d|{units})", re.IGNORECASE)
 
     def of(self, text: str) -> Iterator[Reference]:
         """References of a text, in order."""

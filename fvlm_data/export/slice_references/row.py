@@ -14,7 +14,7 @@ OUTCOMES = ("resolved", "no_such_series", "no_such_image", "ambiguous", "headers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceReference:
-    """One image, or several in a row, that a report's sentence names, in one study of the report."""
+    """One image, or several in a row, that a sentence names, in one study of its report."""
 
     patient_id: Annotated[str, Column(STRING, "keyed id of the patient")]
     split: Annotated[

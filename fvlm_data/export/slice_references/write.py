@@ -12,6 +12,7 @@ from fvlm_data.export.slice_references.found import References
 from fvlm_data.export.slice_references.headers import existing_vault, numbered
 from fvlm_data.export.slice_references.resolved import Place, centre_mm, plausible, resolved
 from fvlm_data.export.slice_references.row import TABLE, SliceReference
+from fvlm_data.reports.language.records import ASSERTING_SECTIONS
 from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ SELECT j.study_id, s.report_id, s.sentence, s.start, s.text, s.anatomies,
      WHERE f.report_id = s.report_id AND f.sentence = s.sentence
      AND f.status IN ('present', 'uncertain'))
 FROM study_reports j JOIN sentences s ON s.report_id = j.report_id
-WHERE j.study_id IN (SELECT unnest($studies)) AND regexp_matches(s.text, '[0-9]')
+WHERE j.study_id IN (SELECT unnest($studies)) 
+    AND s.section IN (SELECT unnest($sections)) AND regexp_matches(s.text, '[0-9]')
 ORDER BY j.study_id, s.report_id, s.sentence
 """
 
@@ -109,7 +111,7 @@ def write(
         for start in range(0, len(studies), STUDIES_AT_ONCE):
             part = studies[start : start + STUDIES_AT_ONCE]
             named = _named(tables, [study for study, *_ in part], finder)
-            rows = []
+            rows: list[SliceReference] = []
             for study, patient, split in part:
                 if named[study]:
                     shown = _volumes(tables, study)
@@ -131,7 +133,8 @@ def _named(
 ) -> dict[str, list[tuple[_Sentence, Reference]]]:
     """References by study, with their sentences, in the order of the reports."""
     found: dict[str, list[tuple[_Sentence, Reference]]] = defaultdict(list)
-    for study, *told in tables.rows(SENTENCES, {"studies": studies}):
+    asked = {"studies": studies, "sections": sorted(ASSERTING_SECTIONS)}
+    for study, *told in tables.rows(SENTENCES, asked):
         sentence = _Sentence(*told)
         found[study] += [(sentence, reference) for reference in finder.of(sentence.text)]
     return found
