@@ -15,6 +15,7 @@ from fvlm_data.cli.examples import give_examples
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
+from fvlm_train.commands.change import change_command
 from fvlm_train.commands.compare import compare_command
 from fvlm_train.commands.doubtful import doubtful_command
 from fvlm_train.commands.embed import embed_command
@@ -268,6 +269,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "retrieval": retrieval_command,
     "probe": probe_command,
     "compare": compare_command,
+    "change": change_command,
     "attend": attend_command,
     "doubtful": doubtful_command,
     "export": export_command,
@@ -283,6 +285,7 @@ EXAMPLES = {
     "retrieval": "fvlm-eval retrieval run --store store --split test",
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
     "compare": "fvlm-eval compare run_a run_b --split test",
+    "change": "fvlm-eval change pairs_over_time.parquet --embeddings embeddings.parquet",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",
     "export": "fvlm-eval export run exported",
