@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fvlm_data.export.change.linked import study_pairs
@@ -253,7 +253,7 @@ def test_patients_and_their_splits_stay_apart(tmp_path: Path):
     assert (rows[0]["prior_sample_ids"], rows[0]["sample_ids"]) == (["sa_0", "sa_1"], [])
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from("abcdefg"), st.sampled_from([None, JUNE, JULY, AUGUST])),
     st.sets(st.sampled_from("abcdefg")),

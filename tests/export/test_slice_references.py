@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pydicom
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -74,7 +74,7 @@ def test_words_are_those_of_the_vocabulary():
 @given(
     st.integers(0, 9999), st.integers(0, 99999), st.sampled_from(["", "7 ", "(4/", "image ", "se"])
 )
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_numbers_come_back_as_they_were_written(series: int, image: int, around: str):
     text = f"{around} (series {series}, image {image}) {around}"
     assert (series, image) in [(one.series, one.first) for one in FINDER.of(text)]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fvlm_data.export.slice_references.found import Reference
     from fvlm_data.export.slice_references.resolved import Numbered
     from fvlm_data.export.target import Draft
+    from fvlm_data.identity.vault import Vault
     from fvlm_data.store.tables import Store
     from fvlm_data.vocabulary import Vocabulary
 
@@ -110,16 +111,8 @@ def write(
     with draft.open(REFERENCES) as handle, pq.ParquetWriter(handle, TABLE.schema) as written:
         for start in range(0, len(studies), STUDIES_AT_ONCE):
             part = studies[start : start + STUDIES_AT_ONCE]
-            named = _named(tables, [study for study, *_ in part], finder)
-            rows: list[SliceReference] = []
-            for study, patient, split in part:
-                if named[study]:
-                    shown = _volumes(tables, study)
-                    tokens = [(v.volume_id, v.source_files, v.shape[2]) for v in shown.values()]
-                    numbers = list(numbered(tables, opened, tokens))
-                    extents = _extents(tables, list(shown), vocabulary)
-                    told = (study, patient, split, named[study], shown, numbers, extents)
-                    rows += _rows(_Study(*told))
+            told = _studies(tables, part, finder, opened, vocabulary)
+            rows = [row for study in told for row in _rows(study)]
             counted.update(row.outcome for row in rows)
             counted.update("implausible" for row in rows if row.plausible is False)
             if rows:
@@ -136,13 +129,32 @@ def _named(
     asked = {"studies": studies, "sections": sorted(ASSERTING_SECTIONS)}
     for study, *told in tables.rows(SENTENCES, asked):
         sentence = _Sentence(*told)
-        found[study] += [(sentence, reference) for reference in finder.of(sentence.text)]
+        for reference in finder.of(sentence.text):
+            found[study].append((sentence, reference))
     return found
 
 
-def _volumes(tables: Relations, study: str) -> dict[str, _Volume]:
-    rows = tables.rows(VOLUMES, {"studies": [study]})
-    return {row[1]: _Volume(*row[1:]) for row in rows}
+def _studies(
+    tables: Relations,
+    part: Sequence[tuple[Any, ...]],
+    finder: References,
+    vault: Vault | None,
+    vocabulary: Vocabulary,
+) -> Iterator[_Study]:
+    """Those of some studies of which a report names an image; all are asked for at once."""
+    named = _named(tables, [study for study, *_ in part], finder)
+    shown: dict[str, dict[str, _Volume]] = defaultdict(dict)
+    for study, *row in tables.rows(VOLUMES, {"studies": list(named)}):
+        volume = _Volume(*row)
+        shown[study][volume.volume_id] = volume
+    volumes = [volume for one in shown.values() for volume in one.values()]
+    asked = [(one.volume_id, one.source_files, one.shape[2]) for one in volumes]
+    numbers = {one.volume_id: one for one in numbered(tables, vault, asked)}
+    extents = _extents(tables, [one.volume_id for one in volumes], vocabulary)
+    for study, patient, split in part:
+        if study in named:
+            mine = [numbers[volume] for volume in shown[study]]
+            yield _Study(study, patient, split, named[study], shown[study], mine, extents)
 
 
 def _extents(
