@@ -16,6 +16,7 @@ from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
 from fvlm_train.commands.baseline import baseline_command
+from fvlm_train.commands.change import change_command
 from fvlm_train.commands.compare import compare_command
 from fvlm_train.commands.doubtful import doubtful_command
 from fvlm_train.commands.dry import print_reading_intent
@@ -306,6 +307,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "probe": probe_command,
     "baseline": baseline_command,
     "compare": compare_command,
+    "change": change_command,
     "attend": attend_command,
     "doubtful": doubtful_command,
     "export": export_command,
@@ -322,6 +324,7 @@ EXAMPLES = {
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
     "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",
+    "change": "fvlm-eval change pairs_over_time.parquet --embeddings embeddings.parquet",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",
     "export": "fvlm-eval export run exported",

@@ -12,6 +12,8 @@ EXPORTS = Extensions(
     {
         "tables": "fvlm_data.export.entries:TABLES",
         "labels": "fvlm_data.export.entries:LABELS",
+        "change": "fvlm_data.export.entries:CHANGE",
+        "slice-references": "fvlm_data.export.entries:SLICE_REFERENCES",
         "webdataset": "fvlm_data.export.entries:WEBDATASET",
         "nnunet": "fvlm_data.export.entries:NNUNET",
         "monai": "fvlm_data.export.entries:MONAI",

@@ -43,6 +43,24 @@ class LabelOptions(BaseModel):
     )
 
 
+class WordOptions(BaseModel):
+    """Options of exports that read tables by the words of a vocabulary."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    overlay: Path | None = Field(
+        default=None, description="folder of the vocabulary overlay that the store was made with"
+    )
+
+
+class SliceReferenceOptions(WordOptions):
+    """Options of the export `slice-references`."""
+
+    vault: Path | None = Field(
+        default=None, description="folder of the store's vault, which knows its source files"
+    )
+
+
 class WebDatasetOptions(BaseModel):
     """Options of the export `webdataset`."""
 
@@ -70,6 +88,23 @@ def _labels(store: Store, draft: Draft, progress: Progress, options: LabelOption
         by_volume=options.rows == "volume",
         uncertain_counts=options.uncertain_is_positive,
     )
+
+
+def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
+    from fvlm_data.export.change.write import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
+
+
+def _slice_references(
+    store: Store, draft: Draft, progress: Progress, options: SliceReferenceOptions
+) -> None:
+    from fvlm_data.export.slice_references.write import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, vault=options.vault)
 
 
 def _webdataset(
@@ -172,6 +207,20 @@ LABELS = Export(
     write=_labels,
     options=LabelOptions,
     hint=_labels_hint,
+)
+CHANGE = Export(
+    help="What became of each finding from one study of a patient to the next, as Parquet.",
+    of="tables",
+    write=_change,
+    options=WordOptions,
+    hint=lambda folder: f'pandas.read_parquet("{folder / "pairs_over_time.parquet"}")',
+)
+SLICE_REFERENCES = Export(
+    help="Images that reports name (series 4, image 87), found in the volumes, as Parquet.",
+    of="tables",
+    write=_slice_references,
+    options=SliceReferenceOptions,
+    hint=lambda folder: f'pandas.read_parquet("{folder / "slice_references.parquet"}")',
 )
 WEBDATASET = Export(
     help="Samples as tar files of .npy arrays and JSON, for WebDataset.",

@@ -380,6 +380,18 @@ class VersionWords(Entry):
     withdrawn: tuple[str, ...]
 
 
+class ReferenceWords(Entry):
+    """references.yaml: how a report names images; a language may lack the file."""
+
+    series: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
+    number: tuple[str, ...] = ()
+    joints: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    bracketed_pairs: bool = False
+
+
 class LobeWords(Entry):
     """How words of place name lobes."""
 
@@ -485,6 +497,7 @@ class Files:
     versions: VersionWords
     pairing: PairingWords
     identities: IdentityWords
+    references: ReferenceWords
     classes: ClassFile
     label_sets: Mapping[str, Any]
     """`label_sets.LabelSet` by id; that module builds on this one."""

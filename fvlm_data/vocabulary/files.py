@@ -17,10 +17,19 @@ from fvlm_data.vocabulary.entries import (
     Grammar,
     IdentityWords,
     PairingWords,
+    ReferenceWords,
     SectionFile,
     VersionWords,
 )
-from fvlm_data.vocabulary.folders import BESIDE, CLASSES, LABELS, NAMES, built_in_texts, languages
+from fvlm_data.vocabulary.folders import (
+    BESIDE,
+    CLASSES,
+    LABELS,
+    NAMES,
+    OPTIONAL,
+    built_in_texts,
+    languages,
+)
 from fvlm_data.vocabulary.label_sets import LabelSets
 from fvlm_data.vocabulary.names import check_names
 from fvlm_data.vocabulary.overlay import in_front, overlaid, refuse_repeats
@@ -61,6 +70,7 @@ def read_files(language: str, overlay: Mapping[str, str]) -> Files:
         versions=_validated(trees, "versions.yaml", VersionWords),
         pairing=_validated(trees, "pairing.yaml", PairingWords),
         identities=_validated(trees, "identities.yaml", IdentityWords),
+        references=_validated(trees, "references.yaml", ReferenceWords),
         classes=_validated(trees, CLASSES, ClassFile),
         label_sets=_validated(trees, LABELS, LabelSets).root,
         content={name: plain(tree) for name, tree in trees.items()},
@@ -86,7 +96,7 @@ def _trees(language: str, overlay: Mapping[str, str]) -> dict[str, Node]:
             f"{', '.join(missing)}"
         )
     trees = {}
-    for name in (*NAMES, *BESIDE):
+    for name in (*NAMES, *OPTIONAL, *BESIDE):
         file = f"vocabulary {name}" if name in BESIDE else f"vocabulary {language}/{name}"
         base = read_tree(texts.get(name, ""), file)
         _refuse_repeats(name, base)

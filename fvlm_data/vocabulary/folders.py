@@ -21,6 +21,10 @@ NAMES = (
 )  # fmt: skip
 
 
+OPTIONAL = ("references.yaml",)
+"""Files that a language may lack; no stage reads them."""
+
+
 def languages() -> tuple[str, ...]:
     """Languages that are built in, sorted."""
     folders = resources.files("fvlm_data.vocabulary").iterdir()
@@ -33,6 +37,8 @@ def built_in_texts(language: str) -> dict[str, str]:
     places = {name: root.joinpath(name) for name in BESIDE}
     if language in languages():
         places.update({name: root.joinpath(language, name) for name in NAMES})
+        beside = {name: root.joinpath(language, name) for name in OPTIONAL}
+        places.update({name: place for name, place in beside.items() if place.is_file()})
     return {name: place.read_text(encoding="utf-8") for name, place in places.items()}
 
 
@@ -53,10 +59,11 @@ def overlay_texts(folder: Path | None) -> tuple[tuple[str, str], ...]:
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".yaml", ".yml"):
             continue
-        if path.name not in (*NAMES, *BESIDE):
+        known = (*NAMES, *OPTIONAL, *BESIDE)
+        if path.name not in known:
             raise ConfigError(
                 f"vocabulary overlay {path.name}: no file of a vocabulary"
-                f"{meant(path.name, (*NAMES, *BESIDE))}; expected {', '.join((*NAMES, *BESIDE))}"
+                f"{meant(path.name, known)}; expected {', '.join(known)}"
             )
         try:
             made.append((path.name, path.read_text(encoding="utf-8")))

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from fvlm_data.hashing import content_key
-from fvlm_data.vocabulary.folders import CLASSES, LABELS
+from fvlm_data.vocabulary.folders import CLASSES, LABELS, OPTIONAL
 
 if TYPE_CHECKING:
     from fvlm_data.vocabulary.entries import Files
@@ -23,7 +23,8 @@ def part_hashes(files: Files) -> dict[Part, str]:
     Only the order of anatomies in segmentation.yaml counts, which is their precedence.
     """
     content = files.content
-    words = {name: content[name] for name in content if name not in (CLASSES, LABELS, "lists.yaml")}
+    unread = (CLASSES, LABELS, "lists.yaml", *OPTIONAL)
+    words = {name: content[name] for name in content if name not in unread}
     # reports are read without it: changing its sentences must not parse them again
     del words["pairing.yaml"]
     classes = [[a, _canonical(names)] for a, names in content[CLASSES]["anatomies"].items()]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Grammar,
         IdentityWords,
         PairingWords,
+        ReferenceWords,
         SectionFile,
         VersionWords,
     )
@@ -62,6 +63,7 @@ class Vocabulary:
     versions: VersionWords
     pairing: PairingWords
     identities: IdentityWords
+    references: ReferenceWords
     trained: tuple[str, ...]
     imaged: tuple[str, ...]
     systems: tuple[str, ...]
@@ -193,6 +195,7 @@ def _made(language: str, overlay: tuple[tuple[str, str], ...]) -> Vocabulary:
         versions=files.versions,
         pairing=files.pairing,
         identities=files.identities,
+        references=files.references,
         trained=files.classes.trained,
         imaged=tuple(files.classes.anatomies),
         systems=tuple(files.classes.systems),

@@ -104,7 +104,7 @@ def probe(
         if why:
             left_out[finding] = why
             continue
-        strength, chosen_on = _strength(train, validation, config.seed)
+        strength, chosen_on = chosen_strength(train, validation, config.seed)
         model = _model(strength).fit(train.features_ne, train.positive_n)
         scores += _scored(test, model)
         known += test.positive_n.tolist()
@@ -159,7 +159,7 @@ def _auc(score_n: Array, positive_n: Array) -> float:
     return float(weighted_auc(score_n, positive_n, np.ones((1, len(score_n))))[0])
 
 
-def _strength(train: Labelled, validation: Labelled | None, seed: int) -> tuple[float, str]:
+def chosen_strength(train: Labelled, validation: Labelled | None, seed: int) -> tuple[float, str]:
     """The C of the best AUC on validation, else cross-validated by patient; of equals the least."""
     if validation is not None and validation.kinds == 2:
         fits = [_model(c).fit(train.features_ne, train.positive_n) for c in STRENGTHS]

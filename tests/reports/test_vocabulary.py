@@ -12,7 +12,7 @@ from fvlm_data.errors import ConfigError
 from fvlm_data.reports import ReportParser
 from fvlm_data.vocabulary import FindingTerm, Vocabulary
 from fvlm_data.vocabulary.files import read_files
-from fvlm_data.vocabulary.folders import CLASSES, NAMES, built_in_texts
+from fvlm_data.vocabulary.folders import CLASSES, NAMES, OPTIONAL, built_in_texts
 from fvlm_data.vocabulary.hashes import part_hashes
 from fvlm_data.vocabulary.phrases import expand
 
@@ -84,7 +84,7 @@ def test_hashes_do_not_depend_on_order():
     texts = built_in_texts("en")
     shuffled = {
         name: yaml.safe_dump(reversed_yaml(yaml.safe_load(texts[name])), sort_keys=False)
-        for name in NAMES
+        for name in (*NAMES, *OPTIONAL)
     }
     assert part_hashes(read_files("xx", shuffled)) == part_hashes(read_files("en", {}))
 

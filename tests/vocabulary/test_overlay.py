@@ -209,6 +209,7 @@ def test_first_words_of_reports(ours: Vocabulary):
         ("sections.yaml", FILES["sections.yaml"], {"all", "versions", "reading"}),
         ("grammar.yaml", FILES["grammar.yaml"], {"all", "versions", "reading"}),
         ("lists.yaml", "ours: [liver_cyst]\n", {"all"}),
+        ("references.yaml", "series: {add: [run]}\n", {"all"}),
         ("anatomies.yaml", "anatomies: [{id: liver, name: hepar}]\n", {"all", "pairing"}),
         ("findings.yaml", "findings: [{id: liver_cyst, name: hepatic cyst}]\n", {"all"}),
         ("grammar.yaml", "clauses: {known: {add: [documented]}}\n", {"all", "reading"}),
