@@ -56,9 +56,7 @@ class WordOptions(BaseModel):
 class SliceReferenceOptions(WordOptions):
     """Options of the export `slice-references`."""
 
-    vault: Path | None = Field(
-        default=None, description="folder of the store's vault, which knows its source files"
-    )
+    vault: Path | None = Field(default=None, description="folder of the store's vault")
 
 
 class WebDatasetOptions(BaseModel):
@@ -173,6 +171,22 @@ def _labels_hint(folder: Path) -> str:
     ))  # fmt: skip
 
 
+def _change_hint(folder: Path) -> str:
+    return "\n".join((
+        "import pandas as pd",
+        f"pairs = pd.read_parquet({str(folder / 'pairs_over_time.parquet')!r})",
+        'print(pairs.groupby(["finding", "change"]).size())',
+    ))  # fmt: skip
+
+
+def _slice_references_hint(folder: Path) -> str:
+    return "\n".join((
+        "import pandas as pd",
+        f"references = pd.read_parquet({str(folder / 'slice_references.parquet')!r})",
+        'print(references["outcome"].value_counts())',
+    ))  # fmt: skip
+
+
 def _webdataset_hint(folder: Path) -> str:
     return "\n".join((
         "import webdataset, glob",
@@ -213,14 +227,14 @@ CHANGE = Export(
     of="tables",
     write=_change,
     options=WordOptions,
-    hint=lambda folder: f'pandas.read_parquet("{folder / "pairs_over_time.parquet"}")',
+    hint=_change_hint,
 )
 SLICE_REFERENCES = Export(
     help="Images that reports name (series 4, image 87), found in the volumes, as Parquet.",
     of="tables",
     write=_slice_references,
     options=SliceReferenceOptions,
-    hint=lambda folder: f'pandas.read_parquet("{folder / "slice_references.parquet"}")',
+    hint=_slice_references_hint,
 )
 WEBDATASET = Export(
     help="Samples as tar files of .npy arrays and JSON, for WebDataset.",

@@ -31,6 +31,4 @@ LabelsOption = Annotated[
         help="Parquet or CSV with study_uid or accession, finding, present; default: reports",
     ),
 ]
-VaultOption = Annotated[
-    Path | None, typer.Option("--vault", help="folder of the vault, for --labels")
-]
+VaultOption = Annotated[Path | None, typer.Option("--vault", help="folder of the store's vault")]

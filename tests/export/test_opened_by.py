@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,8 @@ SHOWS = {
     "tables": "Series",
     "labels": "Medical material",
     "webdataset": "'image.npy'",
+    "change": "Series",
+    "slice-references": "Series",
     "monai": "3 items, the first:",
     "huggingface": "num_rows",
 }
@@ -32,8 +35,11 @@ def test_they_run(
 ):
     monkeypatch.setenv("FVLM_VAULT", str(world.context.vault.folder))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    # of its own: other tests export the session's store with other vaults
+    copy = tmp_path / "store"
+    shutil.copytree(world.store.url, copy, ignore=shutil.ignore_patterns("vault.mark"))
     # a name that must be quoted
-    result = export(form, tmp_path / "it's out", world.store.url, "--json")
+    result = export(form, tmp_path / "it's out", str(copy), "--json")
     assert result.exit_code == 0, result.stderr
     lines = json.loads(result.stdout)["open"]
     assert len(lines) == 3

@@ -13,7 +13,7 @@ from fvlm_data.reports.language.finding_sites import observed, side_at
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_data.reports.language.analysis import Head
+    from fvlm_data.reports.language.analysed import Head
     from fvlm_data.reports.language.anatomy import AnatomyMention, Attachment
     from fvlm_data.reports.language.assertion import Asserted
     from fvlm_data.reports.language.finding_sites import HeadSpan

@@ -7,14 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.config import ParseConfig
-from fvlm_data.reports.language.analysis import (
-    Analysis,
-    Head,
-    SentenceAnalysis,
-    analyse,
-    assert_target,
-    read_words,
-)
+from fvlm_data.reports.language.analysed import Analysis, Head, SentenceAnalysis
+from fvlm_data.reports.language.analysis import analyse, assert_target, read_words
 from fvlm_data.reports.language.anatomy import joined
 from fvlm_data.reports.language.decisions import STATED, Decision
 from fvlm_data.reports.language.finding_sites import observed
@@ -40,7 +34,7 @@ from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from fvlm_data.reports.language.analysis import PhrasePlace
+    from fvlm_data.reports.language.analysed import PhrasePlace
     from fvlm_data.reports.language.decisions import Rule
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import (

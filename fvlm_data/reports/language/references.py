@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fvlm_data.reports.language.analysis import SentenceAnalysis
+    from fvlm_data.reports.language.analysed import SentenceAnalysis
     from fvlm_data.reports.language.records import Laterality, Side
 
 _OTHER_SIDE: dict[Side | None, Laterality] = {"left": "right", "right": "left"}
