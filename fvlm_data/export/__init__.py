@@ -12,6 +12,7 @@ EXPORTS = Extensions(
     {
         "tables": "fvlm_data.export.entries:TABLES",
         "labels": "fvlm_data.export.entries:LABELS",
+        "dicom": "fvlm_data.export.entries:DICOM",
         "webdataset": "fvlm_data.export.entries:WEBDATASET",
         "nnunet": "fvlm_data.export.entries:NNUNET",
         "monai": "fvlm_data.export.entries:MONAI",

@@ -38,6 +38,19 @@ class LabelOptions(BaseModel):
     )
 
 
+class DicomOptions(BaseModel):
+    """Options of the export `dicom`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scores: Path | None = Field(
+        default=None, description="Parquet file of scores by fvlm-eval, told as observations too"
+    )
+    overlay: Path | None = Field(
+        default=None, description="folder of the vocabulary overlay that the store was made with"
+    )
+
+
 class WebDatasetOptions(BaseModel):
     """Options of the export `webdataset`."""
 
@@ -65,6 +78,17 @@ def _labels(store: Store, draft: Draft, progress: Progress, options: LabelOption
         by_volume=options.rows == "volume",
         uncertain_counts=options.uncertain_is_positive,
     )
+
+
+def _dicom(store: Store, draft: Draft, progress: Progress, options: DicomOptions) -> None:
+    from fvlm_data.export.dicom.write import write
+    from fvlm_data.extras import needs_extra
+    from fvlm_data.vocabulary import Vocabulary
+
+    with needs_extra("dicom-out", "export dicom"):
+        import highdicom  # noqa: F401
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, scores=options.scores)
 
 
 def _webdataset(
@@ -127,6 +151,13 @@ LABELS = Export(
     write=_labels,
     options=LabelOptions,
     hint=lambda folder: f'pandas.read_csv("{folder / "labels.csv"}")',
+)
+DICOM = Export(
+    help="Masks as DICOM SEG, findings as DICOM SR and FHIR Observations, under pseudonyms.",
+    of="tables",
+    write=_dicom,
+    options=DicomOptions,
+    hint=lambda folder: f"{folder / 'index.csv'} lists the objects with their UIDs",
 )
 WEBDATASET = Export(
     help="Samples as tar files of .npy arrays and JSON, for WebDataset.",

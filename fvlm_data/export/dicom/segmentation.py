@@ -1,0 +1,162 @@
+"""A label map as a DICOM Segmentation object: binary, a segment a class, on the volume's grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fvlm_data.export.dicom.concepts import Concept, own, structure
+from fvlm_data.export.dicom.derived_ids import derived_uid
+from fvlm_data.export.dicom.header import MAKER, content_time, finish, study_header
+from fvlm_data.hashing import content_key
+
+if TYPE_CHECKING:
+    import pydicom
+
+    from fvlm_data.export.dicom.curated import LabelMap, Study, Volume
+
+Array = np.ndarray[Any, Any]
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+STRUCTURE = Concept("91723000", "SCT", "Anatomical Structure")
+FAMILIES = {
+    "totalsegmentator": Concept("123110", "DCM", "Artificial Intelligence"),
+    "threshold": Concept("123104", "DCM", "Morphological Operations"),
+}
+"""Kind of algorithm of a backend (PS3.16, CID 7162)."""
+
+
+class _Grid(NamedTuple):
+    """A volume's grid as DICOM tells it, in mm, LPS.
+
+    `positions` (k, 3) are the centres of each slice's first voxel, `orientation` the direction in
+    which columns, then rows count up, `pixel_spacing` the distance of rows, then of columns.
+    """
+
+    positions: Array
+    orientation: tuple[float, ...]
+    pixel_spacing: tuple[float, float]
+    slice_mm: float
+
+    @classmethod
+    def of(cls, volume: Volume) -> _Grid:
+        """From the affine of the table; the volume's axes i, j, k are columns, rows, slices."""
+        affine = RAS_TO_LPS @ np.reshape(volume.affine_ras, (4, 4))[:3]
+        steps = affine[:, :3]
+        column_mm, row_mm, slice_mm = np.linalg.norm(steps, axis=0).tolist()
+        along_columns, along_rows = steps[:, 0] / column_mm, steps[:, 1] / row_mm
+        positions = affine[:, 3] + np.arange(volume.shape[2])[:, None] * steps[:, 2]
+        orientation = (*along_columns.tolist(), *along_rows.tolist())
+        return cls(positions, orientation, (row_mm, column_mm), slice_mm)
+
+
+def segmentation(
+    study: Study, volume: Volume, label_map: LabelMap, labels: Array, series_number: int
+) -> pydicom.Dataset:
+    """The object of one label map; `labels` (i, j, k) are its values on the volume's grid.
+
+    A frame is a slice k, its columns i and its rows j; slices in which a segment has no voxel are
+    left out. Segments are numbered from 1 in the order of the classes' values. No image is referred
+    to: the frame of reference is the volume's own, derived from its id.
+    """
+    import highdicom as hd
+
+    grid = _Grid.of(volume)
+    numbers = _numbered(labels, [value for value, _ in label_map.classes])
+    made: Any = hd.seg.Segmentation(
+        source_images=[_image(study, volume, grid)],
+        pixel_array=numbers.transpose(2, 1, 0),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _segment(volume, label_map, number, name)
+            for number, (_, name) in enumerate(label_map.classes, 1)
+        ],
+        series_instance_uid=derived_uid("segmentation", volume.volume_id, label_map.task),
+        series_number=series_number,
+        # other content is another object: an archive never gets two of one UID
+        sop_instance_uid=derived_uid(
+            "segmentation", volume.volume_id, content_key(label_map, volume, study.date)
+        ),
+        instance_number=1,
+        manufacturer=MAKER,
+        manufacturer_model_name=label_map.backend,
+        software_versions=label_map.backend_version or "unknown",
+        device_serial_number="0",
+        content_label="SEGMENTATION",
+        series_description=f"{label_map.task} of {volume.volume_id}",
+        pixel_measures=hd.PixelMeasuresSequence(
+            pixel_spacing=grid.pixel_spacing,
+            slice_thickness=grid.slice_mm,
+            spacing_between_slices=grid.slice_mm,
+        ),
+        plane_orientation=hd.PlaneOrientationSequence("PATIENT", grid.orientation),
+        plane_positions=[hd.PlanePositionSequence("PATIENT", start) for start in grid.positions],
+        **content_time(study),
+    )
+    _unrefer(made)
+    _name_dimensions(made, derived_uid("dimensions", volume.volume_id, label_map.task))
+    finish(made)
+    return made
+
+
+def _numbered(labels: Array, values: list[int]) -> Array:
+    """Segment numbers in place of the classes' values; other values are background."""
+    kind = np.uint8 if len(values) < 256 else np.uint16
+    table = np.zeros(max(int(labels.max()), *values) + 1, kind)
+    table[values] = np.arange(1, len(values) + 1)
+    return table[labels]
+
+
+def _image(study: Study, volume: Volume, grid: _Grid) -> pydicom.Dataset:
+    """What highdicom takes patient, study and frame of reference from; it is never written."""
+    dataset = study_header(study, volume.volume_id)
+    dataset.Columns, dataset.Rows = int(volume.shape[0]), int(volume.shape[1])
+    dataset.ImagePositionPatient = [f"{value:.10g}" for value in grid.positions[0]]
+    dataset.ImageOrientationPatient = [f"{value:.10f}" for value in grid.orientation]
+    dataset.PixelSpacing = [f"{value:.10g}" for value in grid.pixel_spacing]
+    dataset.SliceThickness = f"{grid.slice_mm:.10g}"
+    return dataset
+
+
+def _segment(volume: Volume, label_map: LabelMap, number: int, name: str) -> Any:
+    import highdicom as hd
+
+    kind, side = structure(name)
+    backend = label_map.backend
+    described: Any = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=name,
+        segmented_property_category=hd.sr.CodedConcept(*STRUCTURE),
+        segmented_property_type=hd.sr.CodedConcept(*kind),
+        # masks that were brought along may have been drawn by hand
+        algorithm_type="AUTOMATIC" if backend in FAMILIES else "SEMIAUTOMATIC",
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=backend,
+            family=hd.sr.CodedConcept(*FAMILIES.get(backend, own(backend))),
+            version=label_map.backend_version or "unknown",
+        ),
+        tracking_uid=derived_uid("segment", volume.volume_id, label_map.task, name),
+        tracking_id=name,
+    )
+    if side is not None:
+        coded = described.SegmentedPropertyTypeCodeSequence[0]
+        coded.SegmentedPropertyTypeModifierCodeSequence = [hd.sr.CodedConcept(*side)]
+    return described
+
+
+def _unrefer(dataset: Any) -> None:
+    """Take out the references to the image that stood for the source's."""
+    groups = [*dataset.SharedFunctionalGroupsSequence, *dataset.PerFrameFunctionalGroupsSequence]
+    for group in groups:
+        if "DerivationImageSequence" in group:
+            del group.DerivationImageSequence
+    for keyword in ("ReferencedSeriesSequence", "SourceImageSequence"):
+        if keyword in dataset:
+            delattr(dataset, keyword)
+
+
+def _name_dimensions(dataset: Any, uid: str) -> None:
+    """Give the organisation of dimensions a derived UID in place of a random one."""
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = uid
