@@ -33,7 +33,9 @@ def study_header(study: Study, volume_id: str) -> pydicom.Dataset:
     dataset.FrameOfReferenceUID = derived_uid("frame", volume_id)
     dataset.Modality = "CT"
     dataset.PatientID = study.patient_id
-    dataset.PatientName = f"{study.patient_id}^"  # a name of one component, as the standard writes it
+    dataset.PatientName = (
+        f"{study.patient_id}^"  # a name of one component, as the standard writes it
+    )
     dataset.PatientBirthDate = ""
     dataset.PatientSex = study.sex or ""
     dataset.StudyInstanceUID = derived_uid("study", study.study_id)

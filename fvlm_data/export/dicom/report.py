@@ -71,6 +71,8 @@ def structured_report(
         record_evidence=False,
         **content_time(study),
     )
+    # the image that stood for the study's
+    del made.CurrentRequestedProcedureEvidenceSequence
     finish(made)
     return made
 

@@ -26,17 +26,15 @@ def read_scores(path: Path, studies: Collection[str]) -> dict[str, list[Scored]]
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path, columns=list(COLUMNS)).to_pylist()
+        table = pq.read_table(path, columns=list(COLUMNS))
     except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"scores {path}: cannot be read ({type(error).__name__}); expected a Parquet file of "
-            f"fvlm-eval with the columns {', '.join(COLUMNS)}"
-        ) from error
-    missing = [name for name in COLUMNS if rows and name not in rows[0]]
+        raise _not_scores(path, f"cannot be read ({type(error).__name__})") from error
+    missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
-        raise InputError(
-            f"scores {path}: no column {', '.join(missing)}; expected a Parquet file of fvlm-eval"
-        )
+        raise _not_scores(path, f"no column {', '.join(missing)}")
+    if not pa.types.is_floating(table["score"].type):
+        raise _not_scores(path, "a score is not a number")
+    rows = table.to_pylist()
     foreign = {row["study_id"] for row in rows} - set(studies)
     if foreign:
         raise InputError(
@@ -49,3 +47,10 @@ def read_scores(path: Path, studies: Collection[str]) -> dict[str, list[Scored]]
             scored = Scored(row["sample_id"], row["finding"], row["anatomy"], row["score"])
             found[row["study_id"]].append(scored)
     return {study: sorted(scored) for study, scored in found.items()}
+
+
+def _not_scores(path: Path, found: str) -> InputError:
+    return InputError(
+        f"scores {path}: {found}; expected a Parquet file of fvlm-eval with the columns "
+        f"{', '.join(COLUMNS)}"
+    )
