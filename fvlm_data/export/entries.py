@@ -43,6 +43,10 @@ class DicomOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    images: bool = Field(
+        default=False,
+        description="write the volumes as CT images too, to which masks refer; they show faces",
+    )
     scores: Path | None = Field(
         default=None, description="Parquet file of scores by fvlm-eval, told as observations too"
     )
@@ -87,8 +91,14 @@ def _dicom(store: Store, draft: Draft, progress: Progress, options: DicomOptions
 
     with needs_extra("dicom-out", "export dicom"):
         import highdicom  # noqa: F401
-    vocabulary = Vocabulary.load(overlay=options.overlay)
-    write(store, draft, progress, vocabulary=vocabulary, scores=options.scores)
+    write(
+        store,
+        draft,
+        progress,
+        vocabulary=Vocabulary.load(overlay=options.overlay),
+        scores=options.scores,
+        images=options.images,
+    )
 
 
 def _webdataset(

@@ -50,6 +50,7 @@ GRIDS = {
     "v_3": ((10, 8, 5), SAGITTAL),  # sagittal slices, left-handed
 }
 STUDY_OF = {"v_1": "st_1", "v_2": "st_1", "v_3": "st_2", "v_4": "st_3"}
+"""The last one is a volume of which no file is there: nothing reads it."""
 
 
 def labels_of(volume_id: str) -> Any:
@@ -59,6 +60,12 @@ def labels_of(volume_id: str) -> Any:
     labels = rng.choice([0, *CLASSES], shape, p=[0.6, 0.1, 0.1, 0.1, 0.1]).astype(np.uint8)
     labels[:, :, 2] = 0
     return labels
+
+
+def hu_of(volume_id: str) -> Any:
+    """HU of a volume, int16 (i, j, k)."""
+    rng = np.random.default_rng(int(volume_id[-1]))
+    return rng.integers(-1024, 3000, GRIDS[volume_id][0]).astype(np.int16)
 
 
 def make_store(folder: Path) -> Store:
@@ -78,6 +85,8 @@ def make_store(folder: Path) -> Store:
             )
         )  # fmt: skip
     for volume_id in GRIDS:
+        (told,) = (one for one in volumes if one.volume_id == volume_id)
+        made.write_bytes(told.path, _nifti(hu_of(volume_id), GRIDS[volume_id][1]))
         path = f"masks/{volume_id}.total.nii.gz"
         made.write_bytes(path, _nifti(labels_of(volume_id), GRIDS[volume_id][1]))
         masks += [

@@ -25,8 +25,9 @@ from fvlm_data.segment.dicom_seg import read_dicom_seg, referenced_series
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary
+from schemas import Volume
 from tests.export.conftest import files_of
-from tests.export.curated import CLASSES, DATE, GRIDS, PLANTED, TEXTS, exported, make_store
+from tests.export.curated import CLASSES, DATE, GRIDS, PLANTED, TEXTS, exported, hu_of, make_store
 
 DIGITS = DATE.replace("-", "")
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -41,6 +42,14 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def out(curated: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return exported(curated, tmp_path_factory.mktemp("dicom") / "out")
+
+
+@pytest.fixture(scope="module")
+def with_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = make_store(tmp_path_factory.mktemp("imaged"))
+    gone = [row for row in store.read("volumes").to_pylist() if row["study_id"] != "st_3"]
+    store.replace_all("volumes", [Volume(**row) for row in gone])
+    return exported(store, tmp_path_factory.mktemp("images") / "out", images=True)
 
 
 def seg_file(out: Path, volume_id: str) -> Path:
@@ -190,6 +199,44 @@ def test_nothing_refers_to_images(out: Path):
     assert referenced_series(seg_file(out, "v_1")) == ""
     frames = {pydicom.dcmread(seg_file(out, v)).FrameOfReferenceUID for v in GRIDS}
     assert len(frames) == len(GRIDS)
+
+
+@pytest.mark.parametrize("volume_id", GRIDS)
+def test_segmentations_refer_to_the_images_of_the_volume(
+    with_images: Path, out: Path, volume_id: str
+):
+    folder = with_images / STUDY_OF[volume_id]
+    slices = {
+        one.SOPInstanceUID: one
+        for one in map(pydicom.dcmread, sorted(folder.glob(f"{volume_id}.images/*.dcm")))
+    }
+    series = SimpleITK.ImageSeriesReader()
+    series.SetFileNames(sorted(map(str, folder.glob(f"{volume_id}.images/*.dcm"))))
+    image = series.Execute()
+    assert (SimpleITK.GetArrayFromImage(image) == hu_of(volume_id).transpose(2, 1, 0)).all()
+    shape, affine = GRIDS[volume_id]
+    for index in ((0, 0, 0), (shape[0] - 1, 2, 0)):
+        expected = (RAS_TO_LPS @ affine @ (*index, 1))[:3]
+        assert np.allclose(image.TransformIndexToPhysicalPoint(index), expected, atol=1e-4)
+    dataset = pydicom.dcmread(seg_file(with_images, volume_id))
+    (referred,) = dataset.ReferencedSeriesSequence
+    (first, *_) = slices.values()
+    assert referred.SeriesInstanceUID == first.SeriesInstanceUID
+    assert first.SeriesInstanceUID == referenced_series(seg_file(with_images, volume_id))
+    assert first.FrameOfReferenceUID == dataset.FrameOfReferenceUID
+    for group in dataset.PerFrameFunctionalGroupsSequence:
+        (source,) = group.DerivationImageSequence[0].SourceImageSequence
+        named = slices[source.ReferencedSOPInstanceUID]
+        position = group.PlanePositionSequence[0].ImagePositionPatient
+        assert np.allclose(position, named.ImagePositionPatient, atol=1e-6)
+    # another content is another object
+    assert dataset.SOPInstanceUID != pydicom.dcmread(seg_file(out, volume_id)).SOPInstanceUID
+
+
+def test_images_name_nobody_either(with_images: Path):
+    files = files_of(with_images)
+    assert len(files) == sum(shape[2] for shape, _ in GRIDS.values()) + 6
+    assert all(PLANTED.encode() not in content for content in files.values())
 
 
 def test_the_index_lists_what_is_there(out: Path):

@@ -18,8 +18,9 @@ STUDIES_AT_ONCE = 500
 STUDIES = "SELECT DISTINCT study_id FROM volumes ORDER BY study_id"
 
 VOLUMES = """
-SELECT study_id, patient_id, volume_id, shape, affine_ras, acquired_on, sex, age_years FROM volumes
-WHERE study_id IN (SELECT unnest($studies)) ORDER BY study_id, volume_id
+SELECT study_id, patient_id, volume_id, path, shape, affine_ras, content_sha256, acquired_on, sex,
+    age_years
+FROM volumes WHERE study_id IN (SELECT unnest($studies)) ORDER BY study_id, volume_id
 """
 
 MASKS = """
@@ -44,8 +45,10 @@ class Volume(NamedTuple):
     """What an object tells of a volume; `shape` and `affine_ras` (16 numbers) as in the table."""
 
     volume_id: str
+    path: str
     shape: Sequence[int]
     affine_ras: Sequence[float]
+    content_sha256: str
 
 
 class LabelMap(NamedTuple):
@@ -120,10 +123,10 @@ def _part(tables: Relations, studies: list[str]) -> Iterator[Study]:
         yield Study(
             study_id=study,
             patient_id=patient,
-            date=min((row[4] for row in rows if row[4]), default=None),
+            date=min((row[6] for row in rows if row[6]), default=None),
             sex=sex,
             age_years=age,
-            volumes=tuple(Volume(*row[1:4]) for row in rows),
+            volumes=tuple(Volume(*row[1:6]) for row in rows),
             label_maps=tuple(maps[study]),
             findings=tuple(findings[study]),
         )

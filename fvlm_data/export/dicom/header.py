@@ -19,9 +19,9 @@ MIDNIGHT = "000000"
 
 
 def study_header(study: Study, volume_id: str) -> pydicom.Dataset:
-    """Attributes of patient and study, and a place for what highdicom asks of an image.
+    """Attributes of the patient, the study and a volume's series of images.
 
-    The image's own UIDs are derived from `volume_id`; no object refers to them.
+    The image's own UID stands for no slice.
     """
     import pydicom
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fvlm_data.export.dicom.concepts import Concept, own, structure
 from fvlm_data.export.dicom.derived_ids import derived_uid
-from fvlm_data.export.dicom.header import MAKER, content_time, finish, study_header
+from fvlm_data.export.dicom.grid import grid_of
+from fvlm_data.export.dicom.header import MAKER, content_time, finish
+from fvlm_data.export.dicom.images import slice_headers
 from fvlm_data.hashing import content_key
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
 STRUCTURE = Concept("91723000", "SCT", "Anatomical Structure")
 FAMILIES = {
     "totalsegmentator": Concept("123110", "DCM", "Artificial Intelligence"),
@@ -27,45 +28,28 @@ FAMILIES = {
 """Kind of algorithm of a backend (PS3.16, CID 7162)."""
 
 
-class _Grid(NamedTuple):
-    """A volume's grid as DICOM tells it, in mm, LPS.
-
-    `positions` (k, 3) are the centres of each slice's first voxel, `orientation` the direction in
-    which columns, then rows count up, `pixel_spacing` the distance of rows, then of columns.
-    """
-
-    positions: Array
-    orientation: tuple[float, ...]
-    pixel_spacing: tuple[float, float]
-    slice_mm: float
-
-    @classmethod
-    def of(cls, volume: Volume) -> _Grid:
-        """From the affine of the table; the volume's axes i, j, k are columns, rows, slices."""
-        affine = RAS_TO_LPS @ np.reshape(volume.affine_ras, (4, 4))[:3]
-        steps = affine[:, :3]
-        column_mm, row_mm, slice_mm = np.linalg.norm(steps, axis=0).tolist()
-        along_columns, along_rows = steps[:, 0] / column_mm, steps[:, 1] / row_mm
-        positions = affine[:, 3] + np.arange(volume.shape[2])[:, None] * steps[:, 2]
-        orientation = (*along_columns.tolist(), *along_rows.tolist())
-        return cls(positions, orientation, (row_mm, column_mm), slice_mm)
-
-
 def segmentation(
-    study: Study, volume: Volume, label_map: LabelMap, labels: Array, series_number: int
+    study: Study,
+    volume: Volume,
+    label_map: LabelMap,
+    labels: Array,
+    series_number: int,
+    *,
+    refer: bool,
 ) -> pydicom.Dataset:
     """The object of one label map; `labels` (i, j, k) are its values on the volume's grid.
 
     A frame is a slice k, its columns i and its rows j; slices in which a segment has no voxel are
-    left out. Segments are numbered from 1 in the order of the classes' values. No image is referred
-    to: the frame of reference is the volume's own, derived from its id.
+    left out. Segments are numbered from 1 in the order of the classes' values. The frame of
+    reference is the volume's own, derived from its id. With `refer` the frames name the images
+    that `images.ct_images` makes of the volume, else no image.
     """
     import highdicom as hd
 
-    grid = _Grid.of(volume)
+    grid = grid_of(volume)
     numbers = _numbered(labels, [value for value, _ in label_map.classes])
     made: Any = hd.seg.Segmentation(
-        source_images=[_image(study, volume, grid)],
+        source_images=slice_headers(study, volume),
         pixel_array=numbers.transpose(2, 1, 0),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
@@ -76,7 +60,7 @@ def segmentation(
         series_number=series_number,
         # other content is another object: an archive never gets two of one UID
         sop_instance_uid=derived_uid(
-            "segmentation", volume.volume_id, content_key(label_map, volume, study.date)
+            "segmentation", volume.volume_id, content_key(label_map, volume, study.date, refer)
         ),
         instance_number=1,
         manufacturer=MAKER,
@@ -94,7 +78,8 @@ def segmentation(
         plane_positions=[hd.PlanePositionSequence("PATIENT", start) for start in grid.positions],
         **content_time(study),
     )
-    _unrefer(made)
+    if not refer:
+        _unrefer(made)
     _name_dimensions(made, derived_uid("dimensions", volume.volume_id, label_map.task))
     finish(made)
     return made
@@ -106,17 +91,6 @@ def _numbered(labels: Array, values: list[int]) -> Array:
     table = np.zeros(max(int(labels.max()), *values) + 1, kind)
     table[values] = np.arange(1, len(values) + 1)
     return table[labels]
-
-
-def _image(study: Study, volume: Volume, grid: _Grid) -> pydicom.Dataset:
-    """What highdicom takes patient, study and frame of reference from; it is never written."""
-    dataset = study_header(study, volume.volume_id)
-    dataset.Columns, dataset.Rows = int(volume.shape[0]), int(volume.shape[1])
-    dataset.ImagePositionPatient = [f"{value:.10g}" for value in grid.positions[0]]
-    dataset.ImageOrientationPatient = [f"{value:.10f}" for value in grid.orientation]
-    dataset.PixelSpacing = [f"{value:.10g}" for value in grid.pixel_spacing]
-    dataset.SliceThickness = f"{grid.slice_mm:.10g}"
-    return dataset
 
 
 def _segment(volume: Volume, label_map: LabelMap, number: int, name: str) -> Any:
@@ -146,7 +120,7 @@ def _segment(volume: Volume, label_map: LabelMap, number: int, name: str) -> Any
 
 
 def _unrefer(dataset: Any) -> None:
-    """Take out the references to the image that stood for the source's."""
+    """Take out the references to images that are not there."""
     groups = [*dataset.SharedFunctionalGroupsSequence, *dataset.PerFrameFunctionalGroupsSequence]
     for group in groups:
         if "DerivationImageSequence" in group:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import StoreError
 from fvlm_data.export.dicom.concepts import finding_concepts
 from fvlm_data.export.dicom.curated import curated_studies, study_ids
+from fvlm_data.export.dicom.images import ct_images
 from fvlm_data.export.dicom.observations import bundle_line
 from fvlm_data.export.dicom.report import structured_report
 from fvlm_data.export.dicom.scores import read_scores
@@ -17,12 +18,13 @@ from fvlm_data.segment.nifti import NiftiError, read_nifti
 from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pydicom
 
-    from fvlm_data.export.dicom.curated import LabelMap, Study, Volume
+    from fvlm_data.export.dicom.concepts import Concept
+    from fvlm_data.export.dicom.curated import Study, Volume
     from fvlm_data.export.target import Draft
     from fvlm_data.store.tables import Store
     from fvlm_data.vocabulary import Vocabulary
@@ -42,6 +44,7 @@ def write(
     *,
     vocabulary: Vocabulary,
     scores: Path | None,
+    images: bool,
 ) -> None:
     """Write the objects of each study in a folder of its id, `observations.ndjson`, `index.csv`.
 
@@ -58,12 +61,7 @@ def write(
     lines.writerow(COLUMNS)
     with draft.open(OBSERVATIONS) as told:
         for done, study in enumerate(curated_studies(tables, studies), 1):
-            for row, made in _segmentations(store, study):
-                lines.writerow(_written(draft, study, row, made))
-            if study.findings:
-                number = len(study.label_maps) + 1
-                made = structured_report(study, codes, number)
-                row = (f"{study.study_id}/report.dcm", "report", "", "")
+            for row, made in _objects(store, study, codes, images=images):
                 lines.writerow(_written(draft, study, row, made))
             line = bundle_line(study, scored.get(study.study_id, ()), codes)
             if line is not None:
@@ -72,31 +70,42 @@ def write(
     draft.write(INDEX, index.getvalue().encode("utf-8"))
 
 
-def _segmentations(
-    store: Store, study: Study
+def _objects(
+    store: Store, study: Study, codes: Mapping[str, Concept], *, images: bool
 ) -> Iterator[tuple[tuple[str, str, str, str], pydicom.Dataset]]:
+    """The objects of a study with file, kind, volume and task; a series has a number of its own."""
+    folder = study.study_id
+    number = 0
     volumes = {volume.volume_id: volume for volume in study.volumes}
-    for number, label_map in enumerate(study.label_maps, 1):
-        volume = volumes[label_map.volume_id]
-        made = segmentation(study, volume, label_map, _labels(store, volume, label_map), number)
-        file = f"{study.study_id}/{volume.volume_id}.{label_map.task}.dcm"
-        yield (file, "segmentation", volume.volume_id, label_map.task), made
+    for name, volume in volumes.items() if images else ():
+        number += 1
+        hu = _voxels(store, volume, volume.path)
+        for made in ct_images(study, volume, hu, number):
+            file = f"{folder}/{name}.images/{made.InstanceNumber:04}.dcm"
+            yield (file, "image", name, ""), made
+    for label_map in study.label_maps:
+        number += 1
+        name, task = label_map.volume_id, label_map.task
+        labels = _voxels(store, volumes[name], label_map.path)
+        made = segmentation(study, volumes[name], label_map, labels, number, refer=images)
+        yield (f"{folder}/{name}.{task}.dcm", "segmentation", name, task), made
+    if study.findings:
+        made = structured_report(study, codes, number + 1)
+        yield (f"{folder}/report.dcm", "report", "", ""), made
 
 
-def _labels(store: Store, volume: Volume, label_map: LabelMap) -> Any:
-    """Values (i, j, k) of a label map."""
+def _voxels(store: Store, volume: Volume, path: str) -> Any:
+    """Values (i, j, k) of a file on a volume's grid."""
     try:
-        labels = read_nifti(store.read_bytes(label_map.path)).data
+        values = read_nifti(store.read_bytes(path)).data
     except NiftiError as error:
+        raise StoreError(f"store {store.url}: {path} {error}; run `fvlm-data verify`") from error
+    if values.shape != tuple(volume.shape):
         raise StoreError(
-            f"store {store.url}: {label_map.path} {error}; run `fvlm-data verify`"
-        ) from error
-    if labels.shape != tuple(volume.shape):
-        raise StoreError(
-            f"store {store.url}: {label_map.path} has {labels.shape} voxels, expected those of its "
+            f"store {store.url}: {path} has {values.shape} voxels, expected those of its "
             f"volume, {tuple(volume.shape)}; run `fvlm-data verify`"
         )
-    return labels
+    return values
 
 
 def _written(
