@@ -91,7 +91,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     run("curate", str(folder / "curate.yaml"), "--set", "monitoring.log=json", "--set", metrics)
     run("verify", *store)
     run("status", *store)
-    for form in ("tables", "webdataset", "monai", "huggingface", "nnunet"):
+    for form in ("tables", "webdataset", "monai", "huggingface", "nnunet", "dicom"):
         run("export", form, str(folder / "exported" / f"Dataset001_{form}"), *store)
     sample = Store.open(folder / "store").read("samples", ["sample_id"])["sample_id"].to_pylist()
     run("explain", sample[0], *store)

@@ -27,6 +27,7 @@ SYSTEMS = {
 """Terminology of each designator, as FHIR names it."""
 
 MEANING_CHARACTERS = 64
+"""Most that a meaning may have, as any Long String (PS3.5, LO)."""
 
 
 class Concept(NamedTuple):
@@ -82,7 +83,7 @@ def structure(name: str) -> tuple[Concept, Concept | None]:
     if keyword is None:
         return own(name), None
     code = getattr(codes.SCT, keyword)
-    return Concept(code.value, "SCT", code.meaning), side
+    return Concept(code.value, "SCT", code.meaning[:MEANING_CHARACTERS]), side
 
 
 def finding_concepts(vocabulary: Vocabulary) -> dict[str, Concept]:

@@ -28,6 +28,10 @@ FAMILIES = {
 """Kind of algorithm of a backend (PS3.16, CID 7162)."""
 
 
+LONG_STRING = 64
+"""Most characters of a value of type LO."""
+
+
 def segmentation(
     study: Study,
     volume: Volume,
@@ -65,7 +69,7 @@ def segmentation(
         instance_number=1,
         manufacturer=MAKER,
         manufacturer_model_name=label_map.backend,
-        software_versions=label_map.backend_version or "unknown",
+        software_versions=_version(label_map),
         device_serial_number="0",
         content_label="SEGMENTATION",
         series_description=f"{label_map.task} of {volume.volume_id}",
@@ -100,7 +104,7 @@ def _segment(volume: Volume, label_map: LabelMap, number: int, name: str) -> Any
     backend = label_map.backend
     described: Any = hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=name,
+        segment_label=name[:LONG_STRING],
         segmented_property_category=hd.sr.CodedConcept(*STRUCTURE),
         segmented_property_type=hd.sr.CodedConcept(*kind),
         # masks that were brought along may have been drawn by hand
@@ -108,7 +112,7 @@ def _segment(volume: Volume, label_map: LabelMap, number: int, name: str) -> Any
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=backend,
             family=hd.sr.CodedConcept(*FAMILIES.get(backend, own(backend))),
-            version=label_map.backend_version or "unknown",
+            version=_version(label_map),
         ),
         tracking_uid=derived_uid("segment", volume.volume_id, label_map.task, name),
         tracking_id=name,
@@ -117,6 +121,10 @@ def _segment(volume: Volume, label_map: LabelMap, number: int, name: str) -> Any
         coded = described.SegmentedPropertyTypeCodeSequence[0]
         coded.SegmentedPropertyTypeModifierCodeSequence = [hd.sr.CodedConcept(*side)]
     return described
+
+
+def _version(label_map: LabelMap) -> str:
+    return label_map.backend_version[:LONG_STRING] or "unknown"
 
 
 def _unrefer(dataset: Any) -> None:
