@@ -169,7 +169,7 @@ def test_no_identity_is_in_what_the_run_wrote(chain: Chain):
     assert searched > 200
     assert (chain.folder / "trained" / "checkpoint.pt").is_file()
     exported = chain.folder / "exported"
-    assert len(list(exported.iterdir())) == 5
+    assert len(list(exported.iterdir())) == 6
     assert len(list(exported.rglob("*.nii.gz"))) == 8
 
 
