@@ -164,9 +164,11 @@ def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) ->
     # before: the working folder itself may be exchanged by the export
     record = _recorder(store, folder.resolve())
     if form.export.of == "tables":
-        # a table takes a moment: no progress is shown
         copied = opened_context(store).store
-        made = run_tables_export(copied, form, folder, lambda *_: None)
+        with progress_shown() as show:
+            made = run_tables_export(
+                copied, form, folder, lambda done, total: show("export", done, total)
+            )
         record(made, ALL)
         return made
     from fvlm_data.export.source import index_rows, open_source

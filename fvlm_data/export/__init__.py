@@ -14,6 +14,7 @@ EXPORTS = Extensions(
         "labels": "fvlm_data.export.entries:LABELS",
         "change": "fvlm_data.export.entries:CHANGE",
         "slice-references": "fvlm_data.export.entries:SLICE_REFERENCES",
+        "dicom": "fvlm_data.export.entries:DICOM",
         "webdataset": "fvlm_data.export.entries:WEBDATASET",
         "nnunet": "fvlm_data.export.entries:NNUNET",
         "monai": "fvlm_data.export.entries:MONAI",

@@ -59,6 +59,18 @@ class SliceReferenceOptions(WordOptions):
     vault: Path | None = Field(default=None, description="folder of the store's vault")
 
 
+class DicomOptions(WordOptions):
+    """Options of the export `dicom`."""
+
+    images: bool = Field(
+        default=False,
+        description="write the volumes as CT images too, to which masks refer; they show faces",
+    )
+    scores: Path | None = Field(
+        default=None, description="Parquet file of scores by fvlm-eval, told as observations too"
+    )
+
+
 class WebDatasetOptions(BaseModel):
     """Options of the export `webdataset`."""
 
@@ -103,6 +115,23 @@ def _slice_references(
 
     vocabulary = Vocabulary.load(overlay=options.overlay)
     write(store, draft, progress, vocabulary=vocabulary, vault=options.vault)
+
+
+def _dicom(store: Store, draft: Draft, progress: Progress, options: DicomOptions) -> None:
+    from fvlm_data.export.dicom.write import write
+    from fvlm_data.extras import needs_extra
+    from fvlm_data.vocabulary import Vocabulary
+
+    with needs_extra("dicom-out", "export dicom"):
+        import highdicom  # noqa: F401
+    write(
+        store,
+        draft,
+        progress,
+        vocabulary=Vocabulary.load(overlay=options.overlay),
+        scores=options.scores,
+        images=options.images,
+    )
 
 
 def _webdataset(
@@ -187,6 +216,14 @@ def _slice_references_hint(folder: Path) -> str:
     ))  # fmt: skip
 
 
+def _dicom_hint(folder: Path) -> str:
+    return "\n".join((
+        "import highdicom, glob",
+        f"masks = sorted(glob.glob({str(folder / '*' / '*.total.dcm')!r}))",
+        "print([s.SegmentLabel for s in highdicom.seg.segread(masks[0]).SegmentSequence])",
+    ))  # fmt: skip
+
+
 def _webdataset_hint(folder: Path) -> str:
     return "\n".join((
         "import webdataset, glob",
@@ -235,6 +272,13 @@ SLICE_REFERENCES = Export(
     write=_slice_references,
     options=SliceReferenceOptions,
     hint=_slice_references_hint,
+)
+DICOM = Export(
+    help="Masks as DICOM SEG, findings as DICOM SR and FHIR Observations, under pseudonyms.",
+    of="tables",
+    write=_dicom,
+    options=DicomOptions,
+    hint=_dicom_hint,
 )
 WEBDATASET = Export(
     help="Samples as tar files of .npy arrays and JSON, for WebDataset.",

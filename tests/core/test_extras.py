@@ -18,7 +18,7 @@ PACKAGES = ("schemas", "fvlm_data", "fvlm_train", "pipelines")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BESIDE_CORE = {
     "schemas": (),
-    "fvlm_data": ("llm", "dicomweb", "train", "xlsx", "pdf", "serve"),
+    "fvlm_data": ("llm", "dicomweb", "dicom-out", "train", "xlsx", "pdf", "serve"),
     "fvlm_train": ("train",),
     "pipelines": ("flows",),
 }
@@ -108,7 +108,7 @@ COMMANDS = {
 }
 OUTSIDE_CORE = {
     "torch", "transformers", "tokenizers", "prefect", "prefect_dask", "dask", "distributed",
-    "fastapi", "httpx", "dicomweb_client", "s3fs", "sklearn",
+    "fastapi", "httpx", "dicomweb_client", "s3fs", "sklearn", "highdicom",
     "starlette", "uvicorn",
 }  # fmt: skip
 

@@ -92,7 +92,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     run("curate", str(folder / "curate.yaml"), "--dry-run")
     run("verify", *store)
     run("status", *store)
-    for form in ("tables", "webdataset", "monai", "huggingface", "nnunet"):
+    for form in ("tables", "webdataset", "monai", "huggingface", "nnunet", "dicom"):
         run("export", form, str(folder / "exported" / f"Dataset001_{form}"), *store)
     sample = Store.open(folder / "store").read("samples", ["sample_id"])["sample_id"].to_pylist()
     run("explain", sample[0], *store)
@@ -170,7 +170,7 @@ def test_no_identity_is_in_what_the_run_wrote(chain: Chain):
     assert searched > 200
     assert (chain.folder / "trained" / "checkpoint.pt").is_file()
     exported = chain.folder / "exported"
-    assert len(list(exported.iterdir())) == 5
+    assert len(list(exported.iterdir())) == 6
     assert len(list(exported.rglob("*.nii.gz"))) == 8
 
 

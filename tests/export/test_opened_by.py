@@ -19,6 +19,7 @@ SHOWS = {
     "webdataset": "'image.npy'",
     "change": "Series",
     "slice-references": "Series",
+    "dicom": "['",
     "monai": "3 items, the first:",
     "huggingface": "num_rows",
 }

@@ -1,0 +1,1 @@
+"""What was curated as DICOM objects and FHIR resources."""
