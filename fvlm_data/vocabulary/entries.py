@@ -256,7 +256,6 @@ class SentenceWords(Entry):
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
     answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
-    denying: tuple[str, ...] = Field(default=(), description="those of `answers` that deny")
     choices: tuple[str, ...] = Field(description="what a form lets choose beside answers")
     verdicts: tuple[str, ...] = Field(description="that all is well; unticked they say nothing")
 
@@ -285,6 +284,9 @@ class ClauseWords(Entry):
     )
     attributes: tuple[str, ...] = Field(
         default=(), description='uncertain of what is there: "the cause of the effusion is unclear"'
+    )
+    denying_answers: tuple[str, ...] = Field(
+        default=(), description="those of `answers` of forms that deny"
     )
     participles: tuple[str, ...]
     denials: tuple[str, ...]

@@ -159,7 +159,8 @@ def test_quiet_leaves_json_and_faults(tmp_path: Path):
 
 def test_bars_keep_silent_too(monkeypatch: pytest.MonkeyPatch):
     told = io.StringIO()
-    monkeypatch.setattr(console.err, "file", told)
+    # not `file`: what it gives is today's stderr, which would stay when it is put back
+    monkeypatch.setattr(console.err, "_file", told)
     with console.quieted(quiet=True), console.progress_shown() as show:
         show("ingest", 1, 1)
     assert told.getvalue() == ""

@@ -23,9 +23,10 @@ EN = Vocabulary.load()
 
 FUNCTIONS = {"compile", "search", "match", "fullmatch", "findall", "finditer", "split", "sub"}
 IDS = {
-    "absent", "excluded", "left", "none", "present", "reports", "resolved", "right", "uncertain",
+    "absent", "excluded", "left", "none", "present", "reports", "resolved", "right", "status",
+    "uncertain",
 }  # fmt: skip
-"""Statuses, sides, changes, policies and tables that are spelt as words of reports are."""
+"""Statuses, sides, changes, policies, tables and columns that are spelt as words of reports are."""
 
 MARKUP = {"br", "li", "div", "tr", "nbsp", "par", "https"}
 """Names of tags and marks in patterns, which are formats."""

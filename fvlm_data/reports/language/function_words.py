@@ -79,7 +79,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         aftermath=frozenset(clauses.aftermath),
         preambles=frozenset(clauses.preambles),
         attributes=frozenset(clauses.attributes),
-        denying_answers=frozenset(grammar.sentences.denying),
+        denying_answers=frozenset(clauses.denying_answers),
         of_or_for=frozenset({*clauses.of, *clauses.purpose}),
         participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
@@ -103,6 +103,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
         sizes=size_patterns(
             grammar.sizes,
+            (*clauses.articles, *clauses.indefinite),
             {unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
         ),
         title_links=frozenset({",", "/", "&", "+", "(", ")", "-", *titles.links}),

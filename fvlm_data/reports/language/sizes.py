@@ -87,8 +87,11 @@ def change_of_sizes(mm: float, prior_mm: float) -> Change | None:
     return "increased" if change > 0 else "decreased"
 
 
-def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatterns:
+def size_patterns(
+    words: SizeWords, articles: tuple[str, ...], units_mm: Mapping[str, float]
+) -> SizePatterns:
     """The patterns of a grammar; `units_mm` holds the longest word first."""
+    article = rf"(?:(?:{wording(articles)})[ ])?"
     unit = "(?:" + ("|".join(map(re.escape, units_mm)) or r"(?!)") + ")"
     times = rf"\s?(?:[x\u00d7*]|{wording(words.times)})\s?"
     links = rf"(?:[ ,:(]{{1,3}}(?:{wording(words.prior_links)}))"
@@ -120,7 +123,7 @@ def size_patterns(words: SizeWords, units_mm: Mapping[str, float]) -> SizePatter
         ),
         re.compile(rf"\b(?:{wording(words.range_from)})[ ]\Z", re.IGNORECASE),
         re.compile(
-            rf"[ ]?\b(?:{wording(words.distance)})(?![ ](?:the[ ]|a[ ])?(?:\d|{prior}))",
+            rf"[ ]?\b(?:{wording(words.distance)})(?![ ]{article}(?:\d|{prior}))",
             re.IGNORECASE,
         ),
         re.compile(rf"(?:<|\b(?:{wording(words.below)}))[ ]?\Z", re.IGNORECASE),
