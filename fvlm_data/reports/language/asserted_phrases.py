@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.finding_sites import HeadSpan
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 _ABOUT_ORGAN = 5
 """Words before the name of an organ that may describe it."""
+_ENDS = ((), (",",), (";",), (".",), (")",))
+"""What may stand behind a statement between commas."""
 _ABOUT_OPERATION = 6
 """Words that may tell of an operation what it left."""
 
@@ -237,17 +238,68 @@ def without_growths(
     words: Sequence[str],
     book: Phrasebook,
 ) -> list[HeadSpan]:
-    """Leave out what tells how a finding changed: in "liver cysts have increased" no liver has."""
-    made = list(spans)
-    for before, span in pairwise(spans):
-        grown = span.end - span.start == 1 and book.grammar.sizes.changed.match(words[span.start])
-        if not grown or span.kind != "observation" or before.kind == "normal":
-            continue
-        between = words[before.end : span.start]
-        organ = any(one.start < before.end <= one.end for one in mentions)  # "fatty liver"
-        if between and not organ and all(w in book.predicates or w == OTHER for w in between):
-            made.remove(span)
-    return made
+    """Leave out what tells how a finding changed: in "liver cysts have increased" no liver has.
+
+    Nor has it in "liver cyst of 15 mm, increased" and "enlarged liver cyst".
+    """
+    around = zip([None, *spans], spans, [*spans[1:], None], strict=False)
+    return [
+        span
+        for before, span, after in around
+        if not (
+            _is_growth(span, words, book)
+            and (
+                _is_said_of(before, span, mentions, words, book)
+                or _stands_before(span, after, mentions, words, book)
+            )
+        )
+    ]
+
+
+def _is_growth(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
+    return (
+        span.kind == "observation"
+        and span.end - span.start == 1
+        and book.grammar.sizes.changed.match(words[span.start]) is not None
+    )
+
+
+def _is_said_of(
+    before: HeadSpan | None,
+    span: HeadSpan,
+    mentions: Sequence[AnatomyMention],
+    words: Sequence[str],
+    book: Phrasebook,
+) -> bool:
+    """Whether a growth is that of the head before it, behind a verb or between commas."""
+    if before is None or before.kind == "normal":
+        return False
+    if any(one.start < before.end <= one.end for one in mentions):  # "fatty liver"
+        return False
+    between = words[before.end : span.start]
+    if between and all(word in book.predicates or word == OTHER for word in between):
+        return True
+    apart = bool(between) and between[-1] == "," and tuple(words[span.end : span.end + 1]) in _ENDS
+    # "the liver is fatty, enlarged" tells of the liver
+    named = any(one.start <= before.start <= one.end < before.end for one in mentions)
+    return apart and named and not any(before.end <= one.start < span.start for one in mentions)
+
+
+def _stands_before(
+    span: HeadSpan,
+    after: HeadSpan | None,
+    mentions: Sequence[AnatomyMention],
+    words: Sequence[str],
+    book: Phrasebook,
+) -> bool:
+    """Whether it is an attribute of the head behind it, whose organ stands between them."""
+    if after is None or after.kind != "finding":
+        return False
+    # a side may stand before the organ
+    first = span.end + (words[span.end] not in book.grammar.breaks | book.grammar.of)
+    return any(
+        span.end <= one.start <= first and after.start <= one.end < after.end for one in mentions
+    )
 
 
 def without_comparisons(
