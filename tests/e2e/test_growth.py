@@ -133,6 +133,7 @@ def _brightened(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_shuffled_inputs_give_the_same(phantom: Path, undisturbed: Path, tmp_path: Path) -> None:
     """Rows of report files in reverse order, files written anew in reverse order."""
     shuffled = tmp_path / "phantom"
