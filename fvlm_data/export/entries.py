@@ -24,10 +24,18 @@ if TYPE_CHECKING:
 MONAI_KEYS = ("training", "validation", "test")
 
 
-class LabelOptions(BaseModel):
-    """Options of the export `labels`."""
+class WordOptions(BaseModel):
+    """Options of exports that read tables by the words of a vocabulary."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    overlay: Path | None = Field(
+        default=None, description="folder of the vocabulary overlay that the store was made with"
+    )
+
+
+class LabelOptions(WordOptions):
+    """Options of the export `labels`."""
 
     label_set: str = Field(
         default="ct_rate", description="ct_rate, merlin, rad_chest_ct, or your own"
@@ -37,19 +45,6 @@ class LabelOptions(BaseModel):
     )
     uncertain_is_positive: bool = Field(
         default=True, description="whether what a report holds possible is 1"
-    )
-    overlay: Path | None = Field(
-        default=None, description="folder of the vocabulary overlay that the store was made with"
-    )
-
-
-class WordOptions(BaseModel):
-    """Options of exports that read tables by the words of a vocabulary."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    overlay: Path | None = Field(
-        default=None, description="folder of the vocabulary overlay that the store was made with"
     )
 
 
@@ -184,36 +179,18 @@ def _monai_hint(folder: Path) -> str:
     ))  # fmt: skip
 
 
-def _tables_hint(folder: Path) -> str:
-    return "\n".join((
-        "import pandas as pd",
-        f"findings = pd.read_parquet({str(folder / 'findings.parquet')!r})",
-        'print(findings.groupby(["finding", "status"]).size())',
-    ))  # fmt: skip
+def _by_pandas(name: str, file: str, shown: str, more: str = "") -> Callable[[Path], str]:
+    """Lines that read a file of the export as `name` and print what is `shown`."""
+    reader = "read_csv" if file.endswith(".csv") else "read_parquet"
 
+    def hint(folder: Path) -> str:
+        return "\n".join((
+            "import pandas as pd",
+            f"{name} = pd.{reader}({str(folder / file)!r}{more})",
+            f"print({shown})",
+        ))  # fmt: skip
 
-def _labels_hint(folder: Path) -> str:
-    return "\n".join((
-        "import pandas as pd",
-        f"labels = pd.read_csv({str(folder / 'labels.csv')!r}, index_col=0)",
-        "print(labels.eq(1).mean().sort_values())",
-    ))  # fmt: skip
-
-
-def _change_hint(folder: Path) -> str:
-    return "\n".join((
-        "import pandas as pd",
-        f"pairs = pd.read_parquet({str(folder / 'pairs_over_time.parquet')!r})",
-        'print(pairs.groupby(["finding", "change"]).size())',
-    ))  # fmt: skip
-
-
-def _slice_references_hint(folder: Path) -> str:
-    return "\n".join((
-        "import pandas as pd",
-        f"references = pd.read_parquet({str(folder / 'slice_references.parquet')!r})",
-        'print(references["outcome"].value_counts())',
-    ))  # fmt: skip
+    return hint
 
 
 def _dicom_hint(folder: Path) -> str:
@@ -250,28 +227,34 @@ TABLES = Export(
     help="Every table as one plain Parquet file.",
     of="tables",
     write=_tables,
-    hint=_tables_hint,
+    hint=_by_pandas(
+        "findings", "findings.parquet", 'findings.groupby(["finding", "status"]).size()'
+    ),
 )
 LABELS = Export(
     help="Labels of a public set, made from the reports, as one CSV with a column a label.",
     of="tables",
     write=_labels,
     options=LabelOptions,
-    hint=_labels_hint,
+    hint=_by_pandas("labels", "labels.csv", "labels.eq(1).mean().sort_values()", ", index_col=0"),
 )
 CHANGE = Export(
     help="What became of each finding from one study of a patient to the next, as Parquet.",
     of="tables",
     write=_change,
     options=WordOptions,
-    hint=_change_hint,
+    hint=_by_pandas(
+        "pairs", "pairs_over_time.parquet", 'pairs.groupby(["finding", "change"]).size()'
+    ),
 )
 SLICE_REFERENCES = Export(
     help="Images that reports name (series 4, image 87), found in the volumes, as Parquet.",
     of="tables",
     write=_slice_references,
     options=SliceReferenceOptions,
-    hint=_slice_references_hint,
+    hint=_by_pandas(
+        "references", "slice_references.parquet", 'references["outcome"].value_counts()'
+    ),
 )
 DICOM = Export(
     help="Masks as DICOM SEG, findings as DICOM SR and FHIR Observations, under pseudonyms.",

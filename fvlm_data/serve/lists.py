@@ -14,6 +14,8 @@ from fvlm_data.serve.map import principal_map
 from schemas.anatomy_texts import STATES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fvlm_data.opened.search.results import Found
     from fvlm_data.qc.templating import Served
     from fvlm_data.serve.live import Live
@@ -91,8 +93,7 @@ def neighbours_page(
     """
     anatomies = embeddings.anatomies(study)
     found = embeddings.nearest(study, anatomy, NEAREST) if anatomy in anatomies else []
-    told = {"anatomy": anatomy, "studies": [study, *(one.study_id for one in found)]}
-    said = {one: (state, names) for one, state, names in live.rows(SAID, told)} if found else {}
+    shown = [study, *(one.study_id for one in found)] if found else []
     return filled(
         "neighbours.html",
         PACKAGE,
@@ -103,7 +104,7 @@ def neighbours_page(
         anatomy=anatomy,
         anatomies=anatomies,
         nearest=found,
-        said=said,
+        said=_said(live, anatomy, shown),
     )
 
 
@@ -117,8 +118,6 @@ def map_page(live: Live, embeddings: Embeddings, served: Served, anatomy: str) -
     anatomy = anatomy or next(iter(counts), "")
     rows = embeddings.sampled(anatomy, MAPPED) if counts.get(anatomy, 0) >= LEAST_MAPPED else []
     studies = [study for study, _ in rows]
-    told = {"anatomy": anatomy, "studies": studies}
-    said = {one: (state, names) for one, state, names in live.rows(SAID, told)} if rows else {}
     return filled(
         "map.html",
         PACKAGE,
@@ -130,9 +129,17 @@ def map_page(live: Live, embeddings: Embeddings, served: Served, anatomy: str) -
         least=LEAST_MAPPED,
         studies=studies,
         states=STATES,
-        said=said,
+        said=_said(live, anatomy, studies),
         map=principal_map([vector for _, vector in rows]) if rows else None,
     )
+
+
+def _said(live: Live, anatomy: str, studies: Sequence[str]) -> dict[str, tuple[str, Sequence[str]]]:
+    """State and findings of an anatomy, by study."""
+    if not studies:
+        return {}
+    told = {"anatomy": anatomy, "studies": list(studies)}
+    return {study: (state, names) for study, state, names in live.rows(SAID, told)}
 
 
 def number_of(text: str, name: str, greatest: int = GREATEST) -> int:
