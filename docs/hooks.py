@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ PAGES = {
     "SECURITY.md": "security.md",
 }
 LINK = re.compile(r"\[([^\]]*)\]\(([^):#\s]+)(#[^)\s]*)?\)")
+NOTEBOOK = re.compile(r"\]\(((?:notebooks/)?[a-z-]+)\.ipynb\)")
 LOADED = re.compile(rb"<(?:script|img|iframe|link)\b[^>]*(?:src|href)=\"?(?:https?:)?//[^>]*>")
 """What a browser would fetch from elsewhere when it shows a page."""
 
@@ -30,18 +32,32 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages of the root."""
+    """Add the pages of the root, and a page for each notebook beside the notebook itself."""
     for name, page in PAGES.items():
         text = (ROOT / name).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=LINK.sub(_moved, text)))
+    for notebook in sorted(Path(config.docs_dir, "notebooks").glob("*.ipynb")):
+        page = f"notebooks/{notebook.stem}.md"
+        files.append(File.generated(config, page, content=_page_of(notebook)))
     return files
 
 
 def on_page_markdown(markdown: str, **_given: Any) -> str:
-    """Links of a page in docs/ to one of the root."""
+    """Links of a page in docs/ to one of the root, and to a notebook, which has a page here."""
     for name, page in PAGES.items():
         markdown = markdown.replace(f"](../{name}", f"]({page}")
-    return markdown
+    return NOTEBOOK.sub(r"](\1.md)", markdown)
+
+
+def _page_of(notebook: Path) -> str:
+    """The cells of a notebook as Markdown, and a link to the file behind the title."""
+    title, *cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    link = f'<a href="{notebook.name}" download>This page as a notebook</a>'
+    parts = ["".join(title["source"]), link]
+    for cell in cells:
+        text = "".join(cell["source"])
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    return "\n\n".join(parts)
 
 
 def _moved(found: re.Match[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("schemas", "fvlm_data", "fvlm_train", "pipelines")
 FILES = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "constraints.txt")
+NOTEBOOKS = "docs/notebooks"
 
 
 def copied(place: Path) -> Path:
@@ -19,6 +20,7 @@ def copied(place: Path) -> Path:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy(ROOT / name, source / name)
+    shutil.copytree(ROOT / NOTEBOOKS, source / NOTEBOOKS)
     (source / "tests").mkdir()
     (source / "tests" / "test_nothing.py").touch()
     return source

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.core.built import FILES, PACKAGES, ROOT, build_wheel, data_files
+from tests.core.built import FILES, NOTEBOOKS, PACKAGES, ROOT, build_wheel, data_files
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,9 @@ def test_source_archive_holds_all_that_a_wheel_is_made_from(site: Path):
     with tarfile.open(archive) as opened:
         held = {name.partition("/")[2] for name in opened.getnames()}
     code = {str(p.relative_to(ROOT)) for name in PACKAGES for p in (ROOT / name).rglob("*.py")}
-    assert {*FILES, *data_files(), *code} - held == set()
+    notebooks = {str(p.relative_to(ROOT)) for p in (ROOT / NOTEBOOKS).glob("*.ipynb")}
+    assert notebooks
+    assert {*FILES, *data_files(), *code, *notebooks} - held == set()
     assert not [name for name in held if name.startswith("tests")]
 
 
