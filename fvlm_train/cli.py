@@ -22,6 +22,7 @@ from fvlm_train.commands.doubtful import doubtful_command
 from fvlm_train.commands.dry import print_reading_intent
 from fvlm_train.commands.embed import embed_command
 from fvlm_train.commands.export import export_command
+from fvlm_train.commands.nearest import nearest_command
 from fvlm_train.commands.options import (
     ConfigOption,
     JsonOption,
@@ -304,6 +305,7 @@ def score_command(
 VERBS: dict[str, Callable[..., None]] = {
     "embed": embed_command,
     "retrieval": retrieval_command,
+    "nearest": nearest_command,
     "probe": probe_command,
     "baseline": baseline_command,
     "compare": compare_command,
@@ -321,6 +323,7 @@ EXAMPLES = {
     "score": "fvlm-eval score predictions.csv labels.csv",
     "embed": "fvlm-eval embed run dicom/study --out embedded",
     "retrieval": "fvlm-eval retrieval run --store store --split test",
+    "nearest": "fvlm-eval nearest run 'Calcified gallstone.' --anatomy gallbladder",
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
     "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",

@@ -31,6 +31,14 @@ def serve(
         Path | None,
         typer.Option(help="embeddings.parquet of fvlm-eval embed: shows what looks alike"),
     ] = None,
+    trained: Annotated[
+        Path | None,
+        typer.Option(
+            "--run",
+            help="run of fvlm-train: shows what is nearest to a text; embeddings are by default "
+            "those of RUN/embed",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the store as it is now in a browser: pages, slices, search; read-only by default."""
@@ -40,7 +48,7 @@ def serve(
             from fvlm_data.serve.app import application
             from fvlm_data.serve.live import Live
             from fvlm_data.serve.server import address, listening, run
-        from fvlm_data.serve.neighbours import Embeddings
+        from fvlm_data.opened.embeddings import Embeddings, text_side
         from fvlm_data.store.tables import Store
 
         token, random = chosen_token(token_file)
@@ -49,12 +57,17 @@ def serve(
         context = opened_context(store) if review else None
         opened = context.store if context else Store.open(store)
         opened.memory_mb, opened.spill = config.execution.memory_mb, config.execution.spill
+        if trained and embeddings is None:
+            embeddings = trained / "embed" / "embeddings.parquet"
         known = Embeddings(embeddings, opened.connect()) if embeddings else None
+        texts = text_side(trained, "fvlm-data serve --run") if trained else None
+        if known and texts and trained:
+            known.check_of(texts, trained)
         live = Live(opened, config.vocabulary.load(), config.qc)
         with listening(host, port) as at:
             chosen = at.getsockname()[1]
             access = Access(token, served_hosts(host, allow_host or ()), chosen)
-            app = application(live, access, context, known)
+            app = application(live, access, context, known, texts)
             if not is_loopback(host):
                 err.print(
                     "others can reach this address, and http hides nothing on its way: put it "

@@ -22,12 +22,13 @@ IN_SCRIPTS = str.maketrans(
 class Served:
     """What a page knows that a server makes: the token of its posts, empty where none are taken.
 
-    `embeddings` says that the server knows some, `neighbours` are the anatomies of the page's study
-    that it knows them of.
+    `embeddings` says that the server knows some, `texts` that it can look for a text among them;
+    `neighbours` are the anatomies of the page's study that it knows them of.
     """
 
     csrf: str = ""
     embeddings: bool = False
+    texts: bool = False
     neighbours: tuple[str, ...] = ()
 
 

@@ -16,7 +16,14 @@ from fvlm_data.qc.templating import Served
 from fvlm_data.segment.nifti import NiftiError
 from fvlm_data.serve.access import same
 from fvlm_data.serve.guard import guarded
-from fvlm_data.serve.lists import PAGE, map_page, neighbours_page, number_of, search_page
+from fvlm_data.serve.lists import (
+    PAGE,
+    map_page,
+    nearest_page,
+    neighbours_page,
+    number_of,
+    search_page,
+)
 from fvlm_data.serve.pages import OWN_ASSETS, QC_ASSETS, Pages
 from fvlm_data.serve.planes import Planes, window_of
 from fvlm_data.serve.reviewing import LARGEST, taken
@@ -25,9 +32,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from fvlm_data.opened.embeddings import Embeddings, TextSide
     from fvlm_data.serve.access import Access
     from fvlm_data.serve.live import Live
-    from fvlm_data.serve.neighbours import Embeddings
     from fvlm_data.store.declared import Context
 
 REVIEW = "/review"
@@ -45,13 +52,16 @@ def application(
     access: Access,
     review: Context | None = None,
     embeddings: Embeddings | None = None,
+    texts: TextSide | None = None,
 ) -> ASGIApp:
     """Pages, planes and searches of a store behind its token.
 
-    With `review` decisions are taken into it; without, nothing is ever written.
+    With `review` decisions are taken into it; without, nothing is ever written. `texts` is the text
+    side of the model that made the embeddings.
     """
-    served = Served(access.csrf if review else "", embeddings is not None)
-    answers = _Answers(live, access, served, review, embeddings)
+    known = embeddings is not None
+    served = Served(access.csrf if review else "", known, known and texts is not None)
+    answers = _Answers(live, access, served, review, embeddings, texts)
     routes = [
         Route("/", answers.index),
         Route("/index.html", answers.index),
@@ -59,6 +69,7 @@ def application(
         Route("/search.html", answers.search_page),
         Route("/neighbours.html", answers.neighbours_page),
         Route("/map.html", answers.map_page),
+        Route("/nearest.html", answers.nearest_page),
         Route("/assets/{name}", answers.asset),
         Route("/studies/{study}.html", answers.study),
         Route("/volumes/{name}.js", answers.script),
@@ -84,12 +95,14 @@ class _Answers:
         served: Served,
         context: Context | None,
         embeddings: Embeddings | None,
+        texts: TextSide | None,
     ) -> None:
         self._live = live
         self._access = access
         self._served = served
         self._context = context
         self._embeddings = embeddings
+        self._texts = texts
         self._pages = Pages(live, served, embeddings)
         self._planes = Planes(live)
 
@@ -176,6 +189,15 @@ class _Answers:
             return _nothing("file of embeddings; serve with --embeddings FILE")
         anatomy = request.query_params.get("anatomy", "")
         return HTMLResponse(map_page(self._live, self._embeddings, self._served, anatomy))
+
+    def nearest_page(self, request: Request) -> Response:
+        if self._embeddings is None or self._texts is None:
+            return _nothing("model; serve with --run RUN")
+        text = request.query_params.get("text", "").strip()
+        anatomy = request.query_params.get("anatomy", "")
+        return HTMLResponse(
+            nearest_page(self._live, self._embeddings, self._texts, self._served, text, anatomy)
+        )
 
     async def review(self, request: Request) -> Response:
         origin = request.headers.get("origin")

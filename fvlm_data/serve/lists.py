@@ -1,4 +1,4 @@
-"""The pages of searches and of neighbours, whole without scripts."""
+"""The pages of searches, of neighbours and of the map, whole without scripts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fvlm_data.serve.map import principal_map
 from schemas.anatomy_texts import STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from fvlm_data.opened.embeddings import Embeddings, TextSide
     from fvlm_data.opened.search.results import Found
     from fvlm_data.qc.templating import Served
     from fvlm_data.serve.live import Live
-    from fvlm_data.serve.neighbours import Embeddings
 
 PACKAGE = "fvlm_data.serve"
 STYLES = (*SHARED, "search.css")
@@ -29,11 +29,15 @@ PAGE = 25
 NEAREST = 20
 
 SAID = """
-SELECT study_id, state, [replace(split_part(one, '|', 1), '_', ' ') FOR one IN findings
+SELECT study_id, anatomy, state, [replace(split_part(one, '|', 1), '_', ' ') FOR one IN findings
     IF split_part(one, '|', 2) <> 'absent']
-FROM anatomy_texts WHERE anatomy = $anatomy AND study_id IN (SELECT unnest($studies))
+FROM anatomy_texts WHERE anatomy IN (SELECT unnest($anatomies))
+    AND study_id IN (SELECT unnest($studies))
 """
-"""State of an anatomy, and what is said of it but for what is denied."""
+"""State of anatomies, and what is said of them but for what is denied."""
+
+LONGEST = 2000
+"""Characters of a text that is looked for."""
 
 MAPPED = 2000
 """Studies of a map."""
@@ -104,7 +108,35 @@ def neighbours_page(
         anatomy=anatomy,
         anatomies=anatomies,
         nearest=found,
-        said=_said(live, anatomy, shown),
+        said=_said(live, [anatomy], shown),
+    )
+
+
+def nearest_page(
+    live: Live, embeddings: Embeddings, side: TextSide, served: Served, text: str, anatomy: str
+) -> str:
+    """The page of the anatomies whose embeddings are nearest to a text; `anatomy` empty: of all.
+
+    Raises:
+        InputError: the text is too long.
+        StoreError: a table cannot be read.
+    """
+    if len(text) > LONGEST:
+        raise InputError(f"text: {len(text)} characters; expected at most {LONGEST}")
+    counts = embeddings.counts()
+    found = embeddings.nearest_to(side.vector(text), anatomy or None, NEAREST) if text else []
+    return filled(
+        "nearest.html",
+        PACKAGE,
+        served=served,
+        styles=STYLES,
+        scripts=(),
+        text=text,
+        anatomy=anatomy,
+        anatomies=list(counts),
+        longest=LONGEST,
+        nearest=found,
+        said=_said(live, {one.anatomy for one in found}, {one.study_id for one in found}),
     )
 
 
@@ -129,17 +161,21 @@ def map_page(live: Live, embeddings: Embeddings, served: Served, anatomy: str) -
         least=LEAST_MAPPED,
         studies=studies,
         states=STATES,
-        said=_said(live, anatomy, studies),
+        said=_said(live, [anatomy], studies),
         map=principal_map([vector for _, vector in rows]) if rows else None,
     )
 
 
-def _said(live: Live, anatomy: str, studies: Sequence[str]) -> dict[str, tuple[str, Sequence[str]]]:
-    """State and findings of an anatomy, by study."""
+def _said(
+    live: Live, anatomies: Collection[str], studies: Collection[str]
+) -> dict[tuple[str, str], tuple[str, Sequence[str]]]:
+    """State and findings, by study and anatomy."""
     if not studies:
         return {}
-    told = {"anatomy": anatomy, "studies": list(studies)}
-    return {study: (state, names) for study, state, names in live.rows(SAID, told)}
+    told = {"anatomies": list(anatomies), "studies": list(studies)}
+    return {
+        (study, anatomy): (state, names) for study, anatomy, state, names in live.rows(SAID, told)
+    }
 
 
 def number_of(text: str, name: str, greatest: int = GREATEST) -> int:

@@ -32,11 +32,11 @@ from fvlm_data.serve.live import Kept
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fvlm_data.opened.embeddings import Embeddings
     from fvlm_data.qc.scenes import Scene
     from fvlm_data.qc.study_rows import StudyRows
     from fvlm_data.qc.templating import Served
     from fvlm_data.serve.live import Live
-    from fvlm_data.serve.neighbours import Embeddings
 
 STUDIES_KEPT = 50
 SCRIPTS_KEPT = 12

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from fvlm_train.cli import eval_app
 from fvlm_train.evaluate.embed import check_spacing
 from fvlm_train.runs import trained_run
 from fvlm_train.testing import TOY_FINDINGS, toy_source
+from fvlm_train.text_side import text_side
 
 SEEDS = {"train": 0, "validation": 1, "test": 2}
 QUICK = [
@@ -59,6 +61,24 @@ def test_each_verb_of_a_store(toy_run: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     assert "labels doubted" in told("doubtful", run, *store, "--out", str(rows))
     assert json.loads(rows.read_text().splitlines()[0])["rank"] == 1
+
+
+@pytest.mark.usefixtures("shards")
+def test_nearest_to_a_text_are_those_of_the_greatest_cosine(toy_run: Path, tmp_path: Path) -> None:
+    Store.create(tmp_path / "s")
+    told("embed", str(toy_run), "--store", str(tmp_path / "s"), "--split", "test", "--out",
+         str(tmp_path))  # fmt: skip
+    file = tmp_path / "embeddings.parquet"
+    asked = ["nearest", str(toy_run), "A cyst of the liver.", "--embeddings", str(file)]
+    found = json.loads(told(*asked, "--anatomy", "liver", "--limit", "3", "--json"))
+    rows = [row for row in pq.read_table(file).to_pylist() if row["anatomy"] == "liver"]
+    text = np.array(text_side(toy_run).vector("A cyst of the liver."))
+    cosines = sorted((float(text @ np.array(row["embedding"])) for row in rows), reverse=True)
+    assert np.linalg.norm(text) == pytest.approx(1, abs=1e-5)
+    assert [one["cosine"] for one in found] == pytest.approx(cosines[:3], abs=1e-5)
+    assert len(told(*asked, "--limit", "5").splitlines()) == 5
+    wrong = CliRunner().invoke(eval_app, [*asked, "--anatomy", "spleen"])
+    assert "--anatomy spleen: not of this run; expected one of liver, kidney, lung" in wrong.stderr
 
 
 @pytest.mark.usefixtures("shards")
