@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,8 @@ class Source:
 
     `label_values` gives the value of each anatomy in label maps, `dtype` the stored type of
     images: int16 HU, or uint8 over `hu_window`. `content` is the hash of all samples and of
-    these settings, whatever shards the samples lie in.
+    these settings, whatever shards the samples lie in. `apart` names, by study and anatomy, the
+    exported studies that review holds to differ there, whatever their signatures say.
     """
 
     store: str
@@ -41,6 +42,7 @@ class Source:
     dtype: str
     hu_window: tuple[int, int] | None
     content: str
+    apart: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -69,7 +71,9 @@ def open_source(store: str, splits: Sequence[str] = ()) -> Source:
     rows = chain.from_iterable(index_rows(dataset) for dataset in kept.values())
     # compaction moves samples between shards; the export does not change by that
     hashed = [content_key({k: v for k, v in r.items() if k not in PLACEMENT}) for r in rows]
-    return Source(store, kept, values, dtype, window, content_key(values, dtype, window, hashed))
+    apart = _apart(kept)
+    told = [values, dtype, window, hashed, *([sorted(apart.items())] if apart else [])]
+    return Source(store, kept, values, dtype, window, content_key(*told), apart)
 
 
 def index_rows(dataset: ShardDataset) -> Iterator[dict[str, Any]]:
@@ -85,6 +89,16 @@ def hounsfield_zyx(sample: Sample) -> np.ndarray[Any, np.dtype[np.int16]]:
     low, high = sample.hu_window
     hu_of = np.rint(low + np.arange(256) * ((high - low) / 255)).astype(np.int16)
     return np.take(hu_of, sample.image_zyx)
+
+
+def _apart(splits: Mapping[str, ShardDataset]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Pairs of which both studies are exported: of others nothing need be known."""
+    studies = {one for dataset in splits.values() for one in dataset.rows["study_id"].to_pylist()}
+    known = next(iter(splits.values())).apart  # one file for all splits
+    found = {
+        of: tuple(sorted(others & studies)) for of, others in known.items() if of[0] in studies
+    }
+    return {of: others for of, others in found.items() if others}
 
 
 def _check_patients(store: str, splits: Mapping[str, ShardDataset]) -> None:

@@ -90,6 +90,7 @@ def _record(source: Source, row: dict[str, Any]) -> bytes:
         "findings": row["findings"],
         "labels": row["labels"],
         "box_zyx": row["boxes"],
+        "apart": [source.apart.get((row["study_id"], one), ()) for one in row["anatomies"]],
     }
     ids = {name: row[name] for name in ("sample_id", "patient_id", "study_id", "volume_id")}
     record = {

@@ -1,4 +1,4 @@
-"""What of a study a reviewer can judge on its page: itself, its masks, mentions of its reports."""
+"""What of a study a reviewer can judge on its page: itself, its masks, mentions, and pairs."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def judged(study: StudyRows, vocabulary: Vocabulary) -> list[Judged]:
         Judged("study", study.study_id, version, "the whole study"),
         *_masks(study, vocabulary),
         *_mentions(study),
+        *_pairs(study),
     ]
 
 
@@ -63,6 +64,15 @@ def _mentions(study: StudyRows) -> Iterator[Judged]:
             yield Judged(
                 "finding", subject, report["document_sha256"], _told(row, report), row["anatomy"]
             )
+
+
+def _pairs(study: StudyRows) -> Iterator[Judged]:
+    """The pairs that the page names; right means that both say the same of the anatomy."""
+    for anatomy, partners in sorted(study.partners.items()):
+        for other in (*partners.studies, *partners.apart):
+            subject = ":".join((*sorted((study.study_id, other)), anatomy))
+            label = f"says the same of {words(anatomy)} as {other}"
+            yield Judged("pair", subject, partners.versions[other], label, anatomy)
 
 
 def _told(row: Row, report: Row) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.pairing.signature import comparable
+from fvlm_data.review.versions import pair_version
 from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fvlm_data.store.tables import Store
 
@@ -52,16 +53,28 @@ GROUP BY ALL
 """
 """Anatomies that are normal, and how many other normal ones review holds to differ."""
 
+HELD = f"""
+SELECT study_id, anatomy, min(other, {NAMED}) FROM {APART}
+WHERE study_id IN (SELECT unnest($studies)) GROUP BY ALL
+"""
+TEXTS = """
+SELECT study_id, anatomy, text, state, signature FROM anatomy_texts
+WHERE study_id IN (SELECT unnest($studies)) AND anatomy IN (SELECT unnest($anatomies))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Partners:
     """How many other studies say the same of one anatomy, and the first of them by id.
 
-    For an anatomy stated to be normal they are only counted: most studies are.
+    For an anatomy stated to be normal they are only counted: most studies are. `apart` are the
+    first that review holds to differ there; `versions` is that of the pair with each that is named.
     """
 
     count: int
     studies: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_partners(store: Store, study_ids: Sequence[str]) -> dict[str, dict[str, Partners]]:
@@ -75,10 +88,44 @@ def read_partners(store: Store, study_ids: Sequence[str]) -> dict[str, dict[str,
     tables = Relations(store)
     found: dict[str, dict[str, Partners]] = defaultdict(dict)
     chosen = {"studies": list(study_ids)}
+    nobody = Partners(0, ())
     for study, anatomy, findings, count, first in tables.rows(SAME, chosen):
         if comparable(findings):
             found[study][anatomy] = Partners(count, tuple(sorted(first)))
     normal = dict(tables.rows(NORMAL))
     for study, anatomy, apart in tables.rows(STATED, chosen):
         found[study][anatomy] = Partners(normal[anatomy] - 1 - apart, ())
-    return dict(found)
+    for study, anatomy, others in tables.rows(HELD, chosen):
+        before = found[study].get(anatomy, nobody)
+        found[study][anatomy] = replace(before, apart=tuple(sorted(others)))
+    return _with_versions(tables, found)
+
+
+def _with_versions(
+    tables: Relations, found: dict[str, dict[str, Partners]]
+) -> dict[str, dict[str, Partners]]:
+    """The same, with the versions of the pairs that are named."""
+    named = [
+        (study, anatomy, other)
+        for study, of in found.items()
+        for anatomy, one in of.items()
+        for other in (*one.studies, *one.apart)
+    ]
+    if not named:
+        return dict(found)
+    wanted = {
+        "studies": sorted({study for one in named for study in (one[0], one[2])}),
+        "anatomies": sorted({anatomy for _, anatomy, _ in named}),
+    }
+    said = {(study, anatomy): rest for study, anatomy, *rest in tables.rows(TEXTS, wanted)}
+    versions: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for study, anatomy, other in named:
+        first, second = (said[one, anatomy] for one in sorted((study, other)))
+        versions[study, anatomy][other] = pair_version(first, second)
+    return {
+        study: {
+            anatomy: replace(one, versions=versions.get((study, anatomy), {}))
+            for anatomy, one in of.items()
+        }
+        for study, of in found.items()
+    }

@@ -10,7 +10,7 @@ from fvlm_data.store.queries import with_readable_tables
 from fvlm_data.store.reading import show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import duckdb
 
@@ -40,6 +40,11 @@ def study_version(images: Iterable[Mapping[str, Any]], reports: Iterable[Mapping
 def mask_version(rows: Iterable[Mapping[str, Any]]) -> str:
     """Version of an anatomy's mask, by those rows of table `masks` whose classes make it."""
     return content_key(sorted([row[name] for name in MASK_COLUMNS] for row in rows))
+
+
+def pair_version(one: Sequence[Any], other: Sequence[Any]) -> str:
+    """Version of a pair, by text, state and signature of both studies, ordered by their ids."""
+    return content_key(list(one), list(other))
 
 
 def versions_of(
@@ -185,7 +190,7 @@ def _of_pairs(
     for one in wanted:
         first, second, anatomy = one.parts
         if (first, anatomy) in said and (second, anatomy) in said:
-            made[one] = content_key(said[first, anatomy], said[second, anatomy])
+            made[one] = pair_version(said[first, anatomy], said[second, anatomy])
     return made
 
 

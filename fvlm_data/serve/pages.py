@@ -176,7 +176,9 @@ class Pages:
 
     def _place(self, study: StudyRows) -> Place:
         """Partners have pages where they have volumes."""
-        named = sorted({one for some in study.partners.values() for one in some.studies})
+        named = sorted(
+            {one for some in study.partners.values() for one in (*some.studies, *some.apart)}
+        )
         paged = self._live.rows(WITH_VOLUMES, {"studies": named}) if named else []
         ((before, after),) = self._live.rows(NEIGHBOURS, {"study": study.study_id})
         return Place({one for (one,) in paged}, before, after)

@@ -38,6 +38,7 @@ def test_datasets_reads_every_text(
                 "signature": sample["signatures"][place],
                 "findings": sample["findings"][place],
                 "labels": sample["labels"][place],
+                "apart": [],
             }
             for sample in ShardDataset(store, split).rows.to_pylist()
             for place, anatomy in enumerate(sample["anatomies"])
@@ -58,6 +59,7 @@ def test_features(store: str, tmp_path: Path):
             "signature": datasets.Value("int64"),
             "findings": datasets.List(text),
             "labels": datasets.List(text),
+            "apart": datasets.List(text),
         }
     )
 

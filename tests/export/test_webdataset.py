@@ -54,6 +54,7 @@ def test_webdataset_reads_what_the_shards_hold(any_world: World, folder: Path, s
             assert frozenset(said["findings"]) == expected.findings[place]
             assert frozenset(said["labels"]) == expected.labels[place]
             assert tuple(said["box_zyx"]) == expected.boxes[place]
+            assert said["apart"] == []
 
 
 def test_a_record_holds_nothing_else(folder: Path):

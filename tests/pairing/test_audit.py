@@ -33,7 +33,15 @@ from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary
-from schemas import AnatomyText, CrossCheck, Quarantined, ReportMatch, Sentence, Split
+from schemas import (
+    AnatomyText,
+    CrossCheck,
+    Quarantined,
+    ReportMatch,
+    ReviewEffect,
+    Sentence,
+    Split,
+)
 
 EN = Vocabulary.load()
 
@@ -189,6 +197,36 @@ def test_false_negatives_of_a_batch_are_counted_by_policy(found: Audit):
     assert heart.reference_silent == 4  # st_5 with the other four
     assert heart.reference_wrong == 5  # of these four all pairs but st_3 with st_4
     assert heart.graded == 1 + 0.5 + 0.5  # the possible one with each of the two
+
+
+def test_pairs_that_review_holds_apart_say_nothing_the_same(
+    audited: Context, found: Audit, tmp_path: Path
+):
+    store = Store.open(shutil.copytree(str(audited.store.local_root), tmp_path / "store"))
+    effects = [
+        ReviewEffect(
+            subject=f"{one}:{other}:heart", kind="pair", study_id=one, other_study_id=other,
+            anatomy="heart", version="v", reason="seen", decisions=("d",),
+        )
+        for one, other in (("st_1", "st_2"), ("st_3", "st_4"), ("st_1", "st_3"))
+    ]  # fmt: skip
+    store.replace_all("review_effects", effects)
+    drawn = audit_negatives(store, PairConfig(), EN, seed=0)
+    before, heart = (of(one.anatomies, "heart") for one in (found.negatives, drawn))
+    assert (before.held_apart, found.negatives.pairs_apart) == (0, 0)
+    # of the three, two said the same
+    assert (heart.held_apart, drawn.pairs_apart) == (2, 3)
+    assert (heart.pairs, heart.both_normal, heart.same_findings) == (before.pairs, 0, 0)
+    assert heart.reference_misses == 0
+    assert heart.graded == before.graded - 1
+    # the public code, which knows no review, spares both normal ones
+    assert heart.reference_wrong == before.reference_wrong + 1
+    told = list(audit_lines(dataclasses.replace(found, negatives=drawn)))
+    assert (
+        "  Review holds 3 pairs apart, which count as different; of those that say the same, a "
+        "batch: heart 2.0." in told
+    )
+    assert not any("Review holds" in line for line in audit_lines(found))
 
 
 def test_rule_that_the_texts_were_made_by_changes_no_figure(

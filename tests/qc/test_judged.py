@@ -20,7 +20,8 @@ EN = Vocabulary.load()
 def test_subjects_and_versions_are_those_of_the_store(tmp_path: Path):
     context = small_store(tmp_path)
     (study,) = read_studies(context.store, ["st_a"])
-    assert {one.kind for one in judged(study, EN)} == {"study", "mask"}  # texts have no hash
+    # texts have no hash
+    assert {one.kind for one in judged(study, EN)} == {"study", "mask", "pair"}
     rows = [Report(**row) for row in context.store.read("reports").to_pylist()]
     hashed = [replace(row, document_sha256=document_sha256(row.text)) for row in rows]
     context.store.replace_all("reports", hashed)
@@ -28,12 +29,19 @@ def test_subjects_and_versions_are_those_of_the_store(tmp_path: Path):
     shown = {subject_of(one.kind, one.subject): one for one in judged(study, EN)}
     assert sorted(one.text for one in shown if one.kind != "finding") == [
         "st_a",
+        "st_a:st_b:liver",
         "v_0:kidney",
         "v_0:liver",
     ]
     assert [one.label for one in shown.values() if one.anatomy == "liver"] == [
         "mask of liver in v_0",
         "“cyst”: liver cyst (liver), present",
+        "says the same of liver as st_b",
     ]
+    (other,) = read_studies(context.store, ["st_b"])
+    pairs = [[one for one in judged(told, EN) if one.kind == "pair"] for told in (study, other)]
+    assert [(one.subject, one.version) for one in pairs[0]] == [
+        (one.subject, one.version) for one in pairs[1]
+    ], "from either side the same"
     versions = versions_of(context, set(shown), EN)
     assert {one: told.version for one, told in shown.items()} == versions

@@ -13,6 +13,7 @@ import pytest
 from fvlm_data.errors import InputError
 from fvlm_data.forget.extent import Extent
 from fvlm_data.forget.rows import find_rows
+from fvlm_data.qc.partners import Partners, read_partners
 from fvlm_data.reports.corrections.overlay import discover_corrections, unpacked
 from fvlm_data.reports.corrections.reviewed import beside, check_correction
 from fvlm_data.review.decisions import (
@@ -24,6 +25,7 @@ from fvlm_data.review.decisions import (
     take_in,
     write_file,
 )
+from fvlm_data.review.pairs import pairs_apart
 from fvlm_data.review.queue import doubts
 from fvlm_data.review.standing import Chosen, derive_effects, set_applied, standing
 from fvlm_data.review.subjects import subject_of
@@ -255,6 +257,29 @@ def test_pairs_lie_beside_the_shards_while_there_are_any(small: Context):
     set_applied(small, EN, Chosen(), applied=False)
     assert write_apart(small) == 0
     assert not small.store.exists(PATH)
+
+
+def test_a_pair_that_is_held_apart_stays_on_the_page_and_is_no_partner(small: Context):
+    def partners(study: str) -> Partners:
+        return read_partners(small.store, [study])[study]["liver"]
+
+    before = partners("st_a")
+    assert (before.count, before.studies, before.apart) == (1, ("st_b",), ())
+    taken(small, entry("pair", "st_b:st_a:liver"))
+    assert partners("st_a") == before, "it is not applied"
+    set_applied(small, EN, Chosen(), applied=True)
+    for study, other in (("st_a", "st_b"), ("st_b", "st_a")):
+        held = partners(study)
+        assert (held.count, held.studies, held.apart) == (0, (), (other,))
+        # so that it can be judged again
+        assert held.versions == {other: before.versions["st_b"]}
+    assert pairs_apart(small.store) == {
+        ("st_a", "liver"): frozenset({"st_b"}),
+        ("st_b", "liver"): frozenset({"st_a"}),
+    }
+    set_applied(small, EN, Chosen(), applied=False)
+    assert partners("st_a") == before
+    assert pairs_apart(small.store) == {}
 
 
 def test_decisions_go_with_who_is_forgotten(small: Context):

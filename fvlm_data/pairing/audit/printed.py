@@ -79,6 +79,12 @@ def _negatives(audit: NegativesAudit) -> Iterator[str]:
             f"{one.reference_silent:7.1f} {one.reference_wrong:7.1f}  {one.graded:7.1f}"
         )
     yield from NEGATIVES_READ
+    if audit.pairs_apart:
+        held = ", ".join(f"{a.anatomy} {a.held_apart:.1f}" for a in audit.anatomies if a.held_apart)
+        yield (
+            f"  Review holds {audit.pairs_apart:,} pairs apart, which count as different"
+            f"{f'; of those that say the same, a batch: {held}' if held else ''}."
+        )
 
 
 def _normals(rows: tuple[NormalsOfAnatomy, ...]) -> Iterator[str]:

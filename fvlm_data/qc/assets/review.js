@@ -1,5 +1,5 @@
 "use strict";
-// Right or wrong: what a reviewer says of a study, its masks and its mentions. It is kept in this
+// Right or wrong: what a reviewer says of a study, its masks, mentions and pairs. It is kept in this
 // browser, and saved as the file that `fvlm-data review import` takes, or sent to a server that takes
 // decisions (send.js of the server).
 (function (fvlm) {
