@@ -27,7 +27,9 @@ def open_split(store: str, split: str, cache: ObjectCache | None = None) -> Shar
     others = [name for name in SPLITS if name != split and folder.listing(name).indexes]
     if others:
         raise InputError(
-            f"store {store}: split {split} holds no samples; there are some in {', '.join(others)}"
+            f"store {store}: split {split} holds no samples; there are some in "
+            f"{', '.join(others)} (a patient falls into a split by keyed hash, so that of few "
+            "patients none may be in it; pair.split_file places them)"
         )
     raise InputError(
         f"store {store}: no samples found there; check the path, or make them with `fvlm-data "

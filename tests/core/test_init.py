@@ -25,6 +25,7 @@ from fvlm_data.run.survey import images, listing
 from fvlm_data.run.survey.found import Survey
 from fvlm_data.run.survey.look import survey
 from fvlm_data.run.survey.written import configuration_text
+from fvlm_train.config import parse_evaluate_config, parse_train_config
 
 CT, BASIC_SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.11"
 SENTENCE = "The liver is normal in size, without focal lesion."
@@ -61,6 +62,33 @@ def reports_csv(path: Path, columns: str = "accession,report") -> Path:
 
 def loaded(seen: Survey, file: Path) -> Config:
     return load_config(text(file, configuration_text(seen, file)))
+
+
+def test_a_column_that_names_images_is_known_by_its_values(tmp_path: Path):
+    dicom(tmp_path / "a" / "ct" / "scan_7" / "1")
+    nifti(tmp_path / "a" / "nifti" / "torso.nii.gz")
+    rows = [
+        f'{name},{number},"{SENTENCE}"' for number, name in enumerate(("scan_7", "torso.nii.gz"))
+    ]
+    table = text(tmp_path / "a" / "reports.csv", "\n".join(["study,bed,report", *rows, ""]))
+    (found,) = survey(tmp_path / "a").reports
+    assert found.columns == {"volume_name": "study", "report": "report"}
+    assert loaded(survey(tmp_path / "a"), tmp_path / "c.yaml").reports[0].columns == found.columns
+    text(table, f'study,bed,report\n1.2.840.1.7,2,"{SENTENCE}"\n')
+    (found,) = survey(tmp_path / "a").reports
+    assert found.columns == {"study_uid": "study", "report": "report"}
+    for cells in ("torso,torso", "elsewhere,2"):  # two columns would do, and none
+        text(table, f'study,bed,report\n{cells},"{SENTENCE}"\n')
+        seen = survey(tmp_path / "a")
+        assert seen.reports == ()
+        assert any("no column names a study" in note for note in seen.notes)
+
+
+def test_what_it_writes_trains_without_weights(tmp_path: Path):
+    nifti(tmp_path / "a" / "nifti" / "torso.nii.gz")
+    config = loaded(survey(tmp_path / "a"), tmp_path / "c.yaml")
+    assert parse_train_config(config.train).model.text.kind == "fresh"
+    assert parse_evaluate_config(config.evaluate).negative == "normal"
 
 
 def test_folders_of_dicom_masks_and_reports(tmp_path: Path):

@@ -12,6 +12,7 @@ from fvlm_data.errors import ConfigError
 from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS
 from fvlm_data.ingest.volume.description import stem
 from fvlm_data.run.survey.found import FoundMasks
+from fvlm_data.run.survey.linking import UID
 from fvlm_data.run.survey.listing import fewest_folders, holds_any
 from fvlm_data.segment.class_map import declared_classes, disagreement
 from fvlm_data.segment.config import LIBRARY_SYSTEMS
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from fvlm_data.run.survey.listing import Listing
 
 FOLDER = re.compile(r"(masks?|seg(mentation)?s?|label(map)?s?(tr|ts)?|label_maps?)", re.IGNORECASE)
-UID = re.compile(r"[0-2](\.\d+){3,}")
 MANIFEST = ("volume", "mask")
 ROWS = 1000
 

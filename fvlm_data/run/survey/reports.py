@@ -18,6 +18,7 @@ from fvlm_data.reports.sources.layout import LINK_NAMES, TEXT_NAMES, found, layo
 from fvlm_data.reports.sources.mapping import NAME_COLUMNS
 from fvlm_data.reports.sources.tables import column_names
 from fvlm_data.run.survey.found import FoundReports
+from fvlm_data.run.survey.linking import linking_column
 from fvlm_data.run.survey.listing import fewest_folders, spread
 
 if TYPE_CHECKING:
@@ -132,9 +133,12 @@ def _tables(
     for path, names in tables.items():
         if not found(names, {}, TEXT_NAMES) or path == mapping:
             continue
+        named = {}
+        if mapping is None and not found(names, {}, LINK_NAMES):
+            named = linking_column(path, names, listing)
         try:
-            columns = layout(path, names, {}, linked=mapping is not None)
-            readable = _holds_sentences(path, mapping)
+            columns = layout(path, names, named, linked=mapping is not None)
+            readable = _holds_sentences(path, mapping, named)
         except ReportSourceError as error:
             notes.append(str(error))
             continue
@@ -150,9 +154,11 @@ def _tables(
     return _joined(listing, made), notes
 
 
-def _holds_sentences(path: Path, mapping: Path | None = None) -> bool:
+def _holds_sentences(
+    path: Path, mapping: Path | None = None, named: Mapping[str, str] | None = None
+) -> bool:
     """Whether a text among the first rows is longer than a label; a table without rows passes."""
-    rows = list(islice(read_reports(path, mapping=mapping), ROWS_READ))
+    rows = list(islice(read_reports(path, named, mapping=mapping), ROWS_READ))
     texts = [text.strip() for row in rows for text in row.columns.values()]
     return not rows or any(len(text) >= SENTENCE_CHARS and " " in text for text in texts)
 

@@ -31,6 +31,9 @@ OFTEN_CHANGED: Mapping[str, Mapping[str, Any]] = {
 }
 """Keys that are written as comments, with a value to start from; None: the default."""
 
+SET = {"train": ("preset",), "evaluate": ("preset",)}
+"""Keys of these that are no comments: without them a training would ask for weights first."""
+
 PRESET_OF = {"ct_rate": "ct_rate", "rad_chestct": "chest"}
 
 
@@ -147,17 +150,22 @@ def _segment(masks: FoundMasks | None, folder: Path) -> list[str]:
 
 
 def _commented(section: str, keys: Mapping[str, Any]) -> list[str]:
-    """A section as a comment, each key with its meaning."""
+    """A section as a comment but for what is `SET`, each key with its meaning."""
     model = model_below(Config, section)
     if model is None:
         raise ValueError(f"{section} is no section")
-    lines = [*_described(section, f"# {section}:")]
+    live = SET.get(section, ())
+    lines = [*_described(section, f"{section}:" if live else f"# {section}:")]
     for key, value in keys.items():
         field = model.model_fields[key]
         shown = value if value is not None else field.get_default(call_default_factory=True)
         plain = shown.model_dump(mode="json") if isinstance(shown, BaseModel) else shown
         example = f"{key}: {_yaml(plain)}"
-        lines += [_comment(field.description or "", "#   # "), textwrap.indent(example, "#   ")]
+        before = "  " if key in live else "#   "
+        lines += [
+            _comment(field.description or "", f"{before}# "),
+            textwrap.indent(example, before),
+        ]
     return [*lines, ""]
 
 
