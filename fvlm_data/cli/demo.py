@@ -32,6 +32,11 @@ PROGRAMS = {
 }
 NEEDS_TRAIN = ("fvlm-train", "fvlm-eval")
 
+FEW = 200
+SCORED_OF_FEW = "evaluate.min_positive_patients=1"
+"""Of fewer patients than this most findings have too few positive ones for a mean AUC, often all,
+and the table beside the baseline's would be empty; with this any finding counts."""
+
 
 def demo(
     folder: Annotated[
@@ -80,7 +85,10 @@ def demo_commands(
     """The commands of the demonstration, as a person would type them."""
     config, store, run = (str(folder / name) for name in (CONFIGURATION, "store", "run"))
     phantom, truth = str(folder / "phantom"), str(folder / "phantom" / "truth.parquet")
-    given = tuple(word for one in overrides for word in ("--set", one))
+    key = SCORED_OF_FEW.partition("=")[0]
+    asked = any(one.partition("=")[0] == key for one in overrides)
+    settings = overrides if asked or patients >= FEW else (SCORED_OF_FEW, *overrides)
+    given = tuple(word for one in settings for word in ("--set", one))
     workers = ("--workers", "2")
     yield "fvlm-data", "phantom", phantom, "--patients", str(patients), "--seed", "7", *workers
     yield "fvlm-data", "curate", config, *given
@@ -124,5 +132,5 @@ def _run(command: Sequence[str], *, to_stderr: bool) -> None:
     if ended.returncode:
         raise FvlmError(
             f"demo: it stopped at `{' '.join(command)}` (exit status {ended.returncode}); what it "
-            "made is kept, and the same command goes on"
+            "made is kept, and that command goes on from there"
         )

@@ -106,6 +106,11 @@ class Embeddings:
 
         try:
             schema = pq.read_schema(file)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"--embeddings {file}: there is no such file; make it with fvlm-eval embed RUN "
+                "--store STORE --split SPLIT"
+            ) from error
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(
                 f"--embeddings {file}: cannot be read as Parquet ({type(error).__name__}); "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,16 @@ def test_its_commands_are_commands():
             command, words = command.commands[words[0]], words[1:]
         given = parsed(command, words)
         assert [one.name for one in command.params if one.required and one.name not in given] == []
+
+
+def test_of_few_patients_any_finding_counts_unless_told_otherwise():
+    def settings(patients: int, *given: str) -> list[str]:
+        *_, words = demo_commands(Path("demo"), patients, given)
+        return [word for before, word in pairwise(words) if before == "--set"]
+
+    assert settings(300) == []
+    assert settings(40, "train.steps=2") == ["evaluate.min_positive_patients=1", "train.steps=2"]
+    assert settings(40, "evaluate.min_positive_patients=3") == ["evaluate.min_positive_patients=3"]
 
 
 def test_its_places_are_where_its_commands_look(tmp_path: Path):
@@ -61,9 +72,9 @@ def test_the_step_that_failed_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.full
 def test_all_of_it(tmp_path: Path):
-    words = ["--patients", "40", "--set", "train.steps=2", "--set"]
-    few = "evaluate.min_positive_patients=1"
-    result = CliRunner().invoke(app, ["demo", str(tmp_path / "shown"), *words, few, "--json"])
+    # as docs/ten-minutes.md has it, but for the number of steps
+    words = ["--patients", "40", "--set", "train.steps=2"]
+    result = CliRunner().invoke(app, ["demo", str(tmp_path / "shown"), *words, "--json"])
     assert result.exit_code == 0, result.stderr
     told = json.loads(result.stdout)
     assert told["trained"]

@@ -229,6 +229,8 @@ def test_a_file_that_is_none_is_refused(context: Context, tmp_path: Path):
     pq.write_table(pa.table({"sample_id": ["sa"]}), other)
     with pytest.raises(InputError, match="column anatomy, embedding, patient_id"):
         Embeddings(other, context.store.connect())
+    with pytest.raises(InputError, match="no such file; make it with fvlm-eval embed RUN"):
+        Embeddings(tmp_path / "nowhere.parquet", context.store.connect())
     other.write_bytes(b"no Parquet")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
         Embeddings(other, context.store.connect())
