@@ -118,7 +118,7 @@ def train_command(
     if as_json:
         print_json_line({**asdict(summary), "run": str(out)})
     else:
-        for line in _trained_lines(summary, out, store):
+        for line in _trained_lines(summary, out, store, config_file):
             print_line(line)
     if summary.stop_signal is not None:
         raise typer.Exit(SIGNAL_STATUS + summary.stop_signal)
@@ -141,7 +141,9 @@ def _intent(
     )
 
 
-def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str]:
+def _trained_lines(
+    summary: TrainSummary, out: Path, store: str, config_file: Path
+) -> Iterator[str]:
     loss = "none" if summary.last_loss is None else f"{summary.last_loss:.3f}"
     more = ""
     if summary.corrected_pairs:
@@ -180,7 +182,8 @@ def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str
             f"{why[summary.ended]} after step {summary.steps} of {summary.planned_steps}, which is "
             "saved; the same command goes on from there"
         )
-    yield f"next: fvlm-eval zero-shot {out} --store {store}"
+    # its section `evaluate` says how to ask, which the run itself does not know
+    yield f"next: fvlm-eval zero-shot {out} --store {store} --config {config_file}"
 
 
 @eval_app.callback()

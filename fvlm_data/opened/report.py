@@ -47,7 +47,7 @@ class StoredReport:
 
     def show(self) -> None:
         """Show the text, mentions coloured by status: printed, or in the cell of a notebook."""
-        if shown_in_notebook(self._repr_html_()):
+        if shown_in_notebook(self._repr_html_):
             return
         print_marked(self.text, self._marked())
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 One = TypeVar("One")
 
+NO_REPORT = "No report is joined to it: see tables waiting and quarantine."
+
 VOLUMES = "SELECT * FROM volumes WHERE study_id = $study ORDER BY volume_id"
 REPORTS = """
 SELECT j.report_id, r.text FROM study_reports j JOIN reports r ON r.report_id = j.report_id
@@ -112,11 +114,14 @@ class Study:
 
     def show(self) -> None:
         """Show volumes and coloured reports: printed, or with planes in the cell of a notebook."""
-        if shown_in_notebook(self._repr_html_()):
+        if shown_in_notebook(self._repr_html_):
             return
+        reports = self.reports
         print_lines(repr(one) for one in (self, *self.volumes))
-        for report in self.reports:
+        for report in reports:
             report.show()
+        if not reports:
+            print_lines([NO_REPORT])
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         # `rows` would keep to the version that was read first
@@ -131,7 +136,7 @@ class Study:
         """Volumes with three planes, and the coloured reports, as a notebook shows them."""
         parts = [f"<p><b>{html.escape(repr(self)[1:-1])}</b></p>"]
         parts += [volume._repr_html_() for volume in self.volumes]
-        parts += [report._repr_html_() for report in self.reports]
+        parts += [report._repr_html_() for report in self.reports] or [f"<p>{NO_REPORT}</p>"]
         return "".join(parts)
 
 

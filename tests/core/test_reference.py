@@ -55,12 +55,12 @@ def test_a_notebook_shows_html(monkeypatch: pytest.MonkeyPatch):
     shell = SimpleNamespace(kernel=None)
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     monkeypatch.setitem(sys.modules, "IPython.display", display)
-    assert shown_in_notebook("<b>cyst</b>")
+    assert shown_in_notebook(lambda: "<b>cyst</b>")
     assert shown == ["HTML <b>cyst</b>"]
 
 
 def test_a_terminal_does_not(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=SimpleNamespace))
-    assert not shown_in_notebook("<b>cyst</b>")
+    assert not shown_in_notebook(lambda: "<b>cyst</b>")
     monkeypatch.delitem(sys.modules, "IPython")
-    assert not shown_in_notebook("<b>cyst</b>")
+    assert not shown_in_notebook(lambda: "<b>cyst</b>")

@@ -290,11 +290,15 @@ def test_a_report_and_what_is_said_of_anatomies(
     assert "data:image/png;base64," in shown
 
 
-def test_what_is_not_there_is_told(opened: OpenedStore):
+def test_what_is_not_there_is_told(opened: OpenedStore, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(InputError, match=r"2 \(v_bare0, v_bare1\); choose from `.volumes`"):
         _ = opened.study("bare").volume
     with pytest.raises(InputError, match="reports, found none"):
         _ = opened.study("bare").report
+    opened.study("bare").show()
+    assert "No report is joined to it" in capsys.readouterr().out
+    opened.study("left").show()
+    assert "No report" not in capsys.readouterr().out
     with pytest.raises(InputError, match="study none'such"):
         opened.study("none'such")
     with pytest.raises(StoreError):

@@ -209,7 +209,8 @@ def layout(
     if not links and not linked:
         raise ReportSourceError(
             f"report file {path}: no column names a study; expected study_uid, accession or "
-            f"volume_name; its columns are {listed}; give {FLAG} study_uid=COLUMN, or a mapping"
+            f"volume_name; its columns are {listed}; give {FLAG} study_uid=COLUMN (or accession, "
+            "or volume_name where it holds names of image files), or a mapping"
         )
     identities = found(names, mapping, IDENTITY_NAMES)
     made = Layout(links, texts, identities, found(names, mapping, OTHER_NAMES))
