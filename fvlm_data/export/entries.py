@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 
+READERS = {".csv": "read_csv", ".jsonl": "read_json", ".parquet": "read_parquet"}
+"""Functions of pandas by the suffix of what they read."""
+
 MONAI_KEYS = ("training", "validation", "test")
 
 
@@ -138,6 +141,13 @@ def _region_texts(
     write(store, draft, progress, by_volume=options.rows == "volume")
 
 
+def _questions(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
+    from fvlm_data.export.questions.write import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
+
+
 def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
     from fvlm_data.export.change.write import write
     from fvlm_data.vocabulary import Vocabulary
@@ -224,7 +234,7 @@ def _monai_hint(folder: Path) -> str:
 
 def _by_pandas(name: str, file: str, shown: str, more: str = "") -> Callable[[Path], str]:
     """Lines that read a file of the export as `name` and print what is `shown`."""
-    reader = "read_csv" if file.endswith(".csv") else "read_parquet"
+    reader = READERS[Path(file).suffix]
 
     def hint(folder: Path) -> str:
         return "\n".join((
@@ -301,6 +311,13 @@ REGION_TEXTS = Export(
     write=_region_texts,
     options=RegionTextOptions,
     hint=_by_pandas("texts", "region_report.csv", 'texts.groupby("Anatomy").size()'),
+)
+QUESTIONS = Export(
+    help="Questions about each study that its reports answer, with the sentences, as JSON lines.",
+    of="tables",
+    write=_questions,
+    options=WordOptions,
+    hint=_by_pandas("questions", "questions.jsonl", "questions.head()", ", lines=True"),
 )
 CHANGE = Export(
     help="What became of each finding from one study of a patient to the next, as Parquet.",

@@ -20,6 +20,7 @@ SHOWS = {
     "change": "Series",
     "ct-rate": "split",
     "merlin": "Series",
+    "questions": "DataFrame",
     "region-texts": "Series",
     "slice-references": "Series",
     "dicom": "['",
