@@ -24,7 +24,7 @@ from fvlm_data.phantom.draws import stream
 from fvlm_data.phantom.patient import draw_patient
 from fvlm_data.phantom.reports import abdomen_text, chest_row, compose
 from fvlm_data.reports import ParseConfig, ReportParser
-from fvlm_data.reports.language.phrase_matching import silence_loguru
+from fvlm_data.reports.language.medspacy_matching import silence_loguru
 from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.vocabulary import Vocabulary

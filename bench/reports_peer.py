@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from fvlm_data.reports.language.phrase_matching import silence_loguru
+from fvlm_data.reports.language.medspacy_matching import silence_loguru
 
 RULES = {
     "medical_material": "pacemaker, catheter, stent, drain, tube, prosthesis, cerclage, implant, "

@@ -12,6 +12,10 @@ EXPORTS = Extensions(
     {
         "tables": "fvlm_data.export.entries:TABLES",
         "labels": "fvlm_data.export.entries:LABELS",
+        "ct-rate": "fvlm_data.export.entries:CT_RATE",
+        "merlin": "fvlm_data.export.entries:MERLIN",
+        "region-texts": "fvlm_data.export.entries:REGION_TEXTS",
+        "questions": "fvlm_data.export.entries:QUESTIONS",
         "change": "fvlm_data.export.entries:CHANGE",
         "slice-references": "fvlm_data.export.entries:SLICE_REFERENCES",
         "dicom": "fvlm_data.export.entries:DICOM",

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 
+READERS = {".csv": "read_csv", ".jsonl": "read_json", ".parquet": "read_parquet"}
+"""Functions of pandas by the suffix of what they read."""
+
 MONAI_KEYS = ("training", "validation", "test")
 
 
@@ -45,6 +48,25 @@ class LabelOptions(WordOptions):
     )
     uncertain_is_positive: bool = Field(
         default=True, description="whether what a report holds possible is 1"
+    )
+
+
+class LayoutOptions(WordOptions):
+    """Options of the exports `ct-rate` and `merlin`."""
+
+    volumes: Literal["copy", "link", "none"] = Field(
+        default="copy",
+        description="copy the volumes (they show faces), link to those of the store, or leave them",
+    )
+
+
+class RegionTextOptions(BaseModel):
+    """Options of the export `region-texts`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: Literal["study", "volume"] = Field(
+        default="volume", description="what a text is told of; RadGenome's are of volumes"
     )
 
 
@@ -93,6 +115,37 @@ def _labels(store: Store, draft: Draft, progress: Progress, options: LabelOption
         by_volume=options.rows == "volume",
         uncertain_counts=options.uncertain_is_positive,
     )
+
+
+def _ct_rate(store: Store, draft: Draft, progress: Progress, options: LayoutOptions) -> None:
+    from fvlm_data.export.layouts.ct_rate import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, placing=options.volumes)
+
+
+def _merlin(store: Store, draft: Draft, progress: Progress, options: LayoutOptions) -> None:
+    from fvlm_data.export.layouts.merlin import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, placing=options.volumes)
+
+
+def _region_texts(
+    store: Store, draft: Draft, progress: Progress, options: RegionTextOptions
+) -> None:
+    from fvlm_data.export.region_texts import write
+
+    write(store, draft, progress, by_volume=options.rows == "volume")
+
+
+def _questions(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
+    from fvlm_data.export.questions.write import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
 
 
 def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
@@ -181,7 +234,7 @@ def _monai_hint(folder: Path) -> str:
 
 def _by_pandas(name: str, file: str, shown: str, more: str = "") -> Callable[[Path], str]:
     """Lines that read a file of the export as `name` and print what is `shown`."""
-    reader = "read_csv" if file.endswith(".csv") else "read_parquet"
+    reader = READERS[Path(file).suffix]
 
     def hint(folder: Path) -> str:
         return "\n".join((
@@ -237,6 +290,34 @@ LABELS = Export(
     write=_labels,
     options=LabelOptions,
     hint=_by_pandas("labels", "labels.csv", "labels.eq(1).mean().sort_values()", ", index_col=0"),
+)
+CT_RATE = Export(
+    help="Volumes, reports, metadata and labels laid out as the download of CT-RATE is.",
+    of="tables",
+    write=_ct_rate,
+    options=LayoutOptions,
+    hint=_by_pandas("scans", "index.csv", 'scans.groupby("split", dropna=False).size()'),
+)
+MERLIN = Export(
+    help="Volumes, reports and labels laid out as the download of Merlin is.",
+    of="tables",
+    write=_merlin,
+    options=LayoutOptions,
+    hint=_by_pandas("reports", "reports_final.csv", 'reports.groupby("Split").size()'),
+)
+REGION_TEXTS = Export(
+    help="Which sentence speaks of which anatomy, as the CSV of RadGenome-Chest CT.",
+    of="tables",
+    write=_region_texts,
+    options=RegionTextOptions,
+    hint=_by_pandas("texts", "region_report.csv", 'texts.groupby("Anatomy").size()'),
+)
+QUESTIONS = Export(
+    help="Questions about each study that its reports answer, with the sentences, as JSON lines.",
+    of="tables",
+    write=_questions,
+    options=WordOptions,
+    hint=_by_pandas("questions", "questions.jsonl", "questions.head()", ", lines=True"),
 )
 CHANGE = Export(
     help="What became of each finding from one study of a patient to the next, as Parquet.",

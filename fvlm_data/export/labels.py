@@ -12,11 +12,12 @@ from fvlm_data.reports.language.records import ASSERTING_SECTIONS
 from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fvlm_data.export.target import Draft
     from fvlm_data.store.tables import Store
     from fvlm_data.vocabulary import Vocabulary
+    from fvlm_data.vocabulary.label_sets import LabelSet
 
 STUDIES_AT_ONCE = 2000
 
@@ -75,7 +76,6 @@ def write(
         ConfigError: the vocabulary has no label set of that name.
         StoreError: a table cannot be read.
     """
-    wanted = vocabulary.label_set(label_set)
     tables = Relations(store)
     studies = [study for (study,) in tables.rows(STUDIES)]
     names: Mapping[str, list[str]] = {study: [study] for study in studies}
@@ -84,18 +84,40 @@ def write(
         for study, volume in tables.rows(VOLUMES):
             volumes[study].append(f"{volume}.nii.gz")
         names = volumes
+    wanted = vocabulary.label_set(label_set)
     text = io.StringIO(newline="")
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(["VolumeName" if by_volume else "study_id", *wanted.labels])
-    for start in range(0, len(studies), STUDIES_AT_ONCE):
-        part = studies[start : start + STUDIES_AT_ONCE]
-        for study, mentions, normal in _said(tables, part):
-            values = label_values(
-                mentions, normal, wanted, vocabulary, uncertain_counts=uncertain_counts
-            )
-            lines.writerows([name, *values.values()] for name in names.get(study, ()))
-        progress(start + len(part), len(studies))
+    told = labels_of(tables, studies, wanted, vocabulary, uncertain_counts=uncertain_counts)
+    for done, (study, values) in enumerate(told, 1):
+        lines.writerows([name, *values.values()] for name in names.get(study, ()))
+        progress(done, len(studies))
     draft.write("labels.csv", text.getvalue().encode("utf-8"))
+
+
+def labels_of(
+    tables: Relations,
+    studies: Sequence[str],
+    wanted: LabelSet,
+    vocabulary: Vocabulary,
+    *,
+    uncertain_counts: bool = True,
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """Each of the studies with its labels, in their order.
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
+    for start in range(0, len(studies), STUDIES_AT_ONCE):
+        for study, mentions, normal in _said(
+            tables, list(studies[start : start + STUDIES_AT_ONCE])
+        ):
+            yield (
+                study,
+                label_values(
+                    mentions, normal, wanted, vocabulary, uncertain_counts=uncertain_counts
+                ),
+            )
 
 
 def _said(tables: Relations, studies: list[str]) -> Iterator[tuple[str, list[Mention], set[str]]]:

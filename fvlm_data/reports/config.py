@@ -33,6 +33,12 @@ class ParseConfig(BaseModel):
         description="whether a finding held possible makes its anatomy abnormal and its "
         "CT-RATE label 1",
     )
+    engine: Literal["tree", "medspacy"] = Field(
+        default="tree",
+        description="what finds the phrases of the vocabulary: a tree of words, or medspaCy's own "
+        "matchers, which find the same, take longer and are for comparison",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     memo_sentences: int = Field(
         default=50_000,
         ge=0,

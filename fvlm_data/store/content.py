@@ -37,8 +37,10 @@ def row_number(text: str) -> str:
     return f"md5_number({text})"
 
 
-def sums(number: str = "m") -> str:
+def sums(number: str = "m", suffix: str = "") -> str:
     """SQL aggregates of rows by their `row_number`, a column: columns n, low, high.
+
+    The columns' names end in `suffix`, so that one query can add up several numbers of a row.
 
     The MD5 is computed once and split by its bits: DuckDB's functions for its halves compute it
     twice, which takes three times as long (decision 0012).
@@ -46,12 +48,12 @@ def sums(number: str = "m") -> str:
     # 64-bit halves added up in 128 bits cannot overflow; a sum of whole MD5s could
     low = f"({number} & {HALF}::UHUGEINT)::HUGEINT"
     high = f"({number} >> 64)::HUGEINT"
-    return f"count(*) AS n, sum({low}) AS low, sum({high}) AS high"
+    return f"count(*) AS n{suffix}, sum({low}) AS low{suffix}, sum({high}) AS high{suffix}"
 
 
-def digest(*before: str) -> str:
+def digest(*before: str, suffix: str = "") -> str:
     """SQL of the hash of n, low and high (0 if there was no row), preceded by `before`."""
-    parts = [*before, "coalesce(n, 0)", "coalesce(low, 0)", "coalesce(high, 0)"]
+    parts = [*before, *(f"coalesce({name}{suffix}, 0)" for name in ("n", "low", "high"))]
     return f"md5(concat_ws(':', {', '.join(parts)}))"
 
 

@@ -138,12 +138,22 @@ def _parts(connection: duckdb.DuckDBPyConnection, stage: Stage) -> dict[str, lis
     """`read.column=hash` for each deciding column, by item."""
     parts: dict[str, list[str]] = defaultdict(list)
     for read in stage.reads:
-        for column in read.decides:
-            rows: list[tuple[Any, ...]] = connection.execute(
-                f"SELECT item, left({digest()}, {PART_DIGITS}) FROM (SELECT item, {sums()} FROM "
-                f"(SELECT item, {row_number(row_text([column]))} AS m FROM {READ}{read.name}) "
-                "GROUP BY item)"
-            ).fetchall()
-            for item, told in rows:
-                parts[item].append(f"{read.name}.{column}={told}")
+        if not read.decides:
+            continue
+        places = [f"_{place}" for place, _ in enumerate(read.decides)]
+        numbers, added, told = [], [], []
+        for column, place in zip(read.decides, places, strict=True):
+            numbers.append(f"{row_number(row_text([column]))} AS m{place}")
+            added.append(sums(f"m{place}", place))
+            told.append(f"left({digest(suffix=place)}, {PART_DIGITS})")
+        # one query for all columns: planning one costs more than a batch's few rows do
+        rows: list[tuple[Any, ...]] = connection.execute(
+            f"SELECT item, {', '.join(told)} FROM (SELECT item, {', '.join(added)} FROM "
+            f"(SELECT item, {', '.join(numbers)} FROM {READ}{read.name}) GROUP BY item)"
+        ).fetchall()
+        for item, *hashes in rows:
+            parts[item] += [
+                f"{read.name}.{column}={one}"
+                for column, one in zip(read.decides, hashes, strict=True)
+            ]
     return parts

@@ -394,6 +394,34 @@ class ReferenceWords(Entry):
     bracketed_pairs: bool = False
 
 
+class AnswerWords(Entry):
+    """Answers to the questions of questions.yaml; {mm} in `size` is a number."""
+
+    yes: str = ""
+    no: str = ""
+    possible: str = ""
+    left: str = ""
+    right: str = ""
+    bilateral: str = ""
+    new: str = ""
+    larger: str = ""
+    smaller: str = ""
+    unchanged: str = ""
+    resolved: str = ""
+    size: str = ""
+
+
+class QuestionWords(Entry):
+    """questions.yaml: questions about a study; a language may lack the file."""
+
+    present: str = ""
+    side: str = ""
+    size: str = ""
+    change: str = ""
+    normal: str = ""
+    answers: AnswerWords = AnswerWords()
+
+
 class LobeWords(Entry):
     """How words of place name lobes."""
 
@@ -500,6 +528,7 @@ class Files:
     pairing: PairingWords
     identities: IdentityWords
     references: ReferenceWords
+    questions: QuestionWords
     classes: ClassFile
     label_sets: Mapping[str, Any]
     """`label_sets.LabelSet` by id; that module builds on this one."""

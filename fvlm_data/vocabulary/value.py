@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Grammar,
         IdentityWords,
         PairingWords,
+        QuestionWords,
         ReferenceWords,
         SectionFile,
         VersionWords,
@@ -64,6 +65,7 @@ class Vocabulary:
     pairing: PairingWords
     identities: IdentityWords
     references: ReferenceWords
+    questions: QuestionWords
     trained: tuple[str, ...]
     imaged: tuple[str, ...]
     systems: tuple[str, ...]
@@ -196,6 +198,7 @@ def _made(language: str, overlay: tuple[tuple[str, str], ...]) -> Vocabulary:
         pairing=files.pairing,
         identities=files.identities,
         references=files.references,
+        questions=files.questions,
         trained=files.classes.trained,
         imaged=tuple(files.classes.anatomies),
         systems=tuple(files.classes.systems),

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 from fvlm_data.phantom.draws import stream
 from fvlm_data.phantom.patient import draw_patient
 from fvlm_data.phantom.reports import abdomen_text, compose
+from fvlm_data.reports import ReportParser
+from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.language.assertion import limited
-from fvlm_data.reports.language.phrase_matching import Engine, MedspacyEngine
+from fvlm_data.reports.language.medspacy_matching import MedspacyEngine, context_rule
+from fvlm_data.reports.language.phrase_matching import Engine
 from fvlm_data.reports.language.phrasebook import phrasebook
 from fvlm_data.vocabulary import Vocabulary
 
@@ -39,10 +42,7 @@ def matched(engine: Any, text: str) -> tuple[list[Any], list[Any]]:
     cues: list[CueMatch] = engine.cues(doc)
     return (
         sorted((one.start, one.end, one.meanings, sorted(one.kinds)) for one in targets),
-        sorted(
-            (one.start, one.end, one.cue, one.rule.literal, one.rule.category, one.rule.direction)
-            for one in cues
-        ),
+        sorted((one.start, one.end, one.cue) for one in cues),
     )
 
 
@@ -81,6 +81,13 @@ def test_tree_finds_what_medspacy_finds_in_any_words(
     assert matched(fast, text) == matched(slow, text)
 
 
+def test_reports_read_by_medspacys_matchers_are_read_alike(parser: ReportParser):
+    by_medspacy = ReportParser(ParseConfig(engine="medspacy"))
+    text = "FINDINGS: Small right pleural effusion. No nodule, possible hepatic cyst (12 mm)."
+    assert parser.parse(text).findings
+    assert by_medspacy.parse(text) == parser.parse(text)
+
+
 def test_spacy_keeps_no_word_of_a_report(slow: MedspacyEngine):
     before = len(slow._strings)
     text = "Zyxomatous quizzical flumbergasted 4711 nodule in the lung of Erika Mustermann."
@@ -89,15 +96,19 @@ def test_spacy_keeps_no_word_of_a_report(slow: MedspacyEngine):
     assert len(slow._strings) == before
 
 
-def by_context_graph(cues: list[CueMatch], scopes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def by_context_graph(
+    words: list[str], cues: list[CueMatch], scopes: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
     """Scopes as medspaCy's ConTextGraph limits them."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from medspacy.context.context_graph import ConTextGraph
         from medspacy.context.context_modifier import ConTextModifier
     made = [
-        ConTextModifier(cue.rule, cue.start, cue.end, None, *scope)
-        for cue, scope in zip(cues, scopes, strict=True)
+        ConTextModifier(
+            context_rule(words[one.start : one.end], one.cue), one.start, one.end, None, *scope
+        )
+        for one, scope in zip(cues, scopes, strict=True)
     ]
     graph = ConTextGraph(modifiers=made)
     graph.update_scopes()
@@ -114,4 +125,4 @@ def test_scopes_are_limited_as_by_medspacy(
 ):
     cues = [cue for cue in fast.cues(fast.doc(words)) if cue.cue.direction != "pseudo"][:80]
     scopes = [(min(a, b), max(a, b)) for (a, b), _ in zip(ends, cues, strict=False)]
-    assert limited(cues, scopes) == by_context_graph(cues, scopes)
+    assert limited(cues, scopes) == by_context_graph(words, cues, scopes)

@@ -54,7 +54,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.decisions import Doubt
     from fvlm_data.reports.language.foreign import Languages
     from fvlm_data.reports.language.function_words import FunctionWords
-    from fvlm_data.reports.language.phrase_matching import CueMatch, Engine, Match
+    from fvlm_data.reports.language.medspacy_matching import AnyEngine
+    from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Change, Side, Status
     from fvlm_data.reports.language.side_answers import SideAnswer
@@ -107,7 +108,7 @@ def _characters(tokens: tuple[int, int] | None, spans: Spans) -> tuple[int, int]
     return (spans[tokens[0]][0], spans[tokens[1] - 1][1]) if tokens else None
 
 
-def read_words(words: tuple[str, ...], book: Phrasebook, engine: Engine) -> SentenceAnalysis:
+def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> SentenceAnalysis:
     """Read the canonical words of one sentence."""
     if not words:
         return SentenceAnalysis((), (), (), None, False)
@@ -186,7 +187,7 @@ class _Sentence:
     """Whether a statement begins in it without any mark."""
 
 
-def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Engine) -> Status:
+def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: AnyEngine) -> Status:
     """Status of the characters [start, end) of a sentence, whatever they are."""
     words = book.lexicon.words(text)
     spans = book.lexicon.spans(text)

@@ -14,6 +14,7 @@ from fvlm_data.reports.language.decisions import STATED, Decision
 from fvlm_data.reports.language.finding_sites import observed
 from fvlm_data.reports.language.foreign import languages
 from fvlm_data.reports.language.layout import laid_out, layout
+from fvlm_data.reports.language.medspacy_matching import MedspacyEngine
 from fvlm_data.reports.language.parsed import ParsedReport
 from fvlm_data.reports.language.phrase_matching import Engine
 from fvlm_data.reports.language.phrasebook import phrasebook
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.analysed import PhrasePlace
     from fvlm_data.reports.language.decisions import Rule
+    from fvlm_data.reports.language.medspacy_matching import AnyEngine
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import (
         Change,
@@ -147,7 +149,8 @@ class ReportParser:
         self._headers = section_headers(self.vocabulary)
         self._ends = sentence_ends(self.vocabulary)
         self._layout = layout(self.vocabulary)
-        self._engine = Engine(self._book)
+        made = MedspacyEngine if self._config.engine == "medspacy" else Engine
+        self._engine: AnyEngine = made(self._book)
         kept = lru_cache(maxsize=self._config.memo_sentences)
         reading_of = kept(lambda words: read_words(words, self._book, self._engine))
         known = languages(self.vocabulary)

@@ -1,0 +1,1 @@
+"""Layouts of public data sets, written from a store: what reads their download reads these."""

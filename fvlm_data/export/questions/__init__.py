@@ -1,0 +1,1 @@
+"""The export `questions`: what the reports of a study answer."""
