@@ -91,3 +91,4 @@ def test_each_cell_runs(
     assert "pleural effusion, lung, left, present, 12 mm" in printed
     assert "('complete', 40," in model
     assert "macro AUC" in model
+    assert "<th>cosine</th>" in model
