@@ -11,7 +11,7 @@ Array = np.ndarray[Any, Any]
 Box = tuple[int, int, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Sample:
     """A training sample, or a crop of it.
 
@@ -44,6 +44,15 @@ class Sample:
     texts: tuple[str, ...]
     boxes: tuple[Box, ...]
     apart: tuple[frozenset[str], ...] = ()
+
+    def __repr__(self) -> str:
+        """Id, split and size: voxels and texts would fill a screen, or a log."""
+        voxels = " x ".join(str(one) for one in self.image_zyx.shape)
+        spacing = " x ".join(f"{one:g}" for one in self.spacing_mm)
+        return (
+            f"<sample {self.sample_id}: {self.split}, {voxels} voxels of {spacing} mm (z, y, x), "
+            f"{len(self.anatomies)} anatomies>"
+        )
 
 
 def cropped(sample: Sample, box: Box) -> Sample:

@@ -92,6 +92,15 @@ def test_reader_equals_plain_zarr(shards: ShardDataset):
     assert shards[-1].sample_id == shards[4].sample_id
 
 
+def test_a_sample_is_named_in_a_line_without_voxels_and_texts(shards: ShardDataset):
+    sample = shards[0]
+    told = repr(sample)
+    assert sample.sample_id in told
+    assert " x ".join(map(str, sample.image_zyx.shape)) in told
+    assert len(told) < 200
+    assert not any(text in told for text in sample.texts)
+
+
 def test_tensorstore_reads_the_same(shards: ShardDataset):
     assert_equal_in_tensorstore(shards)
 
