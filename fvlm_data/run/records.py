@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -286,7 +287,9 @@ def last_record(store: Store) -> dict[str, Any]:
     return dict(json.loads(store.read_bytes(runs[-1]))) if runs else {}
 
 
+@cache
 def _version(package: str) -> str | None:
+    # a record is written after each batch, and to read a package's metadata takes milliseconds
     try:
         return version(package)
     except PackageNotFoundError:

@@ -302,6 +302,7 @@ class ClauseWords(Entry):
     known: tuple[str, ...]
     before_known: tuple[str, ...]
     elisions: tuple[str, ...]
+    now: tuple[str, ...] = ()
     within: tuple[str, ...]
     operations: tuple[str, ...]
 

@@ -15,7 +15,8 @@ from series import Series, fresh_uid, write
 from fvlm_data.ingest.config import IngestConfig
 from fvlm_data.ingest.dicom.slice_header import parse
 from fvlm_data.ingest.volume.geometry import Fault, Grid
-from fvlm_data.ingest.volume.grouping import Stack, stacks
+from fvlm_data.ingest.volume.stacks.grouping import stacks
+from fvlm_data.ingest.volume.stacks.stack import Stack
 
 if TYPE_CHECKING:
     from conftest import Ingested

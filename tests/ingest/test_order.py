@@ -21,8 +21,8 @@ from fvlm_data.ingest.dicom.slice_header import SliceHeader, parse
 from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.source_files import SourceFile
 from fvlm_data.ingest.volume.geometry import Fault
-from fvlm_data.ingest.volume.grouping import stacks
 from fvlm_data.ingest.volume.result import SeriesResult, content_sha256
+from fvlm_data.ingest.volume.stacks.grouping import stacks
 
 MIXED = (
     "every file twice",

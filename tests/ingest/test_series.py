@@ -23,7 +23,7 @@ from series import Series, fresh_uid, move, set_hu, write
 
 from fvlm_data.ingest.config import IngestConfig
 from fvlm_data.ingest.dicom.slice_header import parse
-from fvlm_data.ingest.volume.grouping import stacks
+from fvlm_data.ingest.volume.stacks.grouping import stacks
 
 if TYPE_CHECKING:
     from conftest import Ingested

@@ -200,9 +200,10 @@ def test_no_log_line_holds_report_text(
     assert "quizzical" not in written
 
 
-def test_the_splitter_of_medspacy_is_silenced(parser: ReportParser):
+def test_the_splitter_of_medspacy_is_silenced():
     from loguru import logger
 
+    parser = ReportParser(ParseConfig(engine="medspacy"))
     lines: list[str] = []
     sink = logger.add(lines.append, level=0, format="{message}")
     try:

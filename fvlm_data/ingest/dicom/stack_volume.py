@@ -13,12 +13,13 @@ from fvlm_data.ingest.dicom.slice_file import GONE
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.completeness import announced_more, set_aside_next_to, thinned
 from fvlm_data.ingest.volume.geometry import Fault, Grid, prove
-from fvlm_data.ingest.volume.grouping import Stack, stacks
 from fvlm_data.ingest.volume.hounsfield import Rescaled, out_of_field_to_air
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
 from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
 from fvlm_data.ingest.volume.rescale_step import rescale_step
 from fvlm_data.ingest.volume.result import Decoded
+from fvlm_data.ingest.volume.stacks.grouping import stacks
+from fvlm_data.ingest.volume.stacks.stack import Stack
 from fvlm_data.ingest.volume.tilt import shear
 from fvlm_data.store.declared import Reject
 

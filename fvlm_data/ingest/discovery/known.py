@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyarrow.compute as pc
 
 from fvlm_data.isolation.limits import REASONS
 from fvlm_data.store.reading import quoted
@@ -149,12 +148,13 @@ def known_files(
     if made_by:
         anew.append(f"NOT ends_with(fingerprint, {quoted(' ' + made_by)})")
     rows = Relations(store).arrow(
-        f"SELECT token, modified_ns, coalesce(inode, {UNKNOWN}) AS inode, "
-        f"CASE WHEN {' OR '.join(anew if trusted else ['true'])} THEN {NEVER} ELSE size_bytes END "
-        f"AS size_bytes FROM inputs WHERE kind = 'file' AND source = {quoted(source)}"
+        f"SELECT token, modified_ns, coalesce(inode, {UNKNOWN}) AS inode, again, "
+        f"CASE WHEN again THEN {NEVER} ELSE size_bytes END AS size_bytes FROM "
+        f"(SELECT *, {' OR '.join(anew if trusted else ['true'])} AS again FROM inputs "
+        f"WHERE kind = 'file' AND source = {quoted(source)})"
     )
     tokens = (token.as_py() for token in rows["token"])
-    again = rows.filter(pc.equal(rows["size_bytes"], NEVER))["token"].to_pylist()
+    again = rows.filter(rows["again"])["token"].to_pylist()
     return KnownFiles(
         tokens,
         whole_numbers(rows["size_bytes"]),

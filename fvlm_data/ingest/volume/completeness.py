@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.ingest.dicom.slice_header import SliceHeader
     from fvlm_data.ingest.volume.geometry import SliceGeometry
-    from fvlm_data.ingest.volume.grouping import Stack
+    from fvlm_data.ingest.volume.stacks.stack import Stack
 
 PARALLEL_COSINE = 0.999
 

@@ -7,6 +7,7 @@ needs context (an anatomy named by a sub-header or by the sentence before) is le
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,7 @@ from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.side_answers import side_answers
 from fvlm_data.reports.language.sizes import Measured, measured_heads
+from fvlm_data.reports.language.statements import verbless_starts
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
@@ -62,7 +64,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.tokens import Spans
 
 _LONGEST_LOCATION = 12
-_SEVERAL = 2
 _OPENING = frozenset({",", ";", "."})
 _LASTING = frozenset({"stable", "increased", "decreased"})
 _UNMEASURED = Measured(None, None)
@@ -129,7 +130,9 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     cues = turned(cues, words, book.phrase_ends)
     spans = without_comparisons(spans, cues, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
-    clauses = clause_bounds(words, book, matches["terminator"], cues, run_on)
+    degrees = [*matches["change"], *matches["severity"]]
+    apart = verbless_starts(words, spans, mentions, cues, degrees, book)
+    clauses = clause_bounds(words, book, matches["terminator"], cues, run_on | apart)
     extensions = extension_words(words, spans, book)
     places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
     said = _without_change(
@@ -269,7 +272,7 @@ def _head(
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
-    if change and said_of.status == "historical" and _goes_on(span, said_of, change, sentence):
+    if said_of.status == "historical" and _goes_on(span, said_of, change, sentence, book):
         said_of = Asserted("present", doubts=said_of.doubts)
     status = said_of.status
     of_organ = joined([mention.side for mention in about]) if about else None
@@ -316,14 +319,18 @@ def _head(
     )
 
 
-def _goes_on(span: HeadSpan, said: Asserted, change: Change, sentence: _Sentence) -> bool:
+def _goes_on(
+    span: HeadSpan, said: Asserted, change: Change | None, sentence: _Sentence, book: Phrasebook
+) -> bool:
     """Whether what was there before still is: "seen in the previous examination, regressed"."""
-    return (
-        said.cue is not None
-        and said.cue[0] >= span.end
-        and change in _LASTING
-        and VERB in sentence.roles[said.cue[1] : said.cue[1] + 2]
-    )
+    if said.cue is None or said.cue[0] < span.end:
+        return False
+    behind = said.cue[1]
+    if change in _LASTING and VERB in sentence.roles[behind : behind + 2]:
+        return True
+    # "measuring 9 mm in the previous examination is 6 mm in the current one"
+    verb = next((i for i in range(behind, len(sentence.words)) if sentence.roles[i] == VERB), None)
+    return verb is not None and sentence.words[verb] in book.grammar.now
 
 
 def _of_other_statements(
@@ -482,22 +489,27 @@ def _unsaid(
     heads: Sequence[Head],
     words: tuple[str, ...],
     mentions: Sequence[AnatomyMention],
+    clauses: Sequence[int],
     book: Phrasebook,
 ) -> tuple[int, ...]:
-    """Ends of mentions that begin a statement on an organ of which no head tells."""
-    if len(mentions) < _SEVERAL or NUMBER not in words:
+    """Ends of mentions that begin a statement on an organ of which no head in it tells."""
+    if not heads or NUMBER not in words:
         return ()
-    named = {anatomy for head in heads for _, anatomy, _ in head.findings}
-    named |= {site.split(".")[0] for head in heads for site in head.sites}
-    if not named.isdisjoint(book.described):  # nodes may lie anywhere
-        return ()
+    named: dict[int, set[str]] = defaultdict(set)
+    for head in heads:
+        told = named[clauses[head.start]]
+        told.update(anatomy for _, anatomy, _ in head.findings)
+        told.update(site.split(".")[0] for site in head.sites)
+    if any(not told.isdisjoint(book.described) for told in named.values()):
+        return ()  # nodes may lie anywhere
     ahead = book.grammar.articles | book.grammar.places
     made = []
     for mention in mentions:
         i = mention.start - 1
-        while i > 0 and words[i] in ahead:
+        while i >= 0 and words[i] in ahead:
             i -= 1
-        if i > 0 and words[i] in _OPENING and named.isdisjoint(mention.anatomies):
+        told = named.get(clauses[mention.start], set())
+        if (i < 0 or words[i] in _OPENING) and told.isdisjoint(mention.anatomies):
             made.append(mention.end)
     return tuple(made)
 
@@ -533,6 +545,6 @@ def _summed(
                 if head.findings or (head.observation and not head.sites)
             ]
         ),
-        organs=_unsaid(heads, words, mentions, book),
+        organs=_unsaid(heads, words, mentions, clauses, book),
         refers=any(refers(side) for _, _, side in sides),
     )

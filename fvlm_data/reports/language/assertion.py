@@ -53,6 +53,9 @@ _FAR = 6
 """Words between a cue and what it tells of, from which on it may tell of something else."""
 _ATTRIBUTED = 7
 """Words between an attribute and what has it ("the cause of the small left effusion")."""
+_ANSWERING = frozenset({":", "-", "=", "?"})
+"""Marks before the answer of an item."""
+
 _TURNING = frozenset({"absent", "uncertain", "doubt"})
 """Categories whose cues, where they reach nothing, may have been meant for what is there."""
 
@@ -72,7 +75,7 @@ def relevant_cues(
     standing = [
         cue
         for cue in cues
-        if (not cue.cue.at_end or cue.end > last)
+        if (not cue.cue.at_end or cue.end > last or _answers(cue, words))
         and (not cue.cue.at_start or cue.start == 0)
         and (not cue.cue.unless or set(cue.cue.unless).isdisjoint(words[: cue.start]))
     ]
@@ -105,6 +108,12 @@ def turned(
         else cue
         for cue in cues
     ]
+
+
+def _answers(cue: CueMatch, words: Sequence[str]) -> bool:
+    """Whether a cue ends an item of a list ("stones - no; cyst - yes", "stone: no, cyst: yes")."""
+    mark = words[cue.end]
+    return mark == ";" or (mark == "," and words[cue.start] in _ANSWERING)
 
 
 def _last_word(words: Sequence[str]) -> int:

@@ -189,7 +189,11 @@ def run_on_starts(
         if mention.end <= said or mention.end >= len(words):
             continue  # nothing was said before it, or nothing is said of it
         start = _phrase_start(mention.start, words, book)
-        stated = start in ended or (start > said and words[start - 1] in book.grammar.participles)
+        # "enlarged spleen was not detected" is one statement
+        whole = start == mention.start and _denied_behind(mention.end, cues)
+        stated = (start in ended and not whole) or (
+            start > said and words[start - 1] in book.grammar.participles
+        )
         if (
             stated
             and not any(head.start <= mention.start < head.end for head in heads)
@@ -200,6 +204,16 @@ def run_on_starts(
         made.update(_after_verdicts(words, heads, book))
         made.update(_news(words, heads, ended, cues, book))
     return made
+
+
+def _denied_behind(end: int, cues: Sequence[CueMatch]) -> bool:
+    """Whether right behind a token comes what denies all that stands before it."""
+    return any(
+        end <= cue.start <= end + 1
+        and cue.cue.category in _NEGATIONS
+        and cue.cue.direction == "backward"
+        for cue in cues
+    )
 
 
 def _news(
@@ -215,7 +229,7 @@ def _news(
             continue
         denied = any(_denies_forward(cue) and cue.start <= i for cue in cues)
         followed = any(i < head.start <= i + _NEWS for head in heads)
-        if denied and followed and not _alternative_follows(words, i, len(words), book):
+        if denied and followed and not alternative_follows(words, i, len(words), book):
             yield i
 
 
@@ -335,7 +349,7 @@ def _soft_starts(
         opens = i + 1 < end and words[i + 1] in book.openers
         news = word == "," and opens and negated and not seen_verb
         # "No consolidation, large effusion, or pneumothorax" is one list.
-        news = news and not _alternative_follows(words, i + 1, end, book)
+        news = news and not alternative_follows(words, i + 1, end, book)
         backward = (
             word == ","
             and not seen_verb
@@ -381,12 +395,12 @@ def _main_clause(
     if first is None:
         return None
     comma = next((i for i in range(first - 1, begin, -1) if words[i] == ","), None)
-    if comma is None or _alternative_follows(words, comma + 1, end, book):
+    if comma is None or alternative_follows(words, comma + 1, end, book):
         return None
     return comma
 
 
-def _alternative_follows(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
+def alternative_follows(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
     """Whether a list goes on to its "or" before any verb."""
     for i in range(start, end):
         if words[i] in book.grammar.alternatives:

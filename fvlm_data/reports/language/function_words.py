@@ -48,6 +48,7 @@ class FunctionWords:
     known: frozenset[str]
     before_known: frozenset[str]
     elisions: frozenset[str]
+    now: frozenset[str]
     within: frozenset[str]
     operations: tuple[str, ...]
     places: frozenset[str]
@@ -56,6 +57,8 @@ class FunctionWords:
     prefixes: frozenset[str]
     size_stops: frozenset[str]
     sizes: SizePatterns
+    units: frozenset[str]
+    """Units of length, each one word."""
     title_links: frozenset[str]
     never_last: re.Pattern[str]
     never_before_stop: re.Pattern[str]
@@ -94,6 +97,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         known=frozenset(clauses.known),
         before_known=frozenset(clauses.before_known),
         elisions=frozenset({",", *clauses.elisions}),
+        now=frozenset(clauses.now),
         within=frozenset(clauses.within),
         operations=clauses.operations,
         places=frozenset(places.words),
@@ -101,6 +105,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
         prefixes=frozenset(grammar.spelling.prefixes),
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
+        units=frozenset(of_unit),
         sizes=size_patterns(
             grammar.sizes,
             (*clauses.articles, *clauses.indefinite),
