@@ -135,7 +135,7 @@ def inputs_of(
     prompts: PromptTexts | None = None,
 ) -> Inputs:
     """This rank's batch, with those texts that the terms compare, and the prompts."""
-    texts, place_ba = _distinct_texts(batch.facts, terms)
+    texts, place_ba = distinct_texts(batch.facts, terms)
     prompt_places = _add_prompts(texts, prompts, device) if prompts else None
     ids_ts, mask_ts = tokenizer.encode(texts)
     return Inputs(
@@ -261,7 +261,7 @@ def _not_finite_rows(*features_bae: Tensor) -> list[int]:
     return (~finite_b.all(dim=0)).nonzero().flatten().tolist()
 
 
-def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list[str], Tensor]:
+def distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list[str], Tensor]:
     """Texts to encode, each once, and their places (B, A); what takes no part points at 0."""
     wanted = {term.anatomy for term in terms}
     place_ba = torch.zeros(len(facts), len(facts[0].texts), dtype=torch.int64)
