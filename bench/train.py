@@ -10,16 +10,14 @@ number of anatomies.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,25 +58,42 @@ class Size:
     batch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Arithmetic and dropout: of every part, and of the attention weights in the image encoder."""
+
+    precision: str
+    dropout: float
+    attention_dropout: float | None = None
+
+
+STILL = Recipe("float32", 0.0)
 FULL = Size((56, 128, 176), (8, 8, 16), 192, 4, 6, 4)
 SMALL = Size((16, 32, 64), (8, 8, 16), 32, 2, 2, 4)
 
 
-def configured(size: Size, anatomies: int, precision: str, dropout: float) -> TrainConfig:
-    """The recipe; `dropout` is that of every part."""
+def configured(size: Size, anatomies: int, recipe: Recipe) -> TrainConfig:
+    """As `fvlm-train` would read it."""
+    dropout = recipe.dropout
     shape = {"width": size.width, "depth": size.depth, "heads": size.heads, "dropout": dropout}
+    image = {
+        **shape,
+        "attention_dropout": recipe.attention_dropout,
+        "window_zyx": size.window_zyx,
+        "patch_zyx": size.patch_zyx,
+    }
     return parse_train_config(
         {
             "anatomies": [f"organ {number}" for number in range(anatomies)],
             "model": {
-                "image": {**shape, "window_zyx": size.window_zyx, "patch_zyx": size.patch_zyx},
+                "image": image,
                 "text": {**shape, "kind": "fresh", "max_tokens": 128},
                 "pooling_dropout": dropout,
             },
             "loss": {"policy": "signature", "not_mentioned": "normal"},
             "batch_size": size.batch,
             "device": "cpu",
-            "precision": precision,
+            "precision": recipe.precision,
         }
     )
 
@@ -183,7 +198,7 @@ STEPS = {"fvlm": our_step, "plain": plain_step}
 
 def check_equal(size: Size, anatomies: int) -> str:
     """Loss and gradient of both without dropout; raises SystemExit where they differ."""
-    config = configured(size, anatomies, "float32", 0.0)
+    config = configured(size, anatomies, STILL)
     batch = given(size, config)
     ours = made(config, batch)
     plain = deepcopy(ours)
@@ -211,16 +226,14 @@ def check_equal(size: Size, anatomies: int) -> str:
     return f"loss {expected:.4f} equal to {of_loss:.0e}, gradient to {of_gradient:.0e}"
 
 
-def seconds(
-    size: Size, anatomies: int, arguments: argparse.Namespace
-) -> dict[str, list[float]]:
+def seconds(size: Size, anatomies: int, recipe: Recipe, rounds: int) -> dict[str, list[float]]:
     """Of each round of each implementation, turn by turn; the first one does not count."""
-    config = configured(size, anatomies, arguments.precision, arguments.dropout)
+    config = configured(size, anatomies, recipe)
     batch = given(size, config)
     model = made(config, batch)
     steps = {name: step(deepcopy(model), batch, config) for name, step in STEPS.items()}
     found: dict[str, list[float]] = {name: [] for name in steps}
-    for number in range(arguments.rounds + 1):
+    for number in range(rounds + 1):
         for name, step in steps.items():
             began = time.perf_counter()
             step()
@@ -229,16 +242,22 @@ def seconds(
     return found
 
 
-def peak_mb(name: str, size: Size, anatomies: int, threads: int, values: tuple[str, float]) -> float:
+def peak_mb(name: str, size: Size, anatomies: int, threads: int, recipe: Recipe) -> float:
     """Memory at its highest in two steps beyond what lay there before them, MB."""
     torch.set_num_threads(threads)
-    config = configured(size, anatomies, *values)
+    config = configured(size, anatomies, recipe)
     batch = given(size, config)
     step = STEPS[name](made(config, batch), batch, config)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _status_kb("VmRSS")
     for _ in range(2):
         step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1000
+    return (_status_kb("VmHWM") - before) / 1000
+
+
+def _status_kb(name: str) -> int:
+    """What the kernel tells of this process; getrusage would tell the parent's peak, too."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def main() -> None:
@@ -249,28 +268,31 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--attention-dropout", type=float, help="default: as --dropout")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--profile", action="store_true", help="where our step's time goes")
     arguments = parser.parse_args()
     size = SMALL if arguments.small else FULL
     torch.set_num_threads(arguments.threads)
-    told = replace(size)
+    recipe = Recipe(arguments.precision, arguments.dropout, arguments.attention_dropout)
     print(
-        f"{told}, {arguments.threads} thread(s), dropout {arguments.dropout}, "
-        f"{arguments.precision}, torch {torch.__version__}, medians of {arguments.rounds}"
+        f"{size}, {recipe}, {arguments.threads} thread(s), torch {torch.__version__}, medians of "
+        f"{arguments.rounds}"
     )
     if arguments.profile:
-        profiled(size, arguments)
+        profiled(size, arguments.anatomies[-1], recipe)
         return
-    print(f"{'anatomies':>9} {'fvlm s':>8} {'plain s':>8} {'times':>6} {'fvlm MB':>8} {'plain MB':>9}")
+    print(
+        f"{'anatomies':>9} {'fvlm s':>8} {'plain s':>8} {'times':>6} {'fvlm MB':>8} {'plain MB':>9}"
+    )
     ours = []
     for anatomies in arguments.anatomies:
         equal = check_equal(size, anatomies)
-        took = {k: statistics.median(v) for k, v in seconds(size, anatomies, arguments).items()}
+        rounds = seconds(size, anatomies, recipe, arguments.rounds)
+        took = {name: statistics.median(each) for name, each in rounds.items()}
         ours.append(took["fvlm"])
-        values = (arguments.precision, arguments.dropout)
         with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            asked = [(name, size, anatomies, arguments.threads, values) for name in STEPS]
+            asked = [(name, size, anatomies, arguments.threads, recipe) for name in STEPS]
             mb = dict(zip(STEPS, pool.starmap(peak_mb, asked, chunksize=1), strict=True))
         print(
             f"{anatomies:>9} {took['fvlm']:>8.3f} {took['plain']:>8.3f} "
@@ -279,9 +301,9 @@ def main() -> None:
     print(f"{arguments.anatomies[0]} to {arguments.anatomies[-1]}: {ours[-1] / ours[0]:.2f} times")
 
 
-def profiled(size: Size, arguments: argparse.Namespace) -> None:
+def profiled(size: Size, anatomies: int, recipe: Recipe) -> None:
     """Operators of our step by their own time."""
-    config = configured(size, arguments.anatomies[-1], arguments.precision, arguments.dropout)
+    config = configured(size, anatomies, recipe)
     batch = given(size, config)
     step = our_step(made(config, batch), batch, config)
     step()

@@ -78,7 +78,7 @@ def _attended(block: Block, x_bnd: Tensor) -> Tensor:
         for part in attn.qkv(x_bnd).chunk(3, dim=-1)
     )
     weights_bhnn = (q_bhne @ k_bhne.transpose(2, 3) * size**-0.5).softmax(dim=-1)
-    weights_bhnn = F.dropout(weights_bhnn, attn.dropout, attn.training)
+    weights_bhnn = F.dropout(weights_bhnn, attn.weight_dropout, attn.training)
     mixed = (weights_bhnn @ v_bhne).transpose(1, 2).reshape(batch, tokens, width)
     return F.dropout(attn.out_proj(mixed), attn.dropout, attn.training)
 
