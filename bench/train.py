@@ -25,10 +25,12 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bench.train_plain import plain_loss  # noqa: E402
+from train_plain import plain_loss  # noqa: E402
+
 from fvlm_train.config import TrainConfig, parse_train_config  # noqa: E402
 from fvlm_train.data.crops import Facts  # noqa: E402
 from fvlm_train.model import FVLM  # noqa: E402
+from fvlm_train.model.pooling import AnatomyPooling  # noqa: E402
 from fvlm_train.training.distributed import Ranks  # noqa: E402
 from fvlm_train.training.learner import (  # noqa: E402
     Inputs,
@@ -167,6 +169,7 @@ def made(config: TrainConfig, batch: Given) -> FVLM:
     texts = sorted({text for one in batch.facts for text in one.texts})
     model = FVLM.for_training(config.model, config.anatomies, texts).train()
     # queries start at 0, with which every attention is a mean
+    assert isinstance(model.pooling, AnatomyPooling)
     nn.init.normal_(model.pooling.queries, std=0.5)
     return model
 

@@ -77,12 +77,13 @@ def train_command(
     """
     from fvlm_data.run.config import load_config
     from fvlm_data.shards import ObjectCache
-    from fvlm_train.config import parse_train_config
+    from fvlm_train.config import parse_evaluate_config, parse_train_config
     from fvlm_train.data.splits import open_split
 
     with one_sentence(), progress_shown() as show:
         with needs_extra("train", "fvlm-train"):
             from fvlm_train.evaluate.findings import store_findings
+            from fvlm_train.evaluate.validate import validator
             from fvlm_train.report.curves import write_curves
             from fvlm_train.training.train import Step, foresee, train
 
@@ -106,11 +107,23 @@ def train_command(
             taken_s = step.time_s + step.wait_s
             rate = f"{config.batch_size / taken_s:.1f} samples/s" if taken_s else ""
             waits = f"{step.wait_s / taken_s:.0%} waiting" if taken_s else ""
-            note = ", ".join(part for part in (loss, rate, waits) if part)
+            auc = "" if step.validation_auc is None else f"AUC {step.validation_auc:.3f}"
+            note = ", ".join(part for part in (loss, rate, waits, auc) if part)
             show("train", step.step, steps, note)
 
-        findings = store_findings(store) if config.loss.prompts.weight else ()
-        summary = train(config, source, out, report, new_data=new_data, findings=findings)
+        validates = config.validation.every_steps is not None
+        findings = store_findings(store) if config.loss.prompts.weight or validates else ()
+        validate = None
+        if validates:
+            validate = validator(
+                open_split(store, config.validation.split),
+                findings,
+                config,
+                parse_evaluate_config(resolved.evaluate),
+            )
+        summary = train(
+            config, source, out, report, new_data=new_data, findings=findings, validate=validate
+        )
         # of the ranks of torchrun the first
         if os.environ.get("RANK", "0") == "0":
             write_curves(out, config.anatomies)
@@ -173,7 +186,17 @@ def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str
             f"labels of {summary.prompted_findings} findings learned through prompts "
             "(train.loss.prompts)"
         )
-    if summary.ended != "complete":
+    if summary.validation_auc is not None:
+        yield (
+            f"best mean AUC of validation {summary.validation_auc:.3f}, after step "
+            f"{summary.validation_step}"
+        )
+    if summary.ended == "early_stop":
+        yield (
+            f"ended after step {summary.steps} of {summary.planned_steps} by "
+            "train.validation.patience"
+        )
+    elif summary.ended != "complete":
         why = {"time_limit": "ended by train.time_limit_s", "stopped": "stopped by a signal"}
         yield (
             f"{why[summary.ended]} after step {summary.steps} of {summary.planned_steps}, which is "

@@ -64,7 +64,7 @@ class _ByHead(torch.autograd.Function):
         return mixed_mne.reshape(q_bhne.shape)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[no-untyped-call,untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q_mne, k_mne, v_mne, weights_mnn, rescale = ctx.saved_tensors
         of_mixed = gradients[0].reshape(q_mne.shape)

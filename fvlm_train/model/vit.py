@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
+from torch.utils.checkpoint import checkpoint
 
 from fvlm_train.model.attention import attention
 
@@ -213,6 +214,7 @@ class ImageEncoder(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
+        self.checkpointing = False
 
     def forward(self, image_bzyx: Tensor, added_bnd: Tensor | None = None) -> Tensor:
         """Windows (B, z, y, x) scaled to [0, 1] -> features (B, L, N, D).
@@ -228,7 +230,10 @@ class ImageEncoder(nn.Module):
         x_bnd = self.dropout(x_bnd if added_bnd is None else x_bnd + added_bnd)
         levels = []
         for number, block in enumerate(self.blocks):
-            x_bnd = block(x_bnd)
+            if self.checkpointing and self.training:
+                x_bnd = checkpoint(block, x_bnd, use_reentrant=False)
+            else:
+                x_bnd = block(x_bnd)
             if number in self.level_blocks:
                 levels.append(x_bnd)
         return torch.stack([*levels, self.norm(x_bnd)], dim=1)

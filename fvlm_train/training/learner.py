@@ -7,16 +7,18 @@ gathered over all ranks.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
 from fvlm_train.model import FVLM
 from fvlm_train.prompts import prompt_mean
 from fvlm_train.runs import Trained, restored_model
+from fvlm_train.training.cached import cached
 from fvlm_train.training.loss import contrastive_losses
 from fvlm_train.training.prompted import prompt_loss
 
@@ -27,11 +29,16 @@ if TYPE_CHECKING:
     from fvlm_train.data.batches import Batch
     from fvlm_train.data.crops import Facts
     from fvlm_train.model import WordPieces
+    from fvlm_train.model.fvlm import Features
     from fvlm_train.prompts import PromptTexts
     from fvlm_train.runs import Checkpoint
     from fvlm_train.training.distributed import Ranks
     from fvlm_train.training.loss import Term
     from fvlm_train.training.prompted import Labels
+
+
+LEAST_SCALE = 1.0
+"""Of the loss in float16: a gradient that overflows even so is none of the arithmetic's fault."""
 
 
 class NotFiniteError(Exception):
@@ -50,26 +57,33 @@ class NotFiniteError(Exception):
 class Learned:
     """One step: the loss of each anatomy that contributed, and the norm of the gradient.
 
+    The norm is None where float16 could not hold the gradient, and the step was left out.
     `prompt_loss` is that of the labels, not yet weighted; None where it is no part of the loss.
     """
 
     losses: dict[str, float]
-    gradient_norm: float
+    gradient_norm: float | None
     prompt_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A model and its optimiser; `wrapped` is the model as DDP sees it."""
+    """A model and its optimiser; `wrapped` is the model as DDP sees it.
+
+    `scaler` scales the loss of float16, and does nothing in other arithmetic.
+    """
 
     model: FVLM
     wrapped: nn.Module
     optimiser: torch.optim.Optimizer
     seed: int
+    scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))
 
     def trained(self) -> Trained:
         """What a checkpoint holds of it."""
-        return Trained(self.model.state_dict(), self.optimiser.state_dict())
+        return Trained(
+            self.model.state_dict(), self.optimiser.state_dict(), self.scaler.state_dict()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,7 @@ def fresh_learner(config: TrainConfig, texts: Sequence[str], seed: int, place: R
     """Weights drawn from `seed`, or those that the configuration names."""
     torch.manual_seed(seed)
     model = FVLM.for_training(config.model, config.anatomies, texts).to(place.device).train()
-    return Learner(model, _wrapped(model, place), make_optimiser(model, config.optimiser), seed)
+    return _learner(model, config, seed, place)
 
 
 def restored_learner(
@@ -122,9 +136,21 @@ def restored_learner(
 ) -> Learner:
     """As it was when its checkpoint was written; `trained` is one of the checkpoint's."""
     model = restored_model(checkpoint, trained.model).to(place.device).train()
+    learner = _learner(model, config, seed, place)
+    learner.optimiser.load_state_dict(trained.optimiser)
+    if trained.scaler:
+        learner.scaler.load_state_dict(trained.scaler)
+    return learner
+
+
+def _learner(model: FVLM, config: TrainConfig, seed: int, place: Ranks) -> Learner:
+    if config.compute.checkpointing:
+        model.compute_blocks_again()
+    if config.compute.compile:
+        model.compile_blocks()
+    scaler = GradScaler(place.device.type, enabled=config.precision == "float16")
     optimiser = make_optimiser(model, config.optimiser)
-    optimiser.load_state_dict(trained.optimiser)
-    return Learner(model, _wrapped(model, place), optimiser, seed)
+    return Learner(model, _wrapped(model, place), optimiser, seed, scaler)
 
 
 def inputs_of(
@@ -164,8 +190,12 @@ def gathered_features(
     module: nn.Module, inputs: Inputs, config: TrainConfig, place: Ranks
 ) -> Gathered:
     """What the loss compares, of all ranks."""
+    return _gathered(_features(module, inputs, config, place), inputs, place)
+
+
+def _features(module: nn.Module, inputs: Inputs, config: TrainConfig, place: Ranks) -> Features:
     with arithmetic(config, place):
-        features = module(
+        features: Features = module(
             inputs.image_bzyx,
             inputs.tokens_ban,
             inputs.ids_ts,
@@ -173,6 +203,10 @@ def gathered_features(
             inputs.organs_bzyx,
             inputs.measured_baf,
         )
+    return features
+
+
+def _gathered(features: Features, inputs: Inputs, place: Ranks) -> Gathered:
     text_bae = features.text_te[inputs.place_ba]
     return Gathered(
         place.gather(features.image_bae),
@@ -195,7 +229,16 @@ def learn(
     Raises:
         NotFiniteError: loss, gradient or weights are not finite, on every rank alike.
     """
-    found = gathered_features(learner.wrapped, inputs, config, place)
+
+    def forward(module: nn.Module, part: Inputs) -> Features:
+        return _features(module, part, config, place)
+
+    size = config.compute.micro_batch
+    kept = None
+    if size is not None and size < len(inputs.image_bzyx):
+        kept = cached(learner.model, inputs, size, forward)
+    features = forward(learner.wrapped, inputs) if kept is None else kept.features
+    found = _gathered(features, inputs, place)
     losses = contrastive_losses(found.image_bae, found.text_bae, found.temperature, terms)
     # a sum, as in the public code: an anatomy weighs the same however many others contribute
     total = torch.stack(list(losses.values())).sum()
@@ -209,22 +252,35 @@ def learn(
     if not bool(total.isfinite()):
         raise NotFiniteError("loss", _not_finite_rows(found.image_bae, found.text_bae))
     learner.optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    norm = _gradient_norm(learner.model, config.optimiser.clip_norm)
-    if not math.isfinite(norm):
-        raise NotFiniteError("gradient")
-    learner.optimiser.step()
+    learner.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+    if kept is not None:
+        kept.propagate(learner.wrapped, inputs, forward)
+    norm = _moved(learner, config.optimiser.clip_norm)
     if not bool(nn.utils.get_total_norm(learner.model.parameters()).isfinite()):
         raise NotFiniteError("weights")
     named = {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
     told = None if of_labels is None else float(of_labels.detach())
-    return Learned(named, round(norm, 6), told)
+    return Learned(named, None if norm is None else round(norm, 6), told)
+
+
+def _moved(learner: Learner, clip_norm: float | None) -> float | None:
+    """A step along the gradient, and its norm; None where float16 overflowed and none was made."""
+    scaler = learner.scaler
+    scaler.unscale_(learner.optimiser)
+    norm = _gradient_norm(learner.model, clip_norm)
+    finite = math.isfinite(norm)
+    if not finite and (not scaler.is_enabled() or scaler.get_scale() < LEAST_SCALE):
+        raise NotFiniteError("gradient")
+    # of a gradient that is not finite it makes no step, and scales less the next time
+    scaler.step(learner.optimiser)
+    scaler.update()
+    return norm if finite else None
 
 
 def arithmetic(config: TrainConfig, place: Ranks) -> torch.autocast:
     """A context in which forward passes run in the configured precision."""
-    enabled = config.precision == "bfloat16"
-    return torch.autocast(place.device.type, torch.bfloat16, enabled=enabled)
+    kind = torch.float16 if config.precision == "float16" else torch.bfloat16
+    return torch.autocast(place.device.type, kind, enabled=config.precision != "float32")
 
 
 def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:

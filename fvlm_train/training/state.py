@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +15,12 @@ from fvlm_train.runs import (
     check_same_data,
     check_same_prompts,
     load_checkpoint,
-    save_checkpoint,
 )
+from fvlm_train.training.average import WeightAverage
 from fvlm_train.training.correction import TextAverage
 from fvlm_train.training.learner import Learner, fresh_learner, restored_learner
 from fvlm_train.training.prompted import prompted_findings
+from fvlm_train.training.validation import Validated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 class State:
     """What steps change: the run's model, with co-teaching its peer, with momentum its average.
 
+    `weight_average` is that of all weights (train.average), None without; `validated` what
+    validations have brought so far.
     `digests` are those of the samples that it learns from; of its different `texts`, `cut_texts`
     are longer than the text encoder reads. `spacing_mm` is that of the samples, along z, y, x.
     """
@@ -51,6 +54,30 @@ class State:
     cut_texts: int = 0
     prompted: Prompted | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    weight_average: WeightAverage | None = None
+    validated: Validated = field(default_factory=Validated)
+
+    def checkpoint(self, config: TrainConfig, steps: int) -> Checkpoint:
+        """All that a run goes on from; `steps` are planned."""
+        first, *others = self.learners
+        trained = first.trained()
+        return Checkpoint(
+            step=self.step,
+            config=config,
+            tokenizer=first.model.tokenizer.to_json(),
+            model=trained.model,
+            optimiser=trained.optimiser,
+            peer=others[0].trained() if others else None,
+            text_average=self.average.state_dict() if self.average else None,
+            text_shape=first.model.text_encoder.shape,
+            samples=self.digests,
+            planned_steps=steps,
+            prompts=self.prompted.sentences if self.prompted else None,
+            spacing_mm=self.spacing_mm,
+            scaler=trained.scaler,
+            average=self.weight_average.weights if self.weight_average else None,
+            validated=self.validated.as_saved(),
+        )
 
 
 def start(
@@ -90,6 +117,13 @@ def start(
             fresh = sorted({*texts, *said})
         learners = tuple(fresh_learner(config, fresh, seed, place) for seed in config.seeds)
         state = State(learners, _average(config, learners[0]), 0, corrected_from)
+    decay = config.average.decay
+    if decay is not None:
+        state.weight_average = WeightAverage(state.learners[0].model, decay)
+        if checkpoint is not None and checkpoint.average is not None:
+            state.weight_average.load(checkpoint.average)
+    if checkpoint is not None and checkpoint.validated:
+        state.validated = Validated(**checkpoint.validated)
     state.digests = digests
     state.prompted = prompted
     state.spacing_mm = median_spacing_mm(source)
@@ -113,29 +147,6 @@ def _restored(
 
 def _average(config: TrainConfig, learner: Learner) -> TextAverage | None:
     return TextAverage(learner.model) if config.loss.correction.kind == "momentum" else None
-
-
-def save(run: Path, config: TrainConfig, state: State, steps: int) -> None:
-    """Write the run's checkpoint; `steps` are planned."""
-    first, *others = state.learners
-    trained = first.trained()
-    save_checkpoint(
-        run,
-        Checkpoint(
-            step=state.step,
-            config=config,
-            tokenizer=first.model.tokenizer.to_json(),
-            model=trained.model,
-            optimiser=trained.optimiser,
-            peer=others[0].trained() if others else None,
-            text_average=state.average.state_dict() if state.average else None,
-            text_shape=first.model.text_encoder.shape,
-            samples=state.digests,
-            planned_steps=steps,
-            prompts=state.prompted.sentences if state.prompted else None,
-            spacing_mm=state.spacing_mm,
-        ),
-    )
 
 
 def median_spacing_mm(source: SampleSource) -> tuple[float, float, float] | None:
