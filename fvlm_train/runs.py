@@ -5,7 +5,7 @@ RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer, shape o
                      the text encoder. Nothing else is needed to use it or to go on
 RUN/best.pt          the same at the step of the best validation (train.validation)
 RUN/data.json        which samples it learns from, from which step on (data.snapshot)
-RUN/log.jsonl        one line per step
+RUN/log.jsonl        one line per step, and RUN/events.out.tfevents.fvlm the same for TensorBoard
 RUN/summary.json     written at the end, as are
 RUN/config.json      the section `train` that decided it
 RUN/MODEL_CARD.md    data, recipe, figures, limits

@@ -191,6 +191,11 @@ class TextEncoderConfig(Section):
         description="Share of a training text's word pieces hidden at random in each step: a "
         "small BERT then learns words, not whole sentences, and understands short prompts.",
     )
+    sentence_permutation: Probability = Field(
+        default=0.0,
+        description="Share of the texts whose sentences come in a random order in a training step "
+        "(CA-GCL): what a report says first is no sign of what it says.",
+    )
     pooling: Literal["cls", "mean"] = Field(
         default="cls", description="Text feature: the first token, or the mean over the tokens."
     )

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
+from fvlm_train.data.texts import normal_sentence, permuted
 from fvlm_train.model import FVLM
 from fvlm_train.prompts import prompt_mean
 from fvlm_train.runs import Trained, restored_model
 from fvlm_train.training.cached import cached
-from fvlm_train.training.loss import contrastive_losses
+from fvlm_train.training.loss import contrastive_losses, separation_loss
 from fvlm_train.training.prompted import prompt_loss
 
 if TYPE_CHECKING:
@@ -58,12 +59,14 @@ class Learned:
     """One step: the loss of each anatomy that contributed, and the norm of the gradient.
 
     The norm is None where float16 could not hold the gradient, and the step was left out.
-    `prompt_loss` is that of the labels, not yet weighted; None where it is no part of the loss.
+    `prompt_loss` is that of the labels, `separation_loss` that between anatomies, not yet weighted;
+    None where they are no part of the loss.
     """
 
     losses: dict[str, float]
     gradient_norm: float | None
     prompt_loss: float | None = None
+    separation_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ class Learner:
 class Inputs:
     """What a model reads of a batch, on its device; `place_ba` is the text of each anatomy.
 
-    `prompt_places` are those of the prompts among the texts, where the loss has such a term.
+    `prompt_places` are those of the prompts among the texts, where the loss has such a term;
+    `normal_places_a` those of the normal sentences, where they are negatives.
     """
 
     image_bzyx: Tensor
@@ -101,6 +105,7 @@ class Inputs:
     organs_bzyx: Tensor | None = None
     measured_baf: Tensor | None = None
     prompt_places: PromptPlaces | None = None
+    normal_places_a: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +164,23 @@ def inputs_of(
     tokenizer: WordPieces,
     device: torch.device,
     prompts: PromptTexts | None = None,
+    config: TrainConfig | None = None,
 ) -> Inputs:
-    """This rank's batch, with those texts that the terms compare, and the prompts."""
+    """This rank's batch, with those texts that the terms compare, and the prompts.
+
+    `config` may ask for normal sentences, too, and for an order of the batch's sentences, which is
+    drawn from torch's generator.
+    """
     texts, place_ba = distinct_texts(batch.facts, terms)
+    of_batch = len(texts)
+    normal_places_a = None
+    if config is not None and config.loss.normal_negative:
+        normal_places_a = _add_normals(texts, terms, config).to(device)
     prompt_places = _add_prompts(texts, prompts, device) if prompts else None
+    if config is not None:
+        # last: two texts may become one, but keep their places
+        share = config.model.text.sentence_permutation
+        texts[:of_batch] = _with_permuted(texts[:of_batch], share)
     ids_ts, mask_ts = tokenizer.encode(texts)
     return Inputs(
         image_bzyx=batch.scaled(device),
@@ -173,6 +191,7 @@ def inputs_of(
         organs_bzyx=None if batch.organs_bzyx is None else batch.organs_bzyx.to(device),
         measured_baf=None if batch.measured_baf is None else batch.measured_baf.to(device),
         prompt_places=prompt_places,
+        normal_places_a=normal_places_a,
     )
 
 
@@ -239,7 +258,15 @@ def learn(
         kept = cached(learner.model, inputs, size, forward)
     features = forward(learner.wrapped, inputs) if kept is None else kept.features
     found = _gathered(features, inputs, place)
-    losses = contrastive_losses(found.image_bae, found.text_bae, found.temperature, terms)
+    normal_places_a = inputs.normal_places_a
+    losses = contrastive_losses(
+        found.image_bae,
+        found.text_bae,
+        found.temperature,
+        terms,
+        config.loss,
+        None if normal_places_a is None else found.text_te[normal_places_a],
+    )
     # a sum, as in the public code: an anatomy weighs the same however many others contribute
     total = torch.stack(list(losses.values())).sum()
     of_labels = None
@@ -249,6 +276,10 @@ def learn(
             found.image_bae, positive_fe, negative_fe, found.temperature, *labels
         )
         total = total + config.loss.prompts.weight * of_labels
+    apart = None
+    if config.loss.separation:
+        apart = separation_loss(found.text_bae, terms)
+        total = total + config.loss.separation * apart
     if not bool(total.isfinite()):
         raise NotFiniteError("loss", _not_finite_rows(found.image_bae, found.text_bae))
     learner.optimiser.zero_grad(set_to_none=True)
@@ -259,8 +290,8 @@ def learn(
     if not bool(nn.utils.get_total_norm(learner.model.parameters()).isfinite()):
         raise NotFiniteError("weights")
     named = {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
-    told = None if of_labels is None else float(of_labels.detach())
-    return Learned(named, None if norm is None else round(norm, 6), told)
+    told, separated = (None if one is None else float(one.detach()) for one in (of_labels, apart))
+    return Learned(named, None if norm is None else round(norm, 6), told, separated)
 
 
 def _moved(learner: Learner, clip_norm: float | None) -> float | None:
@@ -329,6 +360,30 @@ def distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list[
                 place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
     # a rank without a text encodes one all the same: DDP waits for the gradients of every rank
     return list(numbers) or [facts[0].encoder_texts[0]], place_ba
+
+
+def _with_permuted(texts: list[str], share: float) -> list[str]:
+    """A share of the texts with their sentences in a random order."""
+    if share == 0:
+        return texts
+    # drawn for all: which are chosen moves no other draw
+    orders = [torch.rand(1) < share for _ in texts]
+    return [
+        permuted(text, lambda count: torch.randperm(count).tolist()) if chosen else text
+        for text, chosen in zip(texts, orders, strict=True)
+    ]
+
+
+def _add_normals(texts: list[str], terms: Sequence[Term], config: TrainConfig) -> Tensor:
+    """Places (A,) of the terms' normal sentences, which are added where they are not there yet."""
+    numbers = {text: number for number, text in enumerate(texts)}
+    place_a = torch.zeros(len(config.anatomies), dtype=torch.int64)
+    for term in terms:
+        sentence = normal_sentence(config.anatomies[term.anatomy], config.template)
+        place_a[term.anatomy] = numbers.setdefault(sentence, len(texts))
+        if numbers[sentence] == len(texts):
+            texts.append(sentence)
+    return place_a
 
 
 def _add_prompts(texts: list[str], prompts: PromptTexts, device: torch.device) -> PromptPlaces:

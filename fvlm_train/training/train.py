@@ -19,6 +19,7 @@ from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.errors import DivergedError
 from fvlm_train.model.saved import CHECKPOINT
 from fvlm_train.report.card import write_card
+from fvlm_train.report.events import EventLog
 from fvlm_train.runs import (
     CONFIG,
     SUMMARY,
@@ -69,8 +70,9 @@ class Step:
     norm alone, if float16 could not hold the gradient and the weights stayed as they were.
     `damaged` names samples that could not be read. `corrected_pairs` are those whose targets a peer
     or an average corrected; `peer_loss` is that of the second model of two, on its own batch,
-    `prompt_loss` that of the labels, unweighted. Before the `time_s` of a step it waited `wait_s`
-    for its batch. `validation_auc` is the mean AUC of the validation that followed it, if one did.
+    `prompt_loss` that of the labels and `separation_loss` that between anatomies, unweighted.
+    Before the `time_s` of a step it waited `wait_s` for its batch. `validation_auc` is the mean AUC
+    of the validation that followed it, if one did.
     """
 
     step: int
@@ -87,6 +89,7 @@ class Step:
     prompt_loss: float | None = None
     wait_s: float = 0.0
     validation_auc: float | None = None
+    separation_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +320,10 @@ def _trained(
     """Make the steps that are left, log and save them."""
     steps, saved, counts = len(streams[0]), state.step, _Counts()
     place, run = after.place, after.run
-    with StepLog(run, state.step, writes=place.first) as log:
+    with (
+        StepLog(run, state.step, writes=place.first) as log,
+        EventLog(run, log.earlier, writes=place.first) as events,
+    ):
         for line in log.earlier:
             counts.add(line)
         if exhausted(config, state.validated):
@@ -327,6 +333,7 @@ def _trained(
                 step = after.validated(state, made)
                 counts.add(asdict(step))
                 log.write(asdict(step))
+                events.write(asdict(step))
                 if place.first:
                     report(step, steps)
                 ended = _ended(config, state, steps, clock, place)
@@ -363,6 +370,7 @@ class _Outcome:
     corrected_pairs: int = 0
     gradient_norm: float | None = None
     prompt_loss: float | None = None
+    separation_loss: float | None = None
 
     @property
     def loss(self) -> float | None:
@@ -420,6 +428,7 @@ def _steps(
             peer_loss=outcomes[1].loss if len(outcomes) > 1 else None,
             gradient_norm=outcomes[0].gradient_norm,
             prompt_loss=outcomes[0].prompt_loss,
+            separation_loss=outcomes[0].separation_loss,
             wait_s=round(began_s - ended_s, 3),
         )
         ended_s = time.monotonic()
@@ -446,7 +455,7 @@ def _learner_step(
     prompted = state.prompted
     labels = labels_of(facts, prompted, config.silence) if prompted else None
     prompts = prompted.texts if prompted else None
-    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device, prompts)
+    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device, prompts, config)
     pairs = 0
     if state.step >= state.corrected_from and pairs_of(terms):
         terms = _corrected(state, learner, terms, inputs, config, place)
@@ -459,7 +468,14 @@ def _learner_step(
         raise _diverged(error, state.step + 1, facts) from error
     if state.average is not None:
         state.average.follow(learner.model, config.loss.correction.momentum)
-    return _Outcome(learned.losses, damaged, pairs, learned.gradient_norm, learned.prompt_loss)
+    return _Outcome(
+        learned.losses,
+        damaged,
+        pairs,
+        learned.gradient_norm,
+        learned.prompt_loss,
+        learned.separation_loss,
+    )
 
 
 def _diverged(error: NotFiniteError, step: int, facts: Sequence[Facts]) -> DivergedError:
