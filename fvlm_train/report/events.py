@@ -1,7 +1,7 @@
-"""Scalars of each step as TensorBoard reads them, without TensorBoard: RUN/events.out.tfevents.fvlm.
+"""Scalars of each step as TensorBoard reads them, without it: RUN/events.out.tfevents.fvlm.
 
 A file of TFRecords: length, masked CRC-32C of the length, an `Event` of protocol buffers, masked
-CRC-32C of it (tensorflow/core/lib/io/record_writer.h, core/util/event.proto, framework/summary.proto).
+CRC-32C of it. Source: TensorFlow's record_writer.h, event.proto and summary.proto.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EVENTS = "events.out.tfevents.fvlm"
 VERSION = b"brain.Event:2"
 NO_SCALARS = ("step", "epoch", "losses", "damaged")
 
-# keys of fields: number << 3 | wire type (0 varint, 1 eight bytes, 2 length and bytes, 5 four bytes)
+# keys of fields: number << 3 | type on the wire (0 varint, 1 double, 2 length and bytes, 5 float)
 WALL_TIME, STEP, FILE_VERSION, SUMMARY = 1 << 3 | 1, 2 << 3, 3 << 3 | 2, 5 << 3 | 2
 VALUE, TAG, SIMPLE_VALUE = 1 << 3 | 2, 1 << 3 | 2, 2 << 3 | 5
 
