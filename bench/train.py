@@ -32,13 +32,8 @@ from fvlm_train.data.crops import Facts  # noqa: E402
 from fvlm_train.model import FVLM  # noqa: E402
 from fvlm_train.model.pooling import AnatomyPooling  # noqa: E402
 from fvlm_train.training.distributed import Ranks  # noqa: E402
-from fvlm_train.training.learner import (  # noqa: E402
-    Inputs,
-    Learner,
-    distinct_texts,
-    learn,
-    make_optimiser,
-)
+from fvlm_train.training.inputs import Inputs, distinct_texts  # noqa: E402
+from fvlm_train.training.learner import Learner, learn, make_optimiser  # noqa: E402
 from fvlm_train.training.loss import Term, loss_terms  # noqa: E402
 
 LOSS_TOLERANCE, GRADIENT_TOLERANCE = 1e-5, 1e-4
@@ -157,7 +152,7 @@ def given(size: Size, config: TrainConfig) -> Given:
 
 
 def read(batch: Given, model: FVLM) -> Inputs:
-    """What a model reads of a batch, as `fvlm_train.training.learner.inputs_of` gives it."""
+    """What a model reads of a batch, as `fvlm_train.training.inputs.inputs_of` gives it."""
     texts, place_ba = distinct_texts(batch.facts, batch.terms)
     ids_ts, mask_ts = model.tokenizer.encode(texts)
     return Inputs(batch.image_bzyx, batch.tokens_ban, ids_ts, mask_ts, place_ba)

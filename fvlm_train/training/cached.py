@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from fvlm_train.training.learner import Inputs
+    from fvlm_train.training.inputs import Inputs
 
     Forward = Callable[[nn.Module, Inputs], Features]
 

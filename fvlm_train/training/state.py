@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from fvlm_train.training.average import WeightAverage
 from fvlm_train.training.correction import TextAverage
 from fvlm_train.training.learner import Learner, fresh_learner, restored_learner
 from fvlm_train.training.prompted import prompted_findings
-from fvlm_train.training.validation import Validated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +32,28 @@ if TYPE_CHECKING:
     from fvlm_train.prompts import Finding
     from fvlm_train.training.distributed import Ranks
     from fvlm_train.training.prompted import Prompted
+
+
+@dataclass(slots=True)
+class Validated:
+    """The best mean AUC so far, its step, and validations since then; in the checkpoint."""
+
+    auc: float | None = None
+    step: int = 0
+    without_better: int = 0
+
+    def add(self, auc: float, step: int) -> bool:
+        """Count a validation; whether it is the best so far."""
+        better = self.auc is None or auc > self.auc
+        if better:
+            self.auc, self.step, self.without_better = auc, step, 0
+        else:
+            self.without_better += 1
+        return better
+
+    def as_saved(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
 
 
 @dataclass(slots=True)

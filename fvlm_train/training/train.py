@@ -37,7 +37,8 @@ from fvlm_train.training.correction import (
     pairs_of,
 )
 from fvlm_train.training.distributed import Ranks, ranks
-from fvlm_train.training.learner import Learner, NotFiniteError, inputs_of, learn, thinned
+from fvlm_train.training.inputs import inputs_of, thinned
+from fvlm_train.training.learner import Learner, NotFiniteError, learn
 from fvlm_train.training.loss import loss_terms
 from fvlm_train.training.prompted import labels_of
 from fvlm_train.training.state import State, start
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from fvlm_train.data.snapshot import Snapshot
     from fvlm_train.data.windows import SampleSource
     from fvlm_train.prompts import Finding
-    from fvlm_train.training.learner import Inputs
+    from fvlm_train.training.inputs import Inputs
     from fvlm_train.training.loss import Term
     from fvlm_train.training.stopping import Stop
     from fvlm_train.training.validation import Validate

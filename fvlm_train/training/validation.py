@@ -5,8 +5,7 @@ What scores a model is handed in: training knows no evaluation.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fvlm_data.errors import ConfigError
 from fvlm_train.model.saved import BEST
@@ -20,31 +19,9 @@ if TYPE_CHECKING:
     from fvlm_train.config import TrainConfig
     from fvlm_train.model import FVLM
     from fvlm_train.training.distributed import Ranks
-    from fvlm_train.training.state import State
+    from fvlm_train.training.state import State, Validated
 
     Validate = Callable[[FVLM], float | None]
-
-
-@dataclass(slots=True)
-class Validated:
-    """The best mean AUC so far, its step, and validations since then; in the checkpoint."""
-
-    auc: float | None = None
-    step: int = 0
-    without_better: int = 0
-
-    def add(self, auc: float, step: int) -> bool:
-        """Count a validation; whether it is the best so far."""
-        better = self.auc is None or auc > self.auc
-        if better:
-            self.auc, self.step, self.without_better = auc, step, 0
-        else:
-            self.without_better += 1
-        return better
-
-    def as_saved(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
 
 
 def due(config: TrainConfig, step: int, steps: int) -> bool:

@@ -19,12 +19,12 @@ from fvlm_train.training import cached as module
 from fvlm_train.training.average import WeightAverage, exchanged
 from fvlm_train.training.cached import cached, parts_of
 from fvlm_train.training.distributed import Ranks
+from fvlm_train.training.inputs import inputs_of
 from fvlm_train.training.learner import (
     Learned,
     Learner,
     NotFiniteError,
     fresh_learner,
-    inputs_of,
     learn,
 )
 from fvlm_train.training.loss import loss_terms

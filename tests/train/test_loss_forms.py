@@ -15,7 +15,7 @@ from torch.nn import functional
 from fvlm_train.config.loss import LossConfig
 from fvlm_train.data.texts import permuted
 from fvlm_train.testing import toy_source
-from fvlm_train.training.learner import inputs_of
+from fvlm_train.training.inputs import inputs_of
 from fvlm_train.training.loss import Term, contrastive_losses, separation_loss
 from fvlm_train.training.train import Step, train
 

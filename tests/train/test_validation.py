@@ -15,8 +15,8 @@ from fvlm_train.evaluate.validate import validator
 from fvlm_train.model.saved import BEST, read_saved
 from fvlm_train.runs import load_checkpoint
 from fvlm_train.testing import TOY_FINDINGS, toy_source
+from fvlm_train.training.state import Validated
 from fvlm_train.training.train import train
-from fvlm_train.training.validation import Validated
 
 SOURCE = toy_source(20, 0)
 AUCS = {1: 0.5, 2: 0.7, 3: 0.6, 4: 0.65, 5: 0.9, 6: 0.9}
