@@ -96,10 +96,15 @@ def train_command(
             else None
         )
         source = open_split(store, config.split, cache)
+        validation = None
+        if config.validation.every_steps is not None:
+            validation = open_split(store, config.validation.split)
         if dry_run:
-            print_intent(
-                _intent(foresee(config, source, out), config, source, store, out), as_json=as_json
-            )
+            sources = {config.split: source}
+            if validation:
+                sources[config.validation.split] = validation
+            intent = _intent(foresee(config, source, out), config, sources, store, out)
+            print_intent(intent, as_json=as_json)
             return
 
         def report(step: Step, steps: int) -> None:
@@ -111,16 +116,11 @@ def train_command(
             note = ", ".join(part for part in (loss, rate, waits, auc) if part)
             show("train", step.step, steps, note)
 
-        validates = config.validation.every_steps is not None
-        findings = store_findings(store) if config.loss.prompts.weight or validates else ()
+        findings = store_findings(store) if config.loss.prompts.weight or validation else ()
         validate = None
-        if validates:
-            validate = validator(
-                open_split(store, config.validation.split),
-                findings,
-                config,
-                parse_evaluate_config(resolved.evaluate),
-            )
+        if validation:
+            evaluated = parse_evaluate_config(resolved.evaluate)
+            validate = validator(validation, findings, config, evaluated)
         summary = train(
             config, source, out, report, new_data=new_data, findings=findings, validate=validate
         )
@@ -137,16 +137,17 @@ def train_command(
 
 
 def _intent(
-    seen: Foreseen, config: TrainConfig, source: ShardDataset, store: str, out: Path
+    seen: Foreseen, config: TrainConfig, sources: dict[str, ShardDataset], store: str, out: Path
 ) -> Intent:
     from fvlm_data.store.tables import Store
 
-    size = sum(Store.open(store).sizes(f"shards/{config.split}").values())
+    opened = Store.open(store)
+    size = sum(sum(opened.sizes(f"shards/{split}").values()) for split in sources)
     notes = [f"batches of {config.batch_size} samples, device {config.device}; run {out}"]
     if seen.done:
         notes.append(f"{seen.done} of {seen.steps} steps are done: it would go on from there")
     return Intent(
-        reads={f"samples of {config.split}": len(source)},
+        reads={f"samples of {split}": len(source) for split, source in sources.items()},
         read_bytes=size,
         makes={"steps": seen.steps - seen.done},
         notes=notes,

@@ -54,7 +54,7 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
     return {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
 
 
-@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.full), 3])
 def test_the_gradient_of_parts_is_that_of_the_whole_batch(tiny: Any, size: int) -> None:
     over = {"model": STILL, "loss": {"prompts": {"weight": 2.0, "least_positives": 2}}}
     whole, of_whole = stepped(tiny(**over))
