@@ -27,6 +27,7 @@ from fvlm_train.commands.options import (
     JsonOption,
     LabelsOption,
     RunArgument,
+    ScoresOption,
     SetOption,
     SplitOption,
     StoreOption,
@@ -220,9 +221,7 @@ def zero_shot_command(
     config_file: ConfigOption = None,
     overrides: SetOption = None,
     vault: VaultOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="scores as Parquet; default in RUN")
-    ] = None,
+    out: ScoresOption = None,
     by: Annotated[
         list[str] | None,
         typer.Option("--by", help="groups: sex, age, manufacturer, kernel, contrast; or all"),

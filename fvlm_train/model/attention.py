@@ -18,6 +18,9 @@ from torch.nn import functional as F  # noqa: N812 - the name that every reader 
 LEAST_TOKENS = 256
 """Below, all heads at once fit the cache, and calling torch head by head takes longer."""
 
+LEAST_SIZE = 16
+"""Of a head: narrower products of matrices are rounded otherwise than torch's of all heads."""
+
 
 def attention(q_bhne: Tensor, k_bhne: Tensor, v_bhne: Tensor, dropout: float) -> Tensor:
     """Softmax of q k / sqrt(E), each weight dropped with probability `dropout`, times v: (B,H,N,E).
@@ -28,6 +31,7 @@ def attention(q_bhne: Tensor, k_bhne: Tensor, v_bhne: Tensor, dropout: float) ->
     by_head = (
         0 < dropout < 1
         and q_bhne.shape[2] >= LEAST_TOKENS
+        and q_bhne.shape[3] >= LEAST_SIZE
         and q_bhne.device.type == "cpu"
         and q_bhne.dtype == torch.float32
         and not torch.compiler.is_compiling()

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from fvlm_train.config import ImageEncoderConfig
 from fvlm_train.model import attention as module
-from fvlm_train.model.attention import LEAST_TOKENS, attention
+from fvlm_train.model.attention import LEAST_SIZE, LEAST_TOKENS, attention
 from fvlm_train.model.vit import Block
 
 
@@ -21,13 +21,15 @@ def outputs_and_gradients(compute: object, inputs: list[Tensor]) -> list[Tensor]
     return [mixed.detach(), *(one.grad for one in leaves if one.grad is not None)]
 
 
-@pytest.mark.parametrize("shape", [(2, 2, LEAST_TOKENS, 8), (1, 3, 301, 16)])
+@pytest.mark.parametrize("shape", [(2, 2, LEAST_TOKENS, LEAST_SIZE), (1, 3, 301, 32)])
 @pytest.mark.parametrize("dropout", [0.1, 0.5])
 def test_head_by_head_drops_and_computes_what_torch_does(
     shape: tuple[int, ...], dropout: float
 ) -> None:
     torch.manual_seed(0)
-    inputs = [torch.randn(shape) for _ in range(3)]
+    # as the fused projection of a block hands them over: heads lie between tokens and features
+    batch, heads, tokens, size = shape
+    inputs = list(torch.randn(batch, tokens, 3, heads, size).permute(2, 0, 3, 1, 4))
     ours = outputs_and_gradients(lambda q, k, v: attention(q, k, v, dropout), inputs)
     theirs = outputs_and_gradients(
         lambda q, k, v: functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout), inputs
@@ -39,9 +41,9 @@ def test_head_by_head_drops_and_computes_what_torch_does(
 
 def test_weights_that_vanish_have_no_gradient() -> None:
     """Logits so far apart that a softmax underflows: zeros, kept or dropped, and no NaN."""
-    q = torch.full((1, 1, LEAST_TOKENS, 4), 100.0)
+    q = torch.full((1, 1, LEAST_TOKENS, LEAST_SIZE), 100.0)
     k = q * torch.linspace(-1, 1, LEAST_TOKENS)[:, None]
-    v = torch.randn(1, 1, LEAST_TOKENS, 4)
+    v = torch.randn(1, 1, LEAST_TOKENS, LEAST_SIZE)
     for one in outputs_and_gradients(lambda *given: attention(*given, 0.1), [q, k, v]):
         assert bool(one.isfinite().all())
 
