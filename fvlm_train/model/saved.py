@@ -35,6 +35,7 @@ EXPORT_VERSION = 1
 class SavedModel:
     """All that a model is built from, and how far its training came.
 
+    `planned_steps` is None in a checkpoint of version 1, and for the best of a run's validations.
     `text_shape` is the BERT's (TextEncoder.shape), None in a checkpoint of version 1, which needs
     the BERT's folder; `spacing_mm` along z, y, x is that of the training samples, where known.
     Labels of `learned_findings` were part of its loss.
@@ -65,7 +66,9 @@ def read_saved(path: Path) -> SavedModel:
         config = checkpoint_config(path, content)
         validation = config.validation
         if validation.every_steps is not None and validation.evaluated == "best":
-            content = checkpoint_content(path, BEST) or content
+            best = checkpoint_content(path, BEST)
+            # an earlier step on purpose: not a training that was not finished
+            content = content if best is None else best | {"planned_steps": None}
         average = content.get("average") if config.average.evaluated else None
         return SavedModel(
             config=config,

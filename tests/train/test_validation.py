@@ -47,7 +47,8 @@ def test_the_best_weights_are_what_is_evaluated(tiny: Any, tmp_path: Path) -> No
     summary = train(config, SOURCE, tmp_path / "run", validate=Given())
     assert aucs(tmp_path / "run") == [0.5, 0.7, 0.6, 0.65]
     assert (summary.validation_auc, summary.validation_step) == (0.7, 2)
-    assert read_saved(tmp_path / "run").step == 2
+    best = read_saved(tmp_path / "run")
+    assert (best.step, best.planned_steps) == (2, None)
     plain, run = load_checkpoint(tmp_path / "plain"), load_checkpoint(tmp_path / "run")
     assert plain is not None
     assert run is not None
