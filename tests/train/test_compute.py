@@ -126,7 +126,7 @@ def test_checkpointing_changes_no_bit(tiny: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+@pytest.mark.filterwarnings("ignore")  # of torch's compiler, of its own code
 def test_compiled_blocks_compute_the_same(tiny: Any) -> None:
     plain, _ = stepped(tiny(model=STILL))
     compiled, _ = stepped(tiny(model=STILL, compute={"compile": True}))
