@@ -130,6 +130,7 @@ bench: install $(SEGMENTATION_STAMP)
 	$(BIN)/python bench/phantom_baseline.py --patients 400 --seed 7
 	$(BIN)/python bench/methods.py
 	$(BIN)/python bench/doubtful.py
+	$(BIN)/python bench/train.py
 
 # The same at the smallest size: shows that each runs, and no more.
 bench-small: install
@@ -155,6 +156,7 @@ bench-small: install
 	$(BIN)/python bench/phantom_baseline.py --patients 40 --seed 7
 	$(BIN)/python bench/methods.py --patients 40 --steps 2 --min-patients 1
 	$(BIN)/python bench/doubtful.py --patients 40 --steps 2 --seeds 1 --folds 2 --share 0.1
+	$(BIN)/python bench/train.py --small --anatomies 2 5 --rounds 1
 
 clean:
 	rm -rf $(VENV) $(PEERS) $(SEGMENTATION) $(DOCS) demo build dist *.egg-info

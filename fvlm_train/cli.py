@@ -28,6 +28,7 @@ from fvlm_train.commands.options import (
     JsonOption,
     LabelsOption,
     RunArgument,
+    ScoresOption,
     SetOption,
     SplitOption,
     StoreOption,
@@ -78,12 +79,13 @@ def train_command(
     """
     from fvlm_data.run.config import load_config
     from fvlm_data.shards import ObjectCache
-    from fvlm_train.config import parse_train_config
+    from fvlm_train.config import parse_evaluate_config, parse_train_config
     from fvlm_train.data.splits import open_split
 
     with one_sentence(), progress_shown() as show:
         with needs_extra("train", "fvlm-train"):
             from fvlm_train.evaluate.findings import store_findings
+            from fvlm_train.evaluate.validate import validator
             from fvlm_train.report.curves import write_curves
             from fvlm_train.training.train import Step, foresee, train
 
@@ -96,10 +98,15 @@ def train_command(
             else None
         )
         source = open_split(store, config.split, cache)
+        validation = None
+        if config.validation.every_steps is not None:
+            validation = open_split(store, config.validation.split)
         if dry_run:
-            print_intent(
-                _intent(foresee(config, source, out), config, source, store, out), as_json=as_json
-            )
+            sources = {config.split: source}
+            if validation:
+                sources[config.validation.split] = validation
+            intent = _intent(foresee(config, source, out), config, sources, store, out)
+            print_intent(intent, as_json=as_json)
             return
 
         def report(step: Step, steps: int) -> None:
@@ -107,11 +114,18 @@ def train_command(
             taken_s = step.time_s + step.wait_s
             rate = f"{config.batch_size / taken_s:.1f} samples/s" if taken_s else ""
             waits = f"{step.wait_s / taken_s:.0%} waiting" if taken_s else ""
-            note = ", ".join(part for part in (loss, rate, waits) if part)
+            auc = "" if step.validation_auc is None else f"AUC {step.validation_auc:.3f}"
+            note = ", ".join(part for part in (loss, rate, waits, auc) if part)
             show("train", step.step, steps, note)
 
-        findings = store_findings(store) if config.loss.prompts.weight else ()
-        summary = train(config, source, out, report, new_data=new_data, findings=findings)
+        findings = store_findings(store) if config.loss.prompts.weight or validation else ()
+        validate = None
+        if validation:
+            evaluated = parse_evaluate_config(resolved.evaluate)
+            validate = validator(validation, findings, config, evaluated)
+        summary = train(
+            config, source, out, report, new_data=new_data, findings=findings, validate=validate
+        )
         # of the ranks of torchrun the first
         if os.environ.get("RANK", "0") == "0":
             write_curves(out, config.anatomies)
@@ -125,16 +139,17 @@ def train_command(
 
 
 def _intent(
-    seen: Foreseen, config: TrainConfig, source: ShardDataset, store: str, out: Path
+    seen: Foreseen, config: TrainConfig, sources: dict[str, ShardDataset], store: str, out: Path
 ) -> Intent:
     from fvlm_data.store.tables import Store
 
-    size = sum(Store.open(store).sizes(f"shards/{config.split}").values())
+    opened = Store.open(store)
+    size = sum(sum(opened.sizes(f"shards/{split}").values()) for split in sources)
     notes = [f"batches of {config.batch_size} samples, device {config.device}; run {out}"]
     if seen.done:
         notes.append(f"{seen.done} of {seen.steps} steps are done: it would go on from there")
     return Intent(
-        reads={f"samples of {config.split}": len(source)},
+        reads={f"samples of {split}": len(source) for split, source in sources.items()},
         read_bytes=size,
         makes={"steps": seen.steps - seen.done},
         notes=notes,
@@ -176,7 +191,17 @@ def _trained_lines(
             f"labels of {summary.prompted_findings} findings learned through prompts "
             "(train.loss.prompts)"
         )
-    if summary.ended != "complete":
+    if summary.validation_auc is not None:
+        yield (
+            f"best mean AUC of validation {summary.validation_auc:.3f}, after step "
+            f"{summary.validation_step}"
+        )
+    if summary.ended == "early_stop":
+        yield (
+            f"ended after step {summary.steps} of {summary.planned_steps} by "
+            "train.validation.patience"
+        )
+    elif summary.ended != "complete":
         why = {"time_limit": "ended by train.time_limit_s", "stopped": "stopped by a signal"}
         yield (
             f"{why[summary.ended]} after step {summary.steps} of {summary.planned_steps}, which is "
@@ -200,9 +225,7 @@ def zero_shot_command(
     config_file: ConfigOption = None,
     overrides: SetOption = None,
     vault: VaultOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="scores as Parquet; default in RUN")
-    ] = None,
+    out: ScoresOption = None,
     by: Annotated[
         list[str] | None,
         typer.Option("--by", help="groups: sex, age, manufacturer, kernel, contrast; or all"),

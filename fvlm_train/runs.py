@@ -3,8 +3,9 @@
 RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer, shape of the BERT, digests
                      of the samples; with a correction of targets also the peer, or the average of
                      the text encoder. Nothing else is needed to use it or to go on
+RUN/best.pt          the same at the step of the best validation (train.validation)
 RUN/data.json        which samples it learns from, from which step on (data.snapshot)
-RUN/log.jsonl        one line per step
+RUN/log.jsonl        one line per step, and RUN/events.out.tfevents.fvlm the same for TensorBoard
 RUN/summary.json     written at the end, as are
 RUN/config.json      the section `train` that decided it
 RUN/MODEL_CARD.md    data, recipe, figures, limits
@@ -43,20 +44,23 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """State of a model and of its optimiser."""
+    """State of a model, of its optimiser, and of the scaler of float16's loss (else empty)."""
 
     model: dict[str, Any]
     optimiser: dict[str, Any]
+    scaler: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A run at the end of `step` steps; `model` is its result.
 
-    `peer` and `text_average` serve the correction of targets, where the run has one. `text_shape`
-    is the BERT's (TextEncoder.shape), `samples` what was learned from (data.content), `prompts` the
-    sentences of the findings whose labels were learned (train.loss.prompts), `spacing_mm` the
-    samples' spacing along z, y, x where it is known.
+    `scaler` is the state of that of float16's loss; `average` are the averaged weights
+    (train.average), where the run has them, and `validated` what validations brought. `peer` and
+    `text_average` serve the correction of targets. `text_shape` is the BERT's (TextEncoder.shape),
+    `samples` what was learned from (data.content), `prompts` the sentences of the findings whose
+    labels were learned (train.loss.prompts), `spacing_mm` the samples' spacing along z, y, x where
+    it is known.
     """
 
     step: int
@@ -71,16 +75,21 @@ class Checkpoint:
     planned_steps: int | None = None
     prompts: dict[str, list[str]] | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    scaler: dict[str, Any] | None = None
+    average: dict[str, Any] | None = None
+    validated: dict[str, Any] | None = None
 
     @property
     def trained(self) -> tuple[Trained, ...]:
         """The model and, where it has one, its peer."""
-        own = Trained(self.model, self.optimiser)
+        own = Trained(self.model, self.optimiser, self.scaler)
         return (own, self.peer) if self.peer else (own,)
 
 
-def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(run: Path, checkpoint: Checkpoint, name: str = CHECKPOINT) -> None:
     """Write RUN/checkpoint.pt under another name, then rename it: a kill leaves the old one.
+
+    `name` may be another one.
 
     Raises:
         InputError: there is no room, or no folder to write to.
@@ -99,18 +108,21 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint) -> None:
         "planned_steps": checkpoint.planned_steps,
         "prompts": checkpoint.prompts,
         "spacing_mm": checkpoint.spacing_mm,
+        "scaler": checkpoint.scaler,
+        "average": checkpoint.average,
+        "validated": checkpoint.validated,
     }
-    temporary = run / f"{CHECKPOINT}.partial"
+    temporary = run / f"{name}.partial"
     try:
         with temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             # before the rename, which must not survive a power cut without the bytes
             os.fsync(file.fileno())
-        temporary.replace(run / CHECKPOINT)
+        temporary.replace(run / name)
     except OSError as error:
         raise InputError(
-            f"run {run}: {CHECKPOINT} cannot be written ({error.strerror or error}); "
+            f"run {run}: {name} cannot be written ({error.strerror or error}); "
             "the one before is kept, and the same command goes on from it"
         ) from error
 
@@ -139,6 +151,9 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
             planned_steps=content.get("planned_steps"),
             prompts=content.get("prompts"),
             spacing_mm=content.get("spacing_mm"),
+            scaler=content.get("scaler"),
+            average=content.get("average"),
+            validated=content.get("validated"),
         )
     except KeyError as error:
         raise lacking(run, error) from error

@@ -14,6 +14,7 @@ __all__ = [
     "JsonOption",
     "LabelsOption",
     "RunArgument",
+    "ScoresOption",
     "SetOption",
     "SplitOption",
     "StoreOption",
@@ -30,5 +31,8 @@ LabelsOption = Annotated[
         "--labels",
         help="Parquet or CSV with study_uid or accession, finding, present; default: reports",
     ),
+]
+ScoresOption = Annotated[
+    Path | None, typer.Option("--out", help="scores as Parquet; default in RUN")
 ]
 VaultOption = Annotated[Path | None, typer.Option("--vault", help="folder of the store's vault")]

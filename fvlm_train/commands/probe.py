@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from fvlm_train.commands.options import (
     JsonOption,
     LabelsOption,
     RunArgument,
+    ScoresOption,
     SetOption,
     SplitOption,
     StoreOption,
@@ -34,9 +34,7 @@ def probe_command(
     config_file: ConfigOption = None,
     overrides: SetOption = None,
     vault: VaultOption = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="scores as Parquet; default in RUN")
-    ] = None,
+    out: ScoresOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:

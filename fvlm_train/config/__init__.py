@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fvlm_train.config.compute import AverageConfig, ComputeConfig, ValidationConfig
 from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
 from fvlm_train.config.evaluate import EvaluateConfig
 from fvlm_train.config.loss import CorrectionConfig, LossConfig
@@ -15,6 +16,8 @@ from fvlm_train.config.parse import parse_evaluate_config, parse_train_config
 from fvlm_train.config.train import OptimiserConfig, TrainConfig
 
 __all__ = [
+    "AverageConfig",
+    "ComputeConfig",
     "CorrectionConfig",
     "EvaluateConfig",
     "FlipConfig",
@@ -27,6 +30,7 @@ __all__ = [
     "SamplingConfig",
     "TextEncoderConfig",
     "TrainConfig",
+    "ValidationConfig",
     "parse_evaluate_config",
     "parse_train_config",
 ]

@@ -71,8 +71,29 @@ class PromptLossConfig(PromptSection):
 
 
 class LossConfig(Section):
-    """Which pairs of a batch are no negatives."""
+    """Which pairs of a batch are no negatives, and how the others are told apart."""
 
+    kind: Literal["softmax", "sigmoid"] = Field(
+        default="softmax",
+        description="'softmax': which of the batch's texts is an image's, and the other way round "
+        "(paper); 'sigmoid': of each pair by itself whether it belongs together, as in SigLIP.",
+    )
+    sigmoid_bias: float = Field(
+        default=-5.0,
+        description="Added to each logit (sigmoid only): pairs that do not belong together are the "
+        "most by far. Not learned; the temperature is.",
+    )
+    normal_negative: bool = Field(
+        default=False,
+        description="The sentence of the normal anatomy (train.template) is one more negative of "
+        "each abnormal image, whether or not the batch holds it.",
+    )
+    separation: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of a term that keeps texts of different anatomies apart: the square of "
+        "their cosine, where it is above 0 (after CA-GCL). 0 for none.",
+    )
     policy: Literal["none", "reference", "signature", "graded"] = Field(
         default="signature", description="False-negative policy; see fvlm_data.pairing.targets."
     )

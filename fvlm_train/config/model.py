@@ -21,6 +21,11 @@ class ImageEncoderConfig(Section):
     dropout: Probability = Field(
         default=0.1, description="Dropout in embedding, attention and MLP."
     )
+    attention_dropout: Probability | None = Field(
+        default=None,
+        description="Dropout of the attention weights; null is `dropout`, as in the public recipe. "
+        "With 0 torch's fused attention runs on a CPU, too.",
+    )
     patch_zyx: SizeZYX = Field(default=(16, 16, 32), description="Patch size, voxels (z, y, x).")
     window_zyx: SizeZYX = Field(
         default=(112, 256, 352),
@@ -49,6 +54,11 @@ class ImageEncoderConfig(Section):
         """Token grid of the window, tokens (z, y, x)."""
         z, y, x = (w // p for w, p in zip(self.window_zyx, self.patch_zyx, strict=True))
         return z, y, x
+
+    @property
+    def weight_dropout(self) -> float:
+        """Dropout of the attention weights."""
+        return self.dropout if self.attention_dropout is None else self.attention_dropout
 
     @property
     def level_blocks(self) -> tuple[int, ...]:
@@ -180,6 +190,11 @@ class TextEncoderConfig(Section):
         lt=1,
         description="Share of a training text's word pieces hidden at random in each step: a "
         "small BERT then learns words, not whole sentences, and understands short prompts.",
+    )
+    sentence_permutation: Probability = Field(
+        default=0.0,
+        description="Share of the texts whose sentences come in a random order in a training step "
+        "(CA-GCL): what a report says first is no sign of what it says.",
     )
     pooling: Literal["cls", "mean"] = Field(
         default="cls", description="Text feature: the first token, or the mean over the tokens."

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from fvlm_data.settings import DECIDES_NOTHING
+from fvlm_train.config.compute import AverageConfig, ComputeConfig, ValidationConfig
 from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
 from fvlm_train.config.loss import LossConfig
 from fvlm_train.config.model import ModelConfig
@@ -92,8 +93,17 @@ class TrainConfig(Section):
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads; runs repeat bit by bit at an equal number."
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="Arithmetic of the forward pass."
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32",
+        description="Arithmetic of the forward pass; float16 scales the loss, and leaves out a "
+        "step whose gradient overflows.",
+    )
+    compute: ComputeConfig = Field(
+        default=ComputeConfig(), description="Memory and time of a step."
+    )
+    average: AverageConfig = Field(default=AverageConfig(), description="Average of the weights.")
+    validation: ValidationConfig = Field(
+        default=ValidationConfig(), description="AUC while training."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
     loader_workers: int = Field(
@@ -156,6 +166,11 @@ class TrainConfig(Section):
             raise ValueError(
                 "flips.x mirrors left and right but signatures name sides: set flips.x to 0 or "
                 "loss.policy to reference or none"
+            )
+        if self.compute.micro_batch is not None and self.model.organ.features:
+            raise ValueError(
+                "compute.micro_batch splits a batch, of which model.organ.features take statistics "
+                "as a whole: set one of them to null or false"
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(

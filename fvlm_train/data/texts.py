@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_BETWEEN_SENTENCES = re.compile(r"(?<=[.!?])\s+")
 _SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
@@ -23,6 +28,12 @@ def encoder_text(text: str, anatomy: str, template: str) -> str:
         return text or sentence
     rest = re.sub(re.escape(sentence), "", text, flags=re.IGNORECASE)
     return re.sub(r"\s+", " ", rest).strip() or sentence
+
+
+def permuted(text: str, order: Callable[[int], Sequence[int]]) -> str:
+    """`text` with its sentences in the order of their numbers that `order` gives for so many."""
+    sentences = _BETWEEN_SENTENCES.split(text)
+    return " ".join(sentences[number] for number in order(len(sentences)))
 
 
 def mirrored(text: str) -> str:

@@ -273,6 +273,21 @@ class FVLM(nn.Module):
         device = self.temperature.device
         return self.encode_tokens(ids_ts.to(device), mask_ts.to(device))
 
+    def compute_blocks_again(self) -> None:
+        """Gradient checkpointing in training: blocks of both encoders keep their inputs alone."""
+        if self.image_encoder is not None:
+            self.image_encoder.checkpointing = True
+        bert = self.text_encoder.bert
+        # transformers 5 has renamed it
+        newer = getattr(bert, "activation_checkpointing_enable", None)
+        (newer or bert.gradient_checkpointing_enable)({"use_reentrant": False})
+
+    def compile_blocks(self) -> None:
+        """Compile the image encoder's blocks when they are first called, one for all alike."""
+        if self.image_encoder is not None:
+            for block in self.image_encoder.blocks:
+                block.compile()
+
     @torch.no_grad()
     def clamp_temperature(self) -> None:
         """Keep the temperature in its bounds; called before each training step."""

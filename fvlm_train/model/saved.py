@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fvlm_train.config import TrainConfig
 
 CHECKPOINT = "checkpoint.pt"
+BEST = "best.pt"
 VERSION = 2
 READABLE = (1, 2)
 """Version 1 has neither the BERT's shape nor digests of samples nor the planned steps."""
@@ -34,6 +35,7 @@ EXPORT_VERSION = 1
 class SavedModel:
     """All that a model is built from, and how far its training came.
 
+    `planned_steps` is None in a checkpoint of version 1, and for the best of a run's validations.
     `text_shape` is the BERT's (TextEncoder.shape), None in a checkpoint of version 1, which needs
     the BERT's folder; `spacing_mm` along z, y, x is that of the training samples, where known.
     Labels of `learned_findings` were part of its loss.
@@ -61,11 +63,18 @@ def read_saved(path: Path) -> SavedModel:
     if content is None:
         raise InputError(f"run {path}: no {CHECKPOINT} there; train with `fvlm-train` first")
     try:
+        config = checkpoint_config(path, content)
+        validation = config.validation
+        if validation.every_steps is not None and validation.evaluated == "best":
+            best = checkpoint_content(path, BEST)
+            # an earlier step on purpose: not a training that was not finished
+            content = content if best is None else best | {"planned_steps": None}
+        average = content.get("average") if config.average.evaluated else None
         return SavedModel(
-            config=checkpoint_config(path, content),
+            config=config,
             tokenizer=content["tokenizer"],
             text_shape=content.get("text_shape"),
-            weights=content["model"],
+            weights=average or content["model"],
             step=content["step"],
             planned_steps=content.get("planned_steps"),
             spacing_mm=content.get("spacing_mm"),
@@ -75,24 +84,24 @@ def read_saved(path: Path) -> SavedModel:
         raise lacking(path, error) from error
 
 
-def checkpoint_content(run: Path) -> dict[str, Any] | None:
-    """What RUN/checkpoint.pt holds; None if there is none yet.
+def checkpoint_content(run: Path, name: str = CHECKPOINT) -> dict[str, Any] | None:
+    """What RUN/checkpoint.pt, or the file of another `name` there, holds; None if there is none.
 
     Raises:
         InputError: the file is damaged or of another version.
     """
-    path = run / CHECKPOINT
+    path = run / name
     if not path.is_file():
         return None
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and torch raise many kinds
         raise InputError(
-            f"run {run}: {CHECKPOINT} cannot be read ({type(error).__name__}); expected a "
+            f"run {run}: {name} cannot be read ({type(error).__name__}); expected a "
             "checkpoint of fvlm-train; remove it to train anew"
         ) from error
     if not isinstance(content, dict) or content.get("version") not in READABLE:
-        raise InputError(f"run {run}: {CHECKPOINT} is not of version {VERSION}; train anew")
+        raise InputError(f"run {run}: {name} is not of version {VERSION}; train anew")
     return content
 
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
+from torch.utils.checkpoint import checkpoint
+
+from fvlm_train.model.attention import attention
 
 if TYPE_CHECKING:
     from fvlm_train.config import ImageEncoderConfig
@@ -149,11 +152,11 @@ def _stem(config: ImageEncoderConfig) -> nn.Module:
 class SelfAttention(nn.Module):
     """Multi-head self-attention; the fused projection is ordered query, key, value, then head."""
 
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        """`dropout` acts on the attention weights and on the output."""
+    def __init__(self, width: int, heads: int, dropout: float, weight_dropout: float) -> None:
+        """`dropout` acts on the output, `weight_dropout` on the attention weights."""
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.dropout, self.weight_dropout = dropout, weight_dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.out_proj = nn.Linear(width, width)
 
@@ -164,8 +167,8 @@ class SelfAttention(nn.Module):
         q_bhne, k_bhne, v_bhne = qkv.reshape(
             batch, tokens, 3, self.heads, width // self.heads
         ).permute(2, 0, 3, 1, 4)
-        dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q_bhne, k_bhne, v_bhne, dropout_p=dropout)
+        dropout = self.weight_dropout if self.training else 0.0
+        mixed = attention(q_bhne, k_bhne, v_bhne, dropout)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, tokens, width))
         return F.dropout(out, self.dropout, self.training)
 
@@ -173,13 +176,14 @@ class SelfAttention(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block with an erf GELU."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: float, dropout: float) -> None:
-        """`mlp_ratio` is the MLP's hidden width over `width`."""
+    def __init__(self, config: ImageEncoderConfig) -> None:
+        """Sizes and dropout of `config`."""
         super().__init__()
+        width, dropout = config.width, config.dropout
         self.norm1 = nn.LayerNorm(width)
-        self.attn = SelfAttention(width, heads, dropout)
+        self.attn = SelfAttention(width, config.heads, dropout, config.weight_dropout)
         self.norm2 = nn.LayerNorm(width)
-        hidden = round(width * mlp_ratio)
+        hidden = round(width * config.mlp_ratio)
         self.mlp = nn.Sequential(
             nn.Linear(width, hidden),
             nn.GELU(),
@@ -208,11 +212,9 @@ class ImageEncoder(nn.Module):
         self.positions = nn.Parameter(torch.empty(1, math.prod(self.grid_zyx), config.width))
         nn.init.trunc_normal_(self.positions, std=0.02)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(
-            Block(config.width, config.heads, config.mlp_ratio, config.dropout)
-            for _ in range(config.depth)
-        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
+        self.checkpointing = False
 
     def forward(self, image_bzyx: Tensor, added_bnd: Tensor | None = None) -> Tensor:
         """Windows (B, z, y, x) scaled to [0, 1] -> features (B, L, N, D).
@@ -228,7 +230,10 @@ class ImageEncoder(nn.Module):
         x_bnd = self.dropout(x_bnd if added_bnd is None else x_bnd + added_bnd)
         levels = []
         for number, block in enumerate(self.blocks):
-            x_bnd = block(x_bnd)
+            if self.checkpointing and self.training:
+                x_bnd = checkpoint(block, x_bnd, use_reentrant=False)
+            else:
+                x_bnd = block(x_bnd)
             if number in self.level_blocks:
                 levels.append(x_bnd)
         return torch.stack([*levels, self.norm(x_bnd)], dim=1)

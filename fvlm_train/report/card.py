@@ -22,6 +22,7 @@ SCORES = "zero_shot_*.json"
 ENDS = {
     "complete": "all steps were made",
     "time_limit": "ended by train.time_limit_s before its last step",
+    "early_stop": "ended by train.validation.patience, as no validation was better any more",
     "stopped": "stopped by a signal before its last step",
 }
 
@@ -97,6 +98,12 @@ def _recipe(summary: dict[str, Any], config: TrainConfig) -> Iterator[str]:
         f"{summary['steps']} of {summary['planned_steps']} steps: {ENDS[summary['ended']]}. Last "
         f"loss {summary['last_loss']}, {summary['damaged_reads']} samples could not be read."
     )
+    if summary.get("validation_auc") is not None:
+        yield (
+            f"Best mean AUC on split `{config.validation.split}` while training: "
+            f"{summary['validation_auc']:.3f}, after step {summary['validation_step']}; the model "
+            f"that is evaluated is the {config.validation.evaluated} one."
+        )
 
 
 def _organs(config: TrainConfig) -> str:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fvlm_train.config import TrainConfig
     from fvlm_train.model import FVLM
     from fvlm_train.training.distributed import Ranks
-    from fvlm_train.training.learner import Inputs
+    from fvlm_train.training.inputs import Inputs
     from fvlm_train.training.loss import Term
 
 

@@ -1,37 +1,39 @@
-"""A model that learns, what it reads of a batch, and its step.
+"""A model that learns, and its step.
 
-Shapes: B batch of this rank, A anatomy, N tokens, T texts, S text tokens, E features; features are
-gathered over all ranks.
+Shapes: B batch of all ranks, A anatomy, T texts of this rank, E features.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 
 from fvlm_train.model import FVLM
-from fvlm_train.prompts import prompt_mean
 from fvlm_train.runs import Trained, restored_model
-from fvlm_train.training.loss import contrastive_losses
+from fvlm_train.training.cached import cached
+from fvlm_train.training.loss import contrastive_losses, separation_loss
 from fvlm_train.training.prompted import prompt_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fvlm_train.config import OptimiserConfig, TrainConfig
-    from fvlm_train.data.batches import Batch
-    from fvlm_train.data.crops import Facts
-    from fvlm_train.model import WordPieces
-    from fvlm_train.prompts import PromptTexts
+    from fvlm_train.model.fvlm import Features
     from fvlm_train.runs import Checkpoint
     from fvlm_train.training.distributed import Ranks
+    from fvlm_train.training.inputs import Inputs
     from fvlm_train.training.loss import Term
     from fvlm_train.training.prompted import Labels
+
+
+LEAST_SCALE = 1.0
+"""Of the loss in float16: a gradient that overflows even so is none of the arithmetic's fault."""
 
 
 class NotFiniteError(Exception):
@@ -50,55 +52,35 @@ class NotFiniteError(Exception):
 class Learned:
     """One step: the loss of each anatomy that contributed, and the norm of the gradient.
 
-    `prompt_loss` is that of the labels, not yet weighted; None where it is no part of the loss.
+    The norm is None where float16 could not hold the gradient, and the step was left out.
+    `prompt_loss` is that of the labels, `separation_loss` that between anatomies, not yet weighted;
+    None where they are no part of the loss.
     """
 
     losses: dict[str, float]
-    gradient_norm: float
+    gradient_norm: float | None
     prompt_loss: float | None = None
+    separation_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """A model and its optimiser; `wrapped` is the model as DDP sees it."""
+    """A model and its optimiser; `wrapped` is the model as DDP sees it.
+
+    `scaler` scales the loss of float16, and does nothing in other arithmetic.
+    """
 
     model: FVLM
     wrapped: nn.Module
     optimiser: torch.optim.Optimizer
     seed: int
+    scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))
 
     def trained(self) -> Trained:
         """What a checkpoint holds of it."""
-        return Trained(self.model.state_dict(), self.optimiser.state_dict())
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What a model reads of a batch, on its device; `place_ba` is the text of each anatomy.
-
-    `prompt_places` are those of the prompts among the texts, where the loss has such a term.
-    """
-
-    image_bzyx: Tensor
-    tokens_ban: Tensor
-    ids_ts: Tensor
-    mask_ts: Tensor
-    place_ba: Tensor
-    organs_bzyx: Tensor | None = None
-    measured_baf: Tensor | None = None
-    prompt_places: PromptPlaces | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PromptPlaces:
-    """Numbers of the texts (F, K) that say that findings are there, and (F, K') that not."""
-
-    positive_fk: Tensor
-    negative_fk: Tensor
-
-    def features(self, text_te: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each finding, both mean features (F, E), unit vectors."""
-        return prompt_mean(text_te[self.positive_fk]), prompt_mean(text_te[self.negative_fk])
+        return Trained(
+            self.model.state_dict(), self.optimiser.state_dict(), self.scaler.state_dict()
+        )
 
 
 class Gathered(NamedTuple):
@@ -114,7 +96,7 @@ def fresh_learner(config: TrainConfig, texts: Sequence[str], seed: int, place: R
     """Weights drawn from `seed`, or those that the configuration names."""
     torch.manual_seed(seed)
     model = FVLM.for_training(config.model, config.anatomies, texts).to(place.device).train()
-    return Learner(model, _wrapped(model, place), make_optimiser(model, config.optimiser), seed)
+    return _learner(model, config, seed, place)
 
 
 def restored_learner(
@@ -122,50 +104,33 @@ def restored_learner(
 ) -> Learner:
     """As it was when its checkpoint was written; `trained` is one of the checkpoint's."""
     model = restored_model(checkpoint, trained.model).to(place.device).train()
+    learner = _learner(model, config, seed, place)
+    learner.optimiser.load_state_dict(trained.optimiser)
+    if trained.scaler:
+        learner.scaler.load_state_dict(trained.scaler)
+    return learner
+
+
+def _learner(model: FVLM, config: TrainConfig, seed: int, place: Ranks) -> Learner:
+    if config.compute.checkpointing:
+        model.compute_blocks_again()
+    if config.compute.compile:
+        model.compile_blocks()
+    scaler = GradScaler(place.device.type, enabled=config.precision == "float16")
     optimiser = make_optimiser(model, config.optimiser)
-    optimiser.load_state_dict(trained.optimiser)
-    return Learner(model, _wrapped(model, place), optimiser, seed)
-
-
-def inputs_of(
-    batch: Batch,
-    terms: Sequence[Term],
-    tokenizer: WordPieces,
-    device: torch.device,
-    prompts: PromptTexts | None = None,
-) -> Inputs:
-    """This rank's batch, with those texts that the terms compare, and the prompts."""
-    texts, place_ba = _distinct_texts(batch.facts, terms)
-    prompt_places = _add_prompts(texts, prompts, device) if prompts else None
-    ids_ts, mask_ts = tokenizer.encode(texts)
-    return Inputs(
-        image_bzyx=batch.scaled(device),
-        tokens_ban=batch.tokens_ban.to(device),
-        ids_ts=ids_ts.to(device),
-        mask_ts=mask_ts.to(device),
-        place_ba=place_ba.to(device),
-        organs_bzyx=None if batch.organs_bzyx is None else batch.organs_bzyx.to(device),
-        measured_baf=None if batch.measured_baf is None else batch.measured_baf.to(device),
-        prompt_places=prompt_places,
-    )
-
-
-def thinned(inputs: Inputs, share: float) -> Inputs:
-    """A share of the texts' tokens hidden; the first token ([CLS]) always shows."""
-    if share == 0:
-        return inputs
-    # drawn on the CPU: a GPU's generator gives other numbers for the same seed
-    shown_ts = torch.rand(inputs.mask_ts.shape) >= share
-    shown_ts[:, 0] = True
-    return replace(inputs, mask_ts=inputs.mask_ts * shown_ts.to(inputs.mask_ts.device))
+    return Learner(model, _wrapped(model, place), optimiser, seed, scaler)
 
 
 def gathered_features(
     module: nn.Module, inputs: Inputs, config: TrainConfig, place: Ranks
 ) -> Gathered:
     """What the loss compares, of all ranks."""
+    return _gathered(_features(module, inputs, config, place), inputs, place)
+
+
+def _features(module: nn.Module, inputs: Inputs, config: TrainConfig, place: Ranks) -> Features:
     with arithmetic(config, place):
-        features = module(
+        features: Features = module(
             inputs.image_bzyx,
             inputs.tokens_ban,
             inputs.ids_ts,
@@ -173,6 +138,10 @@ def gathered_features(
             inputs.organs_bzyx,
             inputs.measured_baf,
         )
+    return features
+
+
+def _gathered(features: Features, inputs: Inputs, place: Ranks) -> Gathered:
     text_bae = features.text_te[inputs.place_ba]
     return Gathered(
         place.gather(features.image_bae),
@@ -195,8 +164,25 @@ def learn(
     Raises:
         NotFiniteError: loss, gradient or weights are not finite, on every rank alike.
     """
-    found = gathered_features(learner.wrapped, inputs, config, place)
-    losses = contrastive_losses(found.image_bae, found.text_bae, found.temperature, terms)
+
+    def forward(module: nn.Module, part: Inputs) -> Features:
+        return _features(module, part, config, place)
+
+    size = config.compute.micro_batch
+    kept = None
+    if size is not None and size < len(inputs.image_bzyx):
+        kept = cached(learner.model, inputs, size, forward)
+    features = forward(learner.wrapped, inputs) if kept is None else kept.features
+    found = _gathered(features, inputs, place)
+    normal_places_a = inputs.normal_places_a
+    losses = contrastive_losses(
+        found.image_bae,
+        found.text_bae,
+        found.temperature,
+        terms,
+        config.loss,
+        None if normal_places_a is None else found.text_te[normal_places_a],
+    )
     # a sum, as in the public code: an anatomy weighs the same however many others contribute
     total = torch.stack(list(losses.values())).sum()
     of_labels = None
@@ -206,25 +192,42 @@ def learn(
             found.image_bae, positive_fe, negative_fe, found.temperature, *labels
         )
         total = total + config.loss.prompts.weight * of_labels
+    apart = None
+    if config.loss.separation:
+        apart = separation_loss(found.text_bae, terms)
+        total = total + config.loss.separation * apart
     if not bool(total.isfinite()):
         raise NotFiniteError("loss", _not_finite_rows(found.image_bae, found.text_bae))
     learner.optimiser.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    norm = _gradient_norm(learner.model, config.optimiser.clip_norm)
-    if not math.isfinite(norm):
-        raise NotFiniteError("gradient")
-    learner.optimiser.step()
+    learner.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
+    if kept is not None:
+        kept.propagate(learner.wrapped, inputs, forward)
+    norm = _moved(learner, config.optimiser.clip_norm)
     if not bool(nn.utils.get_total_norm(learner.model.parameters()).isfinite()):
         raise NotFiniteError("weights")
     named = {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
-    told = None if of_labels is None else float(of_labels.detach())
-    return Learned(named, round(norm, 6), told)
+    told, separated = (None if one is None else float(one.detach()) for one in (of_labels, apart))
+    return Learned(named, None if norm is None else round(norm, 6), told, separated)
+
+
+def _moved(learner: Learner, clip_norm: float | None) -> float | None:
+    """A step along the gradient, and its norm; None where float16 overflowed and none was made."""
+    scaler = learner.scaler
+    scaler.unscale_(learner.optimiser)
+    norm = _gradient_norm(learner.model, clip_norm)
+    finite = math.isfinite(norm)
+    if not finite and (not scaler.is_enabled() or scaler.get_scale() < LEAST_SCALE):
+        raise NotFiniteError("gradient")
+    # of a gradient that is not finite it makes no step, and scales less the next time
+    scaler.step(learner.optimiser)
+    scaler.update()
+    return norm if finite else None
 
 
 def arithmetic(config: TrainConfig, place: Ranks) -> torch.autocast:
     """A context in which forward passes run in the configured precision."""
-    enabled = config.precision == "bfloat16"
-    return torch.autocast(place.device.type, torch.bfloat16, enabled=enabled)
+    kind = torch.float16 if config.precision == "float16" else torch.bfloat16
+    return torch.autocast(place.device.type, kind, enabled=config.precision != "float32")
 
 
 def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.AdamW:
@@ -259,35 +262,6 @@ def _not_finite_rows(*features_bae: Tensor) -> list[int]:
     """Places in the batch of all ranks whose features are no finite numbers."""
     finite_b = torch.stack([one.isfinite().flatten(1).all(dim=1) for one in features_bae])
     return (~finite_b.all(dim=0)).nonzero().flatten().tolist()
-
-
-def _distinct_texts(facts: Sequence[Facts], terms: Sequence[Term]) -> tuple[list[str], Tensor]:
-    """Texts to encode, each once, and their places (B, A); what takes no part points at 0."""
-    wanted = {term.anatomy for term in terms}
-    place_ba = torch.zeros(len(facts), len(facts[0].texts), dtype=torch.int64)
-    numbers: dict[str, int] = {}
-    for row, sample in enumerate(facts):
-        for anatomy in wanted:
-            if sample.intact[anatomy] and sample.states[anatomy] is not None:
-                text = sample.encoder_texts[anatomy]
-                place_ba[row, anatomy] = numbers.setdefault(text, len(numbers))
-    # a rank without a text encodes one all the same: DDP waits for the gradients of every rank
-    return list(numbers) or [facts[0].encoder_texts[0]], place_ba
-
-
-def _add_prompts(texts: list[str], prompts: PromptTexts, device: torch.device) -> PromptPlaces:
-    """Places of the prompts among the texts, to which those are added that are not there yet."""
-    numbers = {text: number for number, text in enumerate(texts)}
-
-    def places(sentences_fk: Sequence[Sequence[str]]) -> Tensor:
-        return torch.tensor(
-            [[numbers.setdefault(text, len(numbers)) for text in one] for one in sentences_fk],
-            device=device,
-        )
-
-    found = PromptPlaces(places(prompts.positive_fk), places(prompts.negative_fk))
-    texts.extend(list(numbers)[len(texts) :])
-    return found
 
 
 def _wrapped(model: FVLM, place: Ranks) -> nn.Module:

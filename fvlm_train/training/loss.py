@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
 
 from fvlm_data.pairing.targets import abnormal_pairs, targets, with_similarity
+from fvlm_train.config.loss import LossConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
     from fvlm_train.data.crops import Facts
 
 
+PAPER = LossConfig()
+"""The loss of the paper, without a further negative or term."""
+
+
 @dataclass(frozen=True, slots=True)
 class Term:
     """One anatomy's part: its number, the samples compared (M,), and their targets (M, M).
 
     `target_mm` has images as rows, `text_target_mm` texts: equal, unless a model that treats image
-    and text differently has corrected them. `abnormal_mm` marks the pairs that a model may correct.
+    and text differently has corrected them. `abnormal_mm` marks the pairs that a model may correct,
+    `abnormal_m` the abnormal samples.
     """
 
     anatomy: int
@@ -37,6 +43,7 @@ class Term:
     target_mm: Tensor
     text_target_mm: Tensor
     abnormal_mm: Tensor
+    abnormal_m: Tensor
 
 
 def loss_terms(
@@ -72,7 +79,9 @@ def loss_terms(
         # equal targets everywhere have no negative: the loss would only push features together
         if target_mm.min() < target_mm.max():
             abnormal_mm = abnormal_pairs(studies, states)
-            terms.append(Term(anatomy, torch.tensor(members), target_mm, target_mm, abnormal_mm))
+            members_m = torch.tensor(members)
+            abnormal_m = torch.tensor([state == "abnormal" for state in states])
+            terms.append(Term(anatomy, members_m, target_mm, target_mm, abnormal_mm, abnormal_m))
     return terms
 
 
@@ -99,24 +108,77 @@ def similarities(left_bae: Tensor, right_bae: Tensor, term: Term) -> Tensor:
 
 
 def contrastive_losses(
-    image_bae: Tensor, text_bae: Tensor, temperature: Tensor, terms: Sequence[Term]
+    image_bae: Tensor,
+    text_bae: Tensor,
+    temperature: Tensor,
+    terms: Sequence[Term],
+    setting: LossConfig = PAPER,
+    normal_ae: Tensor | None = None,
 ) -> dict[int, Tensor]:
     """Loss of each contributing anatomy; training adds them up.
 
-    `image_bae` and `text_bae` are unit vectors of the batch of all ranks.
+    `image_bae` and `text_bae` are unit vectors of the batch of all ranks; `normal_ae` those of the
+    normal sentences, where they are one more negative of abnormal images.
     """
+    of_pairs = _sigmoid if setting.kind == "sigmoid" else _softmax
     losses = {}
     for term in terms:
         logits_mm = similarities(image_bae, text_bae, term) / temperature
-        losses[term.anatomy] = (
-            _cross_entropy(logits_mm, term.target_mm.to(logits_mm.device))
-            + _cross_entropy(logits_mm.T, term.text_target_mm.to(logits_mm.device))
-        ) / 2
+        normal_m = None
+        if normal_ae is not None:
+            members_m = term.members_m.to(image_bae.device)
+            normal_m = image_bae[members_m, term.anatomy] @ normal_ae[term.anatomy] / temperature
+        losses[term.anatomy] = of_pairs(logits_mm, normal_m, term, setting)
     return losses
 
 
-def _cross_entropy(logits_mm: Tensor, target_mm: Tensor) -> Tensor:
-    return -(target_mm * F.log_softmax(logits_mm, dim=1)).sum(dim=1).mean()
+def separation_loss(text_bae: Tensor, terms: Sequence[Term]) -> Tensor:
+    """Mean square of the cosines above 0 between texts of different anatomies; 0 for one anatomy.
+
+    Source: the cross-anatomy term of CA-GCL (arXiv 2605.13544), in its plainest form. Cosines of 0
+    and below cost nothing: texts need not be opposites.
+    """
+    text_ne = torch.cat([text_bae[one.members_m.to(text_bae.device), one.anatomy] for one in terms])
+    anatomy_n = torch.cat([torch.full_like(one.members_m, one.anatomy) for one in terms])
+    apart_nn = (anatomy_n[:, None] != anatomy_n).to(text_ne.device)
+    cost_nn = (text_ne @ text_ne.T).clamp(min=0).square() * apart_nn
+    return cost_nn.sum() / apart_nn.sum().clamp(min=1)
+
+
+def _softmax(logits_mm: Tensor, normal_m: Tensor | None, term: Term, setting: LossConfig) -> Tensor:
+    """Symmetric cross-entropy; the normal sentence is one more text for abnormal images."""
+    to_text_mm = F.log_softmax(logits_mm, dim=1)
+    if normal_m is not None:
+        abnormal_m = term.abnormal_m.to(normal_m.device)
+        normal_m1 = normal_m.masked_fill(~abnormal_m, -torch.inf)[:, None]
+        to_text_mm = F.log_softmax(torch.cat([logits_mm, normal_m1], dim=1), dim=1)[:, :-1]
+    return (
+        _cross_entropy(to_text_mm, term.target_mm.to(logits_mm.device))
+        + _cross_entropy(
+            F.log_softmax(logits_mm.T, dim=1), term.text_target_mm.to(logits_mm.device)
+        )
+    ) / 2
+
+
+def _cross_entropy(log_mm: Tensor, target_mm: Tensor) -> Tensor:
+    return -(target_mm * log_mm).sum(dim=1).mean()
+
+
+def _sigmoid(logits_mm: Tensor, normal_m: Tensor | None, term: Term, setting: LossConfig) -> Tensor:
+    """Of each pair whether it belongs together, summed and divided by the samples.
+
+    Source: SigLIP (arXiv 2303.15343). The label of a pair is the policy's judgement on the scale on
+    which a sample and its own text have 1: between 0 and 1 with `graded` and corrected targets.
+    """
+    biased_mm = logits_mm + setting.sigmoid_bias
+    total = biased_mm.new_zeros(())
+    for found_mm, target_mm in ((biased_mm, term.target_mm), (biased_mm.T, term.text_target_mm)):
+        label_mm = (target_mm / target_mm.diagonal()[:, None]).to(found_mm.device)
+        total = total + F.binary_cross_entropy_with_logits(found_mm, label_mm, reduction="sum") / 2
+    if normal_m is not None:
+        abnormal_m = term.abnormal_m.to(normal_m.device)
+        total = total + (F.softplus(normal_m + setting.sigmoid_bias) * abnormal_m).sum()
+    return total / len(logits_mm)
 
 
 def speaks(state: str | None, silence: NotMentioned) -> bool:

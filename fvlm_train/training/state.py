@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from fvlm_train.runs import (
     check_same_data,
     check_same_prompts,
     load_checkpoint,
-    save_checkpoint,
 )
+from fvlm_train.training.average import WeightAverage
 from fvlm_train.training.correction import TextAverage
 from fvlm_train.training.learner import Learner, fresh_learner, restored_learner
 from fvlm_train.training.prompted import prompted_findings
@@ -35,9 +35,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class Validated:
+    """The best mean AUC so far, its step, and validations since then; in the checkpoint."""
+
+    auc: float | None = None
+    step: int = 0
+    without_better: int = 0
+
+    def add(self, auc: float, step: int) -> bool:
+        """Count a validation; whether it is the best so far."""
+        better = self.auc is None or auc > self.auc
+        if better:
+            self.auc, self.step, self.without_better = auc, step, 0
+        else:
+            self.without_better += 1
+        return better
+
+    def as_saved(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+@dataclass(slots=True)
 class State:
     """What steps change: the run's model, with co-teaching its peer, with momentum its average.
 
+    `weight_average` is that of all weights (train.average), None without; `validated` what
+    validations have brought so far.
     `digests` are those of the samples that it learns from; of its different `texts`, `cut_texts`
     are longer than the text encoder reads. `spacing_mm` is that of the samples, along z, y, x.
     """
@@ -51,6 +75,30 @@ class State:
     cut_texts: int = 0
     prompted: Prompted | None = None
     spacing_mm: tuple[float, float, float] | None = None
+    weight_average: WeightAverage | None = None
+    validated: Validated = field(default_factory=Validated)
+
+    def checkpoint(self, config: TrainConfig, steps: int) -> Checkpoint:
+        """All that a run goes on from; `steps` are planned."""
+        first, *others = self.learners
+        trained = first.trained()
+        return Checkpoint(
+            step=self.step,
+            config=config,
+            tokenizer=first.model.tokenizer.to_json(),
+            model=trained.model,
+            optimiser=trained.optimiser,
+            peer=others[0].trained() if others else None,
+            text_average=self.average.state_dict() if self.average else None,
+            text_shape=first.model.text_encoder.shape,
+            samples=self.digests,
+            planned_steps=steps,
+            prompts=self.prompted.sentences if self.prompted else None,
+            spacing_mm=self.spacing_mm,
+            scaler=trained.scaler,
+            average=self.weight_average.weights if self.weight_average else None,
+            validated=self.validated.as_saved(),
+        )
 
 
 def start(
@@ -90,6 +138,13 @@ def start(
             fresh = sorted({*texts, *said})
         learners = tuple(fresh_learner(config, fresh, seed, place) for seed in config.seeds)
         state = State(learners, _average(config, learners[0]), 0, corrected_from)
+    decay = config.average.decay
+    if decay is not None:
+        state.weight_average = WeightAverage(state.learners[0].model, decay)
+        if checkpoint is not None and checkpoint.average is not None:
+            state.weight_average.load(checkpoint.average)
+    if checkpoint is not None and checkpoint.validated:
+        state.validated = Validated(**checkpoint.validated)
     state.digests = digests
     state.prompted = prompted
     state.spacing_mm = median_spacing_mm(source)
@@ -113,29 +168,6 @@ def _restored(
 
 def _average(config: TrainConfig, learner: Learner) -> TextAverage | None:
     return TextAverage(learner.model) if config.loss.correction.kind == "momentum" else None
-
-
-def save(run: Path, config: TrainConfig, state: State, steps: int) -> None:
-    """Write the run's checkpoint; `steps` are planned."""
-    first, *others = state.learners
-    trained = first.trained()
-    save_checkpoint(
-        run,
-        Checkpoint(
-            step=state.step,
-            config=config,
-            tokenizer=first.model.tokenizer.to_json(),
-            model=trained.model,
-            optimiser=trained.optimiser,
-            peer=others[0].trained() if others else None,
-            text_average=state.average.state_dict() if state.average else None,
-            text_shape=first.model.text_encoder.shape,
-            samples=state.digests,
-            planned_steps=steps,
-            prompts=state.prompted.sentences if state.prompted else None,
-            spacing_mm=state.spacing_mm,
-        ),
-    )
 
 
 def median_spacing_mm(source: SampleSource) -> tuple[float, float, float] | None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,16 @@ from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.errors import DivergedError
 from fvlm_train.model.saved import CHECKPOINT
 from fvlm_train.report.card import write_card
-from fvlm_train.runs import CONFIG, SUMMARY, StepLog, check_resumable, load_checkpoint, write_json
+from fvlm_train.report.events import EventLog
+from fvlm_train.runs import (
+    CONFIG,
+    SUMMARY,
+    StepLog,
+    check_resumable,
+    load_checkpoint,
+    save_checkpoint,
+    write_json,
+)
 from fvlm_train.training.checks import check
 from fvlm_train.training.correction import (
     corrected_by_average,
@@ -28,11 +37,13 @@ from fvlm_train.training.correction import (
     pairs_of,
 )
 from fvlm_train.training.distributed import Ranks, ranks
-from fvlm_train.training.learner import Learner, NotFiniteError, inputs_of, learn, thinned
+from fvlm_train.training.inputs import inputs_of, thinned
+from fvlm_train.training.learner import Learner, NotFiniteError, learn
 from fvlm_train.training.loss import loss_terms
 from fvlm_train.training.prompted import labels_of
-from fvlm_train.training.state import State, save, start
+from fvlm_train.training.state import State, start
 from fvlm_train.training.stopping import stop_asked
+from fvlm_train.training.validation import due, exhausted, validated_auc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,22 +55,25 @@ if TYPE_CHECKING:
     from fvlm_train.data.snapshot import Snapshot
     from fvlm_train.data.windows import SampleSource
     from fvlm_train.prompts import Finding
-    from fvlm_train.training.learner import Inputs
+    from fvlm_train.training.inputs import Inputs
     from fvlm_train.training.loss import Term
     from fvlm_train.training.stopping import Stop
+    from fvlm_train.training.validation import Validate
 
-Ended = Literal["complete", "time_limit", "stopped"]
+Ended = Literal["complete", "time_limit", "stopped", "early_stop"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one step did; a line of the log.
 
-    Loss and norm of the gradient, before it is clipped, are None if no anatomy contributed;
-    `damaged` names samples that could not be read.
-    `corrected_pairs` are those whose targets a peer or an average corrected; `peer_loss` is that
-    of the second model of two, on its own batch, `prompt_loss` that of the labels, unweighted.
-    Before the `time_s` of a step it waited `wait_s` for its batch.
+    Loss and norm of the gradient, before it is clipped, are None if no anatomy contributed; the
+    norm alone, if float16 could not hold the gradient and the weights stayed as they were.
+    `damaged` names samples that could not be read. `corrected_pairs` are those whose targets a peer
+    or an average corrected; `peer_loss` is that of the second model of two, on its own batch,
+    `prompt_loss` that of the labels and `separation_loss` that between anatomies, unweighted.
+    Before the `time_s` of a step it waited `wait_s` for its batch. `validation_auc` is the mean AUC
+    of the validation that followed it, if one did.
     """
 
     step: int
@@ -75,15 +89,18 @@ class Step:
     gradient_norm: float | None = None
     prompt_loss: float | None = None
     wait_s: float = 0.0
+    validation_auc: float | None = None
+    separation_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSummary:
     """How a training ended; counts are those of the whole run, `time_s` that of this process.
 
-    `ended` is complete, time_limit, or stopped by `stop_signal`; of the different `texts`,
-    `cut_texts` lost what follows train.model.text.max_tokens. `states` counts the samples by
-    anatomy and by what their reports say of it. `prompted_findings` are those whose labels were
+    `ended` is complete, time_limit, early_stop (train.validation.patience), or stopped by
+    `stop_signal`; `validation_auc` is the best mean AUC, of `validation_step`. Of the different
+    `texts`, `cut_texts` lost what follows train.model.text.max_tokens. `states` counts the samples
+    by anatomy and by what their reports say of it. `prompted_findings` are those whose labels were
     learned, None where train.loss.prompts has no weight. `samples_version` is that of the table
     `samples` that was read last, `data_changes` how often a run went on with other samples.
     """
@@ -106,6 +123,8 @@ class TrainSummary:
     prompted_findings: int | None = None
     samples_version: int | None = None
     data_changes: int = 0
+    validation_auc: float | None = None
+    validation_step: int | None = None
 
 
 @dataclass(slots=True)
@@ -133,17 +152,20 @@ def train(
     *,
     new_data: bool = False,
     findings: Sequence[Finding] = (),
+    validate: Validate | None = None,
 ) -> TrainSummary:
     """Train a model on `source` and leave it in the folder `run`, or go on where `run` stopped.
 
-    On CPU the same configuration, data and thread count give the same weights bit by bit,
-    also when the run was killed and resumed. `report` is called by the first rank after each
-    step with the number of planned steps. SIGINT and SIGTERM end it after the step in progress,
-    saved. `new_data` lets a run go on with other samples than it began with. `findings` are those
-    of the vocabulary, of which train.loss.prompts takes the labels.
+    On CPU the same configuration, data and thread count give the same weights bit by bit, also when
+    the run was killed and resumed. `report` is called by the first rank after each step with the
+    number of planned steps. SIGINT and SIGTERM end it after the step in progress, saved. `new_data`
+    lets a run go on with other samples than it began with. `findings` are those of the vocabulary,
+    of which train.loss.prompts takes the labels. `validate` gives the mean AUC of a model on other
+    samples, None where none can be scored; train.validation says when.
 
     Raises:
-        ConfigError: the configuration and the data, or the run's earlier part, do not fit.
+        ConfigError: the configuration and the data, or the run's earlier part, do not fit; or
+            nothing can be validated.
         DivergedError: loss, gradient or weights are not finite; the checkpoint before is kept.
         StoreError: a sample cannot be read; what was learned before is saved.
     """
@@ -159,7 +181,8 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
         parts = _remember_data(source, state, place, run)
         clock = _Clock(started_s, config.time_limit_s, stop)
-        ended, counts = _trained(config, state, streams, place, run, clock, report)
+        after = _After(config, run, len(streams[0]), place, validate)
+        ended, counts = _trained(config, state, streams, after, clock, report)
         summary = TrainSummary(
             steps=state.step,
             planned_steps=steps,
@@ -179,6 +202,8 @@ def train(
             prompted_findings=_prompted(config, state),
             samples_version=parts[-1].samples_version,
             data_changes=sum(a.content != b.content for a, b in pairwise(parts)),
+            validation_auc=state.validated.auc,
+            validation_step=None if state.validated.auc is None else state.validated.step,
         )
         if place.first:
             write_json(run / SUMMARY, asdict(summary))
@@ -263,40 +288,78 @@ class _Clock:
         return "stopped" if "stopped" in said else said[0] if said else None
 
 
+@dataclass(frozen=True, slots=True)
+class _After:
+    """What may follow a step: a validation, and the checkpoint."""
+
+    config: TrainConfig
+    run: Path
+    steps: int
+    place: Ranks
+    validate: Validate | None
+
+    def validated(self, state: State, step: Step) -> Step:
+        """The step with the AUC of its validation, where one is due."""
+        if self.validate is None or not due(self.config, step.step, self.steps):
+            return step
+        auc = validated_auc(self.run, self.config, state, self.steps, self.validate, self.place)
+        return replace(step, validation_auc=round(auc, 6))
+
+    def save(self, state: State) -> None:
+        """Write the run's checkpoint."""
+        save_checkpoint(self.run, state.checkpoint(self.config, self.steps))
+
+
 def _trained(
     config: TrainConfig,
     state: State,
     streams: Sequence[TrainingBatches],
-    place: Ranks,
-    run: Path,
+    after: _After,
     clock: _Clock,
     report: Callable[[Step, int], None],
 ) -> tuple[Ended, _Counts]:
     """Make the steps that are left, log and save them."""
     steps, saved, counts = len(streams[0]), state.step, _Counts()
-    with StepLog(run, state.step, writes=place.first) as log:
+    place, run = after.place, after.run
+    with (
+        StepLog(run, state.step, writes=place.first) as log,
+        EventLog(run, log.earlier, writes=place.first) as events,
+    ):
         for line in log.earlier:
             counts.add(line)
+        if exhausted(config, state.validated):
+            return "early_stop", counts
         try:
-            for step in _steps(config, state, streams, place):
+            for made in _steps(config, state, streams, place):
+                step = after.validated(state, made)
                 counts.add(asdict(step))
                 log.write(asdict(step))
+                events.write(asdict(step))
                 if place.first:
                     report(step, steps)
-                ended: Ended | None = "complete" if step.step == steps else clock.ended(place)
+                ended = _ended(config, state, steps, clock, place)
                 if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
-                    save(run, config, state, steps)
+                    after.save(state)
                     saved = step.step
                 if ended:
                     return ended, counts
         except StoreError:
             if place.first and state.step > saved:
-                save(run, config, state, steps)
+                after.save(state)
             raise
         except DivergedError as error:
             kept = f"{run / CHECKPOINT} keeps step {saved}" if saved else "no step was saved yet"
             raise DivergedError(f"{error}; {kept}") from error
     return "complete", counts
+
+
+def _ended(
+    config: TrainConfig, state: State, steps: int, clock: _Clock, place: Ranks
+) -> Ended | None:
+    if state.step == steps:
+        return "complete"
+    # of all ranks alike
+    return "early_stop" if exhausted(config, state.validated) else clock.ended(place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +371,7 @@ class _Outcome:
     corrected_pairs: int = 0
     gradient_norm: float | None = None
     prompt_loss: float | None = None
+    separation_loss: float | None = None
 
     @property
     def loss(self) -> float | None:
@@ -349,6 +413,8 @@ def _steps(
             _learner_step(state, learner, batch, rate, config, place)
             for learner, batch in zip(state.learners, batches, strict=True)
         ]
+        if state.weight_average is not None and outcomes[0].losses:
+            state.weight_average.follow(state.learners[0].model, number)
         state.step = number + 1
         yield Step(
             step=state.step,
@@ -363,6 +429,7 @@ def _steps(
             peer_loss=outcomes[1].loss if len(outcomes) > 1 else None,
             gradient_norm=outcomes[0].gradient_norm,
             prompt_loss=outcomes[0].prompt_loss,
+            separation_loss=outcomes[0].separation_loss,
             wait_s=round(began_s - ended_s, 3),
         )
         ended_s = time.monotonic()
@@ -389,7 +456,7 @@ def _learner_step(
     prompted = state.prompted
     labels = labels_of(facts, prompted, config.silence) if prompted else None
     prompts = prompted.texts if prompted else None
-    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device, prompts)
+    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device, prompts, config)
     pairs = 0
     if state.step >= state.corrected_from and pairs_of(terms):
         terms = _corrected(state, learner, terms, inputs, config, place)
@@ -402,7 +469,14 @@ def _learner_step(
         raise _diverged(error, state.step + 1, facts) from error
     if state.average is not None:
         state.average.follow(learner.model, config.loss.correction.momentum)
-    return _Outcome(learned.losses, damaged, pairs, learned.gradient_norm, learned.prompt_loss)
+    return _Outcome(
+        learned.losses,
+        damaged,
+        pairs,
+        learned.gradient_norm,
+        learned.prompt_loss,
+        learned.separation_loss,
+    )
 
 
 def _diverged(error: NotFiniteError, step: int, facts: Sequence[Facts]) -> DivergedError:

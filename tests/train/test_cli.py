@@ -52,6 +52,20 @@ def test_train_then_evaluate(tiny: Any, tmp_path: Path, correction: str) -> None
 
 
 @pytest.mark.usefixtures("shards")
+def test_a_training_that_is_validated_says_which_step_was_best(tiny: Any, tmp_path: Path) -> None:
+    config, run = tmp_path / "config.yaml", tmp_path / "run"
+    section = tiny(steps=2, validation={"every_steps": 1}).model_dump(mode="json")
+    config.write_text(yaml.safe_dump({"train": section}))
+    command = [str(config), "--store", "s", "--out", str(run)]
+    trained = CliRunner().invoke(train_app, command)
+    assert trained.exit_code == 0, trained.output
+    assert "best mean AUC of validation 0." in trained.stdout
+    assert ", AUC 0." in trained.stderr
+    assert "Best mean AUC on split `validation`" in (run / "MODEL_CARD.md").read_text()
+    assert "validation_auc" in (run / "log.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.usefixtures("shards")
 def test_a_dry_run_tells_steps_and_writes_nothing(tiny: Any, tmp_path: Path) -> None:
     store, run, config = tmp_path / "store", tmp_path / "run", tmp_path / "config.yaml"
     Store.create(store)

@@ -23,7 +23,7 @@ from fvlm_train.training.correction import (
     pairs_of,
 )
 from fvlm_train.training.distributed import Ranks
-from fvlm_train.training.learner import Inputs, inputs_of
+from fvlm_train.training.inputs import Inputs, inputs_of
 from fvlm_train.training.loss import Term, loss_terms
 from fvlm_train.training.train import Step, train
 

@@ -38,7 +38,10 @@ def test_a_batch_that_ranks_cannot_share_is_refused(tiny: Any) -> None:
     "correction",
     ["none", *(pytest.param(kind, marks=pytest.mark.full) for kind in ("momentum", "co_teaching"))],
 )
-def test_two_processes_train_as_one(tiny: Any, tmp_path: Path, correction: str) -> None:
+@pytest.mark.parametrize("micro_batch", [None, 3])
+def test_two_processes_train_as_one(
+    tiny: Any, tmp_path: Path, correction: str, micro_batch: int | None
+) -> None:
     """Features are gathered with their gradient: the split of a batch does not show."""
     image = {"dropout": 0.0, "stem": "histogram"}
     text = {"dropout": 0.0, "pooling": "mean"}
@@ -53,6 +56,10 @@ def test_two_processes_train_as_one(tiny: Any, tmp_path: Path, correction: str) 
     )
     train(config, toy_source(20, 0), tmp_path / "one", findings=TOY_FINDINGS)
     script = tmp_path / "script.py"
+    # of the 4 samples of each rank; alone it is the whole batch
+    config = config.model_copy(
+        update={"compute": config.compute.model_copy(update={"micro_batch": micro_batch})}
+    )
     script.write_text(SCRIPT)
     arguments = [config.model_dump_json(), str(tmp_path / "two")]
     repository = Path(__file__).parents[2]

@@ -68,6 +68,7 @@ def test_killed_and_resumed_equals_undisturbed(tiny: Any, tmp_path: Path, killed
         "checkpoint.pt",
         "config.json",
         "data.json",
+        "events.out.tfevents.fvlm",
         "log.jsonl",
         "summary.json",
     ]
