@@ -94,7 +94,7 @@ def train_command(
             if reading.disk_cache
             else None
         )
-        source = open_split(store, config.split, cache)
+        source = open_split(store, config.split, cache, config.purpose)
         if dry_run:
             print_intent(
                 _intent(foresee(config, source, out), config, source, store, out), as_json=as_json
@@ -130,6 +130,8 @@ def _intent(
 
     size = sum(Store.open(store).sizes(f"shards/{config.split}").values())
     notes = [f"batches of {config.batch_size} samples, device {config.device}; run {out}"]
+    if source.restricted:
+        notes.append(f"{source.restricted} samples are left out as restricted")
     if seen.done:
         notes.append(f"{seen.done} of {seen.steps} steps are done: it would go on from there")
     return Intent(
@@ -158,6 +160,11 @@ def _trained_lines(summary: TrainSummary, out: Path, store: str) -> Iterator[str
         f"{summary.steps_without_loss} steps without an abnormal anatomy"
         f"{more}"
     )
+    if summary.restricted:
+        yield (
+            f"{summary.restricted} samples were left out as restricted "
+            f"({f'not for {summary.purpose}' if summary.purpose else 'no purpose named'})"
+        )
     if summary.data_changes:
         yield (
             f"it went on with other samples {summary.data_changes} time(s): {out}/data.json tells "

@@ -25,6 +25,7 @@ COMMANDS = {
     "plan": "fvlm-data plan --store store --studies 100000 --workers 32 --core-hour 0.04",
     "compact": "fvlm-data compact --store store --dry-run",
     "forget": "fvlm-data forget withdrawn.csv --store store --dry-run",
+    "restrict": "fvlm-data restrict PATIENT --purpose research --store store --dry-run",
     "explain": "fvlm-data explain SAMPLE --store store --why",
 }
 REPORTS = {
