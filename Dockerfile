@@ -21,7 +21,7 @@ COPY fvlm_data ./fvlm_data
 COPY fvlm_train ./fvlm_train
 COPY pipelines ./pipelines
 # Training is not a service: the image holds no torch.
-RUN pip install --no-cache-dir --constraint constraints.txt ".[flows,dicomweb,s3,llm,xlsx,pdf,serve]" \
+RUN pip install --no-cache-dir --constraint constraints.txt ".[flows,dicomweb,s3,llm,xlsx,pdf,serve,postgres]" \
     && rm -rf /build
 
 # Named volumes take over the owner of these folders; the vault is its owner's alone.
