@@ -38,6 +38,7 @@ VAULT = {
     "check": "fvlm-data vault check --store store",
     "backup": "fvlm-data vault backup safe/vault --store store",
     "restore": "fvlm-data vault restore safe/vault --store store",
+    "rotate": "fvlm-data vault rotate --store store --dry-run",
     "relearn": "fvlm-data vault relearn --store store",
     "places": "fvlm-data vault places --store store",
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.errors import StoreError
 from fvlm_data.identity.contents import SQLITE, TABLES
+from fvlm_data.identity.secret import contents_keys, write_contents_keys
 from fvlm_data.identity.vault import Vault, read_key
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def back_up(vault: Vault, folder: Path) -> dict[str, int]:
         folder.chmod(0o700)
         _private(folder / "key")
         shutil.copyfile(vault.folder / "key", folder / "key")
+        write_contents_keys(folder, contents_keys(vault.folder))
         _copy(vault.contents, Vault.open(folder).contents)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
@@ -91,6 +93,7 @@ def restore(backup: Path, folder: Path) -> dict[str, int]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _private(folder / "key")
         shutil.copyfile(backup / "key", folder / "key")
+        write_contents_keys(folder, contents_keys(backup))
     _put_damaged_aside(folder / SQLITE)
     vault = Vault.open(folder)
     vault.add_from(kept)

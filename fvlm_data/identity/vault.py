@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.errors import StoreError
 from fvlm_data.identity.contents import contents_of
+from fvlm_data.identity.secret import KEY_BYTES, contents_keys, is_key, secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cryptography.fernet import Fernet
+    from cryptography.fernet import MultiFernet
 
     from fvlm_data.identity.contents import Connection
 
 ENVIRONMENT_VARIABLE = "FVLM_VAULT"
-KEY_BYTES = 32
 CONTENTS = ("files", "patients", "reports")
 RECORD = "record:"
 """Before the names of notes that a backup brings back; others are of work that is under way."""
@@ -49,7 +49,7 @@ class Vault:
         self.folder = folder
         self.key = key
         self.contents = contents_of(folder, key)
-        self._cipher: Fernet | None = None
+        self._cipher: MultiFernet | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Vault:
@@ -146,7 +146,11 @@ class Vault:
                 for table, some in (("forgotten", ""), ("notes", f" WHERE id LIKE '{RECORD}%'")):
                     ours.executemany(
                         f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
-                        theirs.execute(f"SELECT id, value FROM {table}{some}"),
+                        (
+                            # the two may encrypt under different keys
+                            (one, self._encrypt(other._decrypt(value)))
+                            for one, value in theirs.execute(f"SELECT id, value FROM {table}{some}")
+                        ),
                     )
             for identifier, value in theirs.execute("SELECT id, value FROM patients"):
                 self.remember_patient(identifier, json.loads(other._decrypt(value)))
@@ -157,7 +161,11 @@ class Vault:
                         gone = self._forgotten(ours, [identifier for identifier, _ in part])
                         ours.executemany(
                             f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
-                            [row for row in part if row[0] not in gone],
+                            [
+                                (one, self._encrypt(other._decrypt(value)))
+                                for one, value in part
+                                if one not in gone
+                            ],
                         )
 
     def forgotten(self, identifiers: Iterable[str]) -> dict[str, str]:
@@ -282,13 +290,20 @@ class Vault:
         with self.contents.connection() as connection:
             return {one for one in identifiers if not connection.execute(query, (one,)).fetchone()}
 
-    def _fernet(self) -> Fernet:
-        if self._cipher is None:
-            from cryptography.fernet import Fernet
+    def forget_cipher(self) -> None:
+        """Read the keys of the contents again when they are needed next."""
+        self._cipher = None
 
-            # a key of its own for encryption, so that ids and contents do not share one
-            secret = hmac.new(self.key, b"vault contents", hashlib.sha256).digest()
-            self._cipher = Fernet(base64.urlsafe_b64encode(secret))
+    def encrypted_anew(self, value: bytes) -> bytes:
+        """An encrypted value under the key that encrypts now; raises StoreError as reading does."""
+        return self._encrypt(self._decrypt(value))
+
+    def _fernet(self) -> MultiFernet:
+        if self._cipher is None:
+            from cryptography.fernet import Fernet, MultiFernet
+
+            found = [secret_of(self.key, told) for told in contents_keys(self.folder)]
+            self._cipher = MultiFernet([Fernet(base64.urlsafe_b64encode(one)) for one in found])
         return self._cipher
 
     def _encrypt(self, value: str) -> bytes:
@@ -302,7 +317,7 @@ class Vault:
         except InvalidToken as error:
             raise StoreError(
                 f"vault {self.folder}: its contents were written under another key; restore "
-                "the file `key` that belongs to it"
+                "the files `key` and `contents.key` that belong to it"
             ) from error
 
 
@@ -339,7 +354,7 @@ def read_key(path: Path) -> bytes:
         StoreError: the file holds no key.
     """
     text = path.read_text(encoding="latin-1").strip()
-    if len(text) != 2 * KEY_BYTES or not set(text) <= set("0123456789abcdef"):
+    if not is_key(text):
         raise StoreError(
             f"vault key {path}: expected {2 * KEY_BYTES} hexadecimal digits, found {len(text)} "
             "characters of another kind; restore the file from a backup"

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from fvlm_data.errors import StoreError
+from fvlm_data.identity import rotation
 from fvlm_data.identity.backup import back_up, restore
+from fvlm_data.identity.rotation import rotate
+from fvlm_data.identity.secret import contents_keys, write_contents_keys
 from fvlm_data.identity.vault import Vault
 from tests.lacking import lacking
 from tests.servers import postgres
@@ -81,7 +84,55 @@ def test_a_backup_is_of_one_moment_and_holds_all(tmp_path: Path):
     back_up(vault, tmp_path / "copy")
     assert told(Vault.open(tmp_path / "copy")) == told(vault)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy").iterdir()}
-    assert modes == {"key": 0o600, "vault.sqlite": 0o600}
+    assert modes == {"contents.key": 0o600, "key": 0o600, "vault.sqlite": 0o600}
+
+
+def check_rotation(vault: Vault, folder: Path) -> None:
+    """Contents change their key, and are all there; a copy of before is told apart and joined."""
+    known, key = told(vault), vault.key
+    old = contents_keys(vault.folder)
+    back_up(vault, folder / "before")
+    assert rotate(vault) == 3 + 1 + 1 + 2
+    (fresh,) = contents_keys(vault.folder)
+    assert fresh not in old
+    again = Vault.open(vault.folder)
+    assert again.key == key
+    assert told(again) == known
+    write_contents_keys(vault.folder, old)  # the old key opens nothing any more
+    with pytest.raises(StoreError, match=r"written under another key.*contents\.key"):
+        Vault.open(vault.folder).file_paths(["f_0"])
+    write_contents_keys(vault.folder, [fresh])
+    again.erase(["f_0", "r_1"])
+    restore(folder / "before", vault.folder)
+    assert told(Vault.open(vault.folder)) == known
+
+
+def test_keys_of_contents_rotate_and_ids_stay(tmp_path: Path):
+    check_rotation(filled(Vault.open(tmp_path / "vault")), tmp_path)
+
+
+def test_a_rotation_that_was_killed_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    vault = filled(Vault.open(tmp_path / "vault"))
+    known = told(vault)
+    real = rotation._anew
+
+    def killed(vault: Vault, table: str) -> int:
+        if table == "reports":
+            raise KeyboardInterrupt
+        return real(vault, table)
+
+    monkeypatch.setattr(rotation, "_anew", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rotate(vault)
+    assert len(contents_keys(vault.folder)) == 2
+    assert told(Vault.open(vault.folder)) == known
+    monkeypatch.undo()
+    rotate(Vault.open(vault.folder))
+    assert len(contents_keys(vault.folder)) == 1
+    assert told(Vault.open(vault.folder)) == known
+    (vault.folder / "contents.key").write_text("ab" * 31)
+    with pytest.raises(StoreError, match=r"expected lines of 64 hexadecimal digits"):
+        Vault.open(vault.folder).note("plain")
 
 
 def test_a_server_that_does_not_answer_is_told_without_its_address(tmp_path: Path):
@@ -110,6 +161,7 @@ def test_postgres_keeps_what_sqlite_keeps(tmp_path: Path):
         second = Vault.open(named(tmp_path / "second", address))
         assert second.extent() == {"patients": 0, "name_bytes": 0, "files": 0, "reports": 0}
         filled(second)
+        check_rotation(second, tmp_path)
         back_up(second, tmp_path / "copy")
         assert not (tmp_path / "copy" / "database").exists()
         assert told(Vault.open(tmp_path / "copy")) == told(second)
