@@ -27,7 +27,8 @@ from fvlm_data.store.tables import Store
 from fvlm_train.data.snapshot import snapshot
 from fvlm_train.data.splits import open_split
 from tests.export.conftest import make_store
-from tests.forget.test_small_stores import A, B, Ward, series
+from tests.forget.searched import hits
+from tests.forget.test_small_stores import WORDS, A, B, Ward, series
 from tests.shards.conftest import World
 
 PATIENT = Target("here", "patient", ("p_01",))
@@ -183,3 +184,25 @@ def test_what_is_ingested_later_is_restricted_too(tmp_path: Path, monkeypatch: p
     assert call("export", "tables", str(tmp_path / "all"))["restricted"] == 0
     assert pq.read_table(tmp_path / "all" / "volumes.parquet").num_rows == 2
     assert ward.wrong() == []
+
+
+@pytest.mark.full
+def test_forgetting_takes_the_restriction_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FVLM_VAULT", str(tmp_path / "vault"))
+    ward = Ward(tmp_path)
+    ward.add(series(A))
+    ward.add(series(B))
+    ward.run()
+    words = ["--kind", "patient_id", "--purpose", "research", "--store", str(ward.places[0])]
+    for patient in (A, B):
+        assert CliRunner().invoke(app, ["restrict", patient, *words]).exit_code == 0
+    ward.forget(A)
+    (owner,) = ward.store.read("restrictions")["owner_id"].to_pylist()
+    (left,) = ward.store.read("volumes")["patient_id"].to_pylist()
+    assert owner == left
+    assert agrees(ward.store)
+    assert hits(ward.places, WORDS) == []
+    assert ward.wrong() == []
+    result = CliRunner().invoke(app, ["restrict", A, *words])
+    assert result.exit_code == 2
+    assert "is forgotten, which keeps it out for every purpose" in result.stderr
