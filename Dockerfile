@@ -1,5 +1,6 @@
-# One image for every service of docker-compose.yml, so that their versions cannot differ.
-FROM python:3.11-slim
+# Two images for the services of docker-compose.yml: `light`, and `segmentation` with torch and
+# TotalSegmentator beside. Ours have the same code and constraints, so that versions cannot differ.
+FROM python:3.11-slim AS light
 
 # pip reads these from its environment: where packages come from.
 ARG PIP_INDEX_URL
@@ -21,7 +22,7 @@ COPY fvlm_data ./fvlm_data
 COPY fvlm_train ./fvlm_train
 COPY pipelines ./pipelines
 # Training is not a service: the image holds no torch.
-RUN pip install --no-cache-dir --constraint constraints.txt ".[flows,dicomweb,s3,llm,xlsx,pdf,serve]" \
+RUN pip install --no-cache-dir --constraint constraints.txt ".[flows,dicomweb,s3,llm,xlsx,pdf,serve,postgres]" \
     && rm -rf /build
 
 # Named volumes take over the owner of these folders; the vault is its owner's alone.
@@ -33,3 +34,20 @@ WORKDIR /app
 COPY prefect.yaml ./
 USER fvlm
 CMD ["fvlm-data", "--help"]
+
+FROM light AS segmentation
+USER root
+WORKDIR /build
+COPY constraints.txt constraints-segmentation.txt overrides-segmentation.txt ./
+COPY pyproject.toml README.md LICENSE ./
+COPY schemas ./schemas
+COPY fvlm_data ./fvlm_data
+COPY fvlm_train ./fvlm_train
+COPY pipelines ./pipelines
+# By uv: pip cannot leave out what a package asks for (docs/segmentation.md).
+RUN pip install --no-cache-dir uv \
+    && uv pip install --system --no-cache -c constraints.txt -c constraints-segmentation.txt \
+        --override overrides-segmentation.txt ".[flows,dicomweb,s3,postgres,totalsegmentator]" \
+    && rm -rf /build
+WORKDIR /app
+USER fvlm

@@ -97,10 +97,10 @@ def train_command(
             if reading.disk_cache
             else None
         )
-        source = open_split(store, config.split, cache)
+        source = open_split(store, config.split, cache, config.purpose)
         validation = None
         if config.validation.every_steps is not None:
-            validation = open_split(store, config.validation.split)
+            validation = open_split(store, config.validation.split, purpose=config.purpose)
         if dry_run:
             sources = {config.split: source}
             if validation:
@@ -146,6 +146,9 @@ def _intent(
     opened = Store.open(store)
     size = sum(sum(opened.sizes(f"shards/{split}").values()) for split in sources)
     notes = [f"batches of {config.batch_size} samples, device {config.device}; run {out}"]
+    restricted = sum(source.restricted for source in sources.values())
+    if restricted:
+        notes.append(f"{restricted} samples are left out as restricted")
     if seen.done:
         notes.append(f"{seen.done} of {seen.steps} steps are done: it would go on from there")
     return Intent(
@@ -176,6 +179,11 @@ def _trained_lines(
         f"{summary.steps_without_loss} steps without an abnormal anatomy"
         f"{more}"
     )
+    if summary.restricted:
+        yield (
+            f"{summary.restricted} samples were left out as restricted "
+            f"({f'not for {summary.purpose}' if summary.purpose else 'no purpose named'})"
+        )
     if summary.data_changes:
         yield (
             f"it went on with other samples {summary.data_changes} time(s): {out}/data.json tells "

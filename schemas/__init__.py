@@ -20,6 +20,7 @@ from schemas import (
     report_matches,
     report_versions,
     reports,
+    restrictions,
     review_effects,
     samples,
     sentences,
@@ -45,6 +46,7 @@ from schemas.quarantine import Quarantined
 from schemas.report_matches import ReportMatch
 from schemas.report_versions import ReportVersion
 from schemas.reports import Report
+from schemas.restrictions import Restriction
 from schemas.review_effects import ReviewEffect
 from schemas.samples import Sample
 from schemas.sentences import Sentence
@@ -55,7 +57,7 @@ from schemas.volume_checks import VolumeCheck
 from schemas.volumes import Volume
 from schemas.waiting import Waiting
 
-VERSION = 4
+VERSION = 5
 """Version of the tables; an older store is refused until `fvlm-data upgrade` has rewritten it."""
 
 TABLES: dict[str, Table] = {
@@ -84,6 +86,7 @@ TABLES: dict[str, Table] = {
         measures,
         decisions,
         review_effects,
+        restrictions,
         files,
         ledger,
     )
@@ -108,6 +111,7 @@ __all__ = [
     "Report",
     "ReportMatch",
     "ReportVersion",
+    "Restriction",
     "ReviewEffect",
     "Sample",
     "SchemaError",

@@ -25,6 +25,7 @@ COMMANDS = {
     "plan": "fvlm-data plan --store store --studies 100000 --workers 32 --core-hour 0.04",
     "compact": "fvlm-data compact --store store --dry-run",
     "forget": "fvlm-data forget withdrawn.csv --store store --dry-run",
+    "restrict": "fvlm-data restrict PATIENT --purpose research --store store --dry-run",
     "explain": "fvlm-data explain SAMPLE --store store --why",
 }
 REPORTS = {
@@ -37,6 +38,7 @@ VAULT = {
     "check": "fvlm-data vault check --store store",
     "backup": "fvlm-data vault backup safe/vault --store store",
     "restore": "fvlm-data vault restore safe/vault --store store",
+    "rotate": "fvlm-data vault rotate --store store --dry-run",
     "relearn": "fvlm-data vault relearn --store store",
     "places": "fvlm-data vault places --store store",
 }

@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 SplitOption = Annotated[
     list[str] | None, typer.Option("--split", help="train, validation or test; default: all")
 ]
-OURS = frozenset({"folder", "store", "split", "dry_run", "as_json", "quiet"})
+PurposeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--purpose",
+        help="what it is for: who refuses that is left out; default: who refuses anything",
+    ),
+]
+OURS = frozenset({"folder", "store", "split", "purpose", "dry_run", "as_json", "quiet"})
 
 
 class _Exports(typer.core.TyperGroup):
@@ -110,6 +117,7 @@ def _parameters(name: str, entry: Export) -> Iterator[inspect.Parameter]:
         yield _parameter(field_name, Annotated[field.annotation, _option(field)], default)
     if entry.of == "samples":
         yield _parameter("split", SplitOption, None)
+    yield _parameter("purpose", PurposeOption, None)
     yield _parameter("dry_run", DryRunOption, False)
     yield _parameter("as_json", JsonOption, False)
 
@@ -139,10 +147,10 @@ def _run(name: str, entry: Export, given: dict[str, Any]) -> None:
         options = _checked(name, entry, {k: v for k, v in given.items() if k not in OURS})
         form = Form(name, entry, options, EXPORTS.made_by(name))
         if given["dry_run"]:
-            intent = _intent(form, folder, given["store"], given.get("split"))
+            intent = _intent(form, folder, given["store"], given.get("split"), given["purpose"])
             print_intent(intent, as_json=given["as_json"])
             return
-        made = _exported(form, folder, given["store"], given.get("split"))
+        made = _exported(form, folder, given["store"], given.get("split"), given["purpose"])
         hint = entry.hint(folder)
     _print(made, hint, as_json=given["as_json"])
 
@@ -157,7 +165,10 @@ def _checked(name: str, entry: Export, values: dict[str, Any]) -> Any:
         raise InputError(f"export {name}: {place}: {told}") from None
 
 
-def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) -> Exported:
+def _exported(
+    form: Form, folder: Path, store: str, splits: list[str] | None, purpose: str | None
+) -> Exported:
+    from fvlm_data.consent.hidden import hide_restricted
     from fvlm_data.export.recorded import ALL
     from fvlm_data.export.run import run_export, run_tables_export
 
@@ -165,24 +176,30 @@ def _exported(form: Form, folder: Path, store: str, splits: list[str] | None) ->
     record = _recorder(store, folder.resolve())
     if form.export.of == "tables":
         copied = opened_context(store).store
+        hidden = hide_restricted(copied, purpose)
         with progress_shown() as show:
             made = run_tables_export(
                 copied, form, folder, lambda done, total: show("export", done, total)
             )
+        made = dataclasses.replace(made, purpose=purpose, restricted=hidden)
         record(made, ALL)
         return made
     from fvlm_data.export.source import index_rows, open_source
 
     with progress_shown() as show:
-        source = open_source(store, splits or ())
+        source = open_source(store, splits or (), purpose)
         made = run_export(source, form, folder, lambda done, total: show("export", done, total))
+    made = dataclasses.replace(made, purpose=purpose, restricted=source.restricted)
     rows = (row for dataset in source.splits.values() for row in index_rows(dataset))
     record(made, sorted(row["sample_id"] for row in rows))
     return made
 
 
-def _intent(form: Form, folder: Path, store: str, splits: list[str] | None) -> Intent:
+def _intent(
+    form: Form, folder: Path, store: str, splits: list[str] | None, purpose: str | None
+) -> Intent:
     """What would be copied; how large the copy is shows only when it is written."""
+    from fvlm_data.consent.hidden import hide_restricted
     from fvlm_data.export.source import open_source
     from fvlm_data.export.target import check_free
     from fvlm_data.store.tables import Store
@@ -192,11 +209,19 @@ def _intent(form: Form, folder: Path, store: str, splits: list[str] | None) -> I
     if form.export.of == "tables":
         tables = {name: opened.count(name) for name in schemas.TABLES}
         size = sum(opened.sizes("tables").values())
-        return Intent(reads={"rows": sum(tables.values())}, read_bytes=size, notes=[f"in {folder}"])
-    source = open_source(store, splits or ())
+        notes = [f"in {folder}", *_left_out(hide_restricted(opened, purpose), "studies", purpose)]
+        return Intent(reads={"rows": sum(tables.values())}, read_bytes=size, notes=notes)
+    source = open_source(store, splits or (), purpose)
     samples = {f"samples of {split}": len(data) for split, data in source.splits.items()}
     size = sum(sum(opened.sizes(f"shards/{split}").values()) for split in source.splits)
-    return Intent(reads=samples, read_bytes=size, notes=[f"in {folder}"])
+    notes = [f"in {folder}", *_left_out(source.restricted, "samples", purpose)]
+    return Intent(reads=samples, read_bytes=size, notes=notes)
+
+
+def _left_out(number: int, what: str, purpose: str | None) -> list[str]:
+    """A line of what is left out, if anything is."""
+    why = f"not for {purpose}" if purpose else "no purpose named"
+    return [f"left out as restricted ({why}): {number} {what}"] if number else []
 
 
 def _recorder(store: str, folder: Path) -> Callable[[Exported, Iterable[str]], None]:
@@ -245,5 +270,7 @@ def _print(made: Exported, hint: str, *, as_json: bool) -> None:
         f"{made.size_bytes / 1e6:.1f} MB, {made.seconds:.1f} s\nto open it:",
         markup=False,
     )
+    for line in _left_out(made.restricted, "samples" if made.samples else "studies", made.purpose):
+        err.print(line, markup=False)
     for line in lines:
         out.print(f"    {line}", markup=False)

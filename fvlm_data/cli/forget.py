@@ -61,7 +61,7 @@ def forget(
                 "--resume and --check"
             )
         resolved = resolved_config(store, config, overrides, {})
-        failed = _done(resolved, _entries(what, kind, issuer), dry_run, lift, check, as_json)
+        failed = _done(resolved, entries_of(what, kind, issuer), dry_run, lift, check, as_json)
     if failed:
         sys.exit(1)
 
@@ -110,7 +110,12 @@ def _done(
     return _told(forgetting.forget(context, resolved, targets, _step), as_json=as_json)
 
 
-def _entries(what: str | None, kind: str, issuer: str) -> list[Named]:
+def entries_of(what: str | None, kind: str, issuer: str) -> list[Named]:
+    """What the command line names: one id, or the lines of a CSV; nothing where it names none.
+
+    Raises:
+        InputError: it is empty, its kind is not known, or the file is of another form.
+    """
     from fvlm_data.forget.targets import KINDS, Named, read_csv
 
     if what is None:

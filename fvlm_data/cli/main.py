@@ -37,6 +37,7 @@ from fvlm_data.cli.plan import plan
 from fvlm_data.cli.plugins import plugins
 from fvlm_data.cli.problem import report_problem
 from fvlm_data.cli.reports import reports
+from fvlm_data.cli.restrict import restrict
 from fvlm_data.cli.review import review
 from fvlm_data.cli.search import search
 from fvlm_data.cli.serve import serve
@@ -310,6 +311,7 @@ for _command in (
     plan,
     looking.compact,
     forget,
+    restrict,
     looking.explain,
 ):
     app.command()(_command)

@@ -121,6 +121,8 @@ def print_status(seen: Status) -> None:
     for name, ids in seen.waiting.items():
         more = f" and {len(ids) - EXAMPLES} more (--waiting)" if len(ids) > EXAMPLES else ""
         out.print(f"  {name}: {', '.join(ids[:EXAMPLES])}{more}", markup=False)
+    restricted = {f"for {purpose}": number for purpose, number in seen.restricted.items()}
+    print_counts("Restricted patients and studies", restricted)
     print_counts("In the tables", summary.tables)
     for name in summary.stages:
         out.print(f"  {name:18} {_stage(seen, name)}", markup=False)

@@ -90,6 +90,26 @@ def restore(
         _print_extent(restored(folder, place), place, as_json=as_json)
 
 
+@vault.command("rotate")
+def rotate(store: StoreOption, dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
+    """Encrypt what the vault keeps under a fresh key; the key of ids stays, and so do all ids."""
+    from fvlm_data.forget.journal import unfinished
+    from fvlm_data.identity.rotation import rotate as rotated
+    from fvlm_data.store.leases import alone
+
+    with one_sentence():
+        context = opened_context(store)
+        if dry_run:
+            print_intent(Intent(reads=context.vault.extent()), as_json=as_json)
+            return
+        with alone(context.store, lambda: unfinished(context.vault)):
+            entries = rotated(context.vault)
+    if as_json:
+        print_json({"entries": entries, "folder": str(context.vault.folder)})
+        return
+    out.print(f"{entries} entries encrypted anew in {context.vault.folder}", markup=False)
+
+
 @vault.command("relearn")
 def relearn(store: StoreOption, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Read the sources again for names, paths and reports that the vault has lost.

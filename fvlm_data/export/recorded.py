@@ -26,7 +26,8 @@ ALL = ("*",)
 class RecordedExport:
     """One export: its form, the token of its folder (empty: no vault was at hand), what it holds.
 
-    `files` and `size_bytes` are those of its folder when it was whole.
+    `purpose` is what it was made for, where that was named. `files` and `size_bytes` are those of
+    its folder when it was whole.
     """
 
     id: str
@@ -35,6 +36,7 @@ class RecordedExport:
     files: int
     size_bytes: int
     samples: tuple[str, ...]
+    purpose: str | None = None
 
     def is_there(self, folder: Path) -> bool:
         """Whether a folder still is what the export left, by number and size of its files."""
@@ -64,6 +66,7 @@ def record_export(
         files=made.files,
         size_bytes=made.size_bytes,
         samples=tuple(samples),
+        purpose=made.purpose,
     )
     store.write_bytes(f"{FOLDER}/{written.id}.json", json.dumps(asdict(written)).encode())
     return written

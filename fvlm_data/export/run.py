@@ -29,7 +29,11 @@ EXPORT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote: samples of each split (none: tables), number and size of its files."""
+    """What an export wrote: samples of each split (none: tables), number and size of its files.
+
+    `restricted` are the samples, or of tables the studies, that were left out because they may not
+    be used for `purpose` (none named: for any).
+    """
 
     format: str
     folder: str
@@ -37,6 +41,8 @@ class Exported:
     files: int
     size_bytes: int
     seconds: float
+    purpose: str | None = None
+    restricted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,10 @@ class Source:
     """The samples of a store: `splits` in the order train, validation, test, none of them empty.
 
     `label_values` gives the value of each anatomy in label maps, `dtype` the stored type of
-    images: int16 HU, or uint8 over `hu_window`. `content` is the hash of all samples and of
-    these settings, whatever shards the samples lie in. `apart` names, by study and anatomy, the
-    exported studies that review holds to differ there, whatever their signatures say.
+    images: int16 HU, or uint8 over `hu_window`. `restricted` samples were left out, as they may not
+    be used for the purpose. `content` is the hash of all samples and of these settings, whatever
+    shards the samples lie in. `apart` names, by study and anatomy, the exported studies that
+    review holds to differ there, whatever their signatures say.
     """
 
     store: str
@@ -42,6 +43,7 @@ class Source:
     dtype: str
     hu_window: tuple[int, int] | None
     content: str
+    restricted: int = 0
     apart: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -50,17 +52,26 @@ class Source:
         return sum(len(dataset) for dataset in self.splits.values())
 
 
-def open_source(store: str, splits: Sequence[str] = ()) -> Source:
+def open_source(store: str, splits: Sequence[str] = (), purpose: str | None = None) -> Source:
     """The samples of `splits` (default: all) of the store at a folder or URL; needs no vault.
 
+    Samples that may not be used for `purpose`, or without one for any, are left out.
+
     Raises:
-        InputError: there is no store, a split's name is not known, or no sample is there.
+        InputError: there is no store, a split's name or the purpose is not known, or no sample is
+            there or left.
         StoreError: an index cannot be read, a patient is in two splits, or shards were written
             under different settings.
     """
     wanted = dict.fromkeys(splits or SPLITS)
-    opened = {split: ShardDataset(store, split) for split in wanted}
+    opened = {split: ShardDataset(store, split, purpose=purpose) for split in wanted}
     kept = {split: opened[split] for split in SPLITS if split in opened and len(opened[split])}
+    restricted = sum(dataset.restricted for dataset in opened.values())
+    if not kept and restricted:
+        raise InputError(
+            f"store {store}: all {restricted} samples in {', '.join(wanted)} are restricted; "
+            "expected some that may be used for the purpose (docs/data-protection.md)"
+        )
     if not kept:
         raise InputError(
             f"store {store}: no sample found in {', '.join(wanted)}; expected shards, which "
@@ -73,7 +84,7 @@ def open_source(store: str, splits: Sequence[str] = ()) -> Source:
     hashed = [content_key({k: v for k, v in r.items() if k not in PLACEMENT}) for r in rows]
     apart = _apart(kept)
     told = [values, dtype, window, hashed, *([sorted(apart.items())] if apart else [])]
-    return Source(store, kept, values, dtype, window, content_key(*told), apart)
+    return Source(store, kept, values, dtype, window, content_key(*told), restricted, apart)
 
 
 def index_rows(dataset: ShardDataset) -> Iterator[dict[str, Any]]:

@@ -73,10 +73,8 @@ def _find(context: Context, targets: Sequence[Target]) -> Extent:
             (extent.patients if whole else extent.studies).update(target.ids)
             extent.hashes.update(target.hashes)
         unknown = {one for target in targets if not target.ids for one in target.hashes}
-        _images(connection, extent)
+        add_named(connection, extent)
         extent.erased |= _left_without_study(connection)
-        _own_hashes(connection, extent)
-        extent.reports |= reports_of(connection, extent.studies, extent.patients, extent.hashes)
         extent.reports |= retired_reports(
             context, connection, extent.studies, extent.patients, extent.reports
         )
@@ -85,6 +83,16 @@ def _find(context: Context, targets: Sequence[Target]) -> Extent:
         return extent
     finally:
         connection.close()
+
+
+def add_named(connection: duckdb.DuckDBPyConnection, extent: Extent) -> None:
+    """Add to patients, studies and hashes what the tables, which are open views, tell to be theirs.
+
+    Files, and reports that no table names any more, are not among it: the vault knows of those.
+    """
+    _images(connection, extent)
+    _own_hashes(connection, extent)
+    extent.reports |= reports_of(connection, extent.studies, extent.patients, extent.hashes)
 
 
 def _images(connection: duckdb.DuckDBPyConnection, extent: Extent) -> None:

@@ -25,6 +25,7 @@ from fvlm_data.run.registry import build_stages
 from fvlm_data.run.vault_extent import record_vault_extent
 from fvlm_data.shards.apart import write_apart
 from fvlm_data.shards.leaving import shards_of, take_out
+from fvlm_data.shards.restricted import write_restricted
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.discovered import (
     DISCOVERIES,
@@ -233,6 +234,7 @@ def _remove_rows(context: Context, journal: Journal, stages: Mapping[str, Stage]
     _select_anew(context, rows.affected.get(SELECT, ()), stages)
     derive_waiting(context)
     write_apart(context)
+    write_restricted(context.store)
 
 
 def _select_anew(context: Context, items: Sequence[str], stages: Mapping[str, Stage]) -> None:

@@ -50,6 +50,7 @@ OWNED_BY = {
     "measures": ("item",),
     "decisions": ("study_id", "volume_id", "report_id", "other_study_id"),
     "review_effects": ("study_id", "volume_id", "report_id", "other_study_id"),
+    "restrictions": ("owner_id",),
     "files": ("item",),
     "ledger": ("item",),
 }

@@ -10,16 +10,20 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import StoreError
+from fvlm_data.identity.contents import SQLITE, TABLES
+from fvlm_data.identity.secret import contents_keys, write_contents_keys
 from fvlm_data.identity.vault import Vault, read_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DATABASE = "vault.sqlite"
+    from fvlm_data.identity.contents import Contents
 
 
 def back_up(vault: Vault, folder: Path) -> dict[str, int]:
     """Write key and contents of a vault to a new folder (0700, files 0600); returns what it holds.
+
+    The contents become a SQLite file, wherever they lie.
 
     May be done while runs write: the copy is the state of one moment.
 
@@ -30,20 +34,25 @@ def back_up(vault: Vault, folder: Path) -> dict[str, int]:
         check_empty(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
-        _private(folder / DATABASE)
-        with (
-            closing(sqlite3.connect(vault.folder / DATABASE, timeout=60)) as source,
-            closing(sqlite3.connect(folder / DATABASE)) as copy,
-        ):
-            source.backup(copy)
         _private(folder / "key")
         shutil.copyfile(vault.folder / "key", folder / "key")
+        write_contents_keys(folder, contents_keys(vault.folder))
+        _copy(vault.contents, Vault.open(folder).contents)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
             f"backup {folder}: cannot be written ({type(error).__name__}); expected a folder that "
             "this user may write, with room for the vault"
         ) from error
     return Vault.open(folder).extent()
+
+
+def _copy(source: Contents, target: Contents) -> None:
+    """All rows as they are, encrypted, at one moment."""
+    with source.connection(one_moment=True) as rows, target.connection() as copy:
+        for table in TABLES:
+            copy.executemany(
+                f"INSERT INTO {table} VALUES (?, ?)", rows.execute(f"SELECT id, value FROM {table}")
+            )
 
 
 def check_empty(folder: Path) -> None:
@@ -84,16 +93,17 @@ def restore(backup: Path, folder: Path) -> dict[str, int]:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _private(folder / "key")
         shutil.copyfile(backup / "key", folder / "key")
-    _put_damaged_aside(folder / DATABASE)
+        write_contents_keys(folder, contents_keys(backup))
+    _put_damaged_aside(folder / SQLITE)
     vault = Vault.open(folder)
     vault.add_from(kept)
     return vault.extent()
 
 
 def _check_backup(backup: Path) -> None:
-    if not (backup / "key").is_file() or not (backup / DATABASE).is_file():
+    if not (backup / "key").is_file() or not (backup / SQLITE).is_file():
         raise StoreError(
-            f"backup {backup}: no key and {DATABASE} found, expected what `fvlm-data vault backup` "
+            f"backup {backup}: no key and {SQLITE} found, expected what `fvlm-data vault backup` "
             "wrote; name its folder"
         )
 

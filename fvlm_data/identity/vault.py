@@ -8,30 +8,34 @@ import hmac
 import json
 import os
 import secrets
-import sqlite3
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import StoreError
+from fvlm_data.identity.contents import contents_of
+from fvlm_data.identity.secret import KEY_BYTES, contents_keys, is_key, secret_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from cryptography.fernet import Fernet
+    from cryptography.fernet import MultiFernet
+
+    from fvlm_data.identity.contents import Connection
 
 ENVIRONMENT_VARIABLE = "FVLM_VAULT"
-KEY_BYTES = 32
 CONTENTS = ("files", "patients", "reports")
 RECORD = "record:"
 """Before the names of notes that a backup brings back; others are of work that is under way."""
 
+REPLACING = "ON CONFLICT (id) DO UPDATE SET value = excluded.value"
 IDS_AT_ONCE = 500
 """Ids in one statement: SQLite takes some thousand."""
 
 
 class Vault:
-    """A folder (0700) outside the store with the key and an encrypted look-up table (0600).
+    """A folder (0700) outside the store with the key (0600) and an encrypted look-up table.
+
+    The table lies there too, or on a PostgreSQL server (`identity.contents`).
 
     It holds the key of all ids, the relative path behind each file token, the names, ids and
     dates of each patient's headers, by which reports are scrubbed, and the reports as they
@@ -44,8 +48,8 @@ class Vault:
         """Use `Vault.open`; `key` is the secret of this vault."""
         self.folder = folder
         self.key = key
-        self._database = folder / "vault.sqlite"
-        self._cipher: Fernet | None = None
+        self.contents = contents_of(folder, key)
+        self._cipher: MultiFernet | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Vault:
@@ -58,7 +62,7 @@ class Vault:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)
             vault = cls(folder, _read_or_make_key(folder / "key"))
-            vault._create()
+            vault.contents.create()
         except OSError as error:
             raise StoreError(
                 f"vault {folder}: cannot be opened ({type(error).__name__}); expected a folder "
@@ -80,10 +84,9 @@ class Vault:
 
     def remember_patient(self, patient_id: str, identities: Iterable[str]) -> None:
         """Add names, ids and dates found in a patient's headers to what is known of them."""
-        with self._connection() as connection:
-            # the write lock before the read: two workers with headers of one patient must not lose
-            # each other's names
-            connection.execute("BEGIN IMMEDIATE")
+        # the write lock before the read: two workers with headers of one patient must not lose
+        # each other's names
+        with self.contents.connection(alone=True) as connection:
             if self._forgotten(connection, [patient_id]):
                 return
             row = connection.execute(
@@ -92,7 +95,7 @@ class Vault:
             known = set(json.loads(self._decrypt(row[0]))) if row else set()
             merged = sorted(known | {value for value in identities if value.strip()})
             connection.execute(
-                "INSERT OR REPLACE INTO patients VALUES (?, ?)",
+                f"INSERT INTO patients VALUES (?, ?) {REPLACING}",
                 (patient_id, self._encrypt(json.dumps(merged))),
             )
 
@@ -115,9 +118,11 @@ class Vault:
             "(SELECT coalesce(sum(length(value)), 0) FROM patients), "
             "(SELECT count(*) FROM files), (SELECT count(*) FROM reports)"
         )
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             counts = connection.execute(query).fetchone()
-        return dict(zip(("patients", "name_bytes", "files", "reports"), counts, strict=True))
+        # PostgreSQL sums to a Decimal
+        numbers = [int(number) for number in counts]
+        return dict(zip(("patients", "name_bytes", "files", "reports"), numbers, strict=True))
 
     def remember_reports(self, originals: Mapping[str, Mapping[str, str]]) -> None:
         """Keep the original text columns of reports, by report id."""
@@ -136,28 +141,36 @@ class Vault:
 
         What either of them has forgotten is not brought back.
         """
-        with other._connection() as theirs:
-            with self._connection() as ours:
+        with other.contents.connection() as theirs:
+            with self.contents.connection() as ours:
                 for table, some in (("forgotten", ""), ("notes", f" WHERE id LIKE '{RECORD}%'")):
                     ours.executemany(
-                        f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
-                        theirs.execute(f"SELECT id, value FROM {table}{some}"),
+                        f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+                        (
+                            # the two may encrypt under different keys
+                            (one, self._encrypt(other._decrypt(value)))
+                            for one, value in theirs.execute(f"SELECT id, value FROM {table}{some}")
+                        ),
                     )
             for identifier, value in theirs.execute("SELECT id, value FROM patients"):
                 self.remember_patient(identifier, json.loads(other._decrypt(value)))
             for table in ("files", "reports"):
-                with self._connection() as ours:
+                with self.contents.connection() as ours:
                     rows = theirs.execute(f"SELECT id, value FROM {table}")
                     while part := rows.fetchmany(IDS_AT_ONCE):
                         gone = self._forgotten(ours, [identifier for identifier, _ in part])
                         ours.executemany(
-                            f"INSERT OR IGNORE INTO {table} VALUES (?, ?)",
-                            [row for row in part if row[0] not in gone],
+                            f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
+                            [
+                                (one, self._encrypt(other._decrypt(value)))
+                                for one, value in part
+                                if one not in gone
+                            ],
                         )
 
     def forgotten(self, identifiers: Iterable[str]) -> dict[str, str]:
         """Those of the ids that were forgotten, with what is to become of what comes later."""
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             return self._forgotten(connection, identifiers)
 
     def remember_forgotten(self, identifiers: Iterable[str], later: str, group: str) -> None:
@@ -167,13 +180,13 @@ class Vault:
         """
         told = json.dumps([later, group])
         rows = [(self._mark(one), self._encrypt(told)) for one in sorted(set(identifiers))]
-        with self._connection() as connection:
-            connection.executemany("INSERT OR REPLACE INTO forgotten VALUES (?, ?)", rows)
+        with self.contents.connection() as connection:
+            connection.executemany(f"INSERT INTO forgotten VALUES (?, ?) {REPLACING}", rows)
 
     def lift(self, identifiers: Iterable[str]) -> None:
         """Take in again what comes under the ids, or under others of their groups."""
         wanted = {self._mark(one) for one in identifiers}
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             groups = {
                 mark: json.loads(self._decrypt(value))[1]
                 for mark, value in connection.execute("SELECT id, value FROM forgotten")
@@ -191,60 +204,51 @@ class Vault:
         """
         wanted = [(one,) for one in sorted(set(identifiers))]
         gone = {}
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             for table in CONTENTS:
-                before = connection.total_changes
-                connection.executemany(f"DELETE FROM {table} WHERE id = ?", wanted)
-                gone[table] = connection.total_changes - before
-        self._rewrite()
+                done = connection.executemany(f"DELETE FROM {table} WHERE id = ?", wanted)
+                gone[table] = max(0, done.rowcount)  # -1 where nothing was wanted
+        self.contents.rewrite()
         return gone
 
     def replace_identities(self, patient_id: str, identities: Iterable[str]) -> None:
         """Have a patient's entry hold just these names, ids and dates."""
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO patients VALUES (?, ?)",
+                f"INSERT INTO patients VALUES (?, ?) {REPLACING}",
                 (patient_id, self._encrypt(json.dumps(sorted(set(identities))))),
             )
 
     def note(self, name: str) -> str | None:
         """A note that was kept under a name."""
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             row = connection.execute("SELECT value FROM notes WHERE id = ?", (name,)).fetchone()
         return self._decrypt(row[0]) if row else None
 
     def notes(self) -> dict[str, str]:
         """All notes by name."""
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             rows = connection.execute("SELECT id, value FROM notes ORDER BY id").fetchall()
         return {name: self._decrypt(value) for name, value in rows}
 
     def keep_note(self, name: str, text: str) -> None:
         """Keep a note, encrypted, under a name, which is in the clear."""
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, self._encrypt(text))
+                f"INSERT INTO notes VALUES (?, ?) {REPLACING}", (name, self._encrypt(text))
             )
 
     def drop_note(self, name: str) -> None:
         """Remove a note, so that no byte of it stays in the file."""
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             connection.execute("DELETE FROM notes WHERE id = ?", (name,))
-        self._rewrite()
-
-    def _rewrite(self) -> None:
-        # deleted rows would stay in the file's free pages
-        with self._connection() as connection:
-            connection.commit()
-            connection.execute("VACUUM")
+        self.contents.rewrite()
 
     def _mark(self, identifier: str) -> str:
         message = b"forgotten\x1f" + identifier.encode(errors="surrogatepass")
         return hmac.new(self.key, message, hashlib.sha256).hexdigest()
 
-    def _forgotten(
-        self, connection: sqlite3.Connection, identifiers: Iterable[str]
-    ) -> dict[str, str]:
+    def _forgotten(self, connection: Connection, identifiers: Iterable[str]) -> dict[str, str]:
         if connection.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone() is None:
             return {}
         marks = {self._mark(one): one for one in identifiers}
@@ -262,16 +266,16 @@ class Vault:
 
     def _put(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
         given = list(rows)
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             gone = self._forgotten(connection, [identifier for identifier, _ in given])
             connection.executemany(
-                f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
+                f"INSERT INTO {table} VALUES (?, ?) {REPLACING}",
                 ((one, self._encrypt(value)) for one, value in given if one not in gone),
             )
 
     def _get(self, table: str, identifiers: Iterable[str]) -> dict[str, str]:
         found: dict[str, str] = {}
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             for identifier in identifiers:
                 row = connection.execute(
                     f"SELECT value FROM {table} WHERE id = ?",
@@ -283,37 +287,23 @@ class Vault:
 
     def _lacking(self, table: str, identifiers: Iterable[str]) -> set[str]:
         query = f"SELECT 1 FROM {table} WHERE id = ?"
-        with self._connection() as connection:
+        with self.contents.connection() as connection:
             return {one for one in identifiers if not connection.execute(query, (one,)).fetchone()}
 
-    def _create(self) -> None:
-        # created here since SQLite would give the file the umask's permissions
-        descriptor = os.open(self._database, os.O_CREAT | os.O_RDWR, 0o600)
-        os.close(descriptor)
-        with self._connection() as connection:
-            for table in (*CONTENTS, "forgotten", "notes"):
-                connection.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, value BLOB)"
-                )
+    def forget_cipher(self) -> None:
+        """Read the keys of the contents again when they are needed next."""
+        self._cipher = None
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self._database, timeout=60)) as connection, connection:
-                yield connection
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"vault {self.folder}: cannot be read or written ({error}); free space or mend "
-                "the folder, then run again: finished work is kept"
-            ) from error
+    def encrypted_anew(self, value: bytes) -> bytes:
+        """An encrypted value under the key that encrypts now; raises StoreError as reading does."""
+        return self._encrypt(self._decrypt(value))
 
-    def _fernet(self) -> Fernet:
+    def _fernet(self) -> MultiFernet:
         if self._cipher is None:
-            from cryptography.fernet import Fernet
+            from cryptography.fernet import Fernet, MultiFernet
 
-            # a key of its own for encryption, so that ids and contents do not share one
-            secret = hmac.new(self.key, b"vault contents", hashlib.sha256).digest()
-            self._cipher = Fernet(base64.urlsafe_b64encode(secret))
+            found = [secret_of(self.key, told) for told in contents_keys(self.folder)]
+            self._cipher = MultiFernet([Fernet(base64.urlsafe_b64encode(one)) for one in found])
         return self._cipher
 
     def _encrypt(self, value: str) -> bytes:
@@ -327,7 +317,7 @@ class Vault:
         except InvalidToken as error:
             raise StoreError(
                 f"vault {self.folder}: its contents were written under another key; restore "
-                "the file `key` that belongs to it"
+                "the files `key` and `contents.key` that belong to it"
             ) from error
 
 
@@ -364,7 +354,7 @@ def read_key(path: Path) -> bytes:
         StoreError: the file holds no key.
     """
     text = path.read_text(encoding="latin-1").strip()
-    if len(text) != 2 * KEY_BYTES or not set(text) <= set("0123456789abcdef"):
+    if not is_key(text):
         raise StoreError(
             f"vault key {path}: expected {2 * KEY_BYTES} hexadecimal digits, found {len(text)} "
             "characters of another kind; restore the file from a backup"

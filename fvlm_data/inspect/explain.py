@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError, StoreError
+from fvlm_data.shards.restricted import refused_in
 from schemas.findings import CONFIDENCES
 
 if TYPE_CHECKING:
@@ -38,11 +39,19 @@ def explain(context: Context, sample_id: str, *, reveal: bool = False) -> dict[s
         "shard": f"shards/{sample['split']}/{sample['shard']}.zarr",
         "index": sample["index"],
         "study_id": sample["study_id"],
+        "restricted_for": _restricted_for(store, sample),
         "volume": _volume(context, sample, reveal=reveal),
         "masks": sorted({row["path"] for row in masks}),
         "reports": _reports(context, reports, reveal=reveal),
         "anatomies": _anatomies(store, shown, reports),
     }
+
+
+def _restricted_for(store: Store, sample: Row) -> list[str]:
+    """Purposes for which exports and training leave the sample out."""
+    owners = {sample["patient_id"], sample["study_id"]}
+    refused = refused_in(store)
+    return sorted(purpose for purpose in refused if not owners.isdisjoint(refused[purpose]))
 
 
 def explain_report(context: Context, report_id: str, *, reveal: bool = False) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import StoreError
 from fvlm_data.run.records import Summary, add_counts, tally
 from fvlm_data.run.registry import build_stages
+from fvlm_data.shards.restricted import refused_in
 from fvlm_data.store.leases import runs_at_work
 from fvlm_data.store.planning import outlook
 from fvlm_data.store.relations import Relations
@@ -60,7 +61,8 @@ class Status:
     """How a store stands; `summary` has items by stage and what the tables hold.
 
     `set_aside` are numbers of rows by stage; `waiting` ids by kind of owner and what it waits for,
-    as `study waits for report`; `free_bytes` and `total_bytes` are of the store's disk, None in a
+    as `study waits for report`; `restricted` numbers of patients and studies by the purpose that
+    they refuse; `free_bytes` and `total_bytes` are of the store's disk, None in a
     bucket; `bytes_by_folder` only where it was asked for.
     """
 
@@ -68,6 +70,7 @@ class Status:
     pace: dict[str, Pace] = field(default_factory=dict)
     set_aside: dict[str, int] = field(default_factory=dict)
     waiting: dict[str, list[str]] = field(default_factory=dict)
+    restricted: dict[str, int] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     free_bytes: int | None = None
     total_bytes: int | None = None
@@ -94,6 +97,8 @@ def status(context: Context, config: Config, *, sizes: bool = False) -> Status:
     for name, number in Relations(context.store).rows(by_stage):
         told.set_aside[_group(name)] = told.set_aside.get(_group(name), 0) + number
     told.waiting = waiting(context)
+    refused = refused_in(context.store)
+    told.restricted = {purpose: len(refused[purpose]) for purpose in sorted(refused)}
     tally(context, told.summary)
     told.runs = _runs(context.store, kept[:RUNS])
     _look_at_disk(context.store, told, sizes=sizes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import schemas
 from fvlm_data.inspect import conservation, damage
 from fvlm_data.shards.check import wrong_shards
+from fvlm_data.shards.restricted import PATH, TABLE, agrees
 from fvlm_data.store.content import identifier
 from fvlm_data.store.discovered import DISCOVERIES
 from fvlm_data.store.reading import show
@@ -55,6 +56,7 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
             *_files(store, connection, stages, deep=deep),
             *(_damaged(store, connection, stage) for stage in stages),
             _shards(store, connection, deep=deep),
+            _restricted(store),
             *_discovered(connection, unclosed=bool(stages)),
         ]
     finally:
@@ -120,6 +122,19 @@ def _shards(store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool) 
         f"{named} shards",
         tuple(wrong[: damage.EXAMPLES]),
         "`fvlm-data curate` writes them anew",
+    )
+
+
+def _restricted(store: Store) -> Check:
+    """Whether readers of shards, who read no table, are told whom to leave out."""
+    right = agrees(store)
+    return Check(
+        f"{PATH} names whom table restrictions names",
+        right,
+        f"{store.count(TABLE)} restrictions",
+        () if right else (PATH,),
+        "`fvlm-data shard` writes it anew; exports and training that were made meanwhile may hold "
+        "samples that they may not",
     )
 
 

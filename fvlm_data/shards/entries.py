@@ -36,10 +36,12 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
 
 def _finish(context: Context) -> None:
     from fvlm_data.shards.apart import write_apart
+    from fvlm_data.shards.restricted import write_restricted
     from fvlm_data.shards.tidy import tidy_shards
 
     tidy_shards(context)
     write_apart(context)
+    write_restricted(context.store)
 
 
 SHARD = StageEntry(

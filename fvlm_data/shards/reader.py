@@ -18,6 +18,8 @@ from fvlm_data.errors import InputError, StoreError
 from fvlm_data.memory import lacks_memory
 from fvlm_data.shards.apart import PATH, read_apart
 from fvlm_data.shards.folder import REMEDY, ShardFolder
+from fvlm_data.shards.restricted import PATH as RESTRICTED
+from fvlm_data.shards.restricted import left_out, read_restricted, without
 from fvlm_data.shards.sample import Sample, moved
 from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
 from schemas.splits import SPLITS
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.apart import Apart
     from fvlm_data.shards.objects import ObjectCache
+    from fvlm_data.shards.restricted import Refused
     from fvlm_data.shards.sample import Box
     from fvlm_data.shards.slabs import SlabArray
 
@@ -55,17 +58,26 @@ class ShardDataset:
     nor the vault. It may be pickled and used in threads and in workers, spawned or forked. Each
     sample appears once, even if a curation was killed halfway. `samples_version` is the version of
     the table `samples` while the indexes were read: None where there is no such table, or a run
-    changed it at each of several looks.
+    changed it at each of several looks. `restricted` counts the samples that were left out, since
+    their patient or study may not be used for `purpose` (`fvlm-data restrict`).
     """
 
-    def __init__(self, store: str | Path, split: str, cache: ObjectCache | None = None) -> None:
+    def __init__(
+        self,
+        store: str | Path,
+        split: str,
+        cache: ObjectCache | None = None,
+        purpose: str | None = None,
+    ) -> None:
         """Read the indexes of `split` (train, validation or test) in the store at `store`.
 
         `cache` keeps the objects of a remote store on this machine's disk; a local store needs
-        none and uses none. A split without shards gives an empty dataset.
+        none and uses none. A split without shards gives an empty dataset. `purpose` says what the
+        samples are for; without it those are left out that are restricted for any purpose.
 
         Raises:
-            InputError: there is no store, or the split's name is not known.
+            InputError: there is no store, the split's name is not known, or restrictions know no
+                such purpose.
             StoreError: an index cannot be read.
         """
         if split not in SPLITS:
@@ -76,7 +88,11 @@ class ShardDataset:
         folder = ShardFolder(self.store)
         if not folder.has_store():
             raise InputError(f"store {self.store}: nothing found there; check the path")
-        self.rows, self.samples_version = _read_at_one_version(folder, self.store, split)
+        rows, self.samples_version = _read_at_one_version(folder, self.store, split)
+        self.purpose = purpose
+        # after the indexes: who is restricted meanwhile is left out
+        owners = left_out(_read_restricted(folder, self.store), purpose)
+        self.rows, self.restricted = without(rows, owners)
         self.apart = _read_apart(folder, self.store)
         self._folder: ShardFolder | None = None
         self._open: OrderedDict[str, _OpenShard] = OrderedDict()
@@ -146,8 +162,8 @@ class ShardDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open shards, which are opened again where the dataset is used."""
-        names = ("store", "split", "cache", "rows", "samples_version", "apart")
-        return {name: getattr(self, name) for name in names}
+        open_here = ("_folder", "_open", "_process", "_lock")
+        return {name: value for name, value in vars(self).items() if name not in open_here}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """The dataset as it was, with nothing open."""
@@ -244,6 +260,16 @@ def _read_apart(folder: ShardFolder, store: str) -> Apart:
         raise StoreError(
             f"store {store}: {PATH} cannot be read ({type(error).__name__}); run `fvlm-data shard` "
             "to write it anew"
+        ) from error
+
+
+def _read_restricted(folder: ShardFolder, store: str) -> Refused:
+    try:
+        return read_restricted(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"store {store}: {RESTRICTED} cannot be read ({type(error).__name__}); run `fvlm-data "
+            "shard` to write it anew"
         ) from error
 
 

@@ -16,6 +16,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store import history, reading
+from fvlm_data.store.content import identifier
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import StoreFiles
 from fvlm_data.store.place import MARK as MARK
@@ -56,6 +57,10 @@ SMALL_FILES = 32
 one item look at each, some 0.1 ms a file."""
 
 
+HIDDEN = "_hidden"
+"""Table of the engine that holds the ids which `Store.hide` was given."""
+
+
 class Store(StoreFiles):
     """Tables and files below one URL; the only place that reads and writes them.
 
@@ -69,6 +74,7 @@ class Store(StoreFiles):
         self.store_id = store_id
         self.memory_mb = 2000
         self.spill: Path | None = None
+        self._hiding: Mapping[str, Collection[str]] | None = None
         self._opened: dict[str, DeltaTable] = {}
         self._files: dict[str, tuple[int, list[reading.Part]]] = {}
         self._engine: duckdb.DuckDBPyConnection | None = None
@@ -100,6 +106,18 @@ class Store(StoreFiles):
         check_folder(text)
         store_id = read_mark(text, filesystem, root, older)
         return cls(text, filesystem, root, store_id)
+
+    def hide(self, ids: Collection[str], columns: Mapping[str, Collection[str]]) -> None:
+        """From now on show no row that holds one of `ids` in one of its table's `columns`.
+
+        For reading only: `count` and the log still tell of all rows.
+        """
+        connection = self.connect()
+        # not a temporary table: all connections share the engine, not what is temporary
+        connection.execute(f"CREATE OR REPLACE TABLE {HIDDEN} (id VARCHAR)")
+        if ids:
+            connection.execute(f"INSERT INTO {HIDDEN} SELECT unnest(?)", [sorted(ids)])
+        self._hiding = columns if ids else None
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection for queries over `scan`s, with temporary tables of its own.
@@ -422,7 +440,14 @@ class Store(StoreFiles):
         return self._scan_of(table, reading.parts(delta, where, among))
 
     def _scan_of(self, table: str, parts: Sequence[reading.Part]) -> str:
-        return reading.scan(table, self.tables_folder(table, parts), parts)
+        scanned = reading.scan(table, self.tables_folder(table, parts), parts)
+        if self._hiding is None:
+            return scanned
+        seen = " AND ".join(
+            f"coalesce({identifier(column)} NOT IN (FROM {HIDDEN}), TRUE)"
+            for column in self._hiding[table]
+        )
+        return f"SELECT * FROM ({scanned}) WHERE {seen}"
 
     def tables_folder(self, table: str, parts: Sequence[reading.Part]) -> str:
         """The local folder of a table's files, which are fetched from object storage."""

@@ -71,6 +71,11 @@ class TrainConfig(Section):
         "A normal text that says more goes to BERT without it, as in the public code.",
     )
     split: str = Field(default="train", description="Split that is trained on.")
+    purpose: str | None = Field(
+        default=None,
+        description="What the model is for: samples restricted for it are left out. Null leaves "
+        "out those restricted for anything.",
+    )
     window_hu: tuple[float, float] = Field(
         default=(-1150.0, 350.0), description="Intensities [low, high] in HU that become [0, 1]."
     )

@@ -29,7 +29,8 @@ class Snapshot:
 
     `content` is one hash of all that training reads of them (`data.content`), `shards` a hash of
     the shards that hold them. `samples_version` is the version of the store's table `samples` while
-    the indexes were read; None where there is no such table, or runs kept changing it.
+    the indexes were read; None where there is no such table, or runs kept changing it. `restricted`
+    samples were left out: they may not be used for `purpose`, or where none was named for any.
     """
 
     from_step: int
@@ -37,6 +38,8 @@ class Snapshot:
     content: str
     shards: str
     samples_version: int | None
+    purpose: str | None = None
+    restricted: int = 0
 
 
 def snapshot(source: SampleSource, digests: Tensor, from_step: int) -> Snapshot:
@@ -50,6 +53,8 @@ def snapshot(source: SampleSource, digests: Tensor, from_step: int) -> Snapshot:
         shards=hashlib.sha256("\n".join(shards).encode()).hexdigest(),
         # a source that is no store has no version
         samples_version=getattr(source, "samples_version", None),
+        purpose=getattr(source, "purpose", None),
+        restricted=getattr(source, "restricted", 0),
     )
 
 

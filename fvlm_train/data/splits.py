@@ -13,16 +13,24 @@ if TYPE_CHECKING:
     from fvlm_data.shards import ObjectCache, ShardDataset
 
 
-def open_split(store: str, split: str, cache: ObjectCache | None = None) -> ShardDataset:
-    """The samples of a split, at least one.
+def open_split(
+    store: str, split: str, cache: ObjectCache | None = None, purpose: str | None = None
+) -> ShardDataset:
+    """The samples of a split that may be used for a purpose, at least one.
 
     Raises:
-        InputError: there is no store, its shards are not made yet, or the split is empty.
+        InputError: there is no store, its shards are not made yet, the split is empty or all of it
+            is restricted, or the purpose is not known.
         StoreError: an index cannot be read.
     """
-    source = fvlm_data.shards.ShardDataset(store, split, cache)
+    source = fvlm_data.shards.ShardDataset(store, split, cache, purpose)
     if len(source):
         return source
+    if source.restricted:
+        raise InputError(
+            f"store {store}: all {source.restricted} samples of split {split} are restricted; "
+            "expected some that may be used for the purpose (docs/data-protection.md)"
+        )
     folder = ShardFolder(store)
     others = [name for name in SPLITS if name != split and folder.listing(name).indexes]
     if others:

@@ -60,6 +60,9 @@ def _data(summary: dict[str, Any], config: TrainConfig) -> Iterator[str]:
     # a run of an older version tells neither
     if summary.get("samples_version") is not None:
         yield f"Read at version {summary['samples_version']} of the store's table `samples`."
+    if summary.get("restricted"):
+        why = f"not for {summary['purpose']}" if summary.get("purpose") else "no purpose named"
+        yield f"{summary['restricted']} samples were left out as restricted ({why})."
     if summary.get("data_changes"):
         yield f"It went on with other samples {summary['data_changes']} time(s); see `data.json`."
     states = sorted({state for counts in summary["states"].values() for state in counts})

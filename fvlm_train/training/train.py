@@ -122,6 +122,8 @@ class TrainSummary:
     states: dict[str, dict[str, int]] = field(default_factory=dict)
     prompted_findings: int | None = None
     samples_version: int | None = None
+    purpose: str | None = None
+    restricted: int = 0
     data_changes: int = 0
     validation_auc: float | None = None
     validation_step: int | None = None
@@ -201,6 +203,8 @@ def train(
             states=_states(config, source),
             prompted_findings=_prompted(config, state),
             samples_version=parts[-1].samples_version,
+            purpose=parts[-1].purpose,
+            restricted=parts[-1].restricted,
             data_changes=sum(a.content != b.content for a, b in pairwise(parts)),
             validation_auc=state.validated.auc,
             validation_step=None if state.validated.auc is None else state.validated.step,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,13 @@ import pytest
 import yaml
 from jsonschema import validate
 from prefect.utilities.callables import parameter_schema
+from typer.testing import CliRunner
 
+from fvlm_data.cli.main import app
 from pipelines import TELEMETRY_OFF
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ["prefect-server", "prefect-worker", "deploy", "dask-scheduler", "dask-worker"]
+OURS = ["prefect-server", "prefect-worker", "deploy", "dask-scheduler", "dask-worker", "pages"]
 FLOWS = ["curate", "ingest", "reports", "verify", "compact", "forget"]
 AT_WORK = ["prefect-worker", "dask-worker"]
 
@@ -77,20 +81,36 @@ def test_every_service_of_ours_has_one_image_and_telemetry_off(compose: Any, ser
 def test_only_the_server_has_a_way_out_and_its_page_is_on_loopback(compose: Any) -> None:
     assert compose["networks"]["inside"]["internal"] is True
     services = compose["services"]
-    assert {n for n, s in services.items() if s["networks"] != ["inside"]} == {"prefect-server"}
+    assert {n for n, s in services.items() if s["networks"] != ["inside"]} == {
+        "prefect-server",
+        "pages",
+    }
     published = {n: s["ports"] for n, s in services.items() if "ports" in s}
-    assert list(published) == ["prefect-server"]
-    assert all(port.startswith("127.0.0.1:") for port in published["prefect-server"])
+    assert list(published) == ["prefect-server", "pages"]
+    assert all(one.startswith("127.0.0.1:") for ports in published.values() for one in ports)
 
 
-def test_the_server_keeps_its_state_in_postgres(compose: Any) -> None:
+def test_the_server_keeps_its_state_in_postgres(compose: Any, tmp_path: Path) -> None:
+    """Its command is run as it stands, with a secret and a `prefect` that tells what it gets."""
     services = compose["services"]
-    url = services["prefect-server"]["environment"]["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+    (tmp_path / "prefect").write_text(
+        '#!/bin/sh\necho "$PREFECT_SERVER_DATABASE_CONNECTION_URL $*"\n'
+    )
+    (tmp_path / "prefect").chmod(0o700)
+    (tmp_path / "postgres_password").write_text("s3cret\n")
+    # Compose makes one dollar of two
+    command = [
+        part.replace("$$", "$").replace("/run/secrets", str(tmp_path))
+        for part in services["prefect-server"]["command"]
+    ]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    url, *given = done.stdout.split()
+    assert given == ["server", "start", "--host", "0.0.0.0"]
     user, database = (
         services["postgres"]["environment"][name] for name in ("POSTGRES_USER", "POSTGRES_DB")
     )
-    assert url.startswith(f"postgresql+asyncpg://{user}:${{POSTGRES_PASSWORD:?")
-    assert url.endswith(f"@postgres:5432/{database}")
+    assert url == f"postgresql+asyncpg://{user}:s3cret@postgres:5432/{database}"
 
 
 @pytest.mark.parametrize("service", AT_WORK)
@@ -112,9 +132,53 @@ def test_what_a_service_waits_for_and_mounts_exists(compose: Any) -> None:
             condition = service["depends_on"][wait]["condition"]
             healthy = "healthcheck" in compose["services"][wait]
             assert condition == ("service_healthy" if healthy else "service_started")
-    assert set(compose["volumes"]) == {"postgres", "store", "vault"}
+    assert set(compose["volumes"]) == {"postgres", "store", "vault", "vault-db"}
 
 
 def test_no_password_stands_in_the_file(compose: Any) -> None:
-    password = compose["services"]["postgres"]["environment"]["POSTGRES_PASSWORD"]
-    assert password.startswith("${POSTGRES_PASSWORD:?")
+    used = [secret for told in compose["services"].values() for secret in told.get("secrets", [])]
+    assert set(used) == set(compose["secrets"])
+    assert all(told["file"] == f"./secrets/{name}" for name, told in compose["secrets"].items())
+    named = {
+        value
+        for told in compose["services"].values()
+        for key, value in told.get("environment", {}).items()
+        if "PASSWORD" in key or "TOKEN" in key
+    }
+    assert named == {f"/run/secrets/{one}" for one in ("postgres_password", "vault_db_password")}
+
+
+@pytest.mark.parametrize("service", [*OURS, "segmentation-worker"])
+def test_ours_run_as_a_user_without_capabilities(compose: Any, service: str) -> None:
+    told = compose["services"][service]
+    assert told["user"] == "1000:1000"
+    assert told["cap_drop"] == ["ALL"]
+    assert told["security_opt"] == ["no-new-privileges:true"]
+    stages = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1:]
+    users = {
+        one.split()[2]: [w for w in one.splitlines() if w.startswith("USER")] for one in stages
+    }
+    assert users[told["build"]["target"]][-1] == "USER fvlm"
+
+
+def test_the_pages_are_read_only_and_know_no_vault(compose: Any, tmp_path: Path) -> None:
+    """The command is one that the program takes, with its token from the secret."""
+    told = compose["services"]["pages"]
+    assert told["volumes"] == ["${FVLM_STORE:-store}:/store:ro"]
+    program, *words = told["command"]
+    assert program == "fvlm-data"
+    assert "--review" not in words
+    (tmp_path / "serve_token").write_text("short")
+    words = [word.replace("/run/secrets", str(tmp_path)) for word in words]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 2
+    assert "serve_token: 5 characters found, expected at least" in ended.stderr
+
+
+def test_the_segmentation_worker_takes_what_needs_a_gpu(compose: Any) -> None:
+    told = compose["services"]["segmentation-worker"]
+    assert told["profiles"] == ["gpu"]
+    assert told["command"][told["command"].index("--resources") + 1] == "GPU=1"
+    (device,) = told["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert told["environment"].items() >= TELEMETRY_OFF.items()

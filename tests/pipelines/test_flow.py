@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import signal
-import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +16,15 @@ import schemas
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.store.tables import Store
-from tests.lacking import lacking
+from tests.servers import PATIENCE_S, free_port, postgres, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from .conftest import Shell
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 400
 OF_A_RUN = {"ledger": "run_id", "waiting": "since_run"}
-PLACES_OF_POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
 SECRETS = (b"Doe_John", b"zebra")
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(420)]
@@ -98,42 +91,6 @@ def test_the_flow_settles_what_one_process_does(configuration: Path, shell: Shel
     assert_prefect_keeps_no_secret(Path(shell.environment["PREFECT_HOME"]))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def started(command: Sequence[str], folder: Path, environment: dict[str, str]) -> Iterator[Path]:
-    """Run a service while the block runs, then kill it with all that it started."""
-    log = folder / f"{len(list(folder.glob('*.log')))}.log"
-    with log.open("wb") as handle:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=handle,
-            stderr=handle,
-            start_new_session=True,
-        )
-        try:
-            yield log
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait_for_port(port: int) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    pytest.fail(f"nothing answered on port {port} within {PATIENCE_S} s")
-
-
 def wait_for(address: str, wanted: str) -> None:
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
@@ -145,33 +102,6 @@ def wait_for(address: str, wanted: str) -> None:
             pass  # not up yet
         time.sleep(0.5)
     pytest.fail(f"{address} did not answer {wanted!r} within {PATIENCE_S} s")
-
-
-@contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL of our own on loopback; yields the URL that Prefect's server takes."""
-    program = shutil.which("initdb", path=os.pathsep.join([*PLACES_OF_POSTGRES, os.defpath]))
-    if program is None:
-        lacking("the Debian package postgresql is not installed", "servers")
-    # PostgreSQL refuses to run as root
-    user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as place:
-        if user:
-            shutil.chown(place, "nobody")
-        data = f"{place}/data"
-        subprocess.run(
-            [*user, program, "-D", data, "-U", "prefect", "--auth=trust", "--no-sync"],
-            cwd=place,
-            check=True,
-            capture_output=True,
-        )
-        server = str(Path(program).with_name("postgres"))
-        options = ["-p", str(port), "-k", place, "-c", "listen_addresses=127.0.0.1"]
-        command = [*user, server, "-D", data, *options]
-        with started(command, folder, {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}):
-            wait_for_port(port)
-            yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
 
 
 OTHER_RUNS = (
@@ -252,7 +182,7 @@ def test_a_deployment_runs_on_a_server_from_a_folder_with_our_names(
     worker = ["prefect", "worker", "start", "--pool", "curate", "--type", "process"]
     with ExitStack() as services:
         if database == "postgresql":
-            url = services.enter_context(postgres(configuration.parent))
+            url = f"postgresql+asyncpg:{services.enter_context(postgres(configuration.parent))}"
             environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = url
         services.enter_context(started(server, configuration.parent, environment))
         wait_for(f"{api}/health", "true")

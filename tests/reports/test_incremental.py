@@ -122,7 +122,7 @@ def test_what_a_file_tells_of_a_report_reaches_the_stages(tmp_path: Path):
 def test_an_original_that_the_vault_has_lost_is_kept_and_read_again(tmp_path: Path):
     config = three_reports(tmp_path)
     context = ran(config)
-    with context.vault._connection() as connection:
+    with context.vault.contents.connection() as connection:
         connection.execute("DELETE FROM reports")
     context.store.replace_all("ledger", [])
     for stage in stages(config):

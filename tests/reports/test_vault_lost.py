@@ -75,7 +75,7 @@ def test_so_does_a_worker_and_a_stage(tmp_path: Path):
     made_config = made(tmp_path, {"path": file})
     context = ran(made_config)
     images_arrive(context)
-    with context.vault._connection() as connection:
+    with context.vault.contents.connection() as connection:
         connection.execute("DELETE FROM patients")
     with pytest.raises(StoreError, match=r"names of 1 patients are not in it .*p_1.*restore"):
         ran(made_config)
