@@ -304,6 +304,7 @@ class ClauseWords(Entry):
     elisions: tuple[str, ...]
     now: tuple[str, ...] = ()
     within: tuple[str, ...]
+    beside: tuple[str, ...] = ()
     operations: tuple[str, ...]
 
 

@@ -37,6 +37,7 @@ from fvlm_data.reports.language.extensions import extension_words, not_reached, 
 from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
     change_of,
+    changes_by_side,
     count_of,
     own_side,
     severity_of,
@@ -329,8 +330,12 @@ def _goes_on(
     if change in _LASTING and VERB in sentence.roles[behind : behind + 2]:
         return True
     # "measuring 9 mm in the previous examination is 6 mm in the current one"
-    verb = next((i for i in range(behind, len(sentence.words)) if sentence.roles[i] == VERB), None)
-    return verb is not None and sentence.words[verb] in book.grammar.now
+    clause = sentence.clauses[span.start]
+    told = zip(
+        sentence.words[behind:], sentence.roles[behind:], sentence.clauses[behind:], strict=True
+    )
+    verb = next((word for word, role, one in told if role == VERB and one == clause), None)
+    return verb is not None and verb in book.grammar.now
 
 
 def _of_other_statements(
@@ -365,6 +370,9 @@ def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, .
     )
     if answers:
         return tuple(_answered(head, answer, sentence) for answer in answers)
+    changes = _changes_by_side(head, sentence)
+    if changes:
+        return changes
     if not head.findings:
         return (head,)
     pair = sides_in_turn(head.start, sides, sentence.words, sentence.roles, book)
@@ -386,6 +394,31 @@ def _by_side(head: Head, sentence: _Sentence, book: Phrasebook) -> tuple[Head, .
             )
         )
     return tuple(made)
+
+
+def _changes_by_side(head: Head, sentence: _Sentence) -> tuple[Head, ...]:
+    """A mention a side where the only finding of a sentence changed in two ways; else none."""
+    told = changes_by_side(head.end, sentence.sides, sentence.changes, sentence.roles)
+    others = [
+        span
+        for span in sentence.spans
+        if span.start != head.start
+        # "increased" is told of something by itself, too
+        and not any(m.start <= span.start and span.end <= m.end for m in sentence.changes)
+    ]
+    gone = head.status == "absent" and any(change == "resolved" for _, change in told)
+    if others or not (gone or head.status == "present"):
+        return ()
+    return tuple(
+        replace(
+            head,
+            findings=tuple((term, anatomy, side) for term, anatomy, _ in head.findings),
+            side=side,
+            change=change,
+            status="absent" if change == "resolved" else "present",
+        )
+        for side, change in told
+    )
 
 
 def _answered(head: Head, answer: SideAnswer, sentence: _Sentence) -> Head:

@@ -38,6 +38,8 @@ class AnatomyMention:
     """Anatomy ids of the sites."""
 
 
+_LINK = 2
+"""Words between an anatomy and its side behind it ("on the")."""
 _BETWEEN = 3
 """Light words between a side and its anatomy ("right third through fifth ribs")."""
 
@@ -59,7 +61,10 @@ def anatomy_mentions(
         if named is None:  # a compound, which only hides what it holds
             continue
         sites, anatomies, told = named
-        side = told or (_side_before(match, words, sides, grammar) if sides else None)
+        side = told
+        if sides and not told:
+            side = _side_before(match, words, sides, grammar)
+            side = side or _side_behind(match, words, sides, grammar)
         made.append(AnatomyMention(match.start, match.end, sites, side, anatomies))
     return made
 
@@ -88,6 +93,26 @@ def _side_before(
             found.append(side)
             place = start
     return joined(found)
+
+
+def _side_behind(
+    match: Match,
+    words: Sequence[str],
+    sides: Sequence[tuple[int, int, Side]],
+    grammar: FunctionWords,
+) -> Side | None:
+    """Side stated right behind the mention and of nothing else: "the ribs on the right"."""
+    for start, end, side in sides:
+        link = words[match.end : start]
+        if (
+            start > match.end
+            and link[0] in grammar.beside
+            and grammar.articles.issuperset(link[1:])
+        ):
+            following = words[end : end + 1]
+            ends = not following or not following[0].isalnum() or following[0] in grammar.joints
+            return side if ends and len(link) <= _LINK else None
+    return None
 
 
 def joined(sides: Sequence[Side | None]) -> Side | None:

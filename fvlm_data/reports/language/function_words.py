@@ -50,6 +50,7 @@ class FunctionWords:
     elisions: frozenset[str]
     now: frozenset[str]
     within: frozenset[str]
+    beside: frozenset[str]
     operations: tuple[str, ...]
     places: frozenset[str]
     places_and_numbers: frozenset[str]
@@ -99,6 +100,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         elisions=frozenset({",", *clauses.elisions}),
         now=frozenset(clauses.now),
         within=frozenset(clauses.within),
+        beside=frozenset(clauses.beside),
         operations=clauses.operations,
         places=frozenset(places.words),
         places_and_numbers=frozenset({"0", *places.words}),

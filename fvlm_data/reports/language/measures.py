@@ -114,7 +114,7 @@ def _goes_on(
 ) -> bool:
     """Whether a later clause has no subject of its own ("a cyst is seen, and is unchanged")."""
     start, end = place
-    if match.start < end or roles[match.end : match.end + 1] == [HEAD]:
+    if match.start < end or HEAD in roles[match.end : match.end + 1]:
         return False  # "no effusion, but new emphysema"
     return not any(
         roles[i] in (HEAD, ANATOMY) for i in range(end, match.start) if clauses[i] != clauses[start]
@@ -200,6 +200,27 @@ def sides_in_turn(
     if told or any(role not in (OTHER, ANATOMY) for role in near):
         return None
     return (one, left), (two, right)
+
+
+def changes_by_side(
+    end: int,
+    sides: Sequence[tuple[int, int, Side]],
+    changes: Sequence[Match],
+    roles: Sequence[int],
+) -> list[tuple[Side, Change]]:
+    """Changes behind a head, each of one side: "increased on the right, stable on the left".
+
+    Two at least, and of two sides; nothing but words of place stands between a change and its side.
+    """
+    told: dict[Side, Change] = {}
+    for match in changes:
+        following = [side for side in sides if side[0] >= match.end]
+        if match.start < end or not following:
+            continue
+        first, _, side = following[0]
+        if first - match.end <= _NEAR and {*roles[match.end : first]} <= {PREPOSITION, OTHER}:
+            told.setdefault(side, match.phrase.change)  # type: ignore[arg-type]
+    return list(told.items()) if {"left", "right"} <= told.keys() else []
 
 
 def _listed(between: Sequence[int]) -> bool:

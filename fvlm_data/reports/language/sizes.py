@@ -219,7 +219,8 @@ def _is_prior(text: str, low: int, size: Size, following: int, patterns: SizePat
     past = patterns.past.search(before)
     if past is None:
         return False
-    bracketed = past[1] is not None and low > 0
+    # "9 mm (was 6 mm)", "9 mm, was 6 mm"
+    bracketed = low > 0 and (past[1] is not None or before[: past.start()].strip() == ",")
     now = following < len(text) and patterns.now.search(text, size.end, following)
     return bracketed or bool(now)
 
