@@ -49,7 +49,6 @@ KNOWN = {
     "v119": "an organ that is absent, behind its header",
     "v128": "a degree as the answer to a question",
     "v138": "the denial of one kind denies the whole finding",
-    "v141": ONE_CHANGE,
     "v142": "one word for two absent organs",
     "v143": "a landmark is taken for the place",
     "v155": STANDS_FOR,

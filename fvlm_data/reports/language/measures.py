@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.phrase_matching import Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Severity, Side
+    from fvlm_data.reports.language.records import Change, Severity, Side
 
 _NEAR = 4
 
