@@ -63,6 +63,7 @@ class MemorySource:
     def __init__(self, samples: Sequence[Sample]) -> None:
         """`samples` in the order of their numbers."""
         self.samples = tuple(samples)
+        self.restricted = 0
         columns = ["sample_id", "patient_id", "study_id", "anatomies", "states", "texts", "labels"]
         columns.append("boxes")
         self.rows = pa.table(

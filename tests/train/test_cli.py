@@ -20,7 +20,7 @@ from fvlm_train.testing import TOY_FINDINGS, toy_source
 @pytest.fixture
 def shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        fvlm_data.shards, "ShardDataset", lambda store, split, cache=None: toy_source(12, 0)
+        fvlm_data.shards, "ShardDataset", lambda store, split, *_: toy_source(12, 0)
     )
     monkeypatch.setattr(fvlm_train.evaluate.findings, "store_findings", lambda store: TOY_FINDINGS)
 

@@ -95,7 +95,9 @@ def test_how_many_findings_are_learned_is_said(
     config = tiny(loss={"prompts": {"weight": 1.0, "least_positives": least}}, steps=1)
     summary = train(config, toy_source(20, 0), tmp_path / "run", findings=TOY_FINDINGS)
     assert summary.prompted_findings == learned
-    (said,) = [line for line in _trained_lines(summary, tmp_path, "s") if "prompts" in line]
+    (said,) = [
+        line for line in _trained_lines(summary, tmp_path, "s", tmp_path) if "prompts" in line
+    ]
     assert ("no label was learned" in said) == (learned == 0)
 
 

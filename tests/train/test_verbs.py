@@ -30,7 +30,7 @@ QUICK = [
 
 @pytest.fixture
 def shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(store: str, split: str, cache: Any = None) -> Any:
+    def opened(store: str, split: str, *_: Any) -> Any:
         return toy_source(24, SEEDS[split])
 
     monkeypatch.setattr(fvlm_data.shards, "ShardDataset", opened)
