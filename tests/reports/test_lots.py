@@ -41,7 +41,6 @@ KNOWN = {
     "x119": "stones of an organ that the vocabulary does not know",
     "v040": "a change behind a semicolon",
     "v048": STANDS_FOR,
-    "v066": "a size of the organ of the header, before a device",
     "v068": "a thrombus of tumor",
     "v083": "a size said of nodes is not the enlarged nodes'",
     "v100": "an ectasia that is no aneurysm",

@@ -74,6 +74,8 @@ class _Context(NamedTuple):
     """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
     inherited: bool = False
     """Whether it is that of the sentence before."""
+    title_sites: tuple[str, ...] = ()
+    """What the sub-header names, where the sentence names others."""
 
 
 _TITLES = 10_000
@@ -271,7 +273,9 @@ class ReportParser:
     ) -> _Context:
         if reading.anatomies:
             side = reading.side or block.side
-            return _Context(reading.sites, reading.anatomies, side, block.side)
+            return _Context(
+                reading.sites, reading.anatomies, side, block.side, title_sites=block.sites
+            )
         if block.sites:
             side = reading.side or block.side
             return _Context(block.sites, _ids(block.sites), side, block.side)
@@ -434,16 +438,22 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
         return _Told(head, head.sites, sided)
     if head.kind == "finding":
         return _Told(head, head.sites, head.findings)
-    findings = observed(head.observation, context.sites, book) if head.observation else ()
+    sites = context.sites
+    # "SPLEEN: Enlarged, ascites."
+    if context.title_sites and (
+        not head.observation or observed(head.observation, context.title_sites, book)
+    ):
+        sites = context.title_sites
+    findings = observed(head.observation, sites, book) if head.observation else ()
     if head.observation and (
-        not context.sites or (not findings and book.anywhere(head.observation))
+        not sites or (not findings and book.anywhere(head.observation))
     ):
         findings = tuple(
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )
     side = head.side or told
     named = tuple([(term, anatomy, side) for term, anatomy in findings])
-    return _Told(head, context.sites, named, context.inherited)
+    return _Told(head, sites, named, context.inherited)
 
 
 def _mention(
