@@ -49,6 +49,7 @@ class FunctionWords:
     before_known: frozenset[str]
     elisions: frozenset[str]
     now: frozenset[str]
+    bounds: frozenset[str]
     within: frozenset[str]
     beside: frozenset[str]
     operations: tuple[str, ...]
@@ -99,6 +100,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         before_known=frozenset(clauses.before_known),
         elisions=frozenset({",", *clauses.elisions}),
         now=frozenset(clauses.now),
+        bounds=frozenset(clauses.bounds),
         within=frozenset(clauses.within),
         beside=frozenset(clauses.beside),
         operations=clauses.operations,

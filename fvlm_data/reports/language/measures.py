@@ -102,11 +102,20 @@ def change_of(
             between = roles[end : match.start]
             if HEAD in between and JOINT not in between:
                 continue
+            if JOINT in between and _of_next(match, roles):
+                continue
         else:
             continue
         rank = (len(between), match.start - match.end, match.phrase.change)
         best = min(best, rank) if best else rank
     return best[2] if best else None
+
+
+def _of_next(match: Match, roles: Sequence[int]) -> bool:
+    """Whether a change stands before a finding of its own: "a stable nodule, a new mass"."""
+    following = roles[match.end :]
+    stop = following.index(JOINT) if JOINT in following else len(following)
+    return HEAD in following[:stop]
 
 
 def _goes_on(

@@ -445,9 +445,7 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     ):
         sites = context.title_sites
     findings = observed(head.observation, sites, book) if head.observation else ()
-    if head.observation and (
-        not sites or (not findings and book.anywhere(head.observation))
-    ):
+    if head.observation and (not sites or (not findings and book.anywhere(head.observation))):
         findings = tuple(
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )

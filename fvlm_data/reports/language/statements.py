@@ -59,18 +59,26 @@ def verbless_starts(
     """Commas behind which a statement begins that tells something of a subject of its own."""
     if "," not in words or not heads or len(heads) + len(mentions) < 2:
         return set()
-    parts = list(_parts(words, heads, mentions, cues, degrees, book))
-    return {
-        after.start - 1
-        for before, after in pairwise(parts)
-        if words[after.start - 1] == ","
-        and _begins(before, after)
-        and not alternative_follows(words, after.start, len(words), book)
-    }
+    starts: set[int] = set()
+    denied = False
+    for before, after in pairwise(_parts(words, heads, mentions, cues, degrees, book)):
+        place = after.start - 1
+        denied = denied or before.denies
+        if words[place] != ",":
+            denied = False
+        elif _begins(before, after, denied=denied) and not alternative_follows(
+            words, after.start, len(words), book
+        ):
+            starts.add(place)
+            denied = False
+    return starts
 
 
-def _begins(before: _Part, after: _Part) -> bool:
-    """Whether `after` is a statement of its own, and no further item of what `before` lists."""
+def _begins(before: _Part, after: _Part, *, denied: bool) -> bool:
+    """Whether `after` is a statement of its own, and no further item of what `before` lists.
+
+    `denied`: a denial before it would reach it as an item.
+    """
     subjects = (before.finding or before.organ) and (after.finding or after.organ)
     if not subjects or after.listed or before.listed:
         return False
@@ -78,7 +86,7 @@ def _begins(before: _Part, after: _Part) -> bool:
         # a denial at the end of a list is one of all its items: "effusion, pneumothorax not seen"
         if before.told or (after.organ and after.told == "normal" and not after.verb):
             return True
-        return before.denies and after.told != "denial"
+        return denied and after.told != "denial"
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
@@ -132,8 +140,8 @@ def _told(
     ended = {match.start for match in degrees if match.end == end}
     if any(min(subjects, default=end) < place for place in ended):
         return "degree"
-    if end - start > 2 and words[end - 2] == NUMBER and words[end - 1] in book.grammar.units:
-        return "size" if subjects and min(subjects) < end - 2 else ""
+    if subjects and _measured(words, min(subjects), end, book):
+        return "size"
     for cue in cues:
         if cue.end != end or not subjects or min(subjects) >= cue.start:
             continue
@@ -147,7 +155,25 @@ def _told(
                 return "normal"
             if head.abnormal or head.observation:
                 return "described"
+    # "lungs with nodules"
+    for i in range(start, end):
+        if (
+            words[i] in book.grammar.company
+            and any(start <= m.start and m.end <= i for m in mentions)
+            and any(i < head.start < end and head.kind in FINDINGS for head in heads)
+        ):
+            return "described"
     return ""
+
+
+def _measured(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
+    """Whether a size or distance is told, and no bound ("larger than 1 cm")."""
+    return any(
+        words[i] == NUMBER
+        and words[i + 1] in book.grammar.units
+        and words[i - 1] not in book.grammar.bounds
+        for i in range(start + 1, end - 1)
+    )
 
 
 def _subjects(
