@@ -303,6 +303,7 @@ class ClauseWords(Entry):
     before_known: tuple[str, ...]
     elisions: tuple[str, ...]
     now: tuple[str, ...] = ()
+    today: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
     within: tuple[str, ...]
     beside: tuple[str, ...] = ()

@@ -48,7 +48,7 @@ from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.side_answers import side_answers
 from fvlm_data.reports.language.sizes import Measured, measured_heads
-from fvlm_data.reports.language.statements import verbless_starts
+from fvlm_data.reports.language.statements import Said, verbless_starts
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         spans = without_growths(spans, mentions, words, book)
     if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
         spans = described_anatomies(mentions, spans, words, book)
+    spans = _without_changes(spans, matches["change"], words)
     if not spans:  # nothing whose status cues or clauses could tell
         return _summed((), words, mentions, (), book, sides=sides)
     named = [(s.start, s.end) for s in spans if s.kind == "finding"]
@@ -132,7 +133,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     spans = without_comparisons(spans, cues, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     degrees = [*matches["change"], *matches["severity"]]
-    apart = verbless_starts(words, spans, mentions, cues, degrees, book)
+    apart = verbless_starts(Said(words, spans, mentions, cues, degrees, sides), book)
     clauses = clause_bounds(words, book, matches["terminator"], cues, run_on | apart)
     extensions = extension_words(words, spans, book)
     places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
@@ -174,6 +175,18 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     if len(sides) > 1:
         heads = [one for head in heads for one in _by_side(head, sentence, book)]
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
+
+
+def _without_changes(
+    spans: list[HeadSpan], changes: Sequence[Match], words: Sequence[str]
+) -> list[HeadSpan]:
+    """Heads but for words that only say how the finding right before them changed.
+
+    "Effusion increased, heart size normal": the heart is not increased in size.
+    """
+    ends = {span.end for span in spans if span.kind != "normal"}
+    told = {m.start for m in changes if not words[m.end - 1].isalnum() and m.start in ends}
+    return [span for span in spans if span.kind == "finding" or span.start not in told]
 
 
 @dataclass(slots=True)
@@ -334,8 +347,12 @@ def _goes_on(
     told = zip(
         sentence.words[behind:], sentence.roles[behind:], sentence.clauses[behind:], strict=True
     )
-    verb = next((word for word, role, one in told if role == VERB and one == clause), None)
-    return verb is not None and verb in book.grammar.now
+    here = [(word, role) for word, role, one in told if one == clause]
+    verb = next((word for word, role in here if role == VERB), None)
+    if verb is not None and verb in book.grammar.now:
+        return True
+    # "was 5 mm in the previous examination and 8 mm in the current examination"
+    return any(word in book.grammar.today for word, _ in here)
 
 
 def _of_other_statements(
@@ -530,6 +547,8 @@ def _unsaid(
         return ()
     named: dict[int, set[str]] = defaultdict(set)
     for head in heads:
+        if head.kind == "normal":  # a verdict leaves the organ its size
+            continue
         told = named[clauses[head.start]]
         told.update(anatomy for _, anatomy, _ in head.findings)
         told.update(site.split(".")[0] for site in head.sites)

@@ -49,6 +49,7 @@ class FunctionWords:
     before_known: frozenset[str]
     elisions: frozenset[str]
     now: frozenset[str]
+    today: frozenset[str]
     bounds: frozenset[str]
     within: frozenset[str]
     beside: frozenset[str]
@@ -100,6 +101,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         before_known=frozenset(clauses.before_known),
         elisions=frozenset({",", *clauses.elisions}),
         now=frozenset(clauses.now),
+        today=frozenset(clauses.today),
         bounds=frozenset(clauses.bounds),
         within=frozenset(clauses.within),
         beside=frozenset(clauses.beside),

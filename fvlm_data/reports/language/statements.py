@@ -13,31 +13,43 @@ from fvlm_data.reports.language.clauses import alternative_follows, parentheses
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fvlm_data.reports.language.anatomy import AnatomyMention
     from fvlm_data.reports.language.finding_sites import HeadSpan
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
-
+    from fvlm_data.reports.language.records import Side
 
 FINDINGS = ("finding", "observation")
 """Kinds of heads that name something found."""
-
 
 ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before an answer."""
 
 
-class _Part(NamedTuple):
-    """Tokens between two commas: whether it names a finding or an organ, and what ends it.
+class Said(NamedTuple):
+    """What was found in a sentence, all in order."""
 
-    `told` is degree (of change or severity), size, normal, described, affirmed or denial, blank
-    where nothing is told at its end.
+    words: Sequence[str]
+    heads: Sequence[HeadSpan]
+    mentions: Sequence[AnatomyMention]
+    cues: Sequence[CueMatch]
+    degrees: Sequence[Match]
+    """Changes and severities."""
+    sides: Sequence[tuple[int, int, Side]]
+
+
+class _Part(NamedTuple):
+    """Tokens between two commas, and what they hold.
+
+    `told` is what its end tells of its subject: degree (of change or severity), size, normal,
+    described, affirmed, doubt or denial; blank where it tells nothing.
     """
 
     start: int
     end: int
+    subject: bool
     finding: bool
     organ: bool
     told: str
@@ -46,124 +58,186 @@ class _Part(NamedTuple):
     listed: bool
     """Whether "or" and the like make it part of a list."""
     verb: bool
+    sided: bool
+    """Whether a side stands before its finding ("right pleural effusion")."""
+    lasting: bool
+    """Whether it tells where an implant or the like is, or that an organ is gone."""
 
 
-def verbless_starts(
-    words: Sequence[str],
-    heads: Sequence[HeadSpan],
-    mentions: Sequence[AnatomyMention],
-    cues: Sequence[CueMatch],
-    degrees: Sequence[Match],
-    book: Phrasebook,
-) -> set[int]:
+def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
     """Commas behind which a statement begins that tells something of a subject of its own."""
-    if "," not in words or not heads or len(heads) + len(mentions) < 2:
+    words = said.words
+    if "," not in words or not said.heads or len(said.heads) + len(said.mentions) < 2:
         return set()
     starts: set[int] = set()
     denied = False
-    for before, after in pairwise(_parts(words, heads, mentions, cues, degrees, book)):
+    for before, after in pairwise(_merged(_parts(said, book), words)):
         place = after.start - 1
         denied = denied or before.denies
         if words[place] != ",":
             denied = False
-        elif _begins(before, after, denied=denied) and not alternative_follows(
-            words, after.start, len(words), book
+        elif words[after.start] in book.prepositions:  # goes on: ", with a drain", ", in the liver"
+            continue
+        elif _begins(before, after, denied and not _verb_behind(words, place, book)) and (
+            not alternative_follows(words, after.start, len(words), book)
         ):
             starts.add(place)
             denied = False
     return starts
 
 
-def _begins(before: _Part, after: _Part, *, denied: bool) -> bool:
+def _begins(before: _Part, after: _Part, denied: bool) -> bool:
     """Whether `after` is a statement of its own, and no further item of what `before` lists.
 
     `denied`: a denial before it would reach it as an item.
     """
-    subjects = (before.finding or before.organ) and (after.finding or after.organ)
-    if not subjects or after.listed or before.listed:
+    if not (before.subject and after.subject) or after.listed or before.listed:
         return False
-    if after.told:
-        # a denial at the end of a list is one of all its items: "effusion, pneumothorax not seen"
-        if before.told or (after.organ and after.told == "normal" and not after.verb):
-            return True
-        return denied and after.told != "denial"
+    if after.told == "doubt":  # "consolidation, pneumonia cannot be excluded"
+        return before.finding and not denied
+    if after.told and before.told:
+        return True
+    verbless = not (before.verb or after.verb)
+    if after.organ and (
+        # a verdict or a size of an organ is none of what was found before it
+        (after.told == "normal" and not after.verb) or (after.told == "size" and not after.finding)
+    ):
+        return True
+    # a denial at the end of a list is one of all its items: "effusion, pneumothorax not seen"
+    if denied and (
+        (after.told and after.told != "denial")
+        or after.lasting
+        or (after.sided and not before.sided)
+    ):
+        return True
+    if before.sided and after.sided and before.finding and after.finding and verbless:
+        return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
 
 
-def _parts(
-    words: Sequence[str],
-    heads: Sequence[HeadSpan],
-    mentions: Sequence[AnatomyMention],
-    cues: Sequence[CueMatch],
-    degrees: Sequence[Match],
-    book: Phrasebook,
-) -> Iterator[_Part]:
+def _verb_behind(words: Sequence[str], place: int, book: Phrasebook) -> bool:
+    """Whether a verb follows, which may be that of all items before it."""
+    for word in words[place:]:
+        if word == ";":
+            return False
+        if word in book.predicates:
+            return True
+    return False
+
+
+def _merged(parts: Iterable[_Part], words: Sequence[str]) -> list[_Part]:
+    """Parts, those that only go on about the one before joined to it: "liver 20 cm, enlarged"."""
+    made: list[_Part] = []
+    for part in parts:
+        last = made[-1] if made else None
+        joined = last is not None and words[part.start - 1] == "," and last.subject
+        sized = not part.subject and part.told == "size"
+        described = part.told == "bare" and last is not None and last.organ and not last.finding
+        if last is not None and joined and (sized or described):
+            told = "size" if sized else "described"
+            made[-1] = last._replace(end=part.end, told=told)
+        else:
+            made.append(part._replace(told="" if part.told == "bare" else part.told))
+    return made
+
+
+def _parts(said: Said, book: Phrasebook) -> Iterator[_Part]:
+    words = said.words
     within = parentheses(words)
     stops = [i for i, word in enumerate(words) if word in (",", ";") and not within[i]]
     start = 0
     for end in (*stops, len(words)):
         if end > start:
-            last = next((i for i in range(end, start, -1) if words[i - 1].isalnum()), end)
-            told = _told(words, start, last, heads, mentions, cues, degrees, book)
-            yield _Part(
-                start,
-                end,
-                finding=any(start <= h.start < end and h.kind in FINDINGS for h in heads),
-                organ=any(start <= m.start < end for m in mentions),
-                told=told,
-                denies=any(
-                    start <= cue.start < end
-                    and cue.cue.category == "absent"
-                    and cue.cue.direction == "forward"
-                    for cue in cues
-                ),
-                listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
-                verb=not book.predicates.isdisjoint(words[start:end]),
-            )
+            yield _part(said, start, end, book)
         start = end + 1
 
 
+def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
+    words = said.words
+    last = next((i for i in range(end, start, -1) if words[i - 1].isalnum()), end)
+    heads = [head for head in said.heads if start <= head.start < end]
+    found = [head for head in heads if head.kind in FINDINGS]
+    organs = [one for one in said.mentions if start <= one.start < end]
+    named = [head.start for head in heads if head.kind != "normal"]
+    subjects = [*named, *(one.start for one in organs)]
+    placed = [side[0] for side in said.sides if start <= side[0] < end]
+    placed += [one.start for one in organs if one.side]  # a lobe tells its side
+    return _Part(
+        start,
+        end,
+        subject=bool(subjects),
+        finding=bool(found),
+        organ=bool(organs),
+        told=_told(said, start, last, heads, organs, subjects, book),
+        denies=any(
+            start <= cue.start < end
+            and cue.cue.category == "absent"
+            and cue.cue.direction == "forward"
+            for cue in said.cues
+        ),
+        listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
+        verb=not book.predicates.isdisjoint(words[start:end]),
+        sided=any(place < head.start for place in placed for head in found),
+        lasting=any(
+            any(book.terms[term].lasting for term in head.terms)
+            and (
+                last - start > head.end - head.start
+                or any(head.start <= one.start and one.end < head.end for one in organs)
+            )
+            for head in found
+        ),
+    )
+
+
 def _told(
-    words: Sequence[str],
+    said: Said,
     start: int,
     end: int,
     heads: Sequence[HeadSpan],
-    mentions: Sequence[AnatomyMention],
-    cues: Sequence[CueMatch],
-    degrees: Sequence[Match],
+    organs: Sequence[AnatomyMention],
+    subjects: Sequence[int],
     book: Phrasebook,
 ) -> str:
     """What the end of a part tells of what stands before it in the part."""
-    subjects = _subjects(start, end, heads, mentions)
-    ended = {match.start for match in degrees if match.end == end}
-    if any(min(subjects, default=end) < place for place in ended):
+    words = said.words
+    first = min(subjects, default=end)
+    # a change may hold the comma that ends it
+    if any(first < match.start and match.end in (end, end + 1) for match in said.degrees):
         return "degree"
-    if subjects and _measured(words, min(subjects), end, book):
+    if _measured(words, first if subjects else start, end, book):
         return "size"
-    for cue in cues:
-        if cue.end != end or not subjects or min(subjects) >= cue.start:
+    for cue in said.cues:
+        if cue.end != end or not subjects or first >= cue.start:
             continue
-        if cue.cue.category == "absent" and cue.cue.direction == "backward":
+        if cue.cue.direction == "backward" and cue.cue.category == "absent":
             return "denial"
+        if cue.cue.direction == "backward" and cue.cue.category == "uncertain":
+            return "doubt"
         if cue.cue.direction == "pseudo" and words[cue.start] in ANSWERING:
             return "affirmed"
     for head in heads:
-        if head.end == end and any(start <= m.start and m.end <= head.start for m in mentions):
+        if head.end != end:
+            continue
+        if any(one.end <= head.start for one in organs):
             if head.kind == "normal":
                 return "normal"
             if head.abnormal or head.observation:
                 return "described"
+        if head.start == start and head.kind != "finding" and not organs:
+            return "bare"
     # "lungs with nodules"
-    for i in range(start, end):
-        if (
-            words[i] in book.grammar.company
-            and any(start <= m.start and m.end <= i for m in mentions)
-            and any(i < head.start < end and head.kind in FINDINGS for head in heads)
-        ):
-            return "described"
-    return ""
+    company = [i for i in range(start, end) if words[i] in book.grammar.company]
+    return (
+        "described"
+        if any(
+            any(one.end <= i for one in organs)
+            and any(i < head.start and head.kind in FINDINGS for head in heads)
+            for i in company
+        )
+        else ""
+    )
 
 
 def _measured(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
@@ -174,10 +248,3 @@ def _measured(words: Sequence[str], start: int, end: int, book: Phrasebook) -> b
         and words[i - 1] not in book.grammar.bounds
         for i in range(start + 1, end - 1)
     )
-
-
-def _subjects(
-    start: int, end: int, heads: Sequence[HeadSpan], mentions: Sequence[AnatomyMention]
-) -> Collection[int]:
-    named = [head.start for head in heads if head.kind != "normal"]
-    return [place for place in (*named, *(m.start for m in mentions)) if start <= place < end]
