@@ -6,7 +6,6 @@ of a subject of their own, it ends a statement.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.clauses import alternative_follows, parentheses
@@ -71,22 +70,23 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
         return set()
     starts: set[int] = set()
     denied = False
-    for before, after in pairwise(_merged(_parts(said, book), words)):
+    parts = _merged(_parts(said, book), words)
+    for before, after, behind in zip(parts, parts[1:], [*parts[2:], None], strict=False):
         place = after.start - 1
         denied = denied or before.denies
         if words[place] != ",":
             denied = False
         elif words[after.start] in book.prepositions:  # goes on: ", with a drain", ", in the liver"
             continue
-        elif _begins(before, after, denied and not _verb_behind(words, place, book)) and (
-            not alternative_follows(words, after.start, len(words), book)
-        ):
+        elif _begins(
+            before, after, behind, denied=denied and not _verb_behind(words, place, book)
+        ) and (not alternative_follows(words, after.start, len(words), book)):
             starts.add(place)
             denied = False
     return starts
 
 
-def _begins(before: _Part, after: _Part, denied: bool) -> bool:
+def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) -> bool:
     """Whether `after` is a statement of its own, and no further item of what `before` lists.
 
     `denied`: a denial before it would reach it as an item.
@@ -108,6 +108,8 @@ def _begins(before: _Part, after: _Part, denied: bool) -> bool:
         (after.told and after.told != "denial")
         or after.lasting
         or (after.sided and not before.sided)
+        # "no PE, cardiomegaly, no effusion": each denial has a word of its own
+        or (behind is not None and behind.denies and not after.denies)
     ):
         return True
     if before.sided and after.sided and before.finding and after.finding and verbless:
