@@ -11,22 +11,33 @@ if TYPE_CHECKING:
 
 MASK_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".dcm")
 CLASS_FILE_SUFFIXES = (".nii", ".nii.gz")
+DETACHED_SUFFIXES = (".mhd", ".nhdr", ".hdr")
+"""Headers whose voxels lie in a file of their own, which are not read as masks."""
+
+OF_MACOS = "._"
+"""What names begin with that macOS writes beside each file of another file system."""
+
+
+def ends_with(name: str, suffixes: str | tuple[str, ...]) -> bool:
+    """Whether a file's name has one of the suffixes, in whatever case."""
+    return name.lower().endswith(suffixes) and not name.startswith(OF_MACOS)
 
 
 def stem(name: str) -> str:
     """The file's own name without folder and suffix; other names stay as they are."""
     # not `Path.stem`, which would cut the last component of a UID
     name = name.rsplit("/", 1)[-1]
-    if name.endswith(".dcm"):
-        return name.removesuffix(".dcm")
-    for suffix in (".gz", ".nii", ".nrrd", ".seg", ".mha"):
-        name = name.removesuffix(suffix)
+    if name.lower().endswith(".dcm"):
+        return name[: -len(".dcm")]
+    for suffix in (".gz", ".nii", ".nrrd", ".seg", ".mha", *DETACHED_SUFFIXES):
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
     return name
 
 
 def class_files(folder: Path) -> list[Path]:
     """The files of a folder that may each hold one class, by name."""
-    return sorted(p for p in folder.iterdir() if p.name.endswith(CLASS_FILE_SUFFIXES))
+    return sorted(p for p in folder.iterdir() if ends_with(p.name, CLASS_FILE_SUFFIXES))
 
 
 def is_class_folder(folder: Path, class_names: frozenset[str]) -> bool:

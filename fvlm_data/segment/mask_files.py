@@ -18,7 +18,9 @@ from fvlm_data.segment.dicom_seg import referenced_series
 from fvlm_data.segment.library_classes import library_classes
 from fvlm_data.segment.mask_content import (
     CLASS_FILE_SUFFIXES,
+    DETACHED_SUFFIXES,
     MASK_SUFFIXES,
+    ends_with,
     is_class_folder,
     stem,
 )
@@ -144,6 +146,14 @@ def _mask_file(
             "the manifest names a mask file that does not exist; mend the row or add the file",
             (token,),
         )
+    elif ends_with(mask, DETACHED_SUFFIXES):
+        fault = Reject(
+            "fault",
+            "mask_not_one_file",
+            f"a header ({Path(mask).suffix.lower()}) whose voxels lie in another file, expected "
+            f"one file of {', '.join(MASK_SUFFIXES)}; write it as .nii.gz",
+            (token,),
+        )
     return MaskFile(token, mask, path, stem(name.strip()), declared, fault)
 
 
@@ -178,22 +188,22 @@ def _below(folder: Path, names: frozenset[str]) -> Iterable[Path]:
         here = Path(inner)
         if names and is_class_folder(here, names):
             yield here
-            files = [name for name in files if not name.endswith(CLASS_FILE_SUFFIXES)]
+            files = [name for name in files if not ends_with(name, CLASS_FILE_SUFFIXES)]
         folders.sort()
         yield from (here / name for name in files if _is_mask(here / name))
 
 
 def _is_mask(path: Path) -> bool:
     """By its ending; of DICOM files only segmentations, since images may lie beside them."""
-    if path.name.endswith(".dcm"):
+    if ends_with(path.name, ".dcm"):
         return referenced_series(path) is not None
-    return path.name.endswith(MASK_SUFFIXES)
+    return ends_with(path.name, (*MASK_SUFFIXES, *DETACHED_SUFFIXES))
 
 
 def _name(path: Path) -> str:
     """What names the volume of a mask: the file's or folder's own name, or what a SEG refers to."""
     if path.is_dir():
         return path.parent.name if path.name == SEGMENTATIONS else path.name
-    if path.name.endswith(".dcm"):
+    if ends_with(path.name, ".dcm"):
         return referenced_series(path) or stem(path.name)
     return stem(path.name)

@@ -151,12 +151,13 @@ def _read(candidate: OfferedMask, contents: dict[str, bytes]) -> NiftiImage | tu
     if path.is_dir():
         return _class_folder(contents, declared)
     content = contents[path.name]
-    if path.name.endswith(".dcm"):
+    if mask_content.ends_with(path.name, ".dcm"):
         segments, affine_ras = read_dicom_seg(content)
         return label_map(segments, declared), affine_ras
-    if not path.name.endswith((".nrrd", ".mha")):
+    if not mask_content.ends_with(path.name, (".nrrd", ".mha")):
         return read_nifti(content)
-    image = read_nrrd(content) if path.name.endswith(".nrrd") else read_mha(content)
+    is_nrrd = mask_content.ends_with(path.name, ".nrrd")
+    image = read_nrrd(content) if is_nrrd else read_mha(content)
     named = segments_of(image.fields)
     if named:
         parts = (Segment(names, image.stored[layer] == value) for names, value, layer in named)
@@ -190,6 +191,13 @@ def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> tuple[Array
                 raise SegmentError(
                     "mask_not_labels",
                     f"{shown_name(stem(name), declared)}: {labels}; expected 0 and 1",
+                )
+            shown = labels[labels != 0]
+            if shown.size and shown.min() != shown.max():
+                raise SegmentError(
+                    "mask_not_labels",
+                    f"{shown_name(stem(name), declared)}: values from {shown.min()} to "
+                    f"{shown.max()}; expected one class a file, 0 and one other value",
                 )
             yield Segment((stem(name),), labels)
 

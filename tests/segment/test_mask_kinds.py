@@ -128,6 +128,28 @@ class TestAFolderOfOneFileAClass(Kinds):
         assert row["reason"] == "classes_alike"
         assert "liver and spleen share 100 %" in row["detail"]
 
+    def test_a_file_of_several_classes(self):
+        self.fill("case_7", ("spleen", 1))
+        self.kit.save(self.masks / "case_7" / "liver.nii.gz", organs(), self.kit.ras)
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "mask_not_labels"
+        assert "liver: values from 1 to 5; expected one class a file" in row["detail"]
+
+    def test_a_file_whose_class_has_its_own_value(self):
+        self.fill("case_7", ("spleen", 1))
+        labels = np.where(organs() == 5, 255, 0).astype(np.uint8)
+        self.kit.save(self.masks / "case_7" / "liver.nii.gz", labels, self.kit.ras)
+        self.run()
+        assert set(np.unique(self.stored())) == {0, 1, 5}
+
+    def test_suffixes_in_capitals(self):
+        self.fill("case_7", ("spleen", 1), ("liver", 5))
+        for path in (self.masks / "case_7").iterdir():
+            path.rename(path.with_name(path.name.replace(".nii.gz", ".NII.GZ")))
+        self.run()
+        assert set(np.unique(self.stored())) == {0, 1, 5}
+
     def test_a_file_on_another_grid(self):
         self.fill("case_7", ("spleen", 1))
         self.kit.save(self.masks / "case_7" / "liver.nii.gz", organs(), np.diag([1, 1, 1, 1.0]))
@@ -289,6 +311,27 @@ class TestValues(Kinds):
 
 
 class TestNames(Kinds):
+    @pytest.mark.parametrize("name", ["case_7.NII.GZ", "Case_7.Nii.gz"])
+    def test_suffixes_in_any_case(self, name: str):
+        self.kit.save(self.masks / "case_7.nii.gz", organs(), self.kit.ras)
+        (self.masks / "case_7.nii.gz").rename(self.masks / name)
+        self.run()
+        np.testing.assert_array_equal(self.stored(), organs())
+
+    @pytest.mark.parametrize("suffix", [".mhd", ".nhdr", ".hdr", ".MHD"])
+    def test_a_header_without_its_voxels_is_told(self, suffix: str):
+        (self.masks / f"case_7{suffix}").write_text("ObjectType = Image\n")
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "mask_not_one_file"
+        assert "write it as .nii.gz" in row["detail"]
+
+    def test_what_macos_leaves_beside_a_mask_is_none(self):
+        self.kit.save(self.masks / "case_7.nii.gz", organs(), self.kit.ras)
+        (self.masks / "._case_7.nii.gz").write_bytes(b"\0\5\x16\7")
+        self.run()
+        np.testing.assert_array_equal(self.stored(), organs())
+
     def test_a_mask_without_volume_is_told_the_nearest(self, tmp_path: Path):
         token = "f_1"
         self.bench.context.vault.remember_files({token: "images/other_12_0000.nii.gz"})
