@@ -152,7 +152,8 @@ class TestAFolderOfOneFileAClass(Kinds):
 
     def test_a_file_on_another_grid(self):
         self.fill("case_7", ("spleen", 1))
-        self.kit.save(self.masks / "case_7" / "liver.nii.gz", organs(), np.diag([1, 1, 1, 1.0]))
+        liver = (organs() == 5).astype(np.uint8)
+        self.kit.save(self.masks / "case_7" / "liver.nii.gz", liver, np.diag([1, 1, 1, 1.0]))
         self.run()
         assert "spleen lies on another grid" in self.reject()["detail"]
 
