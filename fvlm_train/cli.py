@@ -87,7 +87,8 @@ def train_command(
             from fvlm_train.evaluate.findings import store_findings
             from fvlm_train.evaluate.validate import validator
             from fvlm_train.report.curves import write_curves
-            from fvlm_train.training.train import Step, foresee, train
+            from fvlm_train.training.steps import Step
+            from fvlm_train.training.train import foresee, train
 
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_train_config(resolved.train)

@@ -25,7 +25,8 @@ from fvlm_train.training.correction import (
 from fvlm_train.training.distributed import Ranks
 from fvlm_train.training.inputs import Inputs, inputs_of
 from fvlm_train.training.loss import Term, loss_terms
-from fvlm_train.training.train import Step, train
+from fvlm_train.training.steps import Step
+from fvlm_train.training.train import train
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 KINDS = ("co_teaching", "momentum")

@@ -27,7 +27,8 @@ from fvlm_train.runs import SUMMARY, load_checkpoint, load_run, save_checkpoint
 from fvlm_train.testing import MemorySource, toy_sample, toy_source
 from fvlm_train.training.distributed import Ranks
 from fvlm_train.training.state import training_texts
-from fvlm_train.training.train import Step, train
+from fvlm_train.training.steps import Step
+from fvlm_train.training.train import train
 from tests.train.reference_weights import reference_state
 
 

@@ -17,7 +17,8 @@ from fvlm_train.data.texts import permuted
 from fvlm_train.testing import toy_source
 from fvlm_train.training.inputs import inputs_of
 from fvlm_train.training.loss import Term, contrastive_losses, separation_loss
-from fvlm_train.training.train import Step, train
+from fvlm_train.training.steps import Step
+from fvlm_train.training.train import train
 
 SIGMOID = LossConfig(kind="sigmoid", sigmoid_bias=-2.0)
 ONE = torch.tensor(0.1)
@@ -153,7 +154,7 @@ def test_settings_reach_the_training(tiny: Any, tmp_path: Path, monkeypatch: Any
         read.append((str(inputs.normal_places_a is not None), str(len(inputs.ids_ts))))
         return inputs
 
-    monkeypatch.setattr("fvlm_train.training.train.inputs_of", noted)
+    monkeypatch.setattr("fvlm_train.training.steps.inputs_of", noted)
     steps: list[Step] = []
     config = tiny(
         steps=2,

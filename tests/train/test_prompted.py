@@ -16,7 +16,8 @@ from fvlm_train.prompts import PromptTexts
 from fvlm_train.runs import load_checkpoint
 from fvlm_train.testing import TOY_FINDINGS, ToyFinding, toy_source
 from fvlm_train.training.prompted import prompt_loss, prompted_findings
-from fvlm_train.training.train import Step, train
+from fvlm_train.training.steps import Step
+from fvlm_train.training.train import train
 
 OFTEN = {"weight": 1.0, "least_positives": 2}
 

@@ -13,7 +13,8 @@ from fvlm_train.config import OptimiserConfig
 from fvlm_train.runs import load_checkpoint, load_run
 from fvlm_train.testing import MemorySource, toy_sample, toy_source
 from fvlm_train.training.learner import make_optimiser
-from fvlm_train.training.train import Step, learning_rate, train
+from fvlm_train.training.steps import Step, learning_rate
+from fvlm_train.training.train import train
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 
