@@ -12,6 +12,7 @@ from fvlm_data.shards.restricted import PATH, TABLE, agrees
 from fvlm_data.store.content import identifier
 from fvlm_data.store.discovered import DISCOVERIES
 from fvlm_data.store.reading import show
+from fvlm_data.store.unchanged import drop_notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +42,15 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
 
     `stages` are those of the store's configuration, whose rows and files are compared with what
     the ledger says; with `deep` every file is read. What is found broken by reading loses its
-    entry in the ledger, so that the next run remakes it.
+    entry in the ledger, so that the next run remakes it. If anything is broken, that run plans
+    anew.
 
     Raises:
         StoreError: a table's log is missing or damaged.
     """
     connection = store.connect()
     try:
-        return [
+        checks = [
             # first: it makes the views that all other checks read
             *_readable(store, connection),
             *(_check(connection, one) for one in conservation.STATEMENTS),
@@ -61,6 +63,9 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
         ]
     finally:
         connection.close()
+    if not all(check.passed for check in checks):
+        drop_notes(store)
+    return checks
 
 
 def _readable(store: Store, connection: duckdb.DuckDBPyConnection) -> list[Check]:

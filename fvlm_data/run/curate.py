@@ -35,6 +35,13 @@ from fvlm_data.store.content import owned
 from fvlm_data.store.declared import NO_MEMORY, Context, Item, Reject
 from fvlm_data.store.leases import at_work, check_not_alone
 from fvlm_data.store.planning import pending
+from fvlm_data.store.unchanged import (
+    Nothing,
+    nothing_to_do,
+    opened_notes,
+    save_notes,
+    state_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     from fvlm_data.run.config import Config
     from fvlm_data.run.mappers import Batch, Mapper
     from fvlm_data.store.declared import Stage
+    from fvlm_data.store.unchanged import Notes
 
 SHORT = f"fault:{NO_MEMORY}"
 """How rejects for want of memory are counted."""
@@ -119,12 +127,14 @@ def _curate(
 ) -> None:
     # all of them, not only those asked for: a plan asks every stage whose rows it reads for damage
     built = {name: build_stage(name, config) for name in stage_names(config)}
+    notes = opened_notes(context, built.values())
     for name in names:
         _discover(context, config, name, watch, summary)
         line = _Line(context, built[name], name, mapper, config, watch)
         with watch.stage(name):
-            _run_stage(line, built, summary)
+            _run_stage(line, built, notes, summary)
     _conclude(context, config, names, watch.report, summary)
+    save_notes(context, notes)
 
 
 def checked_names(config: Config, stages: Sequence[str] | None) -> list[str]:
@@ -269,13 +279,27 @@ def _batch(items: Sequence[Item]) -> Batch:
     return [(item.id, item.key, item.refs) for item in items]
 
 
-def _run_stage(
-    line: _Line,
-    stages: Mapping[str, Stage],
-    summary: Summary,
-) -> None:
+def _run_stage(line: _Line, stages: Mapping[str, Stage], notes: Notes, summary: Summary) -> None:
+    context, name = line.context, line.name
+    state = state_of(context, notes, line.circumstances())
+    known = nothing_to_do(context, notes, name, state)
+    counts = _nothing(known) if known is not None else _worked_off(line, stages, notes, state)
+    finish_stage = stage_entry(name).finish
+    if finish_stage is not None:
+        finish_stage(context)
+    add_counts(summary, name, counts)
+
+
+def _nothing(known: Nothing) -> Counter[str]:
+    counts = Counter({"already settled": known.settled, "retired": 0})
+    if known.waiting:
+        counts["waiting"] = known.waiting
+    return counts
+
+
+def _worked_off(line: _Line, stages: Mapping[str, Stage], notes: Notes, state: str) -> Counter[str]:
+    """Plan the stage and settle what is due."""
     context, stage, name, report = line.context, line.stage, line.name, line.watch.report
-    entry = stage_entry(name)
     before = due_again(context, stage, line.circumstances())
     work = pending(context, stage, stages.values(), mend=True)
     if stage.rests_on_own_rows:
@@ -301,9 +325,9 @@ def _run_stage(
     # only then did text leave the tables; asked of each run, as a killed one may have left some
     for table in sorted(TEXT_TABLES.intersection(stage.tables)):
         context.store.forget(table)
-    if entry.finish is not None:
-        entry.finish(context)
-    add_counts(summary, name, counts)
+    if work.nothing:
+        notes.found[name] = Nothing(state, work.settled, work.waiting)
+    return counts
 
 
 def _again_alone(line: _Line, stages: Mapping[str, Stage], counts: Counter[str]) -> None:

@@ -17,6 +17,7 @@ from fvlm_data.store.writing import write_error
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator, Mapping
 
 
 class StoreFiles:
@@ -109,6 +110,21 @@ class StoreFiles:
         found = self._fs.find(below, detail=True)
         return {place[prefix:]: int(told["size"]) for place, told in found.items()}
 
+    def stamps(self, path: str) -> list[str]:
+        """Path, size and time (or tag of the content) of every file below `path`, sorted."""
+        below = f"{self._root}/{path}"
+        if self.local_root is not None:
+            return sorted(_local_stamps(below))
+        if not self._fs.exists(below):
+            return []
+        found = self._fs.find(below, detail=True)
+        return sorted(f"{place} {told['size']} {_time(told)}" for place, told in found.items())
+
+    def folders(self) -> list[str]:
+        """Names of the folders of the store, sorted."""
+        listed = self._fs.ls(self._root, detail=True)
+        return sorted(Path(one["name"]).name for one in listed if one["type"] == "directory")
+
     def exists(self, path: str) -> bool:
         """Whether there is a file or folder at `path`."""
         return bool(self._fs.exists(f"{self._root}/{path}"))
@@ -131,6 +147,22 @@ class StoreFiles:
     def location(self, path: str) -> str:
         """URL (object storage) or path (folder) of a file of the store."""
         return f"{self._root}/{path}" if self.local_root else f"{self.url}/{path}"
+
+
+def _local_stamps(folder: str) -> Iterator[str]:
+    # not by fsspec, whose listing costs twenty times the look itself
+    for place, _, names in os.walk(folder):
+        for name in names:
+            told = Path(place, name).stat()
+            yield f"{place}/{name} {told.st_size} {told.st_mtime_ns}"
+
+
+def _time(told: Mapping[str, Any]) -> str:
+    """When an object was written, or a tag of its content, as its storage tells it."""
+    for name in ("ETag", "etag", "LastModified", "mtime", "created"):
+        if told.get(name) is not None:
+            return str(told[name])
+    return secrets.token_hex(8)  # told by nothing: it may be another at every look
 
 
 def write_whole(filesystem: Any, target: str, content: bytes, *, local: bool) -> None:

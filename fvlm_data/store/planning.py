@@ -59,6 +59,11 @@ class Work:
     lost: tuple[str, ...] = ()
     waiting: int = 0
 
+    @property
+    def nothing(self) -> bool:
+        """Whether all that is planned is settled, waiting aside, and nothing is damaged."""
+        return not (self.batches or self.obsolete or self.mended or self.held or self.lost)
+
 
 def pending(
     context: Context, stage: Stage, upstream: Collection[Stage] = (), *, mend: bool = False
