@@ -16,6 +16,7 @@ EXPORTS = Extensions(
         "merlin": "fvlm_data.export.entries:MERLIN",
         "region-texts": "fvlm_data.export.entries:REGION_TEXTS",
         "questions": "fvlm_data.export.entries:QUESTIONS",
+        "report-generation": "fvlm_data.export.entries:REPORT_GENERATION",
         "change": "fvlm_data.export.entries:CHANGE",
         "slice-references": "fvlm_data.export.entries:SLICE_REFERENCES",
         "dicom": "fvlm_data.export.entries:DICOM",

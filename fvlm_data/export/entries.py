@@ -148,6 +148,12 @@ def _questions(store: Store, draft: Draft, progress: Progress, options: WordOpti
     write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
 
 
+def _report_generation(store: Store, draft: Draft, progress: Progress, _options: Any) -> None:
+    from fvlm_data.export.generation.write import write
+
+    write(store, draft, progress)
+
+
 def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
     from fvlm_data.export.change.write import write
     from fvlm_data.vocabulary import Vocabulary
@@ -318,6 +324,12 @@ QUESTIONS = Export(
     write=_questions,
     options=WordOptions,
     hint=_by_pandas("questions", "questions.jsonl", "questions.head()", ", lines=True"),
+)
+REPORT_GENERATION = Export(
+    help="What each report can be written from (image, indication, prior), and it, as JSON lines.",
+    of="tables",
+    write=_report_generation,
+    hint=_by_pandas("records", "records.jsonl", "records.head()", ", lines=True"),
 )
 CHANGE = Export(
     help="What became of each finding from one study of a patient to the next, as Parquet.",

@@ -22,6 +22,7 @@ SHOWS = {
     "merlin": "Series",
     "questions": "DataFrame",
     "region-texts": "Series",
+    "report-generation": "DataFrame",
     "slice-references": "Series",
     "dicom": "['",
     "monai": "3 items, the first:",

@@ -96,15 +96,26 @@ def _part(tables: Relations, studies: Sequence[Listed]) -> Iterator[Scan]:
     volumes: dict[str, list[VolumeFile]] = defaultdict(list)
     for study, *row in tables.rows(VOLUMES, chosen):
         volumes[study].append(VolumeFile(*row))
+    reports = read_reports(tables, chosen["studies"])
+    for one in studies:
+        yield Scan(one, tuple(volumes[one.study_id]), reports.get(one.study_id))
+
+
+def read_reports(tables: Relations, studies: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By study that has reports: their text by the columns of `COLUMN_OF`, in their order.
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
     reports: dict[str, dict[str, list[str]]] = {}
-    for study, text, sections in tables.rows(REPORTS, chosen):
+    for study, text, sections in tables.rows(REPORTS, {"studies": list(studies)}):
         found = reports.setdefault(study, defaultdict(list))
         whole: list[dict[str, Any]] = [{"name": "other", "start": 0, "end": len(text)}]
         for section in sections or whole:
             content = text[section["start"] : section["end"]].strip()
             if content:
                 found[COLUMN_OF[section["name"]]].append(content)
-    for one in studies:
-        told = reports.get(one.study_id)
-        report = None if told is None else {name: "\n".join(told[name]) for name in told}
-        yield Scan(one, tuple(volumes[one.study_id]), report)
+    return {
+        study: {name: "\n".join(parts) for name, parts in told.items()}
+        for study, told in reports.items()
+    }
