@@ -22,6 +22,7 @@ from fvlm_train.commands.doubtful import doubtful_command
 from fvlm_train.commands.dry import print_reading_intent
 from fvlm_train.commands.embed import embed_command
 from fvlm_train.commands.export import export_command
+from fvlm_train.commands.generated import generated_command
 from fvlm_train.commands.nearest import nearest_command
 from fvlm_train.commands.options import (
     ConfigOption,
@@ -347,6 +348,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "change": change_command,
     "attend": attend_command,
     "doubtful": doubtful_command,
+    "generated": generated_command,
     "export": export_command,
 }
 for _name, _command in VERBS.items():
@@ -365,6 +367,7 @@ EXAMPLES = {
     "change": "fvlm-eval change pairs_over_time.parquet --embeddings embeddings.parquet",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",
+    "generated": "fvlm-eval generated written.jsonl records.jsonl --split test",
     "export": "fvlm-eval export run exported",
 }
 finish(train_app, TRAIN_EXAMPLE)

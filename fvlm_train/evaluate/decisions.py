@@ -59,6 +59,22 @@ def decided(score_n: Array, positive_n: Array, threshold: float) -> Decision:
     )
 
 
+def crg(found: float, invented: float, positive: float, total: float) -> float | None:
+    """The CRG score of labels told (Hamamci et al., arXiv 2505.17167; VLM3D's), over all findings.
+
+    1 where all are right, a third where everything or nothing is told, whatever the labels' shares;
+    None where no label is positive, or all are. With A positive ones of T labels, what is found
+    counts w = (T - A) / 2A, what is missed -w, what is invented -1; the sum s is brought to
+    m / (2 m - s), where m = A w is its greatest value.
+    """
+    if positive in (0, total):
+        return None
+    weight = (total - positive) / (2 * positive)
+    score = found * weight - (positive - found) * weight - invented
+    greatest = positive * weight
+    return greatest / (2 * greatest - score)
+
+
 def closest_corner(score_n: Array, positive_n: Array) -> float:
     """The public code's threshold: of equal ones the last."""
     sensitivity_t, specificity_t = _rates(score_n, positive_n, GRID)

@@ -16,6 +16,7 @@ from fvlm_train.evaluate.decisions import (
     average_precision,
     calibration_error,
     closest_corner,
+    crg,
     decided,
     youden,
 )
@@ -135,6 +136,26 @@ def score_findings(
             resampled.append(auc_r)
     macro = _macro(table, resampled, len(patients), config)
     return sorted(table, key=lambda row: (-row.auc, row.finding)), macro
+
+
+def crg_by_thresholds(table: Sequence[FindingScore]) -> dict[str, float | None]:
+    """CRG over all findings of a table, by who chose the thresholds: `test`, and `validation`.
+
+    The second is None where a finding has no threshold of validation.
+    """
+    positive = sum(row.positives for row in table)
+    total = positive + sum(row.negatives for row in table)
+    found: dict[str, float | None] = {}
+    for name in ("test", "validation"):
+        rates = [row.by_test if name == "test" else row.by_validation for row in table]
+        told = [(row, rate) for row, rate in zip(table, rates, strict=True) if rate is not None]
+        if len(told) < len(table):
+            found[name] = None
+            continue
+        right = sum(rate.sensitivity * row.positives for row, rate in told)
+        invented = sum((1 - rate.specificity) * row.negatives for row, rate in told)
+        found[name] = crg(right, invented, positive, total)
+    return found
 
 
 def youden_thresholds(scores: Sequence[Score], labels: Sequence[bool | None]) -> dict[str, float]:

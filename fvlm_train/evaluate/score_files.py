@@ -12,6 +12,7 @@ from fvlm_train.evaluate.metrics import (
     FindingScore,
     MacroScore,
     Unscored,
+    crg_by_thresholds,
     score_findings,
     unscored,
     youden_thresholds,
@@ -48,7 +49,8 @@ class FileScores:
 
     `patients_known` says whether a file (a column of patients, CT-RATE's names) tells which rows
     are of one patient; else each row counts as one, and intervals may be too narrow. Columns that
-    only one file has, and rows without a partner, take no part.
+    only one file has, and rows without a partner, take no part. `crg` is VLM3D's score over all
+    findings, by who chose the thresholds (test, validation).
     """
 
     table: list[FindingScore]
@@ -60,6 +62,7 @@ class FileScores:
     columns_without_partner: tuple[str, ...]
     patients_known: bool
     validated: bool
+    crg: dict[str, float | None]
 
     def as_json(self) -> dict[str, Any]:
         """The whole result as plain values."""
@@ -105,6 +108,7 @@ def score_files(
         columns_without_partner=joined.without_partner,
         patients_known=joined.patients_known,
         validated=any(row.by_validation for row in table),
+        crg=crg_by_thresholds(table),
     )
 
 
@@ -116,6 +120,7 @@ def printed(result: FileScores, confidence: float) -> list[str]:
         macro_line(result.macro, confidence, of),
         *unscored_lines(result.unscored),
         *decision_lines(result.table, validated=result.validated),
+        *(f"CRG, thresholds by {name}: {crg:.3f}" for name, crg in result.crg.items() if crg),
         "",
         f"scans without a partner: {result.predictions_without_labels} of the predictions, "
         f"{result.labels_without_predictions} of the labels",

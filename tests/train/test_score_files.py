@@ -160,6 +160,23 @@ def test_thresholds_from_validation_stand_beside_the_public_ones(
     assert [row.by_validation for row in result.table if row.finding == "cardiomegaly"] == [None]
 
 
+def test_crg_is_that_of_the_answers_at_the_threshold(tmp_path: Path, names: FindingNames) -> None:
+    # of 6 labels 2 positive: w = 1; found one, missed one, invented one: s = -1, m = 2
+    predictions = written(
+        tmp_path / "p.csv", "id,Atelectasis,Lung nodule\na,.9,.1\nb,.1,.4\nc,.2,.6\n"
+    )
+    labels = written(tmp_path / "l.csv", "id,Atelectasis,Lung nodule\na,1,0\nb,0,1\nc,0,0\n")
+    result = score_files(Pair(predictions, labels), CONFIG, names)
+    told = {row.finding: row.by_test for row in result.table}
+    assert told["atelectasis"].sensitivity == told["atelectasis"].specificity == 1
+    nodule = told["lung_nodule"]
+    found = 1 + nodule.sensitivity
+    invented = 2 * (1 - nodule.specificity)
+    assert result.crg["test"] == pytest.approx(2 / (4 - (2 * found - 2 - invented)))
+    assert result.crg["validation"] is None
+    assert any(line.startswith("CRG, thresholds by test: ") for line in printed(result, 0.95))
+
+
 def test_one_kind_of_label_only_is_told_and_never_a_number(
     tmp_path: Path, names: FindingNames
 ) -> None:

@@ -1,0 +1,1 @@
+"""`fvlm-eval generated`: reports that a model wrote, against those of radiologists."""
