@@ -22,6 +22,7 @@ from fvlm_train.commands.doubtful import doubtful_command
 from fvlm_train.commands.dry import print_reading_intent
 from fvlm_train.commands.embed import embed_command
 from fvlm_train.commands.export import export_command
+from fvlm_train.commands.generate import generate_command
 from fvlm_train.commands.generated import generated_command
 from fvlm_train.commands.nearest import nearest_command
 from fvlm_train.commands.options import (
@@ -348,6 +349,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "change": change_command,
     "attend": attend_command,
     "doubtful": doubtful_command,
+    "generate": generate_command,
     "generated": generated_command,
     "export": export_command,
 }
@@ -367,6 +369,7 @@ EXAMPLES = {
     "change": "fvlm-eval change pairs_over_time.parquet --embeddings embeddings.parquet",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",
+    "generate": "fvlm-eval generate records.jsonl --embeddings embeddings.parquet --out written",
     "generated": "fvlm-eval generated written.jsonl records.jsonl --split test",
     "export": "fvlm-eval export run exported",
 }

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from fvlm_train.cli import eval_app
 from fvlm_train.evaluate.generated.clinical import crg_of
-from fvlm_train.evaluate.generated.language import likeness, rouge_l, words
+from fvlm_train.evaluate.generated.language import likeness, rouge_l
+from fvlm_train.generation.words import as_text, words
 
 NORMAL = "The lungs are clear. No pleural effusion."
 SICK = "Large left pleural effusion. 12 mm nodule in the right upper lobe. Liver normal."
@@ -173,6 +174,11 @@ def test_rouge_is_that_of_the_longest_common_subsequence(one: str, other: str):
 
 def test_words_keep_numbers_whole():
     assert words("A 1.5 cm nodule, new.") == ["a", "1.5", "cm", "nodule", ",", "new", "."]
+
+
+def test_words_become_a_text_again():
+    text = "A 1.5 cm nodule (new), follow-up advised. Liver: normal."
+    assert as_text(words(text)) == text.replace(" normal", " normal")
 
 
 def test_empty_texts_are_like_nothing():

@@ -8,16 +8,15 @@ equal stems alone: its synonyms need a list that would be fetched. BLEU and METE
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fvlm_train.generation.words import words
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-WORD = re.compile(r"\d+(?:\.\d+)?|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,6 @@ class _NoSynonyms:
 
     def synsets(self, _word: str) -> list[object]:
         return []
-
-
-def words(text: str) -> list[str]:
-    """Words, numbers and punctuation of a text in small letters."""
-    return WORD.findall(text.lower())
 
 
 def likeness(written: Sequence[str], references: Sequence[str]) -> Likeness:
