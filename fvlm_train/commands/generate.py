@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fvlm_data.cli.console import one_sentence, print_json_line, print_line
+from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import ConfigOption, JsonOption, SetOption, SplitOption
 
@@ -28,6 +29,7 @@ def generate_command(
     ] = None,
     config_file: ConfigOption = None,
     overrides: SetOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Reports written from embeddings, with and without context, and their scores."""
@@ -41,16 +43,28 @@ def generate_command(
 
         with needs_extra("train", "fvlm-eval"):
             from fvlm_train.evaluate.change import read_embeddings
-            from fvlm_train.evaluate.generated.generate import generate, printed, write_reports
+            from fvlm_train.evaluate.generated.generate import (
+                WAYS,
+                generate,
+                printed,
+                write_reports,
+            )
             from fvlm_train.generation.examples import read_records
             from fvlm_train.generation.write import Fit
         if fit_on == split:
             raise InputError(f"--fit-on {fit_on}: what is fitted is judged on another split")
+        known = read_records(records)
+        if dry_run:
+            reads = {f"records of {one}": _of_split(known, one) for one in (fit_on, split)}
+            places = [str(out / f"{way}.jsonl") for way in WAYS] if out is not None else []
+            intent = Intent(reads=reads, makes={"files": len(places)}, notes=places)
+            print_intent(intent, as_json=as_json)
+            return
         resolved = load_config(config_file, overrides or (), {"store": "."})
         config = parse_evaluate_config(resolved.evaluate)
         vocabulary = VocabularyConfig.model_validate(resolved.vocabulary or {}).load()
         result = generate(
-            read_records(records),
+            known,
             read_embeddings(embeddings),
             (fit_on, split),
             Fit(steps=steps, seed=seed),
@@ -63,3 +77,7 @@ def generate_command(
         return
     for line in [*printed(result, config.confidence), *(f"written: {path}" for path in paths)]:
         print_line(line)
+
+
+def _of_split(records: list[dict[str, Any]], split: str) -> int:
+    return sum(record["split"] == split for record in records)

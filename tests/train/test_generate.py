@@ -24,7 +24,7 @@ from fvlm_train.generation.words import Lexicon, as_text, words
 from fvlm_train.generation.write import Fit, fitted_writer, written_reports
 
 CONFIG = EvaluateConfig(bootstrap_samples=50)
-FIT = Fit(steps=150, batch_size=32, most_words=16)
+FIT = Fit(steps=120, batch_size=32, most_words=16)
 PATIENTS = 90
 
 
@@ -96,6 +96,15 @@ def test_the_command_writes_what_generated_scores(corpus: tuple[Path, Path], tmp
     said = CliRunner().invoke(eval_app, asked).stdout
     assert "image and context" in said
     assert "30 studies of 30 patients" in said
+
+
+def test_a_dry_run_counts_and_writes_nothing(corpus: tuple[Path, Path], tmp_path: Path):
+    records, embeddings = corpus
+    asked = ["generate", str(records), "--embeddings", str(embeddings), "--dry-run"]
+    done = CliRunner().invoke(eval_app, [*asked, "--out", str(tmp_path / "out"), "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["reads"] == {"records of train": 60, "records of test": 30}
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_same_seed_writes_the_same(corpus: tuple[Path, Path]):
