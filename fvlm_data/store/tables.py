@@ -76,6 +76,7 @@ class Store(StoreFiles):
         self.spill: Path | None = None
         self._hiding: Mapping[str, Collection[str]] | None = None
         self._opened: dict[str, DeltaTable] = {}
+        self._checkpoints: dict[str, tuple[int, int, int] | None] = {}
         self._files: dict[str, tuple[int, list[reading.Part]]] = {}
         self._engine: duckdb.DuckDBPyConnection | None = None
         # DuckDB's own readers of object storage are extensions, which it would download at first
@@ -376,15 +377,42 @@ class Store(StoreFiles):
 
     def _table(self, table: str) -> DeltaTable:
         """The table at its newest version; only commits not seen yet are read from its log."""
+        checkpoint = self._checkpoint(table)
         if table not in self._opened:
             self._opened[table] = self._open_table(table)
-            return self._opened[table]
-        try:
-            # reads only the commits since the last look; a new DeltaTable would read the whole log
-            self._opened[table].update_incremental()
-        except TableNotFoundError as error:
-            raise self._missing(table) from error
+        elif self._checkpoints[table] != checkpoint or self._has_next(table):
+            try:
+                # only the commits since the last look; a new DeltaTable would read the whole log
+                self._opened[table].update_incremental()
+            except TableNotFoundError as error:
+                raise self._missing(table) from error
+        self._checkpoints[table] = checkpoint
         return self._opened[table]
+
+    def _has_next(self, table: str) -> bool:
+        """Whether the log may have a commit behind the version seen: two looks at a local disk.
+
+        Entries of the log leave it only behind a newer checkpoint, so that of a version whose
+        successor is not there, and whose checkpoint is the same, is the newest. To ask the log itself
+        takes a hundred times as long.
+        """
+        if self.local_root is None:
+            return True
+        log = self.local_root / "tables" / table / "_delta_log"
+        version = self._opened[table].version()
+        return (log / f"{version + 1:020}.json").exists() or not (
+            log / f"{version:020}.json"
+        ).exists()
+
+    def _checkpoint(self, table: str) -> tuple[int, int, int] | None:
+        """What tells one checkpoint of a table on a local disk from the next; None without one."""
+        if self.local_root is None:
+            return None
+        try:
+            told = (self.local_root / "tables" / table / "_delta_log/_last_checkpoint").stat()
+        except FileNotFoundError:
+            return None
+        return told.st_mtime_ns, told.st_size, told.st_ino
 
     def _open_table(self, table: str) -> DeltaTable:
         try:
