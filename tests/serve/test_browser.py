@@ -17,7 +17,7 @@ import pytest
 from fvlm_data.review.decisions import read_decisions
 from fvlm_data.store.declared import Context
 from tests.qc.test_browser import browser, expect  # noqa: F401
-from tests.serve.conftest import made_store
+from tests.qc.small_store import hashed_store
 from tests.serve.test_neighbours import embedded
 
 COMMAND = "from fvlm_data.cli.main import main; main()"
@@ -27,7 +27,7 @@ COMMAND = "from fvlm_data.cli.main import main; main()"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Context, str]]:
     """A store and the address that the command prints; stopped as a person stops it."""
     folder = tmp_path_factory.mktemp("served")
-    context = made_store(folder)
+    context = hashed_store(folder)
     environment = {**os.environ, "FVLM_VAULT": str(folder / "vault")}
     environment.pop("FVLM_SERVE_TOKEN", None)
     command = [sys.executable, "-c", COMMAND, "serve", "--store", context.store.url]

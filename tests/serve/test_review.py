@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from fvlm_data.review.decisions import read_decisions, read_file, take_in
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
-from tests.serve.conftest import ACCESS, HOST, app_of, client_of, made_store
+from tests.qc.small_store import hashed_store
+from tests.serve.conftest import ACCESS, HOST, app_of, client_of
 
 
 @pytest.fixture
@@ -39,11 +40,11 @@ def decisions(**changes: Any) -> dict[str, Any]:
 
 
 def test_rows_are_those_of_the_command_line(tmp_path: Path):
-    own = made_store(tmp_path / "own")
+    own = hashed_store(tmp_path / "own")
     page = page_of(own)
     answer = page.post("/review", content=json.dumps(decisions()))
     assert (answer.status_code, answer.text) == (200, "1 decisions taken in")
-    other = made_store(tmp_path / "other")
+    other = hashed_store(tmp_path / "other")
     file = tmp_path / "decisions.json"
     file.write_text(json.dumps(decisions()), encoding="utf-8")
     take_in(other, read_file(file), Vocabulary.load(), lambda subject, correction: None)
