@@ -39,7 +39,7 @@ WITH said AS (
         split_part(source, ':', 2)::INT AS low, split_part(source, ':', 3)::INT AS high
     FROM (SELECT * EXCLUDE sources, unnest(sources) AS source FROM shared)
 ), members AS (
-    SELECT s.study_id, s.anatomy, s.signature, max(f.size_mm) AS size_mm,
+    SELECT s.study_id, s.anatomy, s.signature, f.finding, max(f.size_mm) AS size_mm,
         max(CASE f.severity WHEN 'mild' THEN 1 WHEN 'moderate' THEN 2 WHEN 'severe' THEN 3 END)
             AS grade,
         max(CASE WHEN f.confidence = 'low' OR m.why IS NOT NULL THEN {plain}
@@ -51,31 +51,33 @@ WITH said AS (
     WHERE f.status IN ('present', 'uncertain', 'historical')
     GROUP BY ALL
 ), {_ends("sized", "size_mm")}, {_ends("graded", "grade")}, placed AS (
-    SELECT *, row_number() OVER (PARTITION BY anatomy, signature ORDER BY doubt, study_id) AS place
-    FROM members
+    SELECT study_id, anatomy, signature, max(doubt) AS doubt, row_number() OVER
+        (PARTITION BY anatomy, signature ORDER BY max(doubt), study_id) AS place
+    FROM members GROUP BY study_id, anatomy, signature
 ), found AS (
     SELECT a.study_id AS one, b.study_id AS other, anatomy, {plain} AS weight,
-        'partners differ in size: ' || printf('%g', a.size_mm) || ' and '
-            || printf('%g', b.size_mm) || ' mm' AS why
-    FROM sized a JOIN sized b USING (anatomy, signature)
+        printf('partners differ in size: %s, %g and %g mm', finding, a.size_mm, b.size_mm) AS why
+    FROM sized a JOIN sized b USING (anatomy, signature, finding)
     WHERE a.from_least = b.from_most AND b.size_mm >= {SIZE_RATIO} * a.size_mm
     UNION ALL
-    SELECT a.study_id, b.study_id, anatomy, {slight}, 'partners differ in severity: mild and severe'
-    FROM graded a JOIN graded b USING (anatomy, signature)
+    SELECT a.study_id, b.study_id, anatomy, {slight},
+        printf('partners differ in severity: %s, mild and severe', finding)
+    FROM graded a JOIN graded b USING (anatomy, signature, finding)
     WHERE a.from_least = b.from_most AND a.grade = 1 AND b.grade = 3
     UNION ALL
     SELECT a.study_id, b.study_id, anatomy, a.doubt, 'partners by a doubtful mention'
     FROM placed a JOIN placed b USING (anatomy, signature)
     WHERE a.doubt > 0 AND b.place = CASE a.place WHEN 1 THEN 2 ELSE 1 END
 )
-SELECT 'pair' AS kind, least(one, other) || ':' || greatest(one, other) || ':' || anatomy AS subject,
-    weight, why FROM found
+SELECT 'pair' AS kind, concat_ws(':', least(one, other), greatest(one, other), anatomy) AS subject,
+    weight, why
+FROM found
 """
 
 
 def _ends(name: str, value: str) -> str:
-    """A relation of the members with the least and the most of a value, in each group."""
-    group = "OVER (PARTITION BY anatomy, signature ORDER BY"
+    """A relation of the members with the least and the most of a value, by group and finding."""
+    group = "OVER (PARTITION BY anatomy, signature, finding ORDER BY"
     return f"""{name} AS (
     SELECT *, row_number() {group} {value}, study_id) AS from_least,
         row_number() {group} {value} DESC, study_id DESC) AS from_most

@@ -28,8 +28,9 @@ TABLES = (
     "anatomy_texts",
 )  # fmt: skip
 SLIGHT, PLAIN, STRONG = 1, 2, 3
-"""Weights of a doubt: flags and weak checks; mentions of medium confidence, partners of unlike size;
-low confidence, contradictions of report and image, a model's doubt."""
+"""Weights of a doubt: flags, weak checks, partners of unlike severity; mentions of medium
+confidence, partners of unlike size; low confidence, contradictions of report and image, a model's
+doubt."""
 
 _MENTION = "concat_ws(':', report_id, start, \"end\", finding, anatomy, status)"
 

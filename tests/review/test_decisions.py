@@ -235,13 +235,14 @@ def test_the_queue_is_ordered_by_doubt_and_loses_what_is_judged(small: Context, 
 def test_partners_that_differ_most_or_rest_on_doubtful_mentions_are_queued(
     small: Context, tmp_path: Path
 ):
-    """Eight studies that say the same of the liver; a ninth is alone, a tenth has no name for it."""
+    """Eight studies say the same of the liver; a ninth is alone, two more have no name for it."""
     sizes = {"a": 4.0, "b": 5.0, "c": 6.0, "d": 7.0, "e": 40.0, "f": None, "g": 90.0, "h": 8.0}
     told = {"c": "mild", "h": "severe"}
     sure = {"d": "medium", "f": "low"}
     (text, *_) = (r for r in small.store.read("anatomy_texts").to_pylist() if r["signature"] == 7)
     found = small.store.read("findings").to_pylist()
     (mention, *_) = (row for row in found if row["finding"] == "liver_cyst")
+    text["findings"] = ["hepatomegaly|present|", "liver_cyst|present|"]
     texts = [
         AnatomyText(**{**text, "study_id": f"s_{n}", "sources": [f"r_{n}:0:40"]}) for n in sizes
     ]
@@ -256,8 +257,9 @@ def test_partners_that_differ_most_or_rest_on_doubtful_mentions_are_queued(
         })
         for n, size in {**sizes, "i": 200.0}.items()
     ]  # fmt: skip
-    # what another sentence, or one that denies it, says of a size is not of the pair
+    # sizes of another finding, of another sentence and of what is denied are not compared
     mentions += [
+        replace(mentions[6], start=5, end=6, finding="hepatomegaly", size_mm=190.0),
         replace(mentions[0], sentence=1, start=50, end=60, size_mm=900.0),
         replace(mentions[0], sentence=0, start=1, end=2, status="absent", size_mm=800.0),
     ]
@@ -268,13 +270,16 @@ def test_partners_that_differ_most_or_rest_on_doubtful_mentions_are_queued(
         found = doubts(small, EN, 50, kind="pair", **asked)
         return {one.subject.text: (one.weight, one.why) for one in found}
 
-    unlike, doubtful = "partners differ in size: {} mm", "partners by a doubtful mention"
+    unlike, doubtful = (
+        "partners differ in size: liver_cyst, {} mm",
+        "partners by a doubtful mention",
+    )
     expected = {
         "s_a:s_g:liver": (2, (unlike.format("4 and 90"),)),
         "s_b:s_e:liver": (2, (unlike.format("5 and 40"),)),
         "s_a:s_f:liver": (2, (doubtful,)),
         "s_a:s_d:liver": (1, (doubtful,)),
-        "s_c:s_h:liver": (1, ("partners differ in severity: mild and severe",)),
+        "s_c:s_h:liver": (1, ("partners differ in severity: liver_cyst, mild and severe",)),
     }
     assert queued() == expected
     assert list(queued())[:3] == sorted(list(expected)[:3])

@@ -16,8 +16,7 @@ from fvlm_data.qc.study_volume import as_shown
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
 from schemas import Volume
-from tests.qc.small_store import AFFINE, HOSTILE, SHAPE, image_of, volume
-from tests.qc.small_store import hashed_store
+from tests.qc.small_store import AFFINE, HOSTILE, SHAPE, hashed_store, image_of, volume
 from tests.serve.conftest import app_of, client_of
 
 SERVED_ONLY = re.compile(

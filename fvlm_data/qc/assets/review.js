@@ -28,8 +28,11 @@
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
 
-  /** The bar of a section: who judges, how much is judged, and where it goes. */
-  fvlm.reviewBar = function (section, decisions, name, entriesOf = (all) => all) {
+  /**
+   * The bar of a section: who judges, how much is judged, and where it goes. `taken` hears of the
+   * subjects that a server took.
+   */
+  fvlm.reviewBar = function (section, decisions, name, entriesOf = (all) => all, taken = () => {}) {
     const role = section.querySelector("#review-role");
     const count = section.querySelector("output");
     const save = section.querySelector("#review-save");
@@ -52,9 +55,13 @@
       show();
     });
     save.addEventListener("click", () => {
-      const text = fvlm.fileOf(entriesOf(decisions.all()).map((one) => ({ ...one, reviewer: role.value })));
-      if (!section.dataset.csrf) saved(`review-${name}.json`, text);
-      else fvlm.sent(section.dataset.post, section.dataset.csrf, text).then((answer) => { count.textContent = answer; });
+      const entries = entriesOf(decisions.all()).map((one) => ({ ...one, reviewer: role.value }));
+      const text = fvlm.fileOf(entries);
+      if (!section.dataset.csrf) return saved(`review-${name}.json`, text);
+      return fvlm.sent(section.dataset.post, section.dataset.csrf, text).then(({ ok, told }) => {
+        if (ok) taken(new Set(entries.map((one) => one.subject)));
+        count.textContent = told;
+      });
     });
     clear.addEventListener("click", () => decisions.clear());
     decisions.listen(show);
