@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from fvlm_data.forget.extent import Extent
 from fvlm_data.forget.rows import find_rows
 from fvlm_data.qc.partners import Partners, read_partners
 from fvlm_data.reports.corrections.overlay import discover_corrections, unpacked
-from fvlm_data.reports.corrections.reviewed import beside, check_correction
+from fvlm_data.reports.corrections.reviewed import beside
 from fvlm_data.review.decisions import (
     Entry,
     file_text,
     plain_reason,
     read_decisions,
     read_file,
-    take_in,
     write_file,
 )
 from fvlm_data.review.pairs import pairs_apart
@@ -33,17 +31,11 @@ from fvlm_data.shards.apart import PATH, write_apart
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
 from schemas import AnatomyText, Finding, Mask
-from tests.review.made import ONE, decision, entry
+from tests.review.made import ONE, decision, entry, taken
 
 EN = Vocabulary.load()
 CYST = "r_st_a:21:25:liver_cyst:liver:present"
 """The mention of the first report of the small store."""
-
-
-def taken(context: Context, *entries: Entry, reviewer: str | None = "reader") -> Counter[str]:
-    return take_in(
-        context, entries, EN, lambda subject, told: check_correction(subject, told, EN), reviewer
-    )
 
 
 def effects(context: Context) -> dict[str, dict[str, Any]]:
