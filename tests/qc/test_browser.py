@@ -450,6 +450,23 @@ def test_no_page_is_wider_than_the_window(browser: Any, pages: Path, scheme: str
 
 
 @pytest.mark.full
+def test_paper_shows_what_is_said_and_no_buttons(browser: Any, tmp_path: Path):
+    write_qc(hashed_store(tmp_path), Vocabulary.load(), QcConfig(studies=1))
+    context = browser.new_context(viewport={"width": 794, "height": 1123}, color_scheme="dark")
+    shown = opened(context.new_page(), tmp_path / "store" / "qc", "studies/st_a.html")
+    shown.locator("#report .judge").first.click()
+    shown.locator("#report .say.wrong").nth(1).click()
+    shown.emulate_media(media="print")
+    assert shown.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    for hidden in (".panel", ".judge", ".controls", "#review", "nav"):
+        assert not any(one.is_visible() for one in shown.locator(hidden).all()), hidden
+    expect(shown.locator("mark.refused", has_text="cyst")).to_be_visible()
+    cut = "one => one.scrollWidth > one.clientWidth && one.closest('.scroll').clientHeight"
+    assert not any(one.evaluate(cut) for one in shown.locator("#organs .scroll").all())
+    context.close()
+
+
+@pytest.mark.full
 def test_a_volume_that_is_not_beside_the_page_is_told(browser: Any, pages: Path, tmp_path: Path):
     alone = tmp_path / "cut"
     shutil.copytree(pages, alone)
