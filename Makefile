@@ -111,6 +111,7 @@ CT := $(if $(SERIES),--series $(SERIES) --mask $(MASK))
 bench: install $(SEGMENTATION_STAMP)
 	$(BIN)/python bench/discovery.py --files 100000 --workers 2
 	$(BIN)/python bench/plan.py --studies 10000 250000
+	$(BIN)/python bench/pages.py --studies 10000
 	$(BIN)/python bench/scale.py chain more batch commits --studies 200 800 2000
 	$(BIN)/python bench/capacity.py
 	$(BIN)/python bench/nights.py --nights 1000 --every 100
@@ -136,6 +137,7 @@ bench: install $(SEGMENTATION_STAMP)
 bench-small: install
 	$(BIN)/python bench/discovery.py --files 400 --rounds 1
 	$(BIN)/python bench/plan.py --studies 20
+	$(BIN)/python bench/pages.py --studies 20
 	$(BIN)/python bench/scale.py chain more batch commits --studies 2 3 --masks 36 72 --commits 5 \
 		--rounds 1
 	$(BIN)/python bench/capacity.py --patients 2 --times 2

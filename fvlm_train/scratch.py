@@ -22,6 +22,7 @@ from fvlm_data.run.records import open_context, vault_folder
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.shards.unreported import unreported
 from fvlm_data.store.tables import Store
+from fvlm_train.own_masks import with_own_masks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
 STAGES = ("ingest", "select", "segment")
 KEY = "key"
 OTHERS_MASK = "mask_without_volume"
+NO_LABEL_MAP = "no_label_map"
+MASK_NAMES = (
+    "a mask is called as its image file, as the INPUT that it is of, or by the SeriesInstanceUID; "
+    "of one image --masks FILE needs no name; a CSV with columns volume and mask tells others"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,14 @@ def images(
     *,
     key_of: str | None = None,
     reveal: bool = False,
+    own_masks: bool = False,
 ) -> Iterator[Images]:
     """Samples of all volumes under `paths` (DICOM and volume files), while the context is open.
 
     Ids are those of the store `key_of` where one is named: the same study has the same id. Else
     they mean nothing beyond this call. With `reveal`, `source_files` are relative paths, not
-    tokens.
+    tokens. With `own_masks` the masks of the configuration are these images'
+    (`own_masks.with_own_masks`).
 
     Raises:
         InputError: no volume was accepted and segmented; says what was set aside.
@@ -68,8 +76,12 @@ def images(
             # a copy: names of these patients have no business in the vault of that store
             _copy_key(key_of, config, vault)
         made_config = scratch_config(config, paths, scratch, reveal=reveal)
-        curate(made_config, STAGES, progress=progress)
+        curate(made_config, STAGES[:-1], progress=progress)
         context = open_context(made_config, create=False)
+        if own_masks:
+            inputs = {name: path for path, name in _named(paths)}
+            made_config = with_own_masks(made_config, context, inputs, scratch / "masks")
+        curate(made_config, STAGES[-1:], progress=progress)
         arrays = scratch / "arrays"
         arrays.mkdir()
         samples, left_out = unreported(
@@ -91,8 +103,7 @@ def images(
 def scratch_config(config: Config, paths: Sequence[Path], scratch: Path, *, reveal: bool) -> Config:
     """The configuration with these images as its only input, and places in `scratch`."""
     sources = tuple(
-        SourceConfig(kind="images", path=path.resolve(), name=f"input_{number}")
-        for number, path in enumerate(paths, start=1)
+        SourceConfig(kind="images", path=path.resolve(), name=name) for path, name in _named(paths)
     )
     identity = IdentityConfig(vault=scratch / "vault", source_names="plain" if reveal else "token")
     return config.model_copy(
@@ -104,6 +115,11 @@ def scratch_config(config: Config, paths: Sequence[Path], scratch: Path, *, reve
             "qc": QcConfig(enabled=False),
         }
     )
+
+
+def _named(paths: Sequence[Path]) -> list[tuple[Path, str]]:
+    """Places with the names of their sources."""
+    return [(path, f"input_{number}") for number, path in enumerate(paths, start=1)]
 
 
 def with_masks(config: Config, masks: Path | None, classes: str | None) -> Config:
@@ -152,7 +168,11 @@ def _set_aside(store: Store) -> list[tuple[str, str, str]]:
             if lacking or not volumes or row["reason"] != OTHERS_MASK
         ),
         *(
-            ("segment", "fault: no_label_map", f"Volume {one}: has no label map that is believed")
+            (
+                "segment",
+                f"fault: {NO_LABEL_MAP}",
+                f"Volume {one}: has no label map that is believed",
+            )
             for one in lacking
         ),
     ]
@@ -164,4 +184,6 @@ def _nothing(set_aside: Sequence[tuple[str, str, str]]) -> str:
     why = "nothing found there is a CT volume"
     if first:
         why = f"{len(set_aside)} things were set aside, such as {first[0][1]}: {first[0][2]}"
+    if any(reason.endswith((OTHERS_MASK, NO_LABEL_MAP)) for _, reason, _ in set_aside):
+        why += f"; {MASK_NAMES}"
     return f"no volume could be scored: {why}"

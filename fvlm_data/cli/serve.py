@@ -9,6 +9,7 @@ import typer
 
 from fvlm_data.cli.console import err, one_sentence, print_json_line, print_line
 from fvlm_data.cli.options import JsonOption, StoreOption, opened_context, resolved_config
+from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 
 
@@ -39,6 +40,10 @@ def serve(
             "those of RUN/embed",
         ),
     ] = None,
+    doubtful: Annotated[
+        Path | None,
+        typer.Option(help="rows of fvlm-eval doubtful: what a model doubts is to be reviewed too"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the store as it is now in a browser: pages, slices, search; read-only by default."""
@@ -49,8 +54,13 @@ def serve(
             from fvlm_data.serve.live import Live
             from fvlm_data.serve.server import address, listening, run
         from fvlm_data.opened.embeddings import Embeddings, text_side
+        from fvlm_data.review.doubted import doubted_rows
         from fvlm_data.store.tables import Store
 
+        if doubtful is not None:
+            if not review:
+                raise InputError("--doubtful is of the queue of --review: give both")
+            doubted_rows(doubtful)  # a file of no use ends the start, not the first page
         token, random = chosen_token(token_file)
         config = resolved_config(store, None, None, {})
         # reading needs neither the vault nor the permission to write
@@ -67,7 +77,7 @@ def serve(
         with listening(host, port) as at:
             chosen = at.getsockname()[1]
             access = Access(token, served_hosts(host, allow_host or ()), chosen)
-            app = application(live, access, context, known, texts)
+            app = application(live, access, context, known, texts, doubtful)
             if not is_loopback(host):
                 err.print(
                     "others can reach this address, and http hides nothing on its way: put it "

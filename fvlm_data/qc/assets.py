@@ -18,7 +18,7 @@ COMPARE_PAGE = "qc/compare.html"
 
 SHARED = ("page.css", "palette.css")
 INDEX_STYLES = (*SHARED, "index.css")
-STUDY_STYLES = (*SHARED, "study.css")
+STUDY_STYLES = (*SHARED, "study.css", "review.css")
 COMPARE_STYLES = (*SHARED, "compare.css")
 COMPARE_SCRIPTS = ("dom.js", "compare.js")
 
@@ -41,7 +41,9 @@ STUDY_SCRIPTS = (
     "pane.js",
     "viewer.js",
     "linking.js",
+    "decisions.js",
     "review.js",
+    "judging.js",
     "study.js",
 )
 """In the order in which they are loaded: modules cannot be, since a page opened from disk may not

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fvlm_data.qc.false_negatives import Alike, read_alike
 from fvlm_data.qc.organ_volumes import OF_VOLUME, named_classes
 from fvlm_data.store.relations import Relations
 from schemas.quarantine import KINDS
@@ -73,6 +74,7 @@ class Figures:
     regions: tuple[tuple[str, int], ...]
     contrasts: tuple[tuple[str, int], ...]
     flags: tuple[tuple[str, int], ...]
+    alike: tuple[Alike, ...]
 
 
 def read_figures(store: Store, vocabulary: Vocabulary) -> Figures:
@@ -118,6 +120,7 @@ def read_figures(store: Store, vocabulary: Vocabulary) -> Figures:
         regions=_ranking(tables, "SELECT body_region AS value FROM volume_checks"),
         contrasts=_ranking(tables, "SELECT contrast AS value FROM volume_checks"),
         flags=_ranking(tables, "SELECT unnest(flags) AS value FROM volume_checks"),
+        alike=read_alike(tables),
     )
 
 

@@ -1,26 +1,33 @@
-"""What of a study a reviewer can judge on its page: itself, its masks, mentions, and pairs."""
+"""What of a study a reviewer can judge on its page: itself, its masks, texts, and pairs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.templating import words
 from fvlm_data.review.subjects import FIELDS
 from fvlm_data.review.versions import makes, mask_version, study_version
+from schemas.findings import LATERALITIES, STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fvlm_data.qc.study_rows import Row, StudyRows
     from fvlm_data.vocabulary import Vocabulary
+
+READ = ("finding", "anatomy", "status", "start", "end")
+"""What a correction of a sentence says of each mention that it keeps; the rest stays as read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One thing to judge: kind, subject and version as `fvlm-data review` knows them.
 
-    `label` tells it apart from the others of the page, `anatomy` is what it is about.
+    `label` tells it apart from the others of the page, `anatomy` is what it is about. Of texts
+    `sentence` is the subject of the sentence that it is or lies in, and `read` how it is read:
+    what a correction starts from.
     """
 
     kind: str
@@ -28,20 +35,41 @@ class Judged:
     version: str
     label: str
     anatomy: str = ""
+    sentence: str = ""
+    read: Mapping[str, Any] = field(default_factory=dict)
 
 
 def judged(study: StudyRows, vocabulary: Vocabulary) -> list[Judged]:
-    """All of a study that can be judged, in the order of its page.
-
-    Mentions of reports that an older program read, whose texts have no hash, are left out.
-    """
+    """A study, its masks and its pairs, in the order of its page."""
     version = study_version(study.volumes, study.reports)
     return [
         Judged("study", study.study_id, version, "the whole study"),
         *_masks(study, vocabulary),
-        *_mentions(study),
         *_pairs(study),
     ]
+
+
+def judged_texts(study: StudyRows) -> list[Judged]:
+    """The sentences of its reports in their order, each with its mentions behind it.
+
+    Those of reports that an older program read, whose texts have no hash, are left out.
+    """
+    return [
+        one
+        for report in study.reports
+        if report["document_sha256"]
+        for one in _texts(study, report)
+    ]
+
+
+def texts_data(study: StudyRows, vocabulary: Vocabulary) -> dict[str, Any]:
+    """The same as plain data, with what a correction may name."""
+    return {
+        "texts": [asdict(one) for one in judged_texts(study)],
+        "anatomies": sorted(one.id for one in vocabulary.anatomies),
+        "statuses": STATUSES,
+        "sides": LATERALITIES,
+    }
 
 
 def _masks(study: StudyRows, vocabulary: Vocabulary) -> Iterator[Judged]:
@@ -54,16 +82,32 @@ def _masks(study: StudyRows, vocabulary: Vocabulary) -> Iterator[Judged]:
                 yield Judged("mask", subject, mask_version(mine), label, anatomy)
 
 
-def _mentions(study: StudyRows) -> Iterator[Judged]:
-    for report in study.reports:
-        if not report["document_sha256"]:
-            continue
-        rows = study.findings[report["report_id"]]
-        for row in sorted(rows, key=lambda row: (row["start"], row["end"], row["finding"])):
-            subject = ":".join(str(row[name]) for name in FIELDS["finding"])
+def _texts(study: StudyRows, report: Row) -> Iterator[Judged]:
+    version, report_id = report["document_sha256"], report["report_id"]
+    mentions: dict[int, list[Row]] = defaultdict(list)
+    for row in study.findings[report_id]:
+        mentions[row["sentence"]].append(row)
+    for row in sorted(study.sentences[report_id], key=lambda row: (row["start"], row["end"])):
+        subject = _subject("sentence", row)
+        about = tuple(row["anatomies"])
+        own = sorted(mentions[row["sentence"]], key=lambda m: (m["start"], m["end"], m["finding"]))
+        read = {"anatomies": about, "findings": [{n: m[n] for n in READ} for m in own]}
+        yield Judged("sentence", subject, version, row["text"], " ".join(about), subject, read)
+        for mention in own:
+            told = {name: mention[name] for name in ("anatomy", "status", "laterality")}
             yield Judged(
-                "finding", subject, report["document_sha256"], _told(row, report), row["anatomy"]
+                "finding",
+                _subject("finding", mention),
+                version,
+                _told(mention, report),
+                mention["anatomy"],
+                subject,
+                told,
             )
+
+
+def _subject(kind: str, row: Row) -> str:
+    return ":".join(str(row[name]) for name in FIELDS[kind])
 
 
 def _pairs(study: StudyRows) -> Iterator[Judged]:
@@ -78,4 +122,5 @@ def _pairs(study: StudyRows) -> Iterator[Judged]:
 def _told(row: Row, report: Row) -> str:
     said = report["text"][row["start"] : row["end"]]
     finding, anatomy = words(row["finding"]), words(row["anatomy"])
-    return f"“{said}”: {finding} ({anatomy}), {row['status']}"
+    side = f", {row['laterality']}" if row["laterality"] else ""
+    return f"“{said}”: {finding} ({anatomy}), {row['status']}{side}"

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 PLAIN = Markup('<span class="aside">{}</span>')
-SENTENCE = Markup('<span class="sentence {colour}" data-anatomies="{anatomies}">{inner}</span>')
+SENTENCE = Markup(
+    '<span class="sentence {colour}" data-anatomies="{anatomies}" data-span="{span}">{inner}</span>'
+)
 MENTION = Markup(
     '<mark class="mention {status}" data-anatomies="{anatomies}" data-findings="{findings}" '
-    'tabindex="0" title="{title}">{text}</mark>'
+    'data-at="{at}" tabindex="0" title="{title}">{text}</mark>'
 )
 HEADER = Markup('<span class="header">{}</span>')
 
@@ -33,7 +35,8 @@ def report_html(
     """The text with a span for each sentence and a mark for each mention of a finding.
 
     Offsets are characters of `text`. Mentions may overlap: each piece of text names all findings
-    that it mentions. What the HTML shows is exactly `text`; all of it is escaped.
+    that it mentions. `data-span` of a sentence and `data-at` of a mention are where they lie, for
+    review. What the HTML shows is exactly `text`; all of it is escaped.
     """
     parts, done = [], 0
     heads = _heads(text, sections)
@@ -89,20 +92,24 @@ def _sentence(
     pieces = []
     for a, b in pairwise(sorted(edges)):
         here = [f for f in own if f["start"] <= a and f["end"] >= b]
-        pieces.append(_mention(text[a:b], here) if here else Markup("{}").format(text[a:b]))
+        pieces.append(_mention(text[a:b], a, here) if here else Markup("{}").format(text[a:b]))
     anatomies = row["anatomies"] or ()
     colour = f"tinted c{colours.get(anatomies[0], 0)}" if anatomies else ""
     return SENTENCE.format(
-        colour=colour, anatomies=" ".join(anatomies), inner=Markup("").join(pieces)
+        colour=colour,
+        anatomies=" ".join(anatomies),
+        span=f"{row['start']}:{row['end']}",
+        inner=Markup("").join(pieces),
     )
 
 
-def _mention(text: str, findings: Sequence[Row]) -> Markup:
+def _mention(text: str, at: int, findings: Sequence[Row]) -> Markup:
     ordered = sorted(findings, key=lambda f: (f["start"] - f["end"], f["finding"], f["anatomy"]))
     return MENTION.format(
         status=ordered[0]["status"],
         anatomies=" ".join(dict.fromkeys(f["anatomy"] for f in ordered)),
         findings=" ".join(dict.fromkeys(f["finding"] for f in ordered)),
+        at=at,
         title="\n".join(dict.fromkeys(_told(f) for f in ordered)),
         text=text,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.assets import SERVED_SCRIPTS, STUDY_SCRIPTS, STUDY_STYLES
-from fvlm_data.qc.judged import judged
+from fvlm_data.qc.judged import judged, texts_data
 from fvlm_data.qc.lineage import lineage, times
 from fvlm_data.qc.report_html import report_html
 from fvlm_data.qc.templating import filled, words
@@ -15,8 +15,9 @@ from schemas.anatomy_texts import STATES
 from schemas.findings import STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
+    from fvlm_data.qc.judged import Judged
     from fvlm_data.qc.partners import Partners
     from fvlm_data.qc.study_rows import Row, StudyRows
     from fvlm_data.qc.templating import Served
@@ -87,7 +88,8 @@ def study_page(
         reports=[_report(report, study, colours) for report in study.reports],
         statuses=STATUSES,
         steps=lineage(study),
-        judged=judged(study, vocabulary),
+        judged=_by_kind(judged(study, vocabulary)),
+        texts=texts_data(study, vocabulary),
         set_aside=sorted(
             study.set_aside, key=lambda row: (row["stage"], row["reason"], row["item"])
         ),
@@ -106,6 +108,13 @@ def study_page(
             "first": [one.anatomy for one in organs if one.state == "abnormal" and one.ml][:1],
         },
     )
+
+
+def _by_kind(things: Sequence[Judged]) -> list[tuple[str, list[Judged]]]:
+    """What is judged below the page, under a head each."""
+    heads = {"study": "The study", "mask": "Masks", "pair": "Pairs: the other says the same"}
+    kinds = ((head, [one for one in things if one.kind == kind]) for kind, head in heads.items())
+    return [(head, some) for head, some in kinds if some]
 
 
 def _facts(study: StudyRows) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What to look at first: mentions, masks and studies by how much speaks against them."""
+"""What to look at first: mentions, masks, studies and pairs by how much speaks against them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from fvlm_data.review.decisions import Entry, read_decisions
 from fvlm_data.review.doubted import as_sentence, doubted_rows
+from fvlm_data.review.pair_doubts import pair_doubts
 from fvlm_data.review.subjects import Subject, subject_of
 from fvlm_data.review.versions import versions_of
 from fvlm_data.store.queries import open_tables, with_readable_tables
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context
     from fvlm_data.vocabulary import Vocabulary
 
-TABLES = ("findings", "volumes", "volume_checks", "cross_checks", "study_reports", "masks")
+TABLES = (
+    "findings", "volumes", "volume_checks", "cross_checks", "study_reports", "masks",
+    "anatomy_texts",
+)  # fmt: skip
 SLIGHT, PLAIN, STRONG = 1, 2, 3
-"""Weights of a doubt: flags and weak checks; mentions of medium confidence; low confidence,
-contradictions of report and image, a model's doubt."""
+"""Weights of a doubt: flags, weak checks, partners of unlike severity; mentions of medium
+confidence, partners of unlike size; low confidence, contradictions of report and image, a model's
+doubt."""
 
 _MENTION = "concat_ws(':', report_id, start, \"end\", finding, anatomy, status)"
 
@@ -61,6 +66,8 @@ SELECT DISTINCT 'study', s.study_id, {STRONG}, 'model: ' || m.why
 FROM _model m JOIN study_reports s USING (report_id)
 ANTI JOIN findings f ON f.report_id = m.report_id AND f.finding = m.finding
     AND f.anatomy = m.anatomy
+UNION ALL
+SELECT * FROM ({pair_doubts(SLIGHT, PLAIN)})
 """
 """Kind, subject, weight and words of each doubt."""
 

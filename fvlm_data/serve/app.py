@@ -26,9 +26,12 @@ from fvlm_data.serve.lists import (
 )
 from fvlm_data.serve.pages import OWN_ASSETS, QC_ASSETS, Pages
 from fvlm_data.serve.planes import Planes, window_of
+from fvlm_data.serve.queue_page import queue_page
 from fvlm_data.serve.reviewing import LARGEST, taken
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
@@ -53,15 +56,16 @@ def application(
     review: Context | None = None,
     embeddings: Embeddings | None = None,
     texts: TextSide | None = None,
+    doubtful: Path | None = None,
 ) -> ASGIApp:
     """Pages, planes and searches of a store behind its token.
 
     With `review` decisions are taken into it; without, nothing is ever written. `texts` is the text
-    side of the model that made the embeddings.
+    side of the model that made the embeddings, `doubtful` rows of what a model doubts.
     """
     known = embeddings is not None
     served = Served(access.csrf if review else "", known, known and texts is not None)
-    answers = _Answers(live, access, served, review, embeddings, texts)
+    answers = _Answers(live, access, served, review, embeddings, texts, doubtful)
     routes = [
         Route("/", answers.index),
         Route("/index.html", answers.index),
@@ -80,6 +84,7 @@ def application(
     ]
     if review is not None:
         routes.append(Route(REVIEW, answers.review, methods=["POST"]))
+        routes.append(Route("/queue.html", answers.queue_page))
     handlers: dict[Any, Any] = {FvlmError: _told, NiftiError: _damaged}
     app = Starlette(routes=routes, exception_handlers=handlers)
     return guarded(app, access, posts=frozenset({REVIEW} if review is not None else ()))
@@ -96,6 +101,7 @@ class _Answers:
         context: Context | None,
         embeddings: Embeddings | None,
         texts: TextSide | None,
+        doubtful: Path | None,
     ) -> None:
         self._live = live
         self._access = access
@@ -103,6 +109,7 @@ class _Answers:
         self._context = context
         self._embeddings = embeddings
         self._texts = texts
+        self._doubtful = doubtful
         self._pages = Pages(live, served, embeddings)
         self._planes = Planes(live)
 
@@ -197,6 +204,14 @@ class _Answers:
         anatomy = request.query_params.get("anatomy", "")
         return HTMLResponse(
             nearest_page(self._live, self._embeddings, self._texts, self._served, text, anatomy)
+        )
+
+    def queue_page(self, request: Request) -> Response:
+        if self._context is None:
+            return _nothing("queue; serve with --review")
+        kind = request.query_params.get("kind", "")
+        return HTMLResponse(
+            queue_page(self._live, self._context, self._served, kind, self._doubtful)
         )
 
     async def review(self, request: Request) -> Response:

@@ -47,7 +47,7 @@ QC_ASSETS = frozenset(
         INDEX_SCRIPTS, STUDY_SCRIPTS, COMPARE_SCRIPTS
     )
 )
-OWN_ASSETS = frozenset((*SERVED_SCRIPTS, "search.css"))
+OWN_ASSETS = frozenset((*SERVED_SCRIPTS, "search.css", "queue.css", "queue.js"))
 
 NEIGHBOURS = """
 SELECT (SELECT max(study_id) FROM volumes WHERE study_id < $study),

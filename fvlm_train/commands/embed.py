@@ -19,7 +19,11 @@ InputsArgument = Annotated[
     typer.Argument(metavar="[INPUT]...", help="DICOM folders, volume files, or study ids"),
 ]
 MasksOption = Annotated[
-    Path | None, typer.Option("--masks", help="label maps of the images, in place of a backend")
+    Path | None,
+    typer.Option(
+        "--masks",
+        help="label maps of the images, in place of a backend: a folder, a manifest, or one file",
+    ),
 ]
 ClassesOption = Annotated[
     str | None, typer.Option("--classes", help="what their values mean, as of fvlm-data segment")

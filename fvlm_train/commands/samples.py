@@ -82,7 +82,14 @@ def samples(
         if asked.split is not None:
             raise InputError("--split is of studies of a store, not of images: leave it out")
         made = with_masks(config, asked.masks, asked.classes)
-        with images(paths, made, show, key_of=asked.store, reveal=asked.reveal) as found:
+        with images(
+            paths,
+            made,
+            show,
+            key_of=asked.store,
+            reveal=asked.reveal,
+            own_masks=asked.masks is not None,
+        ) as found:
             yield Opened(found.samples, found.set_aside)
         return
     if asked.masks or asked.classes or asked.reveal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from fvlm_data.hashing import array_sha256
 from fvlm_data.identity.vault import Vault
+from fvlm_data.reports.rows import document_sha256
 from fvlm_data.segment.library_classes import recorded_classes
 from fvlm_data.segment.nifti import label_map_bytes
 from fvlm_data.store.declared import Context
@@ -143,7 +145,7 @@ def report(study: str) -> tuple[Report, list[Sentence], list[Finding]]:
     findings = [
         Finding(
             report_id=report_id,
-            sentence=0,
+            sentence=next(one.sentence for one in sentences if text.index(word) < one.end),
             start=text.index(word),
             end=text.index(word) + len(word),
             finding=finding,
@@ -310,3 +312,12 @@ def small_store(folder: Path) -> Context:
     for table, some in rows.items():
         store.replace_all(table, some)
     return Context(store, Vault.open(folder / "vault"), "run_7")
+
+
+def hashed_store(folder: Path) -> Context:
+    """The same, with the hashes of its reports' texts: so that these can be judged."""
+    context = small_store(folder)
+    rows = [Report(**row) for row in context.store.read("reports").to_pylist()]
+    hashed = [replace(row, document_sha256=document_sha256(row.text)) for row in rows]
+    context.store.replace_all("reports", hashed)
+    return context

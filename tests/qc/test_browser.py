@@ -12,12 +12,13 @@ import pytest
 
 from fvlm_data.identity.vault import Vault
 from fvlm_data.qc import QcConfig, write_qc
+from fvlm_data.reports.corrections.reviewed import check_correction
 from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary
 from schemas import Waiting
 from tests.lacking import lacking
-from tests.qc.small_store import small_store
+from tests.qc.small_store import hashed_store, small_store
 
 NO_SERVICES = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -307,6 +308,94 @@ def test_decisions_are_made_by_keys_kept_and_saved_as_a_file(
     expect(review.locator("output")).to_have_text("0 judged, 0 of them wrong")
 
 
+def test_sentences_and_findings_are_judged_in_the_report(page: Any, tmp_path: Path):
+    """Opened, judged and left by keys, corrected, taken back; `import` takes what is saved."""
+    from fvlm_data.review.decisions import read_decisions, read_file, take_in
+
+    context = hashed_store(tmp_path)
+    write_qc(context, Vocabulary.load(), QcConfig(studies=1))
+    viewed(page, tmp_path / "store" / "qc")
+    report = page.locator("#report")
+    opener = report.get_by_role("button", name="judge: There is a liver cyst")
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "true")
+    panel = report.get_by_role("group", name="Review of: There is a liver cyst")
+    cyst = panel.locator(".line", has_text="liver cyst (liver), present")
+    expect(cyst.get_by_label("right status")).to_be_hidden()
+    cyst.get_by_role("button", name="wrong").focus()
+    page.keyboard.press("Space")
+    expect(report.locator("mark", has_text="cyst")).to_have_class(re.compile("refused"))
+    cyst.get_by_label("reason").focus()
+    page.keyboard.type("far 2")
+    cyst.get_by_label("right status").select_option("uncertain")
+    cyst.get_by_label("right side").select_option("left")
+    cyst.get_by_label("right anatomy").select_option("spleen")
+    cyst.get_by_label("right anatomy").select_option("liver")
+    cyst.get_by_label("reason").focus()
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    expect(opener).to_be_focused()
+    # a mention that has the keyboard is judged by one letter
+    stone = report.locator("mark", has_text="stone")
+    stone.focus()
+    page.keyboard.press("r")
+    page.keyboard.press("r")
+    page.keyboard.press("w")
+    told = report.locator(".line", has_text="kidney stone (kidney), absent")
+    expect(told.get_by_role("button", name="wrong")).to_have_attribute("aria-pressed", "true")
+    opener.click()
+    whole = panel.locator(".line[data-kind=sentence]")
+    whole.get_by_role("button", name="wrong").click()
+    whole.get_by_role("button", name="not of liver").click()
+    for anatomy in ("liver", "spleen"):
+        whole.get_by_label("add an anatomy").select_option(anatomy)
+    page.reload()
+    review = page.locator("#review")
+    expect(review.locator("output")).to_have_text("3 judged, 3 of them wrong")
+    opener.click()
+    expect(cyst.get_by_label("right status")).to_have_value("uncertain")
+    expect(cyst.get_by_label("right side")).to_have_value("left")
+    expect(cyst.get_by_label("reason")).to_have_value("far 2")
+    review.get_by_label("Reviewer, by role").fill("radiologist_1")
+    with page.expect_download() as download:
+        review.get_by_role("button", name="Save decisions").click()
+    path = tmp_path / "saved.json"
+    download.value.save_as(path)
+    entries = {one.kind: one for one in read_file(path) if "kidney_stone" not in one.subject}
+    corrected = {"status": "uncertain", "laterality": "left"}
+    assert entries["finding"].correction == corrected
+    cyst_read = {"finding": "liver_cyst", "anatomy": "liver", "start": 27, "end": 31}
+    # the correction of a sentence tells all of it: what is corrected, and not what is wrong
+    assert entries["sentence"].correction == {
+        "anatomies": ["liver", "spleen"],
+        "findings": [{**cyst_read, **corrected}],
+    }
+    known = Vocabulary.load()
+    counts = take_in(
+        context, read_file(path), known, lambda one, told: check_correction(one, told, known)
+    )
+    assert counts == {"taken": 3}
+    assert {one.kind for one in read_decisions(context)} == {"sentence", "finding"}
+
+
+@pytest.mark.full
+def test_an_address_leads_to_what_is_to_be_judged(page: Any, tmp_path: Path):
+    write_qc(hashed_store(tmp_path), Vocabulary.load(), QcConfig(studies=1))
+    place = (tmp_path / "store" / "qc" / "studies" / "st_a.html").as_uri()
+    for subject, label in (
+        ("r_st_a:27:31:liver_cyst:liver:present", "right, “cyst”: liver cyst (liver), present"),
+        ("r_st_a:10:40", "right, There is a liver cyst of 12 mm"),
+        ("v_0:kidney", "right, mask of kidney in v_0"),
+    ):
+        page.goto("about:blank")
+        page.goto(f"{place}#judge={subject}")
+        expect(page.get_by_role("button", name=label, exact=True)).to_be_focused()
+    page.goto("about:blank")
+    page.goto(f"{place}#judge=r_zz:1:2")
+    page.locator(".pane.axial canvas").wait_for()
+
+
 def test_partners_are_compared_side_by_side(page: Any, pages: Path):
     viewed(page, pages)
     page.get_by_role("link", name="compare with st_b").click()
@@ -357,6 +446,23 @@ def test_no_page_is_wider_than_the_window(browser: Any, pages: Path, scheme: str
         opened(shown, pages, name)
         wide = shown.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, name
+    context.close()
+
+
+@pytest.mark.full
+def test_paper_shows_what_is_said_and_no_buttons(browser: Any, tmp_path: Path):
+    write_qc(hashed_store(tmp_path), Vocabulary.load(), QcConfig(studies=1))
+    context = browser.new_context(viewport={"width": 794, "height": 1123}, color_scheme="dark")
+    shown = opened(context.new_page(), tmp_path / "store" / "qc", "studies/st_a.html")
+    shown.locator("#report .judge").first.click()
+    shown.locator("#report .say.wrong").nth(1).click()
+    shown.emulate_media(media="print")
+    assert shown.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    for hidden in (".panel", ".judge", ".controls", "#review", "nav"):
+        assert not any(one.is_visible() for one in shown.locator(hidden).all()), hidden
+    expect(shown.locator("mark.refused", has_text="cyst")).to_be_visible()
+    cut = "one => one.scrollWidth > one.clientWidth && one.closest('.scroll').clientHeight"
+    assert not any(one.evaluate(cut) for one in shown.locator("#organs .scroll").all())
     context.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fvlm_data.qc.judged import judged
+from fvlm_data.qc.judged import judged, judged_texts
 from fvlm_data.qc.study_rows import read_studies
 from fvlm_data.reports.rows import document_sha256
 from fvlm_data.review.subjects import subject_of
@@ -22,22 +22,31 @@ def test_subjects_and_versions_are_those_of_the_store(tmp_path: Path):
     (study,) = read_studies(context.store, ["st_a"])
     # texts have no hash
     assert {one.kind for one in judged(study, EN)} == {"study", "mask", "pair"}
+    assert judged_texts(study) == []
     rows = [Report(**row) for row in context.store.read("reports").to_pylist()]
     hashed = [replace(row, document_sha256=document_sha256(row.text)) for row in rows]
     context.store.replace_all("reports", hashed)
     (study,) = read_studies(context.store, ["st_a"])
-    shown = {subject_of(one.kind, one.subject): one for one in judged(study, EN)}
-    assert sorted(one.text for one in shown if one.kind != "finding") == [
+    listed, texts = judged(study, EN), judged_texts(study)
+    shown = {subject_of(one.kind, one.subject): one for one in (*listed, *texts)}
+    assert sorted(one.subject for one in listed) == [
         "st_a",
         "st_a:st_b:liver",
         "v_0:kidney",
         "v_0:liver",
     ]
-    assert [one.label for one in shown.values() if one.anatomy == "liver"] == [
+    assert [one.label for one in listed if one.anatomy == "liver"] == [
         "mask of liver in v_0",
-        "“cyst”: liver cyst (liver), present",
         "says the same of liver as st_b",
     ]
+    first, cyst, second, stone, *others = texts
+    assert (first.subject, first.label) == ("r_st_a:10:40", "There is a liver cyst of 12 mm")
+    assert (cyst.label, cyst.sentence) == ("“cyst”: liver cyst (liver), present", first.subject)
+    read = {"finding": "liver_cyst", "anatomy": "liver", "status": "present"}
+    assert first.read == {"anatomies": ("liver",), "findings": [{**read, "start": 27, "end": 31}]}
+    assert (stone.sentence, stone.anatomy) == (second.subject, "kidney")
+    assert stone.read == {"anatomy": "kidney", "status": "absent", "laterality": None}
+    assert {one.kind for one in others} == {"sentence"}
     (other,) = read_studies(context.store, ["st_b"])
     pairs = [[one for one in judged(told, EN) if one.kind == "pair"] for told in (study, other)]
     assert [(one.subject, one.version) for one in pairs[0]] == [

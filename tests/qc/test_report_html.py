@@ -63,6 +63,7 @@ def test_a_sentence_names_its_anatomies_and_its_mentions_their_finding_and_statu
     assert by_text["A cyst in the liver."][1] == {
         "class": "sentence tinted c3",
         "data-anatomies": "liver spleen",
+        "data-span": "10:30",
     }
     tag, told = by_text["cyst"]
     assert tag == "mark"
@@ -71,6 +72,7 @@ def test_a_sentence_names_its_anatomies_and_its_mentions_their_finding_and_statu
         "cyst",
         "liver",
     )
+    assert told["data-at"] == "12"
     assert told["title"] == "cyst (liver): present, 7.5 mm"
     assert by_text["nodule"][1]["class"] == "mention absent"
 
@@ -109,5 +111,5 @@ def test_the_html_shows_the_text_character_for_character(report: Any):
     assert made.text == report[0]
     assert {tag for tag, _, _ in made.spans} <= {"span", "mark"}
     assert {name for _, told, _ in made.spans for name in told} <= {
-        "class", "data-anatomies", "data-findings", "tabindex", "title",
+        "class", "data-anatomies", "data-at", "data-findings", "data-span", "tabindex", "title",
     }  # fmt: skip

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fvlm_data.reports.rows import document_sha256
 from fvlm_data.run.config import Config
 from fvlm_data.store.declared import Context
-from schemas import Report
 from tests.inspect import damage
-from tests.qc.small_store import small_store
+from tests.qc.small_store import hashed_store
 
 PACKED = Path(__file__).parents[1] / "upgrade" / "store_v1.tgz"
 
@@ -46,8 +43,4 @@ def config(cases: Path, settled: Path, tmp_path: Path) -> Config:
 @pytest.fixture
 def small(tmp_path: Path) -> Context:
     """Three studies made by hand: two say the same of the liver."""
-    context = small_store(tmp_path)
-    rows = [Report(**row) for row in context.store.read("reports").to_pylist()]
-    hashed = [replace(row, document_sha256=document_sha256(row.text)) for row in rows]
-    context.store.replace_all("reports", hashed)
-    return context
+    return hashed_store(tmp_path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from fvlm_data.forget.extent import Extent
 from fvlm_data.forget.rows import find_rows
 from fvlm_data.qc.partners import Partners, read_partners
 from fvlm_data.reports.corrections.overlay import discover_corrections, unpacked
-from fvlm_data.reports.corrections.reviewed import beside, check_correction
+from fvlm_data.reports.corrections.reviewed import beside
 from fvlm_data.review.decisions import (
     Entry,
     file_text,
     plain_reason,
     read_decisions,
     read_file,
-    take_in,
     write_file,
 )
 from fvlm_data.review.pairs import pairs_apart
@@ -32,18 +30,12 @@ from fvlm_data.review.subjects import subject_of
 from fvlm_data.shards.apart import PATH, write_apart
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
-from schemas import Finding, Mask
-from tests.review.made import ONE, decision, entry
+from schemas import AnatomyText, Finding, Mask
+from tests.review.made import ONE, decision, entry, taken
 
 EN = Vocabulary.load()
 CYST = "r_st_a:21:25:liver_cyst:liver:present"
 """The mention of the first report of the small store."""
-
-
-def taken(context: Context, *entries: Entry, reviewer: str | None = "reader") -> Counter[str]:
-    return take_in(
-        context, entries, EN, lambda subject, told: check_correction(subject, told, EN), reviewer
-    )
 
 
 def effects(context: Context) -> dict[str, dict[str, Any]]:
@@ -230,6 +222,66 @@ def test_the_queue_is_ordered_by_doubt_and_loses_what_is_judged(small: Context, 
     assert taken(small, *read_file(path)) == {"taken": 1, "open": 2}
     assert first.subject not in {one.subject for one in doubts(small, EN, 10)}
     assert first.subject in {one.subject for one in doubts(small, EN, 10, reviewer="another")}
+
+
+def test_partners_that_differ_most_or_rest_on_doubtful_mentions_are_queued(
+    small: Context, tmp_path: Path
+):
+    """Eight studies say the same of the liver; a ninth is alone, two more have no name for it."""
+    sizes = {"a": 4.0, "b": 5.0, "c": 6.0, "d": 7.0, "e": 40.0, "f": None, "g": 90.0, "h": 8.0}
+    told = {"c": "mild", "h": "severe"}
+    sure = {"d": "medium", "f": "low"}
+    (text, *_) = (r for r in small.store.read("anatomy_texts").to_pylist() if r["signature"] == 7)
+    found = small.store.read("findings").to_pylist()
+    (mention, *_) = (row for row in found if row["finding"] == "liver_cyst")
+    text["findings"] = ["hepatomegaly|present|", "liver_cyst|present|"]
+    texts = [
+        AnatomyText(**{**text, "study_id": f"s_{n}", "sources": [f"r_{n}:0:40"]}) for n in sizes
+    ]
+    alone = {**text, "study_id": "s_i", "sources": ["r_i:0:40"], "signature": 8}
+    unnamed = {**alone, "signature": 9, "findings": ["other_abnormality|present|"]}
+    texts += [AnatomyText(**alone)]
+    texts += [AnatomyText(**{**unnamed, "study_id": f"s_{n}"}) for n in "jk"]
+    mentions = [
+        Finding(**{
+            **mention, "report_id": f"r_{n}", "size_mm": size, "severity": told.get(n),
+            "confidence": sure.get(n, "high"),
+        })
+        for n, size in {**sizes, "i": 200.0}.items()
+    ]  # fmt: skip
+    # sizes of another finding, of another sentence and of what is denied are not compared
+    mentions += [
+        replace(mentions[6], start=5, end=6, finding="hepatomegaly", size_mm=190.0),
+        replace(mentions[0], sentence=1, start=50, end=60, size_mm=900.0),
+        replace(mentions[0], sentence=0, start=1, end=2, status="absent", size_mm=800.0),
+    ]
+    small.store.replace_all("anatomy_texts", texts)
+    small.store.replace_all("findings", mentions)
+
+    def queued(**asked: Any) -> dict[str, tuple[int, tuple[str, ...]]]:
+        found = doubts(small, EN, 50, kind="pair", **asked)
+        return {one.subject.text: (one.weight, one.why) for one in found}
+
+    unlike, doubtful = (
+        "partners differ in size: liver_cyst, {} mm",
+        "partners by a doubtful mention",
+    )
+    expected = {
+        "s_a:s_g:liver": (2, (unlike.format("4 and 90"),)),
+        "s_b:s_e:liver": (2, (unlike.format("5 and 40"),)),
+        "s_a:s_f:liver": (2, (doubtful,)),
+        "s_a:s_d:liver": (1, (doubtful,)),
+        "s_c:s_h:liver": (1, ("partners differ in severity: liver_cyst, mild and severe",)),
+    }
+    assert queued() == expected
+    assert list(queued())[:3] == sorted(list(expected)[:3])
+    path = tmp_path / "rows.jsonl"
+    row = {"report_ids": ["r_e"], "finding": "liver_cyst", "anatomy": "liver"}
+    path.write_text(json.dumps({**row, "label": True, "probability": 0.1, "doubted": True}))
+    assert queued(doubtful=path) == {**expected, "s_a:s_e:liver": (2, (doubtful,))}
+    taken(small, entry("pair", "s_a:s_g:liver"))
+    del expected["s_a:s_g:liver"]
+    assert queued() == expected
 
 
 def test_a_files_correction_holds_before_that_of_review(small: Context):

@@ -1,34 +1,21 @@
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from fvlm_data.qc.config import QcConfig
-from fvlm_data.reports.rows import document_sha256
 from fvlm_data.serve.access import Access, served_hosts
 from fvlm_data.serve.app import application
 from fvlm_data.serve.live import Live
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
-from schemas import Report
-from tests.qc.small_store import small_store
+from tests.qc.small_store import hashed_store
 
 TOKEN = "a token of a test"
 ACCESS = Access(TOKEN, served_hosts("127.0.0.1", ()), 8050)
 HOST = "http://127.0.0.1:8050"
-
-
-def made_store(folder: Path) -> Context:
-    """Three studies made by hand, whose reports can be judged."""
-    context = small_store(folder)
-    rows = [Report(**row) for row in context.store.read("reports").to_pylist()]
-    hashed = [replace(row, document_sha256=document_sha256(row.text)) for row in rows]
-    context.store.replace_all("reports", hashed)
-    return context
 
 
 def app_of(context: Context, *, review: bool = False, **settings: Any) -> Any:
@@ -47,7 +34,7 @@ def client_of(app: Any, *, known: bool = True) -> TestClient:
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
     """A store that the tests of a file share and do not change."""
-    return made_store(tmp_path_factory.mktemp("served"))
+    return hashed_store(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")

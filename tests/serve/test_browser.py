@@ -16,8 +16,8 @@ import pytest
 
 from fvlm_data.review.decisions import read_decisions
 from fvlm_data.store.declared import Context
+from tests.qc.small_store import hashed_store
 from tests.qc.test_browser import browser, expect  # noqa: F401
-from tests.serve.conftest import made_store
 from tests.serve.test_neighbours import embedded
 
 COMMAND = "from fvlm_data.cli.main import main; main()"
@@ -27,7 +27,7 @@ COMMAND = "from fvlm_data.cli.main import main; main()"
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Context, str]]:
     """A store and the address that the command prints; stopped as a person stops it."""
     folder = tmp_path_factory.mktemp("served")
-    context = made_store(folder)
+    context = hashed_store(folder)
     environment = {**os.environ, "FVLM_VAULT": str(folder / "vault")}
     environment.pop("FVLM_SERVE_TOKEN", None)
     command = [sys.executable, "-c", COMMAND, "serve", "--store", context.store.url]
@@ -76,7 +76,7 @@ def test_a_search_leads_to_a_study_and_its_stored_slices(page: Any):
     expect(page.get_by_role("alert")).to_contain_text("did you mean liver cyst")
     page.get_by_role("searchbox").fill("liver cyst, no kidney stone")
     page.get_by_role("searchbox").press("Enter")
-    expect(page.locator("#counts")).to_have_text("1 study of 1 patient, 1 sentence")
+    expect(page.locator("#counts")).to_have_text("1 study of 1 patient, 2 sentences")
     with page.expect_download() as download:
         page.get_by_role("link", name="JSON").click()
     told = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
@@ -110,6 +110,34 @@ def test_decisions_are_sent_to_the_store(page: Any, served: tuple[Context, str])
 
 
 @pytest.mark.full
+def test_the_queue_is_judged_by_keys_alone(page: Any, served: tuple[Context, str]):
+    page.get_by_role("link", name="To be reviewed").click()
+    items = page.locator(".queue > li")
+    items.first.locator("button").first.wait_for()
+    page.keyboard.press("j")
+    expect(items.first).to_be_focused()
+    subjects = [one.get_attribute("data-subject") for one in items.all()]
+    page.keyboard.press("w")
+    page.keyboard.press("e")
+    page.keyboard.type("row j")  # letters of a reason are no commands
+    page.keyboard.press("Enter")
+    expect(items.first).to_be_focused()
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    expect(page.locator("#review output")).to_have_text("1 judged, 1 of them wrong")
+    page.get_by_label("Reviewer, by role").fill("radiologist_2")
+    page.get_by_role("button", name="Send decisions").press("Enter")
+    expect(page.locator("#review output")).to_have_text("1 decisions taken in")
+    expect(items.first).to_be_hidden()
+    told = [one for one in read_decisions(served[0]) if one.reviewer == "radiologist_2"]
+    assert [(one.subject, one.verdict, one.reason) for one in told] == [
+        (subjects[0], "wrong", "row_j")
+    ]
+    page.reload()
+    assert subjects[0] not in [one.get_attribute("data-subject") for one in items.all()]
+
+
+@pytest.mark.full
 def test_two_studies_are_compared(page: Any, served: tuple[Context, str]):
     page.goto(served[1].partition("?")[0] + "compare.html#st_a,st_b")
     for study in ("st_a", "st_b"):
@@ -126,6 +154,7 @@ def test_two_studies_are_compared(page: Any, served: tuple[Context, str]):
         "search.html?q=liver+cyst",
         "search.html?q=cist",
         "studies/st_a.html",
+        "queue.html",
         "map.html?anatomy=liver",
         "neighbours.html?study=st_a&anatomy=liver",
     ],
@@ -146,6 +175,8 @@ def test_served_pages_are_accessible_and_fit(
     if path.startswith("studies"):
         shown.get_by_role("button", name="Show slices").click()
         shown.locator("#slices img").wait_for()
+        shown.locator("#report .judge").first.click()
+        shown.locator(".panel .say.wrong").first.click()
     found = Axe().run(shown)
     assert found.violations_count == 0, found.generate_report()
     shown.set_viewport_size({"width": 380, "height": 800})

@@ -16,8 +16,8 @@ from fvlm_data.qc.study_volume import as_shown
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
 from schemas import Volume
-from tests.qc.small_store import AFFINE, HOSTILE, SHAPE, image_of, volume
-from tests.serve.conftest import app_of, client_of, made_store
+from tests.qc.small_store import AFFINE, HOSTILE, SHAPE, hashed_store, image_of, volume
+from tests.serve.conftest import app_of, client_of
 
 SERVED_ONLY = re.compile(
     r"<meta http-equiv=.*?>\n|<a href=\"(\.\./)?search.html\">Search</a>\n"
@@ -30,7 +30,7 @@ SERVED_ONLY = re.compile(
 
 
 def test_pages_are_those_that_qc_writes(tmp_path: Path):
-    context = made_store(tmp_path)
+    context = hashed_store(tmp_path)
     client = client_of(app_of(context))
     served = {name: client.get(f"/{name}").text for name in ("index.html", "studies/st_a.html")}
     assert not context.store.files("qc"), "a reader has written"
@@ -48,7 +48,7 @@ def test_pages_are_those_that_qc_writes(tmp_path: Path):
 
 @pytest.mark.full
 def test_a_volume_of_a_page_is_the_script_that_qc_writes(tmp_path: Path):
-    context = made_store(tmp_path)
+    context = hashed_store(tmp_path)
     client = client_of(app_of(context))
     (name,) = re.findall(r'"script":"([0-9a-f]{64})"', client.get("/studies/st_a.html").text)
     script = client.get(f"/volumes/{name}.js")
@@ -58,7 +58,7 @@ def test_a_volume_of_a_page_is_the_script_that_qc_writes(tmp_path: Path):
 
 
 def test_a_page_follows_the_tables(tmp_path: Path):
-    context = made_store(tmp_path)
+    context = hashed_store(tmp_path)
     client = client_of(app_of(context))
     assert client.get("/studies/st_new.html").status_code == 404
     assert "st_new" not in client.get("/").text
@@ -175,7 +175,7 @@ def test_a_plane_that_cannot_be_is_refused(client: TestClient, asked: str, told:
 
 
 def test_what_may_show_a_face_is_not_shown(tmp_path: Path):
-    context = made_store(tmp_path)
+    context = hashed_store(tmp_path)
     context.store.replace_all("masks", [])
     client = client_of(app_of(context))
     answer = client.get("/planes/v_0/axial/1.png")
@@ -188,7 +188,7 @@ def test_what_may_show_a_face_is_not_shown(tmp_path: Path):
 
 @pytest.mark.full
 def test_a_damaged_volume_is_told_and_the_rest_served(tmp_path: Path):
-    context = made_store(tmp_path)
+    context = hashed_store(tmp_path)
     content = context.store.read_bytes("volumes/00/v_1.nii.gz")
     context.store.write_bytes("volumes/00/v_1.nii.gz", content[: len(content) // 2])
     client = client_of(app_of(context))

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from fvlm_data.qc.config import QcConfig
 from fvlm_data.review.decisions import read_decisions, read_file, take_in
+from fvlm_data.serve.app import application
+from fvlm_data.serve.live import Live
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
-from tests.serve.conftest import ACCESS, HOST, app_of, client_of, made_store
+from schemas import AnatomyText, Finding
+from tests.qc.small_store import hashed_store
+from tests.serve.conftest import ACCESS, HOST, app_of, client_of
 
 
 @pytest.fixture
@@ -39,11 +45,11 @@ def decisions(**changes: Any) -> dict[str, Any]:
 
 
 def test_rows_are_those_of_the_command_line(tmp_path: Path):
-    own = made_store(tmp_path / "own")
+    own = hashed_store(tmp_path / "own")
     page = page_of(own)
     answer = page.post("/review", content=json.dumps(decisions()))
     assert (answer.status_code, answer.text) == (200, "1 decisions taken in")
-    other = made_store(tmp_path / "other")
+    other = hashed_store(tmp_path / "other")
     file = tmp_path / "decisions.json"
     file.write_text(json.dumps(decisions()), encoding="utf-8")
     take_in(other, read_file(file), Vocabulary.load(), lambda subject, correction: None)
@@ -102,3 +108,50 @@ def test_only_decisions_are_taken(page: TestClient, context: Context):
     assert "data-csrf" not in reader.get("/studies/st_a.html").text
     sent = {"X-CSRF-Token": ACCESS.csrf, "Content-Type": "application/json"}
     assert reader.post("/review", content=b"{}", headers=sent).status_code == 405
+
+
+def test_the_queue_shows_what_is_doubted_until_it_is_judged(tmp_path: Path):
+    context = hashed_store(tmp_path)
+    rows = context.store.read("findings").to_pylist()
+    doubted = [replace(Finding(**row), confidence="low", doubts=("far_cue",)) for row in rows]
+    context.store.replace_all("findings", doubted)
+    texts = [AnatomyText(**row) for row in context.store.read("anatomy_texts").to_pylist()]
+    spans = {"st_a": ("r_st_a:10:40",), "st_b": ("r_st_b:10:31",)}
+    context.store.replace_all(
+        "anatomy_texts", [replace(r, sources=spans[r.study_id]) for r in texts]
+    )
+    page = page_of(context)
+    text = page.get("/queue.html").text
+    # the sentence with what is judged, escaped; where it is corrected; why it is asked for
+    assert "There is a liver <mark>cyst</mark> of 12 mm" in text
+    subject = "r_st_a:27:31:liver_cyst:liver:present"
+    assert f'href="studies/st_a.html#judge={subject}"' in text
+    assert "read with low confidence: far cue" in text
+    assert "liver cyst (liver), present" in text
+    assert "<script>document" not in text
+    pairs = page.get("/queue.html", params={"kind": "pair"}).text
+    assert re.findall(r'data-subject="([^"]+)"', pairs) == ["st_a:st_b:liver"]
+    assert 'href="compare.html#st_a,st_b"' in pairs
+    masks = page.get("/queue.html", params={"kind": "mask"}).text
+    assert 'href="studies/st_a.html#judge=v_0:liver"' in masks
+    told = {"kind": "pair", "subject": "st_a:st_b:liver"}
+    assert page.post("/review", content=json.dumps(decisions(**told))).status_code == 200
+    left = page.get("/queue.html", params={"kind": "pair"}).text
+    assert "Nothing of this kind is doubted that is not judged." in left
+    assert page.get("/queue.html", params={"kind": "scan"}).status_code == 400
+    reader = client_of(app_of(context))
+    assert reader.get("/queue.html").status_code == 404
+    assert "queue.html" not in reader.get("/").text
+    assert "queue.html" in page.get("/").text
+
+
+def test_a_models_doubts_are_in_the_queue(tmp_path: Path):
+    context = hashed_store(tmp_path / "store")
+    path = tmp_path / "rows.jsonl"
+    row = {"report_ids": ["r_st_b"], "finding": "splenomegaly", "anatomy": "spleen"}
+    path.write_text(json.dumps({**row, "label": False, "probability": 0.9, "doubted": True}))
+    live = Live(context.store, Vocabulary.load(), QcConfig())
+    page = client_of(application(live, ACCESS, context, doubtful=path))
+    text = page.get("/queue.html", params={"kind": "study"}).text
+    assert re.findall(r'data-subject="([^"]+)"', text) == ["st_b"]
+    assert "the model gives it 0.90" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,91 @@ def test_one_command_goes_from_dicom_to_scores(
     assert all(row["source"].startswith("f_") for row in scores if row["source"])
     assert not (tmp_path / "none").exists()
     assert not vault_folder.exists(), "names of these patients stay in no vault"
+
+
+def series_of(patient: Path, out: Path, *, uids: bool) -> Path:
+    """One series of the patient in a folder of its own, without UIDs where asked; its mask."""
+    import pydicom
+
+    first = sorted((patient / "dicom").rglob("*.dcm"))[0]
+    uid = pydicom.dcmread(first).SeriesInstanceUID
+    out.mkdir(parents=True)
+    for path in sorted(first.parent.iterdir()):
+        dataset = pydicom.dcmread(path)
+        if not uids:
+            del dataset.SeriesInstanceUID, dataset.StudyInstanceUID
+        dataset.save_as(out / path.name)
+    return patient / "masks" / f"{uid}.nii.gz"
+
+
+def embedded(toy_run: Path, patient: Path, tmp_path: Path, *told_: str | Path) -> Any:
+    config = tmp_path / "config.yaml"
+    config.write_text("shard: {spacing_mm: [6.0, 6.0, 6.0], dtype: uint8}\n")
+    command = ["embed", str(toy_run), *map(str, told_), "--config", str(config)]
+    command += ["--classes", str(patient / "masks" / "classes.yaml"), "--json"]
+    return CliRunner().invoke(eval_app, [*command, "--out", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize(
+    ("uids", "alone"),
+    [(False, "a file"), pytest.param(True, "a folder", marks=pytest.mark.full)],
+)
+def test_the_one_mask_of_one_series_needs_no_name(
+    toy_run: Path, patient: Path, tmp_path: Path, uids: bool, alone: str
+) -> None:
+    scan, masks = tmp_path / "scan", tmp_path / "masks"
+    masks.mkdir()
+    mask = masks / "seen by nobody.nii.gz"
+    shutil.copy(series_of(patient, scan, uids=uids), mask)
+    given = mask if alone == "a file" else masks
+    result = embedded(toy_run, patient, tmp_path, scan, "--masks", given)
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert (summary["samples"], summary["set_aside"]) == (1, {})
+    assert summary["embeddings"] >= 1
+
+
+@pytest.mark.full
+def test_masks_called_as_the_folders_of_their_series_are_found(
+    toy_run: Path, patient: Path, tmp_path: Path
+) -> None:
+    """Two scans without UIDs; the third mask is of neither, and one volume stays without."""
+    mask = series_of(patient, tmp_path / "one", uids=False)
+    series_of(patient, tmp_path / "two", uids=True)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("one", "other"):
+        shutil.copy(mask, masks / f"{name}.nii.gz")
+    inputs = (tmp_path / "one", tmp_path / "two")
+    result = embedded(toy_run, patient, tmp_path, *inputs, "--masks", masks)
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary["samples"] == 1
+    assert summary["set_aside"] == {"fault: no_label_map": 1}
+    (masks / "one.nii.gz").rename(masks / "another.nii.gz")
+    result = embedded(toy_run, patient, tmp_path, *inputs, "--masks", masks)
+    assert result.exit_code == 2
+    message = " ".join(result.stderr.split())
+    assert "a mask is called as its image file, as the INPUT that it is of" in message
+    assert "--masks FILE needs no name" in message
+
+
+@pytest.mark.full
+def test_a_mask_of_another_scan_is_refused_by_its_grid(
+    toy_run: Path, patient: Path, tmp_path: Path
+) -> None:
+    import nibabel as nib
+    import numpy as np
+
+    own = series_of(patient, tmp_path / "scan", uids=True)
+    image = nib.load(own)
+    moved = np.array(image.affine)
+    moved[:3, 3] += 400
+    mask = tmp_path / "mask.nii.gz"
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), moved), mask)
+    result = embedded(toy_run, patient, tmp_path, tmp_path / "scan", "--masks", mask)
+    assert result.exit_code == 2
+    assert "the mask's grid" in " ".join(result.stderr.split())
 
 
 def test_images_that_give_nothing_are_told(toy_run: Path, tmp_path: Path) -> None:

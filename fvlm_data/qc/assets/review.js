@@ -1,40 +1,26 @@
 "use strict";
-// Right or wrong: what a reviewer says of a study, its masks, mentions and pairs. It is kept in this
-// browser, and saved as the file that `fvlm-data review import` takes, or sent to a server that takes
-// decisions (send.js of the server).
+// Right or wrong: the buttons of what can be judged, and the bar that saves what was said as a file,
+// or sends it to a server that takes decisions (send.js of the server).
 (function (fvlm) {
   const { element } = fvlm;
-  const FORM = "fvlm-review 1";
   const VERDICTS = ["right", "wrong"];
-  const memory = new Map();
 
-  /** What the browser keeps; where it refuses that to pages from disk, as long as the page is open. */
-  function kept(key) {
-    try {
-      return localStorage.getItem(key);
-    } catch {
-      return memory.get(key) ?? null;
-    }
-  }
+  /** Buttons and the reason of one thing; they follow what is decided elsewhere. */
+  fvlm.verdicts = function (decisions, subject, label) {
+    const reason = element("input", { type: "text", maxlength: "60", placeholder: "reason", "aria-label": `reason, ${label}`, input: () => decisions.amend(subject, { reason: reason.value }) });
+    const buttons = VERDICTS.map((verdict) =>
+      element("button", { type: "button", class: `say ${verdict}`, "aria-label": `${verdict}, ${label}`, click: () => decisions.judge(subject, verdict, reason.value) }, verdict));
 
-  function keep(key, value) {
-    memory.set(key, value);
-    try {
-      localStorage.setItem(key, value);
-    } catch {
-      // kept in memory
+    function show() {
+      const now = decisions.get(subject);
+      buttons.forEach((button, place) => button.setAttribute("aria-pressed", String(Boolean(now) && now.verdict === VERDICTS[place])));
+      if (document.activeElement !== reason) reason.value = now ? now.reason : "";
     }
-  }
 
-  /** Decisions by subject that were kept and are of what the page shows; the others are dropped. */
-  function remembered(key, versions) {
-    try {
-      const told = JSON.parse(kept(key) || "[]");
-      return new Map(told.filter((one) => versions.get(one.subject) === one.version).map((one) => [one.subject, one]));
-    } catch {
-      return new Map();
-    }
-  }
+    decisions.listen(show);
+    show();
+    return { buttons, reason };
+  };
 
   function saved(name, text) {
     const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
@@ -42,75 +28,55 @@
     setTimeout(() => URL.revokeObjectURL(url), 1000);
   }
 
-  fvlm.review = function (section, study) {
-    const rows = [...section.querySelectorAll("tr[data-subject]")];
-    const versions = new Map(rows.map((row) => [row.dataset.subject, row.dataset.version]));
-    const key = `fvlm-review:${study}`;
-    const decisions = remembered(key, versions);
+  /**
+   * The bar of a section: who judges, how much is judged, and where it goes. `taken` hears of the
+   * subjects that a server took.
+   */
+  fvlm.reviewBar = function (section, decisions, name, entriesOf = (all) => all, taken = () => {}) {
     const role = section.querySelector("#review-role");
     const count = section.querySelector("output");
     const save = section.querySelector("#review-save");
     const clear = section.querySelector("#review-clear");
-    role.value = kept("fvlm-reviewer") || "";
+    const bar = section.querySelector(".bar");
+    role.value = fvlm.kept("fvlm-reviewer") || "";
 
     function show() {
-      const wrong = [...decisions.values()].filter((one) => one.verdict === "wrong").length;
-      count.textContent = `${decisions.size} judged, ${wrong} of them wrong`;
-      save.disabled = !decisions.size || !role.value || !role.validity.valid;
-      clear.disabled = !decisions.size;
-      keep(key, JSON.stringify([...decisions.values()]));
+      const all = decisions.all();
+      const wrong = all.filter((one) => one.verdict === "wrong").length;
+      count.textContent = `${all.length} judged, ${wrong} of them wrong`;
+      save.disabled = !all.length || !role.value || !role.validity.valid;
+      save.title = all.length && save.disabled ? "Name a role first: letters, digits, _ and -" : "";
+      clear.disabled = !all.length;
+      bar.classList.toggle("some", Boolean(all.length));
     }
 
-    function fill(row) {
-      const { kind, subject, version } = row.dataset;
-      const label = row.querySelector("th").textContent;
-      const reason = element("input", { type: "text", maxlength: "60", "aria-label": `reason, ${label}`, input: () => told(null) });
-      const buttons = VERDICTS.map((verdict) =>
-        element("button", { type: "button", "aria-label": `${verdict}, ${label}`, click: () => told(verdict) }, verdict));
-
-      /** Take a verdict, which a second press takes back, or a reason for the one that there is. */
-      function told(verdict) {
-        const before = decisions.get(subject);
-        if (verdict && before && before.verdict === verdict) decisions.delete(subject);
-        else if (verdict || before) {
-          const decided_at = `${new Date().toISOString().slice(0, 19)}Z`;
-          decisions.set(subject, { kind, subject, verdict: verdict || before.verdict, reason: reason.value, version, decided_at });
-        }
-        press();
-        show();
-      }
-
-      function press() {
-        const now = decisions.get(subject);
-        buttons.forEach((button, place) => button.setAttribute("aria-pressed", String(Boolean(now) && now.verdict === VERDICTS[place])));
-      }
-
-      reason.value = decisions.get(subject) ? decisions.get(subject).reason : "";
-      row.append(element("td", { class: "verdict" }, ...buttons), element("td", {}, reason));
-      press();
-      return () => {
-        reason.value = "";
-        press();
-      };
-    }
-
-    const emptied = rows.map(fill);
     role.addEventListener("input", () => {
-      keep("fvlm-reviewer", role.value);
+      fvlm.keep("fvlm-reviewer", role.value);
       show();
     });
     save.addEventListener("click", () => {
-      const told = [...decisions.values()].map((one) => ({ ...one, reviewer: role.value }));
-      const text = `${JSON.stringify({ form: FORM, decisions: told }, null, 1)}\n`;
-      if (!section.dataset.csrf) saved(`review-${study}.json`, text);
-      else fvlm.sent(section.dataset.csrf, text).then((answer) => { count.textContent = answer; });
+      const entries = entriesOf(decisions.all()).map((one) => ({ ...one, reviewer: role.value }));
+      const text = fvlm.fileOf(entries);
+      if (!section.dataset.csrf) return saved(`review-${name}.json`, text);
+      return fvlm.sent(section.dataset.post, section.dataset.csrf, text).then(({ ok, told }) => {
+        if (ok) taken(new Set(entries.map((one) => one.subject)));
+        count.textContent = told;
+      });
     });
-    clear.addEventListener("click", () => {
-      decisions.clear();
-      emptied.forEach((empty) => empty());
-      show();
-    });
-    section.querySelector(".controls").hidden = false;
+    clear.addEventListener("click", () => decisions.clear());
+    decisions.listen(show);
+    bar.hidden = false;
     show();
+  };
+
+  /** What a row of a table says of the thing to judge. */
+  fvlm.thingOf = ({ dataset }) => ({ kind: dataset.kind, subject: dataset.subject, version: dataset.version });
+
+  /** Rows of things to judge: cells with the buttons and the reason. */
+  fvlm.reviewRows = function (rows, decisions) {
+    for (const row of rows) {
+      const { buttons, reason } = fvlm.verdicts(decisions, row.dataset.subject, row.querySelector("th").textContent);
+      row.append(element("td", { class: "verdict" }, ...buttons), element("td", {}, reason));
+    }
   };
 })(window.fvlm);
