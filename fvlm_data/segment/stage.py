@@ -135,7 +135,7 @@ def segment_volume(
             f"{backend.name} found no class in the volume, expected at least one; look at the "
             "volume and its mask",
         )
-    remarks = [*made.remarks, *remarks_on(volume, made, looked.measures)]
+    remarks = [*made.remarks, *remarks_on(volume, made, looked.measures, looked.runs)]
     remarks += image_remarks(volume, made, vocabulary, looked)
     faults, flags = sorted_out(remarks, config.policy)
     if faults:

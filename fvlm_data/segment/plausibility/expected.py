@@ -73,6 +73,19 @@ class Aerated:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """Organs whose place the image shows: `sure` ones are a fault from `fault_gain` on.
+
+    Those and the `likely` ones are flagged from `flag_gain` on.
+    """
+
+    flag_gain: float
+    fault_gain: float
+    sure: frozenset[str]
+    likely: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """All that is expected of classes; see expected.yaml."""
 
@@ -80,12 +93,14 @@ class Expected:
     also_called: Mapping[str, str]
     sizes: Mapping[str, Size]
     relations: Sequence[Relation]
-    sequences: Sequence[Sequence[str]]
+    sequences: Sequence[tuple[str, Sequence[str]]]
     larger: Sequence[tuple[str, str]]
     one_piece: frozenset[str]
     one_piece_share: float
     together: Sequence[tuple[str, str]]
     aerated: Aerated
+    placed: Placed
+    tallest_mm: Mapping[str, float]
     growth: tuple[Sequence[float], Sequence[float]]
     policy: Mapping[str, str]
     _intensity: Sequence[tuple[Sequence[str], Intensity]]
@@ -121,7 +136,7 @@ def load_expected() -> Expected:
     content: dict[str, Any] = yaml.safe_load(text)
     order = content["order"]
     pieces = content["one_piece"]
-    hows = ("above", "in_front_of", "right_of", "right_of_viscera")
+    hows = ("above", "in_front_of", "above_or_in_front_of", "right_of", "right_of_viscera")
     return Expected(
         structures=content["structures"],
         also_called=content["also_called"],
@@ -139,15 +154,23 @@ def load_expected() -> Expected:
             for how in hows
             for one, other, *more in order[how]
         ],
-        sequences=order["sequences"],
+        sequences=[(how, one) for how, ones in order["sequences"].items() for one in ones],
         larger=[(one, other) for one, other in order["larger"]],
         one_piece=frozenset(pieces["classes"]),
         one_piece_share=pieces["share"],
         together=[(one, other) for one, other in content["together"]],
         aerated=Aerated(**content["aerated"]),
+        placed=_placed(content["placed"]),
+        tallest_mm=content["tallest_mm"],
         growth=(content["growth"]["ages_years"], content["growth"]["of_adult"]),
         policy=content["policy"],
         _intensity=[(one["classes"], _intensity(one)) for one in content["intensity"]],
+    )
+
+
+def _placed(one: Mapping[str, Any]) -> Placed:
+    return Placed(
+        one["flag_gain"], one["fault_gain"], frozenset(one["sure"]), frozenset(one["likely"])
     )
 
 
