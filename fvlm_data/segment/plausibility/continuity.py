@@ -7,6 +7,7 @@ each other.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,8 +43,8 @@ ORDER_RATIO = 0.8
 label maps."""
 
 ALONE_SHARE = 0.6
-"""Of what both neighbours label alike, so much is something else in a slice: up to 0.03 in true label
-maps, 0.46 in phantoms (loops of bowel in slices of 7 mm); 0.9 in a slice that was emptied."""
+"""Of what both neighbours label alike, so much is something else in a slice: up to 0.03 in true
+label maps, 0.46 in phantoms (loops of bowel in slices of 7 mm); 0.9 in a slice that was emptied."""
 
 SHOWN = 4
 
@@ -92,7 +93,7 @@ def _slices(slices: Array) -> list[Remark]:
     thin = np.ascontiguousarray(slices[:, :: steps[0], :: steps[1]])
     if len(thin) < 3:
         return []
-    near = np.array([np.count_nonzero(a != b) for a, b in zip(thin, thin[1:], strict=False)])
+    near = np.array([np.count_nonzero(a != b) for a, b in pairwise(thin)])
     next_but_one = np.array(
         [np.count_nonzero(a != b) for a, b in zip(thin, thin[2:], strict=False)]
     )
@@ -120,7 +121,7 @@ def _exchanged(near: Array, next_but_one: Array, area: Array) -> list[int]:
     as_it_is, exchanged = before + after, first + second
     largest = np.maximum(area[:-1], area[1:])
     judged = as_it_is >= np.maximum(LEAST_VOXELS, LEAST_SHARE * largest)
-    return np.flatnonzero(judged & (exchanged < ORDER_RATIO * as_it_is)).tolist()
+    return [int(one) for one in np.flatnonzero(judged & (exchanged < ORDER_RATIO * as_it_is))]
 
 
 def _alone(slices: Array) -> list[int]:

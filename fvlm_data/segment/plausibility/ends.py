@@ -29,8 +29,7 @@ OF_BEFORE = 0.7
 """A class ends flat if its last plane has so much of its largest, and as much as the one before:
 half at most where a sphere ends."""
 
-TOGETHER = 3
-TOGETHER_SHARE = 0.25
+TOGETHER = ((3, 0.25), (2, 0.5))
 """So many classes and so much of what is labelled in the plane: in true label maps one ends so."""
 
 GOES_ON_HU = 150
@@ -68,7 +67,7 @@ def end_remarks(
     for end in _ends(runs):
         names = [classes[value] for value in end.values]
         side = sides[end.axis][1 if end.step > 0 else 0]
-        several = len(end.values) >= TOGETHER and end.share >= TOGETHER_SHARE
+        several = any(len(names) >= count and end.share >= share for count, share in TOGETHER)
         compact = [
             (value, name)
             for value, name in zip(end.values, names, strict=True)
@@ -138,4 +137,4 @@ def _area(labels: Array, end: End, value: int) -> int:
 
 
 def _plane(array: Array, end: End, far: int) -> Array:
-    return np.take(array, end.plane + far * end.step, axis=end.axis)
+    return np.asarray(np.take(array, end.plane + far * end.step, axis=end.axis))

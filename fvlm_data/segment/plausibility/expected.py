@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -74,15 +75,11 @@ class Aerated:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Organs whose place the image shows: `sure` ones are a fault from `fault_gain` on.
+    """How the place of an organ is looked for (`by`, see place.py), and gains that are told."""
 
-    Those and the `likely` ones are flagged from `flag_gain` on.
-    """
-
-    flag_gain: float
-    fault_gain: float
-    sure: frozenset[str]
-    likely: frozenset[str]
+    by: str
+    flag: float
+    fault: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +96,22 @@ class Expected:
     one_piece_share: float
     together: Sequence[tuple[str, str]]
     aerated: Aerated
-    placed: Placed
     tallest_mm: Mapping[str, float]
     growth: tuple[Sequence[float], Sequence[float]]
     policy: Mapping[str, str]
     _intensity: Sequence[tuple[Sequence[str], Intensity]]
+    _placed: Sequence[tuple[Sequence[str], Placed]]
 
     def intensity(self, name: str) -> Intensity | None:
         """What the intensities of a class can be, if anything is known of it."""
         for patterns, found in self._intensity:
+            if any(fnmatchcase(name, pattern) for pattern in patterns):
+                return found
+        return None
+
+    def placed(self, name: str) -> Placed | None:
+        """How the place of a class is looked for; None if it is not."""
+        for patterns, found in self._placed:
             if any(fnmatchcase(name, pattern) for pattern in patterns):
                 return found
         return None
@@ -160,17 +164,14 @@ def load_expected() -> Expected:
         one_piece_share=pieces["share"],
         together=[(one, other) for one, other in content["together"]],
         aerated=Aerated(**content["aerated"]),
-        placed=_placed(content["placed"]),
         tallest_mm=content["tallest_mm"],
         growth=(content["growth"]["ages_years"], content["growth"]["of_adult"]),
         policy=content["policy"],
         _intensity=[(one["classes"], _intensity(one)) for one in content["intensity"]],
-    )
-
-
-def _placed(one: Mapping[str, Any]) -> Placed:
-    return Placed(
-        one["flag_gain"], one["fault_gain"], frozenset(one["sure"]), frozenset(one["likely"])
+        _placed=[
+            (one["classes"], Placed(one["by"], one["flag"], one.get("fault", math.inf)))
+            for one in content["placed"]
+        ],
     )
 
 

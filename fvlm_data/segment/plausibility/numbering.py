@@ -37,8 +37,9 @@ def numbering_remarks(
     others: Sequence[tuple[str, Mapping[int, str]]],
     expected: Expected,
 ) -> list[Remark]:
-    """Fault `another_numbering`: names of another class system fit the values much better.
+    """Names of another class system fit the values much better, or better.
 
+    The first is the fault `another_numbering`, the second the remark `numbering_doubtful`.
     `measures` are by value; `declared` and `others` are class systems and their names of values.
     """
     name, names = declared
@@ -53,17 +54,16 @@ def numbering_remarks(
         return []
     mine = sorted(contradictions(measures, names, expected), key=lambda one: -one[0])
     weight = sum(one for one, _ in mine)
-    for system, theirs in differing if weight >= LEAST_MORE else ():
+    for system, theirs in differing if weight >= WRONG else ():
         found = sum(one for one, _ in contradictions(measures, theirs, expected))
-        if weight - found >= LEAST_MORE and weight >= TIMES * found:
+        certain = weight - found >= LEAST_MORE and weight >= TIMES * found
+        if certain or not found:
             seen = "; ".join(text for _, text in mine[:SHOWN])
-            return [
-                whole(
-                    "another_numbering",
-                    f"the values fit the classes of {system} better than those of {name}, which "
-                    f"were declared ({weight} against {found} contradictions by weight: {seen})",
-                )
-            ]
+            text = (
+                f"the values fit the classes of {system} better than those of {name}, which were "
+                f"declared ({weight} against {found} contradictions by weight: {seen})"
+            )
+            return [whole("another_numbering" if certain else "numbering_doubtful", text)]
     return []
 
 
@@ -81,15 +81,25 @@ def contradictions(
             continue
         if wrong := wrong_intensity(one, told):
             yield IMPOSSIBLE, f"{name} {wrong}"
-        elif told.kind == "lung":
-            aerated = one.share_within(-1100, expected.aerated.below_hu)
-            if aerated < expected.aerated.share:
-                yield WRONG, f"{name} holds {100 * aerated:.0f} % of air"
+    yield from _airless(named, expected)
     structures = structures_of(named, expected)
     yield from _sizes(structures, expected)
     votes, crossed = votes_on(structures, expected)
     yield from ((vote.weight, vote.seen) for vote in votes if not vote.good)
     yield from ((UNUSUAL, one.seen) for one in crossed)
+
+
+def _airless(named: Mapping[str, Measure], expected: Expected) -> Iterator[tuple[int, str]]:
+    """Lobes without air, once for all: what fills one with fluid may fill the others."""
+    seen = []
+    for name, one in named.items():
+        told = expected.intensity(name)
+        if told and told.kind == "lung" and enough(one):
+            aerated = one.share_within(-1100, expected.aerated.below_hu)
+            if aerated < expected.aerated.share:
+                seen.append(f"{name} holds {100 * aerated:.0f} % of air")
+    if seen:
+        yield WRONG if len(seen) == 1 else IMPOSSIBLE, ", ".join(seen)
 
 
 def _sizes(structures: Mapping[str, Measure], expected: Expected) -> Iterator[tuple[int, str]]:

@@ -1,8 +1,10 @@
 """Whether each organ lies where the image shows it, by what is inside and around its mask.
 
-An organ's own intensities are those in the middle of what its mask covers. They should be frequent
-under the mask and rare, where nothing else is labelled, in a rim around it; the mask is moved over
-the image, and if the difference is greater elsewhere, the organ was moved.
+Each voxel's intensity says how much it is the organ's own: bone is dense, lung is air, another
+organ has the intensities in the middle of what its mask covers, or those that are more frequent
+there than around it. What is the organ's own should fill the mask and not, where nothing else is
+labelled, a rim around it. The mask is moved over the image; if it is filled better elsewhere, it
+was moved.
 """
 
 from __future__ import annotations
@@ -16,25 +18,32 @@ from fvlm_data.segment.plausibility.remark import Remark, of
 from fvlm_data.segment.plausibility.tissue import enough
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from fvlm_data.segment.plausibility.expected import Expected
     from fvlm_data.segment.plausibility.measures import Measure
 
 Array = np.ndarray[Any, Any]
 
-GRID_MM = 4.0
+GRID_MM, COARSE_MM, LARGE_MM = 4.0, 6.0, 60.0
+"""Grid, and that of organs so large along each axis."""
+
 REACH_MM = 24.0
 RIM = 2
 """Thickness of the rim, voxels of the grid."""
-
-SPREAD_HU = (25.0, 60.0)
-"""Least and greatest standard deviation that counts as an organ's own."""
 
 LEAST_VOXELS = 30
 LEAST_MM = 6.0
 INSIDE_SHARE, RIM_SHARE = 0.6, 0.4
 """A place counts where so much of the mask and of its rim lies inside the volume."""
+
+SPREAD_HU = (25.0, 60.0)
+"""Least and greatest standard deviation that counts as an organ's own."""
+
+BONE_HU, LUNG_HU = (80, 230), (-300, -500)
+"""From where on a voxel may be bone or lung, and where it is for certain."""
+
+BIN_HU, LOWEST_HU, BINS = 20, -1100, 121
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +73,11 @@ def place_remarks(
     remarks = []
     for value, (name, one) in present.items():
         canonical = expected.canonical(name)
-        sure = canonical in expected.placed.sure
-        if not (sure or canonical in expected.placed.likely) or not enough(one):
+        told = expected.placed(canonical)
+        if told is None or not enough(one):
             continue
-        found = place(labels, image_hu, affine_ras, value, one.box)
-        if found is None or found.distance_mm < LEAST_MM or found.gain < expected.placed.flag_gain:
+        found = place(labels, image_hu, affine_ras, value, one.box, told.by)
+        if found is None or found.distance_mm < LEAST_MM or found.gain < told.flag:
             continue
         right, front, up = found.moved_mm
         seen = (
@@ -76,53 +85,150 @@ def place_remarks(
             f"lies {right:+.0f} mm to the right, {front:+.0f} mm to the front, {up:+.0f} mm up "
             f"from there (gain {found.gain:.2f})"
         )
-        certain = sure and found.gain >= expected.placed.fault_gain
-        remarks.append(of("organ_moved" if certain else "organ_off_place", canonical, seen))
+        code = "organ_moved" if found.gain >= told.fault else "organ_off_place"
+        remarks.append(of(code, canonical, seen))
     return remarks
 
 
 def place(
-    labels: Array, image_hu: Array, affine_ras: Array, value: int, box: tuple[int, ...]
+    labels: Array, image_hu: Array, affine_ras: Array, value: int, box: Sequence[int], by: str
 ) -> Place | None:
     """Where the class of a value fits best; None if too little of it is shown.
 
-    `labels` and `image_hu` (i, j, k) lie on one grid; `box` is that of the class.
+    `labels` and `image_hu` (i, j, k) lie on one grid; `box` is that of the class; `by` names one of
+    OWN.
     """
-    from scipy import fft, ndimage
-
     spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)
-    steps = np.maximum(np.floor(GRID_MM / spacing_mm + 0.5), 1).astype(int)
-    around = np.ceil((REACH_MM + (RIM + 1) * GRID_MM) / spacing_mm).astype(int)
+    sides_mm = (np.array(box[3:]) - box[:3]) * spacing_mm
+    grid_mm = COARSE_MM if sides_mm.min() >= LARGE_MM else GRID_MM
+    steps = np.maximum(np.floor(grid_mm / spacing_mm + 0.5), 1).astype(int)
+    reach = np.maximum(np.rint(REACH_MM / (spacing_mm * steps)), 1).astype(int)
+    around = (reach + RIM) * steps
     part = tuple(
         slice(max(box[axis] - int(around[axis]), 0), box[axis + 3] + int(around[axis]), int(step))
         for axis, step in enumerate(steps)
     )
-    mask = labels[part] == value
+    mask, other = labels[part] == value, labels[part] != 0
     if np.count_nonzero(mask) < LEAST_VOXELS:
         return None
-    hu = image_hu[part].astype(np.float32)
-    low, middle, high = np.percentile(hu[mask], (25, 50, 75))
-    spread = float(np.clip((high - low) / 1.349, *SPREAD_HU))
-    own = np.exp(-0.5 * ((hu - np.float32(middle)) / np.float32(spread)) ** 2)
-    # what is labelled as another organ is none of this one's
-    own[~mask & (labels[part] != 0)] = 0
-    rim = ndimage.binary_dilation(mask, iterations=RIM) & ~mask
-    reach = np.minimum(np.ceil(REACH_MM / (spacing_mm * steps)).astype(int), mask.shape)
-    reach = np.minimum(reach, np.array(mask.shape) - 1)
-    size = [fft.next_fast_len(int(n), real=True) for n in np.array(mask.shape) + reach]
-    near = np.ix_(*(np.arange(-r, r + 1) for r in reach))
-    spectra = [fft.rfftn(one, size) for one in (own, np.ones_like(own))]
-    score = np.zeros(tuple(2 * reach + 1))
-    outside = np.zeros(score.shape, bool)
-    for shape, sign, share in ((mask, 1, INSIDE_SHARE), (rim, -1, RIM_SHARE)):
-        turned = np.conjugate(fft.rfftn(shape.astype(np.float32), size))
-        alike, within = (fft.irfftn(one * turned, size)[near] for one in spectra)
-        score += sign * alike / np.maximum(within, 1)
-        outside |= within < share * np.count_nonzero(shape)
-    here = tuple(reach)
-    at_home = float(score[here])
-    score[outside] = -2.0
+    other &= ~mask
+    own = OWN[by](image_hu[part].astype(np.float32), mask, other)
+    own[other] = 0
+    score = _fits(own, mask, reach)
+    at_home = float(score[tuple(reach)])
     best = np.unravel_index(int(score.argmax()), score.shape)
     moved = -(affine_ras[:3, :3] @ ((np.array(best) - reach) * steps))
     gain = float(score[best]) - at_home
     return Place((float(moved[0]), float(moved[1]), float(moved[2])), gain)
+
+
+def _fits(own: Array, mask: Array, reach: Array) -> Array:
+    """How well a mask is filled and its rim is not, for each shift of up to `reach`, -1 to 1.
+
+    -2 where too much of either would lie outside.
+    """
+    from scipy import fft
+
+    grown = _grown(mask)
+    first, last = _ends(grown)
+    # so large that what is moved beyond one end comes back where nothing is
+    shape = np.array(mask.shape)
+    needed = np.maximum(shape + np.maximum(reach - first, 0), last + reach)
+    size = [fft.next_fast_len(int(n), real=True) for n in needed]
+    near = np.ix_(*(np.arange(-r, r + 1) for r in reach))
+    spectrum = fft.rfftn(own, size)
+
+    def filled(kernel: Array) -> Array:
+        turned = fft.rfftn(kernel, size)
+        np.conjugate(turned, out=turned)
+        turned *= spectrum
+        return np.asarray(fft.irfftn(turned, size, overwrite_x=True)[near])
+
+    rim = grown & ~mask
+    parts = ((mask, 1, INSIDE_SHARE), (rim, -1, RIM_SHARE))
+    if (first >= reach).all() and (last + reach <= shape).all():
+        weights = (sign / max(np.count_nonzero(one), 1) for one, sign, _ in parts)
+        inner, outer = (np.float32(weight) for weight in weights)
+        return filled(mask * inner + rim * outer)
+    score = np.zeros(tuple(2 * reach + 1))
+    outside = np.zeros(score.shape, bool)
+    for one, sign, share in parts:
+        inside = _inside(one, reach)
+        score += sign * filled(one.astype(np.float32)) / np.maximum(inside, 1)
+        outside |= inside < share * inside[tuple(reach)]
+    score[outside] = -2.0
+    return score
+
+
+def _grown(mask: Array) -> Array:
+    """A mask and what lies around it, RIM voxels thick along each axis."""
+    grown = mask.copy()
+    for axis in range(3):
+        turned = np.moveaxis(grown, axis, 0)
+        before = turned.copy()
+        for far in range(1, RIM + 1):
+            turned[far:] |= before[:-far]
+            turned[:-far] |= before[far:]
+    return grown
+
+
+def _ends(mask: Array) -> tuple[Array, Array]:
+    """First voxel (3) of a mask along each axis, and the one behind its last."""
+    ends = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        places = np.flatnonzero(mask.any(axis=others))
+        ends.append((places[0], places[-1] + 1))
+    first, last = np.array(ends).T
+    return first, last
+
+
+def _inside(shape: Array, reach: Array) -> Array:
+    """Voxels of a shape that stay inside its array, for each shift of up to `reach`."""
+    counts = shape
+    for axis, most in enumerate(reach):
+        size = counts.shape[axis]
+        summed = np.insert(np.cumsum(counts, axis=axis, dtype=np.int32), 0, 0, axis=axis)
+        shift = np.arange(-most, most + 1)
+        last = np.clip(size - shift, 0, size)
+        first = np.clip(-shift, 0, size)
+        counts = np.take(summed, last, axis=axis) - np.take(summed, first, axis=axis)
+    return np.maximum(counts, 0)
+
+
+def _by_middle(hu: Array, mask: Array, other: Array) -> Array:
+    """An organ of one tissue: what is near the median of its mask."""
+    low, middle, high = np.percentile(hu[mask], (25, 50, 75))
+    spread = float(np.clip((high - low) / 1.349, *SPREAD_HU))
+    return np.asarray(np.exp(-0.5 * ((hu - np.float32(middle)) / np.float32(spread)) ** 2))
+
+
+def _by_contrast(hu: Array, mask: Array, other: Array) -> Array:
+    """An organ of several tissues: what is more frequent in its mask than around it."""
+    bins = np.clip((hu - LOWEST_HU) // BIN_HU, 0, BINS - 1).astype(np.int16)
+    inside, around = (
+        np.convolve(np.bincount(bins[one], minlength=BINS), np.ones(3) / 3, "same")
+        / max(np.count_nonzero(one), 1)
+        for one in (mask, ~mask & ~other)
+    )
+    table = (inside / (inside + around + 1e-4)).astype(np.float32)
+    return np.asarray(table[bins])
+
+
+def _between(span: tuple[int, int]) -> Callable[[Array, Array, Array], Array]:
+    """A tissue of known intensity: nothing at one end, all at the other."""
+    none, surely = span
+
+    def own(hu: Array, mask: Array, other: Array) -> Array:
+        return np.clip((hu - none) / np.float32(surely - none), 0, 1)
+
+    return own
+
+
+OWN: Mapping[str, Callable[[Array, Array, Array], Array]] = {
+    "middle": _by_middle,
+    "contrast": _by_contrast,
+    "bone": _between(BONE_HU),
+    "lung": _between(LUNG_HU),
+}
+"""How a voxel's intensity says whether it is an organ's own, from HU, mask and other labels."""

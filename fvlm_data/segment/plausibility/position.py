@@ -74,7 +74,9 @@ class Vote:
         return f"{self.one} lies {CONTRARY[self.how]} {self.other}"
 
 
-def votes_on(structures: Mapping[str, Measure], expected: Expected) -> tuple[list[Vote], list[Remark]]:
+def votes_on(
+    structures: Mapping[str, Measure], expected: Expected
+) -> tuple[list[Vote], list[Remark]]:
     """The votes of all known relations of what is there, and remarks on pairs that cross."""
     seen = {name: one for name, one in structures.items() if shown(one)}
     pairs, crossed = _pairs(seen)

@@ -37,6 +37,11 @@ ALIGNED_CLASSES = 3
 ALIGNED_ML = 300.0
 """Fewer classes or less of them fit in many places: the alignment says nothing."""
 
+ELSEWHERE = frozenset(
+    {"another_numbering", "mask_moved", "upside_down", "sides_exchanged", "front_back_exchanged"}
+)
+"""What is true of the whole label map, so that no single organ is looked for."""
+
 PIECES_MM = 3.0
 """Grid on which pieces are counted; a bridge narrower than this may part."""
 
@@ -69,7 +74,8 @@ def remarks_on(
     remarks += position_remarks(structures, expected)
     remarks += size_remarks(structures, expected, volume.age_years, volume.sex)
     remarks += _moved(volume, made, measures, expected)
-    remarks += place_remarks(made.labels, image, affine, present, expected)
+    if ELSEWHERE.isdisjoint(remark.code for remark in remarks):
+        remarks += place_remarks(made.labels, image, affine, present, expected)
     remarks += _fragments(volume, made, measures, expected)
     remarks += _missing(volume, made, structures, expected)
     return _exchanged(remarks)
@@ -80,6 +86,9 @@ def _numbering(
 ) -> list[Remark]:
     if made.class_system not in LIBRARY_SYSTEMS:
         return []
+    own = library_classes(made.class_system)
+    if any(own.get(value) != name for value, (name, _) in present.items()):
+        return []  # values of one's own
     others = [(system, library_classes(system)) for system in LIBRARY_SYSTEMS]
     measures = {value: one for value, (_, one) in present.items()}
     return numbering_remarks(measures, (made.class_system, made.classes), others, expected)
