@@ -57,16 +57,19 @@ def continuity_remarks(
     `affine_ras` maps its voxels to mm; slices lie across the axis nearest to the body's length.
     """
     axis = int(np.abs(affine_ras[2, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)).argmax())
-    return [*_scattered(runs, classes), *_slices(np.moveaxis(labels, axis, 0))]
+    return [*_scattered(labels, runs, classes), *_slices(np.moveaxis(labels, axis, 0))]
 
 
-def _scattered(runs: Runs, classes: Mapping[int, str]) -> list[Remark]:
+def _scattered(labels: Array, runs: Runs, classes: Mapping[int, str]) -> list[Remark]:
     if len(runs.values) < LEAST_RUNS:
         return []
     across = [axis for axis in range(3) if axis != runs.axis]
     line, along = runs.first_ijk[:, across], runs.first_ijk[:, runs.axis]
     same = (runs.values[1:] == runs.values[:-1]) & (line[1:] == line[:-1]).all(axis=1)
     gap = same & (along[1:] - along[:-1] - runs.lengths[:-1] <= GAP_VOXELS)
+    places = runs.first_ijk[1:][gap].copy()
+    places[:, runs.axis] -= 1
+    gap[gap] = labels[tuple(places.T)] == 0  # another class, a rib in muscle, is no loss
     size = int(runs.values.max()) + 1
     all_runs = np.bincount(runs.values, minlength=size)
     behind = np.bincount(runs.values[1:][gap], minlength=size)

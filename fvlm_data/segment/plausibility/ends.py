@@ -1,7 +1,8 @@
-"""Whether classes end flat inside the image: a label map of a part of the scan only.
+"""Whether classes end flat inside the image, or leave planes out: a label map of parts of the scan.
 
 Organs taper. Where several end in one plane, each nearly as large as in the plane before, the plane
-is none of anatomy; it is none of the field of view either if the image goes on behind it.
+is none of anatomy; it is none of the field of view either if the image goes on behind it. Nor does
+an organ leave planes out between two that show much of it.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ OF_BEFORE = 0.7
 """A class ends flat if its last plane has so much of its largest, and as much as the one before:
 half at most where a sphere ends."""
 
-TOGETHER = ((3, 0.25), (2, 0.5))
-"""So many classes and so much of what is labelled in the plane: in true label maps one ends so."""
+TOGETHER, TOGETHER_SHARE = 3, 0.25
+TWO_SHARE = 0.5
+"""So many classes and so much of what is labelled in the plane, or two along the body with half of
+it: in true label maps one ends so, two to the side (ribs in a thin slab)."""
 
 GOES_ON_HU = 150
 """The image goes on where half of the voxels behind the plane differ by less from those before."""
@@ -57,17 +60,21 @@ def end_remarks(
     classes: Mapping[int, str],
     expected: Expected,
 ) -> list[Remark]:
-    """Fault `mask_incomplete` of several classes, remark `cut_inside` of one compact organ.
+    """Faults `slices_missing` and `mask_incomplete`, remark `cut_inside` of one organ.
 
     `labels` and `image_hu` (i, j, k) lie on one grid, `affine_ras` maps its voxels to mm.
     """
     sides = sides_of(affine_ras)
     along = int(np.abs(affine_ras[2, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)).argmax())
+    left_out = _left_out(runs, along, classes, expected)
+    if left_out:
+        return [whole("slices_missing", left_out)]
     seen, single = [], []
     for end in _ends(runs):
         names = [classes[value] for value in end.values]
         side = sides[end.axis][1 if end.step > 0 else 0]
-        several = any(len(names) >= count and end.share >= share for count, share in TOGETHER)
+        several = len(names) >= TOGETHER and end.share >= TOGETHER_SHARE
+        several |= len(names) == 2 and end.share >= TWO_SHARE and end.axis == along
         compact = [
             (value, name)
             for value, name in zip(end.values, names, strict=True)
@@ -88,6 +95,33 @@ def end_remarks(
             if _area(labels, end, value) >= LEAST_COMPACT_VOXELS
         ]
     return [whole("mask_incomplete", "; ".join(seen))] if seen else single
+
+
+def _left_out(runs: Runs, along: int, classes: Mapping[int, str], expected: Expected) -> str:
+    """Classes that planes are left out of, in words: several, or an organ that is in one piece."""
+    if not len(runs.values):
+        return ""
+    present = np.unique(runs.values)
+    for axis in range(3):
+        planes = planes_of(runs, axis, int(present[-1]) + 1)[present]
+        named = [
+            classes[int(value)]
+            for value, mine in zip(present, planes, strict=True)
+            if _has_holes(mine)
+        ]
+        compact = {expected.canonical(name) for name in named} & expected.one_piece
+        if len(named) >= TOGETHER or (compact and axis == along):
+            more = ", ..." if len(named) > SHOWN else ""
+            return f"planes without a voxel within {', '.join(named[:SHOWN])}{more}"
+    return ""
+
+
+def _has_holes(planes: Array) -> bool:
+    """Whether empty planes lie between two that hold much of a class."""
+    shown = np.flatnonzero(planes)
+    least = max(LEAST_VOXELS, OF_LARGEST * int(planes.max()))
+    much = planes[shown] >= least
+    return bool((much[1:] & much[:-1] & (np.diff(shown) > 1)).any())
 
 
 def _ends(runs: Runs) -> Iterator[End]:

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-GRID_MM, COARSE_MM, LARGE_MM = 4.0, 6.0, 60.0
-"""Grid, and that of organs so large along each axis."""
-
+GRID_MM = 4.0
 REACH_MM = 24.0
 RIM = 2
 """Thickness of the rim, voxels of the grid."""
@@ -99,9 +97,7 @@ def place(
     OWN.
     """
     spacing_mm = np.linalg.norm(affine_ras[:3, :3], axis=0)
-    sides_mm = (np.array(box[3:]) - box[:3]) * spacing_mm
-    grid_mm = COARSE_MM if sides_mm.min() >= LARGE_MM else GRID_MM
-    steps = np.maximum(np.floor(grid_mm / spacing_mm + 0.5), 1).astype(int)
+    steps = np.maximum(np.floor(GRID_MM / spacing_mm + 0.5), 1).astype(int)
     reach = np.maximum(np.rint(REACH_MM / (spacing_mm * steps)), 1).astype(int)
     around = (reach + RIM) * steps
     part = tuple(
