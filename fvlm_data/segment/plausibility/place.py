@@ -32,6 +32,10 @@ RIM = 2
 
 LEAST_VOXELS = 30
 LEAST_MM = 6.0
+PLACES = 2000
+NEARBY_GAIN = 0.03
+"""A mask that gains less a third or two of the reach along each axis lies where it belongs."""
+
 INSIDE_SHARE, RIM_SHARE = 0.6, 0.4
 """A place counts where so much of the mask and of its rim lies inside the volume."""
 
@@ -110,7 +114,10 @@ def place(
     other &= ~mask
     own = OWN[by](image_hu[part].astype(np.float32), mask, other)
     own[other] = 0
-    score = _fits(own, mask, reach)
+    rim = _grown(mask) & ~mask
+    if not _better_nearby(own, mask, rim, reach):
+        return Place((0.0, 0.0, 0.0), 0.0)
+    score = _fits(own, mask, rim, reach)
     at_home = float(score[tuple(reach)])
     best = np.unravel_index(int(score.argmax()), score.shape)
     moved = -(affine_ras[:3, :3] @ ((np.array(best) - reach) * steps))
@@ -118,15 +125,49 @@ def place(
     return Place((float(moved[0]), float(moved[1]), float(moved[2])), gain)
 
 
-def _fits(own: Array, mask: Array, reach: Array) -> Array:
+def _better_nearby(own: Array, mask: Array, rim: Array, reach: Array) -> bool:
+    """Whether a mask fits better somewhere along the axes: else no place farther off is tried."""
+    places = [_some_of(one) for one in (mask, rim)]
+    at_home = _fit_at(own, places, np.zeros(3, int))
+    for axis, most in enumerate(reach):
+        for far in {max(1, int(most) // 3), max(1, 2 * int(most) // 3)}:
+            for step in (far, -far):
+                shift = np.zeros(3, int)
+                shift[axis] = step
+                if _fit_at(own, places, shift) > at_home + NEARBY_GAIN:
+                    return True
+    return False
+
+
+def _some_of(mask: Array) -> Array:
+    """Places (n, 3) of evenly many voxels of a mask, PLACES or a few more."""
+    flat = np.flatnonzero(mask)
+    flat = flat[:: max(1, len(flat) // PLACES)]
+    return np.stack(np.unravel_index(flat, mask.shape), axis=1)
+
+
+def _fit_at(own: Array, places: Sequence[Array], shift: Array) -> float:
+    """How well a mask is filled and its rim is not, moved by `shift`; -2 where it would leave."""
+    shares = []
+    for there, least in zip(places, (INSIDE_SHARE, RIM_SHARE), strict=True):
+        moved = there + shift
+        axis = int(np.abs(shift).argmax())
+        inside = (moved[:, axis] >= 0) & (moved[:, axis] < own.shape[axis])
+        moved = moved[inside]
+        if len(moved) < max(1, least * len(there)):
+            return -2.0
+        shares.append(float(own[moved[:, 0], moved[:, 1], moved[:, 2]].mean()))
+    return shares[0] - shares[1]
+
+
+def _fits(own: Array, mask: Array, rim: Array, reach: Array) -> Array:
     """How well a mask is filled and its rim is not, for each shift of up to `reach`, -1 to 1.
 
     -2 where too much of either would lie outside.
     """
     from scipy import fft
 
-    grown = _grown(mask)
-    first, last = _ends(grown)
+    first, last = _ends(mask | rim)
     # so large that what is moved beyond one end comes back where nothing is
     shape = np.array(mask.shape)
     needed = np.maximum(shape + np.maximum(reach - first, 0), last + reach)
@@ -140,7 +181,6 @@ def _fits(own: Array, mask: Array, reach: Array) -> Array:
         turned *= spectrum
         return np.asarray(fft.irfftn(turned, size, overwrite_x=True)[near])
 
-    rim = grown & ~mask
     parts = ((mask, 1, INSIDE_SHARE), (rim, -1, RIM_SHARE))
     if (first >= reach).all() and (last + reach <= shape).all():
         weights = (sign / max(np.count_nonzero(one), 1) for one, sign, _ in parts)
