@@ -66,9 +66,9 @@ def end_remarks(
     """
     sides = sides_of(affine_ras)
     along = int(np.abs(affine_ras[2, :3] / np.linalg.norm(affine_ras[:3, :3], axis=0)).argmax())
-    left_out = _left_out(runs, along, classes, expected)
-    if left_out:
-        return [whole("slices_missing", left_out)]
+    holes = _holes(runs, along, classes, expected)
+    if holes:
+        return holes
     seen, single = [], []
     for end in _ends(runs):
         names = [classes[value] for value in end.values]
@@ -97,10 +97,10 @@ def end_remarks(
     return [whole("mask_incomplete", "; ".join(seen))] if seen else single
 
 
-def _left_out(runs: Runs, along: int, classes: Mapping[int, str], expected: Expected) -> str:
-    """Classes that planes are left out of, in words: several, or an organ that is in one piece."""
+def _holes(runs: Runs, along: int, classes: Mapping[int, str], expected: Expected) -> list[Remark]:
+    """Classes that planes are left out of: a fault of several, else remarks on compact organs."""
     if not len(runs.values):
-        return ""
+        return []
     present = np.unique(runs.values)
     for axis in range(3):
         planes = planes_of(runs, axis, int(present[-1]) + 1)[present]
@@ -109,11 +109,15 @@ def _left_out(runs: Runs, along: int, classes: Mapping[int, str], expected: Expe
             for value, mine in zip(present, planes, strict=True)
             if _has_holes(mine)
         ]
-        compact = {expected.canonical(name) for name in named} & expected.one_piece
-        if len(named) >= TOGETHER or (compact and axis == along):
+        if len(named) >= TOGETHER:
             more = ", ..." if len(named) > SHOWN else ""
-            return f"planes without a voxel within {', '.join(named[:SHOWN])}{more}"
-    return ""
+            seen = f"planes without a voxel within {', '.join(named[:SHOWN])}{more}"
+            return [whole("slices_missing", seen)]
+        compact = [name for name in named if expected.canonical(name) in expected.one_piece]
+        if compact and axis == along:
+            seen = "planes without a voxel lie within it"
+            return [of("cut_inside", expected.canonical(name), seen) for name in compact]
+    return []
 
 
 def _has_holes(planes: Array) -> bool:

@@ -45,6 +45,9 @@ SPREAD_HU = (25.0, 60.0)
 BONE_HU, LUNG_HU = (80, 230), (-300, -500)
 """From where on a voxel may be bone or lung, and where it is for certain."""
 
+FREE_AIR_HU = -980
+LEAST_AIR = 0.5
+
 BIN_HU, LOWEST_HU, BINS = 20, -1100, 121
 
 
@@ -78,6 +81,8 @@ def place_remarks(
         told = expected.placed(canonical)
         if told is None or not enough(one):
             continue
+        if told.by == "lung" and one.share_within(-1100, LUNG_HU[0]) < LEAST_AIR:
+            continue  # what is filled with fluid cannot be found by air
         found = place(labels, image_hu, affine_ras, value, one.box, told.by)
         if found is None or found.distance_mm < LEAST_MM or found.gain < told.flag:
             continue
@@ -261,10 +266,15 @@ def _between(span: tuple[int, int]) -> Callable[[Array, Array, Array], Array]:
     return own
 
 
+def _lung(hu: Array, mask: Array, other: Array) -> Array:
+    """Aerated tissue; the air around the body is none."""
+    return np.where(hu < FREE_AIR_HU, np.float32(0), _between(LUNG_HU)(hu, mask, other))
+
+
 OWN: Mapping[str, Callable[[Array, Array, Array], Array]] = {
     "middle": _by_middle,
     "contrast": _by_contrast,
     "bone": _between(BONE_HU),
-    "lung": _between(LUNG_HU),
+    "lung": _lung,
 }
 """How a voxel's intensity says whether it is an organ's own, from HU, mask and other labels."""
