@@ -34,7 +34,7 @@ LEAST_VOXELS = 30
 LEAST_MM = 6.0
 PLACES = 2000
 NEARBY_GAIN = 0.03
-"""A mask that gains less a third or two of the reach along each axis lies where it belongs."""
+"""A mask that gains less in three steps of the reach along each axis lies where it belongs."""
 
 INSIDE_SHARE, RIM_SHARE = 0.6, 0.4
 """A place counts where so much of the mask and of its rim lies inside the volume."""
@@ -135,7 +135,7 @@ def _better_nearby(own: Array, mask: Array, rim: Array, reach: Array) -> bool:
     places = [_some_of(one) for one in (mask, rim)]
     at_home = _fit_at(own, places, np.zeros(3, int))
     for axis, most in enumerate(reach):
-        for far in {max(1, int(most) // 3), max(1, 2 * int(most) // 3)}:
+        for far in sorted({max(1, int(most) * part // 3) for part in (1, 2, 3)}):
             for step in (far, -far):
                 shift = np.zeros(3, int)
                 shift[axis] = step
