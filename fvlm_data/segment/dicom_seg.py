@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from fvlm_data.memory import lacks_memory
 from fvlm_data.segment.nifti import NiftiError
-from fvlm_data.segment.segments import Segment
+from fvlm_data.segment.segments import SHOWN, Segment, SegmentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +89,15 @@ def _segments(
     dataset: Any, frames: Array, planes: Array, depth: int, of_frame: list[int] | None
 ) -> Iterator[Segment]:
     label_map = of_frame is None
+    numbers = {int(item.SegmentNumber) for item in dataset.SegmentSequence}
+    shown_numbers = set(np.unique(frames).tolist()) - {0} if label_map else set(of_frame or ())
+    unnamed = sorted(shown_numbers - numbers)
+    if unnamed:
+        raise SegmentError(
+            "mask_unknown_value",
+            f"{len(unnamed)} numbers of segments stand in no entry of the list: "
+            f"{', '.join(map(str, unnamed[:SHOWN]))}; name them, or take them out",
+        )
     least = 1
     if str(dataset.get("SegmentationType", "")) == "FRACTIONAL":
         least = (int(dataset.MaximumFractionalValue) + 1) // 2
@@ -105,13 +115,33 @@ def _segments(
 
 
 def _names(item: Any) -> tuple[str, ...]:
+    """What a segment is called by its label, by its term's words and by its code, sides behind."""
     names = [str(item.get("SegmentLabel", ""))]
     for code in item.get("SegmentedPropertyTypeCodeSequence", []):
-        meaning = str(code.get("CodeMeaning", ""))
         modifiers = code.get("SegmentedPropertyTypeModifierCodeSequence", [])
         sides = [str(one.get("CodeMeaning", "")) for one in modifiers]
-        names += [f"{meaning} {side}" for side in sides] + [meaning]
+        for word in (str(code.get("CodeMeaning", "")), *_words_of(code)):
+            names += [f"{word} {side}" for side in sides] + [word]
     return tuple(name for name in names if name) or (f"segment {item.SegmentNumber}",)
+
+
+def _words_of(code: Any) -> tuple[str, ...]:
+    """What a code of SNOMED CT stands for, whatever words were written beside it."""
+    if str(code.get("CodingSchemeDesignator", "")) != "SCT":
+        return ()
+    return _snomed().get(str(code.get("CodeValue", "")), ())
+
+
+@lru_cache(maxsize=1)
+def _snomed() -> dict[str, tuple[str, ...]]:
+    """Names of the codes that DICOM uses, by value, from pydicom's dictionary."""
+    from pydicom.sr.codedict import codes
+
+    found: dict[str, tuple[str, ...]] = {}
+    for keyword, code in codes.SCT.concepts.items():
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", keyword)
+        found[code.value] = (*found.get(code.value, ()), words)
+    return found
 
 
 def _numbers_of_frames(dataset: Any) -> list[int]:

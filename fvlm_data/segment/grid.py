@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
+NEAR_VOXELS = 0.05
+
 
 def reoriented(
     labels: Array,
@@ -65,6 +67,22 @@ def same_but_moved(
     except np.linalg.LinAlgError:
         return False
     return bool(np.allclose(np.sort(np.abs(turn), axis=1), [[0, 0, 1]] * 3, atol=1e-3))
+
+
+def every_nth(affine_ras: Array, target_affine_ras: Array) -> int:
+    """How many of the target's slices go to one of a grid with the same voxels; 0 if it is none.
+
+    Both affines map voxel to RAS mm.
+    """
+    try:
+        to_target = np.linalg.inv(target_affine_ras) @ affine_ras
+    except np.linalg.LinAlgError:
+        return 0
+    steps = np.rint(np.abs(to_target[:3, :3]))
+    n = int(steps.max())
+    on_voxels = np.allclose(np.abs(to_target[:3]), np.rint(np.abs(to_target[:3])), atol=NEAR_VOXELS)
+    one_axis = sorted(steps[steps > 0].tolist()) == [1, 1, n]
+    return n if n > 1 and on_voxels and one_axis else 0
 
 
 def to_canonical(array: Array, affine_ras: Array) -> tuple[Array, Array]:

@@ -38,7 +38,8 @@ class NiftiError(ValueError):
 class NiftiImage:
     """`stored` values (i, j, k) as they lie in the file, `affine_ras`, embedded class names.
 
-    A value is stored * `slope` + `intercept`.
+    A value is stored * `slope` + `intercept`. `forms_apart` is how far sform and qform, where both
+    are set, place a corner from each other, in voxels.
     """
 
     stored: np.ndarray[Any, Any]
@@ -46,6 +47,7 @@ class NiftiImage:
     embedded_classes: Mapping[int, str]
     slope: float = 1.0
     intercept: float = 0.0
+    forms_apart: float = 0.0
 
     @property
     def scaled(self) -> bool:
@@ -107,7 +109,8 @@ def read_nifti(content: bytes) -> NiftiImage:
         raise NiftiError(f"has {stored.ndim} axes, expected 3")
     affine = np.asarray(header.get_best_affine(), float)
     scale = (1.0 if slope is None else float(slope), float(intercept or 0.0))
-    return NiftiImage(stored, affine, _embedded(header.extensions), *scale)
+    apart = _forms_apart(header, stored.shape)
+    return NiftiImage(stored, affine, _embedded(header.extensions), *scale, apart)
 
 
 def label_map_bytes(labels: np.ndarray[Any, Any], affine_ras: np.ndarray[Any, Any]) -> bytes:
@@ -132,6 +135,17 @@ def label_map_bytes(labels: np.ndarray[Any, Any], affine_ras: np.ndarray[Any, An
         slab = labels[:, :, first : first + SLICES].T
         parts.append(zipper.compress(np.ascontiguousarray(slab, order)))
     return b"".join([*parts, zipper.flush()])
+
+
+def _forms_apart(header: Any, shape: tuple[int, ...]) -> float:
+    """Greatest distance of a corner by sform and by qform, in voxels; 0 unless both are set."""
+    sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
+    if sform is None or qform is None:
+        return 0.0
+    # forms that differ in rotation agree at the origin: the corners show it
+    corners = np.array([(*(np.array(one) * shape), 1) for one in np.ndindex(2, 2, 2)])
+    apart = np.linalg.norm((corners @ (np.asarray(sform) - qform).T)[:, :3], axis=1).max()
+    return float(apart / np.linalg.norm(np.asarray(sform)[:3, :3], axis=0).min())
 
 
 def _unzipped_head(content: bytes) -> bytes:

@@ -12,7 +12,7 @@ from fvlm_data.segment.backend import BackendEntry, Segmentation, VolumeImage
 from fvlm_data.segment.class_map import disagreement, unnamed_values
 from fvlm_data.segment.dicom_seg import read_dicom_seg
 from fvlm_data.segment.fingerprint import UNREADABLE
-from fvlm_data.segment.grid import reoriented, same_but_moved
+from fvlm_data.segment.grid import every_nth, reoriented, same_but_moved
 from fvlm_data.segment.itk_bytes import read_mha, read_nrrd, segments_of
 from fvlm_data.segment.label_values import whole_numbers
 from fvlm_data.segment.mask_content import stem
@@ -33,6 +33,9 @@ Array = np.ndarray[Any, Any]
 
 SHOWN_VALUES = 8
 
+FORMS_APART = 0.5
+"""Voxels: rounding leaves less, another orientation or place more."""
+
 
 @dataclass(frozen=True, slots=True)
 class OfferedMask:
@@ -49,6 +52,19 @@ class OfferedMask:
 
 class MaskGoneError(Exception):
     """A mask is no longer what discovery found: it is gone, or was rewritten."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMask:
+    """`labels` (a, b, c) of declared classes, `affine_ras` voxel to mm, what is to be said of them.
+
+    `of_these_slices`: it was drawn on slices of the very series, as DICOM segmentations are.
+    """
+
+    labels: Array
+    affine_ras: Array
+    remarks: tuple[Remark, ...] = ()
+    of_these_slices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +94,22 @@ class Precomputed:
             return _unreadable("cannot be read from disk", tokens)
         try:
             read = _read(candidate, contents)
-            labels = _believed(read, candidate.class_map) if isinstance(read, NiftiImage) else read
         except NiftiError as error:
             return _unreadable(str(error), tokens)
         except SegmentError as error:
             return _fault(error.reason, f"the mask: {error}", tokens)
-        made = self._on_grid(volume, *labels, tokens)
+        made = self._on_grid(volume, read, tokens)
         if isinstance(made, Reject):
             return made
-        return _named(made, candidate.class_map, tokens)
+        labels, remarks = made
+        return _named(labels, (*read.remarks, *remarks), candidate.class_map, tokens)
 
     def _on_grid(
-        self, volume: VolumeImage, labels: Array, affine_ras: Array, tokens: tuple[str, ...]
+        self, volume: VolumeImage, read: ReadMask, tokens: tuple[str, ...]
     ) -> tuple[Array, tuple[Remark, ...]] | Reject:
         """The label map on the volume's grid, resampled where it has another one."""
         shape, target = volume.image_hu.shape, volume.affine_ras
+        labels, affine_ras = read.labels, read.affine_ras
         aligned = reoriented(labels, affine_ras, shape, target, self.grid_tolerance_voxels)
         if not isinstance(aligned, str):
             return aligned, ()
@@ -105,14 +122,18 @@ class Precomputed:
             return _fault("mask_grid_mismatch", f"{why}; {moved}", tokens)
         labels, inside = moved
         seen = f"{aligned}; taken by nearest voxels, {100 * inside:.0f} % of it inside"
-        return labels, (whole("mask_resampled", seen),)
+        remarks: tuple[Remark, ...] = (whole("mask_resampled", seen),)
+        skipped = every_nth(affine_ras, target) if read.of_these_slices else 0
+        if skipped:
+            drawn = f"drawn on one slice in {skipped}; those between would be filled by the nearest"
+            remarks = (whole("slices_missing", drawn), *remarks)
+        return labels, remarks
 
 
 def _named(
-    made: tuple[Array, tuple[Remark, ...]], declared: ClassMap, tokens: tuple[str, ...]
+    labels: Array, remarks: tuple[Remark, ...], declared: ClassMap, tokens: tuple[str, ...]
 ) -> Segmentation | Reject:
     """The label map as a segmentation, if each of its values has a name."""
-    labels, remarks = made
     runs = runs_of(labels)
     unnamed = unnamed_values(declared, np.unique(runs.values).tolist())
     if unnamed:
@@ -140,12 +161,12 @@ def _contents(candidate: OfferedMask) -> dict[str, bytes] | None:
     return contents
 
 
-def _read(candidate: OfferedMask, contents: dict[str, bytes]) -> NiftiImage | tuple[Array, Array]:
-    """An image whose values are to be believed, or a label map of declared classes (affine RAS).
+def _read(candidate: OfferedMask, contents: dict[str, bytes]) -> ReadMask:
+    """The label map of a mask, whatever it is written as.
 
     Raises:
         NiftiError: the mask cannot be decoded.
-        SegmentError: its segments make no label map.
+        SegmentError: it holds no labels, or not those that are declared.
     """
     path, declared = candidate.mask.path, candidate.class_map
     if path.is_dir():
@@ -153,23 +174,42 @@ def _read(candidate: OfferedMask, contents: dict[str, bytes]) -> NiftiImage | tu
     content = contents[path.name]
     if mask_content.ends_with(path.name, ".dcm"):
         segments, affine_ras = read_dicom_seg(content)
-        return label_map(segments, declared), affine_ras
+        return ReadMask(label_map(segments, declared), affine_ras, of_these_slices=True)
     if not mask_content.ends_with(path.name, (".nrrd", ".mha")):
-        return read_nifti(content)
+        return _believed(read_nifti(content), declared)
     is_nrrd = mask_content.ends_with(path.name, ".nrrd")
     image = read_nrrd(content) if is_nrrd else read_mha(content)
     named = segments_of(image.fields)
     if named:
+        _refuse_unnamed(image.stored, named)
         parts = (Segment(names, image.stored[layer] == value) for names, value, layer in named)
-        return label_map(parts, declared), image.affine_ras
+        return ReadMask(label_map(parts, declared), image.affine_ras)
     if len(image.stored) != 1:
         raise NiftiError("has several layers and no names of segments")
-    return NiftiImage(image.stored[0], image.affine_ras, {})
+    return _believed(NiftiImage(image.stored[0], image.affine_ras, {}), declared)
 
 
-def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> tuple[Array, Array]:
+def _refuse_unnamed(stored: Array, named: Sequence[tuple[Sequence[str], int, int]]) -> None:
+    """Refuse values (layers, a, b, c) that no segment names."""
+    unnamed: list[int] = []
+    for number, layer in enumerate(stored):
+        known = {value for _, value, of in named if of == number}
+        found = sum(int(np.count_nonzero(layer == value)) for value in known if value)
+        if found != np.count_nonzero(layer):
+            unnamed += sorted(set(np.unique(layer).tolist()) - known - {0})
+    if unnamed:
+        raise SegmentError(
+            "mask_unknown_value",
+            f"{len(unnamed)} values belong to no segment: "
+            f"{', '.join(f'{value:g}' for value in unnamed[:SHOWN_VALUES])}; name them, or take "
+            "them out",
+        )
+
+
+def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> ReadMask:
     """The label map of a folder with one file a class; all must lie on one grid."""
     first: list[NiftiImage] = []
+    remarks: dict[str, Remark] = {}
 
     def segments() -> Iterator[Segment]:
         for name, content in sorted(contents.items()):
@@ -181,6 +221,8 @@ def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> tuple[Array
                 ) from error
             first.append(image)
             del first[1:]
+            for remark in _of_forms(image, f"{shown_name(stem(name), declared)}: "):
+                remarks.setdefault(remark.code, remark)
             if not np.allclose(image.affine_ras, first[0].affine_ras, atol=1e-3):
                 raise SegmentError(
                     "mask_grid_mismatch",
@@ -202,15 +244,26 @@ def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> tuple[Array
             yield Segment((stem(name),), labels)
 
     labels = label_map(segments(), declared)
-    return labels, first[0].affine_ras
+    return ReadMask(labels, first[0].affine_ras, tuple(remarks.values()))
+
+
+def _of_forms(image: NiftiImage, of: str = "") -> tuple[Remark, ...]:
+    """That sform and qform of a file place it differently, if they do."""
+    if image.forms_apart <= FORMS_APART:
+        return ()
+    seen = (
+        f"{of}sform and qform of the mask place a corner {image.forms_apart:.1f} voxels apart, "
+        f"expected at most {FORMS_APART:g}; set both to the true one"
+    )
+    return (whole("qform_sform_disagree", seen),)
 
 
 def _unreadable(why: str, tokens: tuple[str, ...]) -> Reject:
     return _fault("mask_unreadable", f"the mask {why}; write it anew", tokens)
 
 
-def _believed(image: NiftiImage, declared: ClassMap) -> tuple[Array, Array]:
-    """Label map and affine, if the file agrees with the declaration and holds labels.
+def _believed(image: NiftiImage, declared: ClassMap) -> ReadMask:
+    """The label map, if the file agrees with the declaration and holds labels.
 
     Raises:
         SegmentError: it does not.
@@ -225,7 +278,7 @@ def _believed(image: NiftiImage, declared: ClassMap) -> tuple[Array, Array]:
             f"{image.stored.dtype}, {labels}; expected whole numbers from 0 to 65535; give a "
             "label map",
         )
-    return labels, image.affine_ras
+    return ReadMask(labels, image.affine_ras, _of_forms(image))
 
 
 def _ambiguous(offered: Sequence[OfferedMask], tokens: tuple[str, ...]) -> Reject:

@@ -64,13 +64,26 @@ def class_value(names: Sequence[str], declared: ClassMap) -> int | None:
     return None
 
 
+def contradicting(names: Sequence[str], declared: ClassMap) -> list[str]:
+    """The classes that a segment's names mean, if they mean several; empty where they agree.
+
+    `kidney` does not contradict `kidney_right`: one says less.
+    """
+    values = {class_value([name], declared): None for name in names}
+    classes = [declared.classes[value] for value in values if value is not None]
+    words = [set(_normal(name).split("_")) for name in classes]
+    agree = all(one <= words[0] or words[0] <= one for one in words)
+    return [] if agree else classes
+
+
 def label_map(segments: Iterable[Segment], declared: ClassMap) -> Array:
     """One label map of declared classes, uint8 or uint16 like the segments' masks.
 
     Of a few voxels that two segments claim, the one of the lower value has them.
 
     Raises:
-        SegmentError: a segment has no class, two have the same, or two claim the same voxels.
+        SegmentError: a segment has no class, two have the same or claim the same voxels, or its
+            label and code mean different classes.
     """
     labels: Array | None = None
     sizes: dict[int, int] = {}
@@ -82,6 +95,13 @@ def label_map(segments: Iterable[Segment], declared: ClassMap) -> Array:
             unknown.append(segment.names[0])
             continue
         name = declared.classes[value]
+        several = contradicting(segment.names, declared)
+        if several:
+            raise SegmentError(
+                "segment_names_disagree",
+                f"one segment is {several[0]} by its label and {several[1]} by its code; mend the "
+                "one that is wrong",
+            )
         if value in sizes:
             raise SegmentError("mask_ambiguous", f"two segments are {name}, expected one")
         if labels is None:

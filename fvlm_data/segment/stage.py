@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Batch, Inputs
     from fvlm_data.vocabulary import Vocabulary
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 HEADER = ("body_region_header", "contrast_header")
 OF_THE_MACHINE = {"out_of_device_memory", "segmentation_time_limit"}
 """Reasons that say nothing of the volume: the next run tries it again."""
@@ -135,7 +135,7 @@ def segment_volume(
             f"{backend.name} found no class in the volume, expected at least one; look at the "
             "volume and its mask",
         )
-    remarks = [*made.remarks, *remarks_on(volume, made, looked.measures)]
+    remarks = [*made.remarks, *remarks_on(volume, made, looked.measures, looked.runs)]
     remarks += image_remarks(volume, made, vocabulary, looked)
     faults, flags = sorted_out(remarks, config.policy)
     if faults:

@@ -30,6 +30,29 @@ SWAPS = (
 )
 GIVEN_AS = (("liver", "spleen"), ("spleen", "liver"), ("liver", "heart"), ("stomach", "pancreas"))
 
+LOSSES = (0.05, 0.5, 0.9)
+MOVED = (
+    "liver", "spleen", "kidney_left", "kidney_right", "stomach", "aorta", "gallbladder", "pancreas",
+    "vertebrae_T12", "vertebrae_L1", "rib_left_9", "lung_lower_lobe_right",
+)  # fmt: skip
+MOVES_MM = (-9, 9, -15, 21)
+LEAST_MOVED_VOXELS = 100
+NEIGHBOURS = (
+    *(
+        (f"rib_{side}_{n}", f"rib_{side}_{n + 1}")
+        for side in ("left", "right")
+        for n in range(1, 12)
+    ),
+    *((f"rib_left_{n}", f"rib_right_{n}") for n in range(1, 13)),
+    ("kidney_left", "kidney_right"),
+    ("adrenal_gland_left", "adrenal_gland_right"),
+    ("lung_upper_lobe_left", "lung_lower_lobe_left"),
+    ("lung_upper_lobe_right", "lung_lower_lobe_right"),
+    ("iliac_artery_left", "iliac_artery_right"),
+    ("vertebrae_T11", "vertebrae_T12"),
+    ("vertebrae_L1", "vertebrae_L2"),
+)
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -111,6 +134,44 @@ def harms(
     for stranger in others:
         if stranger.labels.shape != pair.labels.shape:
             yield "another patient's mask", replace(pair, labels=_fitted(stranger, pair))
+
+
+def part_harms(pair: Pair, seed: int = 0) -> Iterator[tuple[str, Pair]]:
+    """Kind of harm and the pair whose label map is right in part, in a fixed order."""
+    rng = np.random.default_rng(seed)
+    labels, size = pair.labels, pair.labels.shape[2]
+    number = np.arange(size)
+    for share in LOSSES:
+        lost = rng.random(labels.shape) < share
+        yield f"{100 * share:.0f} % of voxels lost", replace(pair, labels=np.where(lost, 0, labels))
+    for first in (0, size // 3, size // 2, size - 2):
+        order = number.copy()
+        order[[first, first + 1]] = order[[first + 1, first]]
+        yield "two slices exchanged", replace(pair, labels=labels[:, :, order])
+    for every in (2, 3):
+        kept = np.where(number % every == 0, labels, 0)
+        yield f"one slice in {every} kept", replace(pair, labels=kept)
+    third = size // 3
+    for first in (0, third, 2 * third):
+        within = (number >= first) & (number < first + third)
+        yield "a third of the slices kept", replace(pair, labels=np.where(within, labels, 0))
+    by_name = {name: value for value, name in pair.classes.items()}
+    for name in MOVED:
+        value = by_name.get(name, 0)
+        if np.count_nonzero(labels == value) < LEAST_MOVED_VOXELS or not value:
+            continue
+        for axis in range(3):
+            for mm in MOVES_MM:
+                alone = replace(pair, labels=(labels == value).astype(np.uint8))
+                moved = shifted(alone, axis, mm).labels > 0
+                rest = np.where(alone.labels > 0, 0, labels)
+                harmed = np.where(moved, value, rest).astype(labels.dtype)
+                yield f"{name} moved by 9 to 21 mm", replace(pair, labels=harmed)
+    there = set(np.unique(labels).tolist())
+    for one, other in NEIGHBOURS:
+        a, b = by_name.get(one, 0), by_name.get(other, 0)
+        if a in there and b in there:
+            yield f"neighbours exchanged: {one.split('_')[0]}", renamed(pair, {a: b, b: a})
 
 
 def crops(pair: Pair, count: int, seed: int = 0) -> Iterator[Pair]:

@@ -183,6 +183,32 @@ class TestOtherFormats(Kinds):
         self.run()
         np.testing.assert_array_equal(self.stored(), np.where(organs() == 5, 0, organs()))
 
+    def test_values_that_no_segment_names_are_refused(self):
+        header = (
+            "NRRD0004\ntype: unsigned char\ndimension: 3\nspace: left-posterior-superior\n"
+            "sizes: 10 12 8\nspace directions: (-2,0,0) (0,-3,0) (0,0,4)\nencoding: raw\n"
+            "space origin: (0,0,0)\nSegment0_Name:=Spleen\nSegment0_LabelValue:=1\n\n"
+        )
+        body = organs().tobytes(order="F")
+        (self.masks / "case_7.seg.nrrd").write_bytes(header.encode() + body)
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "mask_unknown_value"
+        assert "2 values belong to no segment: 2, 5; name them" in row["detail"]
+
+    def test_a_slicer_segment_whose_name_and_term_differ(self):
+        header = (
+            "NRRD0004\ntype: unsigned char\ndimension: 3\nspace: left-posterior-superior\n"
+            "sizes: 10 12 8\nspace directions: (-2,0,0) (0,-3,0) (0,0,4)\nencoding: raw\n"
+            "space origin: (0,0,0)\nSegment0_Name:=liver\nSegment0_LabelValue:=1\n"
+            "Segment0_Tags:=TerminologyEntry:list~SCT^123037004^Anatomical Structure~"
+            "SCT^78961009^Spleen~^^~x~^^~^^|\n\n"
+        )
+        body = (organs() == 1).astype(np.uint8).tobytes(order="F")
+        (self.masks / "case_7.seg.nrrd").write_bytes(header.encode() + body)
+        self.run()
+        assert self.reject()["reason"] == "segment_names_disagree"
+
     def test_voxels_in_another_file_are_refused(self):
         text = "NDims = 3\nDimSize = 10 12 8\nElementType = MET_UCHAR\nElementDataFile = /etc/x\n"
         (self.masks / "case_7.mha").write_text(text)
@@ -210,6 +236,49 @@ class TestOtherFormats(Kinds):
         write_seg(self.masks / "any.dcm", frames, of)
         self.run()
         np.testing.assert_array_equal(self.stored(), organs())
+
+    def test_a_dicom_segmentation_on_every_second_slice_is_not_filled(self):
+        frames = [organs()[:, :, k].T for k in range(0, 8, 2)]
+        write_seg(self.masks / "any.dcm", frames, None, every=2)
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "slices_missing"
+        assert "drawn on one slice in 2" in row["detail"]
+        self.run(policy={"slices_missing": "flag"})
+        (check,) = self.bench.rows("volume_checks")
+        assert {"slices_missing", "mask_resampled"} <= set(check["flags"])
+
+    @pytest.mark.parametrize(
+        ("code", "other"),
+        [
+            (("78961009", "Spleen"), "spleen"),
+            (("78961009", "Liver"), "spleen"),
+            (("64033007", "Kidney", "Right"), "kidney_right"),
+        ],
+    )
+    def test_a_label_that_its_code_contradicts(self, code: tuple[str, ...], other: str):
+        pairs = [(5, k) for k in range(1, 7)]
+        frames = [(organs()[:, :, k] == 5).T for _, k in pairs]
+        write_seg(self.masks / "any.dcm", frames, pairs, codes={5: code})
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "segment_names_disagree"
+        assert f"one segment is liver by its label and {other} by its code" in row["detail"]
+
+    @pytest.mark.parametrize("code", [("10200004", "Liver"), ("91723000", "Anatomical structure")])
+    def test_a_label_that_its_code_bears_out(self, code: tuple[str, ...]):
+        pairs = [(5, k) for k in range(1, 7)]
+        frames = [(organs()[:, :, k] == 5).T for _, k in pairs]
+        write_seg(self.masks / "any.dcm", frames, pairs, codes={5: code})
+        self.run()
+        np.testing.assert_array_equal(self.stored(), np.where(organs() == 5, 5, 0))
+
+    def test_frames_of_a_segment_that_is_not_listed(self):
+        write_seg(self.masks / "any.dcm", [organs()[:, :, 4].T == 2], [(7, 4)])
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "mask_unknown_value"
+        assert "1 numbers of segments stand in no entry of the list: 7" in row["detail"]
 
     def test_dicom_images_beside_masks_are_no_masks(self):
         import shutil
@@ -311,6 +380,49 @@ class TestValues(Kinds):
         assert "claims 512,000,000,352 bytes of voxels" in self.reject()["detail"]
 
 
+class TestForms(Kinds):
+    """A NIfTI header may place its voxels twice, by sform and by qform."""
+
+    def save(self, name: str, labels: Any, qform: Any) -> None:
+        made = nib.Nifti1Image(labels, self.kit.ras)
+        made.set_sform(self.kit.ras, 1)
+        made.set_qform(qform, 1)
+        path = self.masks / name
+        path.parent.mkdir(exist_ok=True)
+        nib.save(made, path)
+
+    def mirrored(self) -> np.ndarray[Any, Any]:
+        return self.kit.ras @ np.diag([-1.0, 1, 1, 1])
+
+    def test_that_disagree_set_the_mask_aside(self):
+        self.save("case_7.nii.gz", organs(), self.mirrored())
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "qform_sform_disagree"
+        assert "place a corner 20.0 voxels apart, expected at most 0.5" in row["detail"]
+
+    def test_in_one_file_of_a_folder(self):
+        self.save("case_7/spleen.nii.gz", (organs() == 1).astype(np.uint8), self.kit.ras)
+        self.save("case_7/liver.nii.gz", (organs() == 5).astype(np.uint8), self.mirrored())
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "qform_sform_disagree"
+        assert "liver: sform and qform" in row["detail"]
+
+    def test_that_policy_lets_pass_are_flagged_and_the_sform_holds(self):
+        self.save("case_7.nii.gz", organs(), self.mirrored())
+        self.run(policy={"qform_sform_disagree": "flag"})
+        np.testing.assert_array_equal(self.stored(), organs())
+        assert "qform_sform_disagree" in self.bench.rows("volume_checks")[0]["flags"]
+
+    def test_that_differ_by_rounding_agree(self):
+        near = self.kit.ras.copy()
+        near[0, 3] += 0.4
+        self.save("case_7.nii.gz", organs(), near)
+        self.run()
+        np.testing.assert_array_equal(self.stored(), organs())
+
+
 class TestNames(Kinds):
     @pytest.mark.parametrize("name", ["case_7.NII.GZ", "Case_7.Nii.gz"])
     def test_suffixes_in_any_case(self, name: str):
@@ -356,8 +468,18 @@ def test_a_cut_gzip_file_is_never_read_in_part(cut: int):
         read_nifti(content[:-cut])
 
 
-def write_seg(path: Path, frames: list[Any], of: list[tuple[int, int]] | None) -> None:
-    """A DICOM SEG of the bench's volume: binary frames of (value, slice), or a label map."""
+def write_seg(
+    path: Path,
+    frames: list[Any],
+    of: list[tuple[int, int]] | None,
+    *,
+    every: int = 1,
+    codes: dict[int, tuple[str, ...]] | None = None,
+) -> None:
+    """A DICOM SEG of the bench's volume: binary frames of (value, slice), or a label map.
+
+    `codes` gives segments their code's value and meaning, and a side.
+    """
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.sequence import Sequence
@@ -386,6 +508,14 @@ def write_seg(path: Path, frames: list[Any], of: list[tuple[int, int]] | None) -
     made.SegmentSequence = Sequence(
         [item(SegmentNumber=value, SegmentLabel=name) for value, name in names.items()]
     )
+    for one in made.SegmentSequence:
+        if codes and one.SegmentNumber in codes:
+            value, meaning, *sides = codes[one.SegmentNumber]
+            coded = item(CodeValue=value, CodingSchemeDesignator="SCT", CodeMeaning=meaning)
+            coded.SegmentedPropertyTypeModifierCodeSequence = Sequence(
+                [item(CodeMeaning=side) for side in sides]
+            )
+            one.SegmentedPropertyTypeCodeSequence = Sequence([coded])
     shared = item(
         PlaneOrientationSequence=Sequence([item(ImageOrientationPatient=[-1, 0, 0, 0, -1, 0])]),
         PixelMeasuresSequence=Sequence([item(PixelSpacing=[3, 2], SliceThickness=4)]),
@@ -394,7 +524,9 @@ def write_seg(path: Path, frames: list[Any], of: list[tuple[int, int]] | None) -
     places = of or [(0, k) for k in range(len(frames))]
     per_frame = []
     for value, k in places:
-        one = item(PlanePositionSequence=Sequence([item(ImagePositionPatient=[0, 0, 4 * k])]))
+        one = item(
+            PlanePositionSequence=Sequence([item(ImagePositionPatient=[0, 0, 4 * every * k])])
+        )
         if of is not None:
             one.SegmentIdentificationSequence = Sequence([item(ReferencedSegmentNumber=value)])
         per_frame.append(one)

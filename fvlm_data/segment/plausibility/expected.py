@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -73,6 +74,15 @@ class Aerated:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """How the place of an organ is looked for (`by`, see place.py), and gains that are told."""
+
+    by: str
+    flag: float
+    fault: float
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """All that is expected of classes; see expected.yaml."""
 
@@ -80,19 +90,28 @@ class Expected:
     also_called: Mapping[str, str]
     sizes: Mapping[str, Size]
     relations: Sequence[Relation]
-    sequences: Sequence[Sequence[str]]
+    sequences: Sequence[tuple[str, Sequence[str]]]
     larger: Sequence[tuple[str, str]]
     one_piece: frozenset[str]
     one_piece_share: float
     together: Sequence[tuple[str, str]]
     aerated: Aerated
+    tallest_mm: Mapping[str, float]
     growth: tuple[Sequence[float], Sequence[float]]
     policy: Mapping[str, str]
     _intensity: Sequence[tuple[Sequence[str], Intensity]]
+    _placed: Sequence[tuple[Sequence[str], Placed]]
 
     def intensity(self, name: str) -> Intensity | None:
         """What the intensities of a class can be, if anything is known of it."""
         for patterns, found in self._intensity:
+            if any(fnmatchcase(name, pattern) for pattern in patterns):
+                return found
+        return None
+
+    def placed(self, name: str) -> Placed | None:
+        """How the place of a class is looked for; None if it is not."""
+        for patterns, found in self._placed:
             if any(fnmatchcase(name, pattern) for pattern in patterns):
                 return found
         return None
@@ -121,7 +140,7 @@ def load_expected() -> Expected:
     content: dict[str, Any] = yaml.safe_load(text)
     order = content["order"]
     pieces = content["one_piece"]
-    hows = ("above", "in_front_of", "right_of", "right_of_viscera")
+    hows = ("above", "in_front_of", "above_or_in_front_of", "right_of", "right_of_viscera")
     return Expected(
         structures=content["structures"],
         also_called=content["also_called"],
@@ -139,15 +158,20 @@ def load_expected() -> Expected:
             for how in hows
             for one, other, *more in order[how]
         ],
-        sequences=order["sequences"],
+        sequences=[(how, one) for how, ones in order["sequences"].items() for one in ones],
         larger=[(one, other) for one, other in order["larger"]],
         one_piece=frozenset(pieces["classes"]),
         one_piece_share=pieces["share"],
         together=[(one, other) for one, other in content["together"]],
         aerated=Aerated(**content["aerated"]),
+        tallest_mm=content["tallest_mm"],
         growth=(content["growth"]["ages_years"], content["growth"]["of_adult"]),
         policy=content["policy"],
         _intensity=[(one["classes"], _intensity(one)) for one in content["intensity"]],
+        _placed=[
+            (one["classes"], Placed(one["by"], one["flag"], one.get("fault", math.inf)))
+            for one in content["placed"]
+        ],
     )
 
 

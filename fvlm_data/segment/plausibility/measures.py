@@ -27,6 +27,9 @@ BIN_HU = 10
 LOWEST_HU, HIGHEST_HU = -1100, 3100
 BINS = (HIGHEST_HU - LOWEST_HU) // BIN_HU
 
+UP_AND_FRONT = (0.0, 2**-0.5, 2**-0.5)
+"""Direction (RAS) along which lobes and ribs follow each other: fissures and ribs slope so."""
+
 SIDES = (("left", "right"), ("back", "front"), ("bottom", "top"))
 """Sides of the patient at the lower and upper end of each RAS axis."""
 
@@ -36,8 +39,8 @@ class Measure:
     """One class, or several taken together.
 
     `box` is i0, j0, k0, i1, j1, k1, end exclusive; `faces` are the sides of the volume that it
-    touches; `extent_mm` (3, 2) lowest and highest place along RAS; `histogram` voxels in bins of
-    BIN_HU from LOWEST_HU on.
+    touches; `extent_mm` (4, 2) lowest and highest place along RAS and UP_AND_FRONT; `histogram`
+    voxels in bins of BIN_HU from LOWEST_HU on.
     """
 
     name: str
@@ -129,6 +132,7 @@ def measure(
     seen = np.bincount(owners * BINS + bins, minlength=len(classes) * BINS)
     histograms = seen.reshape(len(classes), BINS)
     mm = places @ affine_ras[:3, :3].T + affine_ras[:3, 3]
+    mm = np.column_stack([mm, mm @ UP_AND_FRONT])
     ends = np.searchsorted(owners, np.arange(len(classes) + 1))
     voxel_ml = abs(float(np.linalg.det(affine_ras[:3, :3]))) / 1000
     sides = sides_of(affine_ras)
@@ -157,6 +161,18 @@ def hu_under(runs: Runs, image_hu: Array, values: Sequence[int]) -> Array:
     ends = np.cumsum(lengths, dtype=np.int64)
     places[:, runs.axis] += np.arange(len(places)) - np.repeat(ends - lengths, lengths)
     return np.asarray(image_hu[places[:, 0], places[:, 1], places[:, 2]])
+
+
+def planes_of(runs: Runs, axis: int, values: int) -> Array:
+    """Voxels (values, n) of each value below `values` in each plane across `axis`."""
+    size = runs.shape[axis]
+    first = runs.values.astype(np.int64) * (size + 1) + runs.first_ijk[:, axis]
+    if axis != runs.axis:
+        counts = np.bincount(first, weights=runs.lengths, minlength=values * (size + 1))
+        return counts.astype(np.int64).reshape(values, size + 1)[:, :-1]
+    begun = np.bincount(first, minlength=values * (size + 1))
+    ended = np.bincount(first + runs.lengths, minlength=values * (size + 1))
+    return np.asarray(np.cumsum((begun - ended).reshape(values, size + 1), axis=1)[:, :-1])
 
 
 def together(name: str, parts: Iterable[Measure]) -> Measure | None:

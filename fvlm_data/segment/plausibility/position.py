@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.segment.plausibility.measures import SIDES
 from fvlm_data.segment.plausibility.remark import Remark, of, whole
-from fvlm_data.segment.plausibility.tissue import enough
+from fvlm_data.segment.plausibility.tissue import enough, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,18 +23,23 @@ if TYPE_CHECKING:
     from fvlm_data.segment.plausibility.expected import Expected
     from fvlm_data.segment.plausibility.measures import Measure
 
-AXES = {"right_of": 0, "right_of_viscera": 0, "in_front_of": 1, "above": 2}
+OBLIQUE = "above_or_in_front_of"
+"""Along the line that rises to the front: lobes and ribs, whatever part of them is shown."""
+
+AXES = {"right_of": 0, "right_of_viscera": 0, "in_front_of": 1, "above": 2, OBLIQUE: 3}
 REVERSED = {
     "right_of": "sides_exchanged",
     "right_of_viscera": "viscera_mirrored",
     "in_front_of": "front_back_exchanged",
     "above": "upside_down",
+    OBLIQUE: "class_misplaced",
 }
 CONTRARY = {
     "right_of": "left of",
     "right_of_viscera": "left of",
     "in_front_of": "behind",
     "above": "below",
+    OBLIQUE: "below or behind",
 }
 
 BETWEEN = frozenset({"aorta", "spine", "stomach", "inferior_vena_cava"})
@@ -69,18 +74,28 @@ class Vote:
         return f"{self.one} lies {CONTRARY[self.how]} {self.other}"
 
 
+def votes_on(
+    structures: Mapping[str, Measure], expected: Expected
+) -> tuple[list[Vote], list[Remark]]:
+    """The votes of all known relations of what is there, and remarks on pairs that cross."""
+    seen = {name: one for name, one in structures.items() if shown(one)}
+    pairs, crossed = _pairs(seen)
+    votes = [*_relations(seen, expected), *_sequences(seen, expected), *pairs]
+    return votes, crossed
+
+
 def position_remarks(structures: Mapping[str, Measure], expected: Expected) -> list[Remark]:
     """Axes that are reversed, structures that are misplaced, pairs that cross."""
-    judged = {name: one for name, one in structures.items() if enough(one)}
-    votes = [*_relations(judged, expected), *_sequences(judged, expected)]
-    pairs, crossed = _pairs(judged)
-    votes += pairs
-    remarks = list(crossed)
+    votes, remarks = votes_on(structures, expected)
     by_axis: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
         by_axis[vote.how].append(vote)
+    oblique = by_axis.pop(OBLIQUE, [])
     for how, mine in by_axis.items():
         remarks += _judged(how, mine)
+    # what is upside down is so along the oblique line, too
+    if {one.code for one in remarks}.isdisjoint({REVERSED["above"], REVERSED["in_front_of"]}):
+        remarks += _judged(OBLIQUE, oblique)
     return _told_apart(remarks, by_axis["right_of"])
 
 
@@ -147,7 +162,7 @@ def _relations(structures: Mapping[str, Measure], expected: Expected) -> list[Vo
     votes = []
     for relation in expected.relations:
         one, other = structures.get(relation.one), structures.get(relation.other)
-        if one and other:
+        if one and other and enough(one) and enough(other):
             axis = AXES[relation.how]
             if relation.uncut and not (one.faces | other.faces).isdisjoint(SIDES[axis]):
                 continue
@@ -159,12 +174,12 @@ def _relations(structures: Mapping[str, Measure], expected: Expected) -> list[Vo
 
 def _sequences(structures: Mapping[str, Measure], expected: Expected) -> list[Vote]:
     votes = []
-    for sequence in expected.sequences:
+    for how, sequence in expected.sequences:
         there = [structures[name] for name in sequence if name in structures]
         for one, other in pairwise(there):
-            vote = _compared(one, other, AXES["above"])
+            vote = _compared(one, other, AXES[how])
             if vote:
-                votes.append(Vote(one.name, "above", other.name, CERTAIN, vote > 0))
+                votes.append(Vote(one.name, how, other.name, _certainty(one, other), vote > 0))
     return votes
 
 
@@ -181,8 +196,13 @@ def _pairs(structures: Mapping[str, Measure]) -> tuple[list[Vote], list[Remark]]
             seen = f"{name} reaches farther to the left than its partner"
             crossed.append(of("pair_crossed", name, seen))
         elif vote:
-            votes.append(Vote(name, "right_of", left.name, CERTAIN, vote > 0))
+            votes.append(Vote(name, "right_of", left.name, _certainty(right, left), vote > 0))
     return votes, crossed
+
+
+def _certainty(one: Measure, other: Measure) -> int:
+    """Weight of a relation without exceptions: of a few voxels, which may be strays, less."""
+    return CERTAIN if enough(one) and enough(other) else 1
 
 
 def _compared(one: Measure, other: Measure, axis: int) -> int:

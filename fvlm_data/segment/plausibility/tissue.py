@@ -16,6 +16,10 @@ LEAST_VOXELS = 100
 LEAST_ML = 1.0
 """Less of a class says nothing: its edge, where tissues mix, is all of it."""
 
+LEAST_SHOWN_VOXELS = 20
+LEAST_SHOWN_ML = 0.2
+"""Less may be strays; more tells where a class lies, though not for certain."""
+
 EDGE_VOXELS = 1000
 """Of a class of fewer voxels more than half are its edge, beside gas as likely as not: twice as
 much of it may lie outside its range (the pancreas in slices of 6 mm: 300 voxels, 79 % within)."""
@@ -32,19 +36,24 @@ def enough(one: Measure) -> bool:
     return one.voxels >= LEAST_VOXELS and one.ml >= LEAST_ML
 
 
+def shown(one: Measure) -> bool:
+    """Whether there is enough of a class to say where it lies."""
+    return one.voxels >= LEAST_SHOWN_VOXELS and one.ml >= LEAST_SHOWN_ML
+
+
 def intensity_remarks(measures: Mapping[str, Measure], expected: Expected) -> list[Remark]:
     """Classes whose intensities are none of theirs: a fault together, or a remark on each."""
     wrong = []
     for name, one in measures.items():
         told = expected.intensity(name)
-        seen = _wrong_intensity(one, told) if told and enough(one) else ""
+        seen = wrong_intensity(one, told) if told and enough(one) else ""
         if seen:
             wrong.append((one, f"{name} ({one.ml:.0f} ml) {seen}"))
     if sum(one.ml for one, _ in wrong) >= FAULT_ML or len(wrong) >= FAULT_CLASSES:
         wrong.sort(key=lambda pair: -pair[0].ml)
-        shown = "; ".join(seen for _, seen in wrong[:SHOWN])
+        told_of = "; ".join(seen for _, seen in wrong[:SHOWN])
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        return [whole("hu_implausible", shown + more)]
+        return [whole("hu_implausible", told_of + more)]
     return [of("hu_unusual", one.name, seen) for one, seen in wrong]
 
 
@@ -52,18 +61,18 @@ def air_remarks(structures: Mapping[str, Measure], expected: Expected) -> list[R
     """Lungs without air: one side is a remark, all that is shown a fault."""
     rule = expected.aerated
     sides = [name for name in ("lung_left", "lung_right") if name in structures] or ["lung"]
-    shown = [
+    seen_of = [
         structures[name]
         for name in sides
         if name in structures and structures[name].ml >= rule.least_ml and enough(structures[name])
     ]
-    dense = [one for one in shown if one.share_within(-1100, rule.below_hu) < rule.share]
+    dense = [one for one in seen_of if one.share_within(-1100, rule.below_hu) < rule.share]
     seen = [
         f"{one.name} ({one.ml:.0f} ml) holds {100 * one.share_within(-1100, rule.below_hu):.0f} % "
         f"of air, median {one.quantile_hu(0.5):.0f} HU"
         for one in dense
     ]
-    if len(dense) == len(shown) and sum(one.ml for one in dense) >= rule.fault_ml:
+    if len(dense) == len(seen_of) and sum(one.ml for one in dense) >= rule.fault_ml:
         return [whole("lungs_dense", "; ".join(seen))]
     return [of("dense", one.name, text) for one, text in zip(dense, seen, strict=True)]
 
@@ -103,7 +112,8 @@ def size_remarks(
     return remarks
 
 
-def _wrong_intensity(one: Measure, told: Intensity) -> str:
+def wrong_intensity(one: Measure, told: Intensity) -> str:
+    """What of a class's intensities is none of its; empty where all is."""
     median = one.quantile_hu(0.5)
     if told.median_hu and not told.median_hu[0] <= median <= told.median_hu[1]:
         low, high = told.median_hu

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fvlm_data.segment.config import LIBRARY_SYSTEMS
+from fvlm_data.segment.library_classes import library_classes
 from fvlm_data.segment.plausibility.alignment import alignment
+from fvlm_data.segment.plausibility.continuity import continuity_remarks
+from fvlm_data.segment.plausibility.ends import end_remarks
 from fvlm_data.segment.plausibility.expected import Expected, load_expected
-from fvlm_data.segment.plausibility.measures import together
+from fvlm_data.segment.plausibility.measures import runs_of
+from fvlm_data.segment.plausibility.numbering import numbering_remarks
+from fvlm_data.segment.plausibility.place import place_remarks
 from fvlm_data.segment.plausibility.position import position_remarks
 from fvlm_data.segment.plausibility.remark import Remark, of, whole
+from fvlm_data.segment.plausibility.structures import structures_of
 from fvlm_data.segment.plausibility.tissue import (
     air_remarks,
     enough,
@@ -22,13 +29,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fvlm_data.segment.backend import Segmentation, VolumeImage
-    from fvlm_data.segment.plausibility.measures import Measure
+    from fvlm_data.segment.plausibility.measures import Measure, Runs
 
 MOVED_MM = 8.0
 MOVED_GAIN = 0.04
 ALIGNED_CLASSES = 3
 ALIGNED_ML = 300.0
 """Fewer classes or less of them fit in many places: the alignment says nothing."""
+
+ELSEWHERE = frozenset(
+    {"another_numbering", "mask_moved", "upside_down", "sides_exchanged", "front_back_exchanged"}
+)
+"""What is true of the whole label map, so that no single organ is looked for."""
 
 PIECES_MM = 3.0
 """Grid on which pieces are counted; a bridge narrower than this may part."""
@@ -39,44 +51,47 @@ MIDDLE = ("spine", "spinal_cord", "aorta")
 
 
 def remarks_on(
-    volume: VolumeImage, made: Segmentation, measures: Mapping[str, Measure]
+    volume: VolumeImage,
+    made: Segmentation,
+    measures: Mapping[str, Measure],
+    runs: Runs | None = None,
 ) -> list[Remark]:
     """What is wrong or remarkable with a label map, by its image and by anatomy.
 
-    `measures` are those of all classes that it shows, by name.
+    `measures` are those of all classes that it shows, by name, `runs` those of its values, where
+    they are known.
     """
     expected = load_expected()
     structures = structures_of(measures, expected)
-    remarks = intensity_remarks({expected.canonical(n): m for n, m in measures.items()}, expected)
+    present = {v: (name, measures[name]) for v, name in made.classes.items() if name in measures}
+    image, affine = volume.image_hu, volume.affine_ras
+    runs = runs or made.runs or runs_of(made.labels)
+    remarks = _numbering(made, present, expected)
+    remarks += continuity_remarks(made.labels, runs, affine, made.classes)
+    remarks += end_remarks(made.labels, image, affine, runs, made.classes, expected)
+    remarks += intensity_remarks({expected.canonical(n): m for n, m in measures.items()}, expected)
     remarks += air_remarks(structures, expected)
     remarks += position_remarks(structures, expected)
     remarks += size_remarks(structures, expected, volume.age_years, volume.sex)
     remarks += _moved(volume, made, measures, expected)
+    if ELSEWHERE.isdisjoint(remark.code for remark in remarks):
+        remarks += place_remarks(made.labels, image, affine, present, expected)
     remarks += _fragments(volume, made, measures, expected)
     remarks += _missing(volume, made, structures, expected)
     return _exchanged(remarks)
 
 
-def structures_of(measures: Mapping[str, Measure], expected: Expected) -> dict[str, Measure]:
-    """Classes by the names of the expectations, and the structures that they make up."""
-    from fnmatch import fnmatchcase
-
-    found = {}
-    for name, one in measures.items():
-        canonical = expected.canonical(name)
-        named = together(canonical, [one])
-        if named:
-            found[canonical] = named
-    for structure, parts in expected.structures.items():
-        if structure in found:
-            continue
-        made = together(
-            structure,
-            [one for name, one in found.items() if any(fnmatchcase(name, p) for p in parts)],
-        )
-        if made:
-            found[structure] = made
-    return found
+def _numbering(
+    made: Segmentation, present: Mapping[int, tuple[str, Measure]], expected: Expected
+) -> list[Remark]:
+    if made.class_system not in LIBRARY_SYSTEMS:
+        return []
+    own = library_classes(made.class_system)
+    if any(own.get(value) != name for value, (name, _) in present.items()):
+        return []  # values of one's own
+    others = [(system, library_classes(system)) for system in LIBRARY_SYSTEMS]
+    measures = {value: one for value, (_, one) in present.items()}
+    return numbering_remarks(measures, (made.class_system, made.classes), others, expected)
 
 
 def _moved(
