@@ -392,9 +392,9 @@ class Store(StoreFiles):
     def _has_next(self, table: str) -> bool:
         """Whether the log may have a commit behind the version seen: two looks at a local disk.
 
-        Entries of the log leave it only behind a newer checkpoint, so that of a version whose
-        successor is not there, and whose checkpoint is the same, is the newest. To ask the log itself
-        takes a hundred times as long.
+        Entries leave the log only behind a newer checkpoint: where the next one is not there and
+        the checkpoint is the same, the version seen is the newest. To ask the log itself takes a
+        hundred times as long.
         """
         if self.local_root is None:
             return True
