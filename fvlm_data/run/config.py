@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from fvlm_data.clinical.config import ClinicalConfig
 from fvlm_data.errors import ConfigError
 from fvlm_data.identity.forgotten import ForgetConfig
 from fvlm_data.identity.ids import IdentityConfig
@@ -165,6 +166,9 @@ class Config(BaseModel):
     ingest: IngestConfig = Field(default=IngestConfig(), description="from images to volumes")
     select: SelectConfig = Field(default=SelectConfig(), description="choice of reconstructions")
     segment: SegmentConfig = Field(default=SegmentConfig(), description="anatomies in volumes")
+    clinical: ClinicalConfig | None = Field(
+        default=None, description="values about patients that are no images, off by default"
+    )
     parse: ParseConfig = Field(default=ParseConfig(), description="from reports to sentences")
     pair: PairConfig = Field(default=PairConfig(), description="texts and states of anatomies")
     shard: ShardConfig = Field(default=ShardConfig(), description="training arrays")
