@@ -29,6 +29,7 @@ STAGES = Extensions(
         "ingest": "fvlm_data.ingest.entries:INGEST",
         "select": "fvlm_data.ingest.entries:SELECT",
         "segment": "fvlm_data.segment.entries:SEGMENT",
+        "radiomics": "fvlm_data.radiomics.entries:RADIOMICS",
         "clinical": "fvlm_data.clinical.entries:CLINICAL",
         "versions": "fvlm_data.reports.entries:VERSIONS",
         "match": "fvlm_data.pairing.entries:MATCH",
@@ -40,7 +41,7 @@ STAGES = Extensions(
 )
 """In the order of the data."""
 
-OPTIONAL = ("clinical",)
+OPTIONAL = ("radiomics", "clinical")
 """Those of ours that run only where the configuration has their section, as foreign ones do."""
 
 

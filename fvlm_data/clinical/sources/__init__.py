@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.clinical.sources.fhir import patients_of, read_fhir
 from fvlm_data.clinical.sources.table_file import layout_of, read_table
-from fvlm_data.clinical.sources.told import ClinicalSourceError, Aside, Told
+from fvlm_data.clinical.sources.told import Aside, ClinicalSourceError, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.clinical.config import ClinicalSourceConfig
 
-__all__ = ["ClinicalSourceError", "Aside", "Told", "read_values", "told_columns"]
+__all__ = ["Aside", "ClinicalSourceError", "Told", "read_values", "told_columns"]
 
 SUFFIXES = {
     ".csv": "csv", ".tsv": "csv", ".json": "fhir", ".ndjson": "fhir", ".jsonl": "fhir",

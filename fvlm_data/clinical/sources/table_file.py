@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.clinical.analytes import analyte
 from fvlm_data.clinical.sources.times import local_time
-from fvlm_data.clinical.sources.told import BROKEN, NOT_OURS, ClinicalSourceError, Aside, Told
+from fvlm_data.clinical.sources.told import BROKEN, NOT_OURS, Aside, ClinicalSourceError, Told
 from fvlm_data.reports.sources.layout import LINK_NAMES, found
 from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.rows import ReportSourceError, cell
