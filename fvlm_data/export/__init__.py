@@ -17,6 +17,7 @@ EXPORTS = Extensions(
         "region-texts": "fvlm_data.export.entries:REGION_TEXTS",
         "questions": "fvlm_data.export.entries:QUESTIONS",
         "change": "fvlm_data.export.entries:CHANGE",
+        "outcome": "fvlm_data.export.entries:OUTCOME",
         "slice-references": "fvlm_data.export.entries:SLICE_REFERENCES",
         "dicom": "fvlm_data.export.entries:DICOM",
         "webdataset": "fvlm_data.export.entries:WEBDATASET",
