@@ -79,6 +79,9 @@ def of_matrix(counts: Array) -> Features:
     }
 
 
+ROUNDING = 1e-12
+"""Bits of entropy below which a difference is one of rounding."""
+
 NAMES = (
     "joint_maximum", "joint_average", "joint_variance", "joint_entropy", "difference_average",
     "difference_variance", "difference_entropy", "sum_average", "sum_variance", "sum_entropy",
@@ -97,7 +100,9 @@ def _information(p: Array, marginal: Array) -> Features:
     held = both > 0
     first = float(-(p[held] * np.log2(both[held])).sum())
     second = _entropy(both)
-    lost = max(second - joint, 0.0)
+    lost = second - joint
+    # what is left of rounding would be 10,000 times as large behind the root
+    lost = lost if lost > ROUNDING else 0.0
     return {
         "information_correlation_1": (joint - first) / one if one else 0.0,
         "information_correlation_2": float(np.sqrt(1 - np.exp(-2 * lost))),

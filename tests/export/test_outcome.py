@@ -93,21 +93,21 @@ def died(*told: tuple[float, str | None]) -> list[Value]:
 @pytest.mark.parametrize(
     ("told", "horizon", "expected"),
     [
-        ([], 0, Label(None, reason="outcome_not_known")),
+        ([], 0, Label(None, why="outcome_not_known")),
         ([(1, "2020-06-20")], 0, Label(1, 10)),
         ([(1, "2020-06-20")], 10, Label(1, 10)),
         ([(1, "2020-06-20")], 9, Label(0, 10)),
         ([(1, "2020-07-20"), (1, "2020-06-11T03:00")], 30, Label(1, 1)),
-        ([(1, "2020-06-09")], 0, Label(None, reason="outcome_before_image")),
-        ([(1, "2020-06-09"), (1, "2020-06-20")], 0, Label(None, reason="outcome_before_image")),
-        ([(1, "2020-06-10T23:00")], 0, Label(None, reason="outcome_on_the_day_of_the_image")),
+        ([(1, "2020-06-09")], 0, Label(None, why="outcome_before_image")),
+        ([(1, "2020-06-09"), (1, "2020-06-20")], 0, Label(None, why="outcome_before_image")),
+        ([(1, "2020-06-10T23:00")], 0, Label(None, why="outcome_on_the_day_of_the_image")),
         ([(0, None)], 30, Label(0)),
         ([(0, "2020-07-10")], 30, Label(0)),
-        ([(0, "2020-07-09")], 30, Label(None, reason="followed_too_short")),
+        ([(0, "2020-07-09")], 30, Label(None, why="followed_too_short")),
         ([(0, "2020-07-09")], 0, Label(0)),
-        ([(0, "2020-06-01")], 0, Label(None, reason="outcome_not_known")),
+        ([(0, "2020-06-01")], 0, Label(None, why="outcome_not_known")),
         ([(0, "2020-06-15"), (1, "2020-06-20")], 0, Label(1, 10)),
-        ([(0, None), (1, "2020-06-20")], 0, Label(None, reason="outcome_contradicted")),
+        ([(0, None), (1, "2020-06-20")], 0, Label(None, why="outcome_contradicted")),
     ],
 )
 def test_what_is_an_outcome_of_the_image(told: Any, horizon: int, expected: Label):
@@ -115,7 +115,7 @@ def test_what_is_an_outcome_of_the_image(told: Any, horizon: int, expected: Labe
 
 
 def test_an_outcome_needs_a_day():
-    assert label(died((1, "2020-06-20")), None, 0).reason == "no_image_date"
+    assert label(died((1, "2020-06-20")), None, 0).why == "no_image_date"
 
 
 @pytest.fixture

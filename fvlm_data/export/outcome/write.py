@@ -172,7 +172,7 @@ def _rows(
         made.left_out += [(one.study, name, why, number)
                           for (name, why), number in sorted(clinical.left_out.items())]  # fmt: skip
         made.studies["studies"] += 1
-        made.studies[came.reason or f"outcome {came.outcome}"] += 1
+        made.studies[came.why or f"outcome {came.outcome}"] += 1
         features: dict[str, float | None] = {
             f"clinical:{kind}:{name}": v for (kind, name), v in clinical.features.items()
         }
@@ -186,7 +186,7 @@ def _rows(
             "acquired_on": one.day,
             "outcome": came.outcome,
             "outcome_days": came.days,
-            "outcome_reason": came.reason,
+            "outcome_reason": came.why,
             **features,
         }
 
