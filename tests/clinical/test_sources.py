@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -208,6 +208,7 @@ def test_times_that_are_refused(text: str, reason: str):
     assert found.reason == reason
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_reading_of_times(text: str):
     found = local_time(text)

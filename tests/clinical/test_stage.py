@@ -15,6 +15,7 @@ from fvlm_data.identity.ids import link_key, shifted_date
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
+from fvlm_data.run.records import read_run_config
 from fvlm_data.run.registry import stage_names
 from fvlm_data.store.declared import Context
 from fvlm_data.store.discovered import changed_sources
@@ -223,3 +224,7 @@ def test_the_stage_runs_where_the_configuration_has_its_section(context: Context
         "value from value, unit from unit; not used: none"
     ]
     assert [row["value"] for row in rows(context)] == [5.0]
+    # a file may be called after a patient: its place is the vault's alone
+    record = context.store.read_bytes(f"runs/{summary.run_id}.json").decode()
+    assert "lab.csv" not in record
+    assert read_run_config(context.store.url, summary.run_id).clinical == config.clinical

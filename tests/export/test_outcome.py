@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fvlm_data.export.outcome.label import Label, label
@@ -61,6 +61,7 @@ def test_the_last_value_before_the_day_counts():
     }
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-40, 40), st.integers(0, 23), st.floats(0, 9))),
     st.integers(1, 30),

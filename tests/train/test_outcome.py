@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 from typer.testing import CliRunner
@@ -118,6 +118,7 @@ def test_one_study_a_patient_counts_in_enrichment(tmp_path: Path):
     assert enrichment(read_studies(twice)[0]) == enrichment(read_studies(file)[0])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_q_is_that_of_benjamini_and_hochberg(p: list[float]):
     assert benjamini_hochberg(p) == pytest.approx(false_discovery_control(p))
