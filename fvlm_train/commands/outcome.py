@@ -22,6 +22,10 @@ def outcome_command(
     fdr: Annotated[
         float, typer.Option("--fdr", min=0, max=1, help="share of false discoveries allowed")
     ] = 0.05,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="columns to fit, as 'image:*:bands:*'; may be repeated"),
+    ] = None,
     config_file: ConfigOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
@@ -37,7 +41,7 @@ def outcome_command(
             raise InputError(f"--fit-on {fit_on}: what is fitted is judged on another split")
         config = evaluate_config(config_file, overrides)
         known, unknown = read_studies(studies)
-        result = judge(known, fit_on, split, config)
+        result = judge(known, fit_on, split, config, only or ())
     if as_json:
         typer.echo(json.dumps({**result.as_json(), "unknown": unknown}, allow_nan=False))
         return

@@ -12,6 +12,7 @@ Shapes: N studies, E features, P patients, R resamples.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,12 +151,25 @@ def read_studies(file: Path) -> tuple[Studies, int]:
     return studies, table.num_rows - known.num_rows
 
 
-def judge(studies: Studies, fit_on: str, split: str, config: EvaluateConfig) -> OutcomeResult:
+def judge(
+    studies: Studies, fit_on: str, split: str, config: EvaluateConfig, only: Sequence[str] = ()
+) -> OutcomeResult:
     """Fit each part on one split and judge it on another; enrichment is over all studies.
 
+    `only` are patterns (* for any letters) of the columns that are fitted, none: all.
+
     Raises:
-        ConfigError: a split has not studies with and without the outcome, or no part a feature.
+        ConfigError: a split has not studies with and without the outcome, no part has a feature, or
+            a pattern is of no column.
     """
+    for pattern in only:
+        if not any(fnmatchcase(name, pattern) for name in studies.names):
+            raise ConfigError(
+                f"--only {pattern}: of no column; expected a pattern as image:*:bands:*, of what "
+                "columns.json names"
+            )
+    wanted = np.array([not only or any(fnmatchcase(name, one) for one in only)
+                       for name in studies.names], bool)  # fmt: skip
     train, test = (studies.of(studies.split_n == name) for name in (fit_on, split))
     for name, studies_of in ((fit_on, train), (split, test)):
         positive_n = studies_of.positive_n
@@ -168,7 +182,7 @@ def judge(studies: Studies, fit_on: str, split: str, config: EvaluateConfig) -> 
     fitted: dict[str, tuple[int, float]] = {}
     left_out: dict[str, str] = {}
     for part, begins in PARTS.items():
-        chosen = np.array([name.startswith(begins) for name in studies.names], bool)
+        chosen = wanted & np.array([name.startswith(begins) for name in studies.names], bool)
         fitting, asked = filled(train.features_ne[:, chosen], test.features_ne[:, chosen])
         if not fitting.shape[1]:
             left_out[part] = "no feature that differs between studies it is fitted on"

@@ -98,6 +98,18 @@ def test_a_part_without_features_is_told(tmp_path: Path):
     assert lines[-1] == "1 studies without a known outcome left out"
 
 
+def test_what_is_fitted_may_be_chosen(tmp_path: Path):
+    file = written(tmp_path, 1.0, 1.0, 0.5)
+    chosen = ("--only", "image:*:ground_glass", "--only", "clinical:*:crp", "--json")
+    found = json.loads(told(file, *chosen).stdout)
+    assert {row["part"]: row["features"] for row in found["table"]} == {
+        "image": 1, "clinical": 1, "image + clinical": 2,
+    }  # fmt: skip
+    assert list(found["left_out"]) == ["findings"]
+    assert len(found["enriched"]) == FINDINGS
+    assert "--only image:lung*: of no column" in told(file, "--only", "image:lung*").output
+
+
 def test_what_cannot_be_judged_is_told(tmp_path: Path):
     file = written(tmp_path, 1.0, 1.0, 0.0)
     assert "split validation: 0 of 0 studies" in told(file, "--split", "validation").output
