@@ -36,6 +36,7 @@ from fvlm_train.commands.options import (
     StoreOption,
     VaultOption,
 )
+from fvlm_train.commands.outcome import outcome_command
 from fvlm_train.commands.probe import probe_command
 from fvlm_train.commands.retrieval import retrieval_command
 
@@ -347,6 +348,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "baseline": baseline_command,
     "compare": compare_command,
     "change": change_command,
+    "outcome": outcome_command,
     "attend": attend_command,
     "doubtful": doubtful_command,
     "generate": generate_command,
@@ -366,6 +368,7 @@ EXAMPLES = {
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
     "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",
+    "outcome": "fvlm-eval outcome outcome/studies.parquet",
     "change": "fvlm-eval change pairs_over_time.parquet --embeddings embeddings.parquet",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",

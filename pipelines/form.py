@@ -12,8 +12,9 @@ from fvlm_data.run.config import Config, config_model, load_config
 from fvlm_data.run.private_paths import PRIVATE
 
 NOT_OFFERED = frozenset(
-    ("preset", "store", "sources", "reports", "identity", "train", "evaluate", "monitoring")
-)
+    ("preset", "store", "sources", "reports", "identity", "clinical", "train", "evaluate",
+     "monitoring")
+)  # fmt: skip
 """Sections that stand in the file only: Prefect keeps parameters, and these name places, people
 and secrets, or have no meaning for a flow."""
 

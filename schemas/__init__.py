@@ -5,6 +5,7 @@ from __future__ import annotations
 from schemas import (
     anatomy_texts,
     candidates,
+    clinical,
     corrections,
     cross_checks,
     decisions,
@@ -17,6 +18,7 @@ from schemas import (
     masks,
     measures,
     quarantine,
+    radiomics,
     report_matches,
     report_versions,
     reports,
@@ -31,6 +33,7 @@ from schemas import (
     waiting,
 )
 from schemas.anatomy_texts import AnatomyText
+from schemas.clinical import ClinicalValue
 from schemas.corrections import Correction
 from schemas.cross_checks import CrossCheck
 from schemas.decisions import Decision
@@ -43,6 +46,7 @@ from schemas.links import Link
 from schemas.masks import Mask
 from schemas.measures import Measure
 from schemas.quarantine import Quarantined
+from schemas.radiomics import RadiomicsValue
 from schemas.report_matches import ReportMatch
 from schemas.report_versions import ReportVersion
 from schemas.reports import Report
@@ -57,7 +61,7 @@ from schemas.volume_checks import VolumeCheck
 from schemas.volumes import Volume
 from schemas.waiting import Waiting
 
-VERSION = 5
+VERSION = 6
 """Version of the tables; an older store is refused until `fvlm-data upgrade` has rewritten it."""
 
 TABLES: dict[str, Table] = {
@@ -84,6 +88,8 @@ TABLES: dict[str, Table] = {
         splits,
         samples,
         measures,
+        radiomics,
+        clinical,
         decisions,
         review_effects,
         restrictions,
@@ -96,6 +102,7 @@ __all__ = [
     "TABLES",
     "VERSION",
     "AnatomyText",
+    "ClinicalValue",
     "Column",
     "Correction",
     "CrossCheck",
@@ -108,6 +115,7 @@ __all__ = [
     "Mask",
     "Measure",
     "Quarantined",
+    "RadiomicsValue",
     "Report",
     "ReportMatch",
     "ReportVersion",

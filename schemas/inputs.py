@@ -1,7 +1,8 @@
 """Table `inputs`: all that the outside ever offered; what conservation counts.
 
-Image files (`file`) and report rows (`report`) are counted; masks, rows of a mapping CSV and
-lines of a split file stand here too, so that what an item is made from is told by tables alone.
+Image files (`file`) and report rows (`report`) are counted; masks, rows of a mapping CSV, lines of
+a split file, and what a clinical file holds of a patient, stand here too, so that what an item is
+made from is told by tables alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ class Input:
 
     kind: Annotated[
         str,
-        Column(STRING, "what it is", allowed=("file", "report", "mask", "mapping", "split")),
+        Column(
+            STRING,
+            "what it is",
+            allowed=("file", "report", "mask", "mapping", "split", "clinical"),
+        ),
     ]
     token: Annotated[
         str, Column(STRING, "keyed token (or plain relative path) of the file or report row")
@@ -28,8 +33,8 @@ class Input:
         str | None,
         Column(
             STRING,
-            "series, report, volume or patient that it became part of; none: set aside at "
-            "discovery",
+            "series, report, volume or patient that it became part of (of clinical: keyed hash of "
+            "the patient's number); none: set aside at discovery",
             nullable=True,
         ),
     ]

@@ -1,4 +1,4 @@
-"""Empty tables of a store, copied: making the 25 of them takes longer than most tests beside."""
+"""Empty tables of a store, copied: making them all takes longer than most tests beside."""
 
 from __future__ import annotations
 

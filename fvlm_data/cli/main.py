@@ -102,11 +102,15 @@ def phantom(
     patients: Annotated[int, typer.Option(min=1, help="number of synthetic patients")] = 12,
     seed: Annotated[int, typer.Option(help="the same seed gives the same patients")] = 7,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    clinical: Annotated[
+        bool, typer.Option("--clinical", help="also write clinical.csv: values, times, outcome")
+    ] = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make synthetic patients: DICOM series, masks, reports and the truth."""
     from fvlm_data.phantom import check_new, generate, studies_of
+    from fvlm_data.phantom.clinical import write_clinical
 
     if dry_run:
         with one_sentence():
@@ -122,6 +126,8 @@ def phantom(
             workers=workers,
             progress=lambda done, total: show("phantom", done, total),
         )
+        if clinical:
+            write_clinical(out_folder, patients, seed)
     if as_json:
         print_json({**asdict(made), "out": str(made.out)})
         return

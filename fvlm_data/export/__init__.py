@@ -18,6 +18,7 @@ EXPORTS = Extensions(
         "questions": "fvlm_data.export.entries:QUESTIONS",
         "report-generation": "fvlm_data.export.entries:REPORT_GENERATION",
         "change": "fvlm_data.export.entries:CHANGE",
+        "outcome": "fvlm_data.export.entries:OUTCOME",
         "slice-references": "fvlm_data.export.entries:SLICE_REFERENCES",
         "dicom": "fvlm_data.export.entries:DICOM",
         "webdataset": "fvlm_data.export.entries:WEBDATASET",

@@ -70,6 +70,22 @@ class RegionTextOptions(BaseModel):
     )
 
 
+class OutcomeOptions(BaseModel):
+    """Options of the export `outcome`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    outcome: str = Field(
+        default="death", description="outcome, as table clinical has it (outcome:NAME of a source)"
+    )
+    window_days: int = Field(
+        default=7, ge=1, description="days before the image whose clinical values count, days"
+    )
+    horizon_days: int = Field(
+        default=0, ge=0, description="days after the image in which it counts, days; 0: no limit"
+    )
+
+
 class SliceReferenceOptions(WordOptions):
     """Options of the export `slice-references`."""
 
@@ -159,6 +175,13 @@ def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions
     from fvlm_data.vocabulary import Vocabulary
 
     write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
+
+
+def _outcome(store: Store, draft: Draft, progress: Progress, options: OutcomeOptions) -> None:
+    from fvlm_data.export.outcome.write import Asked, write
+
+    asked = Asked(options.outcome, options.window_days, options.horizon_days)
+    write(store, draft, progress, asked=asked)
 
 
 def _slice_references(
@@ -339,6 +362,13 @@ CHANGE = Export(
     hint=_by_pandas(
         "pairs", "pairs_over_time.parquet", 'pairs.groupby(["finding", "change"]).size()'
     ),
+)
+OUTCOME = Export(
+    help="A row a study: features of image, clinic and report, and what came of it, as Parquet.",
+    of="tables",
+    write=_outcome,
+    options=OutcomeOptions,
+    hint=_by_pandas("studies", "studies.parquet", 'studies["outcome"].value_counts(dropna=False)'),
 )
 SLICE_REFERENCES = Export(
     help="Images that reports name (series 4, image 87), found in the volumes, as Parquet.",

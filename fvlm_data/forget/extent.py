@@ -170,6 +170,7 @@ def _inputs(context: Context, connection: duckdb.DuckDBPyConnection, extent: Ext
         connection,
         "SELECT token FROM inputs WHERE item IN (FROM _items) OR token IN (FROM _series) UNION "
         "SELECT token FROM inputs WHERE kind = 'split' AND token IN (FROM _hashes) UNION "
+        "SELECT token FROM inputs WHERE kind = 'clinical' AND item IN (FROM _hashes) UNION "
         # repeats of a report, and what was changed in its source, have no item
         "SELECT token FROM inputs WHERE kind = 'report' AND item IS NULL "
         "AND regexp_replace(token, '\\.[0-9]+$', '') IN (FROM _reports)",

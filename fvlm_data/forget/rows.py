@@ -48,6 +48,8 @@ OWNED_BY = {
     "splits": ("patient_id",),
     "samples": ("sample_id",),
     "measures": ("item",),
+    "radiomics": ("volume_id",),
+    "clinical": ("patient_id",),
     "decisions": ("study_id", "volume_id", "report_id", "other_study_id"),
     "review_effects": ("study_id", "volume_id", "report_id", "other_study_id"),
     "restrictions": ("owner_id",),

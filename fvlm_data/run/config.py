@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from fvlm_data.clinical.config import ClinicalConfig
 from fvlm_data.errors import ConfigError
 from fvlm_data.identity.forgotten import ForgetConfig
 from fvlm_data.identity.ids import IdentityConfig
@@ -25,6 +26,7 @@ from fvlm_data.isolation.limits import Limits
 from fvlm_data.monitoring.config import MonitoringConfig
 from fvlm_data.pairing.config import PairConfig
 from fvlm_data.qc.config import QcConfig
+from fvlm_data.radiomics.config import RadiomicsConfig
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.sources.config import ReportSourceConfig
 from fvlm_data.run.faults import fault_sentence
@@ -165,6 +167,13 @@ class Config(BaseModel):
     ingest: IngestConfig = Field(default=IngestConfig(), description="from images to volumes")
     select: SelectConfig = Field(default=SelectConfig(), description="choice of reconstructions")
     segment: SegmentConfig = Field(default=SegmentConfig(), description="anatomies in volumes")
+    radiomics: RadiomicsConfig | None = Field(
+        default=None,
+        description="features of anatomies and lesions, off by default; {} has them made",
+    )
+    clinical: ClinicalConfig | None = Field(
+        default=None, description="values about patients that are no images, off by default"
+    )
     parse: ParseConfig = Field(default=ParseConfig(), description="from reports to sentences")
     pair: PairConfig = Field(default=PairConfig(), description="texts and states of anatomies")
     shard: ShardConfig = Field(default=ShardConfig(), description="training arrays")

@@ -22,11 +22,13 @@ PRIVATE = {
     "sources": ("path", "name", "mapping"),
     "reports": ("path", "name", "mapping"),
     "segment": ("masks", "classes"),
+    "clinical": ("path", "name"),
     "parse": ("corrections",),
     "pair": ("split_file",),
     "monitoring": ("webhook",),
 }
-"""Keys of sections whose values are names and places of patients' data, or hold a secret."""
+"""Keys of sections, or of what their lists hold, whose values are names and places of patients'
+data, or hold a secret."""
 SECRET = ("monitoring",)
 """Sections whose values are hidden under `source_names: plain` too."""
 _KNOWN_CLASSES = re.compile(r"\w*")
@@ -102,10 +104,16 @@ def _replaced(
 
 
 def _changed(section: Any, keys: tuple[str, ...], change: Callable[[str], str]) -> Any:
+    if isinstance(section, list):
+        return [_changed(one, keys, change) for one in section]
     if not isinstance(section, dict):
         return section
     return {
-        key: change(value) if key in keys and _is_private(key, value) else value
+        key: change(value)
+        if key in keys and _is_private(key, value)
+        else _changed(value, keys, change)
+        if isinstance(value, list)
+        else value
         for key, value in section.items()
     }
 

@@ -29,6 +29,8 @@ STAGES = Extensions(
         "ingest": "fvlm_data.ingest.entries:INGEST",
         "select": "fvlm_data.ingest.entries:SELECT",
         "segment": "fvlm_data.segment.entries:SEGMENT",
+        "radiomics": "fvlm_data.radiomics.entries:RADIOMICS",
+        "clinical": "fvlm_data.clinical.entries:CLINICAL",
         "versions": "fvlm_data.reports.entries:VERSIONS",
         "match": "fvlm_data.pairing.entries:MATCH",
         "reports": "fvlm_data.reports.entries:REPORTS",
@@ -38,6 +40,9 @@ STAGES = Extensions(
     },
 )
 """In the order of the data."""
+
+OPTIONAL = ("radiomics", "clinical")
+"""Those of ours that run only where the configuration has their section, as foreign ones do."""
 
 
 LISTS = {
@@ -51,15 +56,20 @@ LISTS = {
 
 
 def stage_names(config: Config | None = None) -> list[str]:
-    """All stages in the order in which they run; foreign ones only if `config` has their section.
+    """All stages in the order in which they run; some only if `config` has their section.
 
-    So a foreign stage does nothing to a store merely because its package is installed, and a
-    faulty one stops only those who use it. It runs after the stage that it names.
+    Those are OPTIONAL ones and foreign ones: a foreign stage does nothing to a store merely because
+    its package is installed, and a faulty one stops only those who use it. It runs after the stage
+    that it names.
 
     Raises:
         ConfigError: another package's stage cannot be loaded, or runs after one that is not known.
     """
-    names = list(STAGES.own)
+    names = [
+        name
+        for name in STAGES.own
+        if name not in OPTIONAL or getattr(config, name, None) is not None
+    ]
     for offer in STAGES.offers():
         if not offer.foreign or getattr(config, offer.name, None) is None:
             continue

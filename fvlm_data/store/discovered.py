@@ -27,6 +27,7 @@ DISCOVERIES = {
     "discover_masks": "mask",
     "discover_reports": "report",
     "discover_split": "split",
+    "discover_clinical": "clinical",
 }
 """Discovery's stage name by the kind of its rows in `inputs`."""
 

@@ -18,6 +18,7 @@ from fvlm_data.store.tables import Store
 from schemas import (
     TABLES,
     AnatomyText,
+    ClinicalValue,
     Finding,
     Input,
     LedgerRow,
@@ -62,6 +63,15 @@ def volume(number: int, study: str, patient: str = "p_1", **changes: Any) -> Vol
         "sex": None,
     }
     return Volume(**{**fields, **changes})
+
+
+def clinical(
+    patient: str, number: int, kind: str, name: str, value: float, observed_on: str | None
+) -> ClinicalValue:
+    return ClinicalValue(
+        patient_id=patient, number=number, kind=kind, name=name, value=value, bound="", unit="1",
+        observed_on=observed_on, source="f_c",
+    )  # fmt: skip
 
 
 def mask(volume_id: str, path: str) -> Mask:

@@ -241,6 +241,7 @@ PATHS: dict[str, Any] = {
         "classes": "classes.yaml",
         "weights": "weights",
     },
+    "clinical": {"sources": [{"path": "lab.csv"}]},
     "parse": {"corrections": "corrections.jsonl"},
     "pair": {"split_file": "splits.csv"},
     "train": {
@@ -257,7 +258,9 @@ def paths_of(config: Config) -> list[str]:
     source = config.sources[0]
     found = [config.store, source.path, source.mapping, config.reports[0].path]
     found += [config.identity.vault, config.segment.masks, config.segment.classes]
-    found += [config.segment.weights, config.parse.corrections, config.pair.split_file]
+    assert config.clinical is not None
+    found += [config.segment.weights, config.clinical.sources[0].path]
+    found += [config.parse.corrections, config.pair.split_file]
     model, reading = config.train["model"], config.train["reading"]
     found += [model["text"]["folder"], model["init_mae"], model["init_reference"]]
     found += [reading["disk_cache"], config.execution.spill, config.monitoring.metrics]
@@ -265,7 +268,7 @@ def paths_of(config: Config) -> list[str]:
 
 
 NAMES = ["store", "scans", "map.csv", "reports.csv", "vault"]
-NAMES += ["masks", "classes.yaml", "weights", "corrections.jsonl", "splits.csv"]
+NAMES += ["masks", "classes.yaml", "weights", "lab.csv", "corrections.jsonl", "splits.csv"]
 NAMES += ["bert", "mae.pth", "fvlm.pth", "cache", "spill", "fvlm.prom"]
 
 
@@ -300,6 +303,7 @@ def test_every_path_in_the_configuration_is_made_absolute():
         "segment.masks",
         "segment.classes",
         "segment.weights",
+        "clinical[].sources[].path",
         "parse.corrections",
         "pair.split_file",
         "train.model.text.folder",

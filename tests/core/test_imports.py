@@ -20,8 +20,13 @@ MAY_IMPORT = {
     "fvlm_train": {"fvlm_data", "schemas"},
     "pipelines": {"fvlm_data", "schemas"},
 }
-STAGES = ("ingest", "segment", "reports", "pairing", "shards", "qc", "phantom")
+STAGES = (
+    "ingest", "segment", "radiomics", "clinical", "reports", "pairing", "shards", "qc", "phantom",
+)  # fmt: skip
 BETWEEN_STAGES = {
+    ("radiomics", "fvlm_data.segment.merge"),
+    ("radiomics", "fvlm_data.segment.nifti"),
+    ("clinical", "fvlm_data.reports.sources"),
     ("pairing", "fvlm_data.reports"),
     ("pairing", "fvlm_data.segment.merge"),
     ("shards", "fvlm_data.segment.merge"),
@@ -33,8 +38,8 @@ BETWEEN_STAGES = {
     ("qc", "fvlm_data.shards.faces"),
 }
 """What a stage may import of another, by name: those who read label maps need the reader, and
-the look-up of classes in anatomies; pages show the pairs that pairing's rule
-makes, and no face that samples do not."""
+the look-up of classes in anatomies; clinical tables are read as those of reports are; pages show
+the pairs that pairing's rule makes, and no face that samples do not."""
 
 HEAVY = ("torch", "prefect", "medspacy", "spacy", "distributed", "transformers", "SimpleITK")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from fvlm_data.export import EXPORTS
+from fvlm_data.store.tables import Store
+from tests.core import hand_store
 from tests.export.exporting import export
 from tests.shards.conftest import World
 
@@ -19,6 +21,7 @@ SHOWS = {
     "webdataset": "'image.npy'",
     "change": "Series",
     "ct-rate": "split",
+    "outcome": "count",
     "merlin": "Series",
     "questions": "DataFrame",
     "region-texts": "Series",
@@ -44,6 +47,9 @@ def test_they_run(
     # of its own: other tests export the session's store with other vaults
     copy = tmp_path / "store"
     shutil.copytree(world.store.url, copy, ignore=shutil.ignore_patterns("vault.mark"))
+    if form == "outcome":
+        died = hand_store.clinical("p_00", 0, "outcome", "death", 1.0, "2020-05-20")
+        Store.open(copy).replace_all("clinical", [died])
     # a name that must be quoted
     result = export(form, tmp_path / "it's out", str(copy), "--json")
     assert result.exit_code == 0, result.stderr

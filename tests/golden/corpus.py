@@ -29,6 +29,16 @@ upper lobe, unchanged. The liver is normal. IMPRESSION: Stable pulmonary nodule.
 ACC00018,"FINDINGS: Cholecystectomy. Cyst of 2 cm in the right kidney. Spleen unremarkable."
 """
 
+CLINICAL = """\
+patient_id,time,name,value,unit
+PAT-17,2024-04-30T07:30,creatinine,1.0,mg/dL
+PAT-17,2024-04-30,crp,<5,mg/L
+PAT-17,2024-05-20,outcome:death,1,
+PAT-18,2024-04-30,temperature,98.6,[degF]
+PAT-18,2024-04-30,temperature,98.6,Cel
+,2024-04-30,crp,1,mg/L
+"""
+
 
 def settle(folder: Path) -> Config:
     """Three thinned phantoms as NIfTI with masks, two DICOM series without, reports of both."""
@@ -50,6 +60,7 @@ def settle(folder: Path) -> Config:
         )
         write(series.datasets(), folder / "dicom" / str(number))
     (folder / "dicom.csv").write_text(REPORTS)
+    (folder / "clinical.csv").write_text(CLINICAL)
     values: dict[str, Any] = {
         "store": str(folder / "store"),
         "identity": {"vault": str(vault)},
@@ -63,6 +74,8 @@ def settle(folder: Path) -> Config:
             "masks": str(folder / "masks"),
             "classes": str(folder / "classes.yaml"),
         },
+        "radiomics": {"least_voxels": 10},
+        "clinical": {"sources": [{"path": str(folder / "clinical.csv")}]},
         "shard": {"spacing_mm": [12.0, 12.0, 12.0], "dtype": "uint8"},
         "pair": {"split": {"train": 0.5, "validation": 0.0, "test": 0.5}},
         "qc": {"enabled": False},

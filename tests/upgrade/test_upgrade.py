@@ -197,7 +197,11 @@ def test_a_store_of_this_version_is_left_alone(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("found", "added"),
-    [(3, ["decisions", "review_effects", "restrictions"]), (4, ["restrictions"])],
+    [
+        (3, ["decisions", "review_effects", "restrictions", "radiomics", "clinical"]),
+        (4, ["restrictions", "radiomics", "clinical"]),
+        (5, ["radiomics", "clinical"]),
+    ],
 )
 def test_a_later_version_gets_its_tables_and_keeps_the_others(
     tmp_path: Path, found: int, added: list[str]
