@@ -1,0 +1,93 @@
+"""Words of one piece taken apart into those that the vocabulary holds ("Nierenrindenzyste").
+
+German writes an organ and what it has as one word. A list of all such words would never end, so
+a word that the vocabulary does not hold is cut where it makes words of anatomies and findings,
+each with or without an ending (the joining letters of "Lunge-n-rundherd" are one).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+_LONGEST = 40
+_SHORTEST_TAIL = 5
+"""Letters of the shortest known part that may end a word whose beginning is not known."""
+_SHORTEST_FRONT = 3
+"""Letters of the shortest beginning that need not be known."""
+
+
+class Forms(Protocol):
+    """Other forms of a word."""
+
+    def folded(self, word: str) -> str:
+        """The word as the vocabulary spells it."""
+
+    def singulars(self, word: str) -> list[str]:
+        """What a word may be an inflected form of."""
+
+
+class Compounds:
+    """Takes the words of a language apart."""
+
+    def __init__(
+        self,
+        whole: AbstractSet[str],
+        parts: AbstractSet[str],
+        organs: AbstractSet[str],
+        forms: Forms,
+        shortest: int,
+    ) -> None:
+        """Take words as folded: `whole` are never cut, words are cut into `parts`.
+
+        A word may also be a part behind what is not known ("Spannungspneumothorax"), or one of
+        `organs` before it ("Leberoberfläche").
+        """
+        self._whole, self._parts, self._organs = whole, parts, organs
+        self._forms = forms
+        self._shortest = shortest
+        self.pieces = lru_cache(maxsize=100_000)(self._pieces)
+
+    def _pieces(self, word: str) -> tuple[str, ...]:
+        """The parts of a word as they are written; the word itself where it has none."""
+        if not (2 * self._shortest <= len(word) <= _LONGEST) or not word.isalpha():
+            return (word,)
+        if self._is(word, self._whole):
+            return (word,)
+        return self._known(word) or self._with_a_known_end(word) or self._of_organ(word) or (word,)
+
+    def _is(self, piece: str, among: AbstractSet[str]) -> bool:
+        folded = self._forms.folded(piece)
+        return folded in among or not among.isdisjoint(self._forms.singulars(folded))
+
+    def _known(self, word: str) -> tuple[str, ...]:
+        """The fewest parts that make a word, of equally few those with the longest first."""
+        best: list[tuple[str, ...] | None] = [None] * len(word) + [()]
+        for start in range(len(word) - self._shortest, -1, -1):
+            for end in range(len(word), start + self._shortest - 1, -1):
+                rest = best[end]
+                if rest is None or not self._is(word[start:end], self._parts):
+                    continue
+                known = best[start]
+                if known is None or len(rest) + 1 < len(known):
+                    best[start] = (word[start:end], *rest)
+        return best[0] or ()
+
+    def _with_a_known_end(self, word: str) -> tuple[str, ...]:
+        """A beginning that is not known, and the longest end that is."""
+        for cut in range(_SHORTEST_FRONT, len(word) - _SHORTEST_TAIL + 1):
+            end = self._known(word[cut:])
+            if end:
+                return (word[:cut], *end)
+        return ()
+
+    def _of_organ(self, word: str) -> tuple[str, ...]:
+        """An organ, and what of it is not known."""
+        for cut in range(len(word) - self._shortest, self._shortest - 1, -1):
+            front = self._known(word[:cut])
+            if front and self._is(front[0], self._organs):
+                return (*front, word[cut:])
+        return ()
