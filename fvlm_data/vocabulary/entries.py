@@ -277,6 +277,11 @@ class SentenceWords(Entry):
     abbreviations: tuple[str, ...]
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
+    starters: tuple[str, ...] = Field(
+        default=(),
+        description="words with a capital that begin a sentence behind an abbreviation, of a "
+        "language whose nouns have one; none: any does",
+    )
     ordinal_nouns: tuple[str, ...] = Field(
         default=(), description='before which a number with a dot is an ordinal ("7. Rippe")'
     )
@@ -333,6 +338,11 @@ class ClauseWords(Entry):
     within: tuple[str, ...]
     beside: tuple[str, ...] = ()
     operations: tuple[str, ...]
+    verb_last: bool = Field(
+        default=False,
+        description="whether verbs and denials stand at the end of a statement, behind its organs, "
+        "and sides behind what they are told of",
+    )
 
 
 class PlaceWords(Entry):

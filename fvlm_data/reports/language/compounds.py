@@ -43,12 +43,18 @@ class Compounds:
     ) -> None:
         """Take words as folded: `whole` are never cut, words are cut into `parts`.
 
+        Of the parts those count that are not made of others, so that all are cut as finely.
         A word may also be a part behind what is not known ("Spannungspneumothorax"), or one of
         `organs` before it ("Leberoberfläche").
         """
-        self._whole, self._parts, self._organs = whole, parts, organs
+        self._whole = whole
         self._forms = forms
         self._shortest = shortest
+        self._parts: set[str] = set()
+        for part in sorted(parts, key=lambda part: (len(part), part)):
+            if len(part) >= shortest and not (part.isalpha() and len(self._known(part)) > 1):
+                self._parts.add(part)
+        self._organs = {self._forms.folded(self._known(one)[0]) for one in organs if self._known(one)}
         self.pieces = lru_cache(maxsize=100_000)(self._pieces)
 
     def _pieces(self, word: str) -> tuple[str, ...]:

@@ -56,6 +56,8 @@ class FunctionWords:
     within: frozenset[str]
     beside: frozenset[str]
     operations: tuple[str, ...]
+    verb_last: bool
+    """Whether verbs, denials and sides stand behind what they are told of."""
     places: frozenset[str]
     places_and_numbers: frozenset[str]
     light: frozenset[str]
@@ -112,6 +114,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str]) -> FunctionWo
         within=words_of(*clauses.within),
         beside=words_of(*clauses.beside),
         operations=clauses.operations,
+        verb_last=clauses.verb_last,
         places=words_of(*places.words),
         places_and_numbers=words_of("0", *places.words),
         light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),

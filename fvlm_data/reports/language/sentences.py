@@ -51,6 +51,8 @@ class SentenceEnds:
     answer: re.Pattern[str]
     """The answer to a field of a form, with what stands before it, at the end of a line."""
     answers: re.Pattern[str]
+    starters: re.Pattern[str] | None = None
+    """Words that begin a sentence behind an abbreviation; none: any with a capital does."""
     ordinals: re.Pattern[str] | None = None
     """What follows the dot of a number that counts ("7. Rippe"); none: nothing does."""
 
@@ -67,6 +69,7 @@ def sentence_ends(vocabulary: Vocabulary) -> SentenceEnds:
         re.compile(rf"(?:,|\b(?:{wording(words.line_joins)}))\s*\Z", re.IGNORECASE),
         re.compile(rf"[:=?\t|-]\s{{0,3}}(?:{answers})[\s,;|]{{0,4}}\Z", re.IGNORECASE),
         re.compile(rf"[ \t]{{0,3}}(?:{answers})", re.IGNORECASE),
+        re.compile(wording(words.starters), re.IGNORECASE) if words.starters else None,
         re.compile(wording(words.ordinal_nouns), re.IGNORECASE) if words.ordinal_nouns else None,
     )
 
@@ -125,8 +128,13 @@ def _stop_ends(text: str, begin: int, stop: int, behind: int, end: int, ends: Se
         return not (after[:1].islower() or (counted and ends.ordinals.match(after)))
     if word.lower() in ends.abbreviations:
         may_end = word.lower() in ends.ending_abbreviations
-        return not after or (may_end and after[0].isupper())
+        return not after or (may_end and after[0].isupper() and _starts(after, ends))
     return not (word.isupper() and after[:1].isupper())
+
+
+def _starts(text: str, ends: SentenceEnds) -> bool:
+    """Whether a capital may begin a sentence, and not only a noun."""
+    return ends.starters is None or ends.starters.match(text) is not None
 
 
 def _word_before(text: str) -> str | None:

@@ -59,6 +59,9 @@ class _Part(NamedTuple):
     verb: bool
     sided: bool
     """Whether a side stands before its finding ("right pleural effusion")."""
+    begins_with_side: bool
+    ends_in_side: bool
+    """Of languages in which sides stand behind what they are told of."""
     lasting: bool
     """Whether it tells where an implant or the like is, or that an organ is gone."""
 
@@ -113,6 +116,8 @@ def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) 
     ):
         return True
     if before.sided and after.sided and before.finding and after.finding and verbless:
+        return True
+    if before.ends_in_side and after.begins_with_side:  # "Erguss rechts, links kein Erguss"
         return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
     measured = before.told == "size"
@@ -182,6 +187,8 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
         verb=not book.predicates.isdisjoint(words[start:end]),
         sided=any(place < head.start for place in placed for head in found),
+        begins_with_side=book.grammar.verb_last and any(s[0] == start for s in said.sides),
+        ends_in_side=book.grammar.verb_last and any(s[1] == last for s in said.sides),
         lasting=any(
             any(book.terms[term].lasting for term in head.terms)
             and (

@@ -30,6 +30,8 @@ _LONGEST_WORD = 40
 _SHORTEST_MISSPELT = 7
 _SAFE_PREFIX = 3
 _SHORTEST_PLURAL = 4
+_SHORTEST_STEM = 3
+"""Letters that a word keeps at least where it may lose several endings."""
 _LONG = 5
 """Letters above which a word is long (`long_variants` and `long_endings` of grammar.yaml)."""
 
@@ -90,18 +92,24 @@ class Lexicon:
         self._folded = self._forms.folded
         self._real_words = frozenset(map(self._folded, spelling.real_words))
         self._compounds: Compounds | None = None
-        raw = {self._folded(word) for phrase in phrases for word in self.split(phrase)}
-        known = {self._folded(word) for phrase in medical for word in self.split(phrase)}
+        phrases, medical = list(phrases), list(medical)
         if spelling.compounds is not None:
-            parts = known.union(*([self._folded(p)] for p in spelling.compounds.parts))
-            raw |= parts
-            heads = {self._folded(word) for phrase in organs for word in self.split(phrase)}
+            parts = self._words_of(medical) | set(map(self._folded, spelling.compounds.parts))
             self._compounds = Compounds(
-                raw | self._real_words, parts, heads, self._forms, spelling.compounds.shortest
+                (self._words_of(phrases) - parts) | self._real_words,
+                parts,
+                self._words_of(organs),
+                self._forms,
+                spelling.compounds.shortest,
             )
+            phrases += spelling.compounds.parts
+        raw, known = self._words_of(phrases), self._words_of(medical)
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
         self._near = _deletions(known)
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
+
+    def _words_of(self, phrases: Iterable[str]) -> set[str]:
+        return {self._folded(word) for phrase in phrases for word in self.split(phrase)}
 
     def folded(self, word: str) -> str:
         """A word in lower case, letters that are written in two ways in one."""
@@ -161,7 +169,9 @@ class Lexicon:
         for spelling in self._forms.spellings(word):
             for form in (*self._forms.singulars(spelling), spelling):
                 if form in self._raw:
-                    return form
+                    # "rechten" is "rechte" is "recht"
+                    inflected = self._forms.inflects and form != word
+                    return self._canonical(form) if inflected else form
         return self._corrected(word)
 
     def _corrected(self, word: str) -> str:
@@ -228,6 +238,8 @@ class _Forms:
         self._plurals = sorted(spelling.plurals.items(), key=lambda one: (len(one[0]), one[0]))
         self._plural_ends = tuple(spelling.plurals)
         self._singular = spelling.singular
+        self.inflects = bool(spelling.umlauts)
+        """Whether more than one ending may be taken off."""
         self._umlauts = sorted(spelling.umlauts.items())
         self._folds = str.maketrans(spelling.folds)
         self._own_plurals = frozenset(spelling.own_plurals)
@@ -260,7 +272,10 @@ class _Forms:
             for ending, singular in self._plurals
             if word.endswith(ending)
         ]
-        return made + self._without_umlauts(made) if self._umlauts else made
+        if not self.inflects:
+            return made
+        made = [form for form in made if len(form) >= _SHORTEST_STEM]
+        return made + self._without_umlauts(made)
 
     def _without_umlauts(self, forms: Sequence[str]) -> list[str]:
         """The forms with their last umlaut undone ("Ergüsse", "Wände")."""
