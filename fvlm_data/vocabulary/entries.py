@@ -338,6 +338,11 @@ class ClauseWords(Entry):
     within: tuple[str, ...]
     beside: tuple[str, ...] = ()
     operations: tuple[str, ...]
+
+
+class WordOrder(Entry):
+    """Where words stand in a statement."""
+
     verb_last: bool = Field(
         default=False,
         description="whether verbs and denials stand at the end of a statement, behind its organs, "
@@ -406,6 +411,7 @@ class Grammar(Entry):
     spelling: Spelling
     sentences: SentenceWords
     clauses: ClauseWords
+    order: WordOrder = WordOrder()
     places: PlaceWords
     sizes: SizeWords
     titles: TitleWords

@@ -114,7 +114,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str]) -> FunctionWo
         within=words_of(*clauses.within),
         beside=words_of(*clauses.beside),
         operations=clauses.operations,
-        verb_last=clauses.verb_last,
+        verb_last=grammar.order.verb_last,
         places=words_of(*places.words),
         places_and_numbers=words_of("0", *places.words),
         light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),

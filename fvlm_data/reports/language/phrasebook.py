@@ -205,7 +205,7 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         *(
             word
             for name in type(clauses).model_fields
-            if name not in ("operations", "verb_last")
+            if name != "operations"
             for word in getattr(clauses, name)
         ),
         *grammar.places.words,
