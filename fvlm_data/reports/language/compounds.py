@@ -54,7 +54,9 @@ class Compounds:
         for part in sorted(parts, key=lambda part: (len(part), part)):
             if len(part) >= shortest and not (part.isalpha() and len(self._known(part)) > 1):
                 self._parts.add(part)
-        self._organs = {self._forms.folded(self._known(one)[0]) for one in organs if self._known(one)}
+        self._organs = {
+            self._forms.folded(self._known(one)[0]) for one in organs if self._known(one)
+        }
         self.pieces = lru_cache(maxsize=100_000)(self._pieces)
 
     def _pieces(self, word: str) -> tuple[str, ...]:
@@ -63,7 +65,13 @@ class Compounds:
             return (word,)
         if self._is(word, self._whole):
             return (word,)
-        return self._known(word) or self._with_a_known_end(word) or self._of_organ(word) or (word,)
+        rest, first = self._rests(word), range(_SHORTEST_FRONT, len(word) - _SHORTEST_TAIL + 1)
+        whole = rest[0]
+        if whole:
+            return whole
+        # What ends it is known: the longest such end.
+        ends = ((word[:cut], *end) for cut in first if (end := rest[cut]))
+        return next(ends, None) or self._of_organ(word) or (word,)
 
     def _is(self, piece: str, among: AbstractSet[str]) -> bool:
         folded = self._forms.folded(piece)
@@ -71,29 +79,24 @@ class Compounds:
 
     def _known(self, word: str) -> tuple[str, ...]:
         """The fewest parts that make a word, of equally few those with the longest first."""
+        return self._rests(word)[0] or ()
+
+    def _rests(self, word: str) -> list[tuple[str, ...] | None]:
+        """The same for what begins at each letter of a word; none where no parts make it."""
         best: list[tuple[str, ...] | None] = [None] * len(word) + [()]
         for start in range(len(word) - self._shortest, -1, -1):
             for end in range(len(word), start + self._shortest - 1, -1):
-                rest = best[end]
-                if rest is None or not self._is(word[start:end], self._parts):
+                rest, known = best[end], best[start]
+                if rest is None or (known is not None and len(rest) + 1 >= len(known)):
                     continue
-                known = best[start]
-                if known is None or len(rest) + 1 < len(known):
+                if self._is(word[start:end], self._parts):
                     best[start] = (word[start:end], *rest)
-        return best[0] or ()
-
-    def _with_a_known_end(self, word: str) -> tuple[str, ...]:
-        """A beginning that is not known, and the longest end that is."""
-        for cut in range(_SHORTEST_FRONT, len(word) - _SHORTEST_TAIL + 1):
-            end = self._known(word[cut:])
-            if end:
-                return (word[:cut], *end)
-        return ()
+        return best
 
     def _of_organ(self, word: str) -> tuple[str, ...]:
         """An organ, and what of it is not known."""
-        for cut in range(len(word) - self._shortest, self._shortest - 1, -1):
-            front = self._known(word[:cut])
-            if front and self._is(front[0], self._organs):
-                return (*front, word[cut:])
-        return ()
+        cuts = range(len(word) - self._shortest, self._shortest - 1, -1)
+        if not any(self._is(word[:cut], self._organs) for cut in cuts):
+            return ()
+        fronts = ((*front, word[cut:]) for cut in cuts if (front := self._known(word[:cut])))
+        return next((made for made in fronts if self._is(made[0], self._organs)), ())

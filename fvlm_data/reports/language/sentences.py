@@ -124,8 +124,8 @@ def _stop_ends(text: str, begin: int, stop: int, behind: int, end: int, ends: Se
     after = text[behind : min(end, behind + 24)].lstrip()
     if word is None:
         # "Fraktur der 7. Rippe"
-        counted = ends.ordinals is not None and text[stop - 1 : stop].isdigit()
-        return not (after[:1].islower() or (counted and ends.ordinals.match(after)))
+        counted = ends.ordinals if text[stop - 1 : stop].isdigit() else None
+        return not (after[:1].islower() or (counted is not None and counted.match(after)))
     if word.lower() in ends.abbreviations:
         may_end = word.lower() in ends.ending_abbreviations
         return not after or (may_end and after[0].isupper() and _starts(after, ends))

@@ -119,8 +119,7 @@ def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) 
         return True
     # "Erguss rechts, links kein Erguss"; "Zyste rechts 2 cm, Stein links"
     if before.sided_behind and (
-        after.begins_with_side
-        or (after.sided_behind and before.finding and after.finding)
+        after.begins_with_side or (after.sided_behind and before.finding and after.finding)
     ):
         return True
     if denied and after.begins_with_side and after.finding:  # "kein Erguss, rechts Infiltrate"

@@ -48,7 +48,9 @@ _AT_LINE = re.compile(
     r"(?:[ \t]{0,8}<br ?/?>)?"
 )
 """A title at the start of a line: with a mark after it, between marks, or alone."""
-_CAPITALS = re.compile(rf"{_LINE_START}(?P<name>[{CAPITALS}][{CAPITALS} ,/&-]{{2,60}})[ \t]+(?=[{CAPITALS}][{SMALL}])")
+_CAPITALS = re.compile(
+    rf"{_LINE_START}(?P<name>[{CAPITALS}][{CAPITALS} ,/&-]{{2,60}})[ \t]+(?=[{CAPITALS}][{SMALL}])"
+)
 """A title in capitals before a sentence that has none: "LIVER Normal."."""
 _TAG = re.compile(r"<[^<>\n]{0,40}>")
 _ITEM = re.compile(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]")
