@@ -7,6 +7,7 @@ annotation was put right.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -74,6 +75,19 @@ def test_the_pack_knows_what_the_english_one_does():
     }
 
 
+def test_each_finding_and_anatomy_is_read_by_its_name(german: ReportParser):
+    for finding in DE.findings:
+        if finding.id == "visible_lymph_node":  # a node is told of, and not only named
+            continue
+        said = {(m.finding, m.status) for m in german.parse(finding.prompts.positive).findings}
+        assert (finding.id, "present") in said, finding.prompts.positive
+        denied = german.parse(finding.prompts.negative).findings
+        assert {m.status for m in denied if m.finding == finding.id} <= {"absent"}, finding.id
+    for anatomy in DE.anatomies:
+        (sentence,) = german.parse(f"{anatomy.name} unauffällig.").sentences
+        assert anatomy.id in sentence.anatomies
+
+
 @pytest.mark.parametrize(
     ("word", "pieces"),
     [
@@ -124,7 +138,7 @@ def test_each_piece_stands_where_it_is_told(words: list[str], joint: str):
 @pytest.mark.parametrize(
     "words",
     [
-        ["Erguss", "Ergusses", "Ergüsse", "Ergüssen", "Erguesse", "Erguß", "ERGUSS"],
+        ["Erguss", "Ergusses", "Ergüsse", "Ergüssen", "Erguesse", "Erguß", "ERGUSS", "Ergu\u0308sse"],
         ["kein", "keine", "keinen", "keiner", "keines", "keinem"],
         ["vergrößert", "vergrößerte", "vergrößerten", "vergroessertes", "vergrösserter"],
         ["rechts", "rechte", "rechten", "rechter"],
@@ -153,6 +167,15 @@ def test_a_capital_behind_an_abbreviation_begins_no_sentence(
     german: ReportParser, text: str, sentences: int
 ):
     assert len(german.parse(text).sentences) == sentences
+
+
+def test_diacritics_may_be_characters_of_their_own(german: ReportParser):
+    text = "Pleuraergüsse beidseits. Ösophagus o. B. Vergrößerte Leberzyste."
+    apart = unicodedata.normalize("NFD", text)
+    assert len(apart) > len(text)
+    assert told(german, apart) == told(german, text)
+    (effusion, *_) = german.parse(apart).findings
+    assert unicodedata.normalize("NFC", apart[effusion.start : effusion.end]) == "Pleuraergüsse"
 
 
 def test_titles_have_umlauts(german: ReportParser):

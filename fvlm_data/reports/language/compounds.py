@@ -7,6 +7,7 @@ each with or without an ending (the joining letters of "Lunge-n-rundherd" are on
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 _LONGEST = 40
+_LETTERS = re.compile(r"(?:[^\W\d_][\u0300-\u036f]*)+")
 _SHORTEST_TAIL = 5
 """Letters of the shortest known part that may end a word whose beginning is not known."""
 _SHORTEST_FRONT = 3
@@ -61,9 +63,8 @@ class Compounds:
 
     def _pieces(self, word: str) -> tuple[str, ...]:
         """The parts of a word as they are written; the word itself where it has none."""
-        if not (2 * self._shortest <= len(word) <= _LONGEST) or not word.isalpha():
-            return (word,)
-        if self._is(word, self._whole):
+        long = 2 * self._shortest <= len(word) <= _LONGEST
+        if not (long and _LETTERS.fullmatch(word)) or self._is(word, self._whole):
             return (word,)
         rest, first = self._rests(word), range(_SHORTEST_FRONT, len(word) - _SHORTEST_TAIL + 1)
         whole = rest[0]

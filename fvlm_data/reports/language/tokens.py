@@ -8,6 +8,7 @@ makes it, however many reports are read.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -45,12 +46,14 @@ def _token(spelling: Spelling) -> re.Pattern[str]:
     whole = "|".join(map(re.escape, spelling.whole)) or r"(?!)"
     prefixes = "|".join(map(re.escape, spelling.prefixes)) or r"(?!)"
     # The first part of "Leber- und Nierenzysten" has a hyphen that is no mark of its own.
+    # A letter and its diacritic may be two characters, as files of macOS and PDF have them.
+    letters = r"(?:[^\W\d_][\u0300-\u036f]*)+" if spelling.folds else r"[^\W\d_]+"
     hyphen = r"(?<![^\W_].)" if spelling.compounds else r"(?:(?<![^\W_].)|(?![^\W_]))"
     return re.compile(
         _dotted(spelling) +
         # "nondilated" is two words, as "non-dilated" is.
         rf"\d+(?:[.,]\d+)*|(?!(?i:{whole}))(?i:{prefixes})(?=[^\W\d_]{{5}})"
-        r"|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s\u2010\u2011-]|_"
+        rf"|{letters}(?:['\u2019]{letters})?\d*|[^\w\s\u2010\u2011-]|_"
         # A hyphen within a word is passed over: a letter or digit stands on either side.
         rf"|[\u2010\u2011-]{hyphen}",
         re.UNICODE,
@@ -246,7 +249,9 @@ class _Forms:
 
     def folded(self, word: str) -> str:
         """The word in lower case, letters that are written in two ways in one."""
-        return _plain(word).translate(self._folds) if self._folds else _plain(word)
+        if not self._folds:
+            return _plain(word)
+        return unicodedata.normalize("NFC", _plain(word)).translate(self._folds)
 
     def spellings(self, word: str) -> list[str]:
         """The word, and what it is in the vocabulary's own spelling."""
