@@ -71,7 +71,7 @@ class FunctionWords:
     never_before_stop: re.Pattern[str]
 
 
-def function_words(grammar: Grammar, folded: Callable[[str], str]) -> FunctionWords:
+def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> FunctionWords:
     """The sets of a grammar; `folded` spells a word as words of reports are."""
 
     def words_of(*words: str) -> frozenset[str]:
