@@ -16,8 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fvlm_data.pairing.lobes import lobes_of
 from fvlm_data.reports import ReportParser
 from fvlm_data.reports.language.phrasebook import phrasebook
+from fvlm_data.reports.scrubbing.scrub import scrub
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.store.tables import Store
@@ -118,8 +120,29 @@ def test_words_of_one_piece_are_taken_apart(word: str, pieces: list[str]):
 @given(
     st.lists(
         st.sampled_from(
-            "Leber nieren lungen milz zyste rundherd metastasen ergüsse und kein größe Pankreas "
-            "unbekannt xyz 5 mm , . - Straße ÄÖÜ".split()
+            [
+                "Leber",
+                "nieren",
+                "lungen",
+                "milz",
+                "zyste",
+                "rundherd",
+                "metastasen",
+                "ergüsse",
+                "und",
+                "kein",
+                "größe",
+                "Pankreas",
+                "unbekannt",
+                "xyz",
+                "5",
+                "mm",
+                ",",
+                ".",
+                "-",
+                "Straße",
+                "ÄÖÜ",
+            ]
         ),
         max_size=8,
     ),
@@ -138,7 +161,16 @@ def test_each_piece_stands_where_it_is_told(words: list[str], joint: str):
 @pytest.mark.parametrize(
     "words",
     [
-        ["Erguss", "Ergusses", "Ergüsse", "Ergüssen", "Erguesse", "Erguß", "ERGUSS", "Ergu\u0308sse"],
+        [
+            "Erguss",
+            "Ergusses",
+            "Ergüsse",
+            "Ergüssen",
+            "Erguesse",
+            "Erguß",
+            "ERGUSS",
+            "Ergu\u0308sse",
+        ],
         ["kein", "keine", "keinen", "keiner", "keines", "keinem"],
         ["vergrößert", "vergrößerte", "vergrößerten", "vergroessertes", "vergrösserter"],
         ["rechts", "rechte", "rechten", "rechter"],
@@ -181,7 +213,7 @@ def test_diacritics_may_be_characters_of_their_own(german: ReportParser):
 def test_titles_have_umlauts(german: ReportParser):
     parsed = german.parse("Ösophagus: Wandverdickung.\nÜbrige Organe: o. B.\nGefäße: Sklerose.")
     assert parsed.sentences[0].anatomies == ("esophagus",)
-    assert [m.finding for m in parsed.findings][0] == "esophageal_wall_thickening"
+    assert next(m.finding for m in parsed.findings) == "esophageal_wall_thickening"
 
 
 def test_a_mention_stands_on_its_part_of_a_word(german: ReportParser):
@@ -219,6 +251,28 @@ def test_a_sentence_of_another_language_is_not_read(german: ReportParser):
     parsed = german.parse("There is a nodule in the left lung. Kein Pneumothorax.")
     assert [one.language for one in parsed.sentences] == ["en", None]
     assert told(german, "There is no effusion, and the lungs are clear.") == []
+
+
+def test_lobes_by_their_words():
+    of = lobes_of(DE).of
+    assert of("im rechten Oberlappen") == ["upper"]
+    assert of("Ober- und Unterlappen links") == ["upper", "lower"]
+    assert of("im linken Leberlappen") == ["left"]
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("Herr Mueller, geb. 12.08.1964, mit Zyste", "Herr [NAME], geb. [DATE], mit Zyste"),
+        ("Voruntersuchung vom 12. März 2021", "Voruntersuchung vom [DATE]"),
+        ("Elektronisch signiert von: Dr. Hans Schmidt", "Elektronisch signiert von: [NAME]"),
+        ("Mitgeteilt an Dr. Weber um 14:30 Uhr.", "Mitgeteilt an [NAME] um 14:30 Uhr."),
+        ("Oberarzt: Peter Lang\nLange Straße 5, 50667 Köln", "Oberarzt: [NAME]\n[ADDRESS]"),
+        ("Großer Stein, weiter Gang, LWK 5, Serie 4", "Großer Stein, weiter Gang, LWK 5, Serie 4"),
+    ],
+)
+def test_identities_in_german(text: str, scrubbed: str):
+    assert scrub(text, ["Müller^Erika", "1964-08-12"], DE).text == scrubbed
 
 
 def test_a_german_report_becomes_the_text_of_a_sample(tmp_path: Path):
