@@ -277,6 +277,9 @@ class SentenceWords(Entry):
     abbreviations: tuple[str, ...]
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
+    closing_abbreviations: tuple[str, ...] = Field(
+        default=(), description='end their statement, so that any capital begins another ("o. B.")'
+    )
     starters: tuple[str, ...] = Field(
         default=(),
         description="words with a capital that begin a sentence behind an abbreviation, of a "

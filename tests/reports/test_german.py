@@ -190,6 +190,7 @@ def test_forms_and_spellings_of_a_word_are_one(words: list[str]):
         ("Z. n. Lobektomie re. Unterlappen. Leber o. B.", 2),
         ("Rundherd ca. 5 mm, DD Granulom, ggf. Kontrolle i. S. e. Verlaufs.", 1),
         ("Pleuraerguss bds. Keine Rundherde.", 2),
+        ("Zyste der re. Niere, z. B. Segment 4. Rundherd 5 mm. Aorta o. B. Harnblase o. B.", 4),
         ("Fraktur der 7. Rippe. Fraktur von LWK 1.", 2),
         ("Voruntersuchung vom 12.03.2021. Zyste von 2,4 cm.", 2),
         ("Kein Erguss rechts basal hilär. Östrogen nicht relevant.", 2),

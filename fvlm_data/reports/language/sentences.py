@@ -51,6 +51,8 @@ class SentenceEnds:
     answer: re.Pattern[str]
     """The answer to a field of a form, with what stands before it, at the end of a line."""
     answers: re.Pattern[str]
+    closing: re.Pattern[str] | None = None
+    """Abbreviations, less their last dot, behind which any capital begins a sentence."""
     starters: re.Pattern[str] | None = None
     """Words that begin a sentence behind an abbreviation; none: any with a capital does."""
     ordinals: re.Pattern[str] | None = None
@@ -69,6 +71,9 @@ def sentence_ends(vocabulary: Vocabulary) -> SentenceEnds:
         re.compile(rf"(?:,|\b(?:{wording(words.line_joins)}))\s*\Z", re.IGNORECASE),
         re.compile(rf"[:=?\t|-]\s{{0,3}}(?:{answers})[\s,;|]{{0,4}}\Z", re.IGNORECASE),
         re.compile(rf"[ \t]{{0,3}}(?:{answers})", re.IGNORECASE),
+        re.compile(rf"\b(?:{wording(words.closing_abbreviations)})\Z", re.IGNORECASE)
+        if words.closing_abbreviations
+        else None,
         re.compile(wording(words.starters), re.IGNORECASE) if words.starters else None,
         re.compile(wording(words.ordinal_nouns), re.IGNORECASE) if words.ordinal_nouns else None,
     )
@@ -127,6 +132,8 @@ def _stop_ends(text: str, begin: int, stop: int, behind: int, end: int, ends: Se
         counted = ends.ordinals if text[stop - 1 : stop].isdigit() else None
         return not (after[:1].islower() or (counted is not None and counted.match(after)))
     if word.lower() in ends.abbreviations:
+        if ends.closing is not None and ends.closing.search(text, max(begin, stop - 16), stop):
+            return not after or after[0].isupper()
         may_end = word.lower() in ends.ending_abbreviations
         return not after or (may_end and after[0].isupper() and _starts(after, ends))
     return not (word.isupper() and after[:1].isupper())
