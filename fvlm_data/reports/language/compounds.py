@@ -56,9 +56,7 @@ class Compounds:
         for part in sorted(parts, key=lambda part: (len(part), part)):
             if len(part) >= shortest and not (part.isalpha() and len(self._known(part)) > 1):
                 self._parts.add(part)
-        self._organs = {
-            self._forms.folded(self._known(one)[0]) for one in organs if self._known(one)
-        }
+        self._organs = {tuple(map(self._stem, self._known(organ))) for organ in organs} - {()}
         self.pieces = lru_cache(maxsize=100_000)(self._pieces)
 
     def _pieces(self, word: str) -> tuple[str, ...]:
@@ -78,6 +76,12 @@ class Compounds:
         folded = self._forms.folded(piece)
         return folded in among or not among.isdisjoint(self._forms.singulars(folded))
 
+    def _stem(self, piece: str) -> str:
+        """The part that a piece of a word is a form of."""
+        folded = self._forms.folded(piece)
+        forms = (folded, *self._forms.singulars(folded))
+        return next((form for form in forms if form in self._parts), folded)
+
     def _known(self, word: str) -> tuple[str, ...]:
         """The fewest parts that make a word, of equally few those with the longest first."""
         return self._rests(word)[0] or ()
@@ -96,8 +100,8 @@ class Compounds:
 
     def _of_organ(self, word: str) -> tuple[str, ...]:
         """An organ, and what of it is not known."""
-        cuts = range(len(word) - self._shortest, self._shortest - 1, -1)
-        if not any(self._is(word[:cut], self._organs) for cut in cuts):
-            return ()
-        fronts = ((*front, word[cut:]) for cut in cuts if (front := self._known(word[:cut])))
-        return next((made for made in fronts if self._is(made[0], self._organs)), ())
+        for cut in range(len(word) - self._shortest, self._shortest - 1, -1):
+            front = self._known(word[:cut])
+            if front and tuple(map(self._stem, front)) in self._organs:
+                return (*front, word[cut:])
+        return ()

@@ -101,7 +101,7 @@ class Lexicon:
             self._compounds = Compounds(
                 (self._words_of(phrases) - parts) | self._real_words,
                 parts,
-                self._words_of(organs),
+                self._words_of(organ for organ in organs if len(organ.split()) == 1),
                 self._forms,
                 spelling.compounds.shortest,
             )
