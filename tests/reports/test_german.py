@@ -1,8 +1,9 @@
 """German reports, read by the pack `de`.
 
-`german.json` was written before any of it was parsed; at first 77 of 100 were right. Every third case
-(g003, g006, ...) was kept aside: 39 of these 50 were right at first, 47 when they were first looked
-at. g129 led to a change ("ca." is no carcinoma). `corrected` tells where an annotation was put right.
+`german.json` was written before any of it was parsed; 77 of 100 were right at first. Every third
+case (g003, g006, ...) was kept aside: 39 of these 50 were right at first, 47 when they were first
+looked at. g129 led to a change ("ca." is no carcinoma). `corrected` tells where an annotation was
+put right.
 """
 
 from __future__ import annotations
