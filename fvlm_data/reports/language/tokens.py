@@ -45,9 +45,9 @@ def _token(spelling: Spelling) -> re.Pattern[str]:
     """What is one token; a hyphen within a word (ground-glass) is none."""
     whole = "|".join(map(re.escape, spelling.whole)) or r"(?!)"
     prefixes = "|".join(map(re.escape, spelling.prefixes)) or r"(?!)"
-    # The first part of "Leber- und Nierenzysten" has a hyphen that is no mark of its own.
     # A letter and its diacritic may be two characters, as files of macOS and PDF have them.
     letters = r"(?:[^\W\d_][\u0300-\u036f]*)+" if spelling.folds else r"[^\W\d_]+"
+    # The first part of "Leber- und Nierenzysten" has a hyphen that is no mark of its own.
     hyphen = r"(?<![^\W_].)" if spelling.compounds else r"(?:(?<![^\W_].)|(?![^\W_]))"
     return re.compile(
         _dotted(spelling) +
