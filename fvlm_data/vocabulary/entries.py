@@ -234,6 +234,15 @@ class SectionFile(Entry):
         }
 
 
+class Compounds(Entry):
+    """How words of one piece are taken apart ("Nierenzyste": kidney, cyst)."""
+
+    shortest: int = Field(default=4, ge=2, description="letters of the shortest part")
+    parts: tuple[str, ...] = Field(
+        default=(), description="parts beside the words of anatomies, findings and observations"
+    )
+
+
 class Spelling(Entry):
     """How words of a report become words of the vocabulary."""
 
@@ -247,6 +256,19 @@ class Spelling(Entry):
     long_variants: dict[str, str]
     long_endings: dict[str, str]
     real_words: tuple[str, ...]
+    folds: dict[str, str] = Field(
+        default_factory=dict, description="letters that are written in two ways: \u00e4 as ae"
+    )
+    umlauts: dict[str, str] = Field(
+        default_factory=dict,
+        description="vowels that a plural changes, undone with its ending, as folded",
+    )
+    dotted: tuple[str, ...] = Field(
+        default=(), description="abbreviations whose dot is a part of the word"
+    )
+    compounds: Compounds | None = Field(
+        default=None, description="of languages that write several words as one; none: they do not"
+    )
 
 
 class SentenceWords(Entry):
@@ -255,6 +277,17 @@ class SentenceWords(Entry):
     abbreviations: tuple[str, ...]
     ending_abbreviations: tuple[str, ...]
     line_joins: tuple[str, ...]
+    closing_abbreviations: tuple[str, ...] = Field(
+        default=(), description='end their statement, so that any capital begins another ("o. B.")'
+    )
+    starters: tuple[str, ...] = Field(
+        default=(),
+        description="words with a capital that begin a sentence behind an abbreviation, of a "
+        "language whose nouns have one; none: any does",
+    )
+    ordinal_nouns: tuple[str, ...] = Field(
+        default=(), description='before which a number with a dot is an ordinal ("7. Rippe")'
+    )
     answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
     choices: tuple[str, ...] = Field(description="what a form lets choose beside answers")
     verdicts: tuple[str, ...] = Field(description="that all is well; unticked they say nothing")
@@ -308,6 +341,16 @@ class ClauseWords(Entry):
     within: tuple[str, ...]
     beside: tuple[str, ...] = ()
     operations: tuple[str, ...]
+
+
+class WordOrder(Entry):
+    """Where words stand in a statement."""
+
+    verb_last: bool = Field(
+        default=False,
+        description="whether verbs and denials stand at the end of a statement, behind its organs, "
+        "and sides behind what they are told of",
+    )
 
 
 class PlaceWords(Entry):
@@ -371,6 +414,7 @@ class Grammar(Entry):
     spelling: Spelling
     sentences: SentenceWords
     clauses: ClauseWords
+    order: WordOrder = WordOrder()
     places: PlaceWords
     sizes: SizeWords
     titles: TitleWords

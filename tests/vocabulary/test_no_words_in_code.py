@@ -14,17 +14,18 @@ from pathlib import Path
 import pytest
 
 from fvlm_data.vocabulary import Vocabulary
+from fvlm_data.vocabulary.folders import languages
 from fvlm_data.vocabulary.phrases import expand
 
 ROOT = Path(__file__).resolve().parents[2] / "fvlm_data"
 FOLDERS = ("reports/language", "reports/versions", "reports/scrubbing", "pairing", "segment")
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.py"))
-EN = Vocabulary.load()
+VOCABULARIES = tuple(map(Vocabulary.load, languages()))
 
 FUNCTIONS = {"compile", "search", "match", "fullmatch", "findall", "finditer", "split", "sub"}
 IDS = {
-    "absent", "excluded", "left", "none", "present", "reports", "resolved", "right", "status",
-    "uncertain",
+    "absent", "excluded", "left", "none", "present", "reports", "resolved", "right", "segment",
+    "status", "uncertain",
 }  # fmt: skip
 """Statuses, sides, changes, policies, tables and columns that are spelt as words of reports are."""
 
@@ -42,8 +43,12 @@ def words_of(phrases: object) -> set[str]:
 
 @cache
 def function_words() -> set[str]:
-    """Words that clauses, titles and sentences are taken apart by."""
-    cues, grammar = EN.cues, EN.grammar
+    """Words that clauses, titles and sentences of any language are taken apart by."""
+    return set().union(*map(function_words_of, VOCABULARIES))
+
+
+def function_words_of(vocabulary: Vocabulary) -> set[str]:
+    cues, grammar = vocabulary.cues, vocabulary.grammar
     made = words_of(cues.predicates) | words_of(cues.prepositions) | words_of(cues.conjunctions)
     for rule in cues.rules:
         for phrase in rule.phrases:
@@ -56,16 +61,20 @@ def function_words() -> set[str]:
 @cache
 def all_words() -> set[str]:
     """Function words, and the words of headers, versions, lobes and identities."""
-    made = function_words() | words_of(EN.identities.model_dump())
+    return function_words().union(*map(other_words, VOCABULARIES))
+
+
+def other_words(vocabulary: Vocabulary) -> set[str]:
+    made = words_of(vocabulary.identities.model_dump())
     for phrases in (
-        *EN.sections.phrases().values(),
-        EN.versions.addendum,
-        EN.versions.corrected,
-        EN.versions.withdrawn,
-        EN.pairing.organ_left,
-        EN.pairing.kidney_elsewhere,
-        *EN.pairing.lobes.named.values(),
-        EN.pairing.lobes.listed,
+        *vocabulary.sections.phrases().values(),
+        vocabulary.versions.addendum,
+        vocabulary.versions.corrected,
+        vocabulary.versions.withdrawn,
+        vocabulary.pairing.organ_left,
+        vocabulary.pairing.kidney_elsewhere,
+        *vocabulary.pairing.lobes.named.values(),
+        vocabulary.pairing.lobes.listed,
     ):
         for phrase in phrases:
             made |= {

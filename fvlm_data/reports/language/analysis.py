@@ -279,10 +279,13 @@ def _head(
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
     roles, clauses = sentence.roles, sentence.clauses
-    said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
+    behind = book.grammar.verb_last
+    said = side_of(place, sentence.sides, roles, clauses, behind=behind) if sentence.sides else None
     told = None
     if sentence.sides and not elsewhere:
-        told = own_side(place, sentence.sides, roles) or _told_elsewhere(span, about, sentence)
+        told = own_side(place, sentence.sides, roles, behind=behind) or _told_elsewhere(
+            span, about, sentence
+        )
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]

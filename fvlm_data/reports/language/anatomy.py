@@ -103,6 +103,8 @@ def _side_behind(
 ) -> Side | None:
     """Side stated right behind the mention and of nothing else: "the ribs on the right"."""
     for start, end, side in sides:
+        if start == match.end and grammar.verb_last:  # "Unterlappen links"
+            return side
         link = words[match.end : start]
         if (
             start > match.end

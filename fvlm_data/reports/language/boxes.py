@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from fvlm_data.reports.language.letters import CAPITALS, LETTERS
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ _ANY_BOX = re.compile(BOX)
 _BOX_MARKS = ("[", "( )", "(x)", "(X)")
 """One of them stands in each box of an ASCII text."""
 _EMPTY = frozenset(("[ ]", "[]", "( )", "\u2610"))
-_NEXT_FIELD = re.compile(r"[ \t](?=[A-Z][A-Za-z /-]{2,40}[:?=])|(?<=[.;])[ \t](?=[ \t]*[A-Z])")
+_NEXT_FIELD = re.compile(
+    rf"[ \t](?=[{CAPITALS}][{LETTERS} /-]{{2,40}}[:?=])|(?<=[.;])[ \t](?=[ \t]*[{CAPITALS}])"
+)
 _ROW = re.compile(rf"[^\n]*:[ \t]*\r?(?:\n[ \t]*{BOX}[^\n]*)+|[^\n]+")
 """A line, or the name of a field with the boxes in the lines below it."""
 _TITLE = re.compile(r"[^:=?.;\n]*[:=?]\s*\Z")

@@ -190,7 +190,9 @@ def run_on_starts(
             continue  # nothing was said before it, or nothing is said of it
         start = _phrase_start(mention.start, words, book)
         # "enlarged spleen was not detected" is one statement
-        whole = start == mention.start and _denied_behind(mention.end, cues)
+        whole = book.grammar.verb_last or (
+            start == mention.start and _denied_behind(mention.end, cues)
+        )
         stated = (start in ended and not whole) or (
             start > said and words[start - 1] in book.grammar.participles
         )

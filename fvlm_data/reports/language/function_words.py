@@ -11,6 +11,8 @@ from fvlm_data.vocabulary.phrases import expand
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fvlm_data.vocabulary.entries import Grammar
 
 OTHER = "_"
@@ -54,6 +56,8 @@ class FunctionWords:
     within: frozenset[str]
     beside: frozenset[str]
     operations: tuple[str, ...]
+    verb_last: bool
+    """Whether verbs, denials and sides stand behind what they are told of."""
     places: frozenset[str]
     places_and_numbers: frozenset[str]
     light: frozenset[str]
@@ -67,57 +71,62 @@ class FunctionWords:
     never_before_stop: re.Pattern[str]
 
 
-def function_words(grammar: Grammar) -> FunctionWords:
-    """The sets of a grammar."""
+def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> FunctionWords:
+    """The sets of a grammar; `folded` spells a word as words of reports are."""
+
+    def words_of(*words: str) -> frozenset[str]:
+        return frozenset(map(folded, words))
+
     clauses, places, titles = grammar.clauses, grammar.places, grammar.titles
     units = [(words, 1.0) for words in grammar.sizes.mm]
     units += [(words, 10.0) for words in grammar.sizes.cm]
     of_unit = {one: length for words, length in units for one in expand(words)}
     return FunctionWords(
-        articles=frozenset(clauses.articles),
-        of=frozenset(clauses.of),
-        joints=frozenset({",", *clauses.joints}),
-        breaks=frozenset({",", *clauses.joints, *clauses.company}),
-        indefinite=frozenset(clauses.indefinite),
-        extensions=frozenset(clauses.extensions),
-        relatives=frozenset(clauses.relatives),
-        relative_pronouns=frozenset(clauses.relative_pronouns),
-        aftermath=frozenset(clauses.aftermath),
-        preambles=frozenset(clauses.preambles),
-        attributes=frozenset(clauses.attributes),
-        denying_answers=frozenset(clauses.denying_answers),
-        of_or_for=frozenset({*clauses.of, *clauses.purpose}),
-        participles=frozenset(clauses.participles),
-        alternatives=frozenset(clauses.alternatives),
-        denials=frozenset(clauses.denials),
-        organ_denials=frozenset(clauses.organ_denials),
-        noun_denials=frozenset(clauses.noun_denials),
-        distributives=frozenset({OTHER, *clauses.distributives}),
-        comparisons=frozenset(clauses.comparisons),
-        company=frozenset(clauses.company),
-        supposed_company=frozenset({OTHER, *clauses.supposed_company}),
-        complements=frozenset(clauses.complements),
-        known=frozenset(clauses.known),
-        before_known=frozenset(clauses.before_known),
-        elisions=frozenset({",", *clauses.elisions}),
-        now=frozenset(clauses.now),
-        today=frozenset(clauses.today),
-        bounds=frozenset(clauses.bounds),
-        within=frozenset(clauses.within),
-        beside=frozenset(clauses.beside),
+        articles=words_of(*clauses.articles),
+        of=words_of(*clauses.of),
+        joints=words_of(",", *clauses.joints),
+        breaks=words_of(",", *clauses.joints, *clauses.company),
+        indefinite=words_of(*clauses.indefinite),
+        extensions=words_of(*clauses.extensions),
+        relatives=words_of(*clauses.relatives),
+        relative_pronouns=words_of(*clauses.relative_pronouns),
+        aftermath=words_of(*clauses.aftermath),
+        preambles=words_of(*clauses.preambles),
+        attributes=words_of(*clauses.attributes),
+        denying_answers=words_of(*clauses.denying_answers),
+        of_or_for=words_of(*clauses.of, *clauses.purpose),
+        participles=words_of(*clauses.participles),
+        alternatives=words_of(*clauses.alternatives),
+        denials=words_of(*clauses.denials),
+        organ_denials=words_of(*clauses.organ_denials),
+        noun_denials=words_of(*clauses.noun_denials),
+        distributives=words_of(OTHER, *clauses.distributives),
+        comparisons=words_of(*clauses.comparisons),
+        company=words_of(*clauses.company),
+        supposed_company=words_of(OTHER, *clauses.supposed_company),
+        complements=words_of(*clauses.complements),
+        known=words_of(*clauses.known),
+        before_known=words_of(*clauses.before_known),
+        elisions=words_of(",", *clauses.elisions),
+        now=words_of(*clauses.now),
+        today=words_of(*clauses.today),
+        bounds=words_of(*clauses.bounds),
+        within=words_of(*clauses.within),
+        beside=words_of(*clauses.beside),
         operations=clauses.operations,
-        places=frozenset(places.words),
-        places_and_numbers=frozenset({"0", *places.words}),
-        light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
-        prefixes=frozenset(grammar.spelling.prefixes),
-        size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
+        verb_last=grammar.order.verb_last,
+        places=words_of(*places.words),
+        places_and_numbers=words_of("0", *places.words),
+        light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),
+        prefixes=words_of(*grammar.spelling.prefixes),
+        size_stops=words_of(",", ".", "(", ")", ";", *grammar.sizes.stops),
         units=frozenset(of_unit),
         sizes=size_patterns(
             grammar.sizes,
             (*clauses.articles, *clauses.indefinite),
             {unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
         ),
-        title_links=frozenset({",", "/", "&", "+", "(", ")", "-", *titles.links}),
+        title_links=words_of(",", "/", "&", "+", "(", ")", "-", *titles.links),
         never_last=re.compile(rf"(?:[,&/(+-]|\b(?:{wording(titles.never_last)}))\s*\Z"),
         never_before_stop=re.compile(rf"\b(?:{wording(titles.never_before_stop)})"),
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.blanks import blanks, filled_only
 from fvlm_data.reports.language.boxes import choices, ticked_only
+from fvlm_data.reports.language.letters import CAPITALS, LETTERS
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _WRITTEN_BREAK = re.compile(r"\\r\\n|\\n")
 _WRITTEN = {"\\n": " \n", "\\r\\n": "   \n"}
-_REPEATED = re.compile(r"(?<=\S)~(?=[ \t]?[A-Z])")
+_REPEATED = re.compile(rf"(?<=\S)~(?=[ \t]?[{CAPITALS}])")
 """HL7's sign between repetitions, left in a text by an export; "~5 mm" is about that size."""
 _NO_BREAKS = re.compile(r"\\(?:rtf|par)\b|\b[A-Za-z]:\\")
 """In RTF and paths a backslash and an n are no line break."""
@@ -65,7 +66,7 @@ def layout(vocabulary: Vocabulary) -> Layout:
     return Layout(
         re.compile(
             rf"[:=?][ \t]{{0,3}}(?i:{answers})[,;.]?(?P<blank>[ \t])"
-            r"(?=[ \t]{0,3}[A-Z][A-Za-z /()-]{2,40}[:=?])"
+            rf"(?=[ \t]{{0,3}}[{CAPITALS}][{LETTERS} /()-]{{2,40}}[:=?])"
         ),
         choices(vocabulary),
         blanks(vocabulary),
@@ -137,7 +138,7 @@ def _may_be_numbered(text: str) -> bool:
 
 def _listed(text: str, mark: str) -> Iterator[int]:
     """Items behind a mark within lines that begin with it: "- No ascites - Gallstones"."""
-    item = re.compile(rf"[ \t](?={re.escape(mark)}[ \t]+[A-Z])")
+    item = re.compile(rf"[ \t](?={re.escape(mark)}[ \t]+[{CAPITALS}])")
     start = 0
     for line in text.split("\n"):
         if line.lstrip(" \t").startswith(mark):

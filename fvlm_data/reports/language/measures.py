@@ -135,8 +135,13 @@ def side_of(
     sides: Sequence[tuple[int, int, Side]],
     roles: Sequence[int],
     clauses: Sequence[int],
+    *,
+    behind: bool = False,
 ) -> Side | None:
-    """Side of a head: stated just before it, or behind it ("effusion on the left")."""
+    """Side of a head: stated just before it, or behind it ("effusion on the left").
+
+    Where sides stand `behind` what they are told of, one behind another head is that one's.
+    """
     start, end = place
     before: list[Side] = []
     after: list[Side] = []
@@ -145,6 +150,8 @@ def side_of(
             continue
         if past <= start:
             between = roles[past:start]
+            if behind and first and roles[first - 1] == HEAD:
+                continue
             if len(between) <= 5 and all(role in (OTHER, JOINT, ANATOMY) for role in between):
                 before.append(side)
         elif first >= end:
@@ -161,9 +168,18 @@ def own_side(
     place: tuple[int, int],
     sides: Sequence[tuple[int, int, Side]],
     roles: Sequence[int],
+    *,
+    behind: bool = False,
 ) -> Side | None:
-    """Side that is said of a head alone, right behind it and of no organ: "stone on the right"."""
+    """Side that is said of a head alone, right behind it and of no organ: "stone on the right".
+
+    `behind`: in the language a side needs no preposition ("Stein rechts").
+    """
     end = place[1]
+    if behind:
+        for first, past, side in sides:
+            if first == end:
+                return None if roles[past : past + 1] == [ANATOMY] else side
     found: list[Side] = []
     for first, past, side in sides:
         between = roles[end:first]

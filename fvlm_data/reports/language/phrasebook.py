@@ -137,6 +137,7 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         [phrase for phrase, _ in (*targets, *cues, *headers)] + _clause_words(vocabulary),
         [phrase for phrase, meaning in targets if meaning.kind in _MEDICAL],
         vocabulary.grammar.spelling,
+        [phrase for phrase, meaning in targets if meaning.kind == "anatomy"],
     )
     paired = frozenset(anatomy.id for anatomy in vocabulary.anatomies if anatomy.paired)
     paired |= {whole for part, whole in vocabulary.within.items() if part in paired}
@@ -181,7 +182,7 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         measured={term.id: term.measured for term in terms if term.measured is not None},
         size_words=_words(lexicon, _size_words(vocabulary)),
         header_words=_words(lexicon, vocabulary.header_words),
-        grammar=function_words(vocabulary.grammar),
+        grammar=function_words(vocabulary.grammar, lexicon.folded),
         headers=_gather(lexicon, headers),
     )
 

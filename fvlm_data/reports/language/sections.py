@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.letters import LETTERS
 from fvlm_data.reports.language.phrasebook import phrasebook
 from fvlm_data.reports.language.records import Header, Section
 from fvlm_data.vocabulary.phrases import expand
@@ -28,7 +29,7 @@ _RULE_BELOW = re.compile(
     r"[ \t]{0,8}\r?\n[ \t]{0,4}(?:-{3,80}|={3,80}|_{3,80}|\*{3,80})[ \t]{0,8}(?=\r?\n|\Z)"
 )
 _MISSPELT = re.compile(
-    r"(?P<name>[A-Za-z]{6,16}(?:[ \t][A-Za-z]{2,14}){0,2})"
+    rf"(?P<name>[{LETTERS}]{{6,16}}(?:[ \t][{LETTERS}]{{2,14}}){{0,2}})"
     r"(?P<sep>[*_\])]{0,3}[ \t]{0,3}(?:[:\uff1a][*_\])]{0,3}|(?=\r?\n|\Z)))"
 )
 """What may be a header with a slip of the pen, where only a header can stand."""
@@ -210,7 +211,7 @@ def _sentence_start(beginnings: Iterable[str]) -> re.Pattern[str]:
     """
     rest: dict[str, list[str]] = {}
     for letters in beginnings:
-        if letters[0].isascii() and letters[0].isalpha():
+        if letters[0].isalpha():
             rest.setdefault(letters[0].upper(), []).append(re.escape(letters[1:]))
     branches = (f"{first}{_BEHIND_MARK}(?=(?i:{'|'.join(ends)}))" for first, ends in rest.items())
     return re.compile("|".join(branches) or r"(?!)")
@@ -222,7 +223,7 @@ def _pattern(names: tuple[str, ...], plural: str) -> re.Pattern[str]:
     ending = f"(?:{re.escape(plural)})?"
     joined = "|".join(re.escape(name).replace(r"\ ", rf"{ending}[ \t/&-]{{1,3}}") for name in names)
     return re.compile(
-        rf"(?P<name>(?:{joined}){ending})(?![A-Za-z0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?"
+        rf"(?P<name>(?:{joined}){ending})(?![{LETTERS}0-9])(?:[ \t]?\([^()\n]{{0,40}}\))?"
         r"(?P<sep>[*_=\])]{0,3}[ \t]{0,3}[*=]{0,3}(?:</\w{1,10}>[ \t]{0,3})?"
         r"(?:[:\uff1a](?:&nbsp;){0,3}|[-\u2013\u2014=|/](?=\s)|\.(?=\s)|\\(?:b0|par)\b"
         r"|(?<=[>\])])|(?=\r?\n|\Z)|(?=[ \t]+\S))[*_\])]{0,3}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.letters import LETTERS
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ _END = re.compile(
     # The first character is one set for all ends, so that `re` skips all others.
     r"[.!?\r\n<](?:"
     r"(?<=[.!?])[.!?]*[)\"'\u201d\u2019\]]*(?=\s|\Z)"
-    r"|(?<=[a-z)\d]\.)(?=[A-Z][a-z])"
-    r"|(?<=[a-z)][!?])(?=[A-Z])"
+    rf"|(?<=[{LETTERS})\d]\.)(?=[{LETTERS}]{{2}})"
+    rf"|(?<=[{LETTERS})][!?])(?=[{LETTERS}])"
     r"|(?<=\n)"
     r"|(?<=\r)\n"
     r"|(?<=<)(?:br|/p|/li|/div|/tr)\s{0,4}/?>)",
@@ -36,7 +37,7 @@ _LONGEST_ENTRY = 60
 """Characters of a line that is rather an entry of a list than a full line of running text."""
 _LETTER_OR_DIGIT = re.compile(r"[^\W_]")
 _ONLY_NUMBER = re.compile(r"\s*[-*\u2022(]?\s*(?:\d{1,2}|[A-Za-z])\Z")
-_WORD_BEFORE = re.compile(r"([A-Za-z](?:[A-Za-z.]{0,12}[A-Za-z])?)\Z")
+_WORD_BEFORE = re.compile(rf"([{LETTERS}](?:[{LETTERS}.]{{0,12}}[{LETTERS}])?)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ class SentenceEnds:
     answer: re.Pattern[str]
     """The answer to a field of a form, with what stands before it, at the end of a line."""
     answers: re.Pattern[str]
+    closing: re.Pattern[str] | None = None
+    """Abbreviations, less their last dot, behind which any capital begins a sentence."""
+    starters: re.Pattern[str] | None = None
+    """Words that begin a sentence behind an abbreviation; none: any with a capital does."""
+    ordinals: re.Pattern[str] | None = None
+    """What follows the dot of a number that counts ("7. Rippe"); none: nothing does."""
 
 
 @lru_cache(maxsize=4)
@@ -64,6 +71,11 @@ def sentence_ends(vocabulary: Vocabulary) -> SentenceEnds:
         re.compile(rf"(?:,|\b(?:{wording(words.line_joins)}))\s*\Z", re.IGNORECASE),
         re.compile(rf"[:=?\t|-]\s{{0,3}}(?:{answers})[\s,;|]{{0,4}}\Z", re.IGNORECASE),
         re.compile(rf"[ \t]{{0,3}}(?:{answers})", re.IGNORECASE),
+        re.compile(rf"\b(?:{wording(words.closing_abbreviations)})\Z", re.IGNORECASE)
+        if words.closing_abbreviations
+        else None,
+        re.compile(wording(words.starters), re.IGNORECASE) if words.starters else None,
+        re.compile(wording(words.ordinal_nouns), re.IGNORECASE) if words.ordinal_nouns else None,
     )
 
 
@@ -116,17 +128,26 @@ def _stop_ends(text: str, begin: int, stop: int, behind: int, end: int, ends: Se
         return True
     after = text[behind : min(end, behind + 24)].lstrip()
     if word is None:
-        return not after[:1].islower()
+        # "Fraktur der 7. Rippe"
+        counted = ends.ordinals if text[stop - 1 : stop].isdigit() else None
+        return not (after[:1].islower() or (counted is not None and counted.match(after)))
     if word.lower() in ends.abbreviations:
+        if ends.closing is not None and ends.closing.search(text, max(begin, stop - 16), stop):
+            return not after or after[0].isupper()
         may_end = word.lower() in ends.ending_abbreviations
-        return not after or (may_end and after[0].isupper())
+        return not after or (may_end and after[0].isupper() and _starts(after, ends))
     return not (word.isupper() and after[:1].isupper())
+
+
+def _starts(text: str, ends: SentenceEnds) -> bool:
+    """Whether a capital may begin a sentence, and not only a noun."""
+    return ends.starters is None or ends.starters.match(text) is not None
 
 
 def _word_before(text: str) -> str | None:
     """Word, or letters with dots between (e.g), at the end of a short text."""
     word = text[text.rfind(" ") + 1 :]
-    if word.isalpha() and word.isascii():
+    if word.isalpha():
         return word
     found = _WORD_BEFORE.search(text)
     return found[1] if found else None

@@ -59,6 +59,9 @@ class _Part(NamedTuple):
     verb: bool
     sided: bool
     """Whether a side stands before its finding ("right pleural effusion")."""
+    begins_with_side: bool
+    sided_behind: bool
+    """Of languages in which sides stand behind what they are told of."""
     lasting: bool
     """Whether it tells where an implant or the like is, or that an organ is gone."""
 
@@ -114,6 +117,13 @@ def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) 
         return True
     if before.sided and after.sided and before.finding and after.finding and verbless:
         return True
+    # "Erguss rechts, links kein Erguss"; "Zyste rechts 2 cm, Stein links"
+    if before.sided_behind and (
+        after.begins_with_side or (after.sided_behind and before.finding and after.finding)
+    ):
+        return True
+    if denied and after.begins_with_side and after.finding:  # "kein Erguss, rechts Infiltrate"
+        return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
@@ -162,7 +172,8 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
     heads = [head for head in said.heads if start <= head.start < end]
     found = [head for head in heads if head.kind in FINDINGS]
     organs = [one for one in said.mentions if start <= one.start < end]
-    named = [head.start for head in heads if head.kind != "normal"]
+    named_heads = [head for head in heads if head.kind != "normal"]
+    named = [head.start for head in named_heads]
     subjects = [*named, *(one.start for one in organs)]
     placed = [side[0] for side in said.sides if start <= side[0] < end]
     placed += [one.start for one in organs if one.side]  # a lobe tells its side
@@ -182,6 +193,9 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
         verb=not book.predicates.isdisjoint(words[start:end]),
         sided=any(place < head.start for place in placed for head in found),
+        begins_with_side=book.grammar.verb_last and any(s[0] == start for s in said.sides),
+        sided_behind=book.grammar.verb_last
+        and any(head.end <= side[0] < end for head in named_heads for side in said.sides),
         lasting=any(
             any(book.terms[term].lasting for term in head.terms)
             and (

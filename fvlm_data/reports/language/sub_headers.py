@@ -7,6 +7,7 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.letters import CAPITALS, LETTERS, SMALL
 from fvlm_data.reports.language.records import Header
 from fvlm_data.reports.language.sections import unblank
 
@@ -15,16 +16,16 @@ if TYPE_CHECKING:
 
     from fvlm_data.reports.language.phrasebook import Phrasebook
 
-_NAME = r"(?P<name>[A-Za-z][A-Za-z ,/&()+-]{1,60}?)"
+_NAME = rf"(?P<name>[{LETTERS}][{LETTERS} ,/&()+-]{{1,60}}?)"
 _LONGEST_NAME = 61
-_NAME_RUN = re.compile(r"[A-Za-z][A-Za-z ,/&()+-]*+")
+_NAME_RUN = re.compile(rf"[{LETTERS}][{LETTERS} ,/&()+-]*+")
 _CLOSERS = ":*_]}.=|\u2013\u2014<\t\r\n"
 """One of them, or the end of the text, is behind a title that ends without a dash."""
 _REMARK = r"(?:[ \t]?\([^()\n]{1,40}\))?"
 _OPENING = (
     r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     # What follows the run of characters that a name must be in tells most sentences apart at once.
-    r"(?=[A-Za-z][A-Za-z0-9 ,/&()+-]{1,103}+(?:[*_\t:\r\n]|\Z))"
+    rf"(?=[{LETTERS}][{LETTERS}0-9 ,/&()+-]{{1,103}}+(?:[*_\t:\r\n]|\Z))"
 )
 _MARK = re.compile(rf"[\n.;!?:>)](?={_OPENING})")
 """What `_ANYWHERE` may follow, where it is not the start of the text."""
@@ -39,7 +40,7 @@ _LINE_START = (
     r"(?:\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)][ \t]{0,4})?(?P<open>[*_\[{]{0,3})"
 )
 _CLOSE = r"[*_\]}]{0,3}(?:</\w{1,10}>){0,3}"
-_FIRST_WORD = re.compile(_LINE_START + r"(?P<word>[A-Za-z]{2,40})")
+_FIRST_WORD = re.compile(rf"{_LINE_START}(?P<word>[{LETTERS}]{{2,40}})")
 _AT_LINE = re.compile(
     rf"{_LINE_START}{_NAME}{_REMARK}(?P<close>{_CLOSE})"
     r"(?:[ \t]{0,3}:|[ \t]{1,3}[=|\u2013\u2014-](?=[ \t])|[ \t]{0,3}\t|\.(?=\s|\Z)"
@@ -47,7 +48,9 @@ _AT_LINE = re.compile(
     r"(?:[ \t]{0,8}<br ?/?>)?"
 )
 """A title at the start of a line: with a mark after it, between marks, or alone."""
-_CAPITALS = re.compile(rf"{_LINE_START}(?P<name>[A-Z][A-Z ,/&-]{{2,60}})[ \t]+(?=[A-Z][a-z])")
+_CAPITALS = re.compile(
+    rf"{_LINE_START}(?P<name>[{CAPITALS}][{CAPITALS} ,/&-]{{2,60}})[ \t]+(?=[{CAPITALS}][{SMALL}])"
+)
 """A title in capitals before a sentence that has none: "LIVER Normal."."""
 _TAG = re.compile(r"<[^<>\n]{0,40}>")
 _ITEM = re.compile(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]")

@@ -8,11 +8,14 @@ makes it, however many reports are read.
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.compounds import Compounds
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from fvlm_data.vocabulary.entries import Spelling
 
@@ -28,6 +31,8 @@ _LONGEST_WORD = 40
 _SHORTEST_MISSPELT = 7
 _SAFE_PREFIX = 3
 _SHORTEST_PLURAL = 4
+_SHORTEST_STEM = 3
+"""Letters that a word keeps at least where it may lose several endings."""
 _LONG = 5
 """Letters above which a word is long (`long_variants` and `long_endings` of grammar.yaml)."""
 
@@ -40,14 +45,28 @@ def _token(spelling: Spelling) -> re.Pattern[str]:
     """What is one token; a hyphen within a word (ground-glass) is none."""
     whole = "|".join(map(re.escape, spelling.whole)) or r"(?!)"
     prefixes = "|".join(map(re.escape, spelling.prefixes)) or r"(?!)"
+    # A letter and its diacritic may be two characters, as files of macOS and PDF have them.
+    letters = r"(?:[^\W\d_][\u0300-\u036f]*)+" if spelling.folds else r"[^\W\d_]+"
+    # The first part of "Leber- und Nierenzysten" has a hyphen that is no mark of its own.
+    hyphen = r"(?<![^\W_].)" if spelling.compounds else r"(?:(?<![^\W_].)|(?![^\W_]))"
     return re.compile(
+        _dotted(spelling) +
         # "nondilated" is two words, as "non-dilated" is.
         rf"\d+(?:[.,]\d+)*|(?!(?i:{whole}))(?i:{prefixes})(?=[^\W\d_]{{5}})"
-        r"|[^\W\d_]+(?:['\u2019][^\W\d_]+)?\d*|[^\w\s\u2010\u2011-]|_"
+        rf"|{letters}(?:['\u2019]{letters})?\d*|[^\w\s\u2010\u2011-]|_"
         # A hyphen within a word is passed over: a letter or digit stands on either side.
-        r"|[\u2010\u2011-](?:(?<![^\W_].)|(?![^\W_]))",
+        rf"|[\u2010\u2011-]{hyphen}",
         re.UNICODE,
     )
+
+
+def _dotted(spelling: Spelling) -> str:
+    """Abbreviations with their dot ("V. a."), and ordinals before a word ("7. Rippe")."""
+    if not spelling.dotted:
+        return ""
+    longest_first = sorted(spelling.dotted, key=lambda word: (-len(word), word))
+    words = "|".join(map(re.escape, longest_first))
+    return rf"(?<![^\W\d_])(?i:{words})\.|(?<![\d.,])\d{{1,2}}\.(?=[ \t]+[^\W\d_])|"
 
 
 def _plain(word: str) -> str:
@@ -57,35 +76,68 @@ def _plain(word: str) -> str:
 class Lexicon:
     """The words of all phrases, and the way from a word of a report to one of them."""
 
-    def __init__(self, phrases: Iterable[str], medical: Iterable[str], spelling: Spelling) -> None:
+    def __init__(
+        self,
+        phrases: Iterable[str],
+        medical: Iterable[str],
+        spelling: Spelling,
+        organs: Iterable[str] = (),
+    ) -> None:
         """Take the words of the given phrases, which name no macro.
 
-        Misspelt words of the `medical` phrases, a part of them, are mended.
+        Misspelt words of the `medical` phrases, a part of them, are mended. Words are taken apart
+        where the language writes several as one; `organs` are phrases that may begin such a word
+        whose other parts are not known.
         """
         self._spelling = spelling
         self._token = _token(spelling)
-        self._real_words = frozenset(spelling.real_words)
         self._forms = _Forms(spelling)
-        raw = {_plain(word) for phrase in phrases for word in self.split(phrase)}
+        self._folded = self._forms.folded
+        self._real_words = frozenset(map(self._folded, spelling.real_words))
+        self._compounds: Compounds | None = None
+        phrases, medical = list(phrases), list(medical)
+        if spelling.compounds is not None:
+            parts = self._words_of(medical) | set(map(self._folded, spelling.compounds.parts))
+            self._compounds = Compounds(
+                (self._words_of(phrases) - parts) | self._real_words,
+                parts,
+                self._words_of(organ for organ in organs if len(organ.split()) == 1),
+                self._forms,
+                spelling.compounds.shortest,
+            )
+            phrases += spelling.compounds.parts
+        raw, known = self._words_of(phrases), self._words_of(medical)
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
-        known = {_plain(word) for phrase in medical for word in self.split(phrase)}
         self._near = _deletions(known)
         self.canonical = lru_cache(maxsize=100_000)(self._canonical)
 
+    def _words_of(self, phrases: Iterable[str]) -> set[str]:
+        return {self._folded(word) for phrase in phrases for word in self.split(phrase)}
+
+    def folded(self, word: str) -> str:
+        """A word in lower case, letters that are written in two ways in one."""
+        return self._folded(word)
+
     def is_word(self, word: str) -> bool:
         """Whether a word in lower case is of the vocabulary, or known to be no slip of the pen."""
+        word = self._folded(word)
         return word in self._raw or word in self._real_words
 
     def split(self, text: str) -> list[str]:
         """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
-        return self._token.findall(text)
+        written = self._token.findall(text)
+        if self._compounds is None:
+            return written
+        return [piece for word in written for piece in self._compounds.pieces(word)]
 
     def spans(self, text: str) -> Spans:
         """Where the words of `split` stand."""
+        if self._compounds is not None:
+            return self.places(text, self.split(text))
         return list(map(_SPAN, self._token.finditer(text)))
 
     def places(self, text: str, written: Iterable[str]) -> Spans:
-        """The same for a text that was split: between two words stand blanks or one hyphen."""
+        """The same for a text that was split: between two words stands no letter of another."""
         made, end = [], 0
         for word in written:
             start = text.find(word, end)
@@ -104,7 +156,7 @@ class Lexicon:
         )
 
     def _canonical(self, word: str) -> str:
-        word = _plain(word)
+        word = self._folded(word)
         if word[0].isdigit():
             naught = NAUGHT in self._raw and _NAUGHT.fullmatch(word)
             return NAUGHT if naught else NUMBER
@@ -112,13 +164,17 @@ class Lexicon:
             return word if word in self._raw else OTHER_MARK
         if len(word) > _LONGEST_WORD:
             return OTHER_WORD
+        if word[-1] == ".":
+            word = word[:-1]
         for ending in self._spelling.genitives:
             if word.endswith(ending):
                 word = word if word in self._raw else word.removesuffix(ending)
         for spelling in self._forms.spellings(word):
             for form in (*self._forms.singulars(spelling), spelling):
                 if form in self._raw:
-                    return form
+                    # "rechten" is "rechte" is "recht"
+                    inflected = self._forms.inflects and form != word
+                    return self._canonical(form) if inflected else form
         return self._corrected(word)
 
     def _corrected(self, word: str) -> str:
@@ -185,7 +241,17 @@ class _Forms:
         self._plurals = sorted(spelling.plurals.items(), key=lambda one: (len(one[0]), one[0]))
         self._plural_ends = tuple(spelling.plurals)
         self._singular = spelling.singular
+        self.inflects = bool(spelling.umlauts)
+        """Whether more than one ending may be taken off."""
+        self._umlauts = sorted(spelling.umlauts.items())
+        self._folds = str.maketrans(spelling.folds)
         self._own_plurals = frozenset(spelling.own_plurals)
+
+    def folded(self, word: str) -> str:
+        """The word in lower case, letters that are written in two ways in one."""
+        if not self._folds:
+            return _plain(word)
+        return unicodedata.normalize("NFC", _plain(word)).translate(self._folds)
 
     def spellings(self, word: str) -> list[str]:
         """The word, and what it is in the vocabulary's own spelling."""
@@ -206,8 +272,21 @@ class _Forms:
             return []
         if word.endswith(self._singular) or word in self._own_plurals:
             return []
-        return [
+        made = [
             word.removesuffix(ending) + singular
             for ending, singular in self._plurals
             if word.endswith(ending)
+        ]
+        if not self.inflects:
+            return made
+        made = [form for form in made if len(form) >= _SHORTEST_STEM]
+        return made + self._without_umlauts(made)
+
+    def _without_umlauts(self, forms: Sequence[str]) -> list[str]:
+        """The forms with their last umlaut undone ("Ergüsse", "Wände")."""
+        return [
+            form[:place] + plain + form[place + len(umlaut) :]
+            for form in forms
+            for umlaut, plain in self._umlauts
+            if (place := form.rfind(umlaut)) >= 0
         ]
