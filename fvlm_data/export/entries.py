@@ -86,6 +86,16 @@ class OutcomeOptions(BaseModel):
     )
 
 
+class ReportGenerationOptions(BaseModel):
+    """Options of the export `report-generation`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    window_days: int = Field(
+        default=30, ge=1, description="how long before the image clinical values count"
+    )
+
+
 class SliceReferenceOptions(WordOptions):
     """Options of the export `slice-references`."""
 
@@ -164,10 +174,12 @@ def _questions(store: Store, draft: Draft, progress: Progress, options: WordOpti
     write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
 
 
-def _report_generation(store: Store, draft: Draft, progress: Progress, _options: Any) -> None:
+def _report_generation(
+    store: Store, draft: Draft, progress: Progress, options: ReportGenerationOptions
+) -> None:
     from fvlm_data.export.generation.write import write
 
-    write(store, draft, progress)
+    write(store, draft, progress, window_days=options.window_days)
 
 
 def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
@@ -352,6 +364,7 @@ REPORT_GENERATION = Export(
     help="What each report can be written from (image, indication, prior), and it, as JSON lines.",
     of="tables",
     write=_report_generation,
+    options=ReportGenerationOptions,
     hint=_by_pandas("records", "records.jsonl", "records.head()", ", lines=True"),
 )
 CHANGE = Export(

@@ -89,11 +89,14 @@ def examples(records: Sequence[Mapping[str, Any]], embedded: Embedded) -> list[E
 
 
 def context_words(context: Mapping[str, Any], anatomy: str) -> Iterator[str]:
-    """Age by decade, sex, indication, and what the prior study told of the anatomy, as words."""
+    """Age by decade, sex, indication, values, what the prior told of the anatomy, as words."""
     age = context.get("age_years")
     yield "<age>" if age is None else f"<age {int(age) // 10 * 10}>"
     yield f"<sex {context.get('sex') or '-'}>"
     yield from words(context.get("clinical_information") or "")[:INDICATION_WORDS]
+    for value in context.get("clinical") or ():
+        yield f"<{value['name']}>"
+        yield f"{value['value']:.2g}"
     prior = context.get("prior")
     if prior is None:
         yield "<no prior>"

@@ -12,7 +12,7 @@ from fvlm_data.export import EXPORTS
 from fvlm_data.export.run import Form, run_tables_export
 from fvlm_data.reports import ReportParser
 from fvlm_data.store.tables import Store
-from schemas import AnatomyText, Report
+from schemas import AnatomyText, ClinicalValue, Report
 from tests.export.over_time import Visit, made_store, visit
 
 PARSER = ReportParser()
@@ -100,6 +100,26 @@ def test_what_may_lie_after_the_study_is_no_context_of_it(
     records, _ = exported(store, tmp_path / "out")
     (mine,) = [record for record in records if record["study_id"] == "st_2"]
     assert mine["context"]["prior"] is None
+
+
+def test_values_from_before_the_image_are_context_and_no_others(tmp_path: Path):
+    store = store_of(tmp_path, visit("st_1", "2020-03-10", FIRST))
+    store.replace_all("clinical", [
+        ClinicalValue(patient_id="p_1", number=number, kind=kind, name=name, value=value, bound="",
+                      unit=unit, observed_on=day, source="f_1")
+        for number, (kind, name, value, unit, day) in enumerate([
+            ("laboratory", "crp", 12.0, "mg/L", "2020-03-02"),
+            ("laboratory", "crp", 90.0, "mg/L", "2020-03-09T23:00:00"),
+            ("laboratory", "crp", 1.0, "mg/L", "2020-03-10"),
+            ("vital", "heart_rate", 80.0, "/min", "2020-01-01"),
+            ("vital", "body_temperature", 38.5, "Cel", "2020-03-11"),
+            ("outcome", "death", 1.0, "1", "2020-03-01"),
+        ])
+    ])  # fmt: skip
+    ((record,), _) = exported(store, tmp_path / "out")
+    assert record["context"]["clinical"] == [
+        {"kind": "laboratory", "name": "crp", "value": 90.0, "unit": "mg/L"}
+    ]
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path):

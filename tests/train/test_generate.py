@@ -126,8 +126,11 @@ def test_a_study_of_no_context_but_longer_than_any_before_is_written(corpus: tup
 
 
 def test_context_names_the_prior_of_this_anatomy_only():
-    told = list(context_words({"age_years": 57.2, "sex": "M", "prior": prior_of(0)}, "lung"))
-    assert told == ["<age 50>", "<sex M>", "<prior>", "<lung_nodule>", "<present>", "8"]
+    known = {"age_years": 57.2, "sex": "M", "prior": prior_of(0)}
+    known["clinical"] = [{"kind": "laboratory", "name": "crp", "value": 91.7, "unit": "mg/L"}]
+    told = list(context_words(known, "lung"))
+    assert told[:4] == ["<age 50>", "<sex M>", "<crp>", "92"]
+    assert told[4:] == ["<prior>", "<lung_nodule>", "<present>", "8"]
     other = list(context_words({"age_years": None, "sex": None, "prior": prior_of(0)}, "liver"))
     assert other == ["<age>", "<sex ->", "<prior>"]
 
