@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fvlm_data.reports.language.clauses import alternative_follows, parentheses
+from fvlm_data.reports.language.clauses import parentheses
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FINDINGS = ("finding", "observation")
 """Kinds of heads that name something found."""
+
+_STOPS = frozenset({",", ";", "-", "/"})
+"""Marks between statements."""
 
 ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before an answer."""
@@ -56,46 +59,57 @@ class _Part(NamedTuple):
     """Whether a denial within it reaches forward."""
     listed: bool
     """Whether "or" and the like make it part of a list."""
+    alternative: bool
+    """Whether it begins with such a word."""
     verb: bool
     sided: bool
     """Whether a side stands before its finding ("right pleural effusion")."""
+    placed: bool
+    """Whether a place stands behind its finding ("septal lines at the bases")."""
     lasting: bool
     """Whether it tells where an implant or the like is, or that an organ is gone."""
 
 
 def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
-    """Commas behind which a statement begins that tells something of a subject of its own."""
+    """Marks behind which a statement begins that tells something of a subject of its own."""
     words = said.words
-    if "," not in words or not said.heads or len(said.heads) + len(said.mentions) < 2:
+    if _STOPS.isdisjoint(words) or not said.heads or len(said.heads) + len(said.mentions) < 2:
         return set()
     starts: set[int] = set()
-    denied = False
     parts = _merged(_parts(said, book), words)
-    for before, after, behind in zip(parts, parts[1:], [*parts[2:], None], strict=False):
+    denied = repeated = False
+    for number in range(1, len(parts)):
+        before, after = parts[number - 1], parts[number]
         place = after.start - 1
+        # "no A, no B, C": each denial has a word of its own
+        repeated = before.denies and (repeated or denied)
         denied = denied or before.denies
-        if words[place] != ",":
-            denied = False
+        if words[place] == ";":
+            denied = repeated = False
         elif words[after.start] in book.prepositions:  # goes on: ", with a drain", ", in the liver"
             continue
         elif _begins(
-            before, after, behind, denied=denied and not _verb_behind(words, place, book)
-        ) and (not alternative_follows(words, after.start, len(words), book)):
+            before,
+            after,
+            denied=denied and not _verb_behind(words, place, book),
+            closed=repeated or _closed(parts, number),
+        ) and not _goes_on(parts, number):
             starts.add(place)
-            denied = False
+            denied = repeated = False
     return starts
 
 
-def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) -> bool:
+def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     """Whether `after` is a statement of its own, and no further item of what `before` lists.
 
-    `denied`: a denial before it would reach it as an item.
+    `denied`: a denial before it would reach it as an item. `closed`: the list of what is denied
+    has ended before it.
     """
-    if not (before.subject and after.subject) or after.listed or before.listed:
+    if not (before.subject and after.subject):
         return False
     if after.told == "doubt":  # "consolidation, pneumonia cannot be excluded"
         return before.finding and not denied
-    if after.told and before.told:
+    if after.told and (before.told or before.lasting):
         return True
     verbless = not (before.verb or after.verb)
     if after.organ and (
@@ -105,18 +119,41 @@ def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) 
         return True
     # a denial at the end of a list is one of all its items: "effusion, pneumothorax not seen"
     if denied and (
-        (after.told and after.told != "denial")
+        closed
+        or (after.told and after.told != "denial")
         or after.lasting
         or (after.sided and not before.sided)
-        # "no PE, cardiomegaly, no effusion": each denial has a word of its own
-        or (behind is not None and behind.denies and not after.denies)
+        or (after.placed and not before.placed)
     ):
         return True
-    if before.sided and after.sided and before.finding and after.finding and verbless:
+    if (before.sided or before.placed) and (after.sided or after.placed) and verbless:
         return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
+
+
+def _closed(parts: Sequence[_Part], number: int) -> bool:
+    """Whether a list of denials has ended before a part.
+
+    It has behind its "or", and where the part behind has a denial of its own: "no PE,
+    cardiomegaly, no effusion".
+    """
+    before, after = parts[number - 1], parts[number]
+    if before.listed and before.denies and not after.listed:
+        return True
+    return not after.denies and number + 1 < len(parts) and parts[number + 1].denies
+
+
+def _goes_on(parts: Sequence[_Part], number: int) -> bool:
+    """Whether a list goes on from a part to its "or" before anything else is told."""
+    for part in parts[number:]:
+        if part.listed:
+            return not part.denies or part.alternative
+        # "new bowel obstruction" may be an item
+        if part.denies or part.verb or (part.told and part.told != "described"):
+            return False
+    return False
 
 
 def _verb_behind(words: Sequence[str], place: int, book: Phrasebook) -> bool:
@@ -180,8 +217,10 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
             for cue in said.cues
         ),
         listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
+        alternative=words[start] in book.grammar.alternatives,
         verb=not book.predicates.isdisjoint(words[start:end]),
         sided=any(place < head.start for place in placed for head in found),
+        placed=bool(found) and _placed_behind(said, found[-1].end, last, book),
         lasting=any(
             any(book.terms[term].lasting for term in head.terms)
             and (
@@ -190,6 +229,13 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
             )
             for head in found
         ),
+    )
+
+
+def _placed_behind(said: Said, start: int, end: int, book: Phrasebook) -> bool:
+    """Whether a place is told in tokens [start, end)."""
+    return any(start <= one.start < end for one in said.mentions) or not (
+        book.grammar.places.isdisjoint(said.words[start:end])
     )
 
 
