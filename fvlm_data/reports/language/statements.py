@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.clauses import parentheses
+from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class _Part(NamedTuple):
     told: str
     denies: bool
     """Whether a denial within it reaches forward."""
+    opens: bool
+    """Whether such a denial is its first word."""
     listed: bool
     """Whether "or" and the like make it part of a list."""
     alternative: bool
@@ -112,10 +115,10 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     if after.told and (before.told or before.lasting):
         return True
     verbless = not (before.verb or after.verb)
-    if after.organ and (
-        # a verdict or a size of an organ is none of what was found before it
-        (after.told == "normal" and not after.verb) or (after.told == "size" and not after.finding)
-    ):
+    # a verdict or a size of an organ is none of what was found before it
+    if after.told == "normal" and not after.verb:
+        return True
+    if after.organ and after.told == "size" and not after.finding:
         return True
     # a denial at the end of a list is one of all its items: "effusion, pneumothorax not seen"
     if denied and (
@@ -129,6 +132,8 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     if (before.sided or before.placed) and (after.sided or after.placed) and verbless:
         return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
+    if verbless and after.opens and after.finding and before.finding:
+        return True
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
 
@@ -199,8 +204,17 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
     heads = [head for head in said.heads if start <= head.start < end]
     found = [head for head in heads if head.kind in FINDINGS]
     organs = [one for one in said.mentions if start <= one.start < end]
+    denials = [
+        cue.start
+        for cue in said.cues
+        if start <= cue.start < end
+        and cue.cue.category == "absent"
+        and cue.cue.direction == "forward"
+    ]
     named = [head.start for head in heads if head.kind != "normal"]
     subjects = [*named, *(one.start for one in organs)]
+    if not subjects and words[start:end].count(OTHER):
+        subjects = _unknown(said, start, end, heads, denials)
     placed = [side[0] for side in said.sides if start <= side[0] < end]
     placed += [one.start for one in organs if one.side]  # a lobe tells its side
     return _Part(
@@ -210,12 +224,8 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         finding=bool(found),
         organ=bool(organs),
         told=_told(said, start, last, heads, organs, subjects, book),
-        denies=any(
-            start <= cue.start < end
-            and cue.cue.category == "absent"
-            and cue.cue.direction == "forward"
-            for cue in said.cues
-        ),
+        denies=bool(denials),
+        opens=start in denials,
         listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
         alternative=words[start] in book.grammar.alternatives,
         verb=not book.predicates.isdisjoint(words[start:end]),
@@ -230,6 +240,17 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
             for head in found
         ),
     )
+
+
+def _unknown(
+    said: Said, start: int, end: int, heads: Sequence[HeadSpan], denials: Sequence[int]
+) -> list[int]:
+    """Where a subject stands that the vocabulary does not know: "bed clear", "no active _"."""
+    words = said.words
+    judged = [head.start - 1 for head in heads if words[head.start - 1] == OTHER]
+    if denials and not judged:
+        judged = [i for i in range(denials[0], end) if words[i] == OTHER]
+    return judged[:1] if not judged or judged[0] >= start else []
 
 
 def _placed_behind(said: Said, start: int, end: int, book: Phrasebook) -> bool:
@@ -254,6 +275,8 @@ def _told(
     # a change may hold the comma that ends it
     if any(first < match.start and match.end in (end, end + 1) for match in said.degrees):
         return "degree"
+    if subjects and not organs and any(h.kind == "normal" and h.end == end for h in heads):
+        return "normal" if words[first] == OTHER else ""
     if _measured(words, first if subjects else start, end, book):
         return "size"
     for cue in said.cues:
@@ -275,6 +298,10 @@ def _told(
                 return "described"
         if head.start == start and head.kind != "finding" and not organs:
             return "bare"
+    if _opens_described(said, start, heads, organs):
+        return "described"
+    if words[end - 1] == OTHER and organs and not heads and organs[-1].end < end:
+        return "other"
     # "lungs with nodules"
     company = [i for i in range(start, end) if words[i] in book.grammar.company]
     return (
@@ -288,11 +315,22 @@ def _told(
     )
 
 
+def _opens_described(
+    said: Said, start: int, heads: Sequence[HeadSpan], organs: Sequence[AnatomyMention]
+) -> bool:
+    """Whether a part begins with an organ and how it is: "pleura thickened at the apex"."""
+    return any(
+        one.start == start and one.end == head.start and head.observation
+        for one in organs
+        for head in heads
+    )
+
+
 def _measured(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
     """Whether a size or distance is told, and no bound ("larger than 1 cm")."""
     return any(
         words[i] == NUMBER
         and words[i + 1] in book.grammar.units
         and words[i - 1] not in book.grammar.bounds
-        for i in range(start + 1, end - 1)
+        for i in range(start, end - 1)
     )
