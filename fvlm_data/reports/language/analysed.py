@@ -56,6 +56,8 @@ class SentenceAnalysis:
     anatomies: tuple[str, ...]
     side: Side | None
     carries: bool
+    named: bool = False
+    """Whether its sites are where its findings lie, since it mentions no anatomy."""
     clauses: tuple[int, ...] = ()
     measured: tuple[tuple[int, int], ...] = ()
     organs: tuple[int, ...] = ()

@@ -589,6 +589,7 @@ def _summed(
         anatomies=tuple(sorted(anatomies)),
         side=joined([mention.side for mention in mentions]) if mentions else None,
         carries=carries,
+        named=not sites,
         clauses=clauses,
         measured=tuple(
             [

@@ -76,6 +76,8 @@ class _Context(NamedTuple):
     """Whether it is that of the sentence before."""
     title_sites: tuple[str, ...] = ()
     """What the sub-header names, where the sentence names others."""
+    named: bool = False
+    """Whether its sites are those of its findings, of which no other head need tell."""
 
 
 _TITLES = 10_000
@@ -274,7 +276,12 @@ class ReportParser:
         if reading.anatomies:
             side = reading.side or block.side
             return _Context(
-                reading.sites, reading.anatomies, side, block.side, title_sites=block.sites
+                reading.sites,
+                reading.anatomies,
+                side,
+                block.side,
+                title_sites=block.sites,
+                named=reading.named,
             )
         if block.sites:
             side = reading.side or block.side
@@ -445,7 +452,8 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     ):
         sites = context.title_sites
     findings = observed(head.observation, sites, book) if head.observation else ()
-    if head.observation and (not sites or (not findings and book.anywhere(head.observation))):
+    elsewhere = context.named or (bool(head.observation) and book.anywhere(head.observation))
+    if head.observation and (not sites or (not findings and elsewhere)):
         findings = tuple(
             (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
         )

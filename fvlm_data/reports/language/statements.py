@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.clauses import parentheses
 from fvlm_data.reports.language.function_words import OTHER
-from fvlm_data.reports.language.tokens import NUMBER
+from fvlm_data.reports.language.tokens import NUMBER, OTHER_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 FINDINGS = ("finding", "observation")
 """Kinds of heads that name something found."""
 
-_STOPS = frozenset({",", ";", "-", "/"})
-"""Marks between statements."""
+_COMMAS = frozenset({",", ";"})
+_DASHES = ("-", OTHER_MARK)
+"""Marks that part no items of a list."""
+_SLASHES = ("+", "/")
+_SEVERAL = 2
 
 ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before an answer."""
@@ -76,10 +79,13 @@ class _Part(NamedTuple):
 def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
     """Marks behind which a statement begins that tells something of a subject of its own."""
     words = said.words
-    if _STOPS.isdisjoint(words) or not said.heads or len(said.heads) + len(said.mentions) < 2:
+    if not said.heads or len(said.heads) + len(said.mentions) < _SEVERAL:
+        return set()
+    stops = _stops(words)
+    if not stops:
         return set()
     starts: set[int] = set()
-    parts = _merged(_parts(said, book), words)
+    parts = _merged(_parts(said, stops, book), words)
     denied = repeated = False
     for number in range(1, len(parts)):
         before, after = parts[number - 1], parts[number]
@@ -95,7 +101,10 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
             before,
             after,
             denied=denied and not _verb_behind(words, place, book),
-            closed=repeated or _closed(parts, number),
+            closed=repeated
+            or words[place] in _DASHES
+            or (words[place] in _SLASHES and words[after.start] in book.openers)
+            or _closed(parts, number),
         ) and not _goes_on(parts, number):
             starts.add(place)
             denied = repeated = False
@@ -187,10 +196,24 @@ def _merged(parts: Iterable[_Part], words: Sequence[str]) -> list[_Part]:
     return made
 
 
-def _parts(said: Said, book: Phrasebook) -> Iterator[_Part]:
-    words = said.words
+def _stops(words: Sequence[str]) -> list[int]:
+    """Marks that may part statements: commas and semicolons, other marks where several do so.
+
+    "No PE - small effusion - liver normal", and so with slashes where there is no other mark.
+    """
+    marks = ",;-"
+    if _COMMAS.isdisjoint(words):
+        inner = words[:-1]
+        marks = next((mark for mark in _DASHES if mark in inner), "")
+        marks = marks or next((mark for mark in _SLASHES if inner.count(mark) >= _SEVERAL), "")
+    if not marks:
+        return []
     within = parentheses(words)
-    stops = [i for i, word in enumerate(words) if word in (",", ";") and not within[i]]
+    return [i for i, word in enumerate(words) if word in marks and not within[i]]
+
+
+def _parts(said: Said, stops: Sequence[int], book: Phrasebook) -> Iterator[_Part]:
+    words = said.words
     start = 0
     for end in (*stops, len(words)):
         if end > start:
