@@ -247,6 +247,9 @@ class Spelling(Entry):
     long_variants: dict[str, str]
     long_endings: dict[str, str]
     real_words: tuple[str, ...]
+    short: dict[str, str] = Field(
+        default_factory=dict, description="words as they are cut short in dictation, written out"
+    )
 
 
 class SentenceWords(Entry):

@@ -65,6 +65,7 @@ class Lexicon:
         self._spelling = spelling
         self._token = _token(spelling)
         self._real_words = frozenset(spelling.real_words)
+        self._short = dict(spelling.short)
         self._forms = _Forms(spelling)
         raw = {_plain(word) for phrase in phrases for word in self.split(phrase)}
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
@@ -74,7 +75,7 @@ class Lexicon:
 
     def is_word(self, word: str) -> bool:
         """Whether a word in lower case is of the vocabulary, or known to be no slip of the pen."""
-        return word in self._raw or word in self._real_words
+        return word in self._raw or word in self._short or word in self._real_words
 
     def split(self, text: str) -> list[str]:
         """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
@@ -105,6 +106,7 @@ class Lexicon:
 
     def _canonical(self, word: str) -> str:
         word = _plain(word)
+        word = self._short.get(word, word)
         if word[0].isdigit():
             naught = NAUGHT in self._raw and _NAUGHT.fullmatch(word)
             return NAUGHT if naught else NUMBER
