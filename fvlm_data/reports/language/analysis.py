@@ -44,6 +44,7 @@ from fvlm_data.reports.language.measures import (
     side_of,
     sides_in_turn,
 )
+from fvlm_data.reports.language.missing_organs import missing_organs
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.side_answers import side_answers
@@ -124,10 +125,15 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         spans = without_growths(spans, mentions, words, book)
     if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
         spans = described_anatomies(mentions, spans, words, book)
+    spans = missing_organs(spans, mentions, words, book)
     spans = _without_changes(spans, matches["change"], words)
     if not spans:  # nothing whose status cues or clauses could tell
         return _summed((), words, mentions, (), book, sides=sides)
-    named = [(s.start, s.end) for s in spans if s.kind == "finding"]
+    named = [
+        (s.start, s.end)
+        for s in spans
+        if s.kind == "finding" or " ".join(words[s.start : s.end]) in book.removals
+    ]
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
     spans = without_comparisons(spans, cues, words, book)

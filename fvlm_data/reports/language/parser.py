@@ -294,7 +294,9 @@ class ReportParser:
     def _carries(self, reading: SentenceAnalysis, before: _Context) -> bool:
         """Whether a sentence goes on about what the one before was about."""
         return reading.carries or any(
-            observed(head.observation, before.sites, self._book) for head in reading.heads
+            observed(head.observation, before.sites, self._book)
+            for head in reading.heads
+            if head.observation not in self._book.removals
         )
 
 

@@ -83,6 +83,10 @@ class Phrasebook:
     """(observation, site) -> finding ids; an observation goes by its canonical words."""
     alone: dict[str, tuple[str, ...]]
     """Observation -> finding ids where nothing tells the site."""
+    removed: dict[str, str]
+    """Organ -> the finding that it is gone."""
+    removals: frozenset[str]
+    """Denials that tell of an organ that it is gone ("spleen: absent")."""
     own: dict[str, frozenset[str]]
     """Finding id -> the anatomy that it makes abnormal, and those where it may lie."""
     within: dict[str, str]
@@ -140,13 +144,23 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
     )
     paired = frozenset(anatomy.id for anatomy in vocabulary.anatomies if anatomy.paired)
     paired |= {whole for part, whole in vocabulary.within.items() if part in paired}
+    observed_at = _observations(lexicon, vocabulary)
+    gathered = _gather(lexicon, cues)
+    removed_at = {
+        (observation, site): found[0]
+        for (observation, site), found in observed_at.items()
+        if tuple(observation.split()) in gathered
+        and all(term.lasting and not term.at_site for term in terms if term.id in found)
+    }
     carry = frozenset(lexicon.phrase_words(opener) for opener in words.carry.openers)
     return Phrasebook(
         lexicon=lexicon,
         targets=_gather(lexicon, targets),
-        cues=_gather(lexicon, cues),
+        cues=gathered,
         terms={term.id: term for term in terms},
-        observed_at=_observations(lexicon, vocabulary),
+        observed_at=observed_at,
+        removed={organ: finding for (_, organ), finding in removed_at.items()},
+        removals=frozenset(observation for observation, _ in removed_at),
         alone=_alone(lexicon, vocabulary),
         own={
             term.id: frozenset(
