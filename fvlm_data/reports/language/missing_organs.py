@@ -44,10 +44,9 @@ def missing_organs(
 
 def _gone(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
     """Whether a head names an organ and that it is gone ("absent right kidney")."""
-    told = {words[span.start], words[span.end - 1]}
     return (
         span.kind == "finding"
-        and not book.removals.isdisjoint(told)
+        and not book.removals.isdisjoint(words[span.start : span.end])
         and all(book.terms[term].lasting and not book.terms[term].at_site for term in span.terms)
     )
 

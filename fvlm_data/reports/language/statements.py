@@ -61,6 +61,8 @@ class _Part(NamedTuple):
     told: str
     denies: bool
     """Whether a denial within it reaches forward."""
+    ends: bool
+    """Whether a semicolon ends it."""
     opens: bool
     """Whether such a denial is its first word."""
     listed: bool
@@ -100,7 +102,7 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
         elif _begins(
             before,
             after,
-            denied=denied and not _verb_behind(words, place, book),
+            denied=denied and not _verb_behind(parts, number),
             closed=repeated
             or words[place] in _DASHES
             or (words[place] in _SLASHES and words[after.start] in book.openers)
@@ -170,13 +172,13 @@ def _goes_on(parts: Sequence[_Part], number: int) -> bool:
     return False
 
 
-def _verb_behind(words: Sequence[str], place: int, book: Phrasebook) -> bool:
-    """Whether a verb follows, which may be that of all items before it."""
-    for word in words[place:]:
-        if word == ";":
+def _verb_behind(parts: Sequence[_Part], number: int) -> bool:
+    """Whether a verb follows that may be one of all items before it: "no A, B is seen"."""
+    for part in parts[number:]:
+        if part.verb:
+            return not part.denies and part.told != "denial"
+        if part.denies or part.ends:
             return False
-        if word in book.predicates:
-            return True
     return False
 
 
@@ -248,6 +250,7 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         organ=bool(organs),
         told=_told(said, start, last, heads, organs, subjects, book),
         denies=bool(denials),
+        ends=words[end : end + 1] == (";",),
         opens=start in denials,
         listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
         alternative=words[start] in book.grammar.alternatives,
