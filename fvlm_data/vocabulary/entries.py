@@ -125,6 +125,11 @@ class FindingTerm(Entry):
     alone: tuple[str, ...] = Field(
         default=(), description="observations that mean it where nothing tells the site"
     )
+    kinds: tuple[str, ...] = Field(
+        default=(),
+        description="words and phrases for one kind of it: who denies that kind (no tension "
+        "pneumothorax) says nothing of the others",
+    )
     anywhere: bool = Field(
         default=False, description="whether `alone` holds beside any organ that does not know it"
     )

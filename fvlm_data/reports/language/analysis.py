@@ -34,7 +34,7 @@ from fvlm_data.reports.language.asserted_phrases import (
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
-from fvlm_data.reports.language.finding_sites import HeadSpan, meant, observed, side_at
+from fvlm_data.reports.language.finding_sites import HeadSpan, kinds_named, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
     change_of,
     changes_by_side,
@@ -333,6 +333,9 @@ def _head(
         elsewhere=elsewhere,
         rule=said_of.rule,
         cue=said_of.cue,
+        kind_of=(
+            kinds_named(span, sentence.words, book) if status == "absent" else frozenset[str]()
+        ),
         doubts=said_of.doubts + _doubts(said_of, change, sentence)
         if sentence.changes or sentence.runs_on
         else said_of.doubts,

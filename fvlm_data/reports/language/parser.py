@@ -408,7 +408,7 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     mentions = [
         _mention(number, one, finding, anatomy, side, book)
         for number, one in enumerate(told)
-        for finding, anatomy, side in one.findings
+        for finding, anatomy, side in _told_of(one)
     ]
     if mentions and not book.within.keys().isdisjoint([one.anatomy for one in mentions]):
         mentions += _in_wholes(mentions, book)
@@ -430,6 +430,12 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     sides = [one.laterality for one in mentions if one.status != "absent"]
     side = joined(sides) or context.side
     return _Said(tuple(mentions), tuple(sorted(normal)), about, side)
+
+
+def _told_of(one: _Told) -> Iterable[tuple[str, str, Side | None]]:
+    """Findings of a head; who denies one kind of a finding says nothing of the others."""
+    kind_of = one.head.kind_of
+    return [item for item in one.findings if item[0] not in kind_of] if kind_of else one.findings
 
 
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:

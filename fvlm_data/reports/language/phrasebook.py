@@ -83,6 +83,9 @@ class Phrasebook:
     """(observation, site) -> finding ids; an observation goes by its canonical words."""
     alone: dict[str, tuple[str, ...]]
     """Observation -> finding ids where nothing tells the site."""
+    kinds: dict[tuple[str, ...], frozenset[str]]
+    """Words for one kind of a finding -> the findings of which their denial says nothing."""
+    longest_kind: int
     removed: dict[str, str]
     """Organ -> the finding that it is gone."""
     removals: frozenset[str]
@@ -152,6 +155,7 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         if tuple(observation.split()) in gathered
         and all(term.lasting and not term.at_site for term in terms if term.id in found)
     }
+    kinds = _kinds(lexicon, vocabulary)
     carry = frozenset(lexicon.phrase_words(opener) for opener in words.carry.openers)
     return Phrasebook(
         lexicon=lexicon,
@@ -159,6 +163,8 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         cues=gathered,
         terms={term.id: term for term in terms},
         observed_at=observed_at,
+        kinds=kinds,
+        longest_kind=max(map(len, kinds), default=0),
         removed={organ: finding for (_, organ), finding in removed_at.items()},
         removals=frozenset(observation for observation, _ in removed_at),
         alone=_alone(lexicon, vocabulary),
@@ -226,6 +232,7 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         *grammar.sizes.stops,
         *grammar.titles.links,
         *(word for term in vocabulary.findings for word in term.described),
+        *(phrase for term in vocabulary.findings for one in term.kinds for phrase in expand(one)),
         *_size_words(vocabulary),
     ]
 
@@ -372,6 +379,15 @@ def _observations(
                 for site in _sites(term, vocabulary):
                     made[" ".join(lexicon.phrase_words(phrase)), site].add(term.id)
     return {key: tuple(sorted(ids)) for key, ids in sorted(made.items())}
+
+
+def _kinds(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[tuple[str, ...], frozenset[str]]:
+    made: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for term in vocabulary.findings:
+        for pattern in term.kinds:
+            for phrase in expand(pattern, vocabulary.macros):
+                made[lexicon.phrase_words(phrase)].add(term.id)
+    return {words: frozenset(made[words]) for words in sorted(made)}
 
 
 def _alone(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
