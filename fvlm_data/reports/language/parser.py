@@ -117,6 +117,8 @@ class _Mention:
     """What told it where it is not the head's rule."""
     inherited: bool = False
     """Whether its anatomy is that of the sentence before."""
+    sized_by: tuple[int, float] | None = None
+    """Head whose size is its own where it has none, and from which size on."""
 
 
 @dataclass(slots=True)
@@ -345,10 +347,14 @@ def _placed(
         if one.from_mm is not None and not _reaches(one, analysis.places[one.head].size):
             continue
         head, place = analysis.reading.heads[one.head], analysis.places[one.head]
+        size = place.size
+        if size.mm is None and one.sized_by is not None:
+            other = analysis.places[one.sized_by[0]].size
+            size = other if (other.mm or 0.0) >= one.sized_by[1] and not other.below else size
         told = place.location if one.located else None
         change = head.change
-        if change is None and place.size.prior_mm is not None:
-            change = _change_of_size(place.size)
+        if change is None and size.prior_mm is not None:
+            change = _change_of_size(size)
         made.append(
             FindingMention(
                 one.finding,
@@ -359,11 +365,11 @@ def _placed(
                 offset + place.start,
                 offset + place.end,
                 head.severity,
-                place.size.mm,
+                size.mm,
                 head.count,
                 text[told[0] : told[1]] if told else None,
                 change,
-                place.size.prior_mm,
+                size.prior_mm,
                 _decision(one, head, place, text, offset),
             )
         )
@@ -413,7 +419,7 @@ def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Sa
     if mentions and not book.within.keys().isdisjoint([one.anatomy for one in mentions]):
         mentions += _in_wholes(mentions, book)
     if mentions and not book.measured.keys().isdisjoint([one.finding for one in mentions]):
-        mentions += _by_size(mentions, book)
+        mentions += _by_size(mentions, reading.clauses, heads, book)
     mentions += _others(told, mentions, book)
     if len(mentions) > 1:
         mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
@@ -500,17 +506,30 @@ def _in_wholes(mentions: Sequence[_Mention], book: Phrasebook) -> list[_Mention]
     return made
 
 
-def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
-    """What mentions are too where they are large: a lymph node of 10 mm is an enlarged one."""
+def _by_size(
+    mentions: list[_Mention], clauses: Sequence[int], heads: Sequence[Head], book: Phrasebook
+) -> list[_Mention]:
+    """What mentions are too where they are large: a lymph node of 10 mm is an enlarged one.
+
+    Where the sentence says so itself ("enlarged node of 12 mm") the size is that one's; "no new
+    adenopathy" beside it denies others.
+    """
     made: list[_Mention] = []
     for one in mentions:
         rule = book.measured.get(one.finding)
-        if rule and all(other.finding != rule.finding for other in mentions):
+        if rule is None:
+            continue
+        same = [other for other in mentions if other.finding == rule.finding]
+        clause = clauses[heads[one.head].start]
+        said = [m for m in same if m.status != "absent"]
+        if not said and all(clauses[heads[m.head].start] != clause for m in same):
             anatomy = book.terms[rule.finding].anatomy
             too = replace(
                 one, finding=rule.finding, anatomy=anatomy, from_mm=rule.from_mm, rule="size"
             )
             made.append(too)
+        elif one.status == "present" and len(said) == 1:
+            said[0].sized_by = (one.head, rule.from_mm)
     return made
 
 
