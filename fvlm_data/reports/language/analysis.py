@@ -191,7 +191,12 @@ def _without_changes(
     "Effusion increased, heart size normal": the heart is not increased in size.
     """
     ends = {span.end for span in spans if span.kind != "normal"}
-    told = {m.start for m in changes if not words[m.end - 1].isalnum() and m.start in ends}
+    told = {
+        i
+        for m in changes
+        if not words[m.end - 1].isalnum() and m.start in ends
+        for i in range(m.start, m.end)
+    }
     return [span for span in spans if span.kind == "finding" or span.start not in told]
 
 

@@ -126,10 +126,16 @@ def _shown_though_denied(
 
 
 def _judged(mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str]) -> bool:
-    """Whether something else is said of it in its part of the sentence."""
-    stops = [i for i, word in enumerate(words) if word == ";"]
-    low = max((i for i in stops if i < mention.start), default=-1)
-    high = min((i for i in stops if i > mention.start), default=len(words))
+    """Whether something else is said of it in its part of the sentence.
+
+    A part ends at a comma where it tells a size: "nodes to 12 mm, liver normal".
+    """
+    for marks in (",;", ";"):
+        stops = [i for i, word in enumerate(words) if word in marks]
+        low = max((i for i in stops if i < mention.start), default=-1)
+        high = min((i for i in stops if i > mention.start), default=len(words))
+        if marks == ";" or NUMBER in words[mention.end : high]:
+            break
     return any(low < span.start < high for span in spans)
 
 

@@ -142,6 +142,11 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
         return True
     if (before.sided or before.placed) and (after.sided or after.placed) and verbless:
         return True
+    # "RV normal, trace right effusion"; "NG tip in stomach, stomach decompressed"
+    if verbless and before.told == "normal" and after.finding:
+        return True
+    if verbless and after.told == "other" and before.finding:
+        return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
     if verbless and after.opens and after.finding and before.finding:
         return True
@@ -238,7 +243,7 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
     ]
     named = [head.start for head in heads if head.kind != "normal"]
     subjects = [*named, *(one.start for one in organs)]
-    if not subjects and words[start:end].count(OTHER):
+    if not subjects:
         subjects = _unknown(said, start, end, heads, denials)
     placed = [side[0] for side in said.sides if start <= side[0] < end]
     placed += [one.start for one in organs if one.side]  # a lobe tells its side
@@ -271,12 +276,14 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
 def _unknown(
     said: Said, start: int, end: int, heads: Sequence[HeadSpan], denials: Sequence[int]
 ) -> list[int]:
-    """Where a subject stands that the vocabulary does not know: "bed clear", "no active _"."""
+    """Where a subject stands that is no known organ: "bed clear", "R normal", "no loosening"."""
     words = said.words
-    judged = [head.start - 1 for head in heads if words[head.start - 1] == OTHER]
-    if denials and not judged:
-        judged = [i for i in range(denials[0], end) if words[i] == OTHER]
-    return judged[:1] if not judged or judged[0] >= start else []
+    sides = {side[0] for side in said.sides}
+    for head in heads:
+        before = head.start - 1
+        if before >= start and (words[before] == OTHER or before in sides):
+            return [before]
+    return [start + 1] if start in denials and start + 1 < end else []
 
 
 def _placed_behind(said: Said, start: int, end: int, book: Phrasebook) -> bool:
@@ -302,7 +309,7 @@ def _told(
     if any(first < match.start and match.end in (end, end + 1) for match in said.degrees):
         return "degree"
     if subjects and not organs and any(h.kind == "normal" and h.end == end for h in heads):
-        return "normal" if words[first] == OTHER else ""
+        return "normal" if first < heads[0].start else ""
     if _measured(words, first if subjects else start, end, book):
         return "size"
     for cue in said.cues:
@@ -326,7 +333,7 @@ def _told(
             return "bare"
     if _opens_described(said, start, heads, organs):
         return "described"
-    if words[end - 1] == OTHER and organs and not heads and organs[-1].end < end:
+    if organs and not heads and _more_said(words, organs[-1].end, end, book):
         return "other"
     # "lungs with nodules"
     company = [i for i in range(start, end) if words[i] in book.grammar.company]
@@ -349,6 +356,16 @@ def _opens_described(
         one.start == start and one.end == head.start and head.observation
         for one in organs
         for head in heads
+    )
+
+
+def _more_said(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
+    """Whether the last word behind an organ is more than its place: "trachea central"."""
+    grammar = book.grammar
+    return start < end and not (
+        words[end - 1] in grammar.places_and_numbers
+        or words[end - 1] in book.conjunctions
+        or words[end - 1] in book.prepositions
     )
 
 
