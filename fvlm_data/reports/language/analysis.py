@@ -319,7 +319,7 @@ def _head(
             ]
         ),
         sites=tuple(dict.fromkeys([site for mention in about for site in mention.sites])),
-        observation=words if kind == "observation" else "",
+        observation=words if span.kind == "observation" else "",
         side=told or of_organ or said,
         severity=(
             severity_of(place, sentence.severities, roles, clauses) if sentence.severities else None
@@ -382,7 +382,7 @@ def _of_other_statements(
 def _sites_of(term: str, anatomy: str, book: Phrasebook) -> tuple[str, ...]:
     """Where a finding lies whose side is asked."""
     entry = book.terms[term]
-    return (anatomy,) if entry.at_site else entry.sites or (anatomy,)
+    return (anatomy,) if entry.at_site else (anatomy, *entry.sites)
 
 
 def _doubts(said: Asserted, change: Change | None, sentence: _Sentence) -> tuple[Doubt, ...]:

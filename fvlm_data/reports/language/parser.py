@@ -448,6 +448,12 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
     if head.sites and head.kind != "finding":
         return _Told(head, head.sites, head.findings)
+    if head.kind == "finding" and head.observation and context.title_sites:
+        # "ADRENALS: left nodule, kidneys normal"
+        found = observed(head.observation, context.title_sites, book)
+        if found:
+            named = tuple([(term, anatomy, head.side) for term, anatomy in found])
+            return _Told(head, context.title_sites, named)
     told = context.title_side if head.status == "absent" else context.side
     if head.kind == "finding" and told and not head.elsewhere:
         wholes = {book.within.get(a) for a in context.anatomies}

@@ -148,7 +148,7 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     if verbless and after.told == "other" and before.finding:
         return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
-    if verbless and after.opens and after.finding and before.finding:
+    if verbless and after.opens:
         return True
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
@@ -253,7 +253,8 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         subject=bool(subjects),
         finding=bool(found),
         organ=bool(organs),
-        told=_told(said, start, last, heads, organs, subjects, book),
+        told=_told(said, start, last, heads, organs, subjects, book)
+        or ("other" if organs and not heads and _more_said(words, organs[-1].end, end, book) else ""),
         denies=bool(denials),
         ends=words[end : end + 1] == (";",),
         opens=start in denials,
@@ -333,8 +334,6 @@ def _told(
             return "bare"
     if _opens_described(said, start, heads, organs):
         return "described"
-    if organs and not heads and _more_said(words, organs[-1].end, end, book):
-        return "other"
     # "lungs with nodules"
     company = [i for i in range(start, end) if words[i] in book.grammar.company]
     return (
@@ -360,12 +359,12 @@ def _opens_described(
 
 
 def _more_said(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
-    """Whether the last word behind an organ is more than its place: "trachea central"."""
-    grammar = book.grammar
-    return start < end and not (
-        words[end - 1] in grammar.places_and_numbers
-        or words[end - 1] in book.conjunctions
-        or words[end - 1] in book.prepositions
+    """Whether more than its place is said behind an organ: "trachea central"."""
+    told = [word for word in words[start:end] if word.isalnum() or word == OTHER]
+    return bool(told) and not (
+        told[-1] in book.grammar.places_and_numbers
+        or told[-1] in book.conjunctions
+        or told[-1] in book.prepositions
     )
 
 
