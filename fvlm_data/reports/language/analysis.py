@@ -165,12 +165,16 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
     sites = [mention for mention in mentions if mention not in outside]
-    everywhere = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
+    everywhere = Attachment(
+        words, role, clauses, sites, book.grammar, runs_on=bool(run_on), apart=apart
+    )
     attachment = everywhere
     if extensions:
         unreached = not_reached(extensions, spans, said, attachment)
         sites = [mention for mention in sites if mention not in unreached]
-        attachment = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
+        attachment = Attachment(
+            words, role, clauses, sites, book.grammar, runs_on=bool(run_on), apart=apart
+        )
     heads = [
         _head(span, said_of, sentence, attachment, book)
         for span, said_of in zip(spans, said[: len(spans)], strict=True)
@@ -319,7 +323,7 @@ def _head(
             ]
         ),
         sites=tuple(dict.fromkeys([site for mention in about for site in mention.sites])),
-        observation=words if span.kind == "observation" else "",
+        observation=words if span.observation or span.kind == "observation" else "",
         side=told or of_organ or said,
         severity=(
             severity_of(place, sentence.severities, roles, clauses) if sentence.severities else None

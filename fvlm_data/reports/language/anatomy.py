@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.reports.language.overlaps import longest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
@@ -183,12 +183,15 @@ class Attachment:
         grammar: FunctionWords,
         *,
         runs_on: bool = False,
+        apart: Collection[int] = (),
     ) -> None:
         """Take words, roles and clause numbers of tokens, and the mentions in order.
 
         Where a sentence `runs_on` to
-        other statements without any mark, its clauses share no anatomy.
+        other statements without any mark, its clauses share no anatomy. Clauses that begin at the
+        tokens `apart` tell of their own.
         """
+        self._apart = {clauses[i] for i in apart}
         self._runs_on = runs_on
         self._words = words
         self._role = role
@@ -332,6 +335,7 @@ class Attachment:
         numbered = [(self._clauses[m.start], i) for i, m in enumerate(self._mentions)]
         stating = {self._clauses[i] for i, role in enumerate(self._role) if role == HEAD}
         earlier = [number for number, _ in numbered if number < clause]
+        stating |= self._apart
         later = [number for number, _ in numbered if number > clause and number not in stating]
         made = []
         for number in [*([max(earlier)] if earlier else []), *([min(later)] if later else [])]:

@@ -30,6 +30,9 @@ _DASHES = ("-", OTHER_MARK)
 _SLASHES = ("+", "/")
 _SEVERAL = 2
 
+_BARE = ("bare", "verdict")
+"""What parts tell that hold nothing but an observation or a verdict."""
+
 ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before an answer."""
 
@@ -194,12 +197,14 @@ def _merged(parts: Iterable[_Part], words: Sequence[str]) -> list[_Part]:
         last = made[-1] if made else None
         joined = last is not None and words[part.start - 1] == "," and last.subject
         sized = not part.subject and part.told == "size"
-        described = part.told == "bare" and last is not None and last.organ and not last.finding
+        described = part.told == "verdict" or (
+            part.told == "bare" and last is not None and last.organ and not last.finding
+        )
         if last is not None and joined and (sized or described):
             told = "size" if sized else "described"
             made[-1] = last._replace(end=part.end, told=told)
         else:
-            made.append(part._replace(told="" if part.told == "bare" else part.told))
+            made.append(part._replace(told="" if part.told in _BARE else part.told))
     return made
 
 
@@ -331,7 +336,7 @@ def _told(
             if head.abnormal or head.observation:
                 return "described"
         if head.start == start and head.kind != "finding" and not organs:
-            return "bare"
+            return "verdict" if head.kind == "normal" else "bare"
     if _opens_described(said, start, heads, organs):
         return "described"
     # "lungs with nodules"
