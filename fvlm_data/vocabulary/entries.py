@@ -99,6 +99,9 @@ class FindingTerm(Entry):
     partly: str | None = Field(
         default=None, description="finding that an absent organ is where a part of it was left"
     )
+    sided: bool = Field(
+        default=False, description="whether its side counts although its anatomy has none"
+    )
     at_site: bool = Field(
         default=False,
         description="whether a mention is about the anatomy where it lies (calcified plaques of "

@@ -97,7 +97,7 @@ class Phrasebook:
     paired: frozenset[str]
     """Anatomies of which sides matter, and those that have such parts."""
     sided: frozenset[str]
-    """Findings that may lie in an anatomy of which sides matter."""
+    """Findings whose side counts, as of those that may lie in a paired anatomy."""
     predicates: frozenset[str]
     prepositions: frozenset[str]
     touching: frozenset[str]
@@ -177,7 +177,9 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         within=vocabulary.within,
         paired=paired,
         sided=frozenset(
-            term.id for term in terms if any(site.split(".")[0] in paired for site in term.sites)
+            term.id
+            for term in terms
+            if term.sided or any(site.split(".")[0] in paired for site in term.sites)
         ),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
