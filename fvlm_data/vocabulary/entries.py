@@ -326,6 +326,12 @@ class PlaceWords(Entry):
 
     words: tuple[str, ...]
     between_side_and_anatomy: tuple[str, ...]
+    landmarks: tuple[str, ...] = Field(
+        default=(), description='words before an organ that something lies beside: "adjacent to"'
+    )
+    distances: tuple[str, ...] = Field(
+        default=(), description='the same behind a distance: "2 cm from the pleura"'
+    )
 
 
 class SizeWords(Entry):

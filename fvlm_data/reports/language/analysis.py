@@ -22,6 +22,7 @@ from fvlm_data.reports.language.anatomy import (
     Attachment,
     anatomy_mentions,
     joined,
+    landmarks,
     roles,
     touched,
 )
@@ -150,7 +151,9 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         words,
         book.grammar.denials,
     )
-    role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
+    near = landmarks(mentions, words, grammar)
+    placing = [mention for mention in mentions if mention not in near] if near else mentions
+    role = roles(words, book, placing, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
         words,
         tuple(clauses),
@@ -164,6 +167,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         runs_on=bool(run_on),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
+    outside += near
     sites = [mention for mention in mentions if mention not in outside]
     everywhere = Attachment(
         words, role, clauses, sites, book.grammar, runs_on=bool(run_on), apart=apart

@@ -231,6 +231,8 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         ),
         *grammar.places.words,
         *grammar.places.between_side_and_anatomy,
+        *(word for one in grammar.places.landmarks for word in expand(one)),
+        *(word for one in grammar.places.distances for word in expand(one)),
         *grammar.sizes.stops,
         *grammar.titles.links,
         *(word for term in vocabulary.findings for word in term.described),
