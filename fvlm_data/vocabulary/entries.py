@@ -290,6 +290,9 @@ class ClauseWords(Entry):
     preambles: tuple[str, ...] = Field(
         default=(), description='first words of what a comma ends: "given the history of melanoma,"'
     )
+    stand_ins: tuple[str, ...] = Field(
+        default=(), description='stand for the finding before: "one on the left"'
+    )
     purpose: tuple[str, ...] = Field(
         default=(), description='join what has an attribute to it, beside `of`: "no cause for"'
     )

@@ -29,6 +29,7 @@ from fvlm_data.reports.language.anatomy import (
 from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
     head_spans,
+    with_stand_ins,
     without_comparisons,
     without_growths,
 )
@@ -138,6 +139,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
     spans = without_comparisons(spans, cues, words, book)
+    spans = with_stand_ins(spans, mentions, sides, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     degrees = [*matches["change"], *matches["severity"]]
     apart = verbless_starts(Said(words, spans, mentions, cues, degrees, sides), book)
@@ -277,7 +279,7 @@ def _head(
     attachment: Attachment,
     book: Phrasebook,
 ) -> Head:
-    words = " ".join(sentence.words[span.start : span.end])
+    words = span.stands_for or " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
     kind = span.kind
     if (

@@ -37,6 +37,7 @@ class FunctionWords:
     attributes: frozenset[str]
     of_or_for: frozenset[str]
     denying_answers: frozenset[str]
+    stand_ins: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
@@ -97,6 +98,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         attributes=frozenset(clauses.attributes),
         denying_answers=frozenset(clauses.denying_answers),
         of_or_for=frozenset({*clauses.of, *clauses.purpose}),
+        stand_ins=frozenset(clauses.stand_ins),
         participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
         denials=frozenset(clauses.denials),
