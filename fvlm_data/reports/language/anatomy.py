@@ -192,7 +192,8 @@ def landmarks(
 
 def _is_landmark(start: int, words: Sequence[str], grammar: FunctionWords) -> bool:
     """Whether words before a token tell that what stands there is only near."""
-    while start > 0 and (words[start - 1] in grammar.articles or words[start - 1] in grammar.places):
+    light = grammar.articles | grammar.places
+    while start > 0 and words[start - 1] in light:
         start -= 1
     for length in range(1, min(start, _LONGEST_LANDMARK) + 1):
         before = tuple(words[start - length : start])

@@ -290,9 +290,7 @@ class ReportParser:
             )
         if block.sites:
             side = reading.side or block.side
-            return _Context(
-                block.sites, _ids(block.sites), side, block.side, titles=block.sites
-            )
+            return _Context(block.sites, _ids(block.sites), side, block.side, titles=block.sites)
         if before is not None and self._config.carry_over and self._carries(reading, before):
             side = reading.side or (before.side if reading.carries else None)
             return _Context(before.sites, _ids(before.sites), side, inherited=True)

@@ -127,7 +127,8 @@ def size_patterns(
         ),
         re.compile(rf"\b(?:{wording(words.range_from)})[ ]\Z", re.IGNORECASE),
         re.compile(
-            rf"[^\d;.]{{0,40}}?[ ,(](?:{prior}|{wording(words.past)}){links}{{0,4}}[ :=]{{1,3}}({_NUMBER})(?=\s*(?:[,;)]|\.?\s*\Z))",
+            rf"[^\d;.]{{0,40}}?[ ,(](?:{prior}|{wording(words.past)}){links}{{0,4}}[ :=]{{1,3}}"
+            rf"({_NUMBER})(?=\s*(?:[,;)]|\.?\s*\Z))",
             re.IGNORECASE,
         ),
         re.compile(
@@ -156,7 +157,7 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
 
 
 def _with_bare(text: str, sizes: list[Size], patterns: SizePatterns) -> list[Size]:
-    """The sizes with earlier ones right behind them that leave the unit out, where they are alike."""
+    """The sizes with earlier ones behind them that leave their unit out and are alike."""
     made: list[Size] = []
     for size in sizes:
         made.append(size)

@@ -252,14 +252,15 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         subjects = _unknown(said, start, end, heads, denials)
     placed = [side[0] for side in said.sides if start <= side[0] < end]
     placed += [one.start for one in organs if one.side]  # a lobe tells its side
+    more = organs and not heads and _more_said(words, organs[-1].end, end, book)
+    other = "other" if more else ""
     return _Part(
         start,
         end,
         subject=bool(subjects),
         finding=bool(found),
         organ=bool(organs),
-        told=_told(said, start, last, heads, organs, subjects, book)
-        or ("other" if organs and not heads and _more_said(words, organs[-1].end, end, book) else ""),
+        told=_told(said, start, last, heads, organs, subjects, book) or other,
         denies=bool(denials),
         ends=words[end : end + 1] == (";",),
         opens=start in denials,
