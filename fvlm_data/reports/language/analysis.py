@@ -16,9 +16,7 @@ from fvlm_data.reports.language.anatomy import (
     Attachment,
     anatomy_mentions,
     joined,
-    landmarks,
     roles,
-    touched,
 )
 from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
@@ -28,8 +26,9 @@ from fvlm_data.reports.language.asserted_phrases import (
     without_growths,
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
+from fvlm_data.reports.language.beside import landmarks, touched
 from fvlm_data.reports.language.by_side import by_side
-from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
+from fvlm_data.reports.language.clauses import clause_bounds
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan
 from fvlm_data.reports.language.found import Found
@@ -37,6 +36,7 @@ from fvlm_data.reports.language.heads import head_of
 from fvlm_data.reports.language.missing_organs import missing_organs
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
+from fvlm_data.reports.language.run_on import run_on_starts
 from fvlm_data.reports.language.sizes import Measured, measured_heads
 from fvlm_data.reports.language.statements import Said, verbless_starts
 from fvlm_data.reports.language.tokens import NUMBER
