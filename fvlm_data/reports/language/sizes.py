@@ -286,7 +286,9 @@ def measured_heads(
     for size in stated_sizes(text, grammar.sizes, compared=compared):
         first = bisect_left(spans, (size.start,))
         past = bisect_left(spans, (size.end,), first)
-        if first == past or any(end <= first <= end + _OF_ORGAN for end in organs):
+        if first == past or any(
+            end <= first <= end + _OF_ORGAN and clauses[first] == clauses[end - 1] for end in organs
+        ):
             continue
         head = _measured_head(first, past, words, clauses, heads, grammar.size_stops)
         if head is not None:
