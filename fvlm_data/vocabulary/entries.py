@@ -99,6 +99,9 @@ class FindingTerm(Entry):
     partly: str | None = Field(
         default=None, description="finding that an absent organ is where a part of it was left"
     )
+    sided: bool = Field(
+        default=False, description="whether its side counts although its anatomy has none"
+    )
     at_site: bool = Field(
         default=False,
         description="whether a mention is about the anatomy where it lies (calcified plaques of "
@@ -124,6 +127,11 @@ class FindingTerm(Entry):
     )
     alone: tuple[str, ...] = Field(
         default=(), description="observations that mean it where nothing tells the site"
+    )
+    kinds: tuple[str, ...] = Field(
+        default=(),
+        description="words and phrases for one kind of it: who denies that kind (no tension "
+        "pneumothorax) says nothing of the others",
     )
     anywhere: bool = Field(
         default=False, description="whether `alone` holds beside any organ that does not know it"
@@ -269,6 +277,9 @@ class Spelling(Entry):
     compounds: Compounds | None = Field(
         default=None, description="of languages that write several words as one; none: they do not"
     )
+    short: dict[str, str] = Field(
+        default_factory=dict, description="words as they are cut short in dictation, written out"
+    )
 
 
 class SentenceWords(Entry):
@@ -311,6 +322,9 @@ class ClauseWords(Entry):
     )
     preambles: tuple[str, ...] = Field(
         default=(), description='first words of what a comma ends: "given the history of melanoma,"'
+    )
+    stand_ins: tuple[str, ...] = Field(
+        default=(), description='stand for the finding before: "one on the left"'
     )
     purpose: tuple[str, ...] = Field(
         default=(), description='join what has an attribute to it, beside `of`: "no cause for"'
@@ -358,6 +372,12 @@ class PlaceWords(Entry):
 
     words: tuple[str, ...]
     between_side_and_anatomy: tuple[str, ...]
+    landmarks: tuple[str, ...] = Field(
+        default=(), description='words before an organ that something lies beside: "adjacent to"'
+    )
+    distances: tuple[str, ...] = Field(
+        default=(), description='the same behind a distance: "2 cm from the pleura"'
+    )
 
 
 class SizeWords(Entry):

@@ -41,6 +41,8 @@ class Head:
     cue: tuple[int, int] | None
     """Tokens of the cue that told the status."""
     doubts: tuple[Doubt, ...]
+    kind_of: frozenset[str] = frozenset()
+    """Findings of which it names one kind only: denied, it says nothing of them."""
 
 
 @dataclass(slots=True, eq=False)  # not frozen, which would make it three times as slow to build
@@ -56,6 +58,8 @@ class SentenceAnalysis:
     anatomies: tuple[str, ...]
     side: Side | None
     carries: bool
+    named: bool = False
+    """Whether its sites are where its findings lie, since it mentions no anatomy."""
     clauses: tuple[int, ...] = ()
     measured: tuple[tuple[int, int], ...] = ()
     organs: tuple[int, ...] = ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.reports.language.overlaps import longest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
@@ -154,25 +154,6 @@ def _word_roles(book: Phrasebook) -> dict[str, int]:
     }
 
 
-def touched(
-    mentions: Sequence[AnatomyMention], words: Sequence[str], heads: Sequence[int], book: Phrasebook
-) -> list[AnatomyMention]:
-    """Mentions of organs that something of another place reaches, and where nothing lies.
-
-    "The mass displaces the spleen and the pancreas", "the kidney is displaced by a mass". `heads`
-    are the tokens at which findings begin.
-    """
-    if book.touching.isdisjoint(words) and book.touched.isdisjoint(words):
-        return []
-    made: list[AnatomyMention] = []
-    for i, word in enumerate(words):
-        if word in book.touching and any(head < i for head in heads):
-            made += [m for m in mentions if m.start > i and not any(i < h < m.start for h in heads)]
-        if word in book.touched and not book.touched_by.isdisjoint(words[i + 1 : i + 2]):
-            made += [m for m in mentions if m.end <= i and not any(m.end <= h < i for h in heads)]
-    return made
-
-
 class Attachment:
     """Finds the anatomies that a head (a finding or a verdict) of a sentence is about."""
 
@@ -185,12 +166,15 @@ class Attachment:
         grammar: FunctionWords,
         *,
         runs_on: bool = False,
+        apart: Collection[int] = (),
     ) -> None:
         """Take words, roles and clause numbers of tokens, and the mentions in order.
 
         Where a sentence `runs_on` to
-        other statements without any mark, its clauses share no anatomy.
+        other statements without any mark, its clauses share no anatomy. Clauses that begin at the
+        tokens `apart` tell of their own.
         """
+        self._apart = {clauses[i] for i in apart}
         self._runs_on = runs_on
         self._words = words
         self._role = role
@@ -334,6 +318,7 @@ class Attachment:
         numbered = [(self._clauses[m.start], i) for i, m in enumerate(self._mentions)]
         stating = {self._clauses[i] for i, role in enumerate(self._role) if role == HEAD}
         earlier = [number for number, _ in numbered if number < clause]
+        stating |= self._apart
         later = [number for number, _ in numbered if number > clause and number not in stating]
         made = []
         for number in [*([max(earlier)] if earlier else []), *([min(later)] if later else [])]:

@@ -33,6 +33,8 @@ class HeadSpan:
     terms: tuple[str, ...] = ()
     abnormal: bool = False
     observation: bool = False
+    stands_for: str = ""
+    """Words of the head before for which it stands ("one on the left")."""
 
 
 def meant(
@@ -71,6 +73,20 @@ def _lies_in(term: str, about: Sequence[AnatomyMention], book: Phrasebook) -> tu
         if named:
             return tuple(dict.fromkeys(named))
     return (entry.anatomy,)
+
+
+def kinds_named(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> frozenset[str]:
+    """Findings of which a head names one kind only, within it or right before it.
+
+    Not the last of several before it: "no free or loculated effusion" denies any.
+    """
+    found: set[str] = set()
+    for end in range(span.start, span.end + 1):
+        for start in range(max(0, end - book.longest_kind), end):
+            named = book.kinds.get(tuple(words[start:end]))
+            if named and not (start < span.start and words[start - 1] in book.grammar.joints):
+                found |= named
+    return frozenset(found)
 
 
 def side_at(about: Sequence[AnatomyMention], sites: Sequence[str]) -> Side | None:

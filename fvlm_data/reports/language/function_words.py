@@ -11,7 +11,7 @@ from fvlm_data.vocabulary.phrases import expand
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fvlm_data.vocabulary.entries import Grammar
 
@@ -37,6 +37,7 @@ class FunctionWords:
     attributes: frozenset[str]
     of_or_for: frozenset[str]
     denying_answers: frozenset[str]
+    stand_ins: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
@@ -60,6 +61,12 @@ class FunctionWords:
     """Whether verbs, denials and sides stand behind what they are told of."""
     places: frozenset[str]
     places_and_numbers: frozenset[str]
+    landmarks: frozenset[tuple[str, ...]]
+    """Words before an organ that only tells where something lies."""
+    distances: frozenset[tuple[str, ...]]
+    """The same behind a distance."""
+    near: frozenset[str]
+    """First words of `landmarks` and `distances`."""
     light: frozenset[str]
     prefixes: frozenset[str]
     size_stops: frozenset[str]
@@ -69,6 +76,11 @@ class FunctionWords:
     title_links: frozenset[str]
     never_last: re.Pattern[str]
     never_before_stop: re.Pattern[str]
+
+
+def _sequences(patterns: Iterable[str], folded: Callable[[str], str]) -> frozenset[tuple[str, ...]]:
+    phrases = (phrase for one in patterns for phrase in expand(one))
+    return frozenset(tuple(map(folded, phrase.split())) for phrase in phrases)
 
 
 def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> FunctionWords:
@@ -95,6 +107,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         attributes=words_of(*clauses.attributes),
         denying_answers=words_of(*clauses.denying_answers),
         of_or_for=words_of(*clauses.of, *clauses.purpose),
+        stand_ins=words_of(*clauses.stand_ins),
         participles=words_of(*clauses.participles),
         alternatives=words_of(*clauses.alternatives),
         denials=words_of(*clauses.denials),
@@ -117,6 +130,11 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         verb_last=grammar.order.verb_last,
         places=words_of(*places.words),
         places_and_numbers=words_of("0", *places.words),
+        landmarks=_sequences(places.landmarks, folded),
+        distances=_sequences(places.distances, folded),
+        near=frozenset(
+            one[0] for one in _sequences((*places.landmarks, *places.distances), folded)
+        ),
         light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),
         prefixes=words_of(*grammar.spelling.prefixes),
         size_stops=words_of(",", ".", "(", ")", ";", *grammar.sizes.stops),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Change, Severity, Side
 
 _NEAR = 4
+_MARKS = 2
+"""Marks around the words of a clause."""
 
 
 def severity_of(
@@ -125,8 +127,13 @@ def _goes_on(
     start, end = place
     if match.start < end or HEAD in roles[match.end : match.end + 1]:
         return False  # "no effusion, but new emphysema"
+    # a change that is all its clause tells is that of the finding before it: "...; stable"
+    clause = clauses[match.start]
+    alone = clauses.count(clause) <= match.end - match.start + _MARKS
     return not any(
-        roles[i] in (HEAD, ANATOMY) for i in range(end, match.start) if clauses[i] != clauses[start]
+        roles[i] == HEAD or (roles[i] == ANATOMY and not alone)
+        for i in range(end, match.start)
+        if clauses[i] != clauses[start]
     )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fvlm_data.reports.config import ParseConfig
 from fvlm_data.reports.language.analysed import Analysis, Head, SentenceAnalysis
 from fvlm_data.reports.language.analysis import analyse, assert_target, read_words
-from fvlm_data.reports.language.anatomy import joined
 from fvlm_data.reports.language.decisions import STATED, Decision
 from fvlm_data.reports.language.finding_sites import observed
 from fvlm_data.reports.language.foreign import languages
+from fvlm_data.reports.language.in_context import Context, Mention, Said, ids_of, said_in
 from fvlm_data.reports.language.layout import laid_out, layout
 from fvlm_data.reports.language.medspacy_matching import MedspacyEngine
 from fvlm_data.reports.language.parsed import ParsedReport
@@ -24,24 +24,22 @@ from fvlm_data.reports.language.records import (
     Sentence,
     Verdict,
 )
-from fvlm_data.reports.language.references import by_context, referred
+from fvlm_data.reports.language.references import by_context
 from fvlm_data.reports.language.sections import section_headers, sections_of
 from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
 from fvlm_data.reports.language.sizes import change_of_sizes
 from fvlm_data.reports.language.sub_headers import sub_headers
 from fvlm_data.reports.sources.columns import joined_columns
-from fvlm_data.vocabulary import OTHER_ABNORMALITY, Vocabulary
+from fvlm_data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fvlm_data.reports.language.analysed import PhrasePlace
-    from fvlm_data.reports.language.decisions import Rule
     from fvlm_data.reports.language.medspacy_matching import AnyEngine
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import (
         Change,
-        Laterality,
         Section,
         SectionName,
         Side,
@@ -61,71 +59,10 @@ class _Block:
     side: Side | None
 
 
-class _Context(NamedTuple):
-    """What a sentence is about: its own anatomies, or those that it inherits.
-
-    A tuple, since what is said is looked up by it.
-    """
-
-    sites: tuple[str, ...]
-    anatomies: tuple[str, ...]
-    side: Side | None
-    title_side: Side | None = None
-    """Side that the sub-header tells, the only one that a denial takes from elsewhere."""
-    inherited: bool = False
-    """Whether it is that of the sentence before."""
-    title_sites: tuple[str, ...] = ()
-    """What the sub-header names, where the sentence names others."""
-
-
 _TITLES = 10_000
 """Titles whose sides are remembered: they are few, whatever the sentences below them."""
 
-_NOTHING = _Context((), (), None)
-
-
-class _Told(NamedTuple):
-    """What a head is about in its context, and the findings (id, anatomy, side) that it is."""
-
-    head: Head
-    sites: tuple[str, ...]
-    findings: tuple[tuple[str, str, Side | None], ...]
-    inherited: bool = False
-
-    @property
-    def anatomies(self) -> tuple[str, ...]:
-        """Anatomies of the sites, sorted."""
-        return _ids(self.sites)
-
-
-@dataclass(slots=True)
-class _Mention:
-    """A finding that the head of this number in its sentence tells."""
-
-    head: int
-    finding: str
-    anatomy: str
-    status: Status
-    laterality: Laterality | None
-    located: bool
-    """Whether the place that the head names is the finding's."""
-    from_mm: float | None = None
-    """Size from which on it counts, of the head's."""
-    rule: Rule | None = None
-    """What told it where it is not the head's rule."""
-    inherited: bool = False
-    """Whether its anatomy is that of the sentence before."""
-
-
-@dataclass(slots=True)
-class _Said:
-    """What a sentence says in its context: `normal` anatomies, and all that it speaks of."""
-
-    mentions: tuple[_Mention, ...]
-    normal: tuple[str, ...]
-    anatomies: tuple[str, ...]
-    side: Side | None = None
-    """Side of what it tells, to which later sentences may refer ("ipsilateral")."""
+_NOTHING = Context((), (), None)
 
 
 class ReportParser:
@@ -161,7 +98,7 @@ class ReportParser:
             lambda title: analyse(title, self._book, known, reading_of).reading.side
         )
         self._referred = kept(by_context)
-        self._said = kept(lambda reading, context: _said(reading, context, self._book))
+        self._said = kept(lambda reading, context: said_in(reading, context, self._book))
 
     def parse(self, text: str) -> ParsedReport:
         """Take one report apart; offsets are characters of `text`."""
@@ -176,7 +113,7 @@ class ReportParser:
         side: Side | None = None
         section: SectionName | None = None
         for block in self._blocks(plain, headers, sections):
-            before: _Context | None = None
+            before: Context | None = None
             if block.section != section:
                 side, section = None, block.section
             for start, end in self._sentence_spans(plain, block.start, block.end):
@@ -268,32 +205,33 @@ class ReportParser:
                 side = self._title_side(text[header.start : header.end])
             start = header.end
 
-    def _context(
-        self, reading: SentenceAnalysis, block: _Block, before: _Context | None
-    ) -> _Context:
+    def _context(self, reading: SentenceAnalysis, block: _Block, before: Context | None) -> Context:
         if reading.anatomies:
             side = reading.side or block.side
-            return _Context(
-                reading.sites, reading.anatomies, side, block.side, title_sites=block.sites
+            return Context(
+                reading.sites,
+                reading.anatomies,
+                side,
+                block.side,
+                title_sites=block.sites,
+                named=reading.named,
+                titles=block.sites,
             )
         if block.sites:
             side = reading.side or block.side
-            return _Context(block.sites, _ids(block.sites), side, block.side)
+            return Context(block.sites, ids_of(block.sites), side, block.side, titles=block.sites)
         if before is not None and self._config.carry_over and self._carries(reading, before):
             side = reading.side or (before.side if reading.carries else None)
-            return _Context(before.sites, _ids(before.sites), side, inherited=True)
-        return _Context((), (), reading.side)
+            return Context(before.sites, ids_of(before.sites), side, inherited=True)
+        return Context((), (), reading.side)
 
-    def _carries(self, reading: SentenceAnalysis, before: _Context) -> bool:
+    def _carries(self, reading: SentenceAnalysis, before: Context) -> bool:
         """Whether a sentence goes on about what the one before was about."""
         return reading.carries or any(
-            observed(head.observation, before.sites, self._book) for head in reading.heads
+            observed(head.observation, before.sites, self._book)
+            for head in reading.heads
+            if head.kind == "observation" and head.observation not in self._book.removals
         )
-
-
-@lru_cache(maxsize=10_000)
-def _ids(sites: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted({site.split(".")[0] for site in sites}))
 
 
 def _with_contradictions(parsed: ParsedReport) -> ParsedReport:
@@ -324,11 +262,11 @@ def _doubted(mention: FindingMention) -> FindingMention:
 
 
 def _plain(header: Header) -> Header:
-    return Header(header.start, header.end, header.section, _ids(header.anatomies))
+    return Header(header.start, header.end, header.section, ids_of(header.anatomies))
 
 
 def _placed(
-    text: str, analysis: Analysis, said: _Said, index: int, offset: int
+    text: str, analysis: Analysis, said: Said, index: int, offset: int
 ) -> list[FindingMention]:
     """Mentions of a sentence at their place in its report."""
     made = []
@@ -336,10 +274,14 @@ def _placed(
         if one.from_mm is not None and not _reaches(one, analysis.places[one.head].size):
             continue
         head, place = analysis.reading.heads[one.head], analysis.places[one.head]
+        size = place.size
+        if size.mm is None and one.sized_by is not None:
+            other = analysis.places[one.sized_by[0]].size
+            size = other if (other.mm or 0.0) >= one.sized_by[1] and not other.below else size
         told = place.location if one.located else None
         change = head.change
-        if change is None and place.size.prior_mm is not None:
-            change = _change_of_size(place.size)
+        if change is None and size.prior_mm is not None:
+            change = _change_of_size(size)
         made.append(
             FindingMention(
                 one.finding,
@@ -350,11 +292,11 @@ def _placed(
                 offset + place.start,
                 offset + place.end,
                 head.severity,
-                place.size.mm,
+                size.mm,
                 head.count,
                 text[told[0] : told[1]] if told else None,
                 change,
-                place.size.prior_mm,
+                size.prior_mm,
                 _decision(one, head, place, text, offset),
             )
         )
@@ -368,7 +310,7 @@ def _change_of_size(size: Measured) -> Change | None:
     return change_of_sizes(size.mm, size.prior_mm)
 
 
-def _decision(one: _Mention, head: Head, place: PhrasePlace, text: str, offset: int) -> Decision:
+def _decision(one: Mention, head: Head, place: PhrasePlace, text: str, offset: int) -> Decision:
     """What a mention rests on; `text` is its sentence, which begins at `offset`."""
     doubts = head.doubts
     if one.inherited:
@@ -384,161 +326,7 @@ def _decision(one: _Mention, head: Head, place: PhrasePlace, text: str, offset: 
     return Decision(one.rule or head.rule, at, tuple(sorted({*doubts})) if doubts else doubts)
 
 
-def _reaches(one: _Mention, size: Measured) -> bool:
+def _reaches(one: Mention, size: Measured) -> bool:
     """Whether a finding is of the size from which on it counts; what is denied has none."""
     large = size.mm is not None and size.mm >= (one.from_mm or 0.0) and not size.below
     return large or one.status == "absent"
-
-
-def _said(reading: SentenceAnalysis, context: _Context, book: Phrasebook) -> _Said:
-    """What a reading says in a context."""
-    heads = reading.heads
-    if not heads:
-        return _Said((), (), context.anatomies, context.side)
-    told = [_in_context(head, context, book) for head in heads]
-    mentions = [
-        _mention(number, one, finding, anatomy, side, book)
-        for number, one in enumerate(told)
-        for finding, anatomy, side in one.findings
-    ]
-    if mentions and not book.within.keys().isdisjoint([one.anatomy for one in mentions]):
-        mentions += _in_wholes(mentions, book)
-    if mentions and not book.measured.keys().isdisjoint([one.finding for one in mentions]):
-        mentions += _by_size(mentions, book)
-    mentions += _others(told, mentions, book)
-    if len(mentions) > 1:
-        mentions.sort(key=lambda m: (heads[m.head].start, heads[m.head].end, m.finding, m.anatomy))
-    normal: set[str] = set()
-    for one in told:
-        head = one.head
-        if (head.kind == "normal" and head.status == "present") or (
-            head.abnormal and not one.findings and head.status == "absent"
-        ):
-            normal.update(one.anatomies)
-    about = context.anatomies
-    if mentions:
-        about = tuple(sorted({*about, *[mention.anatomy for mention in mentions]}))
-    sides = [one.laterality for one in mentions if one.status != "absent"]
-    side = joined(sides) or context.side
-    return _Said(tuple(mentions), tuple(sorted(normal)), about, side)
-
-
-def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
-    """A head that names no site itself is about what its sentence is about."""
-    if head.sites and head.kind != "finding":
-        return _Told(head, head.sites, head.findings)
-    told = context.title_side if head.status == "absent" else context.side
-    if head.kind == "finding" and told and not head.elsewhere:
-        wholes = {book.within.get(a) for a in context.anatomies}
-        alone = len([a for a in context.anatomies if a not in wholes]) == 1
-        sided = tuple(
-            (f, a, s or (told if alone and a in context.anatomies else None))
-            for f, a, s in head.findings
-        )
-        return _Told(head, head.sites, sided)
-    if head.kind == "finding":
-        return _Told(head, head.sites, head.findings)
-    sites = context.sites
-    # "SPLEEN: Enlarged, ascites."
-    if context.title_sites and (
-        not head.observation or observed(head.observation, context.title_sites, book)
-    ):
-        sites = context.title_sites
-    findings = observed(head.observation, sites, book) if head.observation else ()
-    if head.observation and (not sites or (not findings and book.anywhere(head.observation))):
-        findings = tuple(
-            (term, book.terms[term].anatomy) for term in book.alone.get(head.observation, ())
-        )
-    side = head.side or told
-    named = tuple([(term, anatomy, side) for term, anatomy in findings])
-    return _Told(head, sites, named, context.inherited)
-
-
-def _mention(
-    number: int,
-    one: _Told,
-    finding: str,
-    anatomy: str,
-    side: Side | None,
-    book: Phrasebook,
-) -> _Mention:
-    """A finding of a head; a removed organ stays removed: "status post splenectomy" is present."""
-    status = one.head.status
-    rule: Rule | None = None
-    if status == "historical" and book.terms[finding].lasting:
-        status, rule = "present", "lasting"
-    told = side and (anatomy in book.paired or finding in book.sided)
-    laterality = referred(side, None) if told else None
-    return _Mention(number, finding, anatomy, status, laterality, True, None, rule, one.inherited)
-
-
-def _in_wholes(mentions: Sequence[_Mention], book: Phrasebook) -> list[_Mention]:
-    """What lies in a part of an anatomy lies in that: a fracture of the femur is one of a bone."""
-    told = {(one.head, one.finding, one.anatomy) for one in mentions}
-    made = []
-    for one in mentions:
-        whole = book.within.get(one.anatomy)
-        if whole is not None and (one.head, one.finding, whole) not in told:
-            told.add((one.head, one.finding, whole))
-            made.append(replace(one, anatomy=whole))
-    return made
-
-
-def _by_size(mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
-    """What mentions are too where they are large: a lymph node of 10 mm is an enlarged one."""
-    made: list[_Mention] = []
-    for one in mentions:
-        rule = book.measured.get(one.finding)
-        if rule and all(other.finding != rule.finding for other in mentions):
-            anatomy = book.terms[rule.finding].anatomy
-            too = replace(
-                one, finding=rule.finding, anatomy=anatomy, from_mm=rule.from_mm, rule="size"
-            )
-            made.append(too)
-    return made
-
-
-def _abnormal_status(head: Head) -> Status | None:
-    """How a head tells that something is abnormal: itself, or by a verdict that is denied."""
-    if head.kind == "normal":
-        return "present" if head.status == "absent" else None
-    return head.status if head.abnormal and head.status in ("present", "uncertain") else None
-
-
-def _others(told: list[_Told], mentions: list[_Mention], book: Phrasebook) -> list[_Mention]:
-    """What is abnormal and covered by no finding: one mention an anatomy.
-
-    Not where the sentence says of the anatomy that it is normal, or names a finding there.
-    """
-    uncovered = [
-        (number, one, status)
-        for number, one in enumerate(told)
-        if not one.findings and (status := _abnormal_status(one.head)) is not None
-    ]
-    if not uncovered:
-        return []
-    covered = {m.anatomy for m in mentions if m.status in ("present", "uncertain")}
-    covered |= {
-        anatomy
-        for one in told
-        if (one.head.kind == "normal" and one.head.status == "present")
-        or (one.findings and one.head.status in ("present", "uncertain"))
-        for anatomy in one.anatomies
-    }
-    made: dict[str, _Mention] = {}
-    for number, one, status in uncovered:
-        head = one.head
-        for anatomy in one.anatomies:
-            if anatomy not in covered and anatomy not in made:
-                side = referred(head.side, None) if anatomy in book.paired else None
-                made[anatomy] = _Mention(
-                    number,
-                    OTHER_ABNORMALITY,
-                    anatomy,
-                    status,
-                    side,
-                    located=False,
-                    rule="verdict",
-                    inherited=one.inherited,
-                )
-    return list(made.values())

@@ -83,6 +83,13 @@ class Phrasebook:
     """(observation, site) -> finding ids; an observation goes by its canonical words."""
     alone: dict[str, tuple[str, ...]]
     """Observation -> finding ids where nothing tells the site."""
+    kinds: dict[tuple[str, ...], frozenset[str]]
+    """Words for one kind of a finding -> the findings of which their denial says nothing."""
+    longest_kind: int
+    removed: dict[str, str]
+    """Organ -> the finding that it is gone."""
+    removals: frozenset[str]
+    """Denials that tell of an organ that it is gone ("spleen: absent")."""
     own: dict[str, frozenset[str]]
     """Finding id -> the anatomy that it makes abnormal, and those where it may lie."""
     within: dict[str, str]
@@ -90,7 +97,7 @@ class Phrasebook:
     paired: frozenset[str]
     """Anatomies of which sides matter, and those that have such parts."""
     sided: frozenset[str]
-    """Findings that may lie in an anatomy of which sides matter."""
+    """Findings whose side counts, as of those that may lie in a paired anatomy."""
     predicates: frozenset[str]
     prepositions: frozenset[str]
     touching: frozenset[str]
@@ -141,13 +148,26 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
     )
     paired = frozenset(anatomy.id for anatomy in vocabulary.anatomies if anatomy.paired)
     paired |= {whole for part, whole in vocabulary.within.items() if part in paired}
+    observed_at = _observations(lexicon, vocabulary)
+    gathered = _gather(lexicon, cues)
+    removed_at = {
+        (observation, site): found[0]
+        for (observation, site), found in observed_at.items()
+        if tuple(observation.split()) in gathered
+        and all(term.lasting and not term.at_site for term in terms if term.id in found)
+    }
+    kinds = _kinds(lexicon, vocabulary)
     carry = frozenset(lexicon.phrase_words(opener) for opener in words.carry.openers)
     return Phrasebook(
         lexicon=lexicon,
         targets=_gather(lexicon, targets),
-        cues=_gather(lexicon, cues),
+        cues=gathered,
         terms={term.id: term for term in terms},
-        observed_at=_observations(lexicon, vocabulary),
+        observed_at=observed_at,
+        kinds=kinds,
+        longest_kind=max(map(len, kinds), default=0),
+        removed={organ: finding for (_, organ), finding in removed_at.items()},
+        removals=frozenset(observation for observation, _ in removed_at),
         alone=_alone(lexicon, vocabulary),
         own={
             term.id: frozenset(
@@ -158,7 +178,9 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         within=vocabulary.within,
         paired=paired,
         sided=frozenset(
-            term.id for term in terms if any(site.split(".")[0] in paired for site in term.sites)
+            term.id
+            for term in terms
+            if term.sided or any(site.split(".")[0] in paired for site in term.sites)
         ),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
@@ -210,9 +232,12 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         ),
         *grammar.places.words,
         *grammar.places.between_side_and_anatomy,
+        *(word for one in grammar.places.landmarks for word in expand(one)),
+        *(word for one in grammar.places.distances for word in expand(one)),
         *grammar.sizes.stops,
         *grammar.titles.links,
         *(word for term in vocabulary.findings for word in term.described),
+        *(phrase for term in vocabulary.findings for one in term.kinds for phrase in expand(one)),
         *_size_words(vocabulary),
     ]
 
@@ -359,6 +384,15 @@ def _observations(
                 for site in _sites(term, vocabulary):
                     made[" ".join(lexicon.phrase_words(phrase)), site].add(term.id)
     return {key: tuple(sorted(ids)) for key, ids in sorted(made.items())}
+
+
+def _kinds(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[tuple[str, ...], frozenset[str]]:
+    made: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for term in vocabulary.findings:
+        for pattern in term.kinds:
+            for phrase in expand(pattern, vocabulary.macros):
+                made[lexicon.phrase_words(phrase)].add(term.id)
+    return {words: frozenset(made[words]) for words in sorted(made)}
 
 
 def _alone(lexicon: Lexicon, vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:

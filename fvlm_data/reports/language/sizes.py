@@ -27,6 +27,8 @@ _LEAST_CHANGE_MM = 2.0
 _LEAST_CHANGE = 0.05
 _SIGNS = frozenset("<>\u2192")
 """Signs that compare sizes."""
+_ALIKE = 4
+"""Times that one size of a thing may be another one."""
 _BEFORE = 60
 """Characters before and behind a size that may tell that it is an earlier one."""
 
@@ -70,6 +72,8 @@ class SizePatterns:
     start_of_range: re.Pattern[str]
     came_from: re.Pattern[str]
     """What may stand before the earlier of two sizes: "shrank to 12 mm from 31 mm"."""
+    bare: re.Pattern[str]
+    """An earlier size without a unit ("5.2 cm, previously 4.9")."""
     distance: re.Pattern[str]
     """What stands behind a distance."""
     below: re.Pattern[str]
@@ -123,6 +127,11 @@ def size_patterns(
         ),
         re.compile(rf"\b(?:{wording(words.range_from)})[ ]\Z", re.IGNORECASE),
         re.compile(
+            rf"[^\d;.]{{0,40}}?[ ,(](?:{prior}|{wording(words.past)}){links}{{0,4}}[ :=]{{1,3}}"
+            rf"({_NUMBER})(?=\s*(?:[,;)]|\.?\s*\Z))",
+            re.IGNORECASE,
+        ),
+        re.compile(
             rf"[ ]?\b(?:{wording(words.distance)})(?![ ]{article}(?:\d|{prior}))",
             re.IGNORECASE,
         ),
@@ -142,7 +151,23 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
         if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
     made.sort()
+    if compared:
+        made = _with_bare(text, made, patterns)
     return _with_priors(text, made, patterns) if made and compared else made
+
+
+def _with_bare(text: str, sizes: list[Size], patterns: SizePatterns) -> list[Size]:
+    """The sizes with earlier ones behind them that leave their unit out and are alike."""
+    made: list[Size] = []
+    for size in sizes:
+        made.append(size)
+        found = patterns.bare.match(text, size.end)
+        if found is None:
+            continue
+        mm = float(found[1].replace(",", ".")) * _unit_of(text, size, patterns)
+        if 1 / _ALIKE <= mm / size.mm <= _ALIKE:
+            made.append(Size(found.start(1), found.end(1), mm))
+    return made
 
 
 def _stated(found: re.Match[str], units_mm: Mapping[str, float]) -> Size | None:
@@ -261,7 +286,9 @@ def measured_heads(
     for size in stated_sizes(text, grammar.sizes, compared=compared):
         first = bisect_left(spans, (size.start,))
         past = bisect_left(spans, (size.end,), first)
-        if first == past or any(end <= first <= end + _OF_ORGAN for end in organs):
+        if first == past or any(
+            end <= first <= end + _OF_ORGAN and clauses[first] == clauses[end - 1] for end in organs
+        ):
             continue
         head = _measured_head(first, past, words, clauses, heads, grammar.size_stops)
         if head is not None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fvlm_data.reports.language.clauses import alternative_follows, parentheses
-from fvlm_data.reports.language.tokens import NUMBER
+from fvlm_data.reports.language.clauses import parentheses
+from fvlm_data.reports.language.function_words import OTHER
+from fvlm_data.reports.language.tokens import NUMBER, OTHER_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
 FINDINGS = ("finding", "observation")
 """Kinds of heads that name something found."""
+
+_COMMAS = frozenset({",", ";"})
+_DASHES = ("-", OTHER_MARK)
+"""Marks that part no items of a list."""
+_SLASHES = ("+", "/")
+_SEVERAL = 2
+
+_DESCRIBED = "described"
+_BARE = ("bare", "verdict")
+"""What parts tell that hold nothing but an observation, a verdict or a change."""
 
 ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before an answer."""
@@ -54,68 +65,95 @@ class _Part(NamedTuple):
     told: str
     denies: bool
     """Whether a denial within it reaches forward."""
+    ends: bool
+    """Whether a semicolon ends it."""
+    opens: bool
+    """Whether such a denial is its first word."""
     listed: bool
     """Whether "or" and the like make it part of a list."""
+    alternative: bool
+    """Whether it begins with such a word."""
     verb: bool
     sided: bool
     """Whether a side stands before its finding ("right pleural effusion")."""
     begins_with_side: bool
     sided_behind: bool
     """Of languages in which sides stand behind what they are told of."""
+    placed: bool
+    """Whether a place stands behind its finding ("septal lines at the bases")."""
     lasting: bool
     """Whether it tells where an implant or the like is, or that an organ is gone."""
 
 
 def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
-    """Commas behind which a statement begins that tells something of a subject of its own."""
+    """Marks behind which a statement begins that tells something of a subject of its own."""
     words = said.words
-    if "," not in words or not said.heads or len(said.heads) + len(said.mentions) < 2:
+    if not said.heads or len(said.heads) + len(said.mentions) < _SEVERAL:
+        return set()
+    stops = _stops(words)
+    if not stops:
         return set()
     starts: set[int] = set()
-    denied = False
-    parts = _merged(_parts(said, book), words)
-    for before, after, behind in zip(parts, parts[1:], [*parts[2:], None], strict=False):
+    parts = _merged(_parts(said, stops, book), words)
+    denied = repeated = False
+    for number in range(1, len(parts)):
+        before, after = parts[number - 1], parts[number]
         place = after.start - 1
+        # "no A, no B, C": each denial has a word of its own
+        repeated = before.denies and (repeated or denied)
         denied = denied or before.denies
-        if words[place] != ",":
-            denied = False
+        if words[place] == ";":
+            denied = repeated = False
         elif words[after.start] in book.prepositions:  # goes on: ", with a drain", ", in the liver"
             continue
         elif _begins(
-            before, after, behind, denied=denied and not _verb_behind(words, place, book)
-        ) and (not alternative_follows(words, after.start, len(words), book)):
+            before,
+            after,
+            denied=denied and not _verb_behind(parts, number),
+            closed=repeated
+            or words[place] in _DASHES
+            or (words[place] in _SLASHES and words[after.start] in book.openers)
+            or _closed(parts, number),
+        ) and not _goes_on(parts, number):
             starts.add(place)
-            denied = False
+            denied = repeated = False
     return starts
 
 
-def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) -> bool:
+def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     """Whether `after` is a statement of its own, and no further item of what `before` lists.
 
-    `denied`: a denial before it would reach it as an item.
+    `denied`: a denial before it would reach it as an item. `closed`: the list of what is denied
+    has ended before it.
     """
-    if not (before.subject and after.subject) or after.listed or before.listed:
+    if not (before.subject and after.subject):
         return False
     if after.told == "doubt":  # "consolidation, pneumonia cannot be excluded"
         return before.finding and not denied
-    if after.told and before.told:
-        return True
     verbless = not (before.verb or after.verb)
-    if after.organ and (
-        # a verdict or a size of an organ is none of what was found before it
-        (after.told == "normal" and not after.verb) or (after.told == "size" and not after.finding)
-    ):
+    tells = before.told or before.lasting or (before.placed and verbless)
+    if tells and (after.told or after.lasting):
+        return True
+    # a verdict or a size of an organ is none of what was found before it
+    if after.told == "normal" and not after.verb:
+        return True
+    if after.organ and after.told == "size" and not after.finding:
         return True
     # a denial at the end of a list is one of all its items: "effusion, pneumothorax not seen"
     if denied and (
-        (after.told and after.told != "denial")
+        closed
+        or (after.told and after.told != "denial")
         or after.lasting
         or (after.sided and not before.sided)
-        # "no PE, cardiomegaly, no effusion": each denial has a word of its own
-        or (behind is not None and behind.denies and not after.denies)
+        or (after.placed and not before.placed)
     ):
         return True
-    if before.sided and after.sided and before.finding and after.finding and verbless:
+    if (before.sided or before.placed) and (after.sided or after.placed) and verbless:
+        return True
+    # "RV normal, trace right effusion"; "NG tip in stomach, stomach decompressed"
+    if verbless and before.told == "normal" and after.finding:
+        return True
+    if verbless and after.told == "other" and before.finding:
         return True
     # "Erguss rechts, links kein Erguss"; "Zyste rechts 2 cm, Stein links"
     if before.sided_behind and (
@@ -125,17 +163,42 @@ def _begins(before: _Part, after: _Part, behind: _Part | None, *, denied: bool) 
     if denied and after.begins_with_side and after.finding:  # "kein Erguss, rechts Infiltrate"
         return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
+    if verbless and after.opens:
+        return True
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
 
 
-def _verb_behind(words: Sequence[str], place: int, book: Phrasebook) -> bool:
-    """Whether a verb follows, which may be that of all items before it."""
-    for word in words[place:]:
-        if word == ";":
+def _closed(parts: Sequence[_Part], number: int) -> bool:
+    """Whether a list of denials has ended before a part.
+
+    It has behind its "or", and where the part behind has a denial of its own: "no PE,
+    cardiomegaly, no effusion".
+    """
+    before, after = parts[number - 1], parts[number]
+    if before.listed and before.denies and not after.listed:
+        return True
+    return not after.denies and number + 1 < len(parts) and parts[number + 1].denies
+
+
+def _goes_on(parts: Sequence[_Part], number: int) -> bool:
+    """Whether a list goes on from a part to its "or" before anything else is told."""
+    for part in parts[number:]:
+        if part.listed:
+            return not part.denies or part.alternative
+        # "new bowel obstruction" may be an item
+        if part.denies or part.verb or (part.told and part.told != _DESCRIBED):
             return False
-        if word in book.predicates:
-            return True
+    return False
+
+
+def _verb_behind(parts: Sequence[_Part], number: int) -> bool:
+    """Whether a verb follows that may be one of all items before it: "no A, B is seen"."""
+    for part in parts[number:]:
+        if part.verb:
+            return not part.denies and part.told != "denial"
+        if part.denies or part.ends:
+            return False
     return False
 
 
@@ -146,19 +209,35 @@ def _merged(parts: Iterable[_Part], words: Sequence[str]) -> list[_Part]:
         last = made[-1] if made else None
         joined = last is not None and words[part.start - 1] == "," and last.subject
         sized = not part.subject and part.told == "size"
-        described = part.told == "bare" and last is not None and last.organ and not last.finding
+        described = part.told == "verdict" or (
+            part.told == "bare" and last is not None and last.organ and not last.finding
+        )
         if last is not None and joined and (sized or described):
-            told = "size" if sized else "described"
+            told = "size" if sized else _DESCRIBED
             made[-1] = last._replace(end=part.end, told=told)
         else:
-            made.append(part._replace(told="" if part.told == "bare" else part.told))
+            made.append(part._replace(told="" if part.told in _BARE else part.told))
     return made
 
 
-def _parts(said: Said, book: Phrasebook) -> Iterator[_Part]:
-    words = said.words
+def _stops(words: Sequence[str]) -> list[int]:
+    """Marks that may part statements: commas and semicolons, other marks where several do so.
+
+    "No PE - small effusion - liver normal", and so with slashes where there is no other mark.
+    """
+    marks = ",;-"
+    if _COMMAS.isdisjoint(words):
+        inner = words[:-1]
+        marks = next((mark for mark in _DASHES if mark in inner), "")
+        marks = marks or next((mark for mark in _SLASHES if inner.count(mark) >= _SEVERAL), "")
+    if not marks:
+        return []
     within = parentheses(words)
-    stops = [i for i, word in enumerate(words) if word in (",", ";") and not within[i]]
+    return [i for i, word in enumerate(words) if word in marks and not within[i]]
+
+
+def _parts(said: Said, stops: Sequence[int], book: Phrasebook) -> Iterator[_Part]:
+    words = said.words
     start = 0
     for end in (*stops, len(words)):
         if end > start:
@@ -172,30 +251,42 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
     heads = [head for head in said.heads if start <= head.start < end]
     found = [head for head in heads if head.kind in FINDINGS]
     organs = [one for one in said.mentions if start <= one.start < end]
+    denials = [
+        cue.start
+        for cue in said.cues
+        if start <= cue.start < end
+        and cue.cue.category == "absent"
+        and cue.cue.direction == "forward"
+    ]
     named_heads = [head for head in heads if head.kind != "normal"]
     named = [head.start for head in named_heads]
     subjects = [*named, *(one.start for one in organs)]
+    if not subjects:
+        subjects = _unknown(said, start, end, heads, denials)
     placed = [side[0] for side in said.sides if start <= side[0] < end]
     placed += [one.start for one in organs if one.side]  # a lobe tells its side
+    more = organs and not heads and _more_said(words, organs[-1].end, end, book)
+    other = "other" if more else ""
+    if not subjects and any(start <= match.start < end for match in said.degrees):
+        other = "verdict"  # "effusion, increased, heart normal"
     return _Part(
         start,
         end,
         subject=bool(subjects),
         finding=bool(found),
         organ=bool(organs),
-        told=_told(said, start, last, heads, organs, subjects, book),
-        denies=any(
-            start <= cue.start < end
-            and cue.cue.category == "absent"
-            and cue.cue.direction == "forward"
-            for cue in said.cues
-        ),
+        told=_told(said, start, last, heads, organs, subjects, book) or other,
+        denies=bool(denials),
+        ends=words[end : end + 1] == (";",),
+        opens=start in denials,
         listed=not book.grammar.alternatives.isdisjoint(words[start:end]),
+        alternative=words[start] in book.grammar.alternatives,
         verb=not book.predicates.isdisjoint(words[start:end]),
         sided=any(place < head.start for place in placed for head in found),
         begins_with_side=book.grammar.verb_last and any(s[0] == start for s in said.sides),
         sided_behind=book.grammar.verb_last
         and any(head.end <= side[0] < end for head in named_heads for side in said.sides),
+        placed=bool(found) and _placed_behind(said, found[-1].end, last, book),
         lasting=any(
             any(book.terms[term].lasting for term in head.terms)
             and (
@@ -204,6 +295,26 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
             )
             for head in found
         ),
+    )
+
+
+def _unknown(
+    said: Said, start: int, end: int, heads: Sequence[HeadSpan], denials: Sequence[int]
+) -> list[int]:
+    """Where a subject stands that is no known organ: "bed clear", "R normal", "no loosening"."""
+    words = said.words
+    sides = {side[0] for side in said.sides}
+    for head in heads:
+        before = head.start - 1
+        if before >= start and (words[before] == OTHER or before in sides):
+            return [before]
+    return [start + 1] if start in denials and start + 1 < end else []
+
+
+def _placed_behind(said: Said, start: int, end: int, book: Phrasebook) -> bool:
+    """Whether a place is told in tokens [start, end)."""
+    return any(start <= one.start < end for one in said.mentions) or not (
+        book.grammar.places.isdisjoint(said.words[start:end])
     )
 
 
@@ -222,6 +333,8 @@ def _told(
     # a change may hold the comma that ends it
     if any(first < match.start and match.end in (end, end + 1) for match in said.degrees):
         return "degree"
+    if subjects and not organs and any(h.kind == "normal" and h.end == end for h in heads):
+        return "normal" if first < heads[0].start else ""
     if _measured(words, first if subjects else start, end, book):
         return "size"
     for cue in said.cues:
@@ -240,13 +353,15 @@ def _told(
             if head.kind == "normal":
                 return "normal"
             if head.abnormal or head.observation:
-                return "described"
+                return _DESCRIBED
         if head.start == start and head.kind != "finding" and not organs:
-            return "bare"
+            return "verdict" if head.kind == "normal" else "bare"
+    if _opens_described(said, start, heads, organs):
+        return _DESCRIBED
     # "lungs with nodules"
     company = [i for i in range(start, end) if words[i] in book.grammar.company]
     return (
-        "described"
+        _DESCRIBED
         if any(
             any(one.end <= i for one in organs)
             and any(i < head.start and head.kind in FINDINGS for head in heads)
@@ -256,11 +371,32 @@ def _told(
     )
 
 
+def _opens_described(
+    said: Said, start: int, heads: Sequence[HeadSpan], organs: Sequence[AnatomyMention]
+) -> bool:
+    """Whether a part begins with an organ and how it is: "pleura thickened at the apex"."""
+    return any(
+        one.start == start and one.end == head.start and head.observation
+        for one in organs
+        for head in heads
+    )
+
+
+def _more_said(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
+    """Whether more than its place is said behind an organ: "trachea central"."""
+    told = [word for word in words[start:end] if word.isalnum() or word == OTHER]
+    return bool(told) and not (
+        told[-1] in book.grammar.places_and_numbers
+        or told[-1] in book.conjunctions
+        or told[-1] in book.prepositions
+    )
+
+
 def _measured(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
     """Whether a size or distance is told, and no bound ("larger than 1 cm")."""
     return any(
         words[i] == NUMBER
         and words[i + 1] in book.grammar.units
         and words[i - 1] not in book.grammar.bounds
-        for i in range(start + 1, end - 1)
+        for i in range(start, end - 1)
     )

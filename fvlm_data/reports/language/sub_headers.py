@@ -237,5 +237,6 @@ def _names_finding(piece: str, book: Phrasebook) -> bool:
         meaning.kind in ("finding", "observation", "abnormal")
         for i in range(len(words))
         for length in (1, 2, 3)
+        if " ".join(words[i : i + length]) not in book.removals
         for meaning in book.targets.get(words[i : i + length], ())
     )

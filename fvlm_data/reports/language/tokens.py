@@ -94,6 +94,9 @@ class Lexicon:
         self._forms = _Forms(spelling)
         self._folded = self._forms.folded
         self._real_words = frozenset(map(self._folded, spelling.real_words))
+        self._short = {
+            self._folded(word): self._folded(whole) for word, whole in spelling.short.items()
+        }
         self._compounds: Compounds | None = None
         phrases, medical = list(phrases), list(medical)
         if spelling.compounds is not None:
@@ -121,7 +124,7 @@ class Lexicon:
     def is_word(self, word: str) -> bool:
         """Whether a word in lower case is of the vocabulary, or known to be no slip of the pen."""
         word = self._folded(word)
-        return word in self._raw or word in self._real_words
+        return word in self._raw or word in self._short or word in self._real_words
 
     def split(self, text: str) -> list[str]:
         """Words of a text as they stand; a hyphen within a word (ground-glass) is no token."""
@@ -157,6 +160,7 @@ class Lexicon:
 
     def _canonical(self, word: str) -> str:
         word = self._folded(word)
+        word = self._short.get(word, word)
         if word[0].isdigit():
             naught = NAUGHT in self._raw and _NAUGHT.fullmatch(word)
             return NAUGHT if naught else NUMBER
