@@ -128,7 +128,7 @@ def size_patterns(
         re.compile(rf"\b(?:{wording(words.range_from)})[ ]\Z", re.IGNORECASE),
         re.compile(
             rf"[^\d;.]{{0,40}}?[ ,(](?:{prior}|{wording(words.past)}){links}{{0,4}}[ :=]{{1,3}}"
-            rf"({_NUMBER})(?=\s*(?:[,;)]|\.?\s*\Z))",
+            rf"({_NUMBER})(?=\s*(?:,(?!\d)|[;)]|\.?\s*\Z))",
             re.IGNORECASE,
         ),
         re.compile(
