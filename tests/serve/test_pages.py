@@ -21,6 +21,7 @@ from tests.serve.conftest import app_of, client_of
 
 SERVED_ONLY = re.compile(
     r"<meta http-equiv=.*?>\n|<a href=\"(\.\./)?search.html\">Search</a>\n"
+    r"|<span class=\"pages\">.*?</span>\n"
     r"|<link rel=\"icon\".*?>\n"
     r"|<section id=\"slices\">.*?</section>\n"
     r"|<script src=\"../assets/(?:send|slices).js\"></script>\n"
