@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from fvlm_train.evaluate.change import Embedded
-
 Array = np.ndarray[Any, Any]
 
 INDICATION_WORDS = 24
@@ -58,8 +56,12 @@ def read_records(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def examples(records: Sequence[Mapping[str, Any]], embedded: Embedded) -> list[Example]:
+def examples(
+    records: Sequence[Mapping[str, Any]], embedded: Mapping[tuple[str, str], Array]
+) -> list[Example]:
     """Each anatomy of each record that has an embedding, in the order of the records.
+
+    `embedded` holds embeddings (E,) by study and anatomy.
 
     Raises:
         InputError: no study of the records has an embedding.
