@@ -1,7 +1,7 @@
 """Organs that are gone: "spleen: absent", "the gallbladder and the uterus have been removed".
 
-The words that tell it deny what is found elsewhere ("effusion: absent"). They tell of an organ where
-they stand beside it and of nothing that it has, or alone behind its sub-header.
+The words that tell it deny what is found elsewhere ("effusion: absent"). They tell of an organ
+where they stand beside it and of nothing that it has, or alone behind its sub-header.
 """
 
 from __future__ import annotations
