@@ -312,6 +312,9 @@ class ClauseWords(Entry):
     elisions: tuple[str, ...]
     now: tuple[str, ...] = ()
     today: tuple[str, ...] = ()
+    persistence: tuple[str, ...] = Field(
+        default=(), description='changes that give way to others: "persists but is smaller"'
+    )
     bounds: tuple[str, ...] = ()
     within: tuple[str, ...]
     beside: tuple[str, ...] = ()

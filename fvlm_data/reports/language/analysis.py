@@ -43,6 +43,7 @@ from fvlm_data.reports.language.measures import (
     severity_of,
     side_of,
     sides_in_turn,
+    without_persistence,
 )
 from fvlm_data.reports.language.missing_organs import missing_organs
 from fvlm_data.reports.language.overlaps import grouped, longest
@@ -159,7 +160,11 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         tuple(spans),
         tuple(sides),
         tuple(longest(matches["severity"])),
-        tuple(longest(matches["change"])),
+        tuple(
+            without_persistence(
+                longest(matches["change"]), words, places[: len(spans)], grammar.persistence
+            )
+        ),
         tuple(longest(matches["count"])),
         runs_on=bool(run_on),
     )

@@ -50,6 +50,7 @@ class FunctionWords:
     elisions: frozenset[str]
     now: frozenset[str]
     today: frozenset[str]
+    persistence: frozenset[str]
     bounds: frozenset[str]
     within: frozenset[str]
     beside: frozenset[str]
@@ -102,6 +103,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         elisions=frozenset({",", *clauses.elisions}),
         now=frozenset(clauses.now),
         today=frozenset(clauses.today),
+        persistence=frozenset(clauses.persistence),
         bounds=frozenset(clauses.bounds),
         within=frozenset(clauses.within),
         beside=frozenset(clauses.beside),

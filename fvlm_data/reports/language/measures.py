@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Change, Severity, Side
 
 _NEAR = 4
+_MOVED = frozenset({"increased", "decreased", "resolved"})
+"""Changes beside which what persists has changed."""
 
 
 def severity_of(
@@ -109,6 +111,33 @@ def change_of(
         rank = (len(between), match.start - match.end, match.phrase.change)
         best = min(best, rank) if best else rank
     return best[2] if best else None
+
+
+def without_persistence(
+    changes: Sequence[Match],
+    words: Sequence[str],
+    heads: Sequence[tuple[int, int]],
+    persistence: frozenset[str],
+) -> list[Match]:
+    """Changes but for words that something persists where it is then told how it has changed.
+
+    "The effusion persists but is smaller", not "persistent effusion, smaller nodule".
+    """
+    made = []
+    for match in changes:
+        later = [one for one in changes if one.start >= match.end]
+        told = (
+            persistence.issuperset(words[match.start : match.end])
+            and bool(later)
+            and ";" not in words[match.end : later[0].start]
+            and later[0].phrase.change in _MOVED
+            and not any(later[0].end <= start <= later[0].end + 1 for start, _ in heads)
+        )
+        between = [h for h in heads if told and match.end <= h[0] < later[0].start]
+        before = any(end <= match.start for _, end in heads)
+        if not told or len(between) > (0 if before else 1):
+            made.append(match)
+    return made
 
 
 def _of_next(match: Match, roles: Sequence[int]) -> bool:
