@@ -334,10 +334,22 @@ class SizeWords(Entry):
     mm: tuple[str, ...] = Field(min_length=1)
     cm: tuple[str, ...]
     stops: tuple[str, ...]
+    of_organ: tuple[str, ...] = Field(
+        default=(),
+        description='behind a verdict, words for the size of the organ: "normal in size"',
+    )
     times: tuple[str, ...] = Field(description="stand between dimensions, beside x")
     prior: tuple[str, ...] = Field(description="stand before an earlier size")
     prior_links: tuple[str, ...] = Field(description="may stand between `prior` and the size")
     prior_behind: tuple[str, ...] = Field(description="stand behind an earlier size")
+    prior_between: tuple[str, ...] = Field(
+        default=(), description="may stand between a size and `prior_behind`"
+    )
+    ago: tuple[str, ...] = Field(
+        default=(), description="end, behind a number and a unit of time, an earlier size"
+    )
+    dated: tuple[str, ...] = Field(default=(), description="stand before the date of a size")
+    months: tuple[str, ...] = Field(default=(), description="names of months, in dates")
     past: tuple[str, ...] = Field(description="stand before an earlier size where `now` follows")
     now: tuple[str, ...] = Field(description="stand before the size of today")
     range_from: tuple[str, ...] = Field(description="begin a range of sizes")

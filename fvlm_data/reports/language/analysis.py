@@ -561,7 +561,10 @@ def _unsaid(
     clauses: Sequence[int],
     book: Phrasebook,
 ) -> tuple[int, ...]:
-    """Ends of mentions that begin a statement on an organ of which no head in it tells."""
+    """Ends of mentions that begin a statement on an organ of which no head in it tells.
+
+    And of words for its size behind a verdict: "the liver is normal in size (14 cm)".
+    """
     if not heads or NUMBER not in words:
         return ()
     named: dict[int, set[str]] = defaultdict(set)
@@ -582,6 +585,10 @@ def _unsaid(
         told = named.get(clauses[mention.start], set())
         if (i < 0 or words[i] in _OPENING) and told.isdisjoint(mention.anatomies):
             made.append(mention.end)
+    for head in heads:
+        if head.kind == "normal":
+            size = [i for i in range(head.end, head.end + 2) if words[i : i + 1]]
+            made += [i + 1 for i in size if words[i] in book.grammar.of_organ]
     return tuple(made)
 
 

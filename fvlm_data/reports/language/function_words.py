@@ -60,6 +60,7 @@ class FunctionWords:
     light: frozenset[str]
     prefixes: frozenset[str]
     size_stops: frozenset[str]
+    of_organ: frozenset[str]
     sizes: SizePatterns
     units: frozenset[str]
     """Units of length, each one word."""
@@ -113,6 +114,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
         prefixes=frozenset(grammar.spelling.prefixes),
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
+        of_organ=frozenset(grammar.sizes.of_organ),
         units=frozenset(of_unit),
         sizes=size_patterns(
             grammar.sizes,
