@@ -99,6 +99,9 @@ class FindingTerm(Entry):
     partly: str | None = Field(
         default=None, description="finding that an absent organ is where a part of it was left"
     )
+    sided: bool = Field(
+        default=False, description="whether its side counts although its anatomy has none"
+    )
     at_site: bool = Field(
         default=False,
         description="whether a mention is about the anatomy where it lies (calcified plaques of "
@@ -287,6 +290,9 @@ class ClauseWords(Entry):
     preambles: tuple[str, ...] = Field(
         default=(), description='first words of what a comma ends: "given the history of melanoma,"'
     )
+    stand_ins: tuple[str, ...] = Field(
+        default=(), description='stand for the finding before: "one on the left"'
+    )
     purpose: tuple[str, ...] = Field(
         default=(), description='join what has an attribute to it, beside `of`: "no cause for"'
     )
@@ -326,6 +332,12 @@ class PlaceWords(Entry):
 
     words: tuple[str, ...]
     between_side_and_anatomy: tuple[str, ...]
+    landmarks: tuple[str, ...] = Field(
+        default=(), description='words before an organ that something lies beside: "adjacent to"'
+    )
+    distances: tuple[str, ...] = Field(
+        default=(), description='the same behind a distance: "2 cm from the pleura"'
+    )
 
 
 class SizeWords(Entry):

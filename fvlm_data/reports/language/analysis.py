@@ -22,12 +22,14 @@ from fvlm_data.reports.language.anatomy import (
     Attachment,
     anatomy_mentions,
     joined,
+    landmarks,
     roles,
     touched,
 )
 from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
     head_spans,
+    with_stand_ins,
     without_comparisons,
     without_growths,
 )
@@ -138,6 +140,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
     spans = without_comparisons(spans, cues, words, book)
+    spans = with_stand_ins(spans, mentions, sides, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     degrees = [*matches["change"], *matches["severity"]]
     apart = verbless_starts(Said(words, spans, mentions, cues, degrees, sides), book)
@@ -151,7 +154,9 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         words,
         book.grammar.denials,
     )
-    role = roles(words, book, mentions, [(span.start, span.end) for span in spans])
+    near = landmarks(mentions, words, grammar)
+    placing = [mention for mention in mentions if mention not in near] if near else mentions
+    role = roles(words, book, placing, [(span.start, span.end) for span in spans])
     sentence = _Sentence(
         words,
         tuple(clauses),
@@ -169,13 +174,18 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         runs_on=bool(run_on),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
+    outside += near
     sites = [mention for mention in mentions if mention not in outside]
-    everywhere = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
+    everywhere = Attachment(
+        words, role, clauses, sites, book.grammar, runs_on=bool(run_on), apart=apart
+    )
     attachment = everywhere
     if extensions:
         unreached = not_reached(extensions, spans, said, attachment)
         sites = [mention for mention in sites if mention not in unreached]
-        attachment = Attachment(words, role, clauses, sites, book.grammar, runs_on=bool(run_on))
+        attachment = Attachment(
+            words, role, clauses, sites, book.grammar, runs_on=bool(run_on), apart=apart
+        )
     heads = [
         _head(span, said_of, sentence, attachment, book)
         for span, said_of in zip(spans, said[: len(spans)], strict=True)
@@ -274,7 +284,7 @@ def _head(
     attachment: Attachment,
     book: Phrasebook,
 ) -> Head:
-    words = " ".join(sentence.words[span.start : span.end])
+    words = span.stands_for or " ".join(sentence.words[span.start : span.end])
     about, terms = meant(span, words, attachment, book)
     kind = span.kind
     if (
@@ -324,7 +334,7 @@ def _head(
             ]
         ),
         sites=tuple(dict.fromkeys([site for mention in about for site in mention.sites])),
-        observation=words if kind == "observation" else "",
+        observation=words if span.observation or span.kind == "observation" else "",
         side=told or of_organ or said,
         severity=(
             severity_of(place, sentence.severities, roles, clauses) if sentence.severities else None
@@ -387,7 +397,7 @@ def _of_other_statements(
 def _sites_of(term: str, anatomy: str, book: Phrasebook) -> tuple[str, ...]:
     """Where a finding lies whose side is asked."""
     entry = book.terms[term]
-    return (anatomy,) if entry.at_site else entry.sites or (anatomy,)
+    return (anatomy,) if entry.at_site else (anatomy, *entry.sites)
 
 
 def _doubts(said: Asserted, change: Change | None, sentence: _Sentence) -> tuple[Doubt, ...]:

@@ -7,9 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.overlaps import longest
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrase_matching import Match
@@ -40,6 +41,8 @@ class AnatomyMention:
 
 _LINK = 2
 """Words between an anatomy and its side behind it ("on the")."""
+_LONGEST_LANDMARK = 2
+"""Words that tell that an organ is only near."""
 _BETWEEN = 3
 """Light words between a side and its anatomy ("right third through fifth ribs")."""
 
@@ -171,6 +174,36 @@ def touched(
     return made
 
 
+def landmarks(
+    mentions: Sequence[AnatomyMention], words: Sequence[str], grammar: FunctionWords
+) -> list[AnatomyMention]:
+    """Mentions of organs beside which something lies, where another one tells its place.
+
+    "A nodule 2 cm from the pleura in the upper lobe", "a lymph node anterior to the pancreas".
+    """
+    if len(mentions) < _SEVERAL or not (
+        any(one[0] in words for one in grammar.landmarks)
+        or (NUMBER in words and any(one[0] in words for one in grammar.distances))
+    ):
+        return []
+    beside = [one for one in mentions if _is_landmark(one.start, words, grammar)]
+    return beside if len(beside) < len(mentions) else []
+
+
+def _is_landmark(start: int, words: Sequence[str], grammar: FunctionWords) -> bool:
+    """Whether words before a token tell that what stands there is only near."""
+    while start > 0 and (words[start - 1] in grammar.articles or words[start - 1] in grammar.places):
+        start -= 1
+    for length in range(1, min(start, _LONGEST_LANDMARK) + 1):
+        before = tuple(words[start - length : start])
+        if before in grammar.landmarks:
+            return True
+        measured = start - length
+        if before in grammar.distances and measured > 0 and words[measured - 1] in grammar.units:
+            return True
+    return False
+
+
 class Attachment:
     """Finds the anatomies that a head (a finding or a verdict) of a sentence is about."""
 
@@ -183,12 +216,15 @@ class Attachment:
         grammar: FunctionWords,
         *,
         runs_on: bool = False,
+        apart: Collection[int] = (),
     ) -> None:
         """Take words, roles and clause numbers of tokens, and the mentions in order.
 
         Where a sentence `runs_on` to
-        other statements without any mark, its clauses share no anatomy.
+        other statements without any mark, its clauses share no anatomy. Clauses that begin at the
+        tokens `apart` tell of their own.
         """
+        self._apart = {clauses[i] for i in apart}
         self._runs_on = runs_on
         self._words = words
         self._role = role
@@ -332,6 +368,7 @@ class Attachment:
         numbered = [(self._clauses[m.start], i) for i, m in enumerate(self._mentions)]
         stating = {self._clauses[i] for i, role in enumerate(self._role) if role == HEAD}
         earlier = [number for number, _ in numbered if number < clause]
+        stating |= self._apart
         later = [number for number, _ in numbered if number > clause and number not in stating]
         made = []
         for number in [*([max(earlier)] if earlier else []), *([min(later)] if later else [])]:

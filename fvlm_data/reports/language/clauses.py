@@ -267,7 +267,15 @@ def _bare_denials(
 def _ends_statement(
     words: Sequence[str], i: int, mentions: Sequence[AnatomyMention], book: Phrasebook
 ) -> bool:
-    return words[i - 1] in book.grammar.participles or any(m.end == i for m in mentions)
+    return words[i - 1] in book.grammar.participles or any(
+        # "nodule liver no lesion", but "nodule, liver no lesion"
+        m.end == i and not _follows_mark(_phrase_start(m.start, words, book), words)
+        for m in mentions
+    )
+
+
+def _follows_mark(start: int, words: Sequence[str]) -> bool:
+    return start == 0 or words[start - 1] in (",", ";", ":")
 
 
 def _phrase_start(start: int, words: Sequence[str], book: Phrasebook) -> int:

@@ -54,7 +54,7 @@ def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
     return EarlierPatterns(
         re.compile(
             rf"(?:{_ASIDE}(?:{prior}|{past}){links}{{0,4}}|[ ]?[,;][ ]?(?:{prior}){links}{{0,4}}"
-            rf"|[ ]?\b(?:{prior}){links}{{0,4}}|[ ]?,[ ](?:{past}))[ ,.:(=]{{1,3}}"
+            rf"|[^\d;.]{{0,40}}?\b(?:{prior}){links}{{0,4}}|[ ]?,[ ](?:{past}))[ ,.:(=]{{1,3}}"
             rf"(?P<number>{_NUMBERS})(?={_END}|[ ]{behind})",
             re.IGNORECASE,
         ),

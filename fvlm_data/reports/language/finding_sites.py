@@ -33,6 +33,8 @@ class HeadSpan:
     terms: tuple[str, ...] = ()
     abnormal: bool = False
     observation: bool = False
+    stands_for: str = ""
+    """Words of the head before for which it stands ("one on the left")."""
 
 
 def meant(

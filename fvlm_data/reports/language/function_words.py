@@ -11,6 +11,8 @@ from fvlm_data.vocabulary.phrases import expand
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fvlm_data.vocabulary.entries import Grammar
 
 OTHER = "_"
@@ -35,6 +37,7 @@ class FunctionWords:
     attributes: frozenset[str]
     of_or_for: frozenset[str]
     denying_answers: frozenset[str]
+    stand_ins: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
     denials: frozenset[str]
@@ -57,6 +60,10 @@ class FunctionWords:
     operations: tuple[str, ...]
     places: frozenset[str]
     places_and_numbers: frozenset[str]
+    landmarks: frozenset[tuple[str, ...]]
+    """Words before an organ that only tells where something lies."""
+    distances: frozenset[tuple[str, ...]]
+    """The same behind a distance."""
     light: frozenset[str]
     prefixes: frozenset[str]
     size_stops: frozenset[str]
@@ -67,6 +74,10 @@ class FunctionWords:
     title_links: frozenset[str]
     never_last: re.Pattern[str]
     never_before_stop: re.Pattern[str]
+
+
+def _sequences(patterns: Iterable[str]) -> frozenset[tuple[str, ...]]:
+    return frozenset(tuple(phrase.split()) for one in patterns for phrase in expand(one))
 
 
 def function_words(grammar: Grammar) -> FunctionWords:
@@ -89,6 +100,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         attributes=frozenset(clauses.attributes),
         denying_answers=frozenset(clauses.denying_answers),
         of_or_for=frozenset({*clauses.of, *clauses.purpose}),
+        stand_ins=frozenset(clauses.stand_ins),
         participles=frozenset(clauses.participles),
         alternatives=frozenset(clauses.alternatives),
         denials=frozenset(clauses.denials),
@@ -111,6 +123,8 @@ def function_words(grammar: Grammar) -> FunctionWords:
         operations=clauses.operations,
         places=frozenset(places.words),
         places_and_numbers=frozenset({"0", *places.words}),
+        landmarks=_sequences(places.landmarks),
+        distances=_sequences(places.distances),
         light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
         prefixes=frozenset(grammar.spelling.prefixes),
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _NEAR = 4
 _MOVED = frozenset({"increased", "decreased", "resolved"})
 """Changes beside which what persists has changed."""
+_MARKS = 2
+"""Marks around the words of a clause."""
 
 
 def severity_of(
@@ -154,8 +156,13 @@ def _goes_on(
     start, end = place
     if match.start < end or HEAD in roles[match.end : match.end + 1]:
         return False  # "no effusion, but new emphysema"
+    # a change that is all its clause tells is that of the finding before it: "...; stable"
+    clause = clauses[match.start]
+    alone = clauses.count(clause) <= match.end - match.start + _MARKS
     return not any(
-        roles[i] in (HEAD, ANATOMY) for i in range(end, match.start) if clauses[i] != clauses[start]
+        roles[i] == HEAD or (roles[i] == ANATOMY and not alone)
+        for i in range(end, match.start)
+        if clauses[i] != clauses[start]
     )
 
 

@@ -79,6 +79,8 @@ class _Context(NamedTuple):
     """What the sub-header names, where the sentence names others."""
     named: bool = False
     """Whether its sites are those of its findings, of which no other head need tell."""
+    titles: tuple[str, ...] = ()
+    """What the sub-header names."""
 
 
 _TITLES = 10_000
@@ -297,10 +299,13 @@ class ReportParser:
                 block.side,
                 title_sites=block.sites,
                 named=reading.named,
+                titles=block.sites,
             )
         if block.sites:
             side = reading.side or block.side
-            return _Context(block.sites, _ids(block.sites), side, block.side)
+            return _Context(
+                block.sites, _ids(block.sites), side, block.side, titles=block.sites
+            )
         if before is not None and self._config.carry_over and self._carries(reading, before):
             side = reading.side or (before.side if reading.carries else None)
             return _Context(before.sites, _ids(before.sites), side, inherited=True)
@@ -311,7 +316,7 @@ class ReportParser:
         return reading.carries or any(
             observed(head.observation, before.sites, self._book)
             for head in reading.heads
-            if head.observation not in self._book.removals
+            if head.kind == "observation" and head.observation not in self._book.removals
         )
 
 
@@ -461,6 +466,12 @@ def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
     if head.sites and head.kind != "finding":
         return _Told(head, head.sites, head.findings)
+    if head.kind == "finding" and head.observation and not head.sites and context.titles:
+        # "ADRENALS: left nodule, kidneys normal"
+        found = observed(head.observation, context.titles, book)
+        if found:
+            named = tuple([(term, anatomy, head.side) for term, anatomy in found])
+            return _Told(head, context.titles, named)
     told = context.title_side if head.status == "absent" else context.side
     if head.kind == "finding" and told and not head.elsewhere:
         wholes = {book.within.get(a) for a in context.anatomies}

@@ -97,7 +97,7 @@ class Phrasebook:
     paired: frozenset[str]
     """Anatomies of which sides matter, and those that have such parts."""
     sided: frozenset[str]
-    """Findings that may lie in an anatomy of which sides matter."""
+    """Findings whose side counts, as of those that may lie in a paired anatomy."""
     predicates: frozenset[str]
     prepositions: frozenset[str]
     touching: frozenset[str]
@@ -177,7 +177,9 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
         within=vocabulary.within,
         paired=paired,
         sided=frozenset(
-            term.id for term in terms if any(site.split(".")[0] in paired for site in term.sites)
+            term.id
+            for term in terms
+            if term.sided or any(site.split(".")[0] in paired for site in term.sites)
         ),
         predicates=_words(lexicon, words.predicates),
         prepositions=_words(lexicon, words.prepositions),
@@ -229,6 +231,8 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         ),
         *grammar.places.words,
         *grammar.places.between_side_and_anatomy,
+        *(word for one in grammar.places.landmarks for word in expand(one)),
+        *(word for one in grammar.places.distances for word in expand(one)),
         *grammar.sizes.stops,
         *grammar.titles.links,
         *(word for term in vocabulary.findings for word in term.described),

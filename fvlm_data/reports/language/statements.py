@@ -30,6 +30,9 @@ _DASHES = ("-", OTHER_MARK)
 _SLASHES = ("+", "/")
 _SEVERAL = 2
 
+_BARE = ("bare", "verdict")
+"""What parts tell that hold nothing but an observation or a verdict."""
+
 ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before an answer."""
 
@@ -148,7 +151,7 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     if verbless and after.told == "other" and before.finding:
         return True
     # "nodule 6 mm, no pneumothorax"; "portal vein 16 mm, moderate ascites"
-    if verbless and after.opens and after.finding and before.finding:
+    if verbless and after.opens:
         return True
     measured = before.told == "size"
     return measured and (after.denies or (not before.finding and after.finding))
@@ -194,12 +197,14 @@ def _merged(parts: Iterable[_Part], words: Sequence[str]) -> list[_Part]:
         last = made[-1] if made else None
         joined = last is not None and words[part.start - 1] == "," and last.subject
         sized = not part.subject and part.told == "size"
-        described = part.told == "bare" and last is not None and last.organ and not last.finding
+        described = part.told == "verdict" or (
+            part.told == "bare" and last is not None and last.organ and not last.finding
+        )
         if last is not None and joined and (sized or described):
             told = "size" if sized else "described"
             made[-1] = last._replace(end=part.end, told=told)
         else:
-            made.append(part._replace(told="" if part.told == "bare" else part.told))
+            made.append(part._replace(told="" if part.told in _BARE else part.told))
     return made
 
 
@@ -253,7 +258,8 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         subject=bool(subjects),
         finding=bool(found),
         organ=bool(organs),
-        told=_told(said, start, last, heads, organs, subjects, book),
+        told=_told(said, start, last, heads, organs, subjects, book)
+        or ("other" if organs and not heads and _more_said(words, organs[-1].end, end, book) else ""),
         denies=bool(denials),
         ends=words[end : end + 1] == (";",),
         opens=start in denials,
@@ -330,11 +336,9 @@ def _told(
             if head.abnormal or head.observation:
                 return "described"
         if head.start == start and head.kind != "finding" and not organs:
-            return "bare"
+            return "verdict" if head.kind == "normal" else "bare"
     if _opens_described(said, start, heads, organs):
         return "described"
-    if organs and not heads and _more_said(words, organs[-1].end, end, book):
-        return "other"
     # "lungs with nodules"
     company = [i for i in range(start, end) if words[i] in book.grammar.company]
     return (
@@ -360,12 +364,12 @@ def _opens_described(
 
 
 def _more_said(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
-    """Whether the last word behind an organ is more than its place: "trachea central"."""
-    grammar = book.grammar
-    return start < end and not (
-        words[end - 1] in grammar.places_and_numbers
-        or words[end - 1] in book.conjunctions
-        or words[end - 1] in book.prepositions
+    """Whether more than its place is said behind an organ: "trachea central"."""
+    told = [word for word in words[start:end] if word.isalnum() or word == OTHER]
+    return bool(told) and not (
+        told[-1] in book.grammar.places_and_numbers
+        or told[-1] in book.conjunctions
+        or told[-1] in book.prepositions
     )
 
 
