@@ -242,6 +242,18 @@ class SectionFile(Entry):
         }
 
 
+class CompanyWord(Entry):
+    """A word that means another where one of some stands right before or behind it."""
+
+    word: str
+    means: str
+    behind: tuple[str, ...] = Field(default=(), description="words that it stands behind")
+    ahead: tuple[str, ...] = Field(default=(), description="words that it stands ahead of")
+    never_ahead: tuple[str, ...] = Field(
+        default=(), description="words ahead of which it keeps its own meaning"
+    )
+
+
 class Spelling(Entry):
     """How words of a report become words of the vocabulary."""
 
@@ -257,6 +269,9 @@ class Spelling(Entry):
     real_words: tuple[str, ...]
     short: dict[str, str] = Field(
         default_factory=dict, description="words as they are cut short in dictation, written out"
+    )
+    in_company: tuple[CompanyWord, ...] = Field(
+        default=(), description="short words of several meanings, told by their neighbours"
     )
 
 

@@ -89,7 +89,7 @@ def analyse(
     language = known.other_than_own(text, written)
     if language is not None:
         return Analysis(_UNREAD, (), language)
-    words = tuple(map(lexicon.canonical, written))
+    words = lexicon.read(written)
     reading = reading_of(words)
     if not reading.heads:
         return Analysis(reading, ())

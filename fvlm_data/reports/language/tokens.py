@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from fvlm_data.vocabulary.entries import Spelling
 
@@ -66,6 +66,7 @@ class Lexicon:
         self._token = _token(spelling)
         self._real_words = frozenset(spelling.real_words)
         self._short = dict(spelling.short)
+        self._in_company = {one.word: one for one in spelling.in_company}
         self._forms = _Forms(spelling)
         raw = {_plain(word) for phrase in phrases for word in self.split(phrase)}
         self._raw = frozenset(word for word in raw if not word[0].isdigit())
@@ -96,7 +97,25 @@ class Lexicon:
 
     def words(self, text: str) -> tuple[str, ...]:
         """Canonical words of a text."""
-        return tuple(map(self.canonical, self.split(text)))
+        return self.read(self.split(text))
+
+    def read(self, written: Sequence[str]) -> tuple[str, ...]:
+        """Canonical words of a split text; short ones of several meanings by their neighbours."""
+        words = tuple(map(self.canonical, written))
+        if self._in_company.keys().isdisjoint(map(str.lower, written)):
+            return words
+        made = list(words)
+        for i, word in enumerate(written):
+            one = self._in_company.get(word.lower())
+            if one is None:
+                continue
+            before = {written[i - 1].lower(), words[i - 1]} if i else set()
+            behind = {written[i + 1].lower(), words[i + 1]} if i + 1 < len(words) else set()
+            if behind.isdisjoint(one.never_ahead) and not (
+                before.isdisjoint(one.behind) and behind.isdisjoint(one.ahead)
+            ):
+                made[i] = self.canonical(one.means)
+        return tuple(made)
 
     def phrase_words(self, phrase: str) -> tuple[str, ...]:
         """Canonical words of a phrase of the vocabulary, where a figure stands for any number."""
