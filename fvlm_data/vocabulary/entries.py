@@ -333,6 +333,12 @@ class ClauseWords(Entry):
     elisions: tuple[str, ...]
     now: tuple[str, ...] = ()
     today: tuple[str, ...] = ()
+    company_links: tuple[str, ...] = Field(
+        default=(), description="join what goes with a finding to it"
+    )
+    alongside: tuple[str, ...] = Field(
+        default=(), description='next to what it goes with: "effusion with adjacent atelectasis"'
+    )
     persistence: tuple[str, ...] = Field(
         default=(), description='changes that give way to others: "persists but is smaller"'
     )

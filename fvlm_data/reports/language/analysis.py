@@ -35,6 +35,7 @@ from fvlm_data.reports.language.asserted_phrases import (
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.clauses import clause_bounds, run_on_starts
+from fvlm_data.reports.language.company import with_sides_of_company
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan, kinds_named, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
@@ -43,6 +44,7 @@ from fvlm_data.reports.language.measures import (
     count_of,
     own_side,
     severity_of,
+    side_before,
     side_of,
     sides_in_turn,
     without_persistence,
@@ -172,6 +174,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         ),
         tuple(longest(matches["count"])),
         runs_on=bool(run_on),
+        refers=any(refers(side) for one in matches["side"] for side in one.phrase.sides),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
     outside += near
@@ -195,6 +198,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         heads = with_extensions(heads, extensions, told, everywhere, words, book)
     if len(sides) > 1:
         heads = [one for head in heads for one in _by_side(head, sentence, book)]
+    if sides and len(heads) > 1:
+        heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
 
 
@@ -228,6 +233,8 @@ class _Sentence:
     counts: tuple[Match, ...]
     runs_on: bool
     """Whether a statement begins in it without any mark."""
+    refers: bool
+    """Whether a side of it is that of something told before ("contralateral")."""
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: AnyEngine) -> Status:
@@ -309,6 +316,8 @@ def _head(
     told = None
     if sentence.sides and not elsewhere:
         told = own_side(place, sentence.sides, roles) or _told_elsewhere(span, about, sentence)
+        if not sentence.refers:
+            told = told or side_before(span.start, sentence.sides, roles)
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]

@@ -54,6 +54,8 @@ class FunctionWords:
     now: frozenset[str]
     today: frozenset[str]
     persistence: frozenset[str]
+    company_links: frozenset[str]
+    alongside: frozenset[str]
     bounds: frozenset[str]
     within: frozenset[str]
     beside: frozenset[str]
@@ -117,6 +119,8 @@ def function_words(grammar: Grammar) -> FunctionWords:
         now=frozenset(clauses.now),
         today=frozenset(clauses.today),
         persistence=frozenset(clauses.persistence),
+        company_links=frozenset(clauses.company_links),
+        alongside=frozenset(clauses.alongside),
         bounds=frozenset(clauses.bounds),
         within=frozenset(clauses.within),
         beside=frozenset(clauses.beside),

@@ -465,6 +465,11 @@ def _told_of(one: _Told) -> Iterable[tuple[str, str, Side | None]]:
 def _in_context(head: Head, context: _Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
     if head.sites and head.kind != "finding":
+        side = None if head.side or head.elsewhere else context.title_side
+        if side and set(_ids(head.sites)) <= set(_ids(context.title_sites)):
+            # "RIGHT KIDNEY: Normal. A stone in the lower calyx."
+            sided = tuple((f, a, s or side) for f, a, s in head.findings)
+            return _Told(head, head.sites, sided)
         return _Told(head, head.sites, head.findings)
     if head.kind == "finding" and head.observation and not head.sites and context.titles:
         # "ADRENALS: left nodule, kidneys normal"
