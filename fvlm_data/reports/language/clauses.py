@@ -7,7 +7,7 @@ medspaCy's ConText takes the whole sentence as scope; radiology strings statemen
 from __future__ import annotations
 
 from functools import cache
-from itertools import islice, pairwise
+from itertools import islice
 from operator import gt
 from typing import TYPE_CHECKING
 
@@ -15,20 +15,12 @@ from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
-    from fvlm_data.reports.language.anatomy import AnatomyMention
-    from fvlm_data.reports.language.finding_sites import HeadSpan
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
 
 _NEGATIONS = frozenset({"absent"})
-_STATEMENTS = 2
-"""Heads and organs that two statements have at least."""
-_NEWS = 4
-"""Tokens between a word that opens something new and what it is."""
-_SUBJECT = 6
-"""Tokens between an organ and what is said of it."""
 
 
 def clause_bounds(
@@ -91,15 +83,15 @@ def _second_verb(
     start: int, words: Sequence[str], numbers: Sequence[int], book: Phrasebook
 ) -> int | None:
     """The verb of the main clause behind a relative clause that begins at a token."""
-    finite = _finite(book)
+    verbs = finite(book)
     seen = False
     for i in range(start, len(words)):
         if words[i] in book.conjunctions or numbers[i] != numbers[start - 1]:
             return None
-        if words[i] not in finite:
+        if words[i] not in verbs:
             continue
         before = words[i - 1]
-        if seen and before not in finite and before not in book.prepositions:
+        if seen and before not in verbs and before not in book.prepositions:
             return i
         seen = True
     return None
@@ -162,163 +154,6 @@ def insertions(clauses: Sequence[int]) -> list[tuple[int, int]]:
             start = max(i for i in range(end) if clauses[i] == clauses[end]) + 1
             made.append((start, end))
     return made
-
-
-def run_on_starts(
-    words: Sequence[str],
-    heads: Sequence[HeadSpan],
-    mentions: Sequence[AnatomyMention],
-    cues: Sequence[CueMatch],
-    book: Phrasebook,
-) -> set[int]:
-    """Tokens where a statement begins though no mark ends the one before (dictation).
-
-    That is a denial behind a statement ("normal no effusion"), an organ of which something is
-    said ("effusion liver shows", "nodule spleen normal"), and after a denial what is new ("no
-    pneumothorax small effusion").
-    """
-    if not heads or len(heads) + len(mentions) < _STATEMENTS:
-        return set()
-    ended = {head.end for head in heads}
-    said = min(ended)
-    made: set[int] = set()
-    for i in _bare_denials(words, cues, book):
-        if i >= said and (i in ended or _ends_statement(words, i, mentions, book)):
-            made.add(i)
-    for mention in mentions:
-        if mention.end <= said or mention.end >= len(words):
-            continue  # nothing was said before it, or nothing is said of it
-        start = _phrase_start(mention.start, words, book)
-        # "enlarged spleen was not detected" is one statement
-        whole = start == mention.start and _denied_behind(mention.end, cues)
-        stated = (start in ended and not whole) or (
-            start > said and words[start - 1] in book.grammar.participles
-        )
-        if (
-            stated
-            and not any(head.start <= mention.start < head.end for head in heads)
-            and _predicated(mention.end, words, heads, mentions, book)
-        ):
-            made.add(start)
-    if len(heads) > 1:
-        made.update(_after_verdicts(words, heads, book))
-        made.update(_news(words, heads, ended, cues, book))
-    return made
-
-
-def _denied_behind(end: int, cues: Sequence[CueMatch]) -> bool:
-    """Whether right behind a token comes what denies all that stands before it."""
-    return any(
-        end <= cue.start <= end + 1
-        and cue.cue.category in _NEGATIONS
-        and cue.cue.direction == "backward"
-        for cue in cues
-    )
-
-
-def _news(
-    words: Sequence[str],
-    heads: Sequence[HeadSpan],
-    ended: Collection[int],
-    cues: Sequence[CueMatch],
-    book: Phrasebook,
-) -> Iterator[int]:
-    """What is new right behind something denied ("no pneumothorax small effusion")."""
-    for i in ended:
-        if i == len(words) or words[i] not in book.openers or words[i] in book.predicates:
-            continue
-        denied = any(_denies_forward(cue) and cue.start <= i for cue in cues)
-        followed = any(i < head.start <= i + _NEWS for head in heads)
-        if denied and followed and not alternative_follows(words, i, len(words), book):
-            yield i
-
-
-def _after_verdicts(
-    words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
-) -> Iterator[int]:
-    """Findings told by a verb right behind a verdict ("not enlarged gallstones present")."""
-    grammar = book.grammar
-    for before, head in pairwise(heads):
-        verdict = before.kind == "normal" or (
-            before.start > 0
-            and words[before.start - 1] in grammar.denials
-            and words[before.start - 1] not in grammar.noun_denials
-        )
-        told = words[head.end : head.end + 1]
-        if verdict and before.end == head.start and told and told[0] in book.predicates:
-            yield head.start
-
-
-def _denies_forward(cue: CueMatch) -> bool:
-    return cue.cue.category in _NEGATIONS and cue.cue.direction == "forward"
-
-
-def _bare_denials(
-    words: Sequence[str], cues: Sequence[CueMatch], book: Phrasebook
-) -> Iterator[int]:
-    """Where "no" denies what follows it and nothing before it ("no longer seen")."""
-    backward = {cue.start for cue in cues if cue.cue.direction == "backward"}
-    for cue in cues:
-        bare = words[cue.start] in book.grammar.noun_denials and _denies_forward(cue)
-        if bare and cue.start > 0 and cue.start not in backward:
-            yield cue.start
-
-
-def _ends_statement(
-    words: Sequence[str], i: int, mentions: Sequence[AnatomyMention], book: Phrasebook
-) -> bool:
-    return words[i - 1] in book.grammar.participles or any(
-        # "nodule liver no lesion", but "nodule, liver no lesion"
-        m.end == i and not _follows_mark(_phrase_start(m.start, words, book), words)
-        for m in mentions
-    )
-
-
-def _follows_mark(start: int, words: Sequence[str]) -> bool:
-    return start == 0 or words[start - 1] in (",", ";", ":")
-
-
-def _phrase_start(start: int, words: Sequence[str], book: Phrasebook) -> int:
-    """Start of the phrase of an anatomy, with its article and side."""
-    articles, places = book.grammar.articles, book.grammar.places
-    while start > 0 and (words[start - 1] in articles or words[start - 1] in places):
-        start -= 1
-    return start
-
-
-def _predicated(
-    end: int,
-    words: Sequence[str],
-    heads: Sequence[HeadSpan],
-    mentions: Sequence[AnatomyMention],
-    book: Phrasebook,
-) -> bool:
-    """Whether something is said of an organ.
-
-    That is a verb, a denial, what it has ("with stones"), or a verdict that nothing follows but
-    another organ ("heart enlarged gallbladder normal").
-    """
-    grammar, finite = book.grammar, _finite(book)
-    organs = {mention.start for mention in mentions}
-    by_start = {head.start: head for head in heads}
-    for i in range(end, min(end + _SUBJECT, len(words))):
-        head = by_start.get(i)
-        if words[i] in grammar.denials or words[i] in finite:
-            return True
-        if head is not None:
-            following = words[head.end : head.end + 1]
-            return (
-                head.kind == "normal"
-                or not following
-                or following[0] in grammar.noun_denials
-                or head.end in organs
-                or head.end in by_start
-            )
-        if words[i] in grammar.company and i == end:
-            return any(i < head.start <= i + _NEWS for head in heads)
-        if words[i] in book.prepositions or words[i] in (",", "(", ":"):
-            return False
-    return False
 
 
 def _soft_starts(
@@ -438,7 +273,7 @@ def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:
 
 
 @cache
-def _finite(book: Phrasebook) -> frozenset[str]:
+def finite(book: Phrasebook) -> frozenset[str]:
     """Predicates that are no participles."""
     return book.predicates - book.grammar.participles
 

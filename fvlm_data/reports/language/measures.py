@@ -199,7 +199,7 @@ def side_of(
 
 
 def _seen_on(between: Sequence[int]) -> bool:
-    """Whether the side of one organ follows its verb: "nodule of the pleura is seen on the left"."""
+    """Whether an organ's side follows its verb: "nodule of the pleura is seen on the left"."""
     if VERB not in between or between[0] != OF:
         return False
     verb = between.index(VERB)

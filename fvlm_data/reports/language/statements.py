@@ -31,7 +31,7 @@ _SLASHES = ("+", "/")
 _SEVERAL = 2
 
 _BARE = ("bare", "verdict")
-"""What parts tell that hold nothing but an observation or a verdict."""
+"""What parts tell that hold nothing but an observation, a verdict or a change."""
 
 ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before an answer."""
@@ -126,9 +126,9 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
         return False
     if after.told == "doubt":  # "consolidation, pneumonia cannot be excluded"
         return before.finding and not denied
-    if after.told and (before.told or before.lasting):
-        return True
     verbless = not (before.verb or after.verb)
+    if after.told and (before.told or before.lasting or (before.placed and verbless)):
+        return True
     # a verdict or a size of an organ is none of what was found before it
     if after.told == "normal" and not after.verb:
         return True
@@ -252,14 +252,17 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
         subjects = _unknown(said, start, end, heads, denials)
     placed = [side[0] for side in said.sides if start <= side[0] < end]
     placed += [one.start for one in organs if one.side]  # a lobe tells its side
+    more = organs and not heads and _more_said(words, organs[-1].end, end, book)
+    other = "other" if more else ""
+    if not subjects and any(start <= match.start < end for match in said.degrees):
+        other = "verdict"  # "effusion, increased, heart normal"
     return _Part(
         start,
         end,
         subject=bool(subjects),
         finding=bool(found),
         organ=bool(organs),
-        told=_told(said, start, last, heads, organs, subjects, book)
-        or ("other" if organs and not heads and _more_said(words, organs[-1].end, end, book) else ""),
+        told=_told(said, start, last, heads, organs, subjects, book) or other,
         denies=bool(denials),
         ends=words[end : end + 1] == (";",),
         opens=start in denials,

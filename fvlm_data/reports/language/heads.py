@@ -1,0 +1,247 @@
+"""Heads of a sentence: what each is, where it lies, how and of which side it is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.language.analysed import Head
+from fvlm_data.reports.language.anatomy import JOINT, OF, OTHER, PREPOSITION, VERB, joined
+from fvlm_data.reports.language.assertion import Asserted
+from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
+from fvlm_data.reports.language.measures import (
+    change_of,
+    count_of,
+    own_side,
+    severity_of,
+    side_before,
+    side_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.language.anatomy import AnatomyMention, Attachment
+    from fvlm_data.reports.language.decisions import Doubt
+    from fvlm_data.reports.language.finding_sites import HeadSpan
+    from fvlm_data.reports.language.found import Found
+    from fvlm_data.reports.language.function_words import FunctionWords
+    from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.records import Change, Side
+
+_LONGEST_LOCATION = 12
+_LASTING = frozenset({"stable", "increased", "decreased"})
+
+
+def head_of(
+    span: HeadSpan,
+    said_of: Asserted,
+    sentence: Found,
+    attachment: Attachment,
+    book: Phrasebook,
+) -> Head:
+    """A head with all that its words tell of it, `said_of` being its status."""
+    words = span.stands_for or " ".join(sentence.words[span.start : span.end])
+    about, terms = meant(span, words, attachment, book)
+    kind = span.kind
+    if (
+        words in book.alone
+        and not terms
+        and (
+            (sentence.mentions and book.anywhere(words))
+            or _of_other_statements(span, about, sentence)
+        )
+    ):
+        # The organs of other statements tell nothing of this one.
+        kind, about = "finding", ()
+        terms = tuple((term, book.terms[term].anatomy) for term in book.alone[words])
+    elsewhere = said_of.status == "absent" and _sides_come_after(span, sentence)
+    if elsewhere:
+        about = tuple(replace(mention, side=None) for mention in about)
+    if span.kind == "finding":
+        terms += _shared(span, sentence, attachment, book)
+    place = (span.start, span.end)
+    roles, clauses = sentence.roles, sentence.clauses
+    said = side_of(place, sentence.sides, roles, clauses) if sentence.sides else None
+    told = None
+    if sentence.sides and not elsewhere:
+        told = own_side(place, sentence.sides, roles) or _told_elsewhere(span, about, sentence)
+        if not sentence.refers:
+            told = told or side_before(span.start, sentence.sides, roles)
+    change: Change | None = None
+    if sentence.changes:
+        change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
+    if said_of.status == "historical" and _goes_on(span, said_of, change, sentence, book):
+        said_of = Asserted("present", doubts=said_of.doubts)
+    status = said_of.status
+    of_organ = joined([mention.side for mention in about]) if about else None
+    return Head(
+        start=span.start,
+        end=span.end,
+        kind=kind,
+        status=status,
+        findings=tuple(
+            [
+                (
+                    term,
+                    anatomy,
+                    (told or side_at(about, _sites_of(term, anatomy, book)) or said)
+                    if told or of_organ
+                    else said,
+                )
+                for term, anatomy in dict.fromkeys(terms)
+            ]
+        ),
+        sites=tuple(dict.fromkeys([site for mention in about for site in mention.sites])),
+        observation=words if span.observation or span.kind == "observation" else "",
+        side=told or of_organ or said,
+        severity=(
+            severity_of(place, sentence.severities, roles, clauses) if sentence.severities else None
+        ),
+        count=count_of(place, sentence.counts, roles, clauses) if sentence.counts else None,
+        # What is held possible ("lesion in the liver, likely a cyst") names the head before it.
+        location=_location(
+            about if status == "uncertain" else _own(about, place, sentence),
+            sentence,
+            book.grammar,
+        )
+        if about
+        else None,
+        change=change,
+        abnormal=span.abnormal,
+        elsewhere=elsewhere,
+        rule=said_of.rule,
+        cue=said_of.cue,
+        kind_of=(
+            kinds_named(span, sentence.words, book) if status == "absent" else frozenset[str]()
+        ),
+        doubts=said_of.doubts + _doubts(said_of, change, sentence)
+        if sentence.changes or sentence.runs_on
+        else said_of.doubts,
+    )
+
+
+def _goes_on(
+    span: HeadSpan, said: Asserted, change: Change | None, sentence: Found, book: Phrasebook
+) -> bool:
+    """Whether what was there before still is: "seen in the previous examination, regressed"."""
+    if said.cue is None or said.cue[0] < span.end:
+        return False
+    behind = said.cue[1]
+    if change in _LASTING and VERB in sentence.roles[behind : behind + 2]:
+        return True
+    # "measuring 9 mm in the previous examination is 6 mm in the current one"
+    clause = sentence.clauses[span.start]
+    told = zip(
+        sentence.words[behind:], sentence.roles[behind:], sentence.clauses[behind:], strict=True
+    )
+    here = [(word, role) for word, role, one in told if one == clause]
+    verb = next((word for word, role in here if role == VERB), None)
+    if verb is not None and verb in book.grammar.now:
+        return True
+    # "was 5 mm in the previous examination and 8 mm in the current examination"
+    return any(word in book.grammar.today for word, _ in here)
+
+
+def _of_other_statements(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> bool:
+    """Whether a sentence names anatomies, and none in the statement of a head."""
+    clause = sentence.clauses[span.start]
+    if not about:
+        return bool(sentence.mentions)
+    return all(sentence.clauses[mention.start] != clause for mention in about)
+
+
+def _sites_of(term: str, anatomy: str, book: Phrasebook) -> tuple[str, ...]:
+    """Where a finding lies whose side is asked."""
+    entry = book.terms[term]
+    return (anatomy,) if entry.at_site else (anatomy, *entry.sites)
+
+
+def _doubts(said: Asserted, change: Change | None, sentence: Found) -> tuple[Doubt, ...]:
+    """What of its sentence makes the status of a head doubtful, beside the cues."""
+    made: tuple[Doubt, ...] = ("no_full_stop",) if sentence.runs_on else ()
+    if change == "resolved" and said.status == "present":
+        return (*made, "said_resolved")
+    return (*made, "about_change") if sentence.changes and said.status != "present" else made
+
+
+def _sides_come_after(span: HeadSpan, sentence: Found) -> bool:
+    """Whether only later clauses tell a side: "no nodule except one in the left upper lobe"."""
+    clause = sentence.clauses[span.start]
+    if clause == sentence.clauses[-1] == 0:
+        return False
+    sided = [sentence.clauses[m.start] for m in sentence.mentions if m.side]
+    return bool(sided) and min(sided) > clause
+
+
+def _told_elsewhere(
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found
+) -> Side | None:
+    """Side in a clause that leaves its organ out ("the right kidney is normal, the left has")."""
+    clause = sentence.clauses[span.start]
+    if not about or not sentence.sides or any(sentence.clauses[m.start] == clause for m in about):
+        return None
+    return joined([side for start, _, side in sentence.sides if sentence.clauses[start] == clause])
+
+
+def _own(
+    about: Sequence[AnatomyMention], place: tuple[int, int], sentence: Found
+) -> tuple[AnatomyMention, ...]:
+    """Mentions that are no neighbour's place: "atelectasis in the lingula, effusion"."""
+    return tuple(
+        [
+            mention
+            for mention in about
+            if mention.end > place[0] or not _of_another_head(mention, place[0], sentence)
+        ]
+    )
+
+
+def _of_another_head(mention: AnatomyMention, start: int, sentence: Found) -> bool:
+    """Whether a mention before a head is where another head lies, behind which it stands."""
+    clause = sentence.clauses[mention.start]
+    before = [
+        one
+        for one in sentence.spans
+        if one.end <= mention.start and sentence.clauses[one.start] == clause
+    ]
+    if not before or before[-1].kind == "normal":
+        return False
+    between = sentence.roles[before[-1].end : mention.start]
+    return (
+        (PREPOSITION in between or OF in between)
+        and VERB not in between
+        and JOINT in sentence.roles[mention.end : start]
+    )
+
+
+def _location(
+    about: Sequence[AnatomyMention], sentence: Found, grammar: FunctionWords
+) -> tuple[int, int] | None:
+    """Tokens that tell a location within the anatomy: a side, a lobe, a segment."""
+    words = sentence.words
+    if not about:
+        return None
+    first, past = about[0].start, about[-1].end
+    if past - first > _LONGEST_LOCATION:
+        first, past = about[0].start, about[0].end
+    while first > 0 and sentence.roles[first - 1] == OTHER and words[first - 1] in grammar.places:
+        first -= 1
+    while past < len(words) and words[past] in grammar.places_and_numbers:
+        past += 1
+    if past - first == 1 and about[0].side is None:
+        return None
+    return first, past
+
+
+def _shared(
+    span: HeadSpan, sentence: Found, attachment: Attachment, book: Phrasebook
+) -> tuple[tuple[str, str], ...]:
+    """What anatomies listed before a finding share with it ("pericardial, pleural effusion")."""
+    starting = [m for m in sentence.mentions if m.start == span.start and m.end < span.end]
+    if not starting:
+        return ()
+    first = starting[0]
+    tail = " ".join(sentence.words[first.end : span.end])
+    listed = attachment.listed_before(first)
+    return observed(tail, [site for mention in listed for site in mention.sites], book)
