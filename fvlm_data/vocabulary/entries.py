@@ -339,6 +339,12 @@ class ClauseWords(Entry):
     alongside: tuple[str, ...] = Field(
         default=(), description='next to what it goes with: "effusion with adjacent atelectasis"'
     )
+    conclusions: tuple[str, ...] = Field(
+        default=(), description='behind a comma, end a denial: "no nodule, suggesting hyperplasia"'
+    )
+    not_large: tuple[str, ...] = Field(
+        default=(), description="behind an anatomy, only say that it is not large"
+    )
     persistence: tuple[str, ...] = Field(
         default=(), description='changes that give way to others: "persists but is smaller"'
     )

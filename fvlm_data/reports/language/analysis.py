@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.aftermath import devices_apart, up_to_the_operation
 from fvlm_data.reports.language.analysed import Analysis, Head, PhrasePlace, SentenceAnalysis
 from fvlm_data.reports.language.anatomy import (
     AnatomyMention,
@@ -122,6 +123,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     ]
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
+    cues = up_to_the_operation(cues, spans, words, book)
     spans = without_comparisons(spans, cues, words, book)
     spans = with_stand_ins(spans, mentions, sides, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
@@ -137,6 +139,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         words,
         book.grammar.denials,
     )
+    said = devices_apart(said, spans, words, book) + said[len(spans) :]
     near = landmarks(mentions, words, grammar)
     placing = [mention for mention in mentions if mention not in near] if near else mentions
     role = roles(words, book, placing, [(span.start, span.end) for span in spans])

@@ -36,6 +36,7 @@ class FunctionWords:
     preambles: frozenset[str]
     attributes: frozenset[str]
     of_or_for: frozenset[str]
+    purpose: frozenset[str]
     denying_answers: frozenset[str]
     stand_ins: frozenset[str]
     participles: frozenset[str]
@@ -53,6 +54,8 @@ class FunctionWords:
     elisions: frozenset[str]
     now: frozenset[str]
     today: frozenset[str]
+    conclusions: frozenset[str]
+    not_large: frozenset[str]
     persistence: frozenset[str]
     company_links: frozenset[str]
     alongside: frozenset[str]
@@ -101,6 +104,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         preambles=frozenset(clauses.preambles),
         attributes=frozenset(clauses.attributes),
         denying_answers=frozenset(clauses.denying_answers),
+        purpose=frozenset(clauses.purpose),
         of_or_for=frozenset({*clauses.of, *clauses.purpose}),
         stand_ins=frozenset(clauses.stand_ins),
         participles=frozenset(clauses.participles),
@@ -118,6 +122,8 @@ def function_words(grammar: Grammar) -> FunctionWords:
         elisions=frozenset({",", *clauses.elisions}),
         now=frozenset(clauses.now),
         today=frozenset(clauses.today),
+        conclusions=frozenset(clauses.conclusions),
+        not_large=frozenset(clauses.not_large),
         persistence=frozenset(clauses.persistence),
         company_links=frozenset(clauses.company_links),
         alongside=frozenset(clauses.alongside),

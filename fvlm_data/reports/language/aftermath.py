@@ -1,0 +1,73 @@
+"""What stands behind an operation that a report calls past: "s/p cholecystectomy, liver cyst"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.language.assertion import Asserted
+    from fvlm_data.reports.language.finding_sites import HeadSpan
+    from fvlm_data.reports.language.phrase_matching import CueMatch
+    from fvlm_data.reports.language.phrasebook import Phrasebook
+
+
+def up_to_the_operation(
+    cues: Sequence[CueMatch], spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> list[CueMatch]:
+    """Cues, of which those of a state after something end at a comma where that is an operation.
+
+    "Status post pneumonia, empyema" lists what is past; what is behind the comma of "status post
+    mastectomy, new lesion of T8" or "s/p radiation for lung cancer, effusion" is there.
+    """
+    made = []
+    for cue in cues:
+        ends = cue.cue.without_company and cue.cue.category == "historical"
+        if ends and _of_operation(cue.end, spans, words, book):
+            made.append(replace(cue, cue=replace(cue.cue, local=True)))
+        else:
+            made.append(cue)
+    return made
+
+
+def devices_apart(
+    said: Sequence[Asserted], spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> list[Asserted]:
+    """What is asserted, where no denial of findings runs on to a device or an operation.
+
+    "No nodes, no lung nodules, port on the right": a list that denies devices names them first, or
+    ends in "or".
+    """
+    made = list(said[: len(spans)])
+    for i, (one, span) in enumerate(zip(said, spans, strict=False)):
+        if one.status != "absent" or one.cue is None or not _lasting(span, book):
+            continue
+        before = [other for other in spans[:i] if other.start >= one.cue[1]]
+        listed = words[one.cue[1] : span.start]
+        if (
+            before
+            and not any(_lasting(other, book) for other in before)
+            and "," in words[before[-1].end : span.start]
+            and book.grammar.alternatives.isdisjoint((*listed, *words[span.end :]))
+        ):
+            made[i] = one._replace(status="present", rule="stated", cue=None)
+    return made
+
+
+def _lasting(span: HeadSpan, book: Phrasebook) -> bool:
+    return bool(span.terms) and all(book.terms[term].lasting for term in span.terms)
+
+
+def _of_operation(
+    start: int, spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> bool:
+    """Whether what follows names an operation or a device, or no finding before its comma."""
+    comma = next((i for i in range(start, len(words)) if words[i] == ","), len(words))
+    here = [span for span in spans if start <= span.start < comma]
+    if not here:
+        return True
+    first = here[0]
+    treated = not book.grammar.purpose.isdisjoint(words[start : first.start])
+    return treated or any(book.terms[term].lasting for term in first.terms)
