@@ -325,7 +325,9 @@ def measured_heads(
         first = bisect_left(spans, (size.start,))
         past = bisect_left(spans, (size.end,), first)
         # "Spleen 13 cm", but "lungs clear, 5 mm nodule"
-        organs_own = any(end <= first <= end + _OF_ORGAN for end in organs)
+        organs_own = any(
+            end <= first <= end + _OF_ORGAN and clauses[first] == clauses[end - 1] for end in organs
+        )
         if first == past or (organs_own and all(head[0] != past for head in heads)):
             continue
         head = last if size.beside else None

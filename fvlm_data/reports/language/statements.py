@@ -127,7 +127,8 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     if after.told == "doubt":  # "consolidation, pneumonia cannot be excluded"
         return before.finding and not denied
     verbless = not (before.verb or after.verb)
-    if after.told and (before.told or before.lasting or (before.placed and verbless)):
+    tells = before.told or before.lasting or (before.placed and verbless)
+    if tells and (after.told or after.lasting):
         return True
     # a verdict or a size of an organ is none of what was found before it
     if after.told == "normal" and not after.verb:
