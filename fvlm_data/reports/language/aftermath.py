@@ -42,7 +42,8 @@ def devices_apart(
     """
     made = list(said[: len(spans)])
     for i, (one, span) in enumerate(zip(said, spans, strict=False)):
-        if one.status != "absent" or one.cue is None or not _lasting(span, book):
+        apart = _lasting(span, book) or _own_word(span, words, book)
+        if one.status != "absent" or one.cue is None or not apart:
             continue
         before = [other for other in spans[:i] if other.start >= one.cue[1]]
         listed = words[one.cue[1] : span.start]
@@ -54,6 +55,14 @@ def devices_apart(
         ):
             made[i] = one._replace(status="present", rule="stated", cue=None)
     return made
+
+
+def _own_word(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether it is the bare name of an anatomy, with a word for it behind: "nodes reactive"."""
+    behind = words[span.end : span.end + 1]
+    return bool(behind) and any(
+        term in span.terms and behind[0] in telling for term, telling in book.described.values()
+    )
 
 
 def _lasting(span: HeadSpan, book: Phrasebook) -> bool:

@@ -358,12 +358,12 @@ def _up_to_aftermath(start: int, high: int, words: Sequence[str], grammar: Funct
 
 def _up_to_conclusion(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
     """End of a denial: "without a nodule, suggesting hyperplasia" denies no hyperplasia."""
-    if grammar.conclusions.isdisjoint(words[start:high]):
-        return high
-    commas = [i for i in range(start, high) if words[i] == ","]
-    return next(
-        (i for i in commas if not grammar.conclusions.isdisjoint(words[i + 1 : i + 3])), high
-    )
+    for i in range(start, high):
+        if words[i] == "," and any(
+            tuple(words[i + 1 : i + 1 + len(one)]) == one for one in grammar.conclusions
+        ):
+            return i
+    return high
 
 
 def _up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:

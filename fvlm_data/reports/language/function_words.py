@@ -54,7 +54,7 @@ class FunctionWords:
     elisions: frozenset[str]
     now: frozenset[str]
     today: frozenset[str]
-    conclusions: frozenset[str]
+    conclusions: frozenset[tuple[str, ...]]
     not_large: frozenset[str]
     persistence: frozenset[str]
     company_links: frozenset[str]
@@ -122,7 +122,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         elisions=frozenset({",", *clauses.elisions}),
         now=frozenset(clauses.now),
         today=frozenset(clauses.today),
-        conclusions=frozenset(clauses.conclusions),
+        conclusions=frozenset(tuple(one.split()) for one in clauses.conclusions),
         not_large=frozenset(clauses.not_large),
         persistence=frozenset(clauses.persistence),
         company_links=frozenset(clauses.company_links),
