@@ -133,6 +133,10 @@ class FindingTerm(Entry):
         description="words and phrases for one kind of it: who denies that kind (no tension "
         "pneumothorax) says nothing of the others",
     )
+    seldom_denied: bool = Field(
+        default=False,
+        description="whether a list of denials goes on to it only behind an `or`",
+    )
     anywhere: bool = Field(
         default=False, description="whether `alone` holds beside any organ that does not know it"
     )

@@ -38,19 +38,20 @@ def devices_apart(
     """What is asserted, where no denial of findings runs on to a device or an operation.
 
     "No nodes, no lung nodules, port on the right": a list that denies devices names them first, or
-    ends in "or".
+    ends in "or". So do lists of what is seldom denied ("no effusion, osteopenia").
     """
     made = list(said[: len(spans)])
     for i, (one, span) in enumerate(zip(said, spans, strict=False)):
-        apart = _lasting(span, book) or _own_word(span, words, book)
-        if one.status != "absent" or one.cue is None or not apart:
+        own_word = _own_word(span, words, book)
+        if one.status != "absent" or one.cue is None or not (own_word or _apart(span, book)):
             continue
         before = [other for other in spans[:i] if other.start >= one.cue[1]]
         listed = words[one.cue[1] : span.start]
+        first = before[-1].end if before else one.cue[1]
         if (
-            before
-            and not any(_lasting(other, book) for other in before)
-            and "," in words[before[-1].end : span.start]
+            (before or own_word)
+            and not any(_apart(other, book) for other in before)
+            and "," in words[first : span.start]
             and book.grammar.alternatives.isdisjoint((*listed, *words[span.end :]))
         ):
             made[i] = one._replace(status="present", rule="stated", cue=None)
@@ -65,8 +66,10 @@ def _own_word(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
     )
 
 
-def _lasting(span: HeadSpan, book: Phrasebook) -> bool:
-    return bool(span.terms) and all(book.terms[term].lasting for term in span.terms)
+def _apart(span: HeadSpan, book: Phrasebook) -> bool:
+    """Whether a head is of what lists of denials seldom go on to."""
+    terms = [book.terms[term] for term in span.terms]
+    return bool(terms) and all(term.lasting or term.seldom_denied for term in terms)
 
 
 def _of_operation(
