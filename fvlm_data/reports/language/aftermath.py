@@ -45,7 +45,11 @@ def devices_apart(
         own_word = _own_word(span, words, book)
         if one.status != "absent" or one.cue is None or not (own_word or _apart(span, book)):
             continue
-        before = [other for other in spans[:i] if other.start >= one.cue[1]]
+        before = [
+            other
+            for other, told in zip(spans[:i], made, strict=False)
+            if other.start >= one.cue[1] and told.status == "absent"
+        ]
         listed = words[one.cue[1] : span.start]
         first = before[-1].end if before else one.cue[1]
         if (
