@@ -30,6 +30,7 @@ _DASHES = ("-", OTHER_MARK)
 _SLASHES = ("+", "/")
 _SEVERAL = 2
 
+_DESCRIBED = "described"
 _BARE = ("bare", "verdict")
 """What parts tell that hold nothing but an observation, a verdict or a change."""
 
@@ -176,7 +177,7 @@ def _goes_on(parts: Sequence[_Part], number: int) -> bool:
         if part.listed:
             return not part.denies or part.alternative
         # "new bowel obstruction" may be an item
-        if part.denies or part.verb or (part.told and part.told != "described"):
+        if part.denies or part.verb or (part.told and part.told != _DESCRIBED):
             return False
     return False
 
@@ -202,7 +203,7 @@ def _merged(parts: Iterable[_Part], words: Sequence[str]) -> list[_Part]:
             part.told == "bare" and last is not None and last.organ and not last.finding
         )
         if last is not None and joined and (sized or described):
-            told = "size" if sized else "described"
+            told = "size" if sized else _DESCRIBED
             made[-1] = last._replace(end=part.end, told=told)
         else:
             made.append(part._replace(told="" if part.told in _BARE else part.told))
@@ -338,15 +339,15 @@ def _told(
             if head.kind == "normal":
                 return "normal"
             if head.abnormal or head.observation:
-                return "described"
+                return _DESCRIBED
         if head.start == start and head.kind != "finding" and not organs:
             return "verdict" if head.kind == "normal" else "bare"
     if _opens_described(said, start, heads, organs):
-        return "described"
+        return _DESCRIBED
     # "lungs with nodules"
     company = [i for i in range(start, end) if words[i] in book.grammar.company]
     return (
-        "described"
+        _DESCRIBED
         if any(
             any(one.end <= i for one in organs)
             and any(i < head.start and head.kind in FINDINGS for head in heads)
