@@ -116,11 +116,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     spans = _without_changes(spans, matches["change"], words)
     if not spans:  # nothing whose status cues or clauses could tell
         return _summed((), words, mentions, (), book, sides=sides)
-    named = [
-        (s.start, s.end)
-        for s in spans
-        if s.kind == "finding" or " ".join(words[s.start : s.end]) in book.removals
-    ]
+    named = [(s.start, s.end) for s in spans if s.kind == "finding" or _removes(s, words, book)]
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
     cues = up_to_the_operation(cues, spans, words, book)
@@ -185,6 +181,11 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
+
+
+def _removes(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether a head is no more than that an organ is gone."""
+    return span.kind == "observation" and " ".join(words[span.start : span.end]) in book.removals
 
 
 def _without_changes(

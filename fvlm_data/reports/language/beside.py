@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.language.tokens import NUMBER
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -44,10 +42,7 @@ def landmarks(
 
     "A nodule 2 cm from the pleura in the upper lobe", "a lymph node anterior to the pancreas".
     """
-    if len(mentions) < _SEVERAL or not (
-        any(one[0] in words for one in grammar.landmarks)
-        or (NUMBER in words and any(one[0] in words for one in grammar.distances))
-    ):
+    if len(mentions) < _SEVERAL or grammar.near.isdisjoint(words):
         return []
     beside = [one for one in mentions if _is_landmark(one.start, words, grammar)]
     return beside if len(beside) < len(mentions) else []

@@ -69,6 +69,8 @@ class FunctionWords:
     """Words before an organ that only tells where something lies."""
     distances: frozenset[tuple[str, ...]]
     """The same behind a distance."""
+    near: frozenset[str]
+    """First words of `landmarks` and `distances`."""
     light: frozenset[str]
     prefixes: frozenset[str]
     size_stops: frozenset[str]
@@ -135,6 +137,7 @@ def function_words(grammar: Grammar) -> FunctionWords:
         places_and_numbers=frozenset({"0", *places.words}),
         landmarks=_sequences(places.landmarks),
         distances=_sequences(places.distances),
+        near=frozenset(one[0] for one in _sequences((*places.landmarks, *places.distances))),
         light=frozenset({OTHER, "/", "0", *places.between_side_and_anatomy}),
         prefixes=frozenset(grammar.spelling.prefixes),
         size_stops=frozenset({",", ".", "(", ")", ";", *grammar.sizes.stops}),
