@@ -25,7 +25,9 @@ def by_side(head: Head, sentence: Found, book: Phrasebook) -> tuple[Head, ...]:
         return tuple(_answered(head, answer, sentence) for answer in answers)
     other = none_on_the_other(head.end, sides, sentence.words, book)
     if other and head.status == "present" and {head.side, other[2]} == {"left", "right"}:
-        return head, _answered(head, other, sentence)
+        # with its own place, for the size is that of the first
+        answered = _answered(head, other, sentence)
+        return head, replace(answered, start=other[0], end=other[1], count=None, location=None)
     changes = _changes_by_side(head, sentence)
     if changes:
         return changes

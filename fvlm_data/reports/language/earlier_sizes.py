@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 _NUMBER = r"\d{1,3}(?:[.,]\d{1,2})?"
 _NUMBERS = rf"{_NUMBER}(?:[ ]?[x\u00d7][ ]?{_NUMBER}){{0,2}}(?!\d|[.,]\d|[ ]?[/%x\u00d7])"
 _DATE = (
-    r"(?:\[date\]|(?:19|20)\d\d(?:-\d\d){0,2}|\d{1,2}[/.](?:\d{1,2}[/.])?(?:19|20)?\d\d)(?![\d/])"
+    r"(?:\[date\]|(?:19|20)\d\d(?:-\d\d){0,2}|\d{1,2}[/.](?:19|20)\d\d"
+    r"|\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d)(?![\d/])"
 )
-"""A date as it is written, or what stands for one in a text without identities."""
+"""A date as it is written, or what stands for one in a text without identities.
+
+"3/24" may be series and image, and is a date only behind a word for an earlier size.
+"""
+_SHORT_DATE = r"\d{1,2}/\d\d(?![\d/])"
 _ASIDE = r"[^\d()\[\];.]{0,40}?[(\[][ ]?"
 """What a bracket behind a size may stand behind."""
 _END = r"[ ]?(?:[)\],;.]|\Z)"
@@ -49,13 +54,14 @@ def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
     """The patterns of a grammar; `links` may stand between a word for earlier and a size."""
     prior, past = wording(words.prior), wording(words.past)
     months = rf"(?:(?:{wording(words.months)})\.?[ ,]{{1,2}})?"
-    on_date = rf"(?:{wording(words.dated)})[ ]{months}{_DATE}"
+    dated = wording(words.dated)
+    on_date = rf"(?:{dated})[ ]{months}{_DATE}"
     behind = rf"(?:{wording(words.prior_behind)}|{on_date}|{months}{_DATE})"
     return EarlierPatterns(
         re.compile(
             rf"(?:{_ASIDE}(?:{prior}|{past}){links}{{0,4}}|[ ]?[,;][ ]?(?:{prior}){links}{{0,4}}"
             rf"|[^\d;.]{{0,40}}?\b(?:{prior}){links}{{0,4}}|[ ]?,[ ](?:{past}))[ ,.:(=]{{1,3}}"
-            rf"(?P<number>{_NUMBERS})(?={_END}|[ ]{behind})",
+            rf"(?P<number>{_NUMBERS})(?={_END}|[ ]{behind}|[ ](?:{dated})[ ]{_SHORT_DATE})",
             re.IGNORECASE,
         ),
         re.compile(
