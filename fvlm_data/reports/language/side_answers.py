@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.function_words import OTHER
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,8 @@ def none_on_the_other(
     end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
 ) -> SideAnswer | None:
     """What dictation adds of the other side behind a finding of one: "small L effusion, R none"."""
+    while words[end : end + 1] and (words[end] == NUMBER or words[end] in book.grammar.units):
+        end += 1
     if words[end : end + 1] != (",",):
         return None
     found = next(((past, side) for first, past, side in sides if first == end + 1), None)
