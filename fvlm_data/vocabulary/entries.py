@@ -133,6 +133,10 @@ class FindingTerm(Entry):
         description="words and phrases for one kind of it: who denies that kind (no tension "
         "pneumothorax) says nothing of the others",
     )
+    seldom_denied: bool = Field(
+        default=False,
+        description="whether a list of denials goes on to it only behind an `or`",
+    )
     anywhere: bool = Field(
         default=False, description="whether `alone` holds beside any organ that does not know it"
     )
@@ -242,6 +246,18 @@ class SectionFile(Entry):
         }
 
 
+class CompanyWord(Entry):
+    """A word that means another where one of some stands right before or behind it."""
+
+    word: str
+    means: str
+    behind: tuple[str, ...] = Field(default=(), description="words that it stands behind")
+    ahead: tuple[str, ...] = Field(default=(), description="words that it stands ahead of")
+    never_ahead: tuple[str, ...] = Field(
+        default=(), description="words ahead of which it keeps its own meaning"
+    )
+
+
 class Compounds(Entry):
     """How words of one piece are taken apart ("Nierenzyste": kidney, cyst)."""
 
@@ -279,6 +295,9 @@ class Spelling(Entry):
     )
     short: dict[str, str] = Field(
         default_factory=dict, description="words as they are cut short in dictation, written out"
+    )
+    in_company: tuple[CompanyWord, ...] = Field(
+        default=(), description="short words of several meanings, told by their neighbours"
     )
 
 
@@ -351,6 +370,21 @@ class ClauseWords(Entry):
     elisions: tuple[str, ...]
     now: tuple[str, ...] = ()
     today: tuple[str, ...] = ()
+    company_links: tuple[str, ...] = Field(
+        default=(), description="join what goes with a finding to it"
+    )
+    alongside: tuple[str, ...] = Field(
+        default=(), description='next to what it goes with: "effusion with adjacent atelectasis"'
+    )
+    conclusions: tuple[str, ...] = Field(
+        default=(), description='behind a comma, end a denial: "no nodule, suggesting hyperplasia"'
+    )
+    not_large: tuple[str, ...] = Field(
+        default=(), description="behind an anatomy, only say that it is not large"
+    )
+    persistence: tuple[str, ...] = Field(
+        default=(), description='changes that give way to others: "persists but is smaller"'
+    )
     bounds: tuple[str, ...] = ()
     within: tuple[str, ...]
     beside: tuple[str, ...] = ()
@@ -386,10 +420,22 @@ class SizeWords(Entry):
     mm: tuple[str, ...] = Field(min_length=1)
     cm: tuple[str, ...]
     stops: tuple[str, ...]
+    of_organ: tuple[str, ...] = Field(
+        default=(),
+        description='behind a verdict, words for the size of the organ: "normal in size"',
+    )
     times: tuple[str, ...] = Field(description="stand between dimensions, beside x")
     prior: tuple[str, ...] = Field(description="stand before an earlier size")
     prior_links: tuple[str, ...] = Field(description="may stand between `prior` and the size")
     prior_behind: tuple[str, ...] = Field(description="stand behind an earlier size")
+    prior_between: tuple[str, ...] = Field(
+        default=(), description="may stand between a size and `prior_behind`"
+    )
+    ago: tuple[str, ...] = Field(
+        default=(), description="end, behind a number and a unit of time, an earlier size"
+    )
+    dated: tuple[str, ...] = Field(default=(), description="stand before the date of a size")
+    months: tuple[str, ...] = Field(default=(), description="names of months, in dates")
     past: tuple[str, ...] = Field(description="stand before an earlier size where `now` follows")
     now: tuple[str, ...] = Field(description="stand before the size of today")
     range_from: tuple[str, ...] = Field(description="begin a range of sizes")

@@ -5,7 +5,8 @@ were right at once; 68 and 61 with annotations put right (`corrected` tells whic
 seventh lot was written before the parser's code was looked at, its cases z after that was mended.
 Of the eighth lot's 170, 109 were right at once and 119 with annotations put right; its `labels` are
 those of CT-RATE that must be 1. Of the ninth lot's 120, 65 were right at once, 75 with annotations
-put right; its `zeros` are labels that must be 0.
+put right; its `zeros` are labels that must be 0. Of the tenth lot's 160, written by someone who
+had not seen the parser, 64 were right at once, with 20 annotations put right.
 """
 
 from __future__ import annotations
@@ -46,6 +47,27 @@ KNOWN = {
 }
 
 
+TENTH = {
+    "v003": "a size before the word that the organ is enlarged, in ten statements or so",
+    "v013": "the largest of several, behind the sizes of two ducts",
+    "v020": "a finding without its organ, ten statements behind the one that names it",
+    "v027": "a size of today behind an abbreviation that ends in a dot",
+    "v036": "a count behind its finding, in a list that begins with a denial",
+    "v038": "a number alone in brackets may be an image's",
+    "v039": "what was not seen, behind three statements",
+    "v057": "a change behind an operation that tells since when",
+    "v060": "an organ that stands for itself (the left is absent)",
+    "v074": "a lesion suspicious for a tumor is one mention, held possible, beside the lesion",
+    "v078": "what goes from one vessel to another",
+    "v082": "a segment by its number, without its organ",
+    "v085": "the right and left hepatic ducts are neither inside nor outside the liver",
+    "v092": "the side of a gland that stands for itself",
+    "v093": "an organ that was removed together with another",
+    "v105": "nodes with their size, listed behind another finding",
+    "v147": "one side of a finding of both, with its size",
+}
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -67,8 +89,30 @@ KNOWN = {
     ],
 )
 def test_lot(parser: ReportParser, case: dict[str, Any]):
+    assert missing(case, parser) == []
+
+
+def missing(case: dict[str, Any], parser: ReportParser) -> list[str]:
+    """What of a case is not as expected, its labels of CT-RATE among it."""
     parsed = parser.parse(case["text"])
-    assert faults(case, parsed) == []
     labels = parsed.labels("ct_rate")
-    assert [label for label in case.get("labels", ()) if labels[label] != 1] == []
-    assert [label for label in case.get("zeros", ()) if labels[label] == 1] == []
+    made = faults(case, parsed)
+    made += [f"{label} is not 1" for label in case.get("labels", ()) if labels[label] != 1]
+    return made + [f"{label} is 1" for label in case.get("zeros", ()) if labels[label] == 1]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            one,
+            id=f"{one['id']}: {one['kind']}",
+            marks=[pytest.mark.xfail(strict=True, reason=TENTH[one["id"]])]
+            if one["id"] in TENTH
+            else [],
+        )
+        for one in lot("tenth_lot.json")
+    ],
+)
+def test_tenth_lot(parser: ReportParser, case: dict[str, Any]):
+    assert missing(case, parser) == []

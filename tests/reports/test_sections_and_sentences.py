@@ -297,3 +297,58 @@ def test_what_was_examined_is_no_sub_header(parser: ReportParser):
     text = "EXAM:\nCT chest with contrast\nHISTORY:\nLiver - metastases?\nFINDINGS:\nLiver - Clear."
     parsed = parser.parse(text)
     assert [header.anatomies for header in parsed.headers if not header.section] == [("liver",)]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("History: loin pain.\nRight kidney: Mild hydronephrosis.\nLeft kidney: No stone.", "Mild"),
+        ("Clinical: fall. Exclude bleed.\nLungs: clear.\nBones: no fracture.", "clear"),
+        ("Clinical: fall.\nLungs: emphysema.\nLiver: cyst 2 cm.\nPelvis: hernia.", "emphysema"),
+        ("History: breast cancer.\n\nThe lungs are clear. No effusion. Liver cyst.", "The lungs"),
+        ("History: breast cancer.\nNo nodule.\nNo effusion. Lungs clear. Liver cyst.", "No nodule"),
+        ("Indication: ?PE\nNo PE. No effusion. Lungs clear.", "No PE"),
+        ("Comparison: 11/2023\nRight breast absent. No axillary lymphadenopathy.", "Right breast"),
+        ("COMPARISON: none\n\nLeft lower lobe consolidation. Small effusion.", "Left lower"),
+        ("COMPARISON: None.\nLungs: clear.\nPleura: effusion.", "clear"),
+        ("Technique: CT with contrast.\n\nSmall effusion. Emphysema.", "Small effusion"),
+        ("Dose: DLP 300.\nLiver: normal. Gallstones.", "normal"),
+        ("CT KUB\nTechnique: no contrast\n1. Small effusion.\n2. Emphysema.", "1. Small"),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "\nImpression: As above.", "\n\nCONCLUSION:\nAs above."])
+def test_findings_without_a_header_begin_where_a_body_does(
+    parser: ReportParser, text: str, first: str, end: str
+):
+    parsed = parser.parse(text + end)
+    body = [one for one in parsed.sentences if one.section == "findings" and "CT" not in one.text]
+    assert text[body[0].start :].startswith(first)
+    assert text.endswith(body[-1].text)
+    asked = [one for one in parsed.sentences if one.section == "clinical_information"]
+    assert all(one.end <= body[0].start for one in asked)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "History: lung cancer with liver metastases.\nHypertension. Gallstones.",
+        "History: breast cancer.\n\nKnown liver metastases and pleural effusion.",
+        "Indication: r/o PE\nr/o pneumonia",
+        "Indication: rule out pneumonia\n? pleural effusion\n?PE",
+        "Indication:\nNo pneumothorax on radiograph. Pleural effusion?",
+        "History: No fever. No trauma.\nNo history of malignancy.",
+        "History:\nAbdomen: pain\nChest: effusion on x-ray",
+        "Technique: CT with contrast.\nNo oral contrast.",
+        "COMPARISON: CT of 2019,\nwhich showed a 5 mm nodule.",
+        "COMPARISON:\nCT of 2019 with a 5 mm nodule.",
+    ],
+)
+def test_what_was_asked_or_known_is_no_body(parser: ReportParser, text: str):
+    parsed = parser.parse(text + "\nImpression: Gallstones.")
+    assert "findings" not in [section.name for section in parsed.sections]
+
+
+def test_no_body_begins_where_a_header_opens_the_findings(parser: ReportParser):
+    text = "HISTORY: cancer.\n\nLungs are clear. No effusion.\nFINDINGS: Effusion."
+    sections = [section.name for section in parser.parse(text).sections]
+    assert sections == ["clinical_information", "findings"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.aftermath import devices_apart, up_to_the_operation
 from fvlm_data.reports.language.analysed import Analysis, Head, PhrasePlace, SentenceAnalysis
 from fvlm_data.reports.language.anatomy import (
     AnatomyMention,
@@ -29,10 +30,12 @@ from fvlm_data.reports.language.assertion import Asserted, Target, asserted, rel
 from fvlm_data.reports.language.beside import landmarks, touched
 from fvlm_data.reports.language.by_side import by_side
 from fvlm_data.reports.language.clauses import clause_bounds
+from fvlm_data.reports.language.company import with_sides_of_company
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan
 from fvlm_data.reports.language.found import Found
 from fvlm_data.reports.language.heads import head_of
+from fvlm_data.reports.language.measures import without_persistence
 from fvlm_data.reports.language.missing_organs import missing_organs
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
@@ -70,7 +73,7 @@ def analyse(
     language = known.other_than_own(text, written)
     if language is not None:
         return Analysis(_UNREAD, (), language)
-    words = tuple(map(lexicon.canonical, written))
+    words = lexicon.read(written)
     reading = reading_of(words)
     if not reading.heads:
         return Analysis(reading, ())
@@ -116,6 +119,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     named = [(s.start, s.end) for s in spans if s.kind == "finding" or _removes(s, words, book)]
     cues = relevant_cues(engine.cues(doc), words, named)
     cues = turned(cues, words, book.phrase_ends)
+    cues = up_to_the_operation(cues, spans, words, book)
     spans = without_comparisons(spans, cues, words, book)
     spans = with_stand_ins(spans, mentions, sides, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
@@ -131,6 +135,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         words,
         book.grammar.denials,
     )
+    said = devices_apart(said, spans, words, book) + said[len(spans) :]
     near = landmarks(mentions, words, grammar)
     placing = [mention for mention in mentions if mention not in near] if near else mentions
     role = roles(words, book, placing, [(span.start, span.end) for span in spans])
@@ -142,9 +147,14 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         tuple(spans),
         tuple(sides),
         tuple(longest(matches["severity"])),
-        tuple(longest(matches["change"])),
+        tuple(
+            without_persistence(
+                longest(matches["change"]), words, places[: len(spans)], grammar.persistence
+            )
+        ),
         tuple(longest(matches["count"])),
         runs_on=bool(run_on),
+        refers=any(refers(side) for one in matches["side"] for side in one.phrase.sides),
     )
     outside = touched(mentions, words, [span.start for span in spans], book)
     outside += near
@@ -168,6 +178,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         heads = with_extensions(heads, extensions, told, everywhere, words, book)
     if len(sides) > 1:
         heads = [one for head in heads for one in by_side(head, sentence, book)]
+    if sides and len(heads) > 1:
+        heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
 
 
@@ -247,7 +259,10 @@ def _unsaid(
     clauses: Sequence[int],
     book: Phrasebook,
 ) -> tuple[int, ...]:
-    """Ends of mentions that begin a statement on an organ of which no head in it tells."""
+    """Ends of mentions that begin a statement on an organ of which no head in it tells.
+
+    And of words for its size behind a verdict: "the liver is normal in size (14 cm)".
+    """
     if not heads or NUMBER not in words:
         return ()
     named: dict[int, set[str]] = defaultdict(set)
@@ -268,6 +283,10 @@ def _unsaid(
         told = named.get(clauses[mention.start], set())
         if (i < 0 or words[i] in _OPENING) and told.isdisjoint(mention.anatomies):
             made.append(mention.end)
+    for head in heads:
+        if head.kind == "normal":
+            size = [i for i in range(head.end, head.end + 2) if words[i : i + 1]]
+            made += [i + 1 for i in size if words[i] in book.grammar.of_organ]
     return tuple(made)
 
 

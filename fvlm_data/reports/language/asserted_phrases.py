@@ -65,12 +65,19 @@ def described_anatomies(
             if anatomy not in book.described or _covered(mention, spans):
                 continue
             finding, telling = book.described[anatomy]
-            if _told_before(mention, words, telling, book) or (
-                _told_behind(mention, words, book)
-                and (
-                    _restricted(mention, words, book)
-                    or not _judged(mention, spans, words)
-                    or _shown_though_denied(mention, spans, words, book)
+            if (
+                _denied_alone(mention, words, book)
+                or (
+                    _told_before(mention, words, telling, book)
+                    or _told_right_behind(mention, words, telling, book)
+                )
+                or (
+                    _told_behind(mention, words, book)
+                    and (
+                        _restricted(mention, words, book)
+                        or not _judged(mention, spans, words, book)
+                        or _shown_though_denied(mention, spans, words, book)
+                    )
                 )
             ):
                 made.append(HeadSpan(mention.start, mention.end, "finding", (finding,)))
@@ -93,9 +100,35 @@ def _told_before(
     return False
 
 
+def _told_right_behind(
+    mention: AnatomyMention, words: Sequence[str], telling: frozenset[str], book: Phrasebook
+) -> bool:
+    """Whether dictation puts the word behind: "nodes reactive"."""
+    following = words[mention.end : mention.end + 1]
+    return (
+        bool(following)
+        and following[0] in telling
+        and following[0] != NUMBER
+        and following[0] not in book.grammar.indefinite
+        and following[0] not in book.grammar.units | book.grammar.not_large
+    )
+
+
 def _told_behind(mention: AnatomyMention, words: Sequence[str], book: Phrasebook) -> bool:
     following = words[mention.end :]
     return NUMBER in following or not book.grammar.participles.isdisjoint(following)
+
+
+def _denied_alone(mention: AnatomyMention, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether there is none at all: "no nodes", "no significant mediastinal nodes."."""
+    before = words[max(0, mention.start - _ABOUT_ORGAN) : mention.start]
+    denied = [i for i, word in enumerate(before) if word in book.grammar.noun_denials]
+    if not denied or any(not word[0].isalpha() and word != OTHER for word in before[denied[-1] :]):
+        return False
+    following = words[mention.end : mention.end + 1]
+    return not following or (
+        following[0] in book.phrase_ends and following[0] not in book.prepositions
+    )
 
 
 def _restricted(mention: AnatomyMention, words: Sequence[str], book: Phrasebook) -> bool:
@@ -129,7 +162,9 @@ def _shown_though_denied(
     return False
 
 
-def _judged(mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str]) -> bool:
+def _judged(
+    mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> bool:
     """Whether something else is said of it in its part of the sentence.
 
     A part ends at a comma where it tells a size: "nodes to 12 mm, liver normal".
@@ -140,7 +175,19 @@ def _judged(mention: AnatomyMention, spans: Sequence[HeadSpan], words: Sequence[
         high = min((i for i in stops if i > mention.start), default=len(words))
         if marks == ";" or NUMBER in words[mention.end : high]:
             break
-    return any(low < span.start < high for span in spans)
+    return any(
+        low < span.start < high and not _is_change_of(mention, span, words, book) for span in spans
+    )
+
+
+def _is_change_of(
+    mention: AnatomyMention, span: HeadSpan, words: Sequence[str], book: Phrasebook
+) -> bool:
+    """Whether a head only tells how an anatomy changed: "nodes have shrunk"."""
+    said = " ".join(words[span.start : span.end])
+    return _is_growth(span, words, book) and all(
+        (said, site) not in book.observed_at for site in mention.anatomies
+    )
 
 
 def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:

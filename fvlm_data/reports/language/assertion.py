@@ -307,6 +307,7 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     if cue.cue.direction == "forward" and cue.cue.category == "absent":
         high = _up_to_known(cue.end, high, words, grammar)
         high = _up_to_aftermath(cue.end, high, words, grammar)
+        high = _up_to_conclusion(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -353,6 +354,16 @@ def _up_to_aftermath(start: int, high: int, words: Sequence[str], grammar: Funct
     if grammar.aftermath.isdisjoint(words[start + 1 : high]):
         return high
     return next(i for i in range(start + 1, high) if words[i] in grammar.aftermath)
+
+
+def _up_to_conclusion(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
+    """End of a denial: "without a nodule, suggesting hyperplasia" denies no hyperplasia."""
+    for i in range(start, high):
+        if words[i] == "," and any(
+            tuple(words[i + 1 : i + 1 + len(one)]) == one for one in grammar.conclusions
+        ):
+            return i
+    return high
 
 
 def _up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.measures import changes_by_side, severity_of, sides_in_turn
-from fvlm_data.reports.language.side_answers import side_answers
+from fvlm_data.reports.language.side_answers import none_on_the_other, side_answers
 
 if TYPE_CHECKING:
     from fvlm_data.reports.language.analysed import Head
@@ -23,6 +23,11 @@ def by_side(head: Head, sentence: Found, book: Phrasebook) -> tuple[Head, ...]:
     )
     if answers:
         return tuple(_answered(head, answer, sentence) for answer in answers)
+    other = none_on_the_other(head.end, sides, sentence.words, book)
+    if other and head.status == "present" and {head.side, other[2]} == {"left", "right"}:
+        # with its own place, for the size is that of the first
+        answered = _answered(head, other, sentence)
+        return head, replace(answered, start=other[0], end=other[1], count=None, location=None)
     changes = _changes_by_side(head, sentence)
     if changes:
         return changes

@@ -27,3 +27,5 @@ class Found:
     counts: tuple[Match, ...]
     runs_on: bool
     """Whether a statement begins in it without any mark."""
+    refers: bool
+    """Whether a side of it is that of something told before ("contralateral")."""

@@ -36,6 +36,7 @@ class FunctionWords:
     preambles: frozenset[str]
     attributes: frozenset[str]
     of_or_for: frozenset[str]
+    purpose: frozenset[str]
     denying_answers: frozenset[str]
     stand_ins: frozenset[str]
     participles: frozenset[str]
@@ -53,6 +54,11 @@ class FunctionWords:
     elisions: frozenset[str]
     now: frozenset[str]
     today: frozenset[str]
+    conclusions: frozenset[tuple[str, ...]]
+    not_large: frozenset[str]
+    persistence: frozenset[str]
+    company_links: frozenset[str]
+    alongside: frozenset[str]
     bounds: frozenset[str]
     within: frozenset[str]
     beside: frozenset[str]
@@ -70,6 +76,7 @@ class FunctionWords:
     light: frozenset[str]
     prefixes: frozenset[str]
     size_stops: frozenset[str]
+    of_organ: frozenset[str]
     sizes: SizePatterns
     units: frozenset[str]
     """Units of length, each one word."""
@@ -106,6 +113,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         preambles=words_of(*clauses.preambles),
         attributes=words_of(*clauses.attributes),
         denying_answers=words_of(*clauses.denying_answers),
+        purpose=words_of(*clauses.purpose),
         of_or_for=words_of(*clauses.of, *clauses.purpose),
         stand_ins=words_of(*clauses.stand_ins),
         participles=words_of(*clauses.participles),
@@ -123,6 +131,11 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         elisions=words_of(",", *clauses.elisions),
         now=words_of(*clauses.now),
         today=words_of(*clauses.today),
+        conclusions=frozenset(tuple(map(folded, one.split())) for one in clauses.conclusions),
+        not_large=words_of(*clauses.not_large),
+        persistence=words_of(*clauses.persistence),
+        company_links=words_of(*clauses.company_links),
+        alongside=words_of(*clauses.alongside),
         bounds=words_of(*clauses.bounds),
         within=words_of(*clauses.within),
         beside=words_of(*clauses.beside),
@@ -138,6 +151,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),
         prefixes=words_of(*grammar.spelling.prefixes),
         size_stops=words_of(",", ".", "(", ")", ";", *grammar.sizes.stops),
+        of_organ=words_of(*grammar.sizes.of_organ),
         units=frozenset(of_unit),
         sizes=size_patterns(
             grammar.sizes,

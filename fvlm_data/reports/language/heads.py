@@ -9,7 +9,14 @@ from fvlm_data.reports.language.analysed import Head
 from fvlm_data.reports.language.anatomy import JOINT, OF, OTHER, PREPOSITION, VERB, joined
 from fvlm_data.reports.language.assertion import Asserted
 from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
-from fvlm_data.reports.language.measures import change_of, count_of, own_side, severity_of, side_of
+from fvlm_data.reports.language.measures import (
+    change_of,
+    count_of,
+    own_side,
+    severity_of,
+    side_before,
+    side_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +69,8 @@ def head_of(
         told = own_side(place, sentence.sides, roles, behind=behind) or _told_elsewhere(
             span, about, sentence
         )
+        if not sentence.refers:
+            told = told or side_before(span.start, sentence.sides, roles)
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]

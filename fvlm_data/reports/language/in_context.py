@@ -135,6 +135,11 @@ def _told_of(one: _Told) -> Iterable[tuple[str, str, Side | None]]:
 def _in_context(head: Head, context: Context, book: Phrasebook) -> _Told:
     """A head that names no site itself is about what its sentence is about."""
     if head.sites and head.kind != "finding":
+        titled = None if head.side or head.elsewhere else context.title_side
+        if titled and set(ids_of(head.sites)) <= set(ids_of(context.title_sites)):
+            # "RIGHT KIDNEY: Normal. A stone in the lower calyx."
+            own = tuple([(finding, anatomy, s or titled) for finding, anatomy, s in head.findings])
+            return _Told(head, head.sites, own)
         return _Told(head, head.sites, head.findings)
     if head.kind == "finding" and head.observation and not head.sites and context.titles:
         # "ADRENALS: left nodule, kidneys normal"

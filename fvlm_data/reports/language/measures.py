@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Change, Severity, Side
 
 _NEAR = 4
+_PLAIN = frozenset({"left", "right", "bilateral"})
+_COMPARED = 2
+"""Words between two sides of which one has more."""
+_NEAR_SIDE = 3
+"""Words between a side and the head that it is said of alone."""
+_MOVED = frozenset({"increased", "decreased", "resolved"})
+"""Changes beside which what persists has changed."""
 _MARKS = 2
 """Marks around the words of a clause."""
 
@@ -113,6 +120,33 @@ def change_of(
     return best[2] if best else None
 
 
+def without_persistence(
+    changes: Sequence[Match],
+    words: Sequence[str],
+    heads: Sequence[tuple[int, int]],
+    persistence: frozenset[str],
+) -> list[Match]:
+    """Changes but for words that something persists where it is then told how it has changed.
+
+    "The effusion persists but is smaller", not "persistent effusion, smaller nodule".
+    """
+    made = []
+    for match in changes:
+        later = [one for one in changes if one.start >= match.end]
+        told = (
+            persistence.issuperset(words[match.start : match.end])
+            and bool(later)
+            and ";" not in words[match.end : later[0].start]
+            and later[0].phrase.change in _MOVED
+            and not any(later[0].end <= start <= later[0].end + 1 for start, _ in heads)
+        )
+        between = [h for h in heads if told and match.end <= h[0] < later[0].start]
+        before = any(end <= match.start for _, end in heads)
+        if not told or len(between) > (0 if before else 1):
+            made.append(match)
+    return made
+
+
 def _of_next(match: Match, roles: Sequence[int]) -> bool:
     """Whether a change stands before a finding of its own: "a stable nodule, a new mass"."""
     following = roles[match.end :]
@@ -164,11 +198,21 @@ def side_of(
         elif first >= end:
             between = roles[end:first]
             listed = HEAD not in between or (PREPOSITION in between and _listed(between))
-            if listed and ANATOMY not in between:
+            if listed and (ANATOMY not in between or _seen_on(between)):
                 after.append(side)
         else:
             before.append(side)
     return joined(before) or joined(after)
+
+
+def _seen_on(between: Sequence[int]) -> bool:
+    """Whether an organ's side follows its verb: "nodule of the pleura is seen on the left"."""
+    if VERB not in between or between[0] != OF:
+        return False
+    verb = between.index(VERB)
+    organ = [i for i, role in enumerate(between) if role == ANATOMY]
+    behind = between[verb:]
+    return organ[-1] < verb and PREPOSITION in behind and set(behind) <= {VERB, PREPOSITION, OTHER}
 
 
 def own_side(
@@ -200,6 +244,24 @@ def own_side(
     return joined(found)
 
 
+def side_before(
+    start: int, sides: Sequence[tuple[int, int, Side]], roles: Sequence[int]
+) -> Side | None:
+    """Side of a head alone, right before it: "right effusion with left basal atelectasis"."""
+    before = [one for one in sides if one[1] <= start]
+    if not before:
+        return None
+    first, past, side = before[-1]
+    if start - past > _NEAR_SIDE or any(role != OTHER for role in roles[past:start]):
+        return None
+    between = roles[before[-2][1] : first] if len(before) > 1 else None
+    if between is None or not {*between} <= {JOINT, OTHER}:
+        return side if side in _PLAIN else None
+    # "right more than left effusions", not "right and left"
+    compared = JOINT not in between and 0 < len(between) <= _COMPARED
+    return joined([before[-2][2], side]) if compared else None
+
+
 def _of_more(past: int, sides: Sequence[tuple[int, int, Side]], roles: Sequence[int]) -> bool:
     """Whether a side is that of an organ behind it, or one of several."""
     following = roles[past : past + _NEAR + 1]
@@ -225,6 +287,12 @@ def sides_in_turn(
     (one, one_past, left), (two, two_past, right) = before[-2:]
     between, near = words[one_past:two], roles[two_past:start]
     if left == right or "bilateral" in (left, right) or len(near) > _NEAR:
+        return None
+    # "hydronephrosis on the left, no right hydronephrosis"
+    ahead = one - 1 - (one > 0 and words[one - 1] in book.grammar.articles)
+    if not book.grammar.denials.isdisjoint(between):
+        return None
+    if ahead > 0 and roles[ahead] == PREPOSITION and HEAD in roles[:ahead]:
         return None
     if not between or between[0] not in book.conjunctions or len(between) < 2 or len(between) > 4:
         return None

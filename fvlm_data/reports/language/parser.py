@@ -25,10 +25,11 @@ from fvlm_data.reports.language.records import (
     Verdict,
 )
 from fvlm_data.reports.language.references import by_context
-from fvlm_data.reports.language.sections import section_headers, sections_of
+from fvlm_data.reports.language.sections import opening_section, section_headers, sections_of
 from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
 from fvlm_data.reports.language.sizes import change_of_sizes
 from fvlm_data.reports.language.sub_headers import sub_headers
+from fvlm_data.reports.language.unheaded import Telling, body_starts, telling
 from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.vocabulary import Vocabulary
 
@@ -105,8 +106,13 @@ class ReportParser:
         plain = laid_out(text, self._layout)
         openers = self._headers.find(plain)
         subs = sub_headers(plain, self._book, openers)
+        body = body_starts(plain, openers, subs, lambda a, b: self._tellings(plain, a, b))
+        opening = opening_section(openers)
+        if body:
+            openers = sorted((*openers, *body), key=lambda header: header.start)
+            subs = sub_headers(plain, self._book, openers)
         headers = sorted((*openers, *subs), key=lambda header: header.start)
-        sections = sections_of(plain, openers)
+        sections = sections_of(plain, openers, opening)
         sentences: list[Sentence] = []
         findings: list[FindingMention] = []
         normal: list[Verdict] = []
@@ -178,6 +184,13 @@ class ReportParser:
                     self._engine,
                 )
         return "present"
+
+    def _tellings(self, text: str, start: int, end: int) -> list[Telling]:
+        """What the sentences of a stretch of text tell, without their context."""
+        return [
+            telling(low, high, self._analyse(text[low:high]).reading.heads, text[low:high])
+            for low, high in self._sentence_spans(text, start, end)
+        ]
 
     def _sentence_spans(self, text: str, start: int, end: int) -> list[tuple[int, int]]:
         return sentence_spans(text, start, end, self._config.max_sentence_chars, self._ends)

@@ -248,7 +248,9 @@ def _size_words(vocabulary: Vocabulary) -> list[str]:
     before = (*sizes.prior, *sizes.past, *sizes.below, *sizes.range_to)
     first = {phrase.split()[0] for one in before for phrase in expand(one)}
     # "On the previous": the first word of these tells nothing.
-    last = {phrase.split()[-1] for one in sizes.prior_behind for phrase in expand(one)}
+    last = {
+        phrase.split()[-1] for one in (*sizes.prior_behind, *sizes.ago) for phrase in expand(one)
+    }
     return sorted(first | last)
 
 

@@ -275,14 +275,13 @@ def unblank(text: str, start: int, end: int) -> int:
     return start
 
 
-def sections_of(text: str, headers: Sequence[Header]) -> list[Section]:
-    """Contents between section headers, blanks trimmed; text before the first is a section too.
+def opening_section(headers: Sequence[Header]) -> SectionName:
+    """What text before the first header is: findings, unless a header opens those."""
+    return "other" if any(header.section == "findings" for header in headers) else "findings"
 
-    Text before the first header is `findings` where no header opens findings, else `other`.
-    """
-    opening: SectionName = (
-        "other" if any(header.section == "findings" for header in headers) else "findings"
-    )
+
+def sections_of(text: str, headers: Sequence[Header], opening: SectionName) -> list[Section]:
+    """Contents between section headers, blanks trimmed; text before the first, `opening`, too."""
     bounds: list[tuple[SectionName, int, int]] = []
     first = headers[0].start if headers else len(text)
     if text[:first].strip():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.function_words import OTHER
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +26,11 @@ def side_answers(
 ) -> tuple[SideAnswer, ...]:
     """The answers behind the name of a field that ends at a token, one a side, else none.
 
-    Each is a side with a degree or a denial, one of them denies, and nothing follows.
+    Each is a side with a degree or a denial, one of them denies, and nothing follows. Dictation
+    leaves the colon out ("effusion left none, right small").
     """
-    if words[end : end + 1] != (":",):
-        return ()
     made: list[SideAnswer] = []
-    start = end + 1
+    start = end + (words[end : end + 1] == (":",))
     for i in range(start, len(words) + 1):
         if i < len(words) and words[i] not in (",", ";"):
             continue
@@ -43,3 +43,24 @@ def side_answers(
         start = i + 1
     both = len(made) == _PARTS and made[0][2] != made[1][2]
     return tuple(made) if both and any(denied for *_, denied in made) else ()
+
+
+def none_on_the_other(
+    end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
+) -> SideAnswer | None:
+    """What dictation adds of the other side behind a finding of one: "small L effusion, R none"."""
+    while words[end : end + 1] and (words[end] == NUMBER or words[end] in book.grammar.units):
+        end += 1
+    if words[end : end + 1] != (",",):
+        return None
+    found = next(((past, side) for first, past, side in sides if first == end + 1), None)
+    if found is None:
+        return None
+    past, side = found
+    denied = words[past : past + 1]
+    follows = words[past + 1 : past + 2]
+    if not denied or denied[0] not in book.grammar.denying_answers:
+        return None
+    return (
+        None if follows and follows[0] not in (",", ";", ".") else (end + 1, past + 1, side, True)
+    )

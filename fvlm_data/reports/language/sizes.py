@@ -7,6 +7,13 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from fvlm_data.reports.language.earlier_sizes import (
+    EarlierPatterns,
+    earlier_patterns,
+    is_dated,
+    plausible,
+    without_unit,
+)
 from fvlm_data.reports.language.tokens import NUMBER
 from fvlm_data.vocabulary.wording import wording
 
@@ -25,10 +32,10 @@ _OF_ORGAN = 2
 """Words between an organ and its own size."""
 _LEAST_CHANGE_MM = 2.0
 _LEAST_CHANGE = 0.05
-_SIGNS = frozenset("<>\u2192")
+_SIGNS = frozenset("<>\u2192(")
 """Signs that compare sizes."""
-_ALIKE = 4
-"""Times that one size of a thing may be another one."""
+_ONE_NUMBER = re.compile(_NUMBER)
+_SEVERAL = 2
 _BEFORE = 60
 """Characters before and behind a size that may tell that it is an earlier one."""
 
@@ -43,6 +50,8 @@ class Size(NamedTuple):
     """Whether it is that of an earlier examination."""
     below: bool = False
     """Whether what it is said of is smaller ("below 1 cm")."""
+    beside: bool = False
+    """Whether it is of what the size before it is of."""
 
 
 class Measured(NamedTuple):
@@ -72,11 +81,13 @@ class SizePatterns:
     start_of_range: re.Pattern[str]
     came_from: re.Pattern[str]
     """What may stand before the earlier of two sizes: "shrank to 12 mm from 31 mm"."""
-    bare: re.Pattern[str]
-    """An earlier size without a unit ("5.2 cm, previously 4.9")."""
     distance: re.Pattern[str]
     """What stands behind a distance."""
     below: re.Pattern[str]
+    ago: re.Pattern[str]
+    earlier: EarlierPatterns
+    beside: re.Pattern[str]
+    """What stands between the sizes of one thing: a bracket, or a verb without a subject."""
     changed: re.Pattern[str]
     """Words that make of "from 5 to 7 mm" a growth, and not a range."""
 
@@ -113,9 +124,12 @@ def size_patterns(
             rf"(\d(?<![\d.,/]\d)\d?[ -])?([1-7](?<![\d.,/].))/([2-8])[\s-]?({unit})\b",
             re.IGNORECASE,
         ),
-        re.compile(rf"\b(?:{prior}){links}{{0,4}}[ ,:(=]{{0,3}}\Z", re.IGNORECASE),
+        re.compile(rf"\b(?:{prior}){links}{{0,4}}[ ,.:(=]{{0,3}}\Z", re.IGNORECASE),
         re.compile(
-            rf"[ (]{{0,2}}\b(?:{wording(words.prior_behind)})(?!{links}{{0,4}}[ ,:(=]{{0,3}}\d)",
+            rf"(?:[ ]?(?:{wording(words.prior_between)}))?"
+            rf"[ (]{{0,2}}\b(?:{wording(words.prior_behind)})"
+            # "22 mm, on prior 31 mm", but "31 mm on prior, 22 mm today"
+            rf"(?!(?:[ :(]{{1,3}}(?:{wording(words.prior_links)})){{0,4}}[ :(=]{{0,3}}\d)",
             re.IGNORECASE,
         ),
         re.compile(rf"(\([ ]?)?\b(?:{wording(words.past)})[ ]\Z", re.IGNORECASE),
@@ -127,15 +141,13 @@ def size_patterns(
         ),
         re.compile(rf"\b(?:{wording(words.range_from)})[ ]\Z", re.IGNORECASE),
         re.compile(
-            rf"[^\d;.]{{0,40}}?[ ,(](?:{prior}|{wording(words.past)}){links}{{0,4}}[ :=]{{1,3}}"
-            rf"({_NUMBER})(?=\s*(?:,(?!\d)|[;)]|\.?\s*\Z))",
-            re.IGNORECASE,
-        ),
-        re.compile(
             rf"[ ]?\b(?:{wording(words.distance)})(?![ ]{article}(?:\d|{prior}))",
             re.IGNORECASE,
         ),
         re.compile(rf"(?:<|\b(?:{wording(words.below)}))[ ]?\Z", re.IGNORECASE),
+        re.compile(rf"[ ]?\b(?:[\w/]{{1,12}}[ ]){{0,3}}(?:{wording(words.ago)})", re.IGNORECASE),
+        earlier_patterns(words, links),
+        re.compile(rf"[(\[]|,[ ](?:{wording(words.past)})[ ]\Z", re.IGNORECASE),
         re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
     )
 
@@ -151,23 +163,9 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
         if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
     made.sort()
-    if compared:
-        made = _with_bare(text, made, patterns)
-    return _with_priors(text, made, patterns) if made and compared else made
-
-
-def _with_bare(text: str, sizes: list[Size], patterns: SizePatterns) -> list[Size]:
-    """The sizes with earlier ones behind them that leave their unit out and are alike."""
-    made: list[Size] = []
-    for size in sizes:
-        made.append(size)
-        found = patterns.bare.match(text, size.end)
-        if found is None:
-            continue
-        mm = float(found[1].replace(",", ".")) * _unit_of(text, size, patterns)
-        if 1 / _ALIKE <= mm / size.mm <= _ALIKE:
-            made.append(Size(found.start(1), found.end(1), mm))
-    return made
+    if not made or not (compared or len(made) > 1):
+        return made
+    return _with_priors(text, made, patterns)
 
 
 def _stated(found: re.Match[str], units_mm: Mapping[str, float]) -> Size | None:
@@ -203,7 +201,7 @@ def _fractions(text: str, patterns: SizePatterns) -> list[Size]:
 def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> list[Size]:
     """The sizes, each told whether it is an earlier one; "from 5 to 7 mm" gives two."""
     made: list[Size] = []
-    done = 0
+    done = told = 0
     for i, size in enumerate(sizes):
         following = sizes[i + 1].start if i + 1 < len(sizes) else len(text)
         begun = patterns.start_of_range.search(text, max(done, size.start - _BEFORE), size.start)
@@ -219,16 +217,48 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
             made.append(Size(begun.start("first"), begun.end("first"), first, prior=True))
             made.append(size)
         else:
-            low = max(made[-1].end if made else 0, size.start - _BEFORE)
+            low = max(made[-1].end if made else 0, told, size.start - _BEFORE)
+            behind = patterns.behind.match(text, size.end)
+            told = behind.end() if behind else told
             prior = _is_prior(text, low, size, following, patterns) or (
                 bool(made)
                 and patterns.came_from.search(text, low, size.start) is not None
                 and patterns.changed.search(text, 0, size.start) is not None
             )
             below = patterns.below.search(text, low, size.start) is not None
-            made.append(size._replace(prior=prior, below=below))
+            beside = prior and patterns.beside.search(text, low, size.start) is not None
+            made.append(size._replace(prior=prior, below=below, beside=beside))
+            if not prior and (earlier := _without_unit(text, size, following, patterns)):
+                made.append(earlier)
         done = size.start
-    return made
+    return _by_date(text, made, patterns.earlier)
+
+
+def _without_unit(text: str, size: Size, following: int, patterns: SizePatterns) -> Size | None:
+    """An earlier size that stands behind one of today, in its unit."""
+    found = without_unit(text, size.start, size.end, following, patterns.earlier)
+    if found is None:
+        return None
+    start, end, numbers = found
+    length = _unit_of(text, size, patterns)
+    mm = max(float(one.replace(",", ".")) * length for one in _ONE_NUMBER.findall(numbers))
+    made = Size(start, end, mm, prior=True, beside=True)
+    return made if plausible(size.mm, mm) else None
+
+
+def _by_date(text: str, sizes: list[Size], patterns: EarlierPatterns) -> list[Size]:
+    """Of several sizes those that have a date are earlier ones, unless all have."""
+    if len(sizes) < _SEVERAL:
+        return sizes
+    dated = [one.prior or is_dated(text, one.start, one.end, patterns) for one in sizes]
+    if all(dated):
+        return sizes
+    return [
+        one._replace(prior=prior, beside=one.beside or (prior and text[one.start - 1] in "(["))
+        if prior and not one.prior
+        else one
+        for one, prior in zip(sizes, dated, strict=True)
+    ]
 
 
 def _unit_of(text: str, size: Size, patterns: SizePatterns) -> float:
@@ -241,6 +271,13 @@ def _is_prior(text: str, low: int, size: Size, following: int, patterns: SizePat
     before, behind = text[low : size.start], text[size.end : size.end + _BEFORE]
     if patterns.before.search(before) or patterns.behind.match(behind):
         return True
+    if patterns.ago.match(behind):
+        return True
+    if before.strip() == "(" and behind.lstrip().startswith(")") and low > 0:
+        # "now 14 mm (22 mm)", "decreased to 14 mm (22 mm)"
+        return bool(patterns.now.search(text, max(0, low - _BEFORE // 2), low)) or bool(
+            patterns.changed.search(text, 0, low)
+        )
     past = patterns.past.search(before)
     if past is None:
         return False
@@ -283,14 +320,19 @@ def measured_heads(
     if not any(map(lower.__contains__, grammar.sizes.units_mm)):
         return made
     compared = not book.size_words.isdisjoint(words) or not _SIGNS.isdisjoint(text)
+    last: tuple[int, int] | None = None
     for size in stated_sizes(text, grammar.sizes, compared=compared):
         first = bisect_left(spans, (size.start,))
         past = bisect_left(spans, (size.end,), first)
-        if first == past or any(
+        # "Spleen 13 cm", but "lungs clear, 5 mm nodule"
+        organs_own = any(
             end <= first <= end + _OF_ORGAN and clauses[first] == clauses[end - 1] for end in organs
-        ):
+        )
+        if first == past or (organs_own and all(head[0] != past for head in heads)):
             continue
-        head = _measured_head(first, past, words, clauses, heads, grammar.size_stops)
+        head = last if size.beside else None
+        head = head or _measured_head(first, past, words, clauses, heads, grammar.size_stops)
+        last = head if not size.prior else last
         if head is not None:
             made[head] = _joined(made.get(head, Measured(None, None)), size)
     return made

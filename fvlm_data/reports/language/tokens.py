@@ -97,6 +97,7 @@ class Lexicon:
         self._short = {
             self._folded(word): self._folded(whole) for word, whole in spelling.short.items()
         }
+        self._in_company = {self._folded(one.word): one for one in spelling.in_company}
         self._compounds: Compounds | None = None
         phrases, medical = list(phrases), list(medical)
         if spelling.compounds is not None:
@@ -150,7 +151,25 @@ class Lexicon:
 
     def words(self, text: str) -> tuple[str, ...]:
         """Canonical words of a text."""
-        return tuple(map(self.canonical, self.split(text)))
+        return self.read(self.split(text))
+
+    def read(self, written: Sequence[str]) -> tuple[str, ...]:
+        """Canonical words of a split text; short ones of several meanings by their neighbours."""
+        words = tuple(map(self.canonical, written))
+        if self._in_company.keys().isdisjoint(map(str.lower, written)):
+            return words
+        made = list(words)
+        for i, word in enumerate(written):
+            one = self._in_company.get(word.lower())
+            if one is None:
+                continue
+            before = {written[i - 1].lower(), words[i - 1]} if i else set()
+            behind = {written[i + 1].lower(), words[i + 1]} if i + 1 < len(words) else set()
+            if behind.isdisjoint(one.never_ahead) and not (
+                before.isdisjoint(one.behind) and behind.isdisjoint(one.ahead)
+            ):
+                made[i] = self.canonical(one.means)
+        return tuple(made)
 
     def phrase_words(self, phrase: str) -> tuple[str, ...]:
         """Canonical words of a phrase of the vocabulary, where a figure stands for any number."""

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fvlm_data.reports.language.sections import section_headers, sections_of
+from fvlm_data.reports.language.sections import opening_section, section_headers, sections_of
 from fvlm_data.reports.language.sentences import sentence_ends, sentence_spans
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def _sentences(text: str, vocabulary: Vocabulary) -> frozenset[str]:
     """Sentences of findings and impression in lower case, without blanks and marks."""
     made = set()
     ends = sentence_ends(vocabulary)
-    for section in sections_of(text, section_headers(vocabulary).find(text)):
+    headers = section_headers(vocabulary).find(text)
+    for section in sections_of(text, headers, opening_section(headers)):
         if section.name in _FOUND:
             spans = sentence_spans(text, section.start, section.end, _LONGEST, ends)
             for start, end in spans:
