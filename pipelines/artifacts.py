@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FOUND = dict.fromkeys(("files", "masks", "rows"), "found")
 """What each kind of discovery calls what it looked at; one column of the table."""
 COLUMNS = ("stage", "found", "accepted", "set_aside", "already settled")
+TIMES = ("seconds", "items a minute")
+"""Columns from the left, rare ones after them: Prefect's page cuts a table that is too wide."""
 
 
 def of_summary(flow: str, summary: Summary) -> None:
@@ -30,7 +32,7 @@ def of_summary(flow: str, summary: Summary) -> None:
 def stage_rows(summary: Summary) -> list[dict[str, Any]]:
     """One row a stage: what it found, counts, seconds, and items a minute of what it settled.
 
-    A count that a stage does not make is empty; a column that none makes is left out.
+    A count that a stage does not make is empty; a column that counts nothing is left out.
     """
     rows = []
     for stage, counts in summary.stages.items():
@@ -40,11 +42,9 @@ def stage_rows(summary: Summary) -> list[dict[str, Any]]:
         told = {FOUND.get(name, name): n for name, n in counts.items() if ":" not in name}
         rate = round(60 * settled / seconds, 1) if seconds and settled else None
         rows.append({"stage": stage, **told, "seconds": seconds, "items a minute": rate})
-    columns = dict.fromkeys(name for row in rows for name in row)
-    first = [name for name in COLUMNS if name in columns]
-    last = ["seconds", "items a minute"] if rows else []
-    between = [name for name in columns if name not in {*first, *last}]
-    return [{name: row.get(name) for name in (*first, *between, *last)} for row in rows]
+    counted = dict.fromkeys(name for row in rows for name, told in row.items() if told)
+    columns = dict.fromkeys((*(name for name in COLUMNS if name in counted), *TIMES, *counted))
+    return [{name: row.get(name) for name in columns} for row in rows]
 
 
 def summary_text(summary: Summary) -> str:

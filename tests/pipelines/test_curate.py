@@ -108,21 +108,24 @@ def test_artifacts_hold_counts_codes_and_rates(tmp_path: Path) -> None:
             "discover ingest": {"files": 9, "accepted": 9},
             "discover segment": {"masks": 4, "accepted": 4},
             "segment": {"already settled": 1, "accepted": 3, "set_aside": 1, "fault:no_body": 1},
-            "pair": {"already settled": 5},
+            "pair": {"already settled": 5, "retired": 0, "unchanged": 5},
         },
         stage_seconds={"segment": 120.0, "pair": 1.0},
         set_aside={"fault:no_body": 1},
         review={"mask held to be wrong": 2},
         qc_page="qc/index.html",
     )
-    columns = ["stage", "found", "accepted", "set_aside", "already settled", "seconds"]
     rows = stage_rows(summary)
-    assert [list(row) for row in rows] == [[*columns, "items a minute"]] * 4
+    for row in rows:
+        assert list(row) == [
+            "stage", "found", "accepted", "set_aside", "already settled", "seconds",
+            "items a minute", "unchanged",
+        ]  # fmt: skip
     assert [list(row.values()) for row in rows] == [
-        ["discover ingest", 9, 9, None, None, 0.0, None],
-        ["discover segment", 4, 4, None, None, 0.0, None],
-        ["segment", None, 3, 1, 1, 120.0, 2.0],
-        ["pair", None, None, None, 5, 1.0, None],
+        ["discover ingest", 9, 9, None, None, 0.0, None, None],
+        ["discover segment", 4, 4, None, None, 0.0, None, None],
+        ["segment", None, 3, 1, 1, 120.0, 2.0, None],
+        ["pair", None, None, None, 5, 1.0, None, 5],
     ]
     text = summary_text(summary)
     assert "| fault:no_body | 1 |" in text
