@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import FvlmError
 from fvlm_data.monitoring.alarm import Alarm, sound
 from pipelines.form import configured
+from pipelines.names import named
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
@@ -26,7 +27,10 @@ def alarmed(flow: Flow[Any, Any], flow_run: FlowRun, state: State[Any]) -> None:
             "no alarm is sent: the configuration cannot be read (%s)", type(error).__name__
         )
         return
-    alarm = Alarm(flow.name, flow_run.name, state.name or "Failed", _kind(state))
+    # Of a process that was killed the worker calls this hook, which knows the run by the name that
+    # Prefect gave it before it began.
+    run = named(flow.name, parameters, flow_run.expected_start_time)
+    alarm = Alarm(flow.name, run, state.name or "Failed", _kind(state))
     for fault in sound(alarm, config.monitoring):
         logger.error("an alarm was not sent; %s", fault)
 

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from fvlm_data.inspect.verify import Check
     from fvlm_data.run.records import Summary
 
+FOUND = dict.fromkeys(("files", "masks", "rows"), "found")
+"""What each kind of discovery calls what it looked at; one column of the table."""
+COLUMNS = ("stage", "found", "accepted", "set_aside", "already settled")
+TIMES = ("seconds", "items a minute")
+"""Columns from the left, rare ones after them: Prefect's page cuts a table that is too wide."""
+
 
 def of_summary(flow: str, summary: Summary) -> None:
     """Table by stage; as text what was set aside, what waits, and where to look."""
@@ -24,17 +30,21 @@ def of_summary(flow: str, summary: Summary) -> None:
 
 
 def stage_rows(summary: Summary) -> list[dict[str, Any]]:
-    """One row a stage: counts, seconds, and items a minute of what it settled."""
+    """One row a stage: what it found, counts, seconds, and items a minute of what it settled.
+
+    A count that a stage does not make is empty; a column that counts nothing is left out.
+    """
     rows = []
     for stage, counts in summary.stages.items():
         seconds = summary.stage_seconds.get(stage, 0.0)
         settled = counts.get("accepted", 0) + counts.get("set_aside", 0)
         # counts by reason have a colon
-        told = {name: number for name, number in counts.items() if ":" not in name}
+        told = {FOUND.get(name, name): n for name, n in counts.items() if ":" not in name}
         rate = round(60 * settled / seconds, 1) if seconds and settled else None
         rows.append({"stage": stage, **told, "seconds": seconds, "items a minute": rate})
-    columns = dict.fromkeys(name for row in rows for name in row)
-    return [{name: row.get(name, 0) for name in columns} for row in rows]
+    counted = dict.fromkeys(name for row in rows for name, told in row.items() if told)
+    columns = dict.fromkeys((*(name for name in COLUMNS if name in counted), *TIMES, *counted))
+    return [{name: row.get(name) for name in columns} for row in rows]
 
 
 def summary_text(summary: Summary) -> str:
@@ -48,9 +58,17 @@ def summary_text(summary: Summary) -> str:
         ("In the tables", summary.tables),
     ):
         parts.append(f"## {title}\n\n{_table(counts)}")
+    if summary.set_aside or summary.waiting:
+        parts.append(
+            f"What was set aside or waits, and what to do: "
+            f"`fvlm-data status --set-aside --store {summary.store}`"
+        )
     if summary.qc_page:
-        place = _location(summary.store, summary.qc_page)
-        parts.append(f"Pages of the store: [{summary.qc_page}]({place})")
+        # Browsers do not follow a link from a server's page to a file; the address can be copied.
+        parts.append(
+            f"Pages of the store: `fvlm-data open --store {summary.store}`, or in the browser "
+            f"`{_location(summary.store, summary.qc_page)}`"
+        )
     if summary.next_step:
         parts.append(f"Next: {summary.next_step}")
     return "\n\n".join(parts)

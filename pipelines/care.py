@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from prefect import get_run_logger
-from prefect.states import Failed
 from pydantic import Field
 
 from fvlm_data.errors import ConfigError, FvlmError
@@ -27,7 +26,7 @@ from fvlm_data.run.registry import build_stages
 from pipelines import artifacts
 from pipelines.flows import curation_flow
 from pipelines.form import configured
-from pipelines.withheld import texts_withheld
+from pipelines.withheld import failed, texts_withheld
 
 Done = TypeVar("Done")
 
@@ -159,6 +158,7 @@ def _forgotten(config: Config, entries: list[Named], *, dry_run: bool) -> dict[s
         done = forgetting.forget(context, config, resolved(context, entries), told)
         journal, left = done.journal, done.exports_left
     counts = _counts(journal, "would go" if dry_run else "gone")
+    logger.info("\n".join(f"{what}: {number}" for what, number in counts.items()))
     artifacts.of_counts("forget", context.store.url, counts)
     if left:
         raise BrokenError(
@@ -184,5 +184,4 @@ def _sentenced(config: str, work: Callable[[Config], Done]) -> Done:
         with texts_withheld():
             return work(configured(config, None))
     except FvlmError as error:
-        failed: Any = Failed(data=error, message=str(error))
-        return failed  # type: ignore[no-any-return]
+        return failed(error)  # type: ignore[no-any-return]

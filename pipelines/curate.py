@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Failed
 
 import fvlm_data.run.curate
 from fvlm_data.errors import FvlmError
@@ -20,8 +19,8 @@ from fvlm_data.run.registry import stages_of
 from pipelines import artifacts
 from pipelines.batches import DaskMapper
 from pipelines.flows import curation_flow
-from pipelines.form import Settings, configured
-from pipelines.withheld import texts_withheld
+from pipelines.form import Settings, Stages, configured
+from pipelines.withheld import failed, texts_withheld
 from pipelines.workers import connect, task_runner
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class RunLimitError(FvlmError):
 @curation_flow
 def curate(
     config: str,
-    stages: list[str] | None = None,
+    stages: Stages = None,
     retry: bool = False,
     settings: Settings = None,
 ) -> Summary:
@@ -103,7 +102,7 @@ def _done(
             config = configuration()
             return _run(name, config, stages(config), retry=retry)
     except FvlmError as error:
-        return Failed(data=error, message=str(error))  # type: ignore[return-value]
+        return failed(error)  # type: ignore[no-any-return]
 
 
 def _run(name: str, config: Config, stages: Sequence[str] | None, *, retry: bool) -> Summary:

@@ -1,4 +1,4 @@
-"""The parameter `settings` of the flows: keys of the configuration, checked by its schema."""
+"""The parameters `settings` and `stages` of the flows, checked by the configuration's schema."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import WithJsonSchema
 from fvlm_data.errors import ConfigError
 from fvlm_data.run.config import Config, config_model, load_config
 from fvlm_data.run.private_paths import PRIVATE
+from fvlm_data.run.registry import STAGES
 
 NOT_OFFERED = frozenset(
     ("preset", "store", "sources", "reports", "identity", "clinical", "train", "evaluate",
@@ -69,6 +70,15 @@ def configured(config: str, settings: dict[str, Any] | None) -> Config:
             )
     return load_config(Path(config).resolve(), values=settings or {})
 
+
+def stages_schema() -> dict[str, Any]:
+    """The JSON Schema of `stages`: those of this installation, also of packages of others."""
+    names = [*STAGES.own, *(one.name for one in STAGES.offers() if one.foreign)]
+    return {"type": "array", "title": "Stages", "items": {"type": "string", "enum": names}}
+
+
+Stages = Annotated[list[str], WithJsonSchema(stages_schema())] | None
+"""Type of the parameter: the form of Prefect's page offers the names, its server checks them."""
 
 Settings = Annotated[dict[str, Any], WithJsonSchema(settings_schema())] | None
 """Type of the parameter: the form of Prefect's page shows the keys, its server checks them."""

@@ -15,9 +15,16 @@ from pipelines.form import configured
 
 def run_name() -> str:
     """As `curate chests 2026-03-01`: the day (UTC) for which the run was scheduled."""
-    parameters = runtime.flow_run.get_parameters() or {}
-    when = runtime.flow_run.get_scheduled_start_time() or datetime.now(UTC)
-    return f"{runtime.flow_run.get_flow_name()} {store_name(parameters)} {when:%Y-%m-%d}"
+    return named(
+        runtime.flow_run.get_flow_name() or "flow",
+        runtime.flow_run.get_parameters() or {},
+        runtime.flow_run.get_scheduled_start_time(),
+    )
+
+
+def named(flow: str, parameters: dict[str, Any], scheduled: datetime | None) -> str:
+    """The name of a run from what the server knows of it; without a time of its own, of today."""
+    return f"{flow} {store_name(parameters)} {scheduled or datetime.now(UTC):%Y-%m-%d}"
 
 
 def store_name(parameters: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Failed
+from prefect.states import Crashed, Failed
 
 from fvlm_data.errors import InputError
 from fvlm_data.monitoring import alarm as alarms
@@ -125,6 +126,22 @@ def test_the_hook_of_the_flows_tells_no_path_and_no_text_of_the_error(hook: Any,
     assert json.loads(body)["kind"] == "InputError"
     assert b"Doe" not in body
     assert str(tmp_path).encode() not in body
+
+
+def test_a_process_that_was_killed_is_told_by_the_name_on_the_page(hook: Any, tmp_path: Path):
+    """The worker, which calls the hook then, has the run as it was before it began."""
+    file = tmp_path / "curate.yaml"
+    file.write_text(f"store: chests\nmonitoring: {{webhook: '{hook.url}/hook'}}\n")
+    run = FlowRun(
+        flow_id=uuid4(), name="umber-aardvark", parameters={"config": str(file)},
+        expected_start_time=datetime(2026, 3, 1, 2, tzinfo=UTC),
+    )  # fmt: skip
+    flow: Any = SimpleNamespace(name="curate")
+    alarmed(flow, run, Crashed(message="Process exited with status code: -9"))
+    ((_, body),) = hook.got
+    told = json.loads(body)
+    assert (told["run"], told["state"]) == ("curate chests 2026-03-01", "Crashed")
+    assert "umber" not in told["text"]
 
 
 def test_the_store_is_told_a_token_of_the_webhook(context: Context):

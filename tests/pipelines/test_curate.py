@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,29 @@ def test_the_text_of_a_librarys_exception_is_withheld() -> None:
 def test_our_own_sentences_pass() -> None:
     with pytest.raises(StoreError, match="no space left"), texts_withheld():
         raise StoreError("no space left")
+
+
+def quoting() -> None:
+    try:
+        int("PatientName DOE^JOHN")
+    except ValueError as error:
+        raise StoreError("table volumes: cannot be read") from error
+
+
+def test_what_caused_our_own_error_is_withheld() -> None:
+    with pytest.raises(StoreError) as caught, texts_withheld():
+        quoting()
+    told = "".join(traceback.format_exception(caught.value))
+    assert "cannot be read" in told
+    assert "DOE" not in told
+
+
+def test_a_flow_that_failed_is_logged_as_a_sentence_without_our_frames(tmp_path: Path) -> None:
+    state: Any = curate.fn(str(tmp_path / "none.yaml"))
+    assert state.is_failed()
+    assert "none.yaml: cannot be read (FileNotFoundError)" in state.message
+    (line,) = traceback.format_exception(state.data)
+    assert line.endswith(f"{state.message}\n")
 
 
 @pytest.mark.parametrize(
@@ -81,29 +105,37 @@ def test_artifacts_hold_counts_codes_and_rates(tmp_path: Path) -> None:
         "run_1",
         str(tmp_path / "chests"),
         stages={
+            "discover ingest": {"files": 9, "accepted": 9},
+            "discover segment": {"masks": 4, "accepted": 4},
             "segment": {"already settled": 1, "accepted": 3, "set_aside": 1, "fault:no_body": 1},
-            "pair": {"already settled": 5},
+            "pair": {"already settled": 5, "retired": 0, "unchanged": 5},
         },
         stage_seconds={"segment": 120.0, "pair": 1.0},
         set_aside={"fault:no_body": 1},
         review={"mask held to be wrong": 2},
         qc_page="qc/index.html",
     )
-    assert stage_rows(summary) == [
-        {
-            "stage": "segment", "already settled": 1, "accepted": 3, "set_aside": 1,
-            "seconds": 120.0, "items a minute": 2.0,
-        },
-        {
-            "stage": "pair", "already settled": 5, "accepted": 0, "set_aside": 0,
-            "seconds": 1.0, "items a minute": None,
-        },
-    ]  # fmt: skip
+    rows = stage_rows(summary)
+    for row in rows:
+        assert list(row) == [
+            "stage", "found", "accepted", "set_aside", "already settled", "seconds",
+            "items a minute", "unchanged",
+        ]  # fmt: skip
+    assert [list(row.values()) for row in rows] == [
+        ["discover ingest", 9, 9, None, None, 0.0, None, None],
+        ["discover segment", 4, 4, None, None, 0.0, None, None],
+        ["segment", None, 3, 1, 1, 120.0, 2.0, None],
+        ["pair", None, None, None, 5, 1.0, None, 5],
+    ]
     text = summary_text(summary)
     assert "| fault:no_body | 1 |" in text
     assert "## Waiting\n\nnothing" in text
     assert "| mask held to be wrong | 2 |" in text
-    assert f"[qc/index.html]({(tmp_path / 'chests' / 'qc' / 'index.html').as_uri()})" in text
+    assert f"`fvlm-data open --store {tmp_path / 'chests'}`" in text
+    assert f"`{(tmp_path / 'chests' / 'qc' / 'index.html').as_uri()}`" in text
+    assert f"`fvlm-data status --set-aside --store {tmp_path / 'chests'}`" in text
+    # browsers refuse to follow such a link from a server's page
+    assert "](file:" not in text
 
 
 @pytest.mark.parametrize(

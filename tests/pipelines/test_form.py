@@ -61,6 +61,15 @@ def test_unknown_keys_impossible_values_and_places_are_refused_before_they_are_k
     assert refused(curate, {**NIGHT, "settings": settings})
 
 
+@pytest.mark.parametrize(
+    ("stages", "wrong"),
+    [(None, False), (["reports", "pair"], False), (["radiomics"], False), (["pear"], True),
+     ("pair", True)],
+)  # fmt: skip
+def test_only_stages_there_are_can_be_chosen(stages: Any, wrong: bool):
+    assert refused(curate, {**NIGHT, "stages": stages}) is wrong
+
+
 def test_every_section_is_offered_or_left_out_on_purpose():
     assert settings_schema()["properties"].keys() | NOT_OFFERED == Config.model_fields.keys()
 
