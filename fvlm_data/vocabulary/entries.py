@@ -164,6 +164,9 @@ class CueRule(Entry):
     without_company: bool = Field(
         default=False, description='scope ends at "with": that is no part of what it tells of'
     )
+    of_lasting: bool = Field(
+        default=False, description="tells only of implants and operations: what lasts once it is"
+    )
 
 
 class Terminators(Entry):

@@ -129,7 +129,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     extensions = extension_words(words, spans, book)
     places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
     said = _without_change(
-        asserted(words, clauses, cues, [Target(*place) for place in places], book.grammar),
+        asserted(words, clauses, cues, _targets(spans, places, book), book.grammar),
         places,
         cues,
         words,
@@ -181,6 +181,21 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
+
+
+def _targets(
+    spans: Sequence[HeadSpan], places: Sequence[tuple[int, int]], book: Phrasebook
+) -> list[Target]:
+    """Heads, then other places, as targets of cues."""
+    heads = [
+        Target(
+            span.start,
+            span.end,
+            bool(span.terms) and all(book.terms[term].lasting for term in span.terms),
+        )
+        for span in spans
+    ]
+    return heads + [Target(*place) for place in places[len(spans) :]]
 
 
 def _removes(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:

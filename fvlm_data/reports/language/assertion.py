@@ -36,6 +36,8 @@ class Target:
 
     start: int
     end: int
+    lasting: bool = False
+    """Whether it is an implant or an operation."""
 
 
 class Asserted(NamedTuple):
@@ -231,6 +233,7 @@ def _reaching(
         for cue, (low, high) in zip(cues, scopes, strict=True)
         if (low <= start < high or low < end <= high)
         and not (cue.start <= start < cue.end or cue.start < end <= cue.end)
+        and (target.lasting or not cue.cue.of_lasting)
         and (not layout.insertions or layout.same_side(start, cue.start))
     ]
 
@@ -308,6 +311,10 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
         high = _up_to_known(cue.end, high, words, grammar)
         high = _up_to_aftermath(cue.end, high, words, grammar)
         high = _up_to_conclusion(cue.end, high, words, grammar)
+        high = _up_to_colon(cue.end, high, words, grammar)
+    # "Should a pneumothorax develop after biopsy of the mass": the mass is there.
+    if cue.cue.direction == "forward" and cue.cue.category == "hypothetical":
+        high = _up_to_aftermath(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -362,6 +369,14 @@ def _up_to_conclusion(start: int, high: int, words: Sequence[str], grammar: Func
         if words[i] == "," and any(
             tuple(words[i + 1 : i + 1 + len(one)]) == one for one in grammar.conclusions
         ):
+            return i
+    return high
+
+
+def _up_to_colon(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
+    """End of a denial: "no pneumonia: the opacity is a scar" tells what there is instead."""
+    for i in range(start + 1, high - 1):
+        if words[i] == ":" and words[i + 1] in grammar.articles | grammar.indefinite:
             return i
     return high
 

@@ -69,6 +69,7 @@ class Cue:
     unless: tuple[str, ...] = ()
     turns: bool = False
     without_company: bool = False
+    of_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -367,6 +368,7 @@ def _cue_phrases(vocabulary: Vocabulary) -> list[tuple[str, Cue]]:
                 rule.unless,
                 rule.turns,
                 rule.without_company,
+                rule.of_lasting,
             ),
         )
         for rule in words.rules

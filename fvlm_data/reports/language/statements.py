@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fvlm_data.reports.language.clauses import parentheses
+from fvlm_data.reports.language.clauses import opening, parentheses
 from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.tokens import NUMBER, OTHER_MARK
 
@@ -314,7 +314,7 @@ def _unknown(
 def _placed_behind(said: Said, start: int, end: int, book: Phrasebook) -> bool:
     """Whether a place is told in tokens [start, end)."""
     return any(start <= one.start < end for one in said.mentions) or not (
-        book.grammar.places.isdisjoint(said.words[start:end])
+        (book.grammar.places | book.grammar.alongside).isdisjoint(said.words[start:end])
     )
 
 
@@ -337,6 +337,11 @@ def _told(
         return "normal" if first < heads[0].start else ""
     if _measured(words, first if subjects else start, end, book):
         return "size"
+    # "hemoperitoneum small": dictation puts the degree behind
+    if words[end - 1] in opening(book) and any(
+        head.kind in FINDINGS and head.end == end - 1 for head in heads
+    ):
+        return "degree"
     for cue in said.cues:
         if cue.end != end or not subjects or first >= cue.start:
             continue
