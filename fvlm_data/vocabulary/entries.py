@@ -354,6 +354,9 @@ class ClauseWords(Entry):
     attributes: tuple[str, ...] = Field(
         default=(), description='uncertain of what is there: "the cause of the effusion is unclear"'
     )
+    affirming_answers: tuple[str, ...] = Field(
+        default=(), description="of the answers of a form those that affirm"
+    )
     denying_answers: tuple[str, ...] = Field(
         default=(), description="those of `answers` of forms that deny"
     )

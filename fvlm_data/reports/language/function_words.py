@@ -38,6 +38,7 @@ class FunctionWords:
     of_or_for: frozenset[str]
     purpose: frozenset[str]
     denying_answers: frozenset[str]
+    affirming_answers: frozenset[str]
     stand_ins: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
@@ -113,6 +114,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         preambles=words_of(*clauses.preambles),
         attributes=words_of(*clauses.attributes),
         denying_answers=words_of(*clauses.denying_answers),
+        affirming_answers=words_of(*clauses.affirming_answers),
         purpose=words_of(*clauses.purpose),
         of_or_for=words_of(*clauses.of, *clauses.purpose),
         stand_ins=words_of(*clauses.stand_ins),

@@ -55,6 +55,7 @@ def head_of(
         # The organs of other statements tell nothing of this one.
         kind, about = "finding", ()
         terms = tuple((term, book.terms[term].anatomy) for term in book.alone[words])
+    sentence = _without_answered(span, sentence, book.grammar)
     elsewhere = said_of.status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
         about = tuple(replace(mention, side=None) for mention in about)
@@ -122,6 +123,19 @@ def head_of(
         if sentence.changes or sentence.runs_on
         else said_of.doubts,
     )
+
+
+def _without_answered(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Found:
+    """What was found, less sides before a head that answer of another: "L none, R PTX"."""
+    words, denying = sentence.words, grammar.denying_answers - grammar.noun_denials
+    if not sentence.sides or denying.isdisjoint(words[: span.start]):
+        return sentence
+    sides = tuple(
+        one
+        for one in sentence.sides
+        if one[1] + 1 >= span.start or words[one[1]] not in denying or words[one[1] + 1] != ","
+    )
+    return sentence if len(sides) == len(sentence.sides) else replace(sentence, sides=sides)
 
 
 def _goes_on(

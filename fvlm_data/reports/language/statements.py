@@ -269,6 +269,8 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
     other = "other" if more else ""
     if not subjects and any(start <= match.start < end for match in said.degrees):
         other = "verdict"  # "effusion, increased, heart normal"
+    if not subjects and placed and words[last - 1] in book.grammar.denying_answers:
+        other = "verdict"  # "right effusion, left none, pneumothorax resolved"
     return _Part(
         start,
         end,
