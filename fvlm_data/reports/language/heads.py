@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.analysed import Head
-from fvlm_data.reports.language.anatomy import JOINT, OF, OTHER, PREPOSITION, VERB, joined
+from fvlm_data.reports.language.anatomy import HEAD, JOINT, OF, OTHER, PREPOSITION, VERB, joined
 from fvlm_data.reports.language.assertion import Asserted
 from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Change, Side
 
 _LONGEST_LOCATION = 12
+_TOLD = 3
+"""Words from an organ on that may tell how it is."""
 _LASTING = frozenset({"stable", "increased", "decreased"})
 
 
@@ -50,6 +52,7 @@ def head_of(
         and (
             (sentence.mentions and book.anywhere(words))
             or _of_other_statements(span, about, sentence)
+            or _commas_apart(span, about, sentence)
         )
     ):
         # The organs of other statements tell nothing of this one.
@@ -166,6 +169,24 @@ def _of_other_statements(span: HeadSpan, about: Sequence[AnatomyMention], senten
     if not about:
         return bool(sentence.mentions)
     return all(sentence.clauses[mention.start] != clause for mention in about)
+
+
+def _commas_apart(
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found
+) -> bool:
+    """Whether other statements between commas name its anatomies: "R eff, heart enlarged"."""
+    words, roles = sentence.words, sentence.roles
+    for mention in about:
+        low, high = sorted(((mention.start, mention.end), (span.start, span.end)))
+        between = words[low[1] : high[0]]
+        told = HEAD in roles[low[1] : high[0]] or (
+            mention.start > span.start and HEAD in roles[mention.end : mention.end + _TOLD]
+        )
+        # a verb or preposition may tie them: "effusion, which lies in the joint"
+        tied = {VERB, PREPOSITION, OF} & {*roles[low[1] : high[0]]}
+        if "," not in between or ":" in between or not told or tied:
+            return False
+    return bool(about)
 
 
 def _sites_of(term: str, anatomy: str, book: Phrasebook) -> tuple[str, ...]:
