@@ -430,6 +430,9 @@ class SizeWords(Entry):
         default=(),
         description='behind a verdict, words for the size of the organ: "normal in size"',
     )
+    respectively: tuple[str, ...] = Field(
+        default=(), description="tell that two lists go together: 12 and 18 mm, right and left"
+    )
     times: tuple[str, ...] = Field(description="stand between dimensions, beside x")
     prior: tuple[str, ...] = Field(description="stand before an earlier size")
     prior_links: tuple[str, ...] = Field(description="may stand between `prior` and the size")

@@ -28,7 +28,7 @@ from fvlm_data.reports.language.asserted_phrases import (
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.beside import landmarks, touched
-from fvlm_data.reports.language.by_side import by_side
+from fvlm_data.reports.language.by_side import by_side, with_respective_sides
 from fvlm_data.reports.language.clauses import clause_bounds
 from fvlm_data.reports.language.company import with_sides_of_company
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
@@ -178,6 +178,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         heads = with_extensions(heads, extensions, told, everywhere, words, book)
     if len(sides) > 1:
         heads = [one for head in heads for one in by_side(head, sentence, book)]
+        heads = with_respective_sides(heads, sentence, grammar)
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)

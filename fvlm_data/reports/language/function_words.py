@@ -78,6 +78,7 @@ class FunctionWords:
     prefixes: frozenset[str]
     size_stops: frozenset[str]
     of_organ: frozenset[str]
+    respectively: frozenset[str]
     sizes: SizePatterns
     units: frozenset[str]
     """Units of length, each one word."""
@@ -153,12 +154,14 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),
         prefixes=words_of(*grammar.spelling.prefixes),
         size_stops=words_of(",", ".", "(", ")", ";", *grammar.sizes.stops),
+        respectively=words_of(*grammar.sizes.respectively),
         of_organ=words_of(*grammar.sizes.of_organ),
         units=frozenset(of_unit),
         sizes=size_patterns(
             grammar.sizes,
             (*clauses.articles, *clauses.indefinite),
             {unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
+            clauses.joints,
         ),
         title_links=words_of(",", "/", "&", "+", "(", ")", "-", *titles.links),
         never_last=re.compile(rf"(?:[,&/(+-]|\b(?:{wording(titles.never_last)}))\s*\Z"),

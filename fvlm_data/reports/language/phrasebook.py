@@ -236,6 +236,7 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         *(word for one in grammar.places.landmarks for word in expand(one)),
         *(word for one in grammar.places.distances for word in expand(one)),
         *grammar.sizes.stops,
+        *grammar.sizes.respectively,
         *grammar.titles.links,
         *(word for term in vocabulary.findings for word in term.described),
         *(phrase for term in vocabulary.findings for one in term.kinds for phrase in expand(one)),

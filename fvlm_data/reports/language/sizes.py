@@ -88,6 +88,8 @@ class SizePatterns:
     earlier: EarlierPatterns
     beside: re.Pattern[str]
     """What stands between the sizes of one thing: a bracket, or a verb without a subject."""
+    respectively: re.Pattern[str]
+    """The first of two sizes with one unit, where a word tells that two lists go together."""
     changed: re.Pattern[str]
     """Words that make of "from 5 to 7 mm" a growth, and not a range."""
 
@@ -103,7 +105,10 @@ def change_of_sizes(mm: float, prior_mm: float) -> Change | None:
 
 
 def size_patterns(
-    words: SizeWords, articles: tuple[str, ...], units_mm: Mapping[str, float]
+    words: SizeWords,
+    articles: tuple[str, ...],
+    units_mm: Mapping[str, float],
+    joints: tuple[str, ...] = (),
 ) -> SizePatterns:
     """The patterns of a grammar; `units_mm` holds the longest word first."""
     article = rf"(?:(?:{wording(articles)})[ ])?"
@@ -124,7 +129,11 @@ def size_patterns(
             rf"(\d(?<![\d.,/]\d)\d?[ -])?([1-7](?<![\d.,/].))/([2-8])[\s-]?({unit})\b",
             re.IGNORECASE,
         ),
-        re.compile(rf"\b(?:{prior}){links}{{0,4}}[ ,.:(=]{{0,3}}\Z", re.IGNORECASE),
+        re.compile(
+            rf"\b(?:{prior}){links}{{0,4}}[ ,.:(=]{{0,3}}"
+            rf"(?:{_NUMBER}[ ]?(?:/|{wording(joints)})[ ]?)?\Z",  # "formerly 45 and 20 mm"
+            re.IGNORECASE,
+        ),
         re.compile(
             rf"(?:[ ]?(?:{wording(words.prior_between)}))?"
             rf"[ (]{{0,2}}\b(?:{wording(words.prior_behind)})"
@@ -148,6 +157,11 @@ def size_patterns(
         re.compile(rf"[ ]?\b(?:[\w/]{{1,12}}[ ]){{0,3}}(?:{wording(words.ago)})", re.IGNORECASE),
         earlier_patterns(words, links),
         re.compile(rf"[(\[]|,[ ](?:{wording(words.past)})[ ]\Z", re.IGNORECASE),
+        re.compile(
+            rf"\b(?P<first>{_NUMBER})(?=\s?(?:,|/|{wording(joints)})\s?{_NUMBER}\s?(?P<unit>{unit})\b"
+            rf".*\b(?:{wording(words.respectively)})\b)",
+            re.IGNORECASE,
+        ),
         re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
     )
 
@@ -162,6 +176,9 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
             continue
         if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
+    for found in patterns.respectively.finditer(text) if made else ():
+        mm = float(found["first"].replace(",", ".")) * _length_mm(found["unit"], patterns.units_mm)
+        made.append(Size(found.start(), found.end("first"), mm))
     made.sort()
     if not made or not (compared or len(made) > 1):
         return made
@@ -354,6 +371,9 @@ def _measured_head(
     heads: Sequence[tuple[int, int]],
     stops: frozenset[str],
 ) -> tuple[int, int] | None:
+    around = [head for head in heads if head[0] <= first and past <= head[1]]
+    if around:  # "right 30 mm"
+        return around[0]
     near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
     behind = [head for head in near if head[0] >= past]
     before = [head for head in near if head[1] <= first]
