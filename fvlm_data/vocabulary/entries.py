@@ -373,6 +373,9 @@ class ClauseWords(Entry):
     )
     known: tuple[str, ...]
     before_known: tuple[str, ...]
+    pronouns: tuple[str, ...] = Field(
+        default=(), description="stand for what was told before the comma: it is no longer seen"
+    )
     elisions: tuple[str, ...]
     now: tuple[str, ...] = ()
     today: tuple[str, ...] = ()

@@ -302,7 +302,7 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
             break
         high = layout.behind(high + 1) if layout.insertions else high + 1
     if cue.cue.direction == "backward" and not whole:
-        low = _elided(low, first, words, clauses, grammar.elisions)
+        low = _elided(low, first, words, clauses, grammar)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
         high = _up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
     if cue.cue.without_company:
@@ -329,12 +329,14 @@ def _between_semicolons(words: Sequence[str]) -> list[int]:
 
 
 def _elided(
-    low: int, first: int, words: Sequence[str], clauses: Sequence[int], joiners: frozenset[str]
+    low: int, first: int, words: Sequence[str], clauses: Sequence[int], grammar: FunctionWords
 ) -> int:
     """Start of a backward scope: "was suspected but excluded" names its subject only before."""
-    if low == 0 or not all(word in joiners for word in words[low:first]):
+    joiners, pronouns = grammar.elisions | {";"}, grammar.pronouns
+    if low == 0 or not all(word in joiners or word in pronouns for word in words[low:first]):
         return low
-    if words[low] == ",":
+    # "There was an effusion, it is no longer seen": behind a comma only where "it" follows
+    if words[low] in ",;" and pronouns.isdisjoint(words[low + 1 : low + 2]):
         return low
     before = clauses[low - 1]
     while low > 0 and clauses[low - 1] == before:

@@ -53,6 +53,7 @@ class FunctionWords:
     known: frozenset[str]
     before_known: frozenset[str]
     elisions: frozenset[str]
+    pronouns: frozenset[str]
     now: frozenset[str]
     today: frozenset[str]
     conclusions: frozenset[tuple[str, ...]]
@@ -132,6 +133,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         known=words_of(*clauses.known),
         before_known=words_of(*clauses.before_known),
         elisions=words_of(",", *clauses.elisions),
+        pronouns=words_of(*clauses.pronouns),
         now=words_of(*clauses.now),
         today=words_of(*clauses.today),
         conclusions=frozenset(tuple(map(folded, one.split())) for one in clauses.conclusions),

@@ -193,6 +193,8 @@ def side_of(
             between = roles[past:start]
             if behind and first and roles[first - 1] == HEAD:
                 continue
+            if _of_listed_organ(between):
+                continue
             if len(between) <= 5 and all(role in (OTHER, JOINT, ANATOMY) for role in between):
                 before.append(side)
         elif first >= end:
@@ -203,6 +205,14 @@ def side_of(
         else:
             before.append(side)
     return joined(before) or joined(after)
+
+
+def _of_listed_organ(between: Sequence[int]) -> bool:
+    """Whether a side is that of an organ before another one: "right lobe and mediastinal nodes"."""
+    if JOINT not in between:
+        return False
+    joint = between.index(JOINT)
+    return ANATOMY in between[:joint] and ANATOMY in between[joint:]
 
 
 def _seen_on(between: Sequence[int]) -> bool:
