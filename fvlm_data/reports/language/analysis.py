@@ -212,13 +212,21 @@ def _without_changes(
     "Effusion increased, heart size normal": the heart is not increased in size.
     """
     ends = {span.end for span in spans if span.kind != "normal"}
+    found = [span.end for span in spans if span.kind == "finding" or span.observation]
+    # "the abscess of the muscle has shrunk to 15 mm": the muscle is not shrunken
+    shrunk = {
+        i
+        for m in changes
+        if NUMBER in words[m.end : m.end + 2] and any(end <= m.start for end in found)
+        for i in range(m.start, m.end)
+    }
     told = {
         i
         for m in changes
         if not words[m.end - 1].isalnum() and m.start in ends
         for i in range(m.start, m.end)
     }
-    return [span for span in spans if span.kind == "finding" or span.start not in told]
+    return [span for span in spans if span.kind == "finding" or span.start not in told | shrunk]
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: AnyEngine) -> Status:

@@ -75,6 +75,8 @@ def head_of(
         )
         if not sentence.refers:
             told = told or side_before(span.start, sentence.sides, roles)
+    if sentence.sides and not said and not told:
+        said = _of_part(span, sentence, book) or _of_field(span, sentence)
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
@@ -126,6 +128,30 @@ def head_of(
         if sentence.changes or sentence.runs_on
         else said_of.doubts,
     )
+
+
+def _of_part(span: HeadSpan, sentence: Found, book: Phrasebook) -> Side | None:
+    """Side of the part that a head lies in: "right lobe with a nodule", of what a title names."""
+    words, clauses, grammar = sentence.words, sentence.clauses, book.grammar
+    for first, past, side in sentence.sides:
+        following = words[past : past + 2]
+        if past + 1 >= span.start or clauses[first] != clauses[span.start]:
+            continue
+        ties = following[0] in grammar.places and (
+            following[1] in grammar.company or following[1] in book.predicates
+        )
+        if ties and HEAD not in sentence.roles[past : span.start]:
+            return side
+    return None
+
+
+def _of_field(span: HeadSpan, sentence: Found) -> Side | None:
+    """Side that opens a field: "R: two calculi, no hydronephrosis; L: normal"."""
+    words, found = sentence.words, None
+    for first, past, side in sentence.sides:
+        if past < span.start and words[past] == ":" and (not first or words[first - 1] in ";."):
+            found = None if ";" in words[past : span.start] else side
+    return found
 
 
 def _without_answered(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Found:

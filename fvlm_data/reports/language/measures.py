@@ -111,7 +111,7 @@ def change_of(
             between = roles[end : match.start]
             if HEAD in between and JOINT not in between:
                 continue
-            if JOINT in between and _of_next(match, roles):
+            if JOINT in between and _of_next(match, roles, clauses):
                 continue
         else:
             continue
@@ -147,9 +147,10 @@ def without_persistence(
     return made
 
 
-def _of_next(match: Match, roles: Sequence[int]) -> bool:
+def _of_next(match: Match, roles: Sequence[int], clauses: Sequence[int]) -> bool:
     """Whether a change stands before a finding of its own: "a stable nodule, a new mass"."""
-    following = roles[match.end :]
+    clause = clauses[match.start]
+    following = [roles[i] for i in range(match.end, len(roles)) if clauses[i] == clause]
     stop = following.index(JOINT) if JOINT in following else len(following)
     return HEAD in following[:stop]
 

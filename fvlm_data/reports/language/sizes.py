@@ -222,13 +222,13 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
     for i, size in enumerate(sizes):
         following = sizes[i + 1].start if i + 1 < len(sizes) else len(text)
         begun = patterns.start_of_range.search(text, max(done, size.start - _BEFORE), size.start)
+        first = _first_of_range(begun, text, size, patterns) if begun else 0.0
         grown = begun and (
-            not begun["arrow"].strip(" ->\u2192") or patterns.changed.search(text, 0, size.start)
+            not begun["arrow"].strip(" ->\u2192")
+            or patterns.changed.search(text, 0, size.start)
+            or first > size.mm  # no range falls
         )
         if begun and grown:
-            unit = begun["unit"]
-            length = _length_mm(unit, patterns.units_mm) if unit else _unit_of(text, size, patterns)
-            first = float(begun["first"].replace(",", ".")) * length
             if made and begun["unit"] and made[-1].end >= begun.end("unit"):
                 made.pop()
             made.append(Size(begun.start("first"), begun.end("first"), first, prior=True))
@@ -249,6 +249,15 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
                 made.append(earlier)
         done = size.start
     return _by_date(text, made, patterns.earlier)
+
+
+def _first_of_range(
+    begun: re.Match[str], text: str, size: Size, patterns: SizePatterns
+) -> float:
+    """The size before "to" in mm, of its own unit or of that of the size behind it."""
+    unit = begun["unit"]
+    length = _length_mm(unit, patterns.units_mm) if unit else _unit_of(text, size, patterns)
+    return float(begun["first"].replace(",", ".")) * length
 
 
 def _without_unit(text: str, size: Size, following: int, patterns: SizePatterns) -> Size | None:
@@ -295,12 +304,14 @@ def _is_prior(text: str, low: int, size: Size, following: int, patterns: SizePat
         return bool(patterns.now.search(text, max(0, low - _BEFORE // 2), low)) or bool(
             patterns.changed.search(text, 0, low)
         )
+    now = following < len(text) and patterns.now.search(text, size.end, following)
+    if now and patterns.came_from.search(before):  # "doubled from 6 mm and is now 12 mm"
+        return True
     past = patterns.past.search(before)
     if past is None:
         return False
     # "9 mm (was 6 mm)", "9 mm, was 6 mm"
     bracketed = low > 0 and (past[1] is not None or before[: past.start()].strip() == ",")
-    now = following < len(text) and patterns.now.search(text, size.end, following)
     return bracketed or bool(now)
 
 
