@@ -77,6 +77,8 @@ def head_of(
             told = told or side_before(span.start, sentence.sides, roles)
     if sentence.sides and not said and not told:
         said = _of_part(span, sentence, book) or _of_field(span, sentence)
+    if about and not (said or told or elsewhere or joined([one.side for one in about])):
+        said = _of_subject(span, about, sentence)
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
@@ -143,6 +145,23 @@ def _of_part(span: HeadSpan, sentence: Found, book: Phrasebook) -> Side | None:
         if ties and HEAD not in sentence.roles[past : span.start]:
             return side
     return None
+
+
+def _of_subject(
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found
+) -> Side | None:
+    """Side of the organ whose part a head lies in: "RK shows a calculus in the lower calyx"."""
+    clause = sentence.clauses[span.start]
+    near = {anatomy for mention in about for anatomy in mention.anatomies}
+    sides = {
+        mention.side
+        for mention in sentence.mentions
+        if mention.side
+        and mention.end <= span.start
+        and sentence.clauses[mention.start] == clause
+        and not near.isdisjoint(mention.anatomies)
+    }
+    return sides.pop() if len(sides) == 1 else None
 
 
 def _of_field(span: HeadSpan, sentence: Found) -> Side | None:

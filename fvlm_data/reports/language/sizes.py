@@ -90,6 +90,8 @@ class SizePatterns:
     """What stands between the sizes of one thing: a bracket, or a verb without a subject."""
     respectively: re.Pattern[str]
     """The first of two sizes with one unit, where a word tells that two lists go together."""
+    one_unit: re.Pattern[str]
+    """A size and an earlier one in a bracket before their unit: "5.6 (prev 5.2) cm"."""
     changed: re.Pattern[str]
     """Words that make of "from 5 to 7 mm" a growth, and not a range."""
 
@@ -162,6 +164,11 @@ def size_patterns(
             rf".*\b(?:{wording(words.respectively)})\b)",
             re.IGNORECASE,
         ),
+        re.compile(
+            rf"\b(?P<now>{_NUMBER})[ ]?\((?:{prior}){links}{{0,4}}[ ,.:=]{{0,3}}"
+            rf"(?P<then>{_NUMBER})\)[ ]?(?P<unit>{unit})\b",
+            re.IGNORECASE,
+        ),
         re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
     )
 
@@ -176,6 +183,10 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
             continue
         if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
+    for found in patterns.one_unit.finditer(text) if "(" in text else ():
+        for name in ("now", "then"):
+            mm = float(found[name].replace(",", ".")) * _length_mm(found["unit"], patterns.units_mm)
+            made.append(Size(found.start(name), found.end(name), mm))
     for found in patterns.respectively.finditer(text) if made else ():
         mm = float(found["first"].replace(",", ".")) * _length_mm(found["unit"], patterns.units_mm)
         made.append(Size(found.start(), found.end("first"), mm))
