@@ -70,19 +70,17 @@ def _of_side(head: Head, side: Side) -> Head:
     return replace(head, findings=findings, side=side)
 
 
-def with_respective_sides(
-    heads: list[Head], sentence: Found, grammar: FunctionWords
-) -> list[Head]:
+def with_respective_sides(heads: list[Head], sentence: Found, grammar: FunctionWords) -> list[Head]:
     """Heads, two of them of the two sides that a list before them names in the same order.
 
     "The right and left lobes show consolidation and atelectasis, respectively".
     """
     words, sides = sentence.words, sentence.sides
     place = next((i for i, word in enumerate(words) if word in grammar.respectively), None)
-    if place is None or len(sides) != 2:  # noqa: PLR2004
+    if place is None or len(sides) != 2:
         return heads
     told = [one for one in heads if one.kind != "normal" and sides[1][1] <= one.start < place]
-    if len({one.start for one in told}) != 2:  # noqa: PLR2004
+    if len({one.start for one in told}) != 2:
         return heads
     first = told[0].start
     return [

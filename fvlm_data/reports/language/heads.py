@@ -147,9 +147,7 @@ def _of_part(span: HeadSpan, sentence: Found, book: Phrasebook) -> Side | None:
     return None
 
 
-def _of_subject(
-    span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found
-) -> Side | None:
+def _of_subject(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> Side | None:
     """Side of the organ whose part a head lies in: "RK shows a calculus in the lower calyx"."""
     clause = sentence.clauses[span.start]
     near = {anatomy for mention in about for anatomy in mention.anatomies}
@@ -216,9 +214,7 @@ def _of_other_statements(span: HeadSpan, about: Sequence[AnatomyMention], senten
     return all(sentence.clauses[mention.start] != clause for mention in about)
 
 
-def _commas_apart(
-    span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found
-) -> bool:
+def _commas_apart(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> bool:
     """Whether other statements between commas name its anatomies: "R eff, heart enlarged"."""
     words, roles = sentence.words, sentence.roles
     for mention in about:

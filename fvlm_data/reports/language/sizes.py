@@ -262,9 +262,7 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
     return _by_date(text, made, patterns.earlier)
 
 
-def _first_of_range(
-    begun: re.Match[str], text: str, size: Size, patterns: SizePatterns
-) -> float:
+def _first_of_range(begun: re.Match[str], text: str, size: Size, patterns: SizePatterns) -> float:
     """The size before "to" in mm, of its own unit or of that of the size behind it."""
     unit = begun["unit"]
     length = _length_mm(unit, patterns.units_mm) if unit else _unit_of(text, size, patterns)

@@ -61,9 +61,7 @@ def sizes_by_side(
     return made if {one[2] for one in made} == {"left", "right"} else ()
 
 
-def _events(
-    start: int, stop: int, sentence: Found, grammar: FunctionWords
-) -> Iterator[_Event]:
+def _events(start: int, stop: int, sentence: Found, grammar: FunctionWords) -> Iterator[_Event]:
     """Sides and sizes within tokens [start, stop), in order."""
     words = sentence.words
     listed = not grammar.respectively.isdisjoint(words[start:stop])
@@ -107,9 +105,7 @@ def _of_the_other(events: Sequence[_Event], other: Side, sentence: Found) -> lis
     return list(events[1:3]) if apart and ANATOMY not in told else []
 
 
-def _groups(
-    events: Sequence[_Event], stop: int, words: Sequence[str]
-) -> tuple[SizedSide, ...]:
+def _groups(events: Sequence[_Event], stop: int, words: Sequence[str]) -> tuple[SizedSide, ...]:
     """Sides with their sizes: all sides before them, or all behind."""
     if any(b.start - a.end > _FAR for a, b in pairwise(events[: 2 * _BOTH])):
         return ()
