@@ -321,6 +321,9 @@ class SentenceWords(Entry):
     ordinal_nouns: tuple[str, ...] = Field(
         default=(), description='before which a number with a dot is an ordinal ("7. Rippe")'
     )
+    affirming_answers: tuple[str, ...] = Field(
+        default=(), description="of `answers` those that affirm"
+    )
     answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
     choices: tuple[str, ...] = Field(description="what a form lets choose beside answers")
     verdicts: tuple[str, ...] = Field(description="that all is well; unticked they say nothing")
@@ -353,9 +356,6 @@ class ClauseWords(Entry):
     )
     attributes: tuple[str, ...] = Field(
         default=(), description='uncertain of what is there: "the cause of the effusion is unclear"'
-    )
-    affirming_answers: tuple[str, ...] = Field(
-        default=(), description="of the answers of a form those that affirm"
     )
     denying_answers: tuple[str, ...] = Field(
         default=(), description="those of `answers` of forms that deny"

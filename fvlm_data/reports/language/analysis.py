@@ -188,15 +188,13 @@ def _targets(
     spans: Sequence[HeadSpan], places: Sequence[tuple[int, int]], book: Phrasebook
 ) -> list[Target]:
     """Heads, then other places, as targets of cues."""
-    heads = [
-        Target(
-            span.start,
-            span.end,
-            bool(span.terms) and all(book.terms[term].lasting for term in span.terms),
-        )
-        for span in spans
-    ]
+    heads = [Target(span.start, span.end, _lasts(span, book)) for span in spans]
     return heads + [Target(*place) for place in places[len(spans) :]]
+
+
+def _lasts(span: HeadSpan, book: Phrasebook) -> bool:
+    """Whether a head names an implant or an operation, which last once they are there."""
+    return bool(span.terms) and all(book.terms[term].lasting for term in span.terms)
 
 
 def _removes(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
@@ -236,8 +234,13 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Any
     inside = [i for i, (first, past) in enumerate(spans) if first < end and start < past]
     if not inside:
         return "present"
-    target = Target(inside[0], inside[-1] + 1)
     doc = engine.doc(words)
+    named = [
+        span
+        for span in head_spans(grouped(engine.targets(doc))["head"], words, book)
+        if span.start <= inside[-1] and inside[0] < span.end
+    ]
+    target = Target(inside[0], inside[-1] + 1, any(_lasts(span, book) for span in named))
     cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
     terminators = grouped(engine.targets(doc))["terminator"]
     clauses = clause_bounds(words, book, terminators, cues)

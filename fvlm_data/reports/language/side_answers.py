@@ -41,9 +41,8 @@ def side_answers(
             break
         told = [side for first, past, side in sides if start <= first and past <= i]
         denied = not book.grammar.denying_answers.isdisjoint(words[start:i]) or words[i - 1] == "-"
-        degree = not _AFFIRMED.isdisjoint(words[start:i]) or not (
-            (book.openers | book.grammar.affirming_answers).isdisjoint(words[start:i])
-        )
+        affirmed = words[i - 1] in _AFFIRMED or words[i - 1] in book.grammar.affirming_answers
+        degree = affirmed or not book.openers.isdisjoint(words[start:i])
         if len(told) != 1 or denied == degree or i - start > _LONGEST or OTHER in words[start:i]:
             return ()
         made.append((start, i, told[0], denied))
