@@ -165,8 +165,8 @@ def size_patterns(
             re.IGNORECASE,
         ),
         re.compile(
-            rf"\b(?P<first>{_NUMBER})[ ]?\((?:{prior}){links}{{0,4}}[ ,.:=]{{0,3}}"
-            rf"(?P<second>{_NUMBER})\)[ ]?(?P<unit>{unit})\b",
+            rf"\b(?P<size_now>{_NUMBER})[ ]?\((?:{prior}){links}{{0,4}}[ ,.:=]{{0,3}}"
+            rf"(?P<size_then>{_NUMBER})\)[ ]?(?P<unit>{unit})\b",
             re.IGNORECASE,
         ),
         re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
@@ -184,7 +184,7 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
         if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
     for found in patterns.one_unit.finditer(text) if "(" in text else ():
-        for name in ("first", "second"):
+        for name in ("size_now", "size_then"):
             mm = float(found[name].replace(",", ".")) * _length_mm(found["unit"], patterns.units_mm)
             made.append(Size(found.start(name), found.end(name), mm))
     for found in patterns.respectively.finditer(text) if made else ():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TIMES = frozenset({"x", "\u00d7", "*"})
 _CLOSING = {"(": ")", "[": "]"}
-_OPPOSITE = {"left": "right", "right": "left"}
+_OPPOSITE: dict[Side | None, Side] = {"left": "right", "right": "left"}
 _FAR = 6
 """Words between the finding, its sides and their sizes."""
 _BOTH = 2
@@ -73,12 +73,12 @@ def _events(start: int, stop: int, sentence: Found, grammar: FunctionWords) -> I
             yield _Event(i, past, side)
             i = past
             continue
-        past = _size_end(i, words, grammar)
-        if past is not None:
-            yield _Event(i, past, None)
+        behind = _size_end(i, words, grammar)
+        if behind is not None:
+            yield _Event(i, behind, None)
         elif listed and words[i] == NUMBER:
             yield _Event(i, i + 1, None)  # "12 and 18 mm": of the unit of the next
-        i = past or i + 1
+        i = behind or i + 1
 
 
 def _size_end(start: int, words: Sequence[str], grammar: FunctionWords) -> int | None:
