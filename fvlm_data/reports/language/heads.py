@@ -77,7 +77,8 @@ def head_of(
             told = told or side_before(span.start, sentence.sides, roles)
     if sentence.sides and not said and not told:
         said = _of_part(span, sentence, book) or _of_field(span, sentence)
-    if about and not (said or told or elsewhere or joined([one.side for one in about])):
+    denied = said_of.status == "absent"  # a denial takes no side from elsewhere
+    if about and not (said or told or denied or joined([one.side for one in about])):
         said = _of_subject(span, about, sentence)
     change: Change | None = None
     if sentence.changes:
@@ -156,6 +157,7 @@ def _of_subject(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found
         for mention in sentence.mentions
         if mention.side
         and mention.end <= span.start
+        and HEAD not in sentence.roles[mention.end : span.start]
         and sentence.clauses[mention.start] == clause
         and not near.isdisjoint(mention.anatomies)
     }
