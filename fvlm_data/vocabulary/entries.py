@@ -164,6 +164,9 @@ class CueRule(Entry):
     without_company: bool = Field(
         default=False, description='scope ends at "with": that is no part of what it tells of'
     )
+    of_lasting: bool = Field(
+        default=False, description="tells only of implants and operations: what lasts once it is"
+    )
 
 
 class Terminators(Entry):
@@ -318,6 +321,9 @@ class SentenceWords(Entry):
     ordinal_nouns: tuple[str, ...] = Field(
         default=(), description='before which a number with a dot is an ordinal ("7. Rippe")'
     )
+    affirming_answers: tuple[str, ...] = Field(
+        default=(), description="of `answers` those that affirm"
+    )
     answers: tuple[str, ...] = Field(description="what a field of a form is filled with")
     choices: tuple[str, ...] = Field(description="what a form lets choose beside answers")
     verdicts: tuple[str, ...] = Field(description="that all is well; unticked they say nothing")
@@ -367,6 +373,9 @@ class ClauseWords(Entry):
     )
     known: tuple[str, ...]
     before_known: tuple[str, ...]
+    pronouns: tuple[str, ...] = Field(
+        default=(), description="stand for what was told before the comma: it is no longer seen"
+    )
     elisions: tuple[str, ...]
     now: tuple[str, ...] = ()
     today: tuple[str, ...] = ()
@@ -423,6 +432,9 @@ class SizeWords(Entry):
     of_organ: tuple[str, ...] = Field(
         default=(),
         description='behind a verdict, words for the size of the organ: "normal in size"',
+    )
+    respectively: tuple[str, ...] = Field(
+        default=(), description="tell that two lists go together: 12 and 18 mm, right and left"
     )
     times: tuple[str, ...] = Field(description="stand between dimensions, beside x")
     prior: tuple[str, ...] = Field(description="stand before an earlier size")

@@ -6,7 +6,8 @@ seventh lot was written before the parser's code was looked at, its cases z afte
 Of the eighth lot's 170, 109 were right at once and 119 with annotations put right; its `labels` are
 those of CT-RATE that must be 1. Of the ninth lot's 120, 65 were right at once, 75 with annotations
 put right; its `zeros` are labels that must be 0. Of the tenth lot's 160, written by someone who
-had not seen the parser, 64 were right at once, with 20 annotations put right.
+had not seen the parser, 64 were right at once, with 20 annotations put right. Of the eleventh's 80
+34 were right at once, with one annotation put right.
 """
 
 from __future__ import annotations
@@ -35,10 +36,8 @@ KNOWN = {
     "v157": "larger, as a change, before its finding",
     "v159": "what a mass is, told by the organ that it arises from",
     "v160": "sizes of two organs in brackets",
-    "v170": "the side of a header for all that follows",
     "u055": "a nodular liver is a sign of its own, and no cirrhosis",
     "u061": "a nodule and what it is, between commas: the side of both",
-    "u011": "sizes of both sides",
     "u022": "a former size in the next sentence",
     "u025": "suture materials of a sternotomy",
     "u120": "a toxic dilatation",
@@ -65,6 +64,20 @@ TENTH = {
     "v093": "an organ that was removed together with another",
     "v105": "nodes with their size, listed behind another finding",
     "v147": "one side of a finding of both, with its size",
+}
+
+ELEVENTH = {
+    "e003": "a finding that is down, and that of the other side unchanged, behind a comma",
+    "e006": "a size before the word that the vessel is dilated; a question mark before its word",
+    "e015": "the other side's device, none, is told absent, and no side behind the finding",
+    "e017": "new before two findings of one noun",
+    "e021": "a wall that is thick by its size alone",
+    "e022": "sizes by arrows, of two sides and one unit",
+    "e024": "a number alone in brackets, and two lobes of one unit",
+    "e025": "a hemorrhage whose organ is not named, in a sentence of other organs",
+    "e035": "a heading that tells in which order today's and earlier sizes stand",
+    "e036": "a lesion of one noun, its density behind its size",
+    "e072": "an answer without a name, in a sentence of its own",
 }
 
 
@@ -115,4 +128,21 @@ def missing(case: dict[str, Any], parser: ReportParser) -> list[str]:
     ],
 )
 def test_tenth_lot(parser: ReportParser, case: dict[str, Any]):
+    assert missing(case, parser) == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            one,
+            id=f"{one['id']}: {one['kind']}",
+            marks=[pytest.mark.xfail(strict=True, reason=ELEVENTH[one["id"]])]
+            if one["id"] in ELEVENTH
+            else [],
+        )
+        for one in lot("eleventh_lot.json")
+    ],
+)
+def test_eleventh_lot(parser: ReportParser, case: dict[str, Any]):
     assert missing(case, parser) == []

@@ -28,7 +28,7 @@ from fvlm_data.reports.language.asserted_phrases import (
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.beside import landmarks, touched
-from fvlm_data.reports.language.by_side import by_side
+from fvlm_data.reports.language.by_side import by_side, with_respective_sides
 from fvlm_data.reports.language.clauses import clause_bounds
 from fvlm_data.reports.language.company import with_sides_of_company
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
@@ -129,7 +129,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     extensions = extension_words(words, spans, book)
     places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
     said = _without_change(
-        asserted(words, clauses, cues, [Target(*place) for place in places], book.grammar),
+        asserted(words, clauses, cues, _targets(spans, places, book), book.grammar),
         places,
         cues,
         words,
@@ -178,9 +178,23 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
         heads = with_extensions(heads, extensions, told, everywhere, words, book)
     if len(sides) > 1:
         heads = [one for head in heads for one in by_side(head, sentence, book)]
+        heads = with_respective_sides(heads, sentence, grammar)
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
+
+
+def _targets(
+    spans: Sequence[HeadSpan], places: Sequence[tuple[int, int]], book: Phrasebook
+) -> list[Target]:
+    """Heads, then other places, as targets of cues."""
+    heads = [Target(span.start, span.end, _lasts(span, book)) for span in spans]
+    return heads + [Target(*place) for place in places[len(spans) :]]
+
+
+def _lasts(span: HeadSpan, book: Phrasebook) -> bool:
+    """Whether a head names an implant or an operation, which last once they are there."""
+    return bool(span.terms) and all(book.terms[term].lasting for term in span.terms)
 
 
 def _removes(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
@@ -196,13 +210,21 @@ def _without_changes(
     "Effusion increased, heart size normal": the heart is not increased in size.
     """
     ends = {span.end for span in spans if span.kind != "normal"}
+    found = [span.end for span in spans if span.kind == "finding" or span.observation]
+    # "the abscess of the muscle has shrunk to 15 mm": the muscle is not shrunken
+    shrunk = {
+        i
+        for m in changes
+        if NUMBER in words[m.end : m.end + 2] and any(end <= m.start for end in found)
+        for i in range(m.start, m.end)
+    }
     told = {
         i
         for m in changes
         if not words[m.end - 1].isalnum() and m.start in ends
         for i in range(m.start, m.end)
     }
-    return [span for span in spans if span.kind == "finding" or span.start not in told]
+    return [span for span in spans if span.kind == "finding" or span.start not in told | shrunk]
 
 
 def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: AnyEngine) -> Status:
@@ -212,8 +234,13 @@ def assert_target(text: str, start: int, end: int, book: Phrasebook, engine: Any
     inside = [i for i, (first, past) in enumerate(spans) if first < end and start < past]
     if not inside:
         return "present"
-    target = Target(inside[0], inside[-1] + 1)
     doc = engine.doc(words)
+    named = [
+        span
+        for span in head_spans(grouped(engine.targets(doc))["head"], words, book)
+        if span.start <= inside[-1] and inside[0] < span.end
+    ]
+    target = Target(inside[0], inside[-1] + 1, any(_lasts(span, book) for span in named))
     cues = relevant_cues(engine.cues(doc), words, [(target.start, target.end)])
     terminators = grouped(engine.targets(doc))["terminator"]
     clauses = clause_bounds(words, book, terminators, cues)

@@ -36,6 +36,8 @@ class Target:
 
     start: int
     end: int
+    lasting: bool = False
+    """Whether it is an implant or an operation."""
 
 
 class Asserted(NamedTuple):
@@ -231,6 +233,7 @@ def _reaching(
         for cue, (low, high) in zip(cues, scopes, strict=True)
         if (low <= start < high or low < end <= high)
         and not (cue.start <= start < cue.end or cue.start < end <= cue.end)
+        and (target.lasting or not cue.cue.of_lasting)
         and (not layout.insertions or layout.same_side(start, cue.start))
     ]
 
@@ -299,7 +302,7 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
             break
         high = layout.behind(high + 1) if layout.insertions else high + 1
     if cue.cue.direction == "backward" and not whole:
-        low = _elided(low, first, words, clauses, grammar.elisions)
+        low = _elided(low, first, words, clauses, grammar)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
         high = _up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
     if cue.cue.without_company:
@@ -308,6 +311,10 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
         high = _up_to_known(cue.end, high, words, grammar)
         high = _up_to_aftermath(cue.end, high, words, grammar)
         high = _up_to_conclusion(cue.end, high, words, grammar)
+        high = _up_to_colon(cue.end, high, words, grammar)
+    # "Should a pneumothorax develop after biopsy of the mass": the mass is there.
+    if cue.cue.direction == "forward" and cue.cue.category == "hypothetical":
+        high = _up_to_aftermath(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -322,12 +329,14 @@ def _between_semicolons(words: Sequence[str]) -> list[int]:
 
 
 def _elided(
-    low: int, first: int, words: Sequence[str], clauses: Sequence[int], joiners: frozenset[str]
+    low: int, first: int, words: Sequence[str], clauses: Sequence[int], grammar: FunctionWords
 ) -> int:
     """Start of a backward scope: "was suspected but excluded" names its subject only before."""
-    if low == 0 or not all(word in joiners for word in words[low:first]):
+    joiners, pronouns = grammar.elisions | {";"}, grammar.pronouns
+    if low == 0 or not all(word in joiners or word in pronouns for word in words[low:first]):
         return low
-    if words[low] == ",":
+    # "There was an effusion, it is no longer seen": behind a comma only where "it" follows
+    if words[low] in ",;" and pronouns.isdisjoint(words[low + 1 : low + 2]):
         return low
     before = clauses[low - 1]
     while low > 0 and clauses[low - 1] == before:
@@ -362,6 +371,14 @@ def _up_to_conclusion(start: int, high: int, words: Sequence[str], grammar: Func
         if words[i] == "," and any(
             tuple(words[i + 1 : i + 1 + len(one)]) == one for one in grammar.conclusions
         ):
+            return i
+    return high
+
+
+def _up_to_colon(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
+    """End of a denial: "no pneumonia: the opacity is a scar" tells what there is instead."""
+    for i in range(start + 1, high - 1):
+        if words[i] == ":" and words[i + 1] in grammar.articles | grammar.indefinite:
             return i
     return high
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.measures import changes_by_side, severity_of, sides_in_turn
 from fvlm_data.reports.language.side_answers import none_on_the_other, side_answers
+from fvlm_data.reports.language.sizes_by_side import sizes_by_side
 
 if TYPE_CHECKING:
     from fvlm_data.reports.language.analysed import Head
     from fvlm_data.reports.language.found import Found
+    from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrasebook import Phrasebook
+    from fvlm_data.reports.language.records import Side
     from fvlm_data.reports.language.side_answers import SideAnswer
 
 
@@ -28,6 +31,13 @@ def by_side(head: Head, sentence: Found, book: Phrasebook) -> tuple[Head, ...]:
         # with its own place, for the size is that of the first
         answered = _answered(head, other, sentence)
         return head, replace(answered, start=other[0], end=other[1], count=None, location=None)
+    sized = sizes_by_side(head.end, head.side, sentence, book.grammar)
+    if sized and head.status == "present" and head.kind != "normal":
+        told = [
+            replace(_of_side(head, side), start=start, end=end, count=None, location=None)
+            for start, end, side in sized
+        ]
+        return (head, *told) if len(told) == 1 else tuple(told)
     changes = _changes_by_side(head, sentence)
     if changes:
         return changes
@@ -52,6 +62,31 @@ def by_side(head: Head, sentence: Found, book: Phrasebook) -> tuple[Head, ...]:
             )
         )
     return tuple(made)
+
+
+def _of_side(head: Head, side: Side) -> Head:
+    """What a head tells, of one side."""
+    findings = tuple((term, anatomy, side) for term, anatomy, _ in head.findings)
+    return replace(head, findings=findings, side=side)
+
+
+def with_respective_sides(heads: list[Head], sentence: Found, grammar: FunctionWords) -> list[Head]:
+    """Heads, two of them of the two sides that a list before them names in the same order.
+
+    "The right and left lobes show consolidation and atelectasis, respectively".
+    """
+    words, sides = sentence.words, sentence.sides
+    place = next((i for i, word in enumerate(words) if word in grammar.respectively), None)
+    if place is None or len(sides) != 2:
+        return heads
+    told = [one for one in heads if one.kind != "normal" and sides[1][1] <= one.start < place]
+    if len({one.start for one in told}) != 2:
+        return heads
+    first = told[0].start
+    return [
+        _of_side(one, sides[0 if one.start == first else 1][2]) if one in told else one
+        for one in heads
+    ]
 
 
 def _changes_by_side(head: Head, sentence: Found) -> tuple[Head, ...]:

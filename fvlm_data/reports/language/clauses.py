@@ -269,7 +269,7 @@ def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:
         return True
     if following[0] in grammar.indefinite:
         following = words[i + 2 : i + 3]
-    return bool(following) and following[0] in _opening(book)
+    return bool(following) and following[0] in opening(book)
 
 
 @cache
@@ -279,7 +279,7 @@ def finite(book: Phrasebook) -> frozenset[str]:
 
 
 @cache
-def _opening(book: Phrasebook) -> frozenset[str]:
+def opening(book: Phrasebook) -> frozenset[str]:
     """Words that open something new, less articles and numbers."""
     return book.openers - book.grammar.indefinite - {NUMBER}
 

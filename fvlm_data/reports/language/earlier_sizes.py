@@ -55,7 +55,7 @@ def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
     prior, past = wording(words.prior), wording(words.past)
     months = rf"(?:(?:{wording(words.months)})\.?[ ,]{{1,2}})?"
     dated = wording(words.dated)
-    on_date = rf"(?:{dated})[ ]{months}{_DATE}"
+    on_date = rf"(?:{dated})[ ](?:{months}{_DATE}|(?:{wording(words.months)})\b)"
     behind = rf"(?:{wording(words.prior_behind)}|{on_date}|{months}{_DATE})"
     return EarlierPatterns(
         re.compile(

@@ -38,6 +38,7 @@ class FunctionWords:
     of_or_for: frozenset[str]
     purpose: frozenset[str]
     denying_answers: frozenset[str]
+    affirming_answers: frozenset[str]
     stand_ins: frozenset[str]
     participles: frozenset[str]
     alternatives: frozenset[str]
@@ -52,6 +53,7 @@ class FunctionWords:
     known: frozenset[str]
     before_known: frozenset[str]
     elisions: frozenset[str]
+    pronouns: frozenset[str]
     now: frozenset[str]
     today: frozenset[str]
     conclusions: frozenset[tuple[str, ...]]
@@ -77,6 +79,7 @@ class FunctionWords:
     prefixes: frozenset[str]
     size_stops: frozenset[str]
     of_organ: frozenset[str]
+    respectively: frozenset[str]
     sizes: SizePatterns
     units: frozenset[str]
     """Units of length, each one word."""
@@ -113,6 +116,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         preambles=words_of(*clauses.preambles),
         attributes=words_of(*clauses.attributes),
         denying_answers=words_of(*clauses.denying_answers),
+        affirming_answers=words_of(*grammar.sentences.affirming_answers),
         purpose=words_of(*clauses.purpose),
         of_or_for=words_of(*clauses.of, *clauses.purpose),
         stand_ins=words_of(*clauses.stand_ins),
@@ -129,6 +133,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         known=words_of(*clauses.known),
         before_known=words_of(*clauses.before_known),
         elisions=words_of(",", *clauses.elisions),
+        pronouns=words_of(*clauses.pronouns),
         now=words_of(*clauses.now),
         today=words_of(*clauses.today),
         conclusions=frozenset(tuple(map(folded, one.split())) for one in clauses.conclusions),
@@ -151,12 +156,14 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),
         prefixes=words_of(*grammar.spelling.prefixes),
         size_stops=words_of(",", ".", "(", ")", ";", *grammar.sizes.stops),
+        respectively=words_of(*grammar.sizes.respectively),
         of_organ=words_of(*grammar.sizes.of_organ),
         units=frozenset(of_unit),
         sizes=size_patterns(
             grammar.sizes,
             (*clauses.articles, *clauses.indefinite),
             {unit: of_unit[unit] for unit in sorted(of_unit, key=lambda u: (-len(u), u))},
+            clauses.joints,
         ),
         title_links=words_of(",", "/", "&", "+", "(", ")", "-", *titles.links),
         never_last=re.compile(rf"(?:[,&/(+-]|\b(?:{wording(titles.never_last)}))\s*\Z"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.analysed import Head
-from fvlm_data.reports.language.anatomy import JOINT, OF, OTHER, PREPOSITION, VERB, joined
+from fvlm_data.reports.language.anatomy import HEAD, JOINT, OF, OTHER, PREPOSITION, VERB, joined
 from fvlm_data.reports.language.assertion import Asserted
 from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
 from fvlm_data.reports.language.measures import (
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Change, Side
 
 _LONGEST_LOCATION = 12
+_TOLD = 3
+"""Words from an organ on that may tell how it is."""
 _LASTING = frozenset({"stable", "increased", "decreased"})
 
 
@@ -50,11 +52,13 @@ def head_of(
         and (
             (sentence.mentions and book.anywhere(words))
             or _of_other_statements(span, about, sentence)
+            or _commas_apart(span, about, sentence)
         )
     ):
         # The organs of other statements tell nothing of this one.
         kind, about = "finding", ()
         terms = tuple((term, book.terms[term].anatomy) for term in book.alone[words])
+    sentence = _without_answered(span, sentence, book.grammar)
     elsewhere = said_of.status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
         about = tuple(replace(mention, side=None) for mention in about)
@@ -71,6 +75,11 @@ def head_of(
         )
         if not sentence.refers:
             told = told or side_before(span.start, sentence.sides, roles)
+    if sentence.sides and not said and not told:
+        said = _of_part(span, sentence, book) or _of_field(span, sentence)
+    denied = said_of.status == "absent"  # a denial takes no side from elsewhere
+    if about and not (said or told or denied or joined([one.side for one in about])):
+        said = _of_subject(span, about, sentence)
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
@@ -124,6 +133,59 @@ def head_of(
     )
 
 
+def _of_part(span: HeadSpan, sentence: Found, book: Phrasebook) -> Side | None:
+    """Side of the part that a head lies in: "right lobe with a nodule", of what a title names."""
+    words, clauses, grammar = sentence.words, sentence.clauses, book.grammar
+    for first, past, side in sentence.sides:
+        following = words[past : past + 2]
+        if past + 1 >= span.start or clauses[first] != clauses[span.start]:
+            continue
+        ties = following[0] in grammar.places and (
+            following[1] in grammar.company or following[1] in book.predicates
+        )
+        if ties and HEAD not in sentence.roles[past : span.start]:
+            return side
+    return None
+
+
+def _of_subject(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> Side | None:
+    """Side of the organ whose part a head lies in: "RK shows a calculus in the lower calyx"."""
+    clause = sentence.clauses[span.start]
+    near = {anatomy for mention in about for anatomy in mention.anatomies}
+    sides = {
+        mention.side
+        for mention in sentence.mentions
+        if mention.side
+        and mention.end <= span.start
+        and HEAD not in sentence.roles[mention.end : span.start]
+        and sentence.clauses[mention.start] == clause
+        and not near.isdisjoint(mention.anatomies)
+    }
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _of_field(span: HeadSpan, sentence: Found) -> Side | None:
+    """Side that opens a field: "R: two calculi, no hydronephrosis; L: normal"."""
+    words, found = sentence.words, None
+    for first, past, side in sentence.sides:
+        if past < span.start and words[past] == ":" and (not first or words[first - 1] in ";."):
+            found = None if ";" in words[past : span.start] else side
+    return found
+
+
+def _without_answered(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Found:
+    """What was found, less sides before a head that answer of another: "L none, R PTX"."""
+    words, denying = sentence.words, grammar.denying_answers - grammar.noun_denials
+    if not sentence.sides or denying.isdisjoint(words[: span.start]):
+        return sentence
+    sides = tuple(
+        one
+        for one in sentence.sides
+        if one[1] + 1 >= span.start or words[one[1]] not in denying or words[one[1] + 1] != ","
+    )
+    return sentence if len(sides) == len(sentence.sides) else replace(sentence, sides=sides)
+
+
 def _goes_on(
     span: HeadSpan, said: Asserted, change: Change | None, sentence: Found, book: Phrasebook
 ) -> bool:
@@ -152,6 +214,22 @@ def _of_other_statements(span: HeadSpan, about: Sequence[AnatomyMention], senten
     if not about:
         return bool(sentence.mentions)
     return all(sentence.clauses[mention.start] != clause for mention in about)
+
+
+def _commas_apart(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> bool:
+    """Whether other statements between commas name its anatomies: "R eff, heart enlarged"."""
+    words, roles = sentence.words, sentence.roles
+    for mention in about:
+        low, high = sorted(((mention.start, mention.end), (span.start, span.end)))
+        between = words[low[1] : high[0]]
+        told = HEAD in roles[low[1] : high[0]] or (
+            mention.start > span.start and HEAD in roles[mention.end : mention.end + _TOLD]
+        )
+        # a verb or preposition may tie them: "effusion, which lies in the joint"
+        tied = {VERB, PREPOSITION, OF} & {*roles[low[1] : high[0]]}
+        if "," not in between or ":" in between or not told or tied:
+            return False
+    return bool(about)
 
 
 def _sites_of(term: str, anatomy: str, book: Phrasebook) -> tuple[str, ...]:

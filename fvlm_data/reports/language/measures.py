@@ -111,7 +111,7 @@ def change_of(
             between = roles[end : match.start]
             if HEAD in between and JOINT not in between:
                 continue
-            if JOINT in between and _of_next(match, roles):
+            if JOINT in between and _of_next(match, roles, clauses):
                 continue
         else:
             continue
@@ -147,9 +147,10 @@ def without_persistence(
     return made
 
 
-def _of_next(match: Match, roles: Sequence[int]) -> bool:
+def _of_next(match: Match, roles: Sequence[int], clauses: Sequence[int]) -> bool:
     """Whether a change stands before a finding of its own: "a stable nodule, a new mass"."""
-    following = roles[match.end :]
+    clause = clauses[match.start]
+    following = [roles[i] for i in range(match.end, len(roles)) if clauses[i] == clause]
     stop = following.index(JOINT) if JOINT in following else len(following)
     return HEAD in following[:stop]
 
@@ -193,6 +194,8 @@ def side_of(
             between = roles[past:start]
             if behind and first and roles[first - 1] == HEAD:
                 continue
+            if _of_listed_organ(between):
+                continue
             if len(between) <= 5 and all(role in (OTHER, JOINT, ANATOMY) for role in between):
                 before.append(side)
         elif first >= end:
@@ -203,6 +206,14 @@ def side_of(
         else:
             before.append(side)
     return joined(before) or joined(after)
+
+
+def _of_listed_organ(between: Sequence[int]) -> bool:
+    """Whether a side is that of an organ before another one: "right lobe and mediastinal nodes"."""
+    if JOINT not in between:
+        return False
+    joint = between.index(JOINT)
+    return ANATOMY in between[:joint] and ANATOMY in between[joint:]
 
 
 def _seen_on(between: Sequence[int]) -> bool:

@@ -69,6 +69,7 @@ class Cue:
     unless: tuple[str, ...] = ()
     turns: bool = False
     without_company: bool = False
+    of_lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,6 +236,7 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
         *(word for one in grammar.places.landmarks for word in expand(one)),
         *(word for one in grammar.places.distances for word in expand(one)),
         *grammar.sizes.stops,
+        *grammar.sizes.respectively,
         *grammar.titles.links,
         *(word for term in vocabulary.findings for word in term.described),
         *(phrase for term in vocabulary.findings for one in term.kinds for phrase in expand(one)),
@@ -367,6 +369,7 @@ def _cue_phrases(vocabulary: Vocabulary) -> list[tuple[str, Cue]]:
                 rule.unless,
                 rule.turns,
                 rule.without_company,
+                rule.of_lasting,
             ),
         )
         for rule in words.rules

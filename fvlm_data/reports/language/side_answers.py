@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Side
 
 _PARTS = 2
+_AFFIRMED = frozenset("+")
+_ENDS = (",", ";", "/", ".")
+_STOPS = ((), (",",), (";",), (".",))
 _LONGEST = 6
 """Words of an answer."""
 
@@ -32,11 +35,14 @@ def side_answers(
     made: list[SideAnswer] = []
     start = end + (words[end : end + 1] == (":",))
     for i in range(start, len(words) + 1):
-        if i < len(words) and words[i] not in (",", ";"):
+        if i < len(words) and words[i] not in _ENDS:
             continue
+        if i == len(words) and start == i:  # the full stop was the last
+            break
         told = [side for first, past, side in sides if start <= first and past <= i]
-        denied = not book.grammar.denying_answers.isdisjoint(words[start:i])
-        degree = not book.openers.isdisjoint(words[start:i])
+        denied = not book.grammar.denying_answers.isdisjoint(words[start:i]) or words[i - 1] == "-"
+        affirmed = words[i - 1] in _AFFIRMED or words[i - 1] in book.grammar.affirming_answers
+        degree = affirmed or not book.openers.isdisjoint(words[start:i])
         if len(told) != 1 or denied == degree or i - start > _LONGEST or OTHER in words[start:i]:
             return ()
         made.append((start, i, told[0], denied))
@@ -53,6 +59,16 @@ def none_on_the_other(
         end += 1
     if words[end : end + 1] != (",",):
         return None
+    denying = book.grammar.denying_answers
+    if words[end + 1 : end + 2] and words[end + 1] in denying:  # "trace right effusion, none left"
+        light = book.grammar.articles | book.grammar.beside
+        start = end + 2
+        while words[start : start + 1] and words[start] in light:
+            start += 1
+        named = next(((past, side) for first, past, side in sides if first == start), None)
+        if named is None or words[named[0] : named[0] + 1] not in _STOPS:
+            return None
+        return end + 1, named[0], named[1], True
     found = next(((past, side) for first, past, side in sides if first == end + 1), None)
     if found is None:
         return None

@@ -88,6 +88,10 @@ class SizePatterns:
     earlier: EarlierPatterns
     beside: re.Pattern[str]
     """What stands between the sizes of one thing: a bracket, or a verb without a subject."""
+    respectively: re.Pattern[str]
+    """The first of two sizes with one unit, where a word tells that two lists go together."""
+    one_unit: re.Pattern[str]
+    """A size and an earlier one in a bracket before their unit: "5.6 (prev 5.2) cm"."""
     changed: re.Pattern[str]
     """Words that make of "from 5 to 7 mm" a growth, and not a range."""
 
@@ -103,7 +107,10 @@ def change_of_sizes(mm: float, prior_mm: float) -> Change | None:
 
 
 def size_patterns(
-    words: SizeWords, articles: tuple[str, ...], units_mm: Mapping[str, float]
+    words: SizeWords,
+    articles: tuple[str, ...],
+    units_mm: Mapping[str, float],
+    joints: tuple[str, ...] = (),
 ) -> SizePatterns:
     """The patterns of a grammar; `units_mm` holds the longest word first."""
     article = rf"(?:(?:{wording(articles)})[ ])?"
@@ -124,7 +131,11 @@ def size_patterns(
             rf"(\d(?<![\d.,/]\d)\d?[ -])?([1-7](?<![\d.,/].))/([2-8])[\s-]?({unit})\b",
             re.IGNORECASE,
         ),
-        re.compile(rf"\b(?:{prior}){links}{{0,4}}[ ,.:(=]{{0,3}}\Z", re.IGNORECASE),
+        re.compile(
+            rf"\b(?:{prior}){links}{{0,4}}[ ,.:(=]{{0,3}}"
+            rf"(?:{_NUMBER}[ ]?(?:/|{wording(joints)})[ ]?)?\Z",  # "formerly 45 and 20 mm"
+            re.IGNORECASE,
+        ),
         re.compile(
             rf"(?:[ ]?(?:{wording(words.prior_between)}))?"
             rf"[ (]{{0,2}}\b(?:{wording(words.prior_behind)})"
@@ -148,6 +159,16 @@ def size_patterns(
         re.compile(rf"[ ]?\b(?:[\w/]{{1,12}}[ ]){{0,3}}(?:{wording(words.ago)})", re.IGNORECASE),
         earlier_patterns(words, links),
         re.compile(rf"[(\[]|,[ ](?:{wording(words.past)})[ ]\Z", re.IGNORECASE),
+        re.compile(
+            rf"\b(?P<first>{_NUMBER})(?=\s?(?:,|/|{wording(joints)})\s?{_NUMBER}\s?(?P<unit>{unit})\b"
+            rf".*\b(?:{wording(words.respectively)})\b)",
+            re.IGNORECASE,
+        ),
+        re.compile(
+            rf"\b(?P<size_now>{_NUMBER})[ ]?\((?:{prior}){links}{{0,4}}[ ,.:=]{{0,3}}"
+            rf"(?P<size_then>{_NUMBER})\)[ ]?(?P<unit>{unit})\b",
+            re.IGNORECASE,
+        ),
         re.compile(rf"\b(?:{wording(words.changed)})", re.IGNORECASE),
     )
 
@@ -162,6 +183,13 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
             continue
         if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
+    for found in patterns.one_unit.finditer(text) if "(" in text else ():
+        for name in ("size_now", "size_then"):
+            mm = float(found[name].replace(",", ".")) * _length_mm(found["unit"], patterns.units_mm)
+            made.append(Size(found.start(name), found.end(name), mm))
+    for found in patterns.respectively.finditer(text) if made else ():
+        mm = float(found["first"].replace(",", ".")) * _length_mm(found["unit"], patterns.units_mm)
+        made.append(Size(found.start(), found.end("first"), mm))
     made.sort()
     if not made or not (compared or len(made) > 1):
         return made
@@ -205,13 +233,13 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
     for i, size in enumerate(sizes):
         following = sizes[i + 1].start if i + 1 < len(sizes) else len(text)
         begun = patterns.start_of_range.search(text, max(done, size.start - _BEFORE), size.start)
+        first = _first_of_range(begun, text, size, patterns) if begun else 0.0
         grown = begun and (
-            not begun["arrow"].strip(" ->\u2192") or patterns.changed.search(text, 0, size.start)
+            not begun["arrow"].strip(" ->\u2192")
+            or patterns.changed.search(text, 0, size.start)
+            or first > size.mm  # no range falls
         )
         if begun and grown:
-            unit = begun["unit"]
-            length = _length_mm(unit, patterns.units_mm) if unit else _unit_of(text, size, patterns)
-            first = float(begun["first"].replace(",", ".")) * length
             if made and begun["unit"] and made[-1].end >= begun.end("unit"):
                 made.pop()
             made.append(Size(begun.start("first"), begun.end("first"), first, prior=True))
@@ -232,6 +260,13 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
                 made.append(earlier)
         done = size.start
     return _by_date(text, made, patterns.earlier)
+
+
+def _first_of_range(begun: re.Match[str], text: str, size: Size, patterns: SizePatterns) -> float:
+    """The size before "to" in mm, of its own unit or of that of the size behind it."""
+    unit = begun["unit"]
+    length = _length_mm(unit, patterns.units_mm) if unit else _unit_of(text, size, patterns)
+    return float(begun["first"].replace(",", ".")) * length
 
 
 def _without_unit(text: str, size: Size, following: int, patterns: SizePatterns) -> Size | None:
@@ -278,12 +313,14 @@ def _is_prior(text: str, low: int, size: Size, following: int, patterns: SizePat
         return bool(patterns.now.search(text, max(0, low - _BEFORE // 2), low)) or bool(
             patterns.changed.search(text, 0, low)
         )
+    now = following < len(text) and patterns.now.search(text, size.end, following)
+    if now and patterns.came_from.search(before):  # "doubled from 6 mm and is now 12 mm"
+        return True
     past = patterns.past.search(before)
     if past is None:
         return False
     # "9 mm (was 6 mm)", "9 mm, was 6 mm"
     bracketed = low > 0 and (past[1] is not None or before[: past.start()].strip() == ",")
-    now = following < len(text) and patterns.now.search(text, size.end, following)
     return bracketed or bool(now)
 
 
@@ -354,6 +391,9 @@ def _measured_head(
     heads: Sequence[tuple[int, int]],
     stops: frozenset[str],
 ) -> tuple[int, int] | None:
+    around = [head for head in heads if head[0] <= first and past <= head[1]]
+    if around:  # "right 30 mm"
+        return around[0]
     near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
     behind = [head for head in near if head[0] >= past]
     before = [head for head in near if head[1] <= first]

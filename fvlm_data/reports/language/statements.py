@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fvlm_data.reports.language.clauses import parentheses
+from fvlm_data.reports.language.clauses import opening, parentheses
 from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.tokens import NUMBER, OTHER_MARK
 
@@ -269,6 +269,8 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
     other = "other" if more else ""
     if not subjects and any(start <= match.start < end for match in said.degrees):
         other = "verdict"  # "effusion, increased, heart normal"
+    if not subjects and placed and words[last - 1] in book.grammar.denying_answers:
+        other = "verdict"  # "right effusion, left none, pneumothorax resolved"
     return _Part(
         start,
         end,
@@ -314,7 +316,7 @@ def _unknown(
 def _placed_behind(said: Said, start: int, end: int, book: Phrasebook) -> bool:
     """Whether a place is told in tokens [start, end)."""
     return any(start <= one.start < end for one in said.mentions) or not (
-        book.grammar.places.isdisjoint(said.words[start:end])
+        (book.grammar.places | book.grammar.alongside).isdisjoint(said.words[start:end])
     )
 
 
@@ -337,6 +339,11 @@ def _told(
         return "normal" if first < heads[0].start else ""
     if _measured(words, first if subjects else start, end, book):
         return "size"
+    # "hemoperitoneum small": dictation puts the degree behind
+    if words[end - 1] in opening(book) and any(
+        head.kind in FINDINGS and head.end == end - 1 for head in heads
+    ):
+        return "degree"
     for cue in said.cues:
         if cue.end != end or not subjects or first >= cue.start:
             continue
