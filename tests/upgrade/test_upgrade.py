@@ -270,8 +270,9 @@ def settings_of_version_2(folder: Path) -> Config:
 def test_version_2_keeps_its_keys_and_reads_its_reports_anew(second: Path):
     before = tables(second)
     adopted = upgrade(str(second))
-    # not ingest, select, segment and split, whose versions have risen: the next run makes them anew
-    assert adopted.keys() >= {"versions", "match"}
+    # not ingest, select, segment and split, whose versions have risen, nor versions, whose words
+    # (answers of forms) have changed: the next run makes them anew
+    assert adopted.keys() >= {"match"}
     store = Store.open(second)
     config = settings_of_version_2(second.parent)
     failed = [one for one in verify(store, build_stages(config)) if not one.passed]
