@@ -131,7 +131,8 @@ def _references(test: Sequence[Example]) -> dict[str, Written]:
 def _most_often(train: Sequence[Example], test: Sequence[Example]) -> dict[str, str]:
     counts: dict[str, Counter[tuple[str, ...]]] = {}
     for one in train:
-        counts.setdefault(one.anatomy, Counter())[one.told] += 1
+        if one.told:
+            counts.setdefault(one.anatomy, Counter())[one.told] += 1
     usual = {anatomy: told.most_common(1)[0][0] for anatomy, told in counts.items()}
     parts: dict[str, list[str]] = {one.study: [] for one in test}
     for one in test:
