@@ -59,29 +59,18 @@ CORES = len(os.sched_getaffinity(0))
 
 
 def make(folder: Path, shape: Series, encoding: str, images: Sequence[Any]) -> None:
-    """Write a series, `native` or `jpeg2000`, whose slices repeat `images`."""
+    """Write a series, `native` or `jpeg2000`, whose slices repeat `images` but for a corner voxel.
+
+    Slices that are equal would be refused: a scan has none.
+    """
     datasets = shape.datasets()
     for number, one in enumerate(datasets):
-        first = number - len(images)
-        if first >= 0:
-            for keyword in ENCODED:
-                one[keyword] = datasets[first][keyword]
-            one.file_meta.TransferSyntaxUID = datasets[first].file_meta.TransferSyntaxUID
-            continue
-        set_hu(one, images[number])
+        image = np.array(images[number % len(images)])
+        image[0, 0] += number // len(images)
+        set_hu(one, image)
         if encoding == "jpeg2000":
             compress(one, "JPEG 2000 lossless")
     write(datasets, folder, [f"{number:04d}.dcm" for number in range(shape.slices)])
-
-
-ENCODED = (
-    "PixelData",
-    "PixelRepresentation",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "Rows",
-    "Columns",
-)
 
 
 def _images(source: Path | None) -> Iterator[Any]:
