@@ -313,16 +313,12 @@ def score_command(
     as_json: JsonOption = False,
 ) -> None:
     """AUC, rates and calibration of anybody's predictions, by anybody's labels."""
-    from fvlm_data.run.config import load_config
-    from fvlm_data.vocabulary.config import VocabularyConfig
-    from fvlm_train.config import parse_evaluate_config
-
     with one_sentence():
         with needs_extra("train", "fvlm-eval"):
+            from fvlm_train.commands.prepared import evaluate_with_words
             from fvlm_train.evaluate.names import FindingNames
             from fvlm_train.evaluate.score_files import Pair, printed, score_files
-        resolved = load_config(config_file, overrides or (), {"store": "."})
-        config = parse_evaluate_config(resolved.evaluate)
+        config, vocabulary = evaluate_with_words(config_file, overrides)
         validation = None
         if validation_predictions is not None and validation_labels is not None:
             validation = Pair(validation_predictions, validation_labels)
@@ -330,7 +326,6 @@ def score_command(
             raise InputError(
                 "--validation-predictions and --validation-labels belong together: give both"
             )
-        vocabulary = VocabularyConfig.model_validate(resolved.vocabulary or {}).load()
         names = FindingNames(vocabulary.findings)
         result = score_files(Pair(predictions, labels), config, names, validation)
     if as_json:

@@ -12,7 +12,7 @@ from fvlm_data.shards.restricted import PATH, TABLE, agrees
 from fvlm_data.store.content import identifier
 from fvlm_data.store.discovered import DISCOVERIES
 from fvlm_data.store.reading import show
-from fvlm_data.store.unchanged import drop_notes
+from fvlm_data.store.unchanged import NOTES, drop_notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,9 +63,18 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
         ]
     finally:
         connection.close()
-    if not all(check.passed for check in checks):
+    return checks if all(check.passed for check in checks) else [*checks, *_plans_dropped(store)]
+
+
+def _plans_dropped(store: Store) -> list[Check]:
+    """A broken statement where a store that cannot be written keeps what would hide the damage."""
+    try:
         drop_notes(store)
-    return checks
+    except OSError as error:
+        told = f"{NOTES} cannot be removed ({type(error).__name__})"
+        remedy = f"remove {NOTES} from the store, so that the next run looks for damage"
+        return [Check("the next run plans anew", False, told, (NOTES,), remedy)]
+    return []
 
 
 def _readable(store: Store, connection: duckdb.DuckDBPyConnection) -> list[Check]:

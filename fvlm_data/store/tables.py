@@ -19,6 +19,7 @@ from fvlm_data.store import history, reading
 from fvlm_data.store.content import identifier
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import StoreFiles
+from fvlm_data.store.log_look import Checkpoint, may_have_grown, newest_checkpoint
 from fvlm_data.store.place import MARK as MARK
 from fvlm_data.store.place import (
     check_folder,
@@ -76,7 +77,7 @@ class Store(StoreFiles):
         self.spill: Path | None = None
         self._hiding: Mapping[str, Collection[str]] | None = None
         self._opened: dict[str, DeltaTable] = {}
-        self._checkpoints: dict[str, tuple[int, int, int] | None] = {}
+        self._checkpoints: dict[str, Checkpoint | None] = {}
         self._files: dict[str, tuple[int, list[reading.Part]]] = {}
         self._engine: duckdb.DuckDBPyConnection | None = None
         # DuckDB's own readers of object storage are extensions, which it would download at first
@@ -377,10 +378,15 @@ class Store(StoreFiles):
 
     def _table(self, table: str) -> DeltaTable:
         """The table at its newest version; only commits not seen yet are read from its log."""
-        checkpoint = self._checkpoint(table)
+        folder = self.local_root / "tables" / table if self.local_root else None
+        checkpoint = newest_checkpoint(folder) if folder else None
         if table not in self._opened:
             self._opened[table] = self._open_table(table)
-        elif self._checkpoints[table] != checkpoint or self._has_next(table):
+        elif (
+            folder is None
+            or self._checkpoints[table] != checkpoint
+            or may_have_grown(folder, self._opened[table].version())
+        ):
             try:
                 # only the commits since the last look; a new DeltaTable would read the whole log
                 self._opened[table].update_incremental()
@@ -388,31 +394,6 @@ class Store(StoreFiles):
                 raise self._missing(table) from error
         self._checkpoints[table] = checkpoint
         return self._opened[table]
-
-    def _has_next(self, table: str) -> bool:
-        """Whether the log may have a commit behind the version seen: two looks at a local disk.
-
-        Entries leave the log only behind a newer checkpoint: where the next one is not there and
-        the checkpoint is the same, the version seen is the newest. To ask the log itself takes a
-        hundred times as long.
-        """
-        if self.local_root is None:
-            return True
-        log = self.local_root / "tables" / table / "_delta_log"
-        version = self._opened[table].version()
-        return (log / f"{version + 1:020}.json").exists() or not (
-            log / f"{version:020}.json"
-        ).exists()
-
-    def _checkpoint(self, table: str) -> tuple[int, int, int] | None:
-        """What tells one checkpoint of a table on a local disk from the next; None without one."""
-        if self.local_root is None:
-            return None
-        try:
-            told = (self.local_root / "tables" / table / "_delta_log/_last_checkpoint").stat()
-        except FileNotFoundError:
-            return None
-        return told.st_mtime_ns, told.st_size, told.st_ino
 
     def _open_table(self, table: str) -> DeltaTable:
         try:

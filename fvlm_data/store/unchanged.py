@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import keyed_id
+from fvlm_data.store.place import as_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -92,8 +93,13 @@ def save_notes(context: Context, notes: Notes) -> None:
 
 
 def drop_notes(store: StoreFiles) -> None:
-    """Have the next run plan anew, whatever it finds."""
-    store.remove(NOTES)
+    """Have the next run plan anew, whatever it finds.
+
+    Raises:
+        OSError: the store cannot be written.
+    """
+    with as_os_errors():
+        store.remove(NOTES)
 
 
 def _read(store: StoreFiles) -> dict[str, Nothing]:

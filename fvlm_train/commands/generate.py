@@ -34,14 +34,12 @@ def generate_command(
 ) -> None:
     """Reports written from embeddings, with and without context, and their scores."""
     from fvlm_data.errors import InputError
-    from fvlm_data.run.config import load_config
-    from fvlm_data.vocabulary.config import VocabularyConfig
-    from fvlm_train.config import parse_evaluate_config
 
     with one_sentence():
         from fvlm_data.reports import ReportParser
 
         with needs_extra("train", "fvlm-eval"):
+            from fvlm_train.commands.prepared import evaluate_with_words
             from fvlm_train.evaluate.change import read_embeddings
             from fvlm_train.evaluate.generated.generate import (
                 WAYS,
@@ -60,9 +58,7 @@ def generate_command(
             intent = Intent(reads=reads, makes={"files": len(places)}, notes=places)
             print_intent(intent, as_json=as_json)
             return
-        resolved = load_config(config_file, overrides or (), {"store": "."})
-        config = parse_evaluate_config(resolved.evaluate)
-        vocabulary = VocabularyConfig.model_validate(resolved.vocabulary or {}).load()
+        config, vocabulary = evaluate_with_words(config_file, overrides)
         result = generate(
             known,
             read_embeddings(embeddings),

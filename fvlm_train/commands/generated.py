@@ -31,21 +31,16 @@ def generated_command(
     as_json: JsonOption = False,
 ) -> None:
     """Scores of generated reports: findings read in both, CRG, BLEU, ROUGE-L, METEOR."""
-    from fvlm_data.run.config import load_config
-    from fvlm_data.vocabulary.config import VocabularyConfig
-    from fvlm_train.config import parse_evaluate_config
-
     with one_sentence():
         from fvlm_data.reports import ReportParser
 
         with needs_extra("train", "fvlm-eval"):
             import nltk  # noqa: F401
 
+            from fvlm_train.commands.prepared import evaluate_with_words
             from fvlm_train.evaluate.generated.files import read_reports
             from fvlm_train.evaluate.generated.score import printed, score_generated
-        resolved = load_config(config_file, overrides or (), {"store": "."})
-        config = parse_evaluate_config(resolved.evaluate)
-        vocabulary = VocabularyConfig.model_validate(resolved.vocabulary or {}).load()
+        config, vocabulary = evaluate_with_words(config_file, overrides)
         known = read_reports(references, split)
         parser = ReportParser(vocabulary=vocabulary)
         result = score_generated(read_reports(written), known, parser, label_set, config)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.run.config import load_config
+from fvlm_data.vocabulary.config import VocabularyConfig
 from fvlm_train.config import parse_evaluate_config
 from fvlm_train.evaluate.embed import check_spacing
 from fvlm_train.evaluate.embeddings import embed_samples
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from fvlm_data.vocabulary import Vocabulary
     from fvlm_train.config import EvaluateConfig
     from fvlm_train.data.windows import SampleSource
     from fvlm_train.evaluate.embeddings import Embeddings
@@ -67,6 +69,19 @@ def evaluate_config(
     """The section `evaluate` as given; raises ConfigError."""
     resolved = load_config(config_file, overrides or (), {"store": store})
     return parse_evaluate_config(resolved.evaluate)
+
+
+def evaluate_with_words(
+    config_file: Path | None, overrides: Sequence[str] | None
+) -> tuple[EvaluateConfig, Vocabulary]:
+    """The sections `evaluate` and `vocabulary` as given, of files that belong to no store.
+
+    Raises:
+        ConfigError: either is at fault.
+    """
+    resolved = load_config(config_file, overrides or (), {"store": "."})
+    vocabulary = VocabularyConfig.model_validate(resolved.vocabulary or {}).load()
+    return parse_evaluate_config(resolved.evaluate), vocabulary
 
 
 def prepared(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -160,3 +160,44 @@ def test_a_file_that_a_stage_wrote_and_somebody_removed_is_seen(
     patients.store.remove("volumes/00/one.nii.gz")
     run.curate(config(patients), STAGES)
     assert planned == ["split"]
+
+
+def test_notes_that_cannot_be_removed_are_told_and_verify_still_answers(
+    patients: Context, planned: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    quiet(patients, planned)
+    data_file(patients).unlink()
+
+    def refused(path: str) -> None:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(patients.store, "remove", refused)
+    checks = verify(patients.store, [build_stage("split", config(patients))])
+    assert [(one.passed, one.examples) for one in checks if "plans anew" in one.name] == [
+        (False, (NOTES,))
+    ]
+
+
+def test_a_file_that_goes_between_listing_and_look_stops_no_run(
+    patients: Context, monkeypatch: pytest.MonkeyPatch
+):
+    """Another run renames its drafts and joins files of tables while this one looks."""
+    going = patients.store.local_root / "tables" / "splits" / "gone.parquet"  # type: ignore[operator]
+    scanned = os.scandir
+
+    def removing(path: str) -> object:
+        going.write_bytes(b"x")
+        listed = list(scanned(path))
+        going.unlink()
+
+        class Listing:
+            def __enter__(self) -> Iterator[os.DirEntry[str]]:
+                return iter(listed)
+
+            def __exit__(self, *_: object) -> None:
+                pass
+
+        return Listing()
+
+    monkeypatch.setattr("fsspec.implementations.local.os.scandir", removing)
+    assert not any("gone" in line for line in patients.store.stamps("tables/splits"))

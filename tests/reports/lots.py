@@ -11,7 +11,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _pytest.mark.structures import ParameterSet
+
     from fvlm_data.reports.language.parsed import ParsedReport
     from fvlm_data.reports.language.records import FindingMention
 
@@ -24,6 +30,21 @@ def lot(name: str) -> list[dict[str, Any]]:
         (Path(__file__).parent / name).read_text(encoding="utf-8")
     )
     return cases
+
+
+def cases(known: Mapping[str, str], *names: str) -> list[ParameterSet]:
+    """The cases of lots as parameters; those of `known` ids must fail, for the reason given."""
+    return [
+        pytest.param(
+            one,
+            id=f"{one['id']}: {one['kind']}",
+            marks=[pytest.mark.xfail(strict=True, reason=known[one["id"]])]
+            if one["id"] in known
+            else [],
+        )
+        for name in names
+        for one in lot(name)
+    ]
 
 
 def faults(case: dict[str, Any], parsed: ParsedReport) -> list[str]:

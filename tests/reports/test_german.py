@@ -25,7 +25,7 @@ from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary
-from tests.reports.lots import faults, lot
+from tests.reports.lots import cases, faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,19 +53,7 @@ def told(parser: ReportParser, text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            one,
-            id=f"{one['id']}: {one['kind']}",
-            marks=[pytest.mark.xfail(strict=True, reason=KNOWN[one["id"]])]
-            if one["id"] in KNOWN
-            else [],
-        )
-        for one in lot("german.json")
-    ],
-)
+@pytest.mark.parametrize("case", cases(KNOWN, "german.json"))
 def test_lot(german: ReportParser, case: dict[str, Any]):
     assert faults(case, german.parse(case["text"])) == []
 

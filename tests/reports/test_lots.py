@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.reports.lots import faults, lot
+from tests.reports.lots import cases, faults
 
 if TYPE_CHECKING:
     from fvlm_data.reports import ReportParser
@@ -81,26 +81,10 @@ ELEVENTH = {
 }
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            one,
-            id=f"{one['id']}: {one['kind']}",
-            marks=[pytest.mark.xfail(strict=True, reason=KNOWN[one["id"]])]
-            if one["id"] in KNOWN
-            else [],
-        )
-        for name in (
-            "fifth_lot.json",
-            "sixth_lot.json",
-            "seventh_lot.json",
-            "eighth_lot.json",
-            "ninth_lot.json",
-        )
-        for one in lot(name)
-    ],
-)
+LOTS = [f"{number}_lot.json" for number in ("fifth", "sixth", "seventh", "eighth", "ninth")]
+
+
+@pytest.mark.parametrize("case", cases(KNOWN, *LOTS))
 def test_lot(parser: ReportParser, case: dict[str, Any]):
     assert missing(case, parser) == []
 
@@ -114,35 +98,11 @@ def missing(case: dict[str, Any], parser: ReportParser) -> list[str]:
     return made + [f"{label} is 1" for label in case.get("zeros", ()) if labels[label] == 1]
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            one,
-            id=f"{one['id']}: {one['kind']}",
-            marks=[pytest.mark.xfail(strict=True, reason=TENTH[one["id"]])]
-            if one["id"] in TENTH
-            else [],
-        )
-        for one in lot("tenth_lot.json")
-    ],
-)
+@pytest.mark.parametrize("case", cases(TENTH, "tenth_lot.json"))
 def test_tenth_lot(parser: ReportParser, case: dict[str, Any]):
     assert missing(case, parser) == []
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            one,
-            id=f"{one['id']}: {one['kind']}",
-            marks=[pytest.mark.xfail(strict=True, reason=ELEVENTH[one["id"]])]
-            if one["id"] in ELEVENTH
-            else [],
-        )
-        for one in lot("eleventh_lot.json")
-    ],
-)
+@pytest.mark.parametrize("case", cases(ELEVENTH, "eleventh_lot.json"))
 def test_eleventh_lot(parser: ReportParser, case: dict[str, Any]):
     assert missing(case, parser) == []
