@@ -44,20 +44,7 @@ def head_of(
 ) -> Head:
     """A head with all that its words tell of it, `said_of` being its status."""
     words = span.stands_for or " ".join(sentence.words[span.start : span.end])
-    about, terms = meant(span, words, attachment, book)
-    kind = span.kind
-    if (
-        words in book.alone
-        and not terms
-        and (
-            (sentence.mentions and book.anywhere(words))
-            or _of_other_statements(span, about, sentence)
-            or _commas_apart(span, about, sentence)
-        )
-    ):
-        # The organs of other statements tell nothing of this one.
-        kind, about = "finding", ()
-        terms = tuple((term, book.terms[term].anatomy) for term in book.alone[words])
+    kind, about, terms = _meant(span, words, sentence, attachment, book)
     sentence = _without_answered(span, sentence, book.grammar)
     elsewhere = said_of.status == "absent" and _sides_come_after(span, sentence)
     if elsewhere:
@@ -66,20 +53,8 @@ def head_of(
         terms += _shared(span, sentence, attachment, book)
     place = (span.start, span.end)
     roles, clauses = sentence.roles, sentence.clauses
-    behind = book.grammar.verb_last
-    said = side_of(place, sentence.sides, roles, clauses, behind=behind) if sentence.sides else None
-    told = None
-    if sentence.sides and not elsewhere:
-        told = own_side(place, sentence.sides, roles, behind=behind) or _told_elsewhere(
-            span, about, sentence
-        )
-        if not sentence.refers:
-            told = told or side_before(span.start, sentence.sides, roles)
-    if sentence.sides and not said and not told:
-        said = _of_part(span, sentence, book) or _of_field(span, sentence)
-    denied = said_of.status == "absent"  # a denial takes no side from elsewhere
-    if about and not (said or told or denied or joined([one.side for one in about])):
-        said = _of_subject(span, about, sentence)
+    denied = said_of.status == "absent"
+    told, said = _sides(span, about, sentence, book, denied=denied, elsewhere=elsewhere)
     change: Change | None = None
     if sentence.changes:
         change = change_of(place, sentence.changes, roles, clauses)  # type: ignore[assignment]
@@ -131,6 +106,55 @@ def head_of(
         if sentence.changes or sentence.runs_on
         else said_of.doubts,
     )
+
+
+def _meant(
+    span: HeadSpan, words: str, sentence: Found, attachment: Attachment, book: Phrasebook
+) -> tuple[str, tuple[AnatomyMention, ...], tuple[tuple[str, str], ...]]:
+    """What kind of head it is, the organs that it is about, and the findings it names."""
+    about, terms = meant(span, words, attachment, book)
+    alone = (
+        words in book.alone
+        and not terms
+        and (
+            (sentence.mentions and book.anywhere(words))
+            or _of_other_statements(span, about, sentence)
+            or _commas_apart(span, about, sentence)
+        )
+    )
+    if not alone:
+        return span.kind, about, terms
+    # The organs of other statements tell nothing of this one.
+    return "finding", (), tuple((term, book.terms[term].anatomy) for term in book.alone[words])
+
+
+def _sides(
+    span: HeadSpan,
+    about: Sequence[AnatomyMention],
+    sentence: Found,
+    book: Phrasebook,
+    *,
+    denied: bool,
+    elsewhere: bool,
+) -> tuple[Side | None, Side | None]:
+    """The head's own side, which goes before that of its organ, and one told around it."""
+    place = (span.start, span.end)
+    roles, behind = sentence.roles, book.grammar.verb_last
+    own: Side | None = None
+    around: Side | None = None
+    if sentence.sides:
+        around = side_of(place, sentence.sides, roles, sentence.clauses, behind=behind)
+        if not elsewhere:
+            own = own_side(place, sentence.sides, roles, behind=behind)
+            own = own or _told_elsewhere(span, about, sentence)
+            if not sentence.refers:
+                own = own or side_before(span.start, sentence.sides, roles)
+        if not around and not own:
+            around = _of_part(span, sentence, book) or _of_field(span, sentence)
+    # a denial takes no side from elsewhere
+    if about and not (around or own or denied or joined([one.side for one in about])):
+        around = _of_subject(span, about, sentence)
+    return own, around
 
 
 def _of_part(span: HeadSpan, sentence: Found, book: Phrasebook) -> Side | None:
