@@ -107,19 +107,10 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     sides = _sides(matches["side"])
     grammar = book.grammar
     mentions = anatomy_mentions(matches["anatomy"], words, sides, grammar)
-    spans = head_spans(matches["head"], words, book)
-    if len(spans) > 1:
-        spans = without_growths(spans, mentions, words, book)
-    if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
-        spans = described_anatomies(mentions, spans, words, book)
-    spans = missing_organs(spans, mentions, words, book)
-    spans = _without_changes(spans, matches["change"], words)
+    spans = _spans(matches, mentions, words, book)
     if not spans:  # nothing whose status cues or clauses could tell
         return _summed((), words, mentions, (), book, sides=sides)
-    named = [(s.start, s.end) for s in spans if s.kind == "finding" or _removes(s, words, book)]
-    cues = relevant_cues(engine.cues(doc), words, named)
-    cues = turned(cues, words, book.phrase_ends)
-    cues = up_to_the_operation(cues, spans, words, book)
+    cues = _cues(engine.cues(doc), spans, words, book)
     spans = without_comparisons(spans, cues, words, book)
     spans = with_stand_ins(spans, mentions, sides, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
@@ -182,6 +173,32 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
+
+
+def _spans(
+    matches: Mapping[str, Sequence[Match]],
+    mentions: Sequence[AnatomyMention],
+    words: tuple[str, ...],
+    book: Phrasebook,
+) -> list[HeadSpan]:
+    """What is told of: findings, verdicts, organs that are described or gone."""
+    spans = head_spans(matches["head"], words, book)
+    if len(spans) > 1:
+        spans = without_growths(spans, mentions, words, book)
+    if any(not book.described.keys().isdisjoint(one.anatomies) for one in mentions):
+        spans = described_anatomies(mentions, spans, words, book)
+    spans = missing_organs(spans, mentions, words, book)
+    return _without_changes(spans, matches["change"], words)
+
+
+def _cues(
+    found: Sequence[CueMatch], spans: Sequence[HeadSpan], words: tuple[str, ...], book: Phrasebook
+) -> list[CueMatch]:
+    """The cues that count, and how far those of an operation reach."""
+    named = [(s.start, s.end) for s in spans if s.kind == "finding" or _removes(s, words, book)]
+    cues = relevant_cues(found, words, named)
+    cues = turned(cues, words, book.phrase_ends)
+    return up_to_the_operation(cues, spans, words, book)
 
 
 def _targets(
