@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fvlm_data.cli.console import one_sentence, print_json_line, print_line
+from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.options import ConfigOption, JsonOption, SetOption, SplitOption
@@ -35,7 +35,7 @@ def generate_command(
     """Reports written from embeddings, with and without context, and their scores."""
     from fvlm_data.errors import InputError
 
-    with one_sentence():
+    with one_sentence(), progress_shown() as show:
         from fvlm_data.reports import ReportParser
 
         with needs_extra("train", "fvlm-eval"):
@@ -66,6 +66,7 @@ def generate_command(
             Fit(steps=steps, seed=seed),
             ReportParser(vocabulary=vocabulary),
             config,
+            show,
         )
         paths = write_reports(result, out) if out is not None else []
     if as_json:
