@@ -30,6 +30,8 @@ PROGRAMS = {
     "fvlm-train": "from fvlm_train.cli import train_main; train_main()",
     "fvlm-eval": "from fvlm_train.cli import eval_main; eval_main()",
 }
+STDERR = 2
+"""By its number: Python's own stream need not be a file (a notebook, a test)."""
 NEEDS_TRAIN = ("fvlm-train", "fvlm-eval")
 
 FEW = 200
@@ -122,7 +124,7 @@ def write_demo_configuration(folder: Path) -> Path:
 def _run(command: Sequence[str], *, to_stderr: bool) -> None:
     program, *words = command
     err.print(f"$ {' '.join(command)}", markup=False)
-    out = subprocess.DEVNULL if err.quiet else sys.stderr if to_stderr else None
+    out = subprocess.DEVNULL if err.quiet else STDERR if to_stderr else None
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAMS[program], *words],
         check=False,

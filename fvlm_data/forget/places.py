@@ -1,4 +1,4 @@
-"""Files that tell nobody's name, in a folder of one patient, after whom it may be called."""
+"""Files that tell nobody's name: in a folder of one patient, or called as a file of theirs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from fvlm_data.forget.listing import listed
+from fvlm_data.ingest.volume.description import stem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -25,8 +26,8 @@ AND token NOT IN (FROM _mine) AND source IN (SELECT source FROM inputs WHERE tok
 """
 ROWS_AT_ONCE = 10_000
 
-Folder = tuple[str, str]
-"""Source, and a folder below it."""
+Place = tuple[str, str]
+"""Source, and below it a folder or the path of a file without its ending."""
 
 
 def files_beside(
@@ -34,8 +35,9 @@ def files_beside(
 ) -> set[str]:
     """Tokens of files that were set aside and lie in or below a folder of only these files.
 
-    A folder counts if it, with all below it, holds no file of a series but these. `inputs` must be
-    an open view.
+    A folder counts if it, with all below it, holds no file of a series but these. So do files that
+    have the path of one of these but for the ending: its sidecar, its detached voxels. `inputs`
+    must be an open view.
     """
     listed(connection, "_mine", files)
     own = {place for _, places in _placed(context, connection, MINE) for place in places}
@@ -54,15 +56,16 @@ def files_beside(
 
 def _placed(
     context: Context, connection: duckdb.DuckDBPyConnection, query: str
-) -> Iterator[tuple[str, set[Folder]]]:
-    """Files, SQL of token and source, each with all folders above it."""
+) -> Iterator[tuple[str, set[Place]]]:
+    """Files, SQL of token and source, each with its path and all folders above it."""
     result = connection.execute(query)
     while rows := result.fetchmany(ROWS_AT_ONCE):
         sources = dict(rows)
         for token, path in context.vault.file_paths(sources).items():
-            yield token, {(sources[token], folder) for folder in _above(path)}
+            yield token, {(sources[token], place) for place in (stem(path), *_above(path))}
 
 
 def _above(path: str) -> Iterator[str]:
     """The folders above a relative path, but for the source itself."""
-    yield from (str(one) for one in PurePosixPath(path).parents if one != PurePosixPath())
+    # as no path of a file ends
+    yield from (f"{one}/" for one in PurePosixPath(path).parents if one != PurePosixPath())

@@ -94,7 +94,7 @@ class _Reader:
         Discovery knows most of them by their headers; of other kinds of files only their reader
         tells whose they are.
         """
-        names = {names for volume in result.volumes for names in volume.names}
+        names = {*result.names, *(names for one in result.volumes for names in one.names)}
         ids = {made(self.key, one, series) for one in names for made in (patient_id, study_id)}
         return next(iter(self.forgotten(ids).values()), "")
 

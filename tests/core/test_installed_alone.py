@@ -20,15 +20,18 @@ from tests.lacking import lacking
 pytestmark = [pytest.mark.full, pytest.mark.network, pytest.mark.timeout(1200)]
 
 VERSIONS = ("3.11", "3.12", "3.13")
-IMPORT_ALL = """
+OF_AN_EXTRA = ("fvlm_data.serve.",)
+"""Modules that the core has no use for without [serve]."""
+IMPORT_ALL = f"""
 import importlib, pkgutil, warnings
 import fvlm_data, schemas
 import fvlm_train.cli, pipelines.cli
 
 warnings.simplefilter("ignore")
 for package in (schemas, fvlm_data):
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(package.__path__, f"{{package.__name__}}."):
+        if not module.name.startswith({OF_AN_EXTRA!r}):
+            importlib.import_module(module.name)
 """
 
 
@@ -119,10 +122,13 @@ def test_what_the_core_lacks_is_named(install: Install):
     (install.folder / "c.yaml").write_text("store: ./none\ntrain: {preset: small}\n")
     assert "fvlm[train]" in install.refused("fvlm-train", "c.yaml", "--store", "s", "--out", "r")
     assert "fvlm[flows]" in install.refused("fvlm-flow", "run", "c.yaml")
+    assert "fvlm[serve]" in install.refused("fvlm-data", "serve", "--store", "none")
     assert "fvlm[s3]" in install.refused("fvlm-data", "status", "--store", "s3://bucket/store")
 
 
-@pytest.mark.parametrize("extras", ["flows", "train", "dicomweb,s3,llm"])
+@pytest.mark.parametrize(
+    "extras", ["flows", "train", "serve,dicomweb,dicom-out,s3,llm,xlsx,pdf,postgres"]
+)
 def test_the_extras_resolve_beside_it(install: Install, extras: str):
     """By what the packages state; nothing is installed, as [train] alone may be gigabytes."""
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))

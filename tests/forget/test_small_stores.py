@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 from typer.testing import CliRunner
@@ -38,15 +38,15 @@ from tests.ingest.series import Series, write
 
 IMAGES = ("ingest", "select")
 A, B = "PAT-000A", "PAT-000B"
+PEOPLE = {A: "Habsburg^Anna", B: "Zweistein^Bert"}
 WORDS = {A, "Habsburg", "1.2.3.1"}
 """What nothing may tell of patient A afterwards."""
 
 
 def series(patient: str, study: int = 1, **changes: Any) -> Series:
-    person = {A: "Habsburg^Anna", B: "Zweistein^Bert"}[patient]
     uid = f"1.2.3.{1 if patient == A else 2}.{study}"
     values = {"study_uid": uid, "series_uid": f"{uid}.7", "seed": study + 10 * (patient == B)}
-    return Series(patient_id=patient, patient_name=person, **{**values, **changes})
+    return Series(patient_id=patient, patient_name=PEOPLE[patient], **{**values, **changes})
 
 
 @dataclass
@@ -220,24 +220,53 @@ def test_who_was_left_out_for_a_twin_is_due_when_that_one_goes(ward: Ward):
     assert (left["patient_id"], left["split"]) == (row["item"], "train")
 
 
+def volume_file(ward: Ward, patient: str, spacing: float, modality: str = "CT") -> None:
+    """A MetaImage of noise with detached voxels and a sidecar, called after its patient."""
+    folder = ward.folder / "more"
+    folder.mkdir(exist_ok=True)
+    stem = f"scan-of-{patient[-1]}"
+    noise = np.random.default_rng(ord(patient[-1])).integers(-1000, 1000, (8, 8, 8))
+    image = sitk.GetImageFromArray(noise.astype(np.int16))
+    image.SetSpacing((spacing, 1.0, 1.0))
+    sitk.WriteImage(image, folder / f"{stem}.mhd")
+    told = {"PatientID": patient, "PatientName": PEOPLE[patient], "Modality": modality}
+    (folder / f"{stem}.json").write_text(json.dumps(told))
+    more = {"kind": "nifti", "path": str(folder), "name": "more"}
+    ward.values["sources"] = [{"kind": "dicom", "path": str(ward.archive), "name": "ward"}, more]
+
+
 @pytest.mark.full
-def test_whose_a_volume_file_is_may_show_only_as_it_is_read(ward: Ward):
+@pytest.mark.parametrize(
+    ("spacing", "modality"),
+    [(0.9, "CT"), (1.0, "CT"), (0.9, "MR")],
+    ids=["a volume", "refused as its affine is the identity", "refused as no CT"],
+)
+def test_whose_a_volume_file_is_may_show_only_as_it_is_read(
+    ward: Ward, spacing: float, modality: str
+):
     ward.run()
     ward.forget(A)
-    folder = ward.folder / "more" / "x1"
-    folder.mkdir(parents=True)
-    image = np.random.default_rng(1).integers(-1000, 1000, (8, 8, 8)).astype(np.int16)
-    nib.save(nib.Nifti1Image(image, np.diag([1.0, 1, 1, 1])), folder / "scan-of-A.nii.gz")
-    (folder / "scan-of-A.json").write_text(json.dumps({"PatientID": A, "Modality": "CT"}))
-    more = {"kind": "nifti", "path": str(ward.folder / "more"), "name": "more"}
-    ward.values["sources"] = [{"kind": "dicom", "path": str(ward.archive), "name": "ward"}, more]
+    volume_file(ward, A, spacing, modality)
     for _ in range(2):
         ward.run()
         assert ward.patients() == 1
-        assert hits(ward.places, {*WORDS, "scan-of-A.nii.gz"}) == []
+        assert hits(ward.places, {*WORDS, "scan-of-A"}) == []
         assert ward.wrong() == []
-    told = ward.store.read("quarantine", ["reason"])["reason"].to_pylist()
-    assert "forgotten" in told
+    told = ward.store.read("quarantine", ["stage", "reason"]).to_pylist()
+    assert [(row["stage"], row["reason"]) for row in told] == [("discover", "forgotten")] * 3
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("spacing", [0.9, 1.0], ids=["a volume", "refused"])
+def test_what_is_read_with_a_volume_file_goes_with_it(ward: Ward, spacing: float):
+    volume_file(ward, B, 0.8)
+    volume_file(ward, A, spacing)
+    ward.run()
+    assert hits(ward.places, {"scan-of-A"})
+    ward.forget(A)
+    assert hits(ward.places, {*WORDS, "scan-of-A"}) == []
+    assert ward.wrong() == []
+    assert hits([ward.folder / "vault"], {"scan-of-B.json", "scan-of-B.raw"})
 
 
 @pytest.mark.full

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.ingest.volume.attributes import normal_text
 from fvlm_data.ingest.volume.geometry import Fault
-from fvlm_data.ingest.volume.names import links, patient_id
+from fvlm_data.ingest.volume.names import patient_id
+from fvlm_data.ingest.volume.result import known_by_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,11 +29,8 @@ def identities_of(
     found: dict[str, set[str]] = defaultdict(set)
     for one in slices:
         found[patient_id(key, one.header.names, series_id)].update(one.identities)
-    for names in {one.header.names for one in slices} if linked else ():
-        known = found[patient_id(key, names, series_id)]
-        for link in links(key, names, series_id):
-            found[link.value_hash].update(known)
-    return {owner: tuple(sorted(known)) for owner, known in found.items()}
+    names = {one.header.names for one in slices} if linked else ()
+    return known_by_name(found, names, series_id, key)
 
 
 def named_alike(slices: Sequence[Slice]) -> list[Slice]:

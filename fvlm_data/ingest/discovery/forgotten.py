@@ -9,7 +9,7 @@ from fvlm_data.identity.ids import keyed_id, link_key
 from fvlm_data.ingest.discovery.commit import Seen
 from fvlm_data.ingest.discovery.series_item import series_item
 from fvlm_data.ingest.sources import SOURCES
-from fvlm_data.ingest.volume.description import described, load
+from fvlm_data.ingest.volume.description import described, load, stem
 from fvlm_data.ingest.volume.names import patient_id, study_id
 from fvlm_data.store.discovered import changed_sources, close_sources, open_sources
 from schemas import Input, Quarantined
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Probed
     from fvlm_data.ingest.discovery.walk import FoundFile
-    from fvlm_data.store.declared import Context
+    from fvlm_data.store.declared import Context, Row
     from fvlm_data.store.tables import Store
 
 STAGE, KIND, INGEST = "discover", "file", "ingest"
@@ -88,6 +88,9 @@ def unname_series(context: Context) -> None:
         if not tokens:
             continue
         found = store.read_items("inputs", "token", tokens, ["token", "source"])
+        beside = _read_with(context, found)
+        tokens |= {row["token"] for row in beside}
+        found += beside
         key = context.vault.key
         seen = [as_forgotten(key, row["source"], row["token"], later) for row in found]
         sources = {row["source"] for row in found} - changed_sources(context, STAGE, KIND)
@@ -96,7 +99,8 @@ def unname_series(context: Context) -> None:
         context.vault.erase(tokens)
         store.replace("ledger", items, [], {"stage": INGEST})
         asides = [one.aside for one in seen if one.aside]
-        store.replace("quarantine", [one.row.token for one in seen], asides, {"stage": STAGE})
+        tokens_of_asides = [*tokens, *(one.row.token for one in seen)]
+        store.replace("quarantine", tokens_of_asides, asides, {"stage": STAGE})
         store.replace(
             "inputs",
             [*tokens, *(one.row.token for one in seen)],
@@ -106,6 +110,26 @@ def unname_series(context: Context) -> None:
         # last: by these a killed run is taken up again
         store.replace("quarantine", items, [], {"stage": INGEST})
         close_sources(context, STAGE, KIND, sources)
+
+
+def _read_with(context: Context, files: Sequence[Row]) -> list[Row]:
+    """Rows of what was read with these files: its path is that of one of them but for the ending.
+
+    Sidecars and detached voxels are called after a patient as their volume is.
+    """
+    paths = context.vault.file_paths(row["token"] for row in files)
+    named = [row for row in files if row["token"] in paths]
+    places = {(row["source"], stem(paths[row["token"]])) for row in named}
+    among = [("kind", "=", KIND), ("source", "in", sorted({source for source, _ in places}))]
+    rows = context.store.read("inputs", ["token", "source", "item"], among).to_pylist()
+    loose = [row for row in rows if row["item"] is None]
+    known = context.vault.file_paths(row["token"] for row in loose)
+    # one that was forgotten before has no path
+    return [
+        row
+        for row in loose
+        if row["token"] in known and (row["source"], stem(known[row["token"]])) in places
+    ]
 
 
 def _ids(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> Iterator[str]:

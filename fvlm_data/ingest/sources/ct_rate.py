@@ -7,7 +7,6 @@ intercept and geometry are in the CSV. Files of version 2 are in HU and have tru
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,8 @@ from fvlm_data.ingest.volume.geometry import Fault, Grid, SliceGeometry, prove
 from fvlm_data.ingest.volume.names import Names
 from fvlm_data.ingest.volume.volume_file import (
     Loaded,
-    accepted,
     gone,
+    judged,
     probe_file,
     refused,
     to_int16,
@@ -78,14 +77,6 @@ def read(
         return refused(file, Fault("name_not_ct_rate", detail))
     if file.place is None or not is_there(file.place):
         return gone(file)
-    loaded = load(file.place, config)
-    if isinstance(loaded, Fault):
-        return refused(file, loaded)
-    values, stated, checksum = loaded
-    made = _made(values, stated, description, config)
-    if isinstance(made, Fault):
-        return refused(file, made)
-    made = replace(made, checksum=checksum)
     study = f"{parts['patient']}_{parts['scan']}"
     names = Names(
         study_uid=study,
@@ -93,12 +84,15 @@ def read(
         volume_name=name,
         study_named_by=(f"{study}_1",),  # the reports CSV names each scan by this one
     )
-    return accepted(file, made, names, description, series_id, key, config)
+    loaded = load(file.place, config)
+    made = loaded if isinstance(loaded, Fault) else _made(*loaded, description, config)
+    return judged(file, made, names, description, series_id, key, config)
 
 
 def _made(
     values: NDArray[Any],
     stated: NDArray[np.float64] | Fault,
+    checksum: str,
     description: Description,
     config: IngestConfig,
 ) -> Loaded | Fault:
@@ -116,7 +110,7 @@ def _made(
     if decision == BY_METADATA:
         if isinstance(by_metadata, Fault):
             return by_metadata
-        return Loaded(image_zyx, by_metadata.affine_ras, decision)
+        return Loaded(image_zyx, by_metadata.affine_ras, decision, checksum)
     if isinstance(stated, Fault):
         return stated
     if isinstance(by_metadata, Grid):
@@ -129,7 +123,7 @@ def _made(
                 f"by {off:.0%} (version 1), expected at most {SPACING_AGREES:.0%}; take file and "
                 "CSV of one version",
             )
-    return Loaded(image_zyx, stated, decision)
+    return Loaded(image_zyx, stated, decision, checksum)
 
 
 def decide(values: NDArray[Any], rescale: tuple[float, float] | None) -> str | Fault:

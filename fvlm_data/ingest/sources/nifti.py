@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fvlm_data.ingest.checksum import file_checksum
+from fvlm_data.ingest.dicom import header
+from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS, Aside, Probed
 from fvlm_data.ingest.discovery.opener import is_there, opened
 from fvlm_data.ingest.discovery.walk import walk
@@ -34,10 +36,9 @@ from fvlm_data.ingest.volume.geometry import Fault
 from fvlm_data.ingest.volume.names import Names
 from fvlm_data.ingest.volume.volume_file import (
     Loaded,
-    accepted,
     gone,
+    judged,
     probe_file,
-    refused,
     to_int16,
     volume_name,
 )
@@ -87,10 +88,7 @@ def is_companion(place: FileLocation) -> bool:
 def probe(found: FoundFile) -> Probed:
     """A volume file with what lies beside it: a sidecar (keys as DICOM keywords), detached data."""
     if not found.problem and is_companion(found.place):
-        is_json = found.place.path.suffix.lower() == ".json"
-        detail = "it is read with the volume file or header of its name"
-        aside = Aside("out_of_scope", "sidecar" if is_json else "part_of_volume", detail)
-        return Probed(probe_file(found, (), "").fingerprint, aside)
+        return _companion(found)
     probed = probe_file(found, VOLUME_ENDINGS, "not_nifti")
     if probed.aside:
         return probed
@@ -106,8 +104,34 @@ def probe(found: FoundFile) -> Probed:
         return Probed(fingerprint, Aside("fault", "unreadable_sidecar", detail))
     if description.get("Modality") not in ("", "CT"):
         detail = "its sidecar names another modality than CT"
-        return Probed(fingerprint, Aside("out_of_scope", "modality_not_ct", detail))
+        aside = Aside("out_of_scope", "modality_not_ct", detail)
+        with quiet_pydicom():
+            told = frozenset(header.identities(description.dataset()))
+        return Probed(fingerprint, aside, names=_names(description), identities=told)
     return replace(probed, fingerprint=fingerprint)
+
+
+def _companion(found: FoundFile) -> Probed:
+    """A file that is read with its volume; its names are those of the sidecar, which it may be."""
+    is_json = found.place.path.suffix.lower() == ".json"
+    detail = "it is read with the volume file or header of its name"
+    aside = Aside("out_of_scope", "sidecar" if is_json else "part_of_volume", detail)
+    fingerprint = probe_file(found, (), "").fingerprint
+    path = found.place.path
+    sidecar = path if is_json else path.with_name(f"{stem(path.name)}.json")
+    description = from_json(sidecar.read_bytes()) if sidecar.is_file() else None
+    names = _names(description) if description is not None else None
+    return Probed(fingerprint, aside, names=names)
+
+
+def _names(description: Description, volume: str = "") -> Names:
+    return Names(
+        series_uid=description.get("SeriesInstanceUID"),
+        study_uid=description.get("study") or description.get("StudyInstanceUID"),
+        patient=description.get("patient") or description.get("PatientID"),
+        accession=description.get("AccessionNumber"),
+        volume_name=volume,
+    )
 
 
 def _with_data(probed: Probed, found: FoundFile) -> Probed:
@@ -139,24 +163,22 @@ def read(
     beside = _sidecar(file.place)
     if beside is not None:
         description = description.over(from_json(beside.read_bytes()) or Description())
-    loaded = load(file.place, config)
+    names = _names(description, volume_name(file))
+    made = _made(file.place, config)
+    return judged(file, made, names, description, series_id, key, config)
+
+
+def _made(place: FileLocation, config: IngestConfig) -> Loaded | Fault:
+    loaded = load(place, config)
     if isinstance(loaded, Fault):
-        return refused(file, loaded)
+        return loaded
     values, affine_ras, checksum = loaded
     if isinstance(affine_ras, Fault):
-        return refused(file, affine_ras)
+        return affine_ras
     volume_hu = to_int16(values)
     if isinstance(volume_hu, Fault):
-        return refused(file, volume_hu)
-    names = Names(
-        series_uid=description.get("SeriesInstanceUID"),
-        study_uid=description.get("study") or description.get("StudyInstanceUID"),
-        patient=description.get("patient") or description.get("PatientID"),
-        accession=description.get("AccessionNumber"),
-        volume_name=volume_name(file),
-    )
-    made = Loaded(np.ascontiguousarray(volume_hu.T), affine_ras, "already_hu", checksum)
-    return accepted(file, made, names, description, series_id, key, config)
+        return volume_hu
+    return Loaded(np.ascontiguousarray(volume_hu.T), affine_ras, "already_hu", checksum)
 
 
 def _companions(place: FileLocation) -> list[Path]:

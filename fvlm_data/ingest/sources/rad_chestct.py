@@ -25,11 +25,10 @@ from fvlm_data.ingest.volume.names import Names
 from fvlm_data.ingest.volume.volume_file import (
     DEFLATE_MOST,
     Loaded,
-    accepted,
     check_claim,
     gone,
+    judged,
     probe_file,
-    refused,
     three_axes,
     volume_name,
 )
@@ -70,23 +69,27 @@ def read(
     (file,) = files
     if file.place is None or not is_there(file.place):
         return gone(file)
-    loaded = _load(file.place, config)
-    if isinstance(loaded, Fault):
-        return refused(file, loaded)
-    values, checksum = loaded
-    spacing_mm = prove_spacing(values.shape, description)
-    if isinstance(spacing_mm, Fault):
-        return refused(file, spacing_mm)
     names = Names(
         study_uid=description.get("NoteAcc_DEID"),
         patient=description.get("MRN_DEID"),
         accession=description.get("NoteAcc_DEID"),
         volume_name=volume_name(file),
     )
+    made = _made(file.place, description, config)
+    return judged(file, made, names, description, series_id, key, config)
+
+
+def _made(place: FileLocation, description: Description, config: IngestConfig) -> Loaded | Fault:
+    loaded = _load(place, config)
+    if isinstance(loaded, Fault):
+        return loaded
+    values, checksum = loaded
+    spacing_mm = prove_spacing(values.shape, description)
+    if isinstance(spacing_mm, Fault):
+        return spacing_mm
     # left, back and down are the negative directions of RAS+
     affine_ras = np.diag([-spacing_mm, -spacing_mm, -spacing_mm, 1.0])
-    made = Loaded(values, affine_ras, "already_hu", checksum)
-    return accepted(file, made, names, description, series_id, key, config)
+    return Loaded(values, affine_ras, "already_hu", checksum)
 
 
 def prove_spacing(shape: tuple[int, ...], description: Description) -> float | Fault:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ENDINGS = (
     *(".nii.gz", ".nii", ".npz", ".json"),
     *(".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img"),
+    *(".raw", ".zraw", ".raw.gz"),
 )
 KEYWORDS = (
     *("StudyInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "RescaleType"),
@@ -82,7 +83,7 @@ class Description:
 
 
 def stem(name: str) -> str:
-    """A file name or relative path without the ending of a volume or sidecar."""
+    """A file name or relative path without the ending of a volume or of what is read with it."""
     ending = next((end for end in ENDINGS if name.lower().endswith(end)), "")
     return name[: len(name) - len(ending)]
 

@@ -56,7 +56,7 @@ class SeriesResult:
 
     `checksums` are those of the files as they were read, by token; with them a file that is only
     touched later makes nothing anew. With `retry` a file could not be reached and the next run is
-    to try again.
+    to try again. `names` are what the source calls files of which no volume came.
     """
 
     volumes: tuple[Decoded, ...]
@@ -64,6 +64,7 @@ class SeriesResult:
     identities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     retry: bool = False
     checksums: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[Names, ...] = ()
 
 
 def incomplete(
@@ -89,16 +90,25 @@ def incomplete(
         f"{lacks}; expected all of them: mend or send those again, or set ingest.incomplete to flag"
     )
     refused = Reject("fault", "incomplete_series", detail, tuple(files))
-    # no table says whose a refused series is: what its headers name is also kept under the names
-    # by which a report may refer to it, so that the report is scrubbed
-    known = {owner: set(told) for owner, told in result.identities.items()}
-    for names in {names for one in result.volumes for names in one.names}:
-        told = result.identities.get(patient_id(key, names, series_id), ())
-        for link in links(key, names, series_id):
-            known.setdefault(link.value_hash, set()).update(told)
-    identities = {owner: tuple(sorted(told)) for owner, told in known.items()}
+    names = {names for one in result.volumes for names in one.names}
+    identities = known_by_name(result.identities, names, series_id, key)
     rejects = (*result.rejects, refused)
     return replace(result, volumes=(), rejects=rejects, identities=identities)
+
+
+def known_by_name(
+    identities: Mapping[str, Iterable[str]], names: Iterable[Names], series_id: str, key: bytes
+) -> dict[str, tuple[str, ...]]:
+    """Identities of a series without a volume, by patient and by each name that a report may use.
+
+    No table says whose such a series is; by these the reports about it are scrubbed all the same.
+    """
+    known = {owner: set(told) for owner, told in identities.items()}
+    for one in names:
+        told = identities.get(patient_id(key, one, series_id), ())
+        for link in links(key, one, series_id):
+            known.setdefault(link.value_hash, set()).update(told)
+    return {owner: tuple(sorted(told)) for owner, told in known.items()}
 
 
 def content_sha256(image_zyx: NDArray[np.int16], affine_ras: NDArray[np.float64]) -> str:

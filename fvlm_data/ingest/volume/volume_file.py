@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from fvlm_data.ingest.volume.hounsfield import INT16, out_of_field_to_air
 from fvlm_data.ingest.volume.names import Names, patient_id
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
 from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
-from fvlm_data.ingest.volume.result import Decoded, SeriesResult
+from fvlm_data.ingest.volume.result import Decoded, SeriesResult, known_by_name
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig
+    from fvlm_data.ingest.dicom.header import HeaderFacts
     from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Description
@@ -75,42 +76,58 @@ def gone(file: SourceFile) -> SeriesResult:
 
 
 def refused(file: SourceFile, fault: Fault) -> SeriesResult:
-    """The result of a file that is refused as a volume."""
+    """The result of a file that is refused as a volume, and of which nobody knows whose it is."""
     return SeriesResult((), (Reject("fault", fault.reason, fault.detail, (file.token,)),))
 
 
-def accepted(
+def judged(
     file: SourceFile,
-    loaded: Loaded,
+    loaded: Loaded | Fault,
     names: Names,
     description: Description,
     series_id: str,
     key: bytes,
     config: IngestConfig,
 ) -> SeriesResult:
-    """The result of a file that is a volume, after the checks of its sizes and values."""
-    lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
-    bounds = check_bounds(loaded.image_zyx.shape[::-1], lengths.tolist(), config)
-    fault = (
-        bounds
-        or check_identity(loaded.affine_ras, config)
-        or check_plausible(loaded.image_zyx)
-        or check_filled(loaded.image_zyx)
-    )
-    if fault:
-        return refused(file, fault)
+    """The result of a file whose `names` are known: a volume, if its sizes and values pass.
+
+    What is refused keeps its names and what the description tells of its patient: who was forgotten
+    is recognised by them, and reports about it are scrubbed.
+    """
     patient = patient_id(key, names, series_id)
     with quiet_pydicom():
         dataset = description.dataset()
         identities = header_facts.identities(dataset)
         facts = header_facts.facts(dataset, patient, key)
+    known = {patient: tuple(sorted(identities))} if identities else {}
+    made = loaded if isinstance(loaded, Fault) else _decoded(file, loaded, names, facts, config)
+    if isinstance(made, Fault):
+        by_name = known_by_name(known, [names], series_id, key)
+        return replace(refused(file, made), identities=by_name, names=(names,))
+    checksums = {file.token: loaded.checksum} if isinstance(loaded, Loaded) else {}
+    return SeriesResult((made,), identities=known, checksums=checksums)
+
+
+def _decoded(
+    file: SourceFile, loaded: Loaded, names: Names, facts: HeaderFacts, config: IngestConfig
+) -> Decoded | Fault:
+    """The volume of a file, after the checks of its sizes and values."""
+    lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
+    fault = (
+        check_bounds(loaded.image_zyx.shape[::-1], lengths.tolist(), config)
+        or check_identity(loaded.affine_ras, config)
+        or check_plausible(loaded.image_zyx)
+        or check_filled(loaded.image_zyx)
+    )
+    if fault:
+        return fault
     image_zyx = np.require(loaded.image_zyx, requirements="W")  # else it may be a read-only map
     outside = out_of_field_to_air(image_zyx)
     unlike = check_neighbours(image_zyx, config)
     if isinstance(unlike, Fault):
-        return refused(file, unlike)
+        return unlike
     adjusted = {"out_of_field_to_air": outside, **unlike}
-    decoded = Decoded(
+    return Decoded(
         image_zyx=image_zyx,
         spacing_mm=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
         affine_ras=loaded.affine_ras,
@@ -120,8 +137,6 @@ def accepted(
         facts=facts,
         adjustments=tuple(f"{code}={count}" for code, count in adjusted.items() if count),
     )
-    known = {patient: tuple(sorted(identities))} if identities else {}
-    return SeriesResult((decoded,), identities=known, checksums={file.token: loaded.checksum})
 
 
 def check_claim(

@@ -16,9 +16,8 @@ from fvlm_data.ingest.volume.geometry import Fault, prove_affine
 from fvlm_data.ingest.volume.names import Names
 from fvlm_data.ingest.volume.volume_file import (
     Loaded,
-    accepted,
     gone,
-    refused,
+    judged,
     three_axes,
     to_int16,
     volume_name,
@@ -26,6 +25,9 @@ from fvlm_data.ingest.volume.volume_file import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
     from fvlm_data.ingest.discovery.walk import FoundFile
@@ -72,16 +74,20 @@ def read(
         return gone(file)
     told = json.loads(file.place.path.with_suffix(".json").read_text(encoding="utf-8"))
     affine_ras = np.array(told["affine_ras"], float)
-    values = three_axes(np.load(file.place.path, allow_pickle=False), config)
+    names = Names(study_uid=told["study"], patient=told["patient"], volume_name=volume_name(file))
+    made = _made(file.place.path, affine_ras, config)
+    return judged(file, made, names, description, series_id, key, config)
+
+
+def _made(path: Path, affine_ras: NDArray[np.float64], config: IngestConfig) -> Loaded | Fault:
+    values = three_axes(np.load(path, allow_pickle=False), config)
     fault = values if isinstance(values, Fault) else prove_affine(affine_ras, config)
     if fault is not None or isinstance(values, Fault):
-        return refused(file, fault)
+        return fault
     volume_hu = to_int16(values)
     if isinstance(volume_hu, Fault):
-        return refused(file, volume_hu)
-    names = Names(study_uid=told["study"], patient=told["patient"], volume_name=volume_name(file))
-    made = Loaded(np.ascontiguousarray(volume_hu.T), affine_ras, "already_hu")
-    return accepted(file, made, names, description, series_id, key, config)
+        return volume_hu
+    return Loaded(np.ascontiguousarray(volume_hu.T), affine_ras, "already_hu")
 
 
 NPY = Kind(find=find, probe=probe, read=read)
