@@ -59,7 +59,7 @@ def main() -> None:
 def _run(way: str, folder: Path) -> dict[str, Any]:
     from fvlm_data.identity.vault import Vault
     from fvlm_data.run.config import load_config
-    from fvlm_data.run.registry import build_stages
+    from fvlm_data.run.stages import build_stages
     from fvlm_data.store.declared import Context
     from fvlm_data.store.planning import outlook, pending
     from fvlm_data.store.tables import Store

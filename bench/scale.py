@@ -93,7 +93,7 @@ def _batch(arguments: argparse.Namespace, scratch: Path) -> None:
 
     from fvlm_data.run.config import load_config
     from fvlm_data.run.records import open_context
-    from fvlm_data.run.registry import build_stages
+    from fvlm_data.run.stages import build_stages
     from fvlm_data.store.commits import settle, unsettle
     from fvlm_data.store.declared import Item
     from fvlm_data.store.planning import pending

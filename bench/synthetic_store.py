@@ -16,12 +16,12 @@ from deltalake import DeltaTable, write_deltalake
 import schemas
 from fvlm_data.identity.vault import Vault
 from fvlm_data.run.config import Config, load_config
-from fvlm_data.run.registry import build_stages
-from fvlm_data.store.content import identifier
+from fvlm_data.run.stages import build_stages
 from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import settled_before
 from fvlm_data.store.queries import make_keyed_id
 from fvlm_data.store.reading import duckdb_type
+from fvlm_data.store.sql import identifier
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary
 

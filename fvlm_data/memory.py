@@ -1,9 +1,11 @@
-"""Want of memory, under whatever name a library tells it: the machine's fault, not the data's."""
+"""Want of memory or disk, by whatever name it is told: the machine's fault, not the data's."""
 
 from __future__ import annotations
 
 import errno
 import re
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 SIGNS = (
     *("bad_alloc", "cannot allocate memory", "can't allocate memory", "can't start new thread"),

@@ -22,7 +22,7 @@ from fvlm_data.inspect.verify import verify as checked
 from fvlm_data.run.compaction import Compacted, compact_store
 from fvlm_data.run.config import Config
 from fvlm_data.run.records import open_context
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from pipelines import artifacts
 from pipelines.flows import curation_flow
 from pipelines.form import configured

@@ -15,7 +15,7 @@ from fvlm_data.errors import FvlmError
 from fvlm_data.monitoring.logs import logged
 from fvlm_data.monitoring.pace import pace
 from fvlm_data.run.records import Summary  # at run time: Prefect reads annotations for its form
-from fvlm_data.run.registry import stages_of
+from fvlm_data.run.stages import stages_of
 from pipelines import artifacts
 from pipelines.batches import DaskMapper
 from pipelines.flows import curation_flow

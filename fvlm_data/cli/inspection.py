@@ -95,7 +95,7 @@ def verify(
     from fvlm_data.inspect.damage import give_up_lost, lost_items
     from fvlm_data.inspect.vault import names_checks
     from fvlm_data.inspect.verify import verify as checked
-    from fvlm_data.run.registry import build_stages
+    from fvlm_data.run.stages import build_stages
 
     with one_sentence():
         if dry_run and not give_up:
@@ -233,7 +233,7 @@ def explain(
     from fvlm_data.inspect.explain import explain as explained
     from fvlm_data.inspect.explain import explain_report
     from fvlm_data.inspect.why import why as reasons
-    from fvlm_data.run.registry import build_stages
+    from fvlm_data.run.stages import build_stages
 
     with one_sentence():
         context = opened_context(store)

@@ -50,7 +50,7 @@ def run_command(
     """
     from fvlm_data.monitoring.logs import logged
     from fvlm_data.run.curate import curate
-    from fvlm_data.run.registry import stages_of
+    from fvlm_data.run.stages import stages_of
 
     resolved = resolved_config(store, config, overrides, values)
     if dry_run:

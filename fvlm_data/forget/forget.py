@@ -21,7 +21,7 @@ from fvlm_data.identity.forgotten import REASONS
 from fvlm_data.ingest.discovery.listed import forget_listings
 from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.qc import write_qc
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.run.vault_extent import record_vault_extent
 from fvlm_data.shards.apart import write_apart
 from fvlm_data.shards.leaving import shards_of, take_out

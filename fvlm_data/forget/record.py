@@ -13,8 +13,8 @@ import schemas
 from fvlm_data.forget.rows import OWNED_BY
 from fvlm_data.identity.vault import RECORD
 from fvlm_data.inspect.verify import Check
-from fvlm_data.store.content import identifier
 from fvlm_data.store.queries import open_tables, with_readable_tables
+from fvlm_data.store.sql import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,10 @@ import pyarrow as pa
 
 import schemas
 from fvlm_data.forget.listing import listed
-from fvlm_data.store.content import identifier, owned
+from fvlm_data.store.content import owned
 from fvlm_data.store.discovered import DISCOVERIES
 from fvlm_data.store.queries import open_tables, with_readable_tables
+from fvlm_data.store.sql import identifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

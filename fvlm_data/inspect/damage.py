@@ -12,7 +12,7 @@ from fvlm_data.store import discovered
 from fvlm_data.store.commits import retire
 from fvlm_data.store.integrity import find_broken, names_view
 from fvlm_data.store.planning import pending
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from fvlm_data.inspect.status import pace_of, records
 from fvlm_data.run.curate import announced, checked_names
 from fvlm_data.run.records import VAULT_MARK, open_context
-from fvlm_data.run.registry import STAGES, build_stage, stage_entry, stage_names
+from fvlm_data.run.registry import STAGES, stage_entry
+from fvlm_data.run.stages import build_stage, stage_names
 from fvlm_data.run.vault_extent import check_vault_extent
 from fvlm_data.store.place import is_there
 from fvlm_data.store.planning import pending

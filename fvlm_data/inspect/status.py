@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import StoreError
 from fvlm_data.run.records import Summary, add_counts, tally
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.shards.restricted import refused_in
 from fvlm_data.store.leases import runs_at_work
 from fvlm_data.store.planning import outlook

@@ -9,9 +9,9 @@ import schemas
 from fvlm_data.inspect import conservation, damage
 from fvlm_data.shards.check import wrong_shards
 from fvlm_data.shards.restricted import PATH, TABLE, agrees
-from fvlm_data.store.content import identifier
 from fvlm_data.store.discovered import DISCOVERIES
 from fvlm_data.store.reading import show
+from fvlm_data.store.sql import identifier
 from fvlm_data.store.unchanged import NOTES, drop_notes
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import schemas
 from fvlm_data.errors import InputError
 from fvlm_data.pairing.splits import NAMED_BY, read_split_file
-from fvlm_data.store.content import columns_sql, compared
+from fvlm_data.store.content import compared
 from fvlm_data.store.discovered import close_sources, open_source
 from fvlm_data.store.queries import open_tables, with_readable_tables
+from fvlm_data.store.sql import columns_sql
 from schemas import Input
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.store.queries import open_tables, with_readable_tables
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from schemas import Waiting
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from fvlm_data.run.records import (
     tally,
     versions_mark,
 )
-from fvlm_data.run.registry import STAGES, build_stage, stage_entry, stage_names
+from fvlm_data.run.registry import STAGES, stage_entry
+from fvlm_data.run.stages import build_stage, stage_names
 from fvlm_data.run.vault_extent import check_vault_extent, record_vault_extent
 from fvlm_data.run.watched import Watch
 from fvlm_data.store.commits import retire, set_aside, settle, unsettle

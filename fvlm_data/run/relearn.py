@@ -21,7 +21,7 @@ from fvlm_data.ingest.volume.result import identity_mark
 from fvlm_data.reports.offered import offered_row
 from fvlm_data.reports.sources import read_source
 from fvlm_data.reports.versions.original_reports import remember
-from fvlm_data.run.registry import build_stage
+from fvlm_data.run.stages import build_stage
 from fvlm_data.run.vault_extent import record_vault_extent
 from fvlm_data.store.commits import told_names
 

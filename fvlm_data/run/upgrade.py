@@ -14,7 +14,7 @@ from fvlm_data.run.records import (
     new_run_id,
     open_vault,
 )
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.declared import Context
 from fvlm_data.store.discovered import DISCOVERIES, close_sources

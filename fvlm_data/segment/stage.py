@@ -31,7 +31,7 @@ from fvlm_data.segment.plausibility.whole import remarks_on
 from fvlm_data.segment.precomputed import MaskGoneError, OfferedMask, Precomputed
 from fvlm_data.segment.side_by_side import in_turn, side_by_side
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from schemas import VolumeCheck
 
 if TYPE_CHECKING:

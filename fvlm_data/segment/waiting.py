@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.segment.stage import stage_name
 from fvlm_data.store.queries import open_tables
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
     from fvlm_data.store.declared import Context

@@ -21,7 +21,7 @@ from fvlm_data.shards.folder import STAGE as WRITER
 from fvlm_data.shards.folder import group_path, index_path
 from fvlm_data.store.content import compared, digest, row_number, row_text, sums
 from fvlm_data.store.queries import open_tables, with_readable_tables
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from schemas import LedgerRow
 
 if TYPE_CHECKING:

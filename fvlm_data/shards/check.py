@@ -12,7 +12,7 @@ from fvlm_data.shards import agreement
 from fvlm_data.shards.agreement import agreements, rows_of_index, shards_now
 from fvlm_data.shards.folder import STAGE, ShardFolder, group_path, index_path
 from fvlm_data.store.commits import unsettle
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:

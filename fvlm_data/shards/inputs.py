@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.segment.merge import ranked_anatomies
 from fvlm_data.store.declared import Read
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

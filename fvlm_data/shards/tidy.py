@@ -19,7 +19,7 @@ from fvlm_data.shards.agreement import (
 )
 from fvlm_data.store import unused
 from fvlm_data.store.queries import open_tables, with_readable_tables
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from fvlm_data.store.unused import long_unused
 from schemas.splits import SPLITS
 

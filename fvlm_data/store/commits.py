@@ -16,7 +16,7 @@ from fvlm_data.errors import DamagedError
 from fvlm_data.store.content import contents_sql, digest, owned
 from fvlm_data.store.declared import Batch, Item, Outcome
 from fvlm_data.store.gathering import TRIED, gather
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from schemas import LedgerRow, Quarantined, StoredFile
 
 if TYPE_CHECKING:

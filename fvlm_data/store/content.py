@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import schemas
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import identifier, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fvlm_data.store.declared import Stage
 
@@ -88,14 +88,3 @@ def contents_sql(stage: Stage) -> str:
 def tables_of(stage: Stage) -> list[str]:
     """Names of the tables in which a stage has rows."""
     return [table for table, _ in owned(stage)]
-
-
-def identifier(name: str) -> str:
-    """A name as a quoted SQL identifier, whatever characters it holds."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def columns_sql(columns: Sequence[str], alias: str = "") -> str:
-    """Names of columns as a list in SQL."""
-    prefix = f"{alias}." if alias else ""
-    return ", ".join(f"{prefix}{identifier(name)}" for name in columns)

@@ -7,7 +7,6 @@ once, in `reads`; planning, reading, keys and commits are derived from it (`plan
 
 from __future__ import annotations
 
-import errno
 import logging
 import traceback
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import DamagedError, FvlmError, MachineError
-from fvlm_data.memory import lacks_memory
+from fvlm_data.memory import NO_SPACE, lacks_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +32,6 @@ NO_MEMORY_DETAIL = (
 )
 """Reason and detail of what is the machine's fault, not the item's."""
 
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 Row = dict[str, Any]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.store.content import compared, digest, row_number, row_text, sums
 from fvlm_data.store.queries import open_tables, with_readable_tables
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from schemas import Input, LedgerRow
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import schemas
-from fvlm_data.store.content import columns_sql, digest, identifier, row_number, row_text, sums
+from fvlm_data.store.content import digest, row_number, row_text, sums
 from fvlm_data.store.declared import Inputs
 from fvlm_data.store.integrity import tables_named
 from fvlm_data.store.queries import (
@@ -19,6 +19,7 @@ from fvlm_data.store.queries import (
     read_sql,
     with_readable_tables,
 )
+from fvlm_data.store.sql import columns_sql, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import schemas
 from fvlm_data.store.content import contents_sql, digest, tables_of
 from fvlm_data.store.queries import open_tables
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -9,8 +9,8 @@ from deltalake import DeltaTable, write_deltalake
 
 import schemas
 from fvlm_data.store import place
-from fvlm_data.store.content import identifier
-from fvlm_data.store.reading import Part, duckdb_type, literally, parts, quoted
+from fvlm_data.store.reading import Part, duckdb_type, literally, parts
+from fvlm_data.store.sql import identifier, quoted
 
 if TYPE_CHECKING:
     from fvlm_data.store.tables import Store

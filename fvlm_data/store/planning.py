@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from fvlm_data.store import integrity
-from fvlm_data.store.content import (
-    digest,
-    identifier,
-    row_number,
-    row_text,
-    sums,
-    tables_of,
-)
+from fvlm_data.store.content import digest, row_number, row_text, sums, tables_of
 from fvlm_data.store.declared import Item
 from fvlm_data.store.queries import (
     READ,
@@ -30,7 +23,7 @@ from fvlm_data.store.queries import (
     read_sql,
     with_readable_tables,
 )
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import identifier, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -10,8 +10,8 @@ from fvlm_data.errors import MachineError, StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import ID_DIGITS
 from fvlm_data.memory import lacks_memory
-from fvlm_data.store.content import columns_sql, identifier
 from fvlm_data.store.reading import UNREADABLE, show
+from fvlm_data.store.sql import columns_sql, identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

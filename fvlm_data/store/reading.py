@@ -26,6 +26,7 @@ import pyarrow as pa
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.memory import lacks_memory
+from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -242,17 +243,6 @@ def duckdb_type(kind: pa.DataType) -> str:
         fields = [kind.field(number) for number in range(kind.num_fields)]
         return "STRUCT(" + ", ".join(f'"{f.name}" {duckdb_type(f.type)}' for f in fields) + ")"
     return DUCKDB_TYPES[kind]
-
-
-def quoted(value: Any) -> str:
-    """A value as an SQL literal."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def _one_condition(column: str, operator: str, value: Any) -> str:

@@ -16,7 +16,6 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 import schemas
 from fvlm_data.errors import StoreError
 from fvlm_data.store import history, reading
-from fvlm_data.store.content import identifier
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import StoreFiles
 from fvlm_data.store.log_look import Checkpoint, may_have_grown, newest_checkpoint
@@ -28,6 +27,7 @@ from fvlm_data.store.place import (
     resolve,
     table_url,
 )
+from fvlm_data.store.sql import identifier
 from fvlm_data.store.writing import (
     by_key,
     check_owners,

@@ -14,7 +14,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 import schemas
 from fvlm_data.errors import MachineError, StoreError
-from fvlm_data.store.declared import NO_SPACE
+from fvlm_data.memory import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.run.config import load_config
 from fvlm_data.run.records import open_context
-from fvlm_data.run.registry import build_stage, build_stages
+from fvlm_data.run.stages import build_stage, build_stages
 from fvlm_data.store.commits import unsettle
 from fvlm_data.store.content import tables_of
 from fvlm_data.store.planning import pending

@@ -16,7 +16,7 @@ from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import read_run_config
-from fvlm_data.run.registry import stage_names
+from fvlm_data.run.stages import stage_names
 from fvlm_data.store.declared import Context
 from fvlm_data.store.discovered import changed_sources
 from tests.clinical.conftest import patient_of, put_patients, run

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schemas
-from fvlm_data.store.content import compared, digest, identifier, row_number, row_text, sums
+from fvlm_data.store.content import compared, digest, row_number, row_text, sums
 from fvlm_data.store.reading import connect
+from fvlm_data.store.sql import identifier
 from fvlm_data.store.tables import Store
 from schemas import Column, Finding, Table
 

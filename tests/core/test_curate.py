@@ -10,7 +10,8 @@ from fvlm_data.errors import ConfigError, MachineError, StoreError
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import read_run_config
-from fvlm_data.run.registry import STAGES, build_stage
+from fvlm_data.run.registry import STAGES
+from fvlm_data.run.stages import build_stage
 from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 

@@ -12,7 +12,7 @@ import pytest
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run import curate as run
 from fvlm_data.run.config import Config, load_config
-from fvlm_data.run.registry import build_stage
+from fvlm_data.run.stages import build_stage
 from fvlm_data.store.declared import Context
 from fvlm_data.store.unchanged import NOTES
 

@@ -22,7 +22,7 @@ from fvlm_data.inspect.vault import vault_checks
 from fvlm_data.inspect.verify import verify
 from fvlm_data.review.decisions import take_in
 from fvlm_data.review.standing import Chosen, set_applied
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.shards.apart import write_apart
 from tests.e2e.chain import run_chain, snapshot
 from tests.forget.conftest import World, patients

@@ -31,7 +31,7 @@ from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import open_context
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.store.tables import Store
 from tests.forget.searched import hits
 from tests.ingest.series import Series, write

@@ -11,7 +11,7 @@ from typing import Any
 
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.store.content import compared
 from fvlm_data.store.declared import Stage
 from fvlm_data.store.tables import Store

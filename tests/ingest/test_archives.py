@@ -18,8 +18,9 @@ from series import Series, write
 
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery import archive
+from fvlm_data.ingest.discovery.found_file import FoundFile
 from fvlm_data.ingest.discovery.opener import FileLocation, opened, placed, reading_ranks
-from fvlm_data.ingest.discovery.walk import FoundFile, walk
+from fvlm_data.ingest.discovery.walk import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,10 +17,11 @@ from series import Series, write
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery.discover import discover
+from fvlm_data.ingest.discovery.found_file import FoundFile
 from fvlm_data.ingest.discovery.known import KnownFiles
 from fvlm_data.ingest.discovery.opener import FileLocation
 from fvlm_data.ingest.discovery.opener import opened as open_place
-from fvlm_data.ingest.discovery.walk import FoundFile, walk
+from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.isolation.workers import Workers
 
 if TYPE_CHECKING:

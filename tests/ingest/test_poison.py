@@ -20,7 +20,7 @@ from fvlm_data.isolation.workers import Workers
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import Summary, open_context
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ import schemas
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.shards import agreement
-from fvlm_data.store.content import compared, identifier
+from fvlm_data.store.content import compared
 from fvlm_data.store.reading import UNREADABLE
+from fvlm_data.store.sql import identifier
 from fvlm_data.store.tables import Store
 
 OTHER_VALUES = {

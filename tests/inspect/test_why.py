@@ -8,7 +8,7 @@ from fvlm_data.errors import InputError
 from fvlm_data.inspect.why import Told, why
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.records import open_context
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from tests.inspect import damage
 
 

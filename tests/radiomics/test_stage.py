@@ -11,7 +11,7 @@ from fvlm_data.radiomics.config import RadiomicsConfig
 from fvlm_data.radiomics.stage import radiomics_stage
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import checked_names
-from fvlm_data.run.registry import stage_names
+from fvlm_data.run.stages import stage_names
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import Store

@@ -14,7 +14,7 @@ from fvlm_data.cli.main import app
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import Config
 from fvlm_data.run.curate import curate
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.store.tables import Store
 from tests.e2e.chain import snapshot
 

@@ -19,7 +19,7 @@ from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.records import last_configuration, open_context
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.run.upgrade import upgrade
 from fvlm_data.store.migration import add_missing_tables, rewrite_table
 from fvlm_data.store.planning import pending

@@ -10,7 +10,7 @@ import pytest
 from fvlm_data.errors import ConfigError
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
-from fvlm_data.run.registry import build_stages, stage_names
+from fvlm_data.run.stages import build_stages, stage_names
 
 SYSTEM = "systems: {ours: {}}\n"
 

@@ -42,7 +42,7 @@ FOREIGN: tuple[type[Exception], ...] = (*DAMAGE, NotImplementedError, RuntimeErr
 
 
 class ArchiveError(Exception):
-    """An archive cannot be listed to its end; `reason` is a code of `walk.PROBLEMS`."""
+    """An archive cannot be listed to its end; `reason` is a code of `found_file.PROBLEMS`."""
 
     def __init__(self, reason: str) -> None:
         """Set aside for `reason`."""

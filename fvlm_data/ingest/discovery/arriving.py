@@ -17,7 +17,7 @@ from schemas import Measure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.store.declared import Context
 
 STAGE = "discover"

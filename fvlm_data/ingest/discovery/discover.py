@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Aside, Probed
     from fvlm_data.ingest.discovery.file_kinds import Chunk
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.ingest.discovery.known import KnownFiles
     from fvlm_data.ingest.discovery.listed import Listed
-    from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.ingest.sources.kind import Kind
     from fvlm_data.store.declared import Context
 

@@ -12,8 +12,8 @@ from fvlm_data.ingest.dicom.header import IDENTITY_DATES, IDENTITY_NAMES, IDENTI
 from fvlm_data.ingest.dicom.reading import unpacks_to_too_much
 from fvlm_data.ingest.dicom.slice_header import parse_names
 from fvlm_data.ingest.dicom.tags import integer, quiet_pydicom, text, texts, uid
+from fvlm_data.ingest.discovery.found_file import PROBLEMS
 from fvlm_data.ingest.discovery.opener import TooLargeError, opened
-from fvlm_data.ingest.discovery.walk import PROBLEMS
 from fvlm_data.memory import lacks_memory
 from fvlm_data.store.declared import NO_MEMORY, NO_MEMORY_DETAIL
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.ingest.volume.names import Names
 
 TAIL_BYTES = 4096

@@ -17,7 +17,7 @@ from fvlm_data.isolation.splitting import until_alone
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.isolation.limits import Limits
     from fvlm_data.isolation.workers import Workers
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fvlm_data.identity.vault import Vault
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Probed
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.store.declared import Context, Row
     from fvlm_data.store.tables import Store
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fvlm_data.isolation.limits import REASONS
-from fvlm_data.store.reading import quoted
 from fvlm_data.store.relations import Relations
+from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from fvlm_data.ingest.discovery.file_kind import Probed
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.store.tables import Store
 
 Look = Literal["", "header", "whole"]

@@ -11,7 +11,7 @@ from fvlm_data.ingest.discovery.commit import SourceWriter, close
 from fvlm_data.ingest.sources import SOURCES
 from fvlm_data.ingest.volume.description import described, load, unreadable
 from fvlm_data.store.queries import open_tables
-from fvlm_data.store.reading import quoted
+from fvlm_data.store.sql import quoted
 from schemas import Input
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from fvlm_data.ingest.volume.attributes import normal_text
 if TYPE_CHECKING:
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Probed
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
 
 
 def series_item(key: bytes, source: SourceConfig, found: FoundFile, probed: Probed) -> str:

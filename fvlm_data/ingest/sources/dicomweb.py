@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.errors import InputError
 from fvlm_data.ingest.dicom.told_names import told_names
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe_dataset
+from fvlm_data.ingest.discovery.found_file import PROBLEMS, FoundFile
 from fvlm_data.ingest.discovery.opener import FileLocation
-from fvlm_data.ingest.discovery.walk import PROBLEMS, FoundFile
 from fvlm_data.ingest.sources.dicom import read
 from fvlm_data.ingest.sources.kind import Kind
 from fvlm_data.ingest.sources.wado import client, instance_url, reached

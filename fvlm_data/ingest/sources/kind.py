@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Probed
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.ingest.discovery.listed import Listed
-    from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Columns, Description
     from fvlm_data.ingest.volume.result import SeriesResult

@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.ingest.discovery.listed import Listed
     from fvlm_data.ingest.discovery.opener import FileLocation
-    from fvlm_data.ingest.discovery.walk import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.result import SeriesResult
 

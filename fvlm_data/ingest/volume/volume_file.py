@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.ingest.config import IngestConfig
     from fvlm_data.ingest.dicom.header import HeaderFacts
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Description
 

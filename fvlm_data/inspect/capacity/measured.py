@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.errors import InputError, StoreError
-from fvlm_data.run.registry import build_stages
+from fvlm_data.run.stages import build_stages
 from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from fvlm_data.inspect.forecast import forecast
 from fvlm_data.inspect.vault import names_checks
 from fvlm_data.inspect.verify import Check
 from fvlm_data.run.records import open_vault, vault_folder
-from fvlm_data.run.registry import stage_entry, stage_names
+from fvlm_data.run.registry import stage_entry
+from fvlm_data.run.stages import stage_names
 from fvlm_data.store.declared import Context
 from fvlm_data.store.place import MARK
 from fvlm_data.store.tables import Store

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fvlm_data.reports.language.decisions import Doubt, Rule
+    from fvlm_data.reports.language.measured_heads import Measured
     from fvlm_data.reports.language.records import Change, Severity, Side, Status
-    from fvlm_data.reports.language.sizes import Measured
 
 
 @dataclass(slots=True, eq=False)

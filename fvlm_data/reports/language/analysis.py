@@ -35,12 +35,12 @@ from fvlm_data.reports.language.extensions import extension_words, not_reached, 
 from fvlm_data.reports.language.finding_sites import HeadSpan
 from fvlm_data.reports.language.found import Found
 from fvlm_data.reports.language.heads import head_of
+from fvlm_data.reports.language.measured_heads import Measured, measured_heads
 from fvlm_data.reports.language.measures import without_persistence
 from fvlm_data.reports.language.missing_organs import missing_organs
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.run_on import run_on_starts
-from fvlm_data.reports.language.sizes import Measured, measured_heads
 from fvlm_data.reports.language.statements import Said, verbless_starts
 from fvlm_data.reports.language.tokens import NUMBER
 

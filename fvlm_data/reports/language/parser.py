@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from fvlm_data.reports.language.analysed import PhrasePlace
+    from fvlm_data.reports.language.measured_heads import Measured
     from fvlm_data.reports.language.medspacy_matching import AnyEngine
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import (
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
         Side,
         Status,
     )
-    from fvlm_data.reports.language.sizes import Measured
 
 
 @dataclass(frozen=True, slots=True)

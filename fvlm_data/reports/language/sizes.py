@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,26 +13,18 @@ from fvlm_data.reports.language.earlier_sizes import (
     plausible,
     without_unit,
 )
-from fvlm_data.reports.language.tokens import NUMBER
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Change
-    from fvlm_data.reports.language.tokens import Spans
     from fvlm_data.vocabulary.entries import SizeWords
 
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,3})?|\.\d{1,2})"
 _LARGEST_MM = 1000.0
-_NEAR = 4
-_OF_ORGAN = 2
-"""Words between an organ and its own size."""
 _LEAST_CHANGE_MM = 2.0
 _LEAST_CHANGE = 0.05
-_SIGNS = frozenset("<>\u2192(")
-"""Signs that compare sizes."""
 _ONE_NUMBER = re.compile(_NUMBER)
 _SEVERAL = 2
 _BEFORE = 60
@@ -52,15 +43,6 @@ class Size(NamedTuple):
     """Whether what it is said of is smaller ("below 1 cm")."""
     beside: bool = False
     """Whether it is of what the size before it is of."""
-
-
-class Measured(NamedTuple):
-    """The largest size in mm that is stated of a head, today's and an earlier one."""
-
-    mm: float | None
-    prior_mm: float | None
-    below: bool = False
-    """Whether the head is smaller than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,73 +314,3 @@ def _length_mm(unit: str, units_mm: Mapping[str, float]) -> float:
     return next(
         length for word, length in units_mm.items() if re.fullmatch(word, unit, re.IGNORECASE)
     )
-
-
-def measured_heads(
-    text: str,
-    words: Sequence[str],
-    spans: Spans,
-    clauses: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    organs: Sequence[int],
-    book: Phrasebook,
-) -> dict[tuple[int, int], Measured]:
-    """Largest stated sizes by head (tokens [start, end)): each size goes to one head.
-
-    That is the head right behind it ("a 5 mm nodule"), else the one before it in its clause,
-    else the next behind it. What stands right behind one of `organs` (their last tokens' ends) is
-    that organ's ("liver cyst 15 mm, spleen 13 cm").
-    """
-    made: dict[tuple[int, int], Measured] = {}
-    grammar = book.grammar
-    if not heads or NUMBER not in words:
-        return made
-    lower = text.lower()
-    if not any(map(lower.__contains__, grammar.sizes.units_mm)):
-        return made
-    compared = not book.size_words.isdisjoint(words) or not _SIGNS.isdisjoint(text)
-    last: tuple[int, int] | None = None
-    for size in stated_sizes(text, grammar.sizes, compared=compared):
-        first = bisect_left(spans, (size.start,))
-        past = bisect_left(spans, (size.end,), first)
-        # "Spleen 13 cm", but "lungs clear, 5 mm nodule"
-        organs_own = any(
-            end <= first <= end + _OF_ORGAN and clauses[first] == clauses[end - 1] for end in organs
-        )
-        if first == past or (organs_own and all(head[0] != past for head in heads)):
-            continue
-        head = last if size.beside else None
-        head = head or _measured_head(first, past, words, clauses, heads, grammar.size_stops)
-        last = head if not size.prior else last
-        if head is not None:
-            made[head] = _joined(made.get(head, Measured(None, None)), size)
-    return made
-
-
-def _joined(known: Measured, size: Size) -> Measured:
-    if size.prior:
-        return known._replace(prior_mm=max(size.mm, known.prior_mm or 0.0))
-    if size.mm <= (known.mm or 0.0):
-        return known
-    return known._replace(mm=size.mm, below=size.below)
-
-
-def _measured_head(
-    first: int,
-    past: int,
-    words: Sequence[str],
-    clauses: Sequence[int],
-    heads: Sequence[tuple[int, int]],
-    stops: frozenset[str],
-) -> tuple[int, int] | None:
-    around = [head for head in heads if head[0] <= first and past <= head[1]]
-    if around:  # "right 30 mm"
-        return around[0]
-    near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
-    behind = [head for head in near if head[0] >= past]
-    before = [head for head in near if head[1] <= first]
-    if behind:
-        between = words[past : behind[0][0]]
-        if len(between) <= _NEAR and stops.isdisjoint(between):
-            return behind[0]
-    return before[-1] if before else (behind[0] if behind else None)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
-    from fvlm_data.ingest.discovery.walk import FoundFile
+    from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.description import Description
     from fvlm_data.ingest.volume.result import SeriesResult
