@@ -39,7 +39,11 @@ def names_checks(context: Context) -> list[Check]:
             tuple(lost),
             _REMEDY,
         ),
-        _known("the names of all patients", marked, context.vault.unknown_patients),
+        _known(
+            "the names of patients, under each id that a report may use",
+            marked,
+            context.vault.unknown_patients,
+        ),
     ]
 
 
