@@ -11,7 +11,7 @@ from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
     from fvlm_data.vocabulary import Vocabulary
-    from fvlm_data.vocabulary.entries import LobeWords
+    from fvlm_data.vocabulary.text_entries import LobeWords
 
 
 class Lobes:

@@ -8,20 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, RootModel, ValidationError
 
 from fvlm_data.errors import ConfigError
-from fvlm_data.vocabulary.entries import (
-    AnatomyFile,
-    ClassFile,
-    Cues,
-    Files,
-    FindingFile,
-    Grammar,
-    IdentityWords,
-    PairingWords,
-    QuestionWords,
-    ReferenceWords,
-    SectionFile,
-    VersionWords,
-)
+from fvlm_data.vocabulary.contents import Files
+from fvlm_data.vocabulary.entries import AnatomyFile, ClassFile, Cues, FindingFile, SectionFile
 from fvlm_data.vocabulary.folders import (
     BESIDE,
     CLASSES,
@@ -31,11 +19,19 @@ from fvlm_data.vocabulary.folders import (
     built_in_texts,
     languages,
 )
+from fvlm_data.vocabulary.grammar_entries import Grammar
 from fvlm_data.vocabulary.label_sets import LabelSets
 from fvlm_data.vocabulary.names import check_names
 from fvlm_data.vocabulary.overlay import in_front, overlaid, refuse_repeats
 from fvlm_data.vocabulary.phrases import expand
 from fvlm_data.vocabulary.sentences import sentence
+from fvlm_data.vocabulary.text_entries import (
+    IdentityWords,
+    PairingWords,
+    QuestionWords,
+    ReferenceWords,
+    VersionWords,
+)
 from fvlm_data.vocabulary.tree import Node, plain, read_tree
 
 if TYPE_CHECKING:

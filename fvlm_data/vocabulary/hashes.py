@@ -9,7 +9,7 @@ from fvlm_data.hashing import content_key
 from fvlm_data.vocabulary.folders import CLASSES, LABELS, OPTIONAL
 
 if TYPE_CHECKING:
-    from fvlm_data.vocabulary.entries import Files
+    from fvlm_data.vocabulary.contents import Files
 
 Part = Literal["all", "versions", "reading", "pairing", "segmentation", "labels"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, RootModel
 
-from fvlm_data.vocabulary.entries import Entry
+from fvlm_data.vocabulary.entry import Entry
 
 
 class MappedLabel(Entry):

@@ -12,7 +12,7 @@ from fvlm_data.vocabulary.tree import at
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from fvlm_data.vocabulary.entries import Files
+    from fvlm_data.vocabulary.contents import Files
     from fvlm_data.vocabulary.tree import Node
 
 Path = tuple[str | int, ...]

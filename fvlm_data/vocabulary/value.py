@@ -16,22 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from fvlm_data.vocabulary.entries import (
-        Anatomy,
-        AnatomyGroup,
-        Cues,
-        Files,
-        FindingTerm,
-        Grammar,
+    from fvlm_data.vocabulary.contents import Files
+    from fvlm_data.vocabulary.entries import Anatomy, AnatomyGroup, Cues, FindingTerm, SectionFile
+    from fvlm_data.vocabulary.grammar_entries import Grammar
+    from fvlm_data.vocabulary.hashes import Part
+    from fvlm_data.vocabulary.label_sets import LabelSet
+    from fvlm_data.vocabulary.text_entries import (
         IdentityWords,
         PairingWords,
         QuestionWords,
         ReferenceWords,
-        SectionFile,
         VersionWords,
     )
-    from fvlm_data.vocabulary.hashes import Part
-    from fvlm_data.vocabulary.label_sets import LabelSet
 
 OTHER_ABNORMALITY = "other_abnormality"
 """Finding id of something abnormal that no entry of findings.yaml covers."""

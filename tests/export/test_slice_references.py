@@ -22,7 +22,7 @@ from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.source_files import remember_sources
 from fvlm_data.store.tables import Store
 from fvlm_data.vocabulary import Vocabulary
-from fvlm_data.vocabulary.entries import ReferenceWords
+from fvlm_data.vocabulary.text_entries import ReferenceWords
 from schemas import Input, Mask
 from tests.core.hand_store import mask, volume
 from tests.export.exporting import exported

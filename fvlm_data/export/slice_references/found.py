@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fvlm_data.vocabulary.entries import ReferenceWords
+    from fvlm_data.vocabulary.text_entries import ReferenceWords
 
 Form = Literal["series_and_image", "bracketed_pair", "image"]
 

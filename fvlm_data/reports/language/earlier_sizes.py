@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.vocabulary.wording import wording
 
 if TYPE_CHECKING:
-    from fvlm_data.vocabulary.entries import SizeWords
+    from fvlm_data.vocabulary.grammar_entries import SizeWords
 
 _NUMBER = r"\d{1,3}(?:[.,]\d{1,2})?"
 _NUMBERS = rf"{_NUMBER}(?:[ ]?[x\u00d7][ ]?{_NUMBER}){{0,2}}(?!\d|[.,]\d|[ ]?[/%x\u00d7])"

@@ -13,7 +13,7 @@ from fvlm_data.vocabulary.wording import wording
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fvlm_data.vocabulary.entries import Grammar
+    from fvlm_data.vocabulary.grammar_entries import Grammar
 
 OTHER = "_"
 """A word that no phrase of the vocabulary holds (tokens.OTHER_WORD)."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_data.reports.language.records import Change
-    from fvlm_data.vocabulary.entries import SizeWords
+    from fvlm_data.vocabulary.grammar_entries import SizeWords
 
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,3})?|\.\d{1,2})"
 _LARGEST_MM = 1000.0

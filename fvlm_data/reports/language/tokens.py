@@ -17,7 +17,7 @@ from fvlm_data.reports.language.compounds import Compounds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fvlm_data.vocabulary.entries import Spelling
+    from fvlm_data.vocabulary.grammar_entries import Spelling
 
 OTHER_WORD = "_"
 OTHER_MARK = "."

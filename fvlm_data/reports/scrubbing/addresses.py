@@ -10,7 +10,7 @@ from fvlm_data.reports.scrubbing.signatures import CAPITAL
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fvlm_data.vocabulary.entries import IdentityWords
+    from fvlm_data.vocabulary.text_entries import IdentityWords
 
 _Hint = tuple[str, ...] | re.Pattern[str]
 _NUMBERED = re.compile(r"\d[A-Za-z]?[ \t]+[A-Z]")

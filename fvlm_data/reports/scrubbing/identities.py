@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fvlm_data.vocabulary import Vocabulary
-    from fvlm_data.vocabulary.entries import IdentityWords
+    from fvlm_data.vocabulary.text_entries import IdentityWords
 
 NAME, ID, DATE = "[NAME]", "[ID]", "[DATE]"
 DOT = r"\."

@@ -12,7 +12,7 @@ from fvlm_data.reports.scrubbing.normal_form import fold, fold_character
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fvlm_data.vocabulary.entries import IdentityWords
+    from fvlm_data.vocabulary.text_entries import IdentityWords
 
 _BREAK = r"(?:-?[ \t]*\r?\n[ \t]*|[ \t'-])?"
 """What may stand between two letters of a long name: a hyphen, a blank, the end of a line."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from fvlm_data.vocabulary import Vocabulary
-    from fvlm_data.vocabulary.entries import IdentityWords
+    from fvlm_data.vocabulary.text_entries import IdentityWords
 
 PHONE, MAIL, ADDRESS = "[PHONE]", "[MAIL]", "[ADDRESS]"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from fvlm_data.vocabulary import Vocabulary
-    from fvlm_data.vocabulary.entries import IdentityWords
+    from fvlm_data.vocabulary.text_entries import IdentityWords
 
 CAPITAL = (
     "[A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u1fff\u3040-\ud7ff\uf900-\ufdff\U00010000-\U0003ffff]"

@@ -1,0 +1,134 @@
+"""What the files about names, versions, references, questions and texts of pairs hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from fvlm_data.vocabulary.entry import Entry
+
+
+class VersionWords(Entry):
+    """versions.yaml: first words of reports that add to, correct or withdraw another one."""
+
+    addendum: tuple[str, ...]
+    corrected: tuple[str, ...]
+    withdrawn: tuple[str, ...]
+
+
+class ReferenceWords(Entry):
+    """references.yaml: how a report names images; a language may lack the file."""
+
+    series: tuple[str, ...] = ()
+    image: tuple[str, ...] = ()
+    number: tuple[str, ...] = ()
+    joints: tuple[str, ...] = ()
+    to: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    bracketed_pairs: bool = False
+
+
+class AnswerWords(Entry):
+    """Answers to the questions of questions.yaml; {mm} in `size` is a number."""
+
+    yes: str = ""
+    no: str = ""
+    possible: str = ""
+    left: str = ""
+    right: str = ""
+    bilateral: str = ""
+    new: str = ""
+    larger: str = ""
+    smaller: str = ""
+    unchanged: str = ""
+    resolved: str = ""
+    size: str = ""
+
+
+class QuestionWords(Entry):
+    """questions.yaml: questions about a study; a language may lack the file."""
+
+    present: str = ""
+    side: str = ""
+    size: str = ""
+    change: str = ""
+    normal: str = ""
+    answers: AnswerWords = AnswerWords()
+
+
+class LobeWords(Entry):
+    """How words of place name lobes."""
+
+    listed: tuple[str, ...]
+    joints: tuple[str, ...]
+    nouns: tuple[str, ...]
+    named: dict[str, tuple[str, ...]]
+
+
+class PairingWords(Entry):
+    """pairing.yaml."""
+
+    normal: str = Field(description="sentence of a normal anatomy; {anatomy} is its name")
+    organ_left: tuple[str, ...]
+    kidney_elsewhere: tuple[str, ...]
+    lobes: LobeWords
+
+
+Month = Annotated[int, Field(ge=1, le=12)]
+
+
+class SignatureWords(Entry):
+    """What stands around the names of who read, wrote, signed or ordered."""
+
+    deeds: tuple[str, ...] = Field(default=(), description='before "by", or a colon, and a name')
+    works: tuple[str, ...] = Field(default=(), description='before "by" and a name')
+    roles: tuple[str, ...] = Field(default=(), description="before a colon and a name, or after it")
+    letters: tuple[str, ...] = Field(
+        default=(), description='letters of the foot of a report ("D: NAME / T: NAME")'
+    )
+    by: tuple[str, ...] = Field(default=(), description="between a deed and a name")
+    between: tuple[str, ...] = Field(
+        default=(), description="beside dates and times, between a deed and its colon"
+    )
+    told: tuple[str, ...] = Field(default=(), description="before who was told of a finding")
+    credentials: tuple[str, ...] = Field(default=(), description="behind a name, as written")
+    no_names: tuple[str, ...] = Field(default=(), description="behind a colon, and no name")
+
+
+class AuditWords(Entry):
+    """What tells an address or a number of a person, for the audit of scrubbed texts."""
+
+    streets: tuple[str, ...] = Field(default=(), description="words that end a street's name")
+    streets_before_number: tuple[str, ...] = Field(
+        default=(), description="end a street's name before its number, as they are written"
+    )
+    rooms: tuple[str, ...] = Field(default=(), description="before the number of a room or suite")
+    boxes: tuple[str, ...] = Field(default=(), description="before the number of a post box")
+    number_labels: tuple[str, ...] = Field(default=(), description="before someone's number")
+
+
+class IdentityWords(Entry):
+    """identities.yaml: words by which scrubbing finds names, dates and signatures."""
+
+    months: dict[Month, tuple[str, str]] = Field(min_length=12, max_length=12)
+    ordinals: tuple[str, ...]
+    day_of_month: tuple[str, ...]
+    common_words: tuple[str, ...]
+    before_a_name: tuple[str, ...]
+    titles: tuple[str, ...]
+    further_titles: tuple[str, ...]
+    particles: tuple[str, ...]
+    titles_before_lower_case: tuple[str, ...]
+    no_names: tuple[str, ...]
+    signed_by: tuple[str, ...]
+    signatures: SignatureWords = SignatureWords()
+    audit: AuditWords = AuditWords()
+    beginnings: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="how names begin, in spellings that are taken for each other"
+    )
+    name_suffixes: tuple[str, ...] = Field(default=(), description="behind names, and no part")
+    after_a_name: tuple[str, ...] = Field(default=(), description="what only people have or do")
+    names_that_are_words: tuple[str, ...] = Field(
+        default=(), description="names that are words of the language too"
+    )
