@@ -12,6 +12,7 @@ from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
 from fvlm_train.config.loss import LossConfig
 from fvlm_train.config.model import ModelConfig
 from fvlm_train.config.section import Section, SizeZYX, check_multiple, with_preset
+from fvlm_train.config.tracking import TrackingConfig
 
 MAX_ANATOMIES = 64
 
@@ -109,6 +110,11 @@ class TrainConfig(Section):
     average: AverageConfig = Field(default=AverageConfig(), description="Average of the weights.")
     validation: ValidationConfig = Field(
         default=ValidationConfig(), description="AUC while training."
+    )
+    tracking: TrackingConfig = Field(
+        default=TrackingConfig(),
+        description="Other tools that follow the training.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
     loader_workers: int = Field(

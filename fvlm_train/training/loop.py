@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from fvlm_data.errors import StoreError
-from fvlm_train.errors import DivergedError
+from fvlm_train.errors import DivergedError, TrackingError
 from fvlm_train.model.saved import CHECKPOINT
 from fvlm_train.report.events import EventLog
+from fvlm_train.report.table import TableLog
 from fvlm_train.runs import StepLog, save_checkpoint
+from fvlm_train.tracking.log import TrackingLog
 from fvlm_train.training.steps import Step, made_steps
 from fvlm_train.training.validation import due, exhausted, validated_auc
 
@@ -98,7 +100,15 @@ def trained(
     place, run = after.place, after.run
     with (
         StepLog(run, state.step, writes=place.first) as log,
+        TableLog(
+            run,
+            [one.name for one in fields(Step)],
+            config.anatomies,
+            log.earlier,
+            writes=place.first,
+        ) as table,
         EventLog(run, log.earlier, writes=place.first) as events,
+        TrackingLog(run, config, log.earlier, writes=place.first) as tracking,
     ):
         for line in log.earlier:
             counts.add(line)
@@ -107,9 +117,10 @@ def trained(
         try:
             for made in made_steps(config, state, streams, place):
                 step = after.validated(state, made)
-                counts.add(asdict(step))
-                log.write(asdict(step))
-                events.write(asdict(step))
+                line = asdict(step)
+                counts.add(line)
+                for one in (log, table, events, tracking):
+                    one.write(line)
                 if place.first:
                     report(step, steps)
                 ended = _ended(config, state, steps, clock, place)
@@ -118,7 +129,7 @@ def trained(
                     saved = step.step
                 if ended:
                     return ended, counts
-        except StoreError:
+        except (StoreError, TrackingError):
             if place.first and state.step > saved:
                 after.save(state)
             raise
