@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 BESIDE_CORE = {
     "schemas": (),
     "fvlm_data": ("llm", "dicomweb", "dicom-out", "train", "xlsx", "pdf", "serve", "postgres"),
-    "fvlm_train": ("train", "wandb", "mlflow"),
+    "fvlm_train": ("train", "wandb", "mlflow", "swin"),
     "pipelines": ("flows",),
 }
 """Extras that a package may import from, within functions."""
