@@ -183,6 +183,18 @@ class TrainConfig(Section):
                 "compute.micro_batch splits a batch, of which model.organ.features take statistics "
                 "as a whole: set one of them to null or false"
             )
+        whole = {
+            "precision: float16": self.precision == "float16",
+            "loss.correction": self.loss.correction.kind != "none",
+            "average.decay": self.average.decay is not None,
+            "validation.every_steps": self.validation.every_steps is not None,
+        }
+        wanted = [name for name, on in whole.items() if on]
+        if self.compute.parallel == "fsdp2" and wanted:
+            raise ValueError(
+                f"compute.parallel: fsdp2 goes without {wanted[0]}, which needs a rank to hold the "
+                "whole model: leave it out, or set parallel to ddp"
+            )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(
                 f"loss.correction.peer_seed is seed, {self.seed}: two equal models teach each "

@@ -82,9 +82,18 @@ class After:
         auc = validated_auc(self.run, self.config, state, self.steps, self.validate, self.place)
         return replace(step, validation_auc=round(auc, 6))
 
+    @property
+    def shared(self) -> bool:
+        """Whether no rank has the whole model."""
+        return self.place.world > 1 and self.config.compute.parallel == "fsdp2"
+
     def save(self, state: State) -> None:
-        """Write the run's checkpoint."""
-        save_checkpoint(self.run, state.checkpoint(self.config, self.steps))
+        """Write the run's checkpoint, on the first rank; where ranks share a model all must ask."""
+        if not (self.place.first or self.shared):
+            return
+        checkpoint = state.checkpoint(self.config, self.steps)
+        if self.place.first:
+            save_checkpoint(self.run, checkpoint)
 
 
 def trained(
@@ -124,13 +133,14 @@ def trained(
                 if place.first:
                     report(step, steps)
                 ended = _ended(config, state, steps, clock, place)
-                if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
+                if ended or step.step % config.checkpoint_every_steps == 0:
                     after.save(state)
                     saved = step.step
                 if ended:
                     return ended, counts
         except (StoreError, TrackingError):
-            if place.first and state.step > saved:
+            # the other ranks know nothing of it, and would not come to put shares together
+            if state.step > saved and not after.shared:
                 after.save(state)
             raise
         except DivergedError as error:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the name that every reader of torch knows
 
 from fvlm_data.errors import ConfigError
 from fvlm_train.model import FVLM
