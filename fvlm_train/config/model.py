@@ -222,7 +222,7 @@ class ModelConfig(Section):
     )
     image_encoder_options: dict[str, Any] = Field(
         default={},
-        description="What that encoder alone has; see the table of encoders in the docs.",
+        description="What that encoder alone has; docs/encoders.md has the table.",
     )
     text: TextEncoderConfig = Field(default=TextEncoderConfig(), description="Text side.")
     organ: OrganConfig = Field(default=OrganConfig(), description="Voxels of the organ itself.")

@@ -70,7 +70,7 @@ def _like(value: Any, weight: Tensor) -> Any:
 def by_sharing(weights: Iterable[Tensor]) -> list[list[Tensor]]:
     """Weights that each rank has whole, then those of which it has a share, where there are any."""
     given = list(weights)
-    shared = [one for one in given if isinstance(one, DTensor)]
+    shared: list[Tensor] = [one for one in given if isinstance(one, DTensor)]
     own = [one for one in given if not isinstance(one, DTensor)]
     return [part for part in (own, shared) if part]
 

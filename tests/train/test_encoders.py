@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,17 +14,20 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+import fvlm_data.extensions
 import fvlm_data.shards
 import fvlm_train.evaluate.findings
-from fvlm_data.errors import ConfigError, MissingExtraError
+from fvlm_data.errors import ConfigError, FvlmError, MissingExtraError
+from fvlm_data.extensions import Offer
 from fvlm_data.run.layers import merged
 from fvlm_train.cli import eval_app, train_app
 from fvlm_train.config import EvaluateConfig, ModelConfig, parse_train_config
+from fvlm_train.config.encoders import IMAGE_ENCODERS
 from fvlm_train.data.windows import anatomy_tokens
 from fvlm_train.evaluate.attend import attention
 from fvlm_train.export import export_run
 from fvlm_train.model import FVLM
-from fvlm_train.model.encoders.entry import build_encoder, check_encoder
+from fvlm_train.model.encoders.entry import EncoderEntry, build_encoder, check_encoder
 from fvlm_train.model.encoders.orientation import to_ras, tokens_from_ras
 from fvlm_train.model.encoders.tokens import TokenEncoder
 from fvlm_train.runs import load_checkpoint, load_run, trained_run
@@ -222,3 +226,68 @@ def test_without_monai_a_swin_is_refused_with_its_extra(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "monai.networks.nets.swin_unetr", None)
     with pytest.raises(MissingExtraError, match=r"'fvlm\[swin\]'"):
         build_encoder(model_config("swin"))
+
+
+class Halves(torch.nn.Module):
+    """Another package's encoder: the mean of each cell; of `tokens` it forgets some."""
+
+    def __init__(self, forgets: int = 0, cell: tuple[int, int, int] = (8, 16, 16)) -> None:
+        super().__init__()
+        self.width, self.cell_zyx, self.forgets = 8, cell, forgets
+        self.linear = torch.nn.Linear(1, 8)
+
+    def forward(self, image_bzyx: torch.Tensor, added_bnd: torch.Tensor | None = None) -> Any:
+        means = torch.nn.functional.avg_pool3d(image_bzyx[:, None], self.cell_zyx).flatten(2)
+        return self.linear(means.transpose(1, 2))[:, None, self.forgets :]
+
+
+def broken(config: Any, options: Any) -> Any:
+    raise KeyError("a name that must not be told")
+
+
+FOREIGN = {
+    "halves": EncoderEntry(lambda c, o: Halves(), lambda c, o: (8, 16, 16)),
+    "forgetful": EncoderEntry(lambda c, o: Halves(1), lambda c, o: (8, 16, 16)),
+    "liar": EncoderEntry(lambda c, o: Halves(cell=(4, 4, 4)), lambda c, o: (8, 16, 16)),
+    "broken": EncoderEntry(broken, lambda c, o: (8, 16, 16)),
+}
+
+
+@pytest.fixture
+def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encoders that a package brings by entry points."""
+    module = ModuleType("ward_encoders")
+    vars(module).update(FOREIGN)
+    monkeypatch.setitem(sys.modules, "ward_encoders", module)
+    offers = tuple(Offer(name, f"ward_encoders:{name}", "ward", "1.0") for name in FOREIGN)
+    known = fvlm_data.extensions.foreign
+    monkeypatch.setattr(
+        fvlm_data.extensions,
+        "foreign",
+        lambda group: offers if group == IMAGE_ENCODERS.group else known(group),
+    )
+
+
+@pytest.mark.usefixtures("foreign")
+def test_another_packages_encoder_trains_by_its_name(tmp_path: Path) -> None:
+    config = config_of("vit", steps=2, model={"image_encoder": "halves"})
+    assert train(config, toy_source(12, 0), tmp_path).steps == 2
+    assert FVLM.from_run(tmp_path).config.image_encoder == "halves"
+
+
+@pytest.mark.usefixtures("foreign")
+@pytest.mark.parametrize(
+    ("name", "error", "told"),
+    [
+        ("broken", FvlmError, r"'broken' of package ward 1\.0: KeyError at test_encoders"),
+        ("liar", ConfigError, r"announces a token for \(8, 16, 16\) voxels and is built with one"),
+        ("forgetful", ValueError, "gives 26 tokens for a window of .* expected 27"),
+    ],
+)
+def test_another_packages_fault_is_told_as_its_own(
+    name: str, error: type[Exception], told: str, tmp_path: Path
+) -> None:
+    config = config_of("vit", steps=1, model={"image_encoder": name})
+    with pytest.raises(error, match=told) as caught:
+        train(config, toy_source(12, 0), tmp_path)
+    assert "must not be told" not in str(caught.value)
