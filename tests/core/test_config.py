@@ -307,6 +307,7 @@ def test_every_path_in_the_configuration_is_made_absolute():
         "parse.corrections",
         "pair.split_file",
         "train.model.text.folder",
+        "train.model.init_image",
         "train.model.init_mae",
         "train.model.init_reference",
         "train.reading.disk_cache",

@@ -114,7 +114,7 @@ def shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("shards")
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", ["i3d_resnet", pytest.param("swin", marks=pytest.mark.full)])
 def test_each_trains_and_evaluates_by_the_commands(name: str, tmp_path: Path) -> None:
     file, run = tmp_path / "config.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump({"train": config_of(name, steps=2).model_dump(mode="json")}))
@@ -141,7 +141,7 @@ def test_a_resumed_run_ends_at_the_weights_of_one_that_was_not_stopped(
         if step.step == 3:
             raise KeyboardInterrupt
 
-    config, source = config_of(name, steps=4), toy_source(12, 0)
+    config, source = config_of(name, steps=4, batch_size=4), toy_source(12, 0)
     with pytest.raises(KeyboardInterrupt):
         train(config, source, tmp_path / "run", stop)
     train(config, source, tmp_path / "run")
@@ -154,7 +154,7 @@ def test_a_resumed_run_ends_at_the_weights_of_one_that_was_not_stopped(
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_training_moves_every_weight_of_the_encoder(name: str, tmp_path: Path) -> None:
-    config, source = config_of(name, steps=2), toy_source(12, 0)
+    config, source = config_of(name, steps=2, batch_size=4), toy_source(12, 0)
     train(config, source, tmp_path)
     moved = load_checkpoint(tmp_path)
     assert moved is not None
