@@ -338,8 +338,8 @@ class FVLM(nn.Module):
         """
         if not isinstance(self.image_encoder, ImageEncoder):
             raise ConfigError(
-                "MAE weights need tokens, of our transformer: set model.organ.features_only to false "
-                "and model.image_encoder to vit."
+                "MAE weights need tokens, of our transformer: set model.organ.features_only to "
+                "false and model.image_encoder to vit."
             )
         mapped = from_mae(state_dict, self.image_encoder.grid_zyx, len(self.image_encoder.blocks))
         kept = ("image_encoder.embedding.", "pooling.", "text_encoder.", "text_projection.")
