@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 - the name that every reader 
 
 from fvlm_train.model import FVLM
 from fvlm_train.model.pooling import AnatomyPooling
-from fvlm_train.model.vit import Block, PatchEmbedding
+from fvlm_train.model.vit import Block, ImageEncoder, PatchEmbedding
 
 if TYPE_CHECKING:
     from fvlm_train.training.loss import Term
@@ -54,7 +54,7 @@ def plain_loss(
 def _levels(model: FVLM, image_bzyx: Tensor) -> list[Tensor]:
     """Outputs (B, N, D) of the chosen blocks, then the final norm."""
     encoder = model.image_encoder
-    assert encoder is not None
+    assert isinstance(encoder, ImageEncoder)
     stem = encoder.embedding
     assert isinstance(stem, PatchEmbedding)
     image = F.conv3d(image_bzyx[:, None], stem.weight, stem.bias, stride=stem.patch_zyx)

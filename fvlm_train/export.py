@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from fvlm_data.errors import InputError
+from fvlm_train.config import TrackingConfig
 from fvlm_train.model import FVLM
 from fvlm_train.model.saved import (
     CONFIG,
@@ -149,9 +150,14 @@ def portable(config: TrainConfig) -> TrainConfig:
     What started from files stands in the weights, and the BERT's shape beside it.
     """
     text = config.model.text.model_copy(update={"folder": None, "kind": "fresh"})
-    model = config.model.model_copy(update={"text": text, "init_mae": None, "init_reference": None})
+    model = config.model.model_copy(
+        update={"text": text, "init_image": None, "init_mae": None, "init_reference": None}
+    )
     reading = config.reading.model_copy(update={"disk_cache": None})
-    return config.model_copy(update={"model": model, "reading": reading})
+    # servers that were told of the training are nobody else's business
+    return config.model_copy(
+        update={"model": model, "reading": reading, "tracking": TrackingConfig()}
+    )
 
 
 def _config(saved: SavedModel, model: FVLM, train: TrainConfig) -> dict[str, Any]:

@@ -5,11 +5,12 @@ RUN/checkpoint.pt    weights, optimiser, step, configuration, tokenizer, shape o
                      the text encoder. Nothing else is needed to use it or to go on
 RUN/best.pt          the same at the step of the best validation (train.validation)
 RUN/data.json        which samples it learns from, from which step on (data.snapshot)
-RUN/log.jsonl        one line per step, and RUN/events.out.tfevents.fvlm the same for TensorBoard
+RUN/log.jsonl        one line per step, and RUN/events.out.tfevents.fvlm the same for TensorBoard,
+                     RUN/log.csv as a table; all three grow with the training
 RUN/summary.json     written at the end, as are
 RUN/config.json      the section `train` that decided it
 RUN/MODEL_CARD.md    data, recipe, figures, limits
-RUN/curves.html      by the command, as are curves.png and log.csv
+RUN/curves.html      by the command, as is curves.png
 """
 
 from __future__ import annotations
@@ -290,9 +291,9 @@ class StepLog:
         if self._writes:
             kept = []
             if self._resumed_step and self._path.is_file():
-                lines = self._path.read_text(encoding="utf-8").splitlines()
-                # a killed run may have left half a line
-                whole = (line for line in lines if line.endswith("}"))
+                lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+                # a killed run may have left half a line, which may end as a whole one does
+                whole = (line.rstrip() for line in lines if line.endswith("\n"))
                 kept = [n for n in whole if json.loads(n)["step"] <= self._resumed_step]
                 self.earlier = [json.loads(line) for line in kept]
             temporary = self._path.with_suffix(".partial")

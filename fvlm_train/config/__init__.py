@@ -13,6 +13,7 @@ from fvlm_train.config.model import (
     TextEncoderConfig,
 )
 from fvlm_train.config.parse import parse_evaluate_config, parse_train_config
+from fvlm_train.config.tracking import TrackingConfig
 from fvlm_train.config.train import OptimiserConfig, TrainConfig
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ReadingConfig",
     "SamplingConfig",
     "TextEncoderConfig",
+    "TrackingConfig",
     "TrainConfig",
     "ValidationConfig",
     "parse_evaluate_config",

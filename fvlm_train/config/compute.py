@@ -26,6 +26,13 @@ class ComputeConfig(Section):
         "in memory; results are the same.",
         json_schema_extra=DECIDES_NOTHING,
     )
+    parallel: Literal["ddp", "fsdp2"] = Field(
+        default="ddp",
+        description="How ranks of torchrun share a step: 'ddp' each has the whole model; 'fsdp2' "
+        "each has a share of weights, gradients and optimiser (torch's fully_shard), for models "
+        "that one device does not hold. One rank alone shares nothing.",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     compile: bool = Field(
         default=False,
         description="Compile the image encoder's blocks (torch.compile; needs a C++ compiler): "
@@ -34,6 +41,8 @@ class ComputeConfig(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if self.parallel == "fsdp2" and (self.micro_batch is not None or self.compile):
+            raise ValueError("parallel: fsdp2 goes without micro_batch and compile: leave them out")
         if self.compile and (self.micro_batch is not None or self.checkpointing):
             raise ValueError(
                 "compile draws dropout of its own, which micro_batch and checkpointing could not "

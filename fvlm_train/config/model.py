@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from fvlm_train.config.encoders import IMAGE_ENCODERS
 from fvlm_train.config.section import Probability, Section, SizeZYX, check_multiple
 
 
@@ -211,6 +212,18 @@ class ModelConfig(Section):
     """The fVLM model."""
 
     image: ImageEncoderConfig = Field(default=ImageEncoderConfig(), description="Image side.")
+    image_encoder: Annotated[str, AfterValidator(IMAGE_ENCODERS.known)] = Field(
+        default="vit",
+        description="What turns windows into tokens: vit (sizes of `image`), mae (the same, begun "
+        "from a 2-D ViT's weights), swin (SwinUNETR's; extra [swin]), i3d_resnet (Merlin's), or "
+        "what an installed package adds. Of `image` the two last read patch_zyx, the voxels from "
+        "one token to the next, and window_zyx.",
+        json_schema_extra=IMAGE_ENCODERS.listed,
+    )
+    image_encoder_options: dict[str, Any] = Field(
+        default={},
+        description="What that encoder alone has; docs/encoders.md has the table.",
+    )
     text: TextEncoderConfig = Field(default=TextEncoderConfig(), description="Text side.")
     organ: OrganConfig = Field(default=OrganConfig(), description="Voxels of the organ itself.")
     projection_dim: int = Field(
@@ -225,6 +238,11 @@ class ModelConfig(Section):
         default=0.001, gt=0, description="Lower clamp of the temperature."
     )
     temperature_max: float = Field(default=0.5, gt=0, description="Upper clamp of the temperature.")
+    init_image: Path | None = Field(
+        default=None,
+        description="Local file of weights for the image encoder, in the layout of those who "
+        "published them (.safetensors, or what torch.save writes).",
+    )
     init_mae: Path | None = Field(
         default=None, description="Local MAE ViT-B checkpoint to start from."
     )
@@ -239,6 +257,15 @@ class ModelConfig(Section):
                 f"image.width {self.image.width} is not divisible by pooling_heads "
                 f"{self.pooling_heads}"
             )
+        begun_from = [
+            name for name in ("init_image", "init_mae", "init_reference") if getattr(self, name)
+        ]
+        if len(begun_from) > 1 and "init_image" in begun_from:
+            raise ValueError(f"{' and '.join(begun_from)} both begin the image side: leave one")
+        if self.image_encoder != "vit" and begun_from not in ([], ["init_image"]):
+            raise ValueError(f"{begun_from[0]} is for image_encoder vit: for others set init_image")
+        if self.init_image is not None and self.organ.features_only:
+            raise ValueError("init_image begins an image encoder: set organ.features_only to false")
         if not self.temperature_min <= self.temperature_init <= self.temperature_max:
             raise ValueError(
                 f"temperature_init {self.temperature_init} lies outside "

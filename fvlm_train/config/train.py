@@ -12,6 +12,7 @@ from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
 from fvlm_train.config.loss import LossConfig
 from fvlm_train.config.model import ModelConfig
 from fvlm_train.config.section import Section, SizeZYX, check_multiple, with_preset
+from fvlm_train.config.tracking import TrackingConfig
 
 MAX_ANATOMIES = 64
 
@@ -110,6 +111,11 @@ class TrainConfig(Section):
     validation: ValidationConfig = Field(
         default=ValidationConfig(), description="AUC while training."
     )
+    tracking: TrackingConfig = Field(
+        default=TrackingConfig(),
+        description="Other tools that follow the training.",
+        json_schema_extra=DECIDES_NOTHING,
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where to train.")
     loader_workers: int = Field(
         default=0,
@@ -176,6 +182,18 @@ class TrainConfig(Section):
             raise ValueError(
                 "compute.micro_batch splits a batch, of which model.organ.features take statistics "
                 "as a whole: set one of them to null or false"
+            )
+        whole = {
+            "precision: float16": self.precision == "float16",
+            "loss.correction": self.loss.correction.kind != "none",
+            "average.decay": self.average.decay is not None,
+            "validation.every_steps": self.validation.every_steps is not None,
+        }
+        wanted = [name for name, on in whole.items() if on]
+        if self.compute.parallel == "fsdp2" and wanted:
+            raise ValueError(
+                f"compute.parallel: fsdp2 goes without {wanted[0]}, which needs a rank to hold the "
+                "whole model: leave it out, or set parallel to ddp"
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(

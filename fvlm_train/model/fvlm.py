@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from fvlm_data.errors import ConfigError, InputError
+from fvlm_train.model.encoders.entry import build_encoder, loaded_weights
+from fvlm_train.model.encoders.tokens import check_count
 from fvlm_train.model.organs import OrganFeatures, OrganVoxels, measures, organ_voxels
 from fvlm_train.model.pooling import AnatomyPooling, OrganProjection
 from fvlm_train.model.saved import CHECKPOINT, read_saved
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fvlm_train.config import ModelConfig
+    from fvlm_train.model.encoders.tokens import TokenEncoder
     from fvlm_train.model.saved import SavedModel
 
 
@@ -63,12 +66,11 @@ class FVLM(nn.Module):
         self.anatomies = tuple(anatomies)
         self.tokenizer = tokenizer
         organ = config.organ
-        self.image_encoder = None if organ.features_only else ImageEncoder(config.image)
+        self.image_encoder = None if organ.features_only else build_encoder(config)
+        width = config.image.width if self.image_encoder is None else self.image_encoder.width
         self.organ_features = OrganFeatures(len(self.anatomies), organ) if organ.features else None
         self.mask_embedding = (
-            nn.Linear(len(self.anatomies), config.image.width, bias=False)
-            if organ.mask_embedding
-            else None
+            nn.Linear(len(self.anatomies), width, bias=False) if organ.mask_embedding else None
         )
         joined = self.organ_features.joined if self.organ_features else 0
         self.pooling = (
@@ -76,7 +78,7 @@ class FVLM(nn.Module):
             if organ.features_only
             else AnatomyPooling(
                 len(self.anatomies),
-                config.image.width,
+                width,
                 config.pooling_heads,
                 config.projection_dim,
                 config.pooling_dropout,
@@ -107,6 +109,8 @@ class FVLM(nn.Module):
         else:
             tokenizer = WordPieces.train(texts, text.vocabulary_size, text.max_tokens)
             model = cls(config, anatomies, tokenizer)
+        if config.init_image is not None:
+            loaded_weights(read_checkpoint(config.init_image), model.image_encoder, config)
         if config.init_mae is not None:
             model.load_mae(read_checkpoint(config.init_mae))
         if config.init_reference is not None:
@@ -212,7 +216,7 @@ class FVLM(nn.Module):
         if self.image_encoder is None:
             features_bae = self.pooling(joined_baj, measured_ba)
         else:
-            levels_blnd = self.image_encoder(image_bzyx, read.added_bnd)
+            levels_blnd = self._levels(self.image_encoder, image_bzyx, read.added_bnd)
             features_bae = self.pooling(
                 levels_blnd, tokens_ban, read.cover_ban, joined_baj, measured_ba
             )
@@ -234,8 +238,17 @@ class FVLM(nn.Module):
                 "to show."
             )
         read = self._organs(image_bzyx, organs_bzyx)
-        levels_blnd = self.image_encoder(image_bzyx, read.added_bnd)
+        levels_blnd = self._levels(self.image_encoder, image_bzyx, read.added_bnd)
         return self.pooling.token_weights(levels_blnd, tokens_ban, read.cover_ban)
+
+    def _levels(
+        self, encoder: TokenEncoder, image_bzyx: Tensor, added_bnd: Tensor | None
+    ) -> Tensor:
+        """Features (B, L, N, D), a token for each patch of the masks."""
+        levels_blnd = encoder(image_bzyx, added_bnd)
+        _, z, y, x = image_bzyx.shape
+        check_count(levels_blnd, (z, y, x), self.config.image.patch_zyx)
+        return levels_blnd
 
     def _organs(self, image_bzyx: Tensor, organs_bzyx: Tensor | None) -> _Organs:
         """What the switches of `model.organ` take of the organs' voxels."""
@@ -275,7 +288,7 @@ class FVLM(nn.Module):
 
     def compute_blocks_again(self) -> None:
         """Gradient checkpointing in training: blocks of both encoders keep their inputs alone."""
-        if self.image_encoder is not None:
+        if isinstance(self.image_encoder, ImageEncoder):
             self.image_encoder.checkpointing = True
         bert = self.text_encoder.bert
         # transformers 5 has renamed it
@@ -284,7 +297,7 @@ class FVLM(nn.Module):
 
     def compile_blocks(self) -> None:
         """Compile the image encoder's blocks when they are first called, one for all alike."""
-        if self.image_encoder is not None:
+        if isinstance(self.image_encoder, ImageEncoder):
             for block in self.image_encoder.blocks:
                 block.compile()
 
@@ -302,8 +315,10 @@ class FVLM(nn.Module):
         Raises:
             ConfigError: a weight is missing or has another shape; the message names it.
         """
-        if self.config.image.stem != "patch":
-            raise ConfigError("Reference weights need model.image.stem: patch.")
+        if self.config.image.stem != "patch" or self.config.image_encoder != "vit":
+            raise ConfigError(
+                "Reference weights need model.image.stem: patch and model.image_encoder: vit."
+            )
         if self.config.organ.mask_embedding or self.config.organ.features:
             raise ConfigError(
                 "Reference weights know nothing of model.organ.features and mask_embedding: set "
@@ -321,8 +336,11 @@ class FVLM(nn.Module):
         Raises:
             ConfigError: a weight is missing or has another shape; the message names it.
         """
-        if self.image_encoder is None:
-            raise ConfigError("MAE weights need tokens: set model.organ.features_only to false.")
+        if not isinstance(self.image_encoder, ImageEncoder):
+            raise ConfigError(
+                "MAE weights need tokens, of our transformer: set model.organ.features_only to "
+                "false and model.image_encoder to vit."
+            )
         mapped = from_mae(state_dict, self.image_encoder.grid_zyx, len(self.image_encoder.blocks))
         kept = ("image_encoder.embedding.", "pooling.", "text_encoder.", "text_projection.")
         ours = ("organ_features.", "mask_embedding.", "temperature")

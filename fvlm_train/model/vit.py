@@ -14,9 +14,11 @@ from torch.nn import functional as F  # noqa: N812 - the name that every reader 
 from torch.utils.checkpoint import checkpoint
 
 from fvlm_train.model.attention import attention
+from fvlm_train.model.encoders.tokens import grid_of, with_centres
 
 if TYPE_CHECKING:
     from fvlm_train.config import ImageEncoderConfig
+    from fvlm_train.model.encoders.tokens import Tokens
 
 SizeZYX = tuple[int, int, int]
 
@@ -205,7 +207,8 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageEncoderConfig) -> None:
         """LayerNorm eps is torch's 1e-5, as in the public code (MAE's own is 1e-6)."""
         super().__init__()
-        self.patch_zyx = config.patch_zyx
+        self.patch_zyx = self.cell_zyx = config.patch_zyx
+        self.width = config.width
         self.grid_zyx = config.grid_zyx
         self.level_blocks = config.level_blocks
         self.embedding = _stem(config)
@@ -225,7 +228,8 @@ class ImageEncoder(nn.Module):
         Raises:
             ValueError: an axis is not a multiple of the patch.
         """
-        grid_zyx = self._grid_of(image_bzyx)
+        _, z, y, x = image_bzyx.shape
+        grid_zyx = grid_of((z, y, x), self.patch_zyx)
         x_bnd = self.embedding(image_bzyx) + self.positions_for(grid_zyx)
         x_bnd = self.dropout(x_bnd if added_bnd is None else x_bnd + added_bnd)
         levels = []
@@ -238,6 +242,10 @@ class ImageEncoder(nn.Module):
                 levels.append(x_bnd)
         return torch.stack([*levels, self.norm(x_bnd)], dim=1)
 
+    def features(self, image_bzyx: Tensor) -> Tokens:
+        """Windows in [0, 1] -> tokens and their places."""
+        return with_centres(self(image_bzyx), image_bzyx, self.cell_zyx)
+
     def positions_for(self, grid_zyx: SizeZYX) -> Tensor:
         """Positions (1, N, D) of a token grid, trilinear where it differs from the trained one."""
         if grid_zyx == self.grid_zyx:
@@ -246,12 +254,3 @@ class ImageEncoder(nn.Module):
         field = self.positions.transpose(1, 2).reshape(1, width, *self.grid_zyx)
         resized = F.interpolate(field, size=grid_zyx, mode="trilinear", align_corners=False)
         return resized.flatten(2).transpose(1, 2)
-
-    def _grid_of(self, image_bzyx: Tensor) -> SizeZYX:
-        sizes = tuple(image_bzyx.shape[1:])
-        if any(size % patch for size, patch in zip(sizes, self.patch_zyx, strict=True)):
-            raise ValueError(
-                f"Window of {sizes} voxels (z, y, x) is no multiple of the patch {self.patch_zyx}."
-            )
-        z, y, x = (size // patch for size, patch in zip(sizes, self.patch_zyx, strict=True))
-        return z, y, x

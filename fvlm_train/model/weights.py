@@ -5,7 +5,7 @@ Names and shapes were read off the public checkpoints' code (alibaba-damo-academ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -51,16 +51,44 @@ _MAE_BLOCK = {
     "mlp.fc2": "mlp.3",
 }
 
+UNDER = ("model", "state_dict", "net")
+"""Where checkpoints of other projects keep their weights, beside optimisers and counts."""
+
 MAE_GRID = 14
 """Patches along each side of a 224 x 224 image, 16 x 16 pixels each."""
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dictionary of a checkpoint file, bare or under `model`; runs no code of it.
+    """The state dictionary of a file, bare or under a name of UNDER; runs no code of it.
+
+    Files of safetensors are told by their ending.
 
     Raises:
         ConfigError: the file cannot be read as weights.
     """
+    state = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    # the prefix that DistributedDataParallel puts before names
+    return {
+        name.removeprefix("module."): value
+        for name, value in state.items()
+        # counts and names stand beside them in some checkpoints
+        if isinstance(value, Tensor)
+    }
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"checkpoint {path}: cannot be read as weights ({type(error).__name__})"
+        ) from error
+
+
+def _pickled(path: Path) -> dict[str, Any]:
     try:
         # weights_only: a pickle from elsewhere could run code
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -72,11 +100,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise ConfigError(
             f"checkpoint {path}: holds more than weights ({type(error).__name__}), expected tensors"
         ) from error
-    state = loaded.get("model", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict):
+    if not isinstance(loaded, dict):
         raise ConfigError(f"checkpoint {path}: expected a dictionary of weights")
-    # the prefix that DistributedDataParallel puts before names
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    inner = (loaded[name] for name in UNDER if isinstance(loaded.get(name), dict))
+    return next(inner, loaded)
 
 
 def from_reference(

@@ -1,13 +1,13 @@
-"""Curves of a run: RUN/log.csv, RUN/curves.png, and RUN/curves.html, which needs no network."""
+"""Curves of a run: RUN/curves.png, and RUN/curves.html, which needs no network."""
 
 from __future__ import annotations
 
-import csv
 import html
 import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from fvlm_train.report.table import TABLE
 from fvlm_train.runs import LOG
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TABLE, PICTURE, PAGE = "log.csv", "curves.png", "curves.html"
+PICTURE, PAGE = "curves.png", "curves.html"
 SMOOTHED_POINTS = 60
 """A curve is a running mean over a part of the steps so small that so many parts are left."""
 
@@ -26,29 +26,16 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def write_curves(run: Path, anatomies: Sequence[str]) -> None:
-    """Write table, picture and page from the run's log; nothing if it has no step."""
+    """Write picture and page from the run's log; nothing if it has no step."""
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     if not lines:
         return
-    _write_table(run / TABLE, lines, anatomies)
     figure = _drawn(lines, anatomies)
     figure.savefig(run / PICTURE, dpi=110)
     svg = io.StringIO()
     # without a date, so that the same log gives the same page
     figure.savefig(svg, format="svg", metadata={"Date": None})
     (run / PAGE).write_text(_page(run.name, lines, svg.getvalue()), encoding="utf-8")
-
-
-def _write_table(path: Path, lines: list[dict[str, Any]], anatomies: Sequence[str]) -> None:
-    """A line a step, the loss of each anatomy in a column of its own."""
-    plain = [name for name in lines[-1] if name not in ("losses", "damaged")]
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow([*plain, *(f"loss_{anatomy}" for anatomy in anatomies), "damaged"])
-        for line in lines:
-            losses = [line["losses"].get(anatomy) for anatomy in anatomies]
-            damaged = len(line.get("damaged", ()))
-            writer.writerow([*(line.get(name) for name in plain), *losses, damaged])
 
 
 def _drawn(lines: list[dict[str, Any]], anatomies: Sequence[str]) -> Figure:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import ConfigError
+from fvlm_train.model.encoders.entry import check_encoder
+from fvlm_train.tracking.log import check_installed
 
 if TYPE_CHECKING:
     from fvlm_train.config import TrainConfig
@@ -17,7 +19,10 @@ def check(config: TrainConfig, source: SampleSource, world: int) -> None:
     Raises:
         ConfigError: no or too few samples, a batch that ranks cannot share, an anatomy without
             samples, or no abnormal anatomy at all.
+        MissingExtraError: a tool of train.tracking is not installed.
     """
+    check_installed(config.tracking)
+    check_encoder(config)
     if not len(source):
         raise ConfigError(
             f"split {config.split} holds no samples: curate first (`fvlm-data curate`), or set "

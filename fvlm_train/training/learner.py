@@ -19,6 +19,7 @@ from fvlm_train.runs import Trained, restored_model
 from fvlm_train.training.cached import cached
 from fvlm_train.training.loss import contrastive_losses, separation_loss
 from fvlm_train.training.prompted import prompt_loss
+from fvlm_train.training.sharded import by_sharing, load_whole, shard, total_norm, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,9 +78,11 @@ class Learner:
     scaler: GradScaler = field(default_factory=lambda: GradScaler(enabled=False))
 
     def trained(self) -> Trained:
-        """What a checkpoint holds of it."""
+        """What a checkpoint holds of it; where ranks share its weights, all must ask."""
         return Trained(
-            self.model.state_dict(), self.optimiser.state_dict(), self.scaler.state_dict()
+            whole(self.model.state_dict()),
+            whole(self.optimiser.state_dict()),
+            self.scaler.state_dict(),
         )
 
 
@@ -105,7 +108,7 @@ def restored_learner(
     """As it was when its checkpoint was written; `trained` is one of the checkpoint's."""
     model = restored_model(checkpoint, trained.model).to(place.device).train()
     learner = _learner(model, config, seed, place)
-    learner.optimiser.load_state_dict(trained.optimiser)
+    load_whole(learner.optimiser, trained.optimiser)
     if trained.scaler:
         learner.scaler.load_state_dict(trained.scaler)
     return learner
@@ -117,8 +120,10 @@ def _learner(model: FVLM, config: TrainConfig, seed: int, place: Ranks) -> Learn
     if config.compute.compile:
         model.compile_blocks()
     scaler = GradScaler(place.device.type, enabled=config.precision == "float16")
+    wrapped = _wrapped(model, config, place)
+    # after the ranks have taken their shares: it must hold those
     optimiser = make_optimiser(model, config.optimiser)
-    return Learner(model, _wrapped(model, place), optimiser, seed, scaler)
+    return Learner(model, wrapped, optimiser, seed, scaler)
 
 
 def gathered_features(
@@ -203,7 +208,7 @@ def learn(
     if kept is not None:
         kept.propagate(learner.wrapped, inputs, forward)
     norm = _moved(learner, config.optimiser.clip_norm)
-    if not bool(nn.utils.get_total_norm(learner.model.parameters()).isfinite()):
+    if not bool(total_norm(list(learner.model.parameters())).isfinite()):
         raise NotFiniteError("weights")
     named = {config.anatomies[number]: float(loss.detach()) for number, loss in losses.items()}
     told, separated = (None if one is None else float(one.detach()) for one in (of_labels, apart))
@@ -246,16 +251,22 @@ def make_optimiser(model: nn.Module, config: OptimiserConfig) -> torch.optim.Ada
         {"params": spared, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=config.learning_rate, betas=config.betas
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=config.betas,
+        # weights that ranks share and those that they do not cannot be worked on at once
+        foreach=False if any(by_sharing(model.parameters())[1:]) else None,
     )
 
 
 def _gradient_norm(model: FVLM, clip_norm: float | None) -> float:
     """Norm of the whole gradient, which is clipped to `clip_norm` afterwards."""
-    if clip_norm is not None:
-        return float(nn.utils.clip_grad_norm_(model.parameters(), clip_norm))
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-    return float(nn.utils.get_total_norm(gradients))
+    norm = total_norm(gradients)
+    if clip_norm is not None:
+        for part in by_sharing(model.parameters()):
+            nn.utils.clip_grads_with_norm_(part, clip_norm, norm)
+    return float(norm)
 
 
 def _not_finite_rows(*features_bae: Tensor) -> list[int]:
@@ -264,8 +275,11 @@ def _not_finite_rows(*features_bae: Tensor) -> list[int]:
     return (~finite_b.all(dim=0)).nonzero().flatten().tolist()
 
 
-def _wrapped(model: FVLM, place: Ranks) -> nn.Module:
+def _wrapped(model: FVLM, config: TrainConfig, place: Ranks) -> nn.Module:
     if place.world == 1:
+        return model
+    if config.compute.parallel == "fsdp2":
+        shard(model, place)
         return model
     return DistributedDataParallel(
         model, [place.device] if place.device.index is not None else None

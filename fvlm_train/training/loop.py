@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from fvlm_data.errors import StoreError
-from fvlm_train.errors import DivergedError
+from fvlm_train.errors import DivergedError, TrackingError
 from fvlm_train.model.saved import CHECKPOINT
 from fvlm_train.report.events import EventLog
+from fvlm_train.report.table import TableLog
 from fvlm_train.runs import StepLog, save_checkpoint
+from fvlm_train.tracking.log import TrackingLog
 from fvlm_train.training.steps import Step, made_steps
 from fvlm_train.training.validation import due, exhausted, validated_auc
 
@@ -80,9 +82,18 @@ class After:
         auc = validated_auc(self.run, self.config, state, self.steps, self.validate, self.place)
         return replace(step, validation_auc=round(auc, 6))
 
+    @property
+    def shared(self) -> bool:
+        """Whether no rank has the whole model."""
+        return self.place.world > 1 and self.config.compute.parallel == "fsdp2"
+
     def save(self, state: State) -> None:
-        """Write the run's checkpoint."""
-        save_checkpoint(self.run, state.checkpoint(self.config, self.steps))
+        """Write the run's checkpoint, on the first rank; where ranks share a model all must ask."""
+        if not (self.place.first or self.shared):
+            return
+        checkpoint = state.checkpoint(self.config, self.steps)
+        if self.place.first:
+            save_checkpoint(self.run, checkpoint)
 
 
 def trained(
@@ -98,7 +109,15 @@ def trained(
     place, run = after.place, after.run
     with (
         StepLog(run, state.step, writes=place.first) as log,
+        TableLog(
+            run,
+            [one.name for one in fields(Step)],
+            config.anatomies,
+            log.earlier,
+            writes=place.first,
+        ) as table,
         EventLog(run, log.earlier, writes=place.first) as events,
+        TrackingLog(run, config, log.earlier, writes=place.first) as tracking,
     ):
         for line in log.earlier:
             counts.add(line)
@@ -107,19 +126,21 @@ def trained(
         try:
             for made in made_steps(config, state, streams, place):
                 step = after.validated(state, made)
-                counts.add(asdict(step))
-                log.write(asdict(step))
-                events.write(asdict(step))
+                line = asdict(step)
+                counts.add(line)
+                for one in (log, table, events, tracking):
+                    one.write(line)
                 if place.first:
                     report(step, steps)
                 ended = _ended(config, state, steps, clock, place)
-                if place.first and (ended or step.step % config.checkpoint_every_steps == 0):
+                if ended or step.step % config.checkpoint_every_steps == 0:
                     after.save(state)
                     saved = step.step
                 if ended:
                     return ended, counts
-        except StoreError:
-            if place.first and state.step > saved:
+        except (StoreError, TrackingError):
+            # the other ranks know nothing of it, and would not come to put shares together
+            if state.step > saved and not after.shared:
                 after.save(state)
             raise
         except DivergedError as error:

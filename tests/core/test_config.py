@@ -289,6 +289,12 @@ def test_relative_paths_of_the_command_line_start_at_the_working_folder(
     assert PATHS["identity"] == {"vault": "vault"}
 
 
+def test_the_file_that_begins_an_image_encoder_starts_at_the_file_too(tmp_path: Path):
+    """It goes with no other file that begins one."""
+    file = written(tmp_path, {"store": "s", "train": {"model": {"init_image": "image.pth"}}})
+    assert load_config(file).train["model"]["init_image"] == str(file.parent / "image.pth")
+
+
 def test_every_path_in_the_configuration_is_made_absolute():
     """A new key that holds a path, by its type or by its mark, is tested above; name it here."""
     held = {place for place, field in fields(Config) if is_path(field, "x.yaml")}
@@ -307,6 +313,7 @@ def test_every_path_in_the_configuration_is_made_absolute():
         "parse.corrections",
         "pair.split_file",
         "train.model.text.folder",
+        "train.model.init_image",
         "train.model.init_mae",
         "train.model.init_reference",
         "train.reading.disk_cache",

@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 BESIDE_CORE = {
     "schemas": (),
     "fvlm_data": ("llm", "dicomweb", "dicom-out", "train", "xlsx", "pdf", "serve", "postgres"),
-    "fvlm_train": ("train",),
+    "fvlm_train": ("train", "wandb", "mlflow", "swin"),
     "pipelines": ("flows",),
 }
 """Extras that a package may import from, within functions."""
@@ -30,6 +30,9 @@ NOT_IMPORTED = {
     "pylibjpeg-libjpeg",
     "pylibjpeg-rle",
 }
+
+MODULES = {"mlflow": "mlflow-skinny"}
+"""Packages of modules that are called otherwise, where an extra is not installed."""
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -64,7 +67,7 @@ def of_package(package: str) -> set[str]:
         for module in imports(ast.parse(path.read_text(encoding="utf-8")))
     }
     # of an extra that is not installed here the module's name has to do
-    return {normal(held.get(module, [module])[0]) for module in modules}
+    return {normal(held.get(module, [MODULES.get(module, module)])[0]) for module in modules}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

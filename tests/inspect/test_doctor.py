@@ -81,6 +81,20 @@ def test_an_extra_is_missed_only_where_it_is_needed(
     assert told["extra [s3], for the store's URL"].remedy == "pip install 'fvlm[s3]'"
 
 
+def test_extras_of_a_training_are_missed_where_it_asks_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked = [f'{name}>=99; extra == "{name}"' for name in ("swin", "wandb", "mlflow")]
+    monkeypatch.setattr(installation, "requires", lambda _name: asked)
+    model = {"image_encoder": "swin", "image": {"patch_zyx": [16, 16, 16]}}
+    train = {"model": model, "tracking": {"to": ["wandb"]}}
+    told = broken(installation.installation_checks(configured(tmp_path, train=train)))
+    assert {"extra [swin], for train.model.image_encoder", "extra [wandb], for train.tracking"} <= (
+        told.keys()
+    )
+    assert not [one for one in told if "mlflow" in one]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="rights of owners are POSIX's")
 def test_an_open_vault_is_told(config: Config, tmp_path: Path):
     curate(config, ("versions",))

@@ -70,6 +70,7 @@ def test_killed_and_resumed_equals_undisturbed(tiny: Any, tmp_path: Path, killed
         "config.json",
         "data.json",
         "events.out.tfevents.fvlm",
+        "log.csv",
         "log.jsonl",
         "summary.json",
     ]

@@ -83,6 +83,9 @@ def _lacking() -> dict[str, list[str]]:
         "",
         "flows",
         "train",
+        "swin",
+        "wandb",
+        "mlflow",
         "s3",
         "dicomweb",
         "llm",
@@ -113,6 +116,9 @@ def _lacking() -> dict[str, list[str]]:
 def _wanted_extras(config: Config) -> dict[str, str]:
     """Extras that a configuration needs, and for what."""
     endings = {one.path.suffix.lower() for one in config.reports if one.path}
+    train = config.train or {}
+    encoder = train.get("model", {}).get("image_encoder")
+    tools = train.get("tracking", {}).get("to", ())
     asked = {
         "s3": "the store's URL" if config.store.startswith("s3://") else "",
         "dicomweb": "a source" if any(one.kind == "dicomweb" for one in config.sources) else "",
@@ -122,6 +128,9 @@ def _wanted_extras(config: Config) -> dict[str, str]:
         if config.segment.backend == "totalsegmentator"
         else "",
         "train": "its section" if config.train else "",
+        "swin": "train.model.image_encoder" if encoder == "swin" else "",
+        "wandb": "train.tracking" if "wandb" in tools else "",
+        "mlflow": "train.tracking" if "mlflow" in tools else "",
         "flows": "execution.dask.address" if config.execution.dask.address else _prefect(),
     }
     return {extra: why for extra, why in asked.items() if why}

@@ -1,0 +1,1 @@
+"""Image encoders by name: windows to tokens whose places are known."""

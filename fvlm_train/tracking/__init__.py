@@ -1,0 +1,1 @@
+"""Steps of a training handed to other tools' logs, by setting (train.tracking)."""
