@@ -18,7 +18,7 @@ import fvlm_data.run.curate
 from fvlm_data.errors import MachineError
 from fvlm_data.isolation.limits import Ended
 from pipelines.withheld import ConnectionLostError, texts_withheld
-from pipelines.workers import check_resources, check_vaults, neighbours, own_process
+from pipelines.workers import check_resources, fit_for, neighbours, own_process
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -100,7 +100,8 @@ class DaskMapper:
         if not batches:
             return
         needed = self._resources.get(stage, {})
-        check_vaults(self._client, store, run_id)
+        fit = fit_for(self._client, store, run_id, stage)
+        places = {"resources": needed, **({"workers": fit} if fit is not None else {})}
         check_resources(self._client, stage, needed)
         if len(batches) > 1 or len(batches[0]) > 1:  # else none works beside it
             limits = replace(limits, shares=max(limits.shares, neighbours(self._client)))
@@ -111,7 +112,7 @@ class DaskMapper:
 
         def submit(count: int) -> None:
             for number, batch in islice(waiting, count):
-                with dask.annotate(resources=needed), tags(f"stage:{stage}"):
+                with dask.annotate(**places), tags(f"stage:{stage}"):
                     future = self._runner.submit(
                         settle,
                         parameters={

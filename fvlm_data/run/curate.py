@@ -213,21 +213,28 @@ def settle_batch(
 
     `beat` is called whenever an item of it is done.
     """
-    config, context = _worker(store, run_id)
+    with STAGES.named_in_errors(stage):
+        made = build_stage(stage, _run_config(store, run_id))
+    context = _worker(store, run_id, made.needs_vault)
     # a worker whose run was killed goes on for a while, and must not bring back what goes now
     check_not_alone(context.store)
     context = replace(context, beat=beat) if beat is not None else context
     items = [Item(item, key, tuple(refs)) for item, key, refs in batch]
     with STAGES.named_in_errors(stage):
-        return dict(settle(context, build_stage(stage, config), items))
+        return dict(settle(context, made, items))
 
 
 @lru_cache(maxsize=4)
-def _worker(store: str, run_id: str) -> tuple[Config, Context]:
-    config = read_run_config(store, run_id)
-    context = open_context(config, run_id, create=False)
-    check_vault_extent(context)
-    return config, context
+def _run_config(store: str, run_id: str) -> Config:
+    return read_run_config(store, run_id)
+
+
+@lru_cache(maxsize=4)
+def _worker(store: str, run_id: str, needs_vault: bool) -> Context:
+    context = open_context(_run_config(store, run_id), run_id, create=False, vault=needs_vault)
+    if needs_vault:
+        check_vault_extent(context)
+    return context
 
 
 @dataclass(frozen=True, slots=True)

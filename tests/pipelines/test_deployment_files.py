@@ -179,3 +179,8 @@ def test_the_segmentation_worker_takes_what_needs_a_gpu(compose: Any) -> None:
     (device,) = told["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
     assert told["environment"].items() >= TELEMETRY_OFF.items()
+
+
+def test_the_segmentation_worker_has_neither_vault_nor_originals(compose: Any) -> None:
+    mounts = compose["services"]["segmentation-worker"]["volumes"]
+    assert [mount.split("}")[-1] for mount in mounts] == [":/store", ":/weights:ro"]
