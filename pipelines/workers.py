@@ -150,8 +150,8 @@ def neighbours(client: Client) -> int:
 def _told_workers(client: Client) -> list[Mapping[str, Any]]:
     """What the scheduler knows of each worker.
 
-    `Client.scheduler_info` gives what the client keeps of an answer, and a look that the client takes
-    every few seconds by itself, without the workers, may replace it in between.
+    `Client.scheduler_info` gives what the client keeps of an answer; a look that the client takes
+    every few seconds by itself, without the workers, may replace that in between.
     """
     told = client.sync(client.scheduler.identity, n_workers=-1)
     return list(told["workers"].values())
@@ -218,8 +218,8 @@ def fit_for(client: Client, store: str, run_id: str, stage: str) -> list[str] | 
             others.append(address)
         else:
             raise WorkerError(
-                f"Dask worker {address}: another key found, expected the vault of this process; set "
-                "FVLM_VAULT in the worker's environment to a folder that both can read"
+                f"Dask worker {address}: another key found, expected the vault of this process; "
+                "set FVLM_VAULT in the worker's environment to a folder that both can read"
             )
     if not fit:
         raise WorkerError(

@@ -28,8 +28,8 @@ TABLES = ("files", "patients", "reports", "forgotten", "notes")
 CONNECT_S = 30
 
 WITHHELD = (
-    "the vault is kept from this process, whose stage says that it needs none, and yet it was asked "
-    "for; have the stage say `needs_vault`"
+    "the vault is kept from this process, since its stage says that it needs none, and it was "
+    "asked all the same; have the stage say `needs_vault`"
 )
 
 
@@ -68,7 +68,7 @@ def contents_of(folder: Path, key: bytes) -> Contents:
 
 
 def has_contents(folder: Path) -> bool:
-    """Whether there is something to open in the vault of a folder, which opening would else make."""
+    """Whether the vault of a folder holds anything to open; opening it would make an empty one."""
     return (folder / SERVER).is_file() or (folder / SQLITE).is_file()
 
 

@@ -1,4 +1,4 @@
-"""Workers that need no originals get none: a vault that is not there, and stages that do without."""
+"""Workers that need no originals get none: stages that do without a vault."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_a_worker_outlives_what_is_deadly(client: Client) -> None:
 def test_a_look_that_the_client_takes_meanwhile_hides_no_worker(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client's own look, without workers, between an answer and its use: once seen to happen."""
+    """The client's own look, without workers, comes between an answer and its use: seen once."""
     answered = client._update_scheduler_info
 
     async def then_looked(**asked: Any) -> None:
@@ -165,9 +165,7 @@ def test_a_stage_goes_to_workers_with_the_vault_that_it_needs(
     assert set(client.gather(futures)) == {client.run(os.getpid, workers=[second])[second]}
 
     client.run(use_vault, str(nowhere))
-    with pytest.raises(
-        WorkerError, match=r"ingest needs the vault and none of 2 .* set FVLM_VAULT"
-    ):
+    with pytest.raises(WorkerError, match=r"ingest needs the vault and none of 2 .* FVLM_VAULT"):
         fit_for(*asked, "ingest")
     assert fit_for(*asked, "radiomics") is None
     assert not nowhere.exists()
