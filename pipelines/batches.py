@@ -86,6 +86,10 @@ class DaskMapper:
         self._client = client
         self._resources = resources
 
+    def at_once(self) -> int:
+        """How many batches the workers take at a time."""
+        return sum(self._client.nthreads().values())
+
     def __call__(
         self, store: str, run_id: str, stage: str, batches: Sequence[Batch], limits: Limits
     ) -> Iterator[tuple[Batch, dict[str, int] | Ended]]:
@@ -106,7 +110,7 @@ class DaskMapper:
         if len(batches) > 1 or len(batches[0]) > 1:  # else none works beside it
             limits = replace(limits, shares=max(limits.shares, neighbours(self._client)))
         waiting = enumerate(batches, start=1)
-        window = BATCHES_A_WORKER * sum(self._client.nthreads().values())
+        window = BATCHES_A_WORKER * self.at_once()
         running: dict[str, tuple[Batch, Any]] = {}
         done = as_completed(loop=self._client.loop)
 
