@@ -84,9 +84,9 @@ def curate(
     With `isolate` files are read and batches run in `execution.workers` processes, each of which
     may die; by default only if these are more than one, as a debugger sees nothing of them. A
     `mapper` runs batches elsewhere (its `at_once()`: so many at a time). With `retry` is tried
-    again what ended its process before. `progress` is called with the stage, settled items and their total (0: not known); `announce`,
-    before anything is done, with sentences on how the inputs are understood. With `rehash` every
-    known image file is read as a whole, whatever its time and size.
+    again what ended its process before. `progress` is called with the stage, settled items and
+    their total (0: not known); `announce`, before anything is done, with sentences on how the
+    inputs are understood. With `rehash` every known image file is read as a whole.
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.
