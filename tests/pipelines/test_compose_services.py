@@ -152,7 +152,8 @@ def test_the_services_start_are_healthy_and_run_a_night(
 ) -> None:
     for program in ("Orthanc", *PROGRAMS.values()):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
-            lacking(f"{program} is not installed (a Debian package)", "servers")
+            kind = "servers" if program == "Orthanc" else "metrics"
+            lacking(f"the Debian package {program.lower()} is not installed", kind)
     with ExitStack() as stack:
         url = stack.enter_context(postgres(tmp_path))
         with psycopg.connect(f"postgresql:{url}", autocommit=True) as connection:
