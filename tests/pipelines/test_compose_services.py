@@ -89,10 +89,14 @@ class Here:
         return [PROGRAMS[name], *words] if name in PROGRAMS else words
 
     def environment(self, name: str) -> dict[str, str]:
-        told = SERVICES[name].get("environment", {})
+        told = {key: self.said(one) for key, one in SERVICES[name].get("environment", {}).items()}
+        if not any(one.endswith(":/vault") for one in SERVICES[name].get("volumes", [])):
+            told["FVLM_VAULT"] = str(self.folder / "nothing is mounted here")
         return {
             **self._shell.environment,
-            **{key: self.said(value) for key, value in told.items()},
+            **told,
+            # this checkout, wherever the package was installed from
+            "PYTHONPATH": os.pathsep.join([self._shell.environment["PYTHONPATH"], str(ROOT)]),
             # where a program takes its port from the environment alone
             "PREFECT_SERVER_API_PORT": self.ports["4200"],
             "PREFECT_WORKER_WEBSERVER_PORT": self.ports["8080"],
@@ -178,6 +182,8 @@ def test_the_services_start_are_healthy_and_run_a_night(
         )  # fmt: skip
         logs = "\n".join(one.read_text() for one in tmp_path.glob("*.log"))
         assert "Completed" in done.stdout, logs
+        # segment's batches went to the one worker that has a GPU, and no vault
+        assert re.search(r"stage ingest needs the vault: 1 of 3 Dask workers have none", logs)
         prometheus = yaml.safe_load(here.said((ROOT / "compose" / "prometheus.yml").read_text()))
         prometheus["global"]["scrape_interval"] = "1s"
         (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(prometheus))
