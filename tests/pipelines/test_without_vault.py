@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fvlm_data.errors import StoreError
+from fvlm_data.identity.contents import has_contents
 from fvlm_data.identity.vault import Vault
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate, settle_batch
@@ -100,3 +101,12 @@ def test_a_stage_that_says_it_needs_none_gets_none_of_a_vault_that_is_there(
     )  # fmt: skip
     with pytest.raises(StoreError, match="kept from this process"):
         settle(context, stage, [Item("a", "k")])
+
+
+@pytest.mark.parametrize("name", ["vault.sqlite", "database"])
+def test_places_are_looked_up_where_a_vault_has_contents_in_a_file_or_on_a_server(
+    name: str, tmp_path: Path
+) -> None:
+    assert not has_contents(tmp_path)
+    (tmp_path / name).touch()
+    assert has_contents(tmp_path)
