@@ -1,5 +1,5 @@
-# Two images for the services of docker-compose.yml: `light`, and `segmentation` with torch and
-# TotalSegmentator beside. Ours have the same code and constraints, so that versions cannot differ.
+# Images for the services of docker-compose.yml: `light`, `segmentation` with torch and TotalSegmentator
+# beside; at the end `object-store` and `orthanc`, others' programs as a user without rights. Ours have the same code and constraints, so that versions cannot differ.
 FROM python:3.11-slim AS light
 
 # pip reads these from its environment: where packages come from.
@@ -27,8 +27,8 @@ RUN pip install --no-cache-dir --constraint constraints.txt ".[flows,dicomweb,s3
 
 # Named volumes take over the owner of these folders; the vault is its owner's alone.
 RUN useradd --create-home --uid 1000 fvlm \
-    && mkdir -p /app /data /store /vault \
-    && chown fvlm:fvlm /app /store /vault \
+    && mkdir -p /app /data /metrics /store /vault \
+    && chown fvlm:fvlm /app /metrics /store /vault \
     && chmod 700 /vault
 WORKDIR /app
 COPY prefect.yaml ./
@@ -51,3 +51,21 @@ RUN pip install --no-cache-dir uv \
     && rm -rf /build
 WORKDIR /app
 USER fvlm
+
+FROM chrislusf/seaweedfs:3.97@sha256:bb05d66d2963b1cc48073190781c3dd29e2c4c88a2ae2986bf58e38c86d89c6e AS object-store
+USER root
+RUN mkdir -p /objects && chown 1000:1000 /objects
+USER 1000:1000
+WORKDIR /objects
+ENTRYPOINT ["/usr/bin/weed"]
+
+# Of Debian's packages, as the tests run it.
+FROM debian:trixie-slim AS orthanc
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends orthanc orthanc-dicomweb \
+    && rm -rf /var/lib/apt/lists/* \
+    && mkdir -p /orthanc/db /orthanc/settings \
+    && chown -R 1000:1000 /orthanc
+USER 1000:1000
+WORKDIR /orthanc
+CMD ["Orthanc", "/orthanc/settings"]

@@ -76,8 +76,8 @@ $(DOCS_STAMP): constraints.txt
 test: install
 	$(BIN)/python -m pytest -q $(SPREAD)
 
-# All tests but those for a GPU. Needs the Debian packages orthanc, orthanc-dicomweb and postgresql;
-# a test says which it lacks.
+# All tests but those for a GPU. Needs the Debian packages orthanc, orthanc-dicomweb, postgresql,
+# prometheus and prometheus-node-exporter; a test says which it lacks.
 test-full: install $(PEERS_STAMP) $(SEGMENTATION_STAMP)
 	FVLM_TEST_PEERS=$(abspath $(PEERS)) FVLM_TEST_SEGMENTATION=$(abspath $(SEGMENTATION)) \
 		$(BIN)/python -m pytest -q $(SPREAD) -m "not gpu"

@@ -18,7 +18,7 @@ import fvlm_data.run.curate
 from fvlm_data.errors import MachineError
 from fvlm_data.isolation.limits import Ended
 from pipelines.withheld import ConnectionLostError, texts_withheld
-from pipelines.workers import check_resources, check_vaults, neighbours, own_process
+from pipelines.workers import check_resources, fit_for, neighbours, own_process
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -86,6 +86,10 @@ class DaskMapper:
         self._client = client
         self._resources = resources
 
+    def at_once(self) -> int:
+        """How many batches the workers take at a time."""
+        return sum(self._client.nthreads().values())
+
     def __call__(
         self, store: str, run_id: str, stage: str, batches: Sequence[Batch], limits: Limits
     ) -> Iterator[tuple[Batch, dict[str, int] | Ended]]:
@@ -100,18 +104,19 @@ class DaskMapper:
         if not batches:
             return
         needed = self._resources.get(stage, {})
-        check_vaults(self._client, store, run_id)
+        fit = fit_for(self._client, store, run_id, stage)
+        places = {"resources": needed, **({"workers": fit} if fit is not None else {})}
         check_resources(self._client, stage, needed)
         if len(batches) > 1 or len(batches[0]) > 1:  # else none works beside it
             limits = replace(limits, shares=max(limits.shares, neighbours(self._client)))
         waiting = enumerate(batches, start=1)
-        window = BATCHES_A_WORKER * sum(self._client.nthreads().values())
+        window = BATCHES_A_WORKER * self.at_once()
         running: dict[str, tuple[Batch, Any]] = {}
         done = as_completed(loop=self._client.loop)
 
         def submit(count: int) -> None:
             for number, batch in islice(waiting, count):
-                with dask.annotate(resources=needed), tags(f"stage:{stage}"):
+                with dask.annotate(**places), tags(f"stage:{stage}"):
                     future = self._runner.submit(
                         settle,
                         parameters={

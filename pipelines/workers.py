@@ -17,13 +17,17 @@ from prefect_dask import DaskTaskRunner
 
 from fvlm_data.errors import ConfigError, FvlmError
 from fvlm_data.isolation.workers import Workers
+from fvlm_data.run.records import read_run_config
+from fvlm_data.run.stages import build_stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from distributed import Client
 
     from fvlm_data.run.config import ExecutionConfig
+
+log = logging.getLogger(__name__)
 
 SAME_VERSIONS = (
     "prefect", "prefect-dask", "dask", "distributed", "cloudpickle", "pydantic", "fvlm",
@@ -138,9 +142,19 @@ def check_versions(versions: Mapping[str, Any]) -> None:
 def neighbours(client: Client) -> int:
     """The most threads of workers that share a machine, and with it its memory."""
     threads: Counter[str] = Counter()
-    for worker in client.scheduler_info(n_workers=-1)["workers"].values():
+    for worker in _told_workers(client):
         threads[worker["host"]] += worker["nthreads"]
     return max(threads.values(), default=1)
+
+
+def _told_workers(client: Client) -> list[Mapping[str, Any]]:
+    """What the scheduler knows of each worker.
+
+    `Client.scheduler_info` gives what the client keeps of an answer; a look that the client takes
+    every few seconds by itself, without the workers, may replace that in between.
+    """
+    told = client.sync(client.scheduler.identity, n_workers=-1)
+    return list(told["workers"].values())
 
 
 @contextmanager
@@ -169,7 +183,7 @@ def check_resources(client: Client, stage: str, needed: Mapping[str, float]) -> 
     Raises:
         ConfigError: no worker has them.
     """
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = _told_workers(client)
     if not any(
         all(worker["resources"].get(name, 0) >= amount for name, amount in needed.items())
         for worker in workers
@@ -181,29 +195,59 @@ def check_resources(client: Client, stage: str, needed: Mapping[str, float]) -> 
         )
 
 
-def check_vaults(client: Client, store: str, run_id: str) -> None:
-    """Refuse workers that reach another store or vault: their ids would differ silently.
+def fit_for(client: Client, store: str, run_id: str, stage: str) -> list[str] | None:
+    """Addresses of the workers that may have the batches of a stage; None: all may.
+
+    A worker without a vault has none of a stage that needs one.
 
     Raises:
-        WorkerError: a worker cannot read the store or vault, or its vault has another key.
+        WorkerError: a worker cannot read the store or its vault, or has a vault of another key
+            (its ids would differ silently), or none has what the stage needs.
     """
-    ours = vault_mark(store, run_id)
-    for address, theirs in _asked(client, store, run_id):
+    needs_vault = build_stage(stage, read_run_config(store, run_id)).needs_vault
+    ask = vault_mark if needs_vault else store_read
+    ours = ask(store, run_id)
+    fit, others = [], []
+    for address, theirs in _asked(client, ask, store, run_id):
         if isinstance(theirs, BaseException):
             told = str(theirs) if isinstance(theirs, FvlmError) else type(theirs).__name__
             raise WorkerError(f"Dask worker {address}: {told}")
-        if theirs != ours:
-            found = "another key" if theirs else "no vault"
+        if theirs == ours:
+            fit.append(address)
+        elif theirs is None:
+            others.append(address)
+        else:
             raise WorkerError(
-                f"Dask worker {address}: {found} found, expected the vault of this process; set "
-                "FVLM_VAULT in the worker's environment to a folder that both can read"
+                f"Dask worker {address}: another key found, expected the vault of this process; "
+                "set FVLM_VAULT in the worker's environment to a folder that both can read"
             )
+    if not fit:
+        raise WorkerError(
+            f"stage {stage} needs the vault and none of {len(others)} Dask workers has one "
+            f"({others[0]} among them): no vault found, expected that of this process; set "
+            "FVLM_VAULT in the environment of one to a folder that both can read"
+        )
+    if others:
+        log.warning(
+            "stage %s needs the vault: %d of %d Dask workers have none and get no batch of it",
+            stage, len(others), len(fit) + len(others),
+        )  # fmt: skip
+    return fit if others else None
+
+
+def store_read(store: str, run_id: str) -> bool:
+    """Whether this process reads the store: it does, or an error says why not.
+
+    Raises:
+        StoreError: it does not.
+    """
+    read_run_config(store, run_id)
+    return True
 
 
 def vault_mark(store: str, run_id: str) -> str | None:
     """A mark of the key in this process's vault that does not give it away; None without one."""
     from fvlm_data.identity.vault import Vault, default_vault_folder
-    from fvlm_data.run.records import read_run_config
     from fvlm_data.run.vault_extent import check_vault_extent
     from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
@@ -217,9 +261,11 @@ def vault_mark(store: str, run_id: str) -> str | None:
     return hmac.new(Vault.open(folder).key, run_id.encode(), hashlib.sha256).hexdigest()
 
 
-def _asked(client: Client, store: str, run_id: str) -> Iterator[tuple[str, Any]]:
+def _asked(
+    client: Client, ask: Callable[[str, str], Any], store: str, run_id: str
+) -> Iterator[tuple[str, Any]]:
     try:
-        marks = client.run(vault_mark, store, run_id, on_error="return")
+        marks = client.run(ask, store, run_id, on_error="return")
     except (ImportError, AttributeError, OSError) as error:
         raise WorkerError(
             f"the Dask workers cannot run this package ({type(error).__name__}); install the "

@@ -27,6 +27,11 @@ SERVER = "database"
 TABLES = ("files", "patients", "reports", "forgotten", "notes")
 CONNECT_S = 30
 
+WITHHELD = (
+    "the vault is kept from this process, since its stage says that it needs none, and it was "
+    "asked all the same; have the stage say `needs_vault`"
+)
+
 
 class Connection(Protocol):
     """One transaction, in SQL that both engines understand; `?` stands for a parameter."""
@@ -60,6 +65,29 @@ class Contents(Protocol):
 def contents_of(folder: Path, key: bytes) -> Contents:
     """The engine of the vault in a folder."""
     return Postgres(folder, key) if (folder / SERVER).is_file() else Sqlite(folder)
+
+
+def has_contents(folder: Path) -> bool:
+    """Whether the vault of a folder holds anything to open; opening it would make an empty one."""
+    return (folder / SERVER).is_file() or (folder / SQLITE).is_file()
+
+
+class Withheld:
+    """The contents of a vault that is kept from this process: every look-up is refused."""
+
+    def create(self) -> None:
+        """There is nothing to make."""
+
+    def connection(self, *, alone: bool = False, one_moment: bool = False) -> Any:
+        """As `Contents.connection`.
+
+        Raises:
+            StoreError: always.
+        """
+        raise StoreError(WITHHELD)
+
+    def rewrite(self) -> None:
+        """There is nothing to rewrite."""
 
 
 def _table(name: str, blob: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fvlm_data.errors import StoreError
-from fvlm_data.identity.contents import contents_of
+from fvlm_data.identity.contents import WITHHELD, Withheld, contents_of
 from fvlm_data.identity.secret import KEY_BYTES, contents_keys, is_key, secret_of
 
 if TYPE_CHECKING:
@@ -47,9 +47,25 @@ class Vault:
     def __init__(self, folder: Path, key: bytes) -> None:
         """Use `Vault.open`; `key` is the secret of this vault."""
         self.folder = folder
-        self.key = key
-        self.contents = contents_of(folder, key)
+        self.contents = contents_of(folder, key) if key else Withheld()
+        self._key = key
         self._cipher: MultiFernet | None = None
+
+    @classmethod
+    def withheld(cls) -> Vault:
+        """A vault that opens nothing and refuses to be asked, for work that needs none."""
+        return cls(Path(), b"")
+
+    @property
+    def key(self) -> bytes:
+        """The key of all ids.
+
+        Raises:
+            StoreError: the vault is kept from this process.
+        """
+        if not self._key:
+            raise StoreError(WITHHELD)
+        return self._key
 
     @classmethod
     def open(cls, folder: Path) -> Vault:

@@ -52,6 +52,7 @@ def select_stage(config: SelectConfig) -> Stage:
         views={"torn_series": TORN},
         make=partial(_make, config),
         batch_size=BATCH_STUDIES,
+        needs_vault=False,
     )
 
 

@@ -53,6 +53,7 @@ def match_stage() -> Stage:
         reads=_READS,
         make=_match,
         batch_size=BATCH_SIZE,
+        needs_vault=False,
     )
 
 

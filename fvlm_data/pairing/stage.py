@@ -69,6 +69,7 @@ def pair_stage(config: PairConfig, vocabulary: Vocabulary) -> Stage:
         reads=(*_report_reads(config), *IMAGE_READS),
         make=partial(_make, config, vocabulary),
         batch_size=BATCH_SIZE,
+        needs_vault=False,
     )
 
 

@@ -55,6 +55,7 @@ def radiomics_stage(config: RadiomicsConfig, vocabulary: Vocabulary) -> Stage:
         ),
         make=partial(_make, config, vocabulary),
         batch_size=config.batch_size,
+        needs_vault=False,
     )  # fmt: skip
 
 

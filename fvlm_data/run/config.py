@@ -102,6 +102,13 @@ class ExecutionConfig(BaseModel):
         description="limits by stage, as {segment: {seconds: 3600, memory_mb: 16000}}; `discover`: "
         "those of reading headers",
     )
+    batch_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="time that a batch is to take in a worker: a stage's first batches are "
+        "measured, the rest cut to it, from one item to 16 times the stage's own size; shards keep "
+        "theirs; default: the stage's own size, min",
+    )
     pauses_s: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         default=(10.0, 60.0, 300.0),
         description="pauses before a stage tries again where the machine lacks disk, memory or "

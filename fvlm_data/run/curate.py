@@ -13,6 +13,7 @@ from fvlm_data.errors import ConfigError
 from fvlm_data.isolation.limits import Ended, circumstances, detail
 from fvlm_data.isolation.splitting import until_alone
 from fvlm_data.isolation.workers import Workers
+from fvlm_data.run.batch_sizes import by_time, settled_by_time
 from fvlm_data.run.broken import due_again
 from fvlm_data.run.compaction import join_small_files
 from fvlm_data.run.mappers import here, in_the_end, isolated, patient
@@ -82,10 +83,10 @@ def curate(
 
     With `isolate` files are read and batches run in `execution.workers` processes, each of which
     may die; by default only if these are more than one, as a debugger sees nothing of them. A
-    `mapper` runs batches elsewhere. With `retry` is tried again what ended its process before.
-    `progress` is called with the stage, settled items and their total (0: not known); `announce`,
-    before anything is done, with sentences on how the inputs are understood. With `rehash` every
-    known image file is read as a whole, whatever its time and size.
+    `mapper` runs batches elsewhere (its `at_once()`: so many at a time). With `retry` is tried
+    again what ended its process before. `progress` is called with the stage, settled items and
+    their total (0: not known); `announce`, before anything is done, with sentences on how the
+    inputs are understood. With `rehash` every known image file is read as a whole.
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.
@@ -102,6 +103,7 @@ def curate(
         context = replace(context, rehash=rehash, retry=retry, workers=workers, versions=versions)
         if mapper is None:
             mapper = isolated(workers, settle_batch) if workers else here(settle_batch)
+        at_once = getattr(mapper, "at_once", lambda: config.execution.workers)
         mapper = patient(mapper, config.execution.pauses_s)
         summary = Summary(context.run_id, context.store.url, announced=told)
         watch = Watch(context, config, summary, progress)
@@ -111,7 +113,7 @@ def curate(
         summary.changed_versions = changed_versions(context.store)
         summary.changed_settings = begin(context, config, told)
         with watch.run(names):
-            _curate(context, config, names, mapper, watch, summary)
+            _curate(context, config, names, mapper, at_once, watch, summary)
             summary.seconds = round(time.monotonic() - started, 1)
             record_vault_extent(context)
             finish(context, config, summary)
@@ -123,6 +125,7 @@ def _curate(
     config: Config,
     names: Sequence[str],
     mapper: Mapper,
+    at_once: Callable[[], int],
     watch: Watch,
     summary: Summary,
 ) -> None:
@@ -131,7 +134,7 @@ def _curate(
     notes = opened_notes(context, built.values())
     for name in names:
         _discover(context, config, name, watch, summary)
-        line = _Line(context, built[name], name, mapper, config, watch)
+        line = _Line(context, built[name], name, mapper, config, watch, at_once)
         with watch.stage(name):
             _run_stage(line, built, notes, summary)
     _conclude(context, config, names, watch.report, summary)
@@ -213,21 +216,28 @@ def settle_batch(
 
     `beat` is called whenever an item of it is done.
     """
-    config, context = _worker(store, run_id)
+    with STAGES.named_in_errors(stage):
+        made = build_stage(stage, _run_config(store, run_id))
+    context = _worker(store, run_id, made.needs_vault)
     # a worker whose run was killed goes on for a while, and must not bring back what goes now
     check_not_alone(context.store)
     context = replace(context, beat=beat) if beat is not None else context
     items = [Item(item, key, tuple(refs)) for item, key, refs in batch]
     with STAGES.named_in_errors(stage):
-        return dict(settle(context, build_stage(stage, config), items))
+        return dict(settle(context, made, items))
 
 
 @lru_cache(maxsize=4)
-def _worker(store: str, run_id: str) -> tuple[Config, Context]:
-    config = read_run_config(store, run_id)
-    context = open_context(config, run_id, create=False)
-    check_vault_extent(context)
-    return config, context
+def _run_config(store: str, run_id: str) -> Config:
+    return read_run_config(store, run_id)
+
+
+@lru_cache(maxsize=4)
+def _worker(store: str, run_id: str, needs_vault: bool) -> Context:
+    context = open_context(_run_config(store, run_id), run_id, create=False, vault=needs_vault)
+    if needs_vault:
+        check_vault_extent(context)
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +250,7 @@ class _Line:
     mapper: Mapper
     config: Config
     watch: Watch
+    at_once: Callable[[], int]
 
     @property
     def limits(self) -> Limits:
@@ -252,8 +263,15 @@ class _Line:
         """
         known = {one for batch in batches for one in batch if one[0] in before}
         run = partial(self.mapper, self.context.store.url, self.context.run_id, self.name)
-        for batch, result in until_alone(batches, run, self.limits, known):
-            yield self._counted(batch, result)
+
+        def settle_all(batches: Sequence[Batch]) -> Iterator[Counter[str]]:
+            for batch, result in until_alone(batches, run, self.limits, known):
+                yield self._counted(batch, result)
+
+        minutes = by_time(self.config, self.stage)
+        if minutes is None:
+            return settle_all(batches)
+        return settled_by_time(batches, settle_all, 60 * minutes, self.at_once())
 
     def settled_alone(self, item: Item) -> Counter[str]:
         """Counts of an item when no worker is busy."""

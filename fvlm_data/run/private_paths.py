@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.identity.contents import has_contents
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
 
@@ -64,7 +65,7 @@ def revealed(store: Store, written: dict[str, Any]) -> dict[str, Any]:
         return value
 
     _replaced(written, kept)
-    if not tokens or not (folder / "vault.sqlite").is_file() or not (folder / "key").is_file():
+    if not tokens or not (folder / "key").is_file() or not has_contents(folder):
         return written
     places = Vault.open(folder).file_paths(tokens)
     return _replaced(written, lambda value: places.get(value, value))

@@ -82,17 +82,21 @@ class Summary:
     failed_at: list[str] = field(default_factory=list)
 
 
-def open_context(config: Config, run_id: str | None = None, *, create: bool = True) -> Context:
+def open_context(
+    config: Config, run_id: str | None = None, *, create: bool = True, vault: bool = True
+) -> Context:
     """Open (or make) the store and vault of a configuration under a run id.
+
+    Without `vault` none is opened, and the context's refuses to be asked.
 
     Raises:
         StoreError: either cannot be opened, or the vault is not that of the store.
     """
     store = Store.create(config.store) if create else Store.open(config.store)
     store.memory_mb, store.spill = config.execution.memory_mb, config.execution.spill
-    vault = open_vault(store, config)
+    opened = open_vault(store, config) if vault else Vault.withheld()
     keep_hours = config.execution.keep_hours
-    return Context(store, vault, run_id or new_run_id(), keep_hours=keep_hours)
+    return Context(store, opened, run_id or new_run_id(), keep_hours=keep_hours)
 
 
 def open_vault(store: Store, config: Config) -> Vault:

@@ -83,6 +83,7 @@ def segment_stage(
         batch_size=config.batch_size,
         kept=kept,
         partition={"masks": {"task": config.task}},
+        needs_vault=config.takes_masks,  # which lie where the vault says
     )
 
 

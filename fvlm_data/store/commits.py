@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.errors import DamagedError
+from fvlm_data.identity.vault import Vault
 from fvlm_data.store.content import contents_sql, digest, owned
 from fvlm_data.store.declared import Batch, Item, Outcome
 from fvlm_data.store.gathering import TRIED, gather
@@ -187,17 +188,19 @@ def _batch(context: Context, stage: Stage, inputs: Sequence[Inputs]) -> Batch:
     def stored(path: str) -> bytes | None:
         return context.store.read_bytes(path) if context.store.exists(path) else None
 
+    # also where there is one, so that a stage that says it needs none is held to it everywhere
+    vault = context.vault if stage.needs_vault else Vault.withheld()
     return Batch(
         inputs=inputs,
-        secret=context.vault.key,
+        secret=vault.key if stage.needs_vault else b"",
         file=_Files(context, inputs).read,
-        paths=context.vault.file_paths,
-        identities=context.vault.patient_identities,
-        originals=context.vault.reports,
+        paths=vault.file_paths,
+        identities=vault.patient_identities,
+        originals=vault.reports,
         standing=standing,
         settled=settled,
         stored=stored,
-        forgotten=context.vault.forgotten,
+        forgotten=vault.forgotten,
     )
 
 

@@ -202,7 +202,9 @@ class Stage:
     `rests_on_own_rows`, existing rows are an input of new ones (a patient keeps the split), so
     damaged rows are removed before they are remade. `holders` is SQL of columns tree and item:
     which items lie in a tree of files that several share. Items that `waits`, SQL of a column item,
-    names are left as they are, due or not.
+    names are left as they are, due or not. Without `needs_vault` the items are made of tables and
+    files of the store alone: the stage works where no vault is, and looks up nothing in one
+    (`secret` is empty, the look-ups refuse).
     """
 
     name: str
@@ -223,6 +225,7 @@ class Stage:
     partition: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     holders: str = ""
     waits: str = ""
+    needs_vault: bool = True
 
 
 @dataclass(frozen=True, slots=True)

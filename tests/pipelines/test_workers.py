@@ -16,9 +16,9 @@ from pipelines.workers import (
     SAME_VERSIONS,
     WorkerError,
     check_resources,
-    check_vaults,
     check_versions,
     connect,
+    fit_for,
     local_cluster,
     neighbours,
     own_process,
@@ -109,6 +109,23 @@ def test_a_worker_outlives_what_is_deadly(client: Client) -> None:
 
 
 @pytest.mark.slow
+def test_a_look_that_the_client_takes_meanwhile_hides_no_worker(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's own look, without workers, comes between an answer and its use: seen once."""
+    answered = client._update_scheduler_info
+
+    async def then_looked(**asked: Any) -> None:
+        await answered(**asked)
+        await answered(n_workers=0)
+
+    monkeypatch.setattr(client, "_update_scheduler_info", then_looked)
+    assert client.scheduler_info(n_workers=-1)["workers"] == {}
+    assert neighbours(client) == 2
+    check_resources(client, "segment", {"GPU": 1})
+
+
+@pytest.mark.slow
 def test_the_workers_speak_with_a_certificate_only(client: Client) -> None:
     assert client.scheduler_info()["address"].startswith("tls://127.0.0.1:")
 
@@ -128,22 +145,33 @@ def test_workers_of_this_machine_have_its_versions(client: Client) -> None:
 
 @pytest.mark.full
 @pytest.mark.slow
-def test_a_worker_with_another_vault_is_refused(
+def test_a_stage_goes_to_workers_with_the_vault_that_it_needs(
     client: Client, tmp_path: Path, vault_folder: Path
 ) -> None:
     config = Config(store=str(tmp_path / "store"))
     context = open_context(config)
     begin(context, config)
+    asked = client, context.store.url, context.run_id
     client.run(use_vault, str(vault_folder))
-    check_vaults(client, context.store.url, context.run_id)
+    assert fit_for(*asked, "ingest") is None
 
-    client.run(use_vault, str(tmp_path / "elsewhere"))
-    with pytest.raises(WorkerError, match=r"no vault found, .* set FVLM_VAULT"):
-        check_vaults(client, context.store.url, context.run_id)
-    assert not (tmp_path / "elsewhere").exists()
+    nowhere = tmp_path / "elsewhere"
+    first, second = client.run(os.getpid)
+    client.run(use_vault, str(nowhere), workers=[first])
+    assert fit_for(*asked, "ingest") == [second]
+    assert fit_for(*asked, "radiomics") is None
+    with dask.annotate(resources={}, workers=[second]):
+        futures = [client.submit(os.getpid, pure=False) for _ in range(4)]
+    assert set(client.gather(futures)) == {client.run(os.getpid, workers=[second])[second]}
+
+    client.run(use_vault, str(nowhere))
+    with pytest.raises(WorkerError, match=r"ingest needs the vault and none of 2 .* FVLM_VAULT"):
+        fit_for(*asked, "ingest")
+    assert fit_for(*asked, "radiomics") is None
+    assert not nowhere.exists()
 
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "key").write_text("ab" * 32)
     client.run(use_vault, str(tmp_path / "other"))
     with pytest.raises(WorkerError, match="another key found"):
-        check_vaults(client, context.store.url, context.run_id)
+        fit_for(*asked, "ingest")
