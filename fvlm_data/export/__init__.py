@@ -15,6 +15,7 @@ EXPORTS = Extensions(
         "ct-rate": "fvlm_data.export.entries:CT_RATE",
         "merlin": "fvlm_data.export.entries:MERLIN",
         "region-texts": "fvlm_data.export.entries:REGION_TEXTS",
+        "organ-pairs": "fvlm_data.export.entries:ORGAN_PAIRS",
         "questions": "fvlm_data.export.entries:QUESTIONS",
         "report-generation": "fvlm_data.export.entries:REPORT_GENERATION",
         "change": "fvlm_data.export.entries:CHANGE",

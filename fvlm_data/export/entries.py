@@ -12,6 +12,7 @@ from fvlm_data.export.options import (
     DicomOptions,
     LabelOptions,
     LayoutOptions,
+    OrganPairOptions,
     OutcomeOptions,
     RegionTextOptions,
     ReportGenerationOptions,
@@ -79,6 +80,14 @@ def _region_texts(
     from fvlm_data.export.region_texts import write
 
     write(store, draft, progress, by_volume=options.rows == "volume")
+
+
+def _organ_pairs(store: Store, draft: Draft, progress: Progress, options: OrganPairOptions) -> None:
+    from fvlm_data.export.organ_pairs.write import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, normal=options.normal)
 
 
 def _questions(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
@@ -266,6 +275,15 @@ REGION_TEXTS = Export(
     write=_region_texts,
     options=RegionTextOptions,
     hint=_by_pandas("texts", "region_report.csv", 'texts.groupby("Anatomy").size()'),
+)
+ORGAN_PAIRS = Export(
+    help="Every region of a label map with what the report says of it, as Parquet.",
+    of="tables",
+    write=_organ_pairs,
+    options=OrganPairOptions,
+    hint=_by_pandas(
+        "pairs", "organ_pairs.parquet", 'pairs.groupby(["class_name", "state"]).size()'
+    ),
 )
 QUESTIONS = Export(
     help="Questions about each study that its reports answer, with the sentences, as JSON lines.",

@@ -51,6 +51,16 @@ class RegionTextOptions(BaseModel):
     )
 
 
+class OrganPairOptions(WordOptions):
+    """Options of the export `organ-pairs`."""
+
+    normal: Literal["none", "stated", "silent"] = Field(
+        default="stated",
+        description="normal sentences of the vocabulary: none, for what a report calls normal, or "
+        "for what it passes over too",
+    )
+
+
 class OutcomeOptions(BaseModel):
     """Options of the export `outcome`."""
 

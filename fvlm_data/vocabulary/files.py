@@ -19,6 +19,7 @@ from fvlm_data.vocabulary.entries import (
     PairingWords,
     QuestionWords,
     ReferenceWords,
+    RegionWords,
     SectionFile,
     VersionWords,
 )
@@ -73,6 +74,7 @@ def read_files(language: str, overlay: Mapping[str, str]) -> Files:
         identities=_validated(trees, "identities.yaml", IdentityWords),
         references=_validated(trees, "references.yaml", ReferenceWords),
         questions=_validated(trees, "questions.yaml", QuestionWords),
+        regions=_validated(trees, "regions.yaml", RegionWords),
         classes=_validated(trees, CLASSES, ClassFile),
         label_sets=_validated(trees, LABELS, LabelSets).root,
         content={name: plain(tree) for name, tree in trees.items()},

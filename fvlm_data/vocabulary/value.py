@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PairingWords,
         QuestionWords,
         ReferenceWords,
+        RegionWords,
         SectionFile,
         VersionWords,
     )
@@ -66,6 +67,7 @@ class Vocabulary:
     identities: IdentityWords
     references: ReferenceWords
     questions: QuestionWords
+    regions: RegionWords
     trained: tuple[str, ...]
     imaged: tuple[str, ...]
     systems: tuple[str, ...]
@@ -199,6 +201,7 @@ def _made(language: str, overlay: tuple[tuple[str, str], ...]) -> Vocabulary:
         identities=files.identities,
         references=files.references,
         questions=files.questions,
+        regions=files.regions,
         trained=files.classes.trained,
         imaged=tuple(files.classes.anatomies),
         systems=tuple(files.classes.systems),

@@ -24,6 +24,7 @@ SHOWS = {
     "outcome": "count",
     "merlin": "Series",
     "questions": "DataFrame",
+    "organ-pairs": "Series",
     "region-texts": "Series",
     "report-generation": "DataFrame",
     "slice-references": "Series",
