@@ -36,6 +36,7 @@ from fvlm_train.commands.options import (
     StoreOption,
     VaultOption,
 )
+from fvlm_train.commands.organs import organs_command
 from fvlm_train.commands.outcome import outcome_command
 from fvlm_train.commands.probe import probe_command
 from fvlm_train.commands.retrieval import retrieval_command
@@ -122,7 +123,8 @@ def train_command(
             note = ", ".join(part for part in (loss, rate, waits, auc) if part)
             show("train", step.step, steps, note)
 
-        findings = store_findings(store) if config.loss.prompts.weight or validation else ()
+        asked = config.loss.prompts.weight or config.loss.dictionary_negatives or validation
+        findings = store_findings(store) if asked else ()
         validate = None
         if validation:
             evaluated = parse_evaluate_config(resolved.evaluate)
@@ -339,6 +341,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "embed": embed_command,
     "retrieval": retrieval_command,
     "nearest": nearest_command,
+    "organs": organs_command,
     "probe": probe_command,
     "baseline": baseline_command,
     "compare": compare_command,
@@ -360,6 +363,7 @@ EXAMPLES = {
     "embed": "fvlm-eval embed run dicom/study --out embedded",
     "retrieval": "fvlm-eval retrieval run --store store --split test",
     "nearest": "fvlm-eval nearest run 'Calcified gallstone.' --anatomy gallbladder",
+    "organs": "fvlm-eval organs run --store store --split test",
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
     "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",

@@ -88,6 +88,13 @@ class LossConfig(Section):
         description="The sentence of the normal anatomy (train.template) is one more negative of "
         "each abnormal image, whether or not the batch holds it.",
     )
+    dictionary_negatives: int = Field(
+        default=0,
+        ge=0,
+        description="Findings of the vocabulary that are drawn for each anatomy at each step: their "
+        "prompts are further negatives of images whose report does not have them (after CT-GLIP). "
+        "0 for none.",
+    )
     separation: float = Field(
         default=0.0,
         ge=0,

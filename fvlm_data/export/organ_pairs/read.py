@@ -79,9 +79,7 @@ def regions(tables: Relations, studies: Sequence[str]) -> dict[str, list[Region]
     return found
 
 
-def spoken(
-    tables: Relations, studies: Sequence[str], vocabulary: Vocabulary
-) -> dict[str, Spoken]:
+def spoken(tables: Relations, studies: Sequence[str], vocabulary: Vocabulary) -> dict[str, Spoken]:
     """What is said of the anatomies of each study that has texts."""
     asked = {"studies": list(studies)}
     lobes = lobes_of(vocabulary)

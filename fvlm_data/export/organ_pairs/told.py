@@ -110,8 +110,10 @@ def _on(part: Part, about: Sequence[Said]) -> Iterator[Said]:
             continue
         if not one.mentions and part.side and one.sides and part.side not in one.sides:
             continue
-        yield one if kept == one.mentions else Said(
-            one.source, one.text, one.assessment, kept, one.sides
+        yield (
+            one
+            if kept == one.mentions
+            else Said(one.source, one.text, one.assessment, kept, one.sides)
         )
 
 

@@ -120,7 +120,9 @@ def _pairs(
 ) -> Iterator[tuple[Region, list[OrganPair]]]:
     lesions = vocabulary.regions.lesions
     for region in shown:
-        told = told_of(Part.of(region.class_name), anatomies.of(region), said.states, said.sentences)
+        told = told_of(
+            Part.of(region.class_name), anatomies.of(region), said.states, said.sentences
+        )
         made = []
         if told.said:
             beside = [
