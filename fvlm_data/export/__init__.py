@@ -18,6 +18,7 @@ EXPORTS = Extensions(
         "organ-pairs": "fvlm_data.export.entries:ORGAN_PAIRS",
         "questions": "fvlm_data.export.entries:QUESTIONS",
         "report-generation": "fvlm_data.export.entries:REPORT_GENERATION",
+        "cases": "fvlm_data.export.entries:CASES",
         "change": "fvlm_data.export.entries:CHANGE",
         "outcome": "fvlm_data.export.entries:OUTCOME",
         "slice-references": "fvlm_data.export.entries:SLICE_REFERENCES",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.export.entry import Export
 from fvlm_data.export.options import (
+    CaseOptions,
     DicomOptions,
     LabelOptions,
     LayoutOptions,
@@ -103,6 +104,15 @@ def _report_generation(
     from fvlm_data.export.generation.write import write
 
     write(store, draft, progress, window_days=options.window_days)
+
+
+def _cases(store: Store, draft: Draft, progress: Progress, options: CaseOptions) -> None:
+    from fvlm_data.export.cases.write import Asked, write
+    from fvlm_data.vocabulary import Vocabulary
+
+    asked = Asked(options.case, options.label_set, options.patch_mm)
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, asked=asked)
 
 
 def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
@@ -298,6 +308,13 @@ REPORT_GENERATION = Export(
     write=_report_generation,
     options=ReportGenerationOptions,
     hint=_by_pandas("records", "records.jsonl", "records.head()", ", lines=True"),
+)
+CASES = Export(
+    help="Cases with their studies, images, patches and one set of labels, as JSON lines.",
+    of="tables",
+    write=_cases,
+    options=CaseOptions,
+    hint=_by_pandas("cases", "cases.jsonl", "cases.head()", ", lines=True"),
 )
 CHANGE = Export(
     help="What became of each finding from one study of a patient to the next, as Parquet.",

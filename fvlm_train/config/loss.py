@@ -91,9 +91,9 @@ class LossConfig(Section):
     dictionary_negatives: int = Field(
         default=0,
         ge=0,
-        description="Findings of the vocabulary that are drawn for each anatomy at each step: their "
-        "prompts are further negatives of images whose report does not have them (after CT-GLIP). "
-        "0 for none.",
+        description="Findings of the vocabulary that are drawn for each anatomy at each step: "
+        "their prompts are further negatives of images whose report does not have them (after "
+        "CT-GLIP). 0 for none.",
     )
     separation: float = Field(
         default=0.0,

@@ -1,6 +1,6 @@
 """A dictionary of abnormalities: prompts of findings that an image does not have, as negatives.
 
-A batch holds few abnormal texts of an organ; the vocabulary has a sentence for each of its findings.
+A batch holds few abnormal texts of an organ; the vocabulary has one for each of its findings.
 Source: CT-GLIP (arXiv 2404.15272), which adds an abnormality dictionary to its negatives.
 
 Shapes: M members of one anatomy, K findings drawn for it, E features.

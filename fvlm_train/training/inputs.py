@@ -70,8 +70,9 @@ def inputs_of(
 ) -> Inputs:
     """This rank's batch, with those texts that the terms compare, and the prompts.
 
-    `negatives` are further texts by the number of their anatomy. `config` may ask for normal sentences, too, and for an order of the batch's sentences, which is
-    drawn from torch's generator.
+    `negatives` are further texts by the number of their anatomy. `config` may ask for normal
+    sentences, too, and for an order of the batch's sentences, which is drawn from torch's
+    generator.
     """
     texts, place_ba = distinct_texts(batch.facts, terms)
     of_batch = len(texts)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from fvlm_train.config import TrainConfig
     from fvlm_train.data.windows import SampleSource
     from fvlm_train.prompts import Finding
-    from fvlm_train.training.distributed import Ranks
     from fvlm_train.training.dictionary import Dictionary
+    from fvlm_train.training.distributed import Ranks
     from fvlm_train.training.prompted import Prompted
 
 

@@ -19,6 +19,7 @@ SHOWS = {
     "tables": "Series",
     "labels": "Medical material",
     "webdataset": "'image.npy'",
+    "cases": "DataFrame",
     "change": "Series",
     "ct-rate": "split",
     "outcome": "count",

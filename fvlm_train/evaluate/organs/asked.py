@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Region(NamedTuple):
-    """A region that is anatomy number `anatomy`; `features_ae` is what it is in each one's place."""
+    """A region that is anatomy number `anatomy`, embedded (A, E) in the place of each."""
 
     patient_id: str
     anatomy: int

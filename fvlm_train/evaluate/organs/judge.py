@@ -172,8 +172,7 @@ def printed(result: OrgansResult, confidence: float) -> list[str]:
 
 def _rank(similarity_a: Tensor, right: int) -> int:
     """How many organs fit better; equal ones count as better, so that no order is favoured."""
-    better = int((similarity_a >= similarity_a[right]).sum()) - 1
-    return better
+    return int((similarity_a >= similarity_a[right]).sum()) - 1
 
 
 def _weights(patients: Sequence[str], config: EvaluateConfig) -> Array:
