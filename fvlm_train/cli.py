@@ -16,6 +16,7 @@ from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
 from fvlm_train.commands.baseline import baseline_command
+from fvlm_train.commands.cases import cases_command
 from fvlm_train.commands.change import change_command
 from fvlm_train.commands.compare import compare_command
 from fvlm_train.commands.doubtful import doubtful_command
@@ -345,6 +346,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "probe": probe_command,
     "baseline": baseline_command,
     "compare": compare_command,
+    "cases": cases_command,
     "change": change_command,
     "outcome": outcome_command,
     "attend": attend_command,
@@ -368,6 +370,7 @@ EXAMPLES = {
     "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",
     "outcome": "fvlm-eval outcome outcome/studies.parquet",
+    "cases": "fvlm-eval cases cases.jsonl --embeddings embeddings.parquet",
     "change": "fvlm-eval change pairs_over_time.parquet --embeddings embeddings.parquet",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",
