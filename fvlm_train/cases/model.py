@@ -37,6 +37,9 @@ class CaseModel(nn.Module):
     Source: gated attention of multiple-instance learning (Ilse et al., arXiv 1802.04712).
     """
 
+    mean_f: Tensor
+    scale_f: Tensor
+
     def __init__(self, features: int, labels: int, pooling: Pooling, width: int = 64) -> None:
         """Random weights; features are standardised by `mean_f` and `scale_f`, at first 0 and 1."""
         super().__init__()
@@ -72,14 +75,16 @@ def fitted(train: ImagesOfCases, pooling: Pooling, fit: Fit) -> CaseModel:
         torch.manual_seed(fit.seed)
         model = CaseModel(features_bif.shape[2], present_bl.shape[1], pooling)
         shown_nf = features_bif[there_bi]
-        model.mean_f.copy_(shown_nf.mean(dim=0))  # type: ignore[operator]
+        model.mean_f.copy_(shown_nf.mean(dim=0))
         # a feature that never differs says nothing, whatever its scale
-        model.scale_f.copy_(shown_nf.std(dim=0, correction=0).clamp(min=1e-3))  # type: ignore[operator]
+        model.scale_f.copy_(shown_nf.std(dim=0, correction=0).clamp(min=1e-3))
         optimiser = torch.optim.AdamW(
             model.parameters(), fit.learning_rate, weight_decay=fit.weight_decay
         )
         for _ in range(fit.epochs):
-            for chosen in torch.randperm(len(train)).split(fit.batch_size):
+            order = torch.randperm(len(train))
+            for start in range(0, len(train), fit.batch_size):
+                chosen = order[start : start + fit.batch_size]
                 logits_bl = model(features_bif[chosen], there_bi[chosen])
                 loss_bl = F.binary_cross_entropy_with_logits(
                     logits_bl, present_bl[chosen], reduction="none"
