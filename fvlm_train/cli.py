@@ -124,8 +124,7 @@ def train_command(
             note = ", ".join(part for part in (loss, rate, waits, auc) if part)
             show("train", step.step, steps, note)
 
-        asked = config.loss.prompts.weight or config.loss.dictionary_negatives or validation
-        findings = store_findings(store) if asked else ()
+        findings = store_findings(store) if config.loss.asks_findings or validation else ()
         validate = None
         if validation:
             evaluated = parse_evaluate_config(resolved.evaluate)

@@ -115,3 +115,8 @@ class LossConfig(Section):
     prompts: PromptLossConfig = Field(
         default=PromptLossConfig(), description="Labels of the reports, learned through prompts."
     )
+
+    @property
+    def asks_findings(self) -> bool:
+        """Whether training needs the findings of the vocabulary."""
+        return self.prompts.weight > 0 or self.dictionary_negatives > 0
