@@ -16,6 +16,7 @@ from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
 from fvlm_train.commands.baseline import baseline_command
+from fvlm_train.commands.cases import cases_command
 from fvlm_train.commands.change import change_command
 from fvlm_train.commands.compare import compare_command
 from fvlm_train.commands.doubtful import doubtful_command
@@ -36,6 +37,7 @@ from fvlm_train.commands.options import (
     StoreOption,
     VaultOption,
 )
+from fvlm_train.commands.organs import organs_command
 from fvlm_train.commands.outcome import outcome_command
 from fvlm_train.commands.probe import probe_command
 from fvlm_train.commands.retrieval import retrieval_command
@@ -122,7 +124,7 @@ def train_command(
             note = ", ".join(part for part in (loss, rate, waits, auc) if part)
             show("train", step.step, steps, note)
 
-        findings = store_findings(store) if config.loss.prompts.weight or validation else ()
+        findings = store_findings(store) if config.loss.asks_findings or validation else ()
         validate = None
         if validation:
             evaluated = parse_evaluate_config(resolved.evaluate)
@@ -339,9 +341,11 @@ VERBS: dict[str, Callable[..., None]] = {
     "embed": embed_command,
     "retrieval": retrieval_command,
     "nearest": nearest_command,
+    "organs": organs_command,
     "probe": probe_command,
     "baseline": baseline_command,
     "compare": compare_command,
+    "cases": cases_command,
     "change": change_command,
     "outcome": outcome_command,
     "attend": attend_command,
@@ -360,10 +364,12 @@ EXAMPLES = {
     "embed": "fvlm-eval embed run dicom/study --out embedded",
     "retrieval": "fvlm-eval retrieval run --store store --split test",
     "nearest": "fvlm-eval nearest run 'Calcified gallstone.' --anatomy gallbladder",
+    "organs": "fvlm-eval organs run --store store --split test",
     "probe": "fvlm-eval probe run --store store --fit-on train --split test",
     "baseline": "fvlm-eval baseline run --store store --labels labels.csv",
     "compare": "fvlm-eval compare run_a run_b --split test",
     "outcome": "fvlm-eval outcome outcome/studies.parquet",
+    "cases": "fvlm-eval cases cases.jsonl --embeddings embeddings.parquet",
     "change": "fvlm-eval change pairs_over_time.parquet --embeddings embeddings.parquet",
     "attend": "fvlm-eval attend run STUDY --store store --out pictures",
     "doubtful": "fvlm-eval doubtful run --store store --split train",

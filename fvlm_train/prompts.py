@@ -51,6 +51,10 @@ class Finding(Protocol):
         """Anatomy whose region is scored."""
 
     @property
+    def implies(self) -> Sequence[str]:
+        """Ids of findings that whoever has this has too."""
+
+    @property
     def prompts(self) -> Prompts:
         """Its prompts."""
 

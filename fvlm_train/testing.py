@@ -37,6 +37,7 @@ class ToyFinding:
     lesion_hu: int
     name: str
     ct_rate: str | None = None
+    implies: tuple[str, ...] = ()
 
     @property
     def prompts(self) -> ToyPrompts:

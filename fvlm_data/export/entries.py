@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.export.entry import Export
 from fvlm_data.export.options import (
+    CaseOptions,
     DicomOptions,
     LabelOptions,
     LayoutOptions,
+    OrganPairOptions,
     OutcomeOptions,
     RegionTextOptions,
     ReportGenerationOptions,
@@ -81,6 +83,14 @@ def _region_texts(
     write(store, draft, progress, by_volume=options.rows == "volume")
 
 
+def _organ_pairs(store: Store, draft: Draft, progress: Progress, options: OrganPairOptions) -> None:
+    from fvlm_data.export.organ_pairs.write import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, normal=options.normal)
+
+
 def _questions(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
     from fvlm_data.export.questions.write import write
     from fvlm_data.vocabulary import Vocabulary
@@ -94,6 +104,15 @@ def _report_generation(
     from fvlm_data.export.generation.write import write
 
     write(store, draft, progress, window_days=options.window_days)
+
+
+def _cases(store: Store, draft: Draft, progress: Progress, options: CaseOptions) -> None:
+    from fvlm_data.export.cases.write import Asked, write
+    from fvlm_data.vocabulary import Vocabulary
+
+    asked = Asked(options.case, options.label_set, options.patch_mm)
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, asked=asked)
 
 
 def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions) -> None:
@@ -267,6 +286,15 @@ REGION_TEXTS = Export(
     options=RegionTextOptions,
     hint=_by_pandas("texts", "region_report.csv", 'texts.groupby("Anatomy").size()'),
 )
+ORGAN_PAIRS = Export(
+    help="Every region of a label map with what the report says of it, as Parquet.",
+    of="tables",
+    write=_organ_pairs,
+    options=OrganPairOptions,
+    hint=_by_pandas(
+        "pairs", "organ_pairs.parquet", 'pairs.groupby(["class_name", "state"]).size()'
+    ),
+)
 QUESTIONS = Export(
     help="Questions about each study that its reports answer, with the sentences, as JSON lines.",
     of="tables",
@@ -280,6 +308,13 @@ REPORT_GENERATION = Export(
     write=_report_generation,
     options=ReportGenerationOptions,
     hint=_by_pandas("records", "records.jsonl", "records.head()", ", lines=True"),
+)
+CASES = Export(
+    help="Cases with their studies, images, patches and one set of labels, as JSON lines.",
+    of="tables",
+    write=_cases,
+    options=CaseOptions,
+    hint=_by_pandas("cases", "cases.jsonl", "cases.head()", ", lines=True"),
 )
 CHANGE = Export(
     help="What became of each finding from one study of a patient to the next, as Parquet.",

@@ -51,6 +51,28 @@ class RegionTextOptions(BaseModel):
     )
 
 
+class OrganPairOptions(WordOptions):
+    """Options of the export `organ-pairs`."""
+
+    normal: Literal["none", "stated", "silent"] = Field(
+        default="stated",
+        description="normal sentences of the vocabulary: none, for what a report calls normal, or "
+        "for what it passes over too",
+    )
+
+
+class CaseOptions(WordOptions):
+    """Options of the export `cases`."""
+
+    case: Literal["study", "patient"] = Field(default="study", description="what a case is")
+    label_set: str = Field(
+        default="ct_rate", description="ct_rate, merlin, rad_chest_ct, or your own"
+    )
+    patch_mm: float = Field(
+        default=96.0, gt=0, description="edge of the cubes that an image is divided into, in mm"
+    )
+
+
 class OutcomeOptions(BaseModel):
     """Options of the export `outcome`."""
 

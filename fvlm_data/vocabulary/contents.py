@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         PairingWords,
         QuestionWords,
         ReferenceWords,
+        RegionWords,
         VersionWords,
     )
 
@@ -34,6 +35,7 @@ class Files:
     identities: IdentityWords
     references: ReferenceWords
     questions: QuestionWords
+    regions: RegionWords
     classes: ClassFile
     label_sets: Mapping[str, Any]
     """`label_sets.LabelSet` by id; that module builds on this one."""

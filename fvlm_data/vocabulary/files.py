@@ -30,6 +30,7 @@ from fvlm_data.vocabulary.text_entries import (
     PairingWords,
     QuestionWords,
     ReferenceWords,
+    RegionWords,
     VersionWords,
 )
 from fvlm_data.vocabulary.tree import Node, plain, read_tree
@@ -69,6 +70,7 @@ def read_files(language: str, overlay: Mapping[str, str]) -> Files:
         identities=_validated(trees, "identities.yaml", IdentityWords),
         references=_validated(trees, "references.yaml", ReferenceWords),
         questions=_validated(trees, "questions.yaml", QuestionWords),
+        regions=_validated(trees, "regions.yaml", RegionWords),
         classes=_validated(trees, CLASSES, ClassFile),
         label_sets=_validated(trees, LABELS, LabelSets).root,
         content={name: plain(tree) for name, tree in trees.items()},

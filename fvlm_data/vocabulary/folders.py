@@ -21,7 +21,7 @@ NAMES = (
 )  # fmt: skip
 
 
-OPTIONAL = ("questions.yaml", "references.yaml")
+OPTIONAL = ("questions.yaml", "references.yaml", "regions.yaml")
 """Files that a language may lack; no stage reads them."""
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fvlm_data.vocabulary.entry import Entry
 
@@ -55,6 +55,33 @@ class QuestionWords(Entry):
     change: str = ""
     normal: str = ""
     answers: AnswerWords = AnswerWords()
+
+
+class RegionWords(Entry):
+    """regions.yaml: names of regions and sentences about them; a language may lack the file."""
+
+    normal: tuple[str, ...] = Field(default=(), description="a healthy one; {region} is its name")
+    named: tuple[str, ...] = Field(default=(), description="which one it is; {region} is its name")
+    lesions: tuple[str, ...] = Field(default=(), description="classes that are findings")
+    names: dict[str, str] = Field(default={}, description="name by class of a label map")
+
+    @field_validator("normal", "named")
+    @classmethod
+    def _name_the_region(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
+        for sentence in sentences:
+            if "{region}" not in sentence or "{" in sentence.replace("{region}", ""):
+                raise ValueError(f"'{sentence}' needs {{region}} and no other brace")
+        return sentences
+
+    def name(self, region: str) -> str:
+        """What a class or an anatomy is called; its own name where the file does not name it."""
+        return self.names.get(region, region.replace("_", " "))
+
+    def sentences(self, region: str, kind: Literal["normal", "named"]) -> tuple[str, ...]:
+        """All sentences of a kind about a region, their first letters capital."""
+        name = self.name(region)
+        said = [one.format(region=name) for one in getattr(self, kind)]
+        return tuple(one[:1].upper() + one[1:] for one in said)
 
 
 class LobeWords(Entry):

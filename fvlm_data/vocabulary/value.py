@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         PairingWords,
         QuestionWords,
         ReferenceWords,
+        RegionWords,
         VersionWords,
     )
 
@@ -62,6 +63,7 @@ class Vocabulary:
     identities: IdentityWords
     references: ReferenceWords
     questions: QuestionWords
+    regions: RegionWords
     trained: tuple[str, ...]
     imaged: tuple[str, ...]
     systems: tuple[str, ...]
@@ -195,6 +197,7 @@ def _made(language: str, overlay: tuple[tuple[str, str], ...]) -> Vocabulary:
         identities=files.identities,
         references=files.references,
         questions=files.questions,
+        regions=files.regions,
         trained=files.classes.trained,
         imaged=tuple(files.classes.anatomies),
         systems=tuple(files.classes.systems),

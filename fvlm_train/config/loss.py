@@ -88,6 +88,13 @@ class LossConfig(Section):
         description="The sentence of the normal anatomy (train.template) is one more negative of "
         "each abnormal image, whether or not the batch holds it.",
     )
+    dictionary_negatives: int = Field(
+        default=0,
+        ge=0,
+        description="Findings of the vocabulary that are drawn for each anatomy at each step: "
+        "their prompts are further negatives of images whose report does not have them (after "
+        "CT-GLIP). 0 for none.",
+    )
     separation: float = Field(
         default=0.0,
         ge=0,
@@ -108,3 +115,8 @@ class LossConfig(Section):
     prompts: PromptLossConfig = Field(
         default=PromptLossConfig(), description="Labels of the reports, learned through prompts."
     )
+
+    @property
+    def asks_findings(self) -> bool:
+        """Whether training needs the findings of the vocabulary."""
+        return self.prompts.weight > 0 or self.dictionary_negatives > 0

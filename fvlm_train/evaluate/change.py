@@ -10,7 +10,7 @@ Shapes: N rows of pairs_over_time.parquet with a label, E features of an embeddi
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Embedded = dict[tuple[str, str], Array]
 
-EMBEDDING_COLUMNS = ("study_id", "anatomy", "embedding")
+EMBEDDING_COLUMNS = ("anatomy", "embedding")
 PAIR_COLUMNS = (
     "patient_id", "split", "prior_study_id", "study_id", "anatomy", "finding", "change",
 )  # fmt: skip
@@ -73,16 +73,18 @@ class ChangeResult:
         return asdict(self)
 
 
-def read_embeddings(files: Sequence[Path]) -> Embedded:
-    """Mean embedding (E,) of each study and anatomy, over the study's samples.
+def read_embeddings(
+    files: Sequence[Path], of: Literal["study_id", "volume_id"] = "study_id"
+) -> Embedded:
+    """Mean embedding (E,) of each study (or volume) and anatomy, over its samples.
 
     Raises:
         InputError: a file cannot be read, or lacks a column.
     """
     found: dict[tuple[str, str], list[Array]] = {}
     for file in files:
-        for row in _rows(file, EMBEDDING_COLUMNS, "what `fvlm-eval embed` writes"):
-            key = row["study_id"], row["anatomy"]
+        for row in _rows(file, (of, *EMBEDDING_COLUMNS), "what `fvlm-eval embed` writes"):
+            key = row[of], row["anatomy"]
             found.setdefault(key, []).append(np.asarray(row["embedding"], np.float64))
     if len({one.shape for several in found.values() for one in several}) > 1:
         raise InputError("embeddings: of several lengths; expected tables of one run")

@@ -10,7 +10,7 @@ from fvlm_data.store.tables import MARK, Store
 from fvlm_data.vocabulary.config import VocabularyConfig
 
 if TYPE_CHECKING:
-    from fvlm_data.vocabulary import FindingTerm
+    from fvlm_data.vocabulary import FindingTerm, Vocabulary
 
 
 def store_findings(store: str) -> list[FindingTerm]:
@@ -19,7 +19,16 @@ def store_findings(store: str) -> list[FindingTerm]:
     Raises:
         ConfigError: the overlay that the run used is missing or at fault.
     """
+    return list(store_vocabulary(store).findings)
+
+
+def store_vocabulary(store: str) -> Vocabulary:
+    """The vocabulary of the store's last run; the built-in one of a mere shard folder.
+
+    Raises:
+        ConfigError: the overlay that the run used is missing or at fault.
+    """
     given: Any = {}
     if "://" in store or Path(store, MARK).exists():
         given = last_configuration(Store.open(store)).get("vocabulary") or {}
-    return list(VocabularyConfig.model_validate(given).load().findings)
+    return VocabularyConfig.model_validate(given).load()

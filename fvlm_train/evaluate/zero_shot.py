@@ -191,7 +191,8 @@ def printed(result: ZeroShotResult, confidence: float) -> list[str]:
     if learned := sorted({row.finding for row in result.table} & set(result.learned_findings)):
         lines.append(
             f"{len(learned)} of {len(result.table)} findings are not zero-shot: training learned "
-            f"their labels through prompts (train.loss.prompts): {', '.join(learned)}"
+            "their labels through prompts (train.loss.prompts or dictionary_negatives): "
+            f"{', '.join(learned)}"
         )
     if result.ignored_columns:
         lines.append(f"columns of the labels not read: {', '.join(result.ignored_columns)}")

@@ -15,13 +15,14 @@ from fvlm_train.data.texts import normal_sentence, permuted
 from fvlm_train.prompts import prompt_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fvlm_train.config import TrainConfig
     from fvlm_train.data.batches import Batch
     from fvlm_train.data.crops import Facts
     from fvlm_train.model import WordPieces
     from fvlm_train.prompts import PromptTexts
+    from fvlm_train.training.dictionary import Drawn
     from fvlm_train.training.loss import Term
 
 
@@ -30,7 +31,8 @@ class Inputs:
     """What a model reads of a batch, on its device; `place_ba` is the text of each anatomy.
 
     `prompt_places` are those of the prompts among the texts, where the loss has such a term;
-    `normal_places_a` those of the normal sentences, where they are negatives.
+    `normal_places_a` those of the normal sentences, where they are negatives. `dictionary` has, by
+    the number of an anatomy, places (K,) of further negatives and their members (M, K; bool).
     """
 
     image_bzyx: Tensor
@@ -42,6 +44,7 @@ class Inputs:
     measured_baf: Tensor | None = None
     prompt_places: PromptPlaces | None = None
     normal_places_a: Tensor | None = None
+    dictionary: Mapping[int, tuple[Tensor, Tensor]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +66,13 @@ def inputs_of(
     device: torch.device,
     prompts: PromptTexts | None = None,
     config: TrainConfig | None = None,
+    negatives: Mapping[int, Drawn] | None = None,
 ) -> Inputs:
     """This rank's batch, with those texts that the terms compare, and the prompts.
 
-    `config` may ask for normal sentences, too, and for an order of the batch's sentences, which is
-    drawn from torch's generator.
+    `negatives` are further texts by the number of their anatomy. `config` may ask for normal
+    sentences, too, and for an order of the batch's sentences, which is drawn from torch's
+    generator.
     """
     texts, place_ba = distinct_texts(batch.facts, terms)
     of_batch = len(texts)
@@ -75,6 +80,7 @@ def inputs_of(
     if config is not None and config.loss.normal_negative:
         normal_places_a = _add_normals(texts, terms, config).to(device)
     prompt_places = _add_prompts(texts, prompts, device) if prompts else None
+    dictionary = _add_negatives(texts, negatives, device) if negatives else None
     if config is not None:
         # last: two texts may become one, but keep their places
         share = config.model.text.sentence_permutation
@@ -90,6 +96,7 @@ def inputs_of(
         measured_baf=None if batch.measured_baf is None else batch.measured_baf.to(device),
         prompt_places=prompt_places,
         normal_places_a=normal_places_a,
+        dictionary=dictionary,
     )
 
 
@@ -143,14 +150,26 @@ def _add_normals(texts: list[str], terms: Sequence[Term], config: TrainConfig) -
 
 def _add_prompts(texts: list[str], prompts: PromptTexts, device: torch.device) -> PromptPlaces:
     """Places of the prompts among the texts, to which those are added that are not there yet."""
-    numbers = {text: number for number, text in enumerate(texts)}
 
     def places(sentences_fk: Sequence[Sequence[str]]) -> Tensor:
-        return torch.tensor(
-            [[numbers.setdefault(text, len(numbers)) for text in one] for one in sentences_fk],
-            device=device,
-        )
+        return torch.tensor([_add(texts, one) for one in sentences_fk], device=device)
 
-    found = PromptPlaces(places(prompts.positive_fk), places(prompts.negative_fk))
+    return PromptPlaces(places(prompts.positive_fk), places(prompts.negative_fk))
+
+
+def _add_negatives(
+    texts: list[str], negatives: Mapping[int, Drawn], device: torch.device
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """Places of further negatives among the texts, added where needed, and whose they are."""
+    return {
+        anatomy: (torch.tensor(_add(texts, one.texts), device=device), one.lacks_mk.to(device))
+        for anatomy, one in negatives.items()
+    }
+
+
+def _add(texts: list[str], more: Sequence[str]) -> list[int]:
+    """Numbers of `more` among the texts, to which those are added that are not there yet."""
+    numbers = {text: number for number, text in enumerate(texts)}
+    found = [numbers.setdefault(text, len(numbers)) for text in more]
     texts.extend(list(numbers)[len(texts) :])
     return found

@@ -187,6 +187,10 @@ def learn(
         terms,
         config.loss,
         None if normal_places_a is None else found.text_te[normal_places_a],
+        {
+            anatomy: (found.text_te[place_k], lacks_mk)
+            for anatomy, (place_k, lacks_mk) in (inputs.dictionary or {}).items()
+        },
     )
     # a sum, as in the public code: an anatomy weighs the same however many others contribute
     total = torch.stack(list(losses.values())).sum()

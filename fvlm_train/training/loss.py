@@ -19,7 +19,7 @@ from fvlm_data.pairing.targets import abnormal_pairs, targets, with_similarity
 from fvlm_train.config.loss import LossConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fvlm_data.pairing.targets import NotMentioned, Policy
     from fvlm_train.data.crops import Facts
@@ -114,21 +114,35 @@ def contrastive_losses(
     terms: Sequence[Term],
     setting: LossConfig = PAPER,
     normal_ae: Tensor | None = None,
+    dictionary: Mapping[int, tuple[Tensor, Tensor]] | None = None,
 ) -> dict[int, Tensor]:
     """Loss of each contributing anatomy; training adds them up.
 
     `image_bae` and `text_bae` are unit vectors of the batch of all ranks; `normal_ae` those of the
-    normal sentences, where they are one more negative of abnormal images.
+    normal sentences, where they are one more negative of abnormal images. `dictionary` has, by the
+    number of an anatomy, unit vectors (K, E) of further texts and the members (M, K; bool) whose
+    negatives they are.
     """
     of_pairs = _sigmoid if setting.kind == "sigmoid" else _softmax
     losses = {}
     for term in terms:
         logits_mm = similarities(image_bae, text_bae, term) / temperature
-        normal_m = None
+        image_me = image_bae[term.members_m.to(image_bae.device), term.anatomy]
+        further = []
         if normal_ae is not None:
-            members_m = term.members_m.to(image_bae.device)
-            normal_m = image_bae[members_m, term.anatomy] @ normal_ae[term.anatomy] / temperature
-        losses[term.anatomy] = of_pairs(logits_mm, normal_m, term, setting)
+            further.append((normal_ae[term.anatomy][None], term.abnormal_m[:, None]))
+        if dictionary and term.anatomy in dictionary:
+            further.append(dictionary[term.anatomy])
+        more_mk = None
+        if further:
+            parts = [
+                (image_me @ of_ke.T / temperature).masked_fill(
+                    ~counts_mk.to(of_ke.device), -torch.inf
+                )
+                for of_ke, counts_mk in further
+            ]
+            more_mk = torch.cat(parts, dim=1)
+        losses[term.anatomy] = of_pairs(logits_mm, more_mk, term, setting)
     return losses
 
 
@@ -145,13 +159,12 @@ def separation_loss(text_bae: Tensor, terms: Sequence[Term]) -> Tensor:
     return cost_nn.sum() / apart_nn.sum().clamp(min=1)
 
 
-def _softmax(logits_mm: Tensor, normal_m: Tensor | None, term: Term, setting: LossConfig) -> Tensor:
-    """Symmetric cross-entropy; the normal sentence is one more text for abnormal images."""
+def _softmax(logits_mm: Tensor, more_mk: Tensor | None, term: Term, setting: LossConfig) -> Tensor:
+    """Symmetric cross-entropy; `more_mk` are texts for images beside the batch's, or -inf."""
     to_text_mm = F.log_softmax(logits_mm, dim=1)
-    if normal_m is not None:
-        abnormal_m = term.abnormal_m.to(normal_m.device)
-        normal_m1 = normal_m.masked_fill(~abnormal_m, -torch.inf)[:, None]
-        to_text_mm = F.log_softmax(torch.cat([logits_mm, normal_m1], dim=1), dim=1)[:, :-1]
+    if more_mk is not None:
+        joined = F.log_softmax(torch.cat([logits_mm, more_mk], dim=1), dim=1)
+        to_text_mm = joined[:, : logits_mm.shape[1]]
     return (
         _cross_entropy(to_text_mm, term.target_mm.to(logits_mm.device))
         + _cross_entropy(
@@ -164,7 +177,7 @@ def _cross_entropy(log_mm: Tensor, target_mm: Tensor) -> Tensor:
     return -(target_mm * log_mm).sum(dim=1).mean()
 
 
-def _sigmoid(logits_mm: Tensor, normal_m: Tensor | None, term: Term, setting: LossConfig) -> Tensor:
+def _sigmoid(logits_mm: Tensor, more_mk: Tensor | None, term: Term, setting: LossConfig) -> Tensor:
     """Of each pair whether it belongs together, summed and divided by the samples.
 
     Source: SigLIP (arXiv 2303.15343). The label of a pair is the policy's judgement on the scale on
@@ -175,9 +188,9 @@ def _sigmoid(logits_mm: Tensor, normal_m: Tensor | None, term: Term, setting: Lo
     for found_mm, target_mm in ((biased_mm, term.target_mm), (biased_mm.T, term.text_target_mm)):
         label_mm = (target_mm / target_mm.diagonal()[:, None]).to(found_mm.device)
         total = total + F.binary_cross_entropy_with_logits(found_mm, label_mm, reduction="sum") / 2
-    if normal_m is not None:
-        abnormal_m = term.abnormal_m.to(normal_m.device)
-        total = total + (F.softplus(normal_m + setting.sigmoid_bias) * abnormal_m).sum()
+    if more_mk is not None:
+        # of a text that is no negative the logit is -inf, and the cost 0
+        total = total + F.softplus(more_mk + setting.sigmoid_bias).sum()
     return total / len(logits_mm)
 
 

@@ -18,6 +18,7 @@ from fvlm_train.runs import (
 )
 from fvlm_train.training.average import WeightAverage
 from fvlm_train.training.correction import TextAverage
+from fvlm_train.training.dictionary import dictionary_of
 from fvlm_train.training.learner import Learner, fresh_learner, restored_learner
 from fvlm_train.training.prompted import prompted_findings
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from fvlm_train.config import TrainConfig
     from fvlm_train.data.windows import SampleSource
     from fvlm_train.prompts import Finding
+    from fvlm_train.training.dictionary import Dictionary
     from fvlm_train.training.distributed import Ranks
     from fvlm_train.training.prompted import Prompted
 
@@ -74,6 +76,7 @@ class State:
     texts: int = 0
     cut_texts: int = 0
     prompted: Prompted | None = None
+    dictionary: Dictionary | None = None
     spacing_mm: tuple[float, float, float] | None = None
     weight_average: WeightAverage | None = None
     validated: Validated = field(default_factory=Validated)
@@ -93,7 +96,7 @@ class State:
             text_shape=first.model.text_encoder.shape,
             samples=self.digests,
             planned_steps=steps,
-            prompts=self.prompted.sentences if self.prompted else None,
+            prompts=_sentences(self.prompted, self.dictionary) or None,
             spacing_mm=self.spacing_mm,
             scaler=trained.scaler,
             average=self.weight_average.weights if self.weight_average else None,
@@ -113,7 +116,7 @@ def start(
 ) -> State:
     """From the run's checkpoint, else from the seeds; `new_data` lets a run go on with others.
 
-    `findings` are the vocabulary's, for train.loss.prompts.
+    `findings` are the vocabulary's, for train.loss.prompts and dictionary_negatives.
 
     Raises:
         ConfigError: the checkpoint belongs to another recipe, or to other data.
@@ -124,18 +127,19 @@ def start(
     digests = sample_digests(source.rows, getattr(source, "apart", None))
     texts = training_texts(config, source)
     prompted = prompted_findings(config, source.rows, findings)
+    dictionary = dictionary_of(config, findings)
+    sentences = _sentences(prompted, dictionary)
     if checkpoint is not None:
         check_resumable(run, checkpoint, config)
         if not new_data:
             check_same_data(run, checkpoint, digests)
-            check_same_prompts(run, checkpoint, prompted.sentences if prompted else {})
+            check_same_prompts(run, checkpoint, sentences)
         state = _restored(config, checkpoint, place, corrected_from)
     else:
         fresh = texts if config.model.text.kind == "fresh" else []
-        if fresh and prompted is not None:
+        if fresh and sentences:
             # its word pieces must spell the prompts too
-            said = (text for sentences in prompted.sentences.values() for text in sentences)
-            fresh = sorted({*texts, *said})
+            fresh = sorted({*texts, *(text for said in sentences.values() for text in said)})
         learners = tuple(fresh_learner(config, fresh, seed, place) for seed in config.seeds)
         state = State(learners, _average(config, learners[0]), 0, corrected_from)
     decay = config.average.decay
@@ -146,11 +150,19 @@ def start(
     if checkpoint is not None and checkpoint.validated:
         state.validated = Validated(**checkpoint.validated)
     state.digests = digests
-    state.prompted = prompted
+    state.prompted, state.dictionary = prompted, dictionary
     state.spacing_mm = median_spacing_mm(source)
     state.texts = len(texts)
     state.cut_texts = state.learners[0].model.tokenizer.count_cut(texts)
     return state
+
+
+def _sentences(prompted: Prompted | None, dictionary: Dictionary | None) -> dict[str, list[str]]:
+    """All prompts by finding that training learns from: with these it is no longer zero-shot."""
+    found = dict(prompted.sentences) if prompted else {}
+    for finding, said in (dictionary.sentences if dictionary else {}).items():
+        found[finding] = list(dict.fromkeys([*found.get(finding, ()), *said]))
+    return found
 
 
 def _restored(

@@ -13,6 +13,7 @@ from fvlm_train.data.batches import CachedSource, TrainingBatches, read_ahead
 from fvlm_train.data.whole import WholeOrgans
 from fvlm_train.errors import DivergedError
 from fvlm_train.training.correction import corrected_by_average, corrected_by_peer, pairs_of
+from fvlm_train.training.dictionary import drawn
 from fvlm_train.training.inputs import inputs_of, thinned
 from fvlm_train.training.learner import Learner, NotFiniteError, learn
 from fvlm_train.training.loss import loss_terms
@@ -161,7 +162,14 @@ def _learner_step(
     prompted = state.prompted
     labels = labels_of(facts, prompted, config.silence) if prompted else None
     prompts = prompted.texts if prompted else None
-    inputs = inputs_of(batch, terms, learner.model.tokenizer, place.device, prompts, config)
+    negatives = None
+    if state.dictionary is not None:
+        negatives = drawn(
+            state.dictionary, facts, terms, _dropout_seed(learner.seed, state.step, 0)
+        )
+    inputs = inputs_of(
+        batch, terms, learner.model.tokenizer, place.device, prompts, config, negatives
+    )
     pairs = 0
     if state.step >= state.corrected_from and pairs_of(terms):
         terms = _corrected(state, learner, terms, inputs, config, place)

@@ -33,6 +33,7 @@ WRITES_NOTHING = {
     "fvlm-data audit identities", "fvlm-data review queue", "fvlm-data review agreement",
     "fvlm-data plan", "fvlm-eval score", "fvlm-eval retrieval", "fvlm-eval compare",
     "fvlm-eval change", "fvlm-eval outcome", "fvlm-eval nearest", "fvlm-eval generated",
+    "fvlm-eval organs", "fvlm-eval cases",
 }  # fmt: skip
 CANNOT_SAY = {
     "fvlm-data vault relearn": "what it would write to the vault is known once all is read",

@@ -59,6 +59,9 @@ def test_each_verb_of_a_store(toy_run: Path, tmp_path: Path) -> None:
     compared = json.loads(told("compare", out, scores, *QUICK, "--json"))
     assert compared["samples"] == 24
     assert "text to image" in told("retrieval", run, *store)
+    organs = json.loads(told("organs", run, *store, "--json"))
+    assert all(0 <= one["low"] <= one["high"] <= 1 for one in organs["recognised"])
+    assert told("organs", run, *store).startswith("organ of a region")
     rows = tmp_path / "rows.jsonl"
     assert "labels doubted" in told("doubtful", run, *store, "--out", str(rows))
     assert json.loads(rows.read_text().splitlines()[0])["rank"] == 1

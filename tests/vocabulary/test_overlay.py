@@ -210,6 +210,7 @@ def test_first_words_of_reports(ours: Vocabulary):
         ("grammar.yaml", FILES["grammar.yaml"], {"all", "versions", "reading"}),
         ("lists.yaml", "ours: [liver_cyst]\n", {"all"}),
         ("references.yaml", "series: {add: [run]}\n", {"all"}),
+        ("regions.yaml", "names: {liver: the liver}\n", {"all"}),
         ("questions.yaml", "present: 'Do you see {finding}?'\n", {"all"}),
         ("anatomies.yaml", "anatomies: [{id: liver, name: hepar}]\n", {"all", "pairing"}),
         ("findings.yaml", "findings: [{id: liver_cyst, name: hepatic cyst}]\n", {"all"}),

@@ -1,0 +1,1 @@
+"""The export `organ-pairs`: regions of label maps and what is said of each."""
