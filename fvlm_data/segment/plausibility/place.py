@@ -9,6 +9,7 @@ was moved.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -132,36 +133,57 @@ def place(
 
 def _better_nearby(own: Array, mask: Array, rim: Array, reach: Array) -> bool:
     """Whether a mask fits better somewhere along the axes: else no place farther off is tried."""
-    places = [_some_of(one) for one in (mask, rim)]
-    at_home = _fit_at(own, places, np.zeros(3, int))
-    for axis, most in enumerate(reach):
-        for far in sorted({max(1, int(most) * part // 3) for part in (1, 2, 3)}):
+    flat = np.ascontiguousarray(own).ravel()
+    parts = [_some_of(one, least) for one, least in ((mask, INSIDE_SHARE), (rim, RIM_SHARE))]
+    at_home = _fit_at(flat, own.shape, parts, 0, 0)
+    for axis, most in enumerate(reach.tolist()):
+        for far in sorted({max(1, most * part // 3) for part in (1, 2, 3)}):
             for step in (far, -far):
-                shift = np.zeros(3, int)
-                shift[axis] = step
-                if _fit_at(own, places, shift) > at_home + NEARBY_GAIN:
+                if _fit_at(flat, own.shape, parts, axis, step) > at_home + NEARBY_GAIN:
                     return True
     return False
 
 
-def _some_of(mask: Array) -> Array:
-    """Places (n, 3) of evenly many voxels of a mask, PLACES or a few more."""
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Evenly many voxels of a mask, PLACES or a few more, by their number in C order.
+
+    `along` (3, n) are their places, `ends` (3, 2) the first and last of these, `least` the share
+    that must stay inside.
+    """
+
+    flat: Array
+    along: tuple[Array, ...]
+    ends: tuple[tuple[int, int], ...]
+    least: float
+
+
+def _some_of(mask: Array, least: float) -> _Some:
     flat = np.flatnonzero(mask)
     flat = flat[:: max(1, len(flat) // PLACES)]
-    return np.stack(np.unravel_index(flat, mask.shape), axis=1)
+    along = np.unravel_index(flat, mask.shape)
+    ends = tuple((int(one.min()), int(one.max())) if one.size else (0, 0) for one in along)
+    return _Some(flat, along, ends, least)
 
 
-def _fit_at(own: Array, places: Sequence[Array], shift: Array) -> float:
-    """How well a mask is filled and its rim is not, moved by `shift`; -2 where it would leave."""
+def _fit_at(
+    flat: Array, shape: tuple[int, ...], parts: Sequence[_Some], axis: int, step: int
+) -> float:
+    """How well a mask is filled and its rim is not, moved by `step` along `axis`.
+
+    `flat` is how much each voxel is the organ's own, in C order; -2 where the mask would leave.
+    """
+    offset = step * math.prod(shape[axis + 1 :])
     shares = []
-    for there, least in zip(places, (INSIDE_SHARE, RIM_SHARE), strict=True):
-        moved = there + shift
-        axis = int(np.abs(shift).argmax())
-        inside = (moved[:, axis] >= 0) & (moved[:, axis] < own.shape[axis])
-        moved = moved[inside]
-        if len(moved) < max(1, least * len(there)):
+    for part in parts:
+        places = part.flat
+        first, last = part.ends[axis]
+        if first + step < 0 or last + step >= shape[axis]:
+            moved = part.along[axis] + step
+            places = places[(moved >= 0) & (moved < shape[axis])]
+        if len(places) < max(1, part.least * len(part.flat)):
             return -2.0
-        shares.append(float(own[moved[:, 0], moved[:, 1], moved[:, 2]].mean()))
+        shares.append(float(flat[places + offset].mean()))
     return shares[0] - shares[1]
 
 
@@ -246,7 +268,8 @@ def _by_middle(hu: Array, mask: Array, other: Array) -> Array:
 
 def _by_contrast(hu: Array, mask: Array, other: Array) -> Array:
     """An organ of several tissues: what is more frequent in its mask than around it."""
-    bins = np.clip((hu - LOWEST_HU) // BIN_HU, 0, BINS - 1).astype(np.int16)
+    # numbers below the lowest are cut off before: towards zero is downwards then
+    bins = np.clip((hu - LOWEST_HU) / BIN_HU, 0, BINS - 1).astype(np.int16)
     inside, around = (
         np.convolve(np.bincount(bins[one], minlength=BINS), np.ones(3) / 3, "same")
         / max(np.count_nonzero(one), 1)
