@@ -21,7 +21,7 @@ from fvlm_data.segment.plausibility.measures import runs_of
 from fvlm_data.segment.plausibility.place import place
 from fvlm_data.segment.plausibility.policy import sorted_out
 from fvlm_data.segment.plausibility.whole import remarks_on
-from fvlm_data.testing.harms import Pair, crops, renamed, shifted
+from fvlm_data.testing.harms import Pair, cropped, crops, renamed, shifted
 
 V2 = recorded_classes("totalsegmentator_v2")
 V1 = recorded_classes("totalsegmentator_v1")
@@ -84,6 +84,21 @@ class TestNumbersOfAnotherVersion:
         few = {v: 0 for v, name in V2.items() if name not in ("liver", "spleen", "pancreas")}
         harmed = renamed(renamed(torso, few), TO_V1)
         assert seen(harmed) == ({}, {"numbering_doubtful"})
+
+    def test_an_aorta_alone_is_no_pancreas(self, torso: Pair):
+        """Cut at both ends, 84 mm of it: no height tells, that it is an upright tube does."""
+        alone = renamed(torso, {v: 0 for v, name in V2.items() if name != "aorta"})
+        harmed = renamed(alone, TO_V1)
+        assert seen(harmed) == ({}, {"numbering_doubtful"})
+        assert seen(replace(harmed, classes=V1), "totalsegmentator_v1") == ({}, set())
+
+    def test_a_pancreas_is_no_aorta_however_it_is_cut(self, torso: Pair):
+        alone = renamed(torso, {v: 0 for v, name in V2.items() if name != "pancreas"})
+        inside = np.argwhere(alone.labels)
+        first, last = inside.min(axis=0), inside.max(axis=0) + 1
+        near = cropped(alone, [slice(int(a), int(b)) for a, b in zip(first, last, strict=True)])
+        told = [seen(one)[1] for one in [alone, *crops(near, 8)] if one.labels.any()]
+        assert "numbering_doubtful" not in set().union(*told)
 
     def test_a_map_of_ones_own_is_not_compared(self, torso: Pair):
         own = {**V2, NUMBER["aorta"]: "pancreas", NUMBER["pancreas"]: "aorta"}
