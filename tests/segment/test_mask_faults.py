@@ -204,6 +204,21 @@ class TestMovedOrgans:
         )
 
 
+    @pytest.mark.parametrize("name", ["stomach", "pancreas"])
+    @pytest.mark.parametrize(("axis", "mm"), [(0, 15), (1, -9), (2, 9)])
+    def test_so_are_stomach_and_pancreas(self, torso: Pair, name: str, axis: int, mm: int):
+        _, flags = seen(moved_alone(torso, name, axis, mm))
+        assert f"{name}_organ_off_place" in flags
+
+    @pytest.mark.parametrize("name", ["stomach", "pancreas"])
+    def test_none_is_told_where_it_is_cut(self, torso: Pair, name: str):
+        inside = np.argwhere(torso.labels == NUMBER[name])
+        first, last = np.maximum(inside.min(axis=0) - 4, 0), inside.max(axis=0) + 5
+        near = cropped(torso, [slice(int(a), int(b)) for a, b in zip(first, last, strict=True)])
+        told = [seen(one)[1] for one in [near, *crops(near, 4, seed=1)] if one.labels.any()]
+        assert f"{name}_organ_off_place" not in set().union(*told)
+
+
 class TestNeighboursExchanged:
     @pytest.mark.parametrize(
         "pair",

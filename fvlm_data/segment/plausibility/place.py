@@ -1,8 +1,8 @@
 """Whether each organ lies where the image shows it, by what is inside and around its mask.
 
-Each voxel's intensity says how much it is the organ's own: bone is dense, lung is air, another
-organ has the intensities in the middle of what its mask covers, or those that are more frequent
-there than around it. What is the organ's own should fill the mask and not, where nothing else is
+Each voxel's intensity says how much it is the organ's own: bone is dense, lung is air, the
+pancreas is soft tissue in fat, another organ has the intensities in the middle of what its mask
+covers, or those that are more frequent there than around it. What is the organ's own should fill the mask and not, where nothing else is
 labelled, a rim around it. The mask is moved over the image; if it is filled better elsewhere, it
 was moved.
 """
@@ -45,6 +45,9 @@ SPREAD_HU = (25.0, 60.0)
 
 BONE_HU, LUNG_HU = (80, 230), (-300, -500)
 """From where on a voxel may be bone or lung, and where it is for certain."""
+
+SOFT_HU = ((-60, 0), (300, 200))
+"""The same of soft tissue at its lower and upper end: fat, and blood or bowel full of contrast."""
 
 FREE_AIR_HU = -980
 LEAST_AIR = 0.5
@@ -114,11 +117,13 @@ def place(
         slice(max(box[axis] - int(around[axis]), 0), box[axis + 3] + int(around[axis]), int(step))
         for axis, step in enumerate(steps)
     )
-    mask, other = labels[part] == value, labels[part] != 0
+    # one strided read of each: what follows goes over them often
+    near = np.ascontiguousarray(labels[part])
+    mask, other = near == value, near != 0
     if np.count_nonzero(mask) < LEAST_VOXELS:
         return None
     other &= ~mask
-    own = OWN[by](image_hu[part].astype(np.float32), mask, other)
+    own = OWN[by](np.ascontiguousarray(image_hu[part], np.float32), mask, other)
     own[other] = 0
     rim = _grown(mask) & ~mask
     if not _better_nearby(own, mask, rim, reach):
@@ -133,7 +138,7 @@ def place(
 
 def _better_nearby(own: Array, mask: Array, rim: Array, reach: Array) -> bool:
     """Whether a mask fits better somewhere along the axes: else no place farther off is tried."""
-    flat = np.ascontiguousarray(own).ravel()
+    flat = own.ravel()
     parts = [_some_of(one, least) for one, least in ((mask, INSIDE_SHARE), (rim, RIM_SHARE))]
     at_home = _fit_at(flat, own.shape, parts, 0, 0)
     for axis, most in enumerate(reach.tolist()):
@@ -289,6 +294,12 @@ def _between(span: tuple[int, int]) -> Callable[[Array, Array, Array], Array]:
     return own
 
 
+def _soft(hu: Array, mask: Array, other: Array) -> Array:
+    """Soft tissue, with contrast medium or not, between fat and bowel."""
+    least, below = (_between(span)(hu, mask, other) for span in SOFT_HU)
+    return np.asarray(least * below)
+
+
 def _lung(hu: Array, mask: Array, other: Array) -> Array:
     """Aerated tissue; the air around the body is none."""
     return np.where(hu < FREE_AIR_HU, np.float32(0), _between(LUNG_HU)(hu, mask, other))
@@ -298,6 +309,7 @@ OWN: Mapping[str, Callable[[Array, Array, Array], Array]] = {
     "middle": _by_middle,
     "contrast": _by_contrast,
     "bone": _between(BONE_HU),
+    "soft": _soft,
     "lung": _lung,
 }
 """How a voxel's intensity says whether it is an organ's own, from HU, mask and other labels."""
