@@ -203,7 +203,6 @@ class TestMovedOrgans:
             {"gallbladder_organ_off_place"},
         )
 
-
     @pytest.mark.parametrize("name", ["stomach", "pancreas"])
     @pytest.mark.parametrize(("axis", "mm"), [(0, 15), (1, -9), (2, 9)])
     def test_so_are_stomach_and_pancreas(self, torso: Pair, name: str, axis: int, mm: int):

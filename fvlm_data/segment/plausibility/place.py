@@ -1,10 +1,10 @@
 """Whether each organ lies where the image shows it, by what is inside and around its mask.
 
-Each voxel's intensity says how much it is the organ's own: bone is dense, lung is air, the
-pancreas is soft tissue in fat, another organ has the intensities in the middle of what its mask
-covers, or those that are more frequent there than around it. What is the organ's own should fill the mask and not, where nothing else is
-labelled, a rim around it. The mask is moved over the image; if it is filled better elsewhere, it
-was moved.
+Each voxel's intensity says how much it is the organ's own: bone is dense, lung is air, the pancreas
+is soft tissue in fat, another organ has the intensities in the middle of what its mask covers, or
+those that are more frequent there than around it. What is the organ's own should fill the mask and
+not, where nothing else is labelled, a rim around it. The mask is moved over the image; if it is
+filled better elsewhere, it was moved.
 """
 
 from __future__ import annotations
