@@ -217,6 +217,18 @@ class TestMovedOrgans:
         told = [seen(one)[1] for one in [near, *crops(near, 4, seed=1)] if one.labels.any()]
         assert f"{name}_organ_off_place" not in set().union(*told)
 
+    @pytest.mark.parametrize("name", ["spleen", "pancreas", "stomach", "rib_left_9"])
+    def test_the_layout_in_memory_changes_nothing(self, torso: Pair, name: str):
+        moved, value = moved_alone(torso, name, 0, 15), NUMBER[name]
+        box, told = look_box(moved, value), load_expected().placed(name)
+        assert told is not None
+        found = {
+            place(lay(moved.labels), lay(moved.image_hu), moved.affine_ras, value, box, told.by)
+            for lay in (np.ascontiguousarray, np.asfortranarray)
+        }
+        assert len(found) == 1
+        assert None not in found
+
 
 class TestNeighboursExchanged:
     @pytest.mark.parametrize(
