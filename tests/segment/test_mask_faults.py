@@ -21,7 +21,7 @@ from fvlm_data.segment.plausibility.measures import runs_of
 from fvlm_data.segment.plausibility.place import place
 from fvlm_data.segment.plausibility.policy import sorted_out
 from fvlm_data.segment.plausibility.whole import remarks_on
-from fvlm_data.testing.harms import Pair, crops, renamed, shifted
+from fvlm_data.testing.harms import Pair, cropped, crops, renamed, shifted
 
 V2 = recorded_classes("totalsegmentator_v2")
 V1 = recorded_classes("totalsegmentator_v1")
@@ -84,6 +84,21 @@ class TestNumbersOfAnotherVersion:
         few = {v: 0 for v, name in V2.items() if name not in ("liver", "spleen", "pancreas")}
         harmed = renamed(renamed(torso, few), TO_V1)
         assert seen(harmed) == ({}, {"numbering_doubtful"})
+
+    def test_an_aorta_alone_is_no_pancreas(self, torso: Pair):
+        """Cut at both ends, 84 mm of it: no height tells, that it is an upright tube does."""
+        alone = renamed(torso, {v: 0 for v, name in V2.items() if name != "aorta"})
+        harmed = renamed(alone, TO_V1)
+        assert seen(harmed) == ({}, {"numbering_doubtful"})
+        assert seen(replace(harmed, classes=V1), "totalsegmentator_v1") == ({}, set())
+
+    def test_a_pancreas_is_no_aorta_however_it_is_cut(self, torso: Pair):
+        alone = renamed(torso, {v: 0 for v, name in V2.items() if name != "pancreas"})
+        inside = np.argwhere(alone.labels)
+        first, last = inside.min(axis=0), inside.max(axis=0) + 1
+        near = cropped(alone, [slice(int(a), int(b)) for a, b in zip(first, last, strict=True)])
+        told = [seen(one)[1] for one in [alone, *crops(near, 8)] if one.labels.any()]
+        assert "numbering_doubtful" not in set().union(*told)
 
     def test_a_map_of_ones_own_is_not_compared(self, torso: Pair):
         own = {**V2, NUMBER["aorta"]: "pancreas", NUMBER["pancreas"]: "aorta"}
@@ -187,6 +202,32 @@ class TestMovedOrgans:
             {},
             {"gallbladder_organ_off_place"},
         )
+
+    @pytest.mark.parametrize("name", ["stomach", "pancreas"])
+    @pytest.mark.parametrize(("axis", "mm"), [(0, 15), (1, -9), (2, 9)])
+    def test_so_are_stomach_and_pancreas(self, torso: Pair, name: str, axis: int, mm: int):
+        _, flags = seen(moved_alone(torso, name, axis, mm))
+        assert f"{name}_organ_off_place" in flags
+
+    @pytest.mark.parametrize("name", ["stomach", "pancreas"])
+    def test_none_is_told_where_it_is_cut(self, torso: Pair, name: str):
+        inside = np.argwhere(torso.labels == NUMBER[name])
+        first, last = np.maximum(inside.min(axis=0) - 4, 0), inside.max(axis=0) + 5
+        near = cropped(torso, [slice(int(a), int(b)) for a, b in zip(first, last, strict=True)])
+        told = [seen(one)[1] for one in [near, *crops(near, 4, seed=1)] if one.labels.any()]
+        assert f"{name}_organ_off_place" not in set().union(*told)
+
+    @pytest.mark.parametrize("name", ["spleen", "pancreas", "stomach", "rib_left_9"])
+    def test_the_layout_in_memory_changes_nothing(self, torso: Pair, name: str):
+        moved, value = moved_alone(torso, name, 0, 15), NUMBER[name]
+        box, told = look_box(moved, value), load_expected().placed(name)
+        assert told is not None
+        found = {
+            place(lay(moved.labels), lay(moved.image_hu), moved.affine_ras, value, box, told.by)
+            for lay in (np.ascontiguousarray, np.asfortranarray)
+        }
+        assert len(found) == 1
+        assert None not in found
 
 
 class TestNeighboursExchanged:

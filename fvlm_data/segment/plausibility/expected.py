@@ -74,6 +74,15 @@ class Aerated:
 
 
 @dataclass(frozen=True, slots=True)
+class UprightTube:
+    """What counts as an upright tube, and the `classes` that are none."""
+
+    widest_mm: float
+    times: float
+    classes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """How the place of an organ is looked for (`by`, see place.py), and gains that are told."""
 
@@ -97,6 +106,7 @@ class Expected:
     together: Sequence[tuple[str, str]]
     aerated: Aerated
     tallest_mm: Mapping[str, float]
+    upright_tube: UprightTube
     growth: tuple[Sequence[float], Sequence[float]]
     policy: Mapping[str, str]
     _intensity: Sequence[tuple[Sequence[str], Intensity]]
@@ -165,6 +175,7 @@ def load_expected() -> Expected:
         together=[(one, other) for one, other in content["together"]],
         aerated=Aerated(**content["aerated"]),
         tallest_mm=content["tallest_mm"],
+        upright_tube=UprightTube(**content["upright_tube"]),
         growth=(content["growth"]["ages_years"], content["growth"]["of_adult"]),
         policy=content["policy"],
         _intensity=[(one["classes"], _intensity(one)) for one in content["intensity"]],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fvlm_data.segment.plausibility.measures import SIDES
 from fvlm_data.segment.plausibility.position import votes_on
 from fvlm_data.segment.plausibility.remark import Remark, whole
 from fvlm_data.segment.plausibility.structures import structures_of
@@ -18,7 +19,7 @@ from fvlm_data.segment.plausibility.tissue import enough, shown, size_remarks, w
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from fvlm_data.segment.plausibility.expected import Expected
+    from fvlm_data.segment.plausibility.expected import Expected, UprightTube
     from fvlm_data.segment.plausibility.measures import Measure
 
 IMPOSSIBLE, WRONG, UNUSUAL = 3, 2, 1
@@ -111,3 +112,18 @@ def _sizes(structures: Mapping[str, Measure], expected: Expected) -> Iterator[tu
         if one and shown(one) and one.extent_mm[2, 1] - one.extent_mm[2, 0] > most_mm:
             tall = one.extent_mm[2, 1] - one.extent_mm[2, 0]
             yield WRONG, f"{name} is {tall:.0f} mm tall, expected {most_mm:.0f} mm at most"
+    for name in expected.upright_tube.classes:
+        one = structures.get(name)
+        if one and enough(one) and (seen := _upright_tube(one, expected.upright_tube)):
+            yield WRONG, f"{name} {seen}"
+
+
+def _upright_tube(one: Measure, rule: UprightTube) -> str:
+    """That a structure is an upright tube, whatever part of it is shown; empty if it is none."""
+    if not one.faces.isdisjoint({*SIDES[0], *SIDES[1]}):
+        return ""
+    across, deep, tall = (float(high - low) for low, high in one.extent_mm[:3])
+    wide = max(across, deep)
+    if wide > rule.widest_mm or tall < rule.times * wide:
+        return ""
+    return f"is an upright tube of {wide:.0f} mm, {tall:.0f} mm tall"

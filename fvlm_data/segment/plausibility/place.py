@@ -1,14 +1,15 @@
 """Whether each organ lies where the image shows it, by what is inside and around its mask.
 
-Each voxel's intensity says how much it is the organ's own: bone is dense, lung is air, another
-organ has the intensities in the middle of what its mask covers, or those that are more frequent
-there than around it. What is the organ's own should fill the mask and not, where nothing else is
-labelled, a rim around it. The mask is moved over the image; if it is filled better elsewhere, it
-was moved.
+Each voxel's intensity says how much it is the organ's own: bone is dense, lung is air, the pancreas
+is soft tissue in fat, another organ has the intensities in the middle of what its mask covers, or
+those that are more frequent there than around it. What is the organ's own should fill the mask and
+not, where nothing else is labelled, a rim around it. The mask is moved over the image; if it is
+filled better elsewhere, it was moved.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,9 @@ SPREAD_HU = (25.0, 60.0)
 
 BONE_HU, LUNG_HU = (80, 230), (-300, -500)
 """From where on a voxel may be bone or lung, and where it is for certain."""
+
+SOFT_HU = ((-60, 0), (300, 200))
+"""The same of soft tissue at its lower and upper end: fat, and blood or bowel full of contrast."""
 
 FREE_AIR_HU = -980
 LEAST_AIR = 0.5
@@ -113,11 +117,13 @@ def place(
         slice(max(box[axis] - int(around[axis]), 0), box[axis + 3] + int(around[axis]), int(step))
         for axis, step in enumerate(steps)
     )
-    mask, other = labels[part] == value, labels[part] != 0
+    # one strided read of each: what follows goes over them often
+    near = np.ascontiguousarray(labels[part])
+    mask, other = near == value, near != 0
     if np.count_nonzero(mask) < LEAST_VOXELS:
         return None
     other &= ~mask
-    own = OWN[by](image_hu[part].astype(np.float32), mask, other)
+    own = OWN[by](np.ascontiguousarray(image_hu[part], np.float32), mask, other)
     own[other] = 0
     rim = _grown(mask) & ~mask
     if not _better_nearby(own, mask, rim, reach):
@@ -132,36 +138,57 @@ def place(
 
 def _better_nearby(own: Array, mask: Array, rim: Array, reach: Array) -> bool:
     """Whether a mask fits better somewhere along the axes: else no place farther off is tried."""
-    places = [_some_of(one) for one in (mask, rim)]
-    at_home = _fit_at(own, places, np.zeros(3, int))
-    for axis, most in enumerate(reach):
-        for far in sorted({max(1, int(most) * part // 3) for part in (1, 2, 3)}):
+    flat = own.ravel()
+    parts = [_some_of(one, least) for one, least in ((mask, INSIDE_SHARE), (rim, RIM_SHARE))]
+    at_home = _fit_at(flat, own.shape, parts, 0, 0)
+    for axis, most in enumerate(reach.tolist()):
+        for far in sorted({max(1, most * part // 3) for part in (1, 2, 3)}):
             for step in (far, -far):
-                shift = np.zeros(3, int)
-                shift[axis] = step
-                if _fit_at(own, places, shift) > at_home + NEARBY_GAIN:
+                if _fit_at(flat, own.shape, parts, axis, step) > at_home + NEARBY_GAIN:
                     return True
     return False
 
 
-def _some_of(mask: Array) -> Array:
-    """Places (n, 3) of evenly many voxels of a mask, PLACES or a few more."""
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """Evenly many voxels of a mask, PLACES or a few more, by their number in C order.
+
+    `along` (3, n) are their places, `ends` (3, 2) the first and last of these, `least` the share
+    that must stay inside.
+    """
+
+    flat: Array
+    along: tuple[Array, ...]
+    ends: tuple[tuple[int, int], ...]
+    least: float
+
+
+def _some_of(mask: Array, least: float) -> _Some:
     flat = np.flatnonzero(mask)
     flat = flat[:: max(1, len(flat) // PLACES)]
-    return np.stack(np.unravel_index(flat, mask.shape), axis=1)
+    along = np.unravel_index(flat, mask.shape)
+    ends = tuple((int(one.min()), int(one.max())) if one.size else (0, 0) for one in along)
+    return _Some(flat, along, ends, least)
 
 
-def _fit_at(own: Array, places: Sequence[Array], shift: Array) -> float:
-    """How well a mask is filled and its rim is not, moved by `shift`; -2 where it would leave."""
+def _fit_at(
+    flat: Array, shape: tuple[int, ...], parts: Sequence[_Some], axis: int, step: int
+) -> float:
+    """How well a mask is filled and its rim is not, moved by `step` along `axis`.
+
+    `flat` is how much each voxel is the organ's own, in C order; -2 where the mask would leave.
+    """
+    offset = step * math.prod(shape[axis + 1 :])
     shares = []
-    for there, least in zip(places, (INSIDE_SHARE, RIM_SHARE), strict=True):
-        moved = there + shift
-        axis = int(np.abs(shift).argmax())
-        inside = (moved[:, axis] >= 0) & (moved[:, axis] < own.shape[axis])
-        moved = moved[inside]
-        if len(moved) < max(1, least * len(there)):
+    for part in parts:
+        places = part.flat
+        first, last = part.ends[axis]
+        if first + step < 0 or last + step >= shape[axis]:
+            moved = part.along[axis] + step
+            places = places[(moved >= 0) & (moved < shape[axis])]
+        if len(places) < max(1, part.least * len(part.flat)):
             return -2.0
-        shares.append(float(own[moved[:, 0], moved[:, 1], moved[:, 2]].mean()))
+        shares.append(float(flat[places + offset].mean()))
     return shares[0] - shares[1]
 
 
@@ -246,7 +273,8 @@ def _by_middle(hu: Array, mask: Array, other: Array) -> Array:
 
 def _by_contrast(hu: Array, mask: Array, other: Array) -> Array:
     """An organ of several tissues: what is more frequent in its mask than around it."""
-    bins = np.clip((hu - LOWEST_HU) // BIN_HU, 0, BINS - 1).astype(np.int16)
+    # numbers below the lowest are cut off before: towards zero is downwards then
+    bins = np.clip((hu - LOWEST_HU) / BIN_HU, 0, BINS - 1).astype(np.int16)
     inside, around = (
         np.convolve(np.bincount(bins[one], minlength=BINS), np.ones(3) / 3, "same")
         / max(np.count_nonzero(one), 1)
@@ -266,6 +294,12 @@ def _between(span: tuple[int, int]) -> Callable[[Array, Array, Array], Array]:
     return own
 
 
+def _soft(hu: Array, mask: Array, other: Array) -> Array:
+    """Soft tissue, with contrast medium or not, between fat and bowel."""
+    least, below = (_between(span)(hu, mask, other) for span in SOFT_HU)
+    return np.asarray(least * below)
+
+
 def _lung(hu: Array, mask: Array, other: Array) -> Array:
     """Aerated tissue; the air around the body is none."""
     return np.where(hu < FREE_AIR_HU, np.float32(0), _between(LUNG_HU)(hu, mask, other))
@@ -275,6 +309,7 @@ OWN: Mapping[str, Callable[[Array, Array, Array], Array]] = {
     "middle": _by_middle,
     "contrast": _by_contrast,
     "bone": _between(BONE_HU),
+    "soft": _soft,
     "lung": _lung,
 }
 """How a voxel's intensity says whether it is an organ's own, from HU, mask and other labels."""
