@@ -1,6 +1,8 @@
 # Two commands for a fresh machine: `make demo` runs the whole chain, `make test` the tests.
 PYTHON ?= python3
 VENV ?= .venv
+# Compiled modules are kept: without them each process that tests start compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Tools that tests compare with, apart from ours: what nnU-Net brings along breaks Prefect's server.

@@ -86,13 +86,7 @@ def _parser(config: ParseConfig, vocabulary: Vocabulary) -> ReportParser:
     """One parser a process: to build it takes as long as to read several hundred reports."""
     from fvlm_data.reports.language.parser import ReportParser
 
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        parser = ReportParser(config, vocabulary)
-    finally:
-        if collecting:
-            gc.enable()
+    parser = ReportParser(config, vocabulary)
     # its hundred thousand tuples live as long as the process: to have the collector look through
     # them again and again cost a quarter of the stage's time
     gc.freeze()

@@ -54,7 +54,19 @@ def hand() -> ModuleType:
     return _loaded("hand_store")
 
 
+@pytest.fixture(scope="session")
+def filled_once(
+    hand: ModuleType, empty_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Store and vault of `filled`, to copy."""
+    folder = tmp_path_factory.mktemp("filled")
+    shutil.copytree(empty_store, folder / "store")
+    hand.fill(Context(Store.open(folder / "store"), Vault.open(folder / "vault"), "run"))
+    return folder
+
+
 @pytest.fixture
-def filled(hand: ModuleType, context: Context) -> Context:
-    hand.fill(context)
-    return context
+def filled(filled_once: Path, tmp_path: Path, vault_folder: Path) -> Context:
+    shutil.copytree(filled_once / "vault", vault_folder)
+    store = Store.open(shutil.copytree(filled_once / "store", tmp_path / "store"))
+    return Context(store, Vault.open(vault_folder), "run")

@@ -16,7 +16,11 @@ from fvlm_data.run.config_docs import configuration_markdown
 from fvlm_train.cli import eval_app, train_app
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-APPS = {"fvlm-data": data_app, "fvlm-train": train_app, "fvlm-eval": eval_app}
+COMMANDS = {
+    "fvlm-data": get_command(data_app),
+    "fvlm-train": get_command(train_app),
+    "fvlm-eval": get_command(eval_app),
+}
 
 
 def test_configuration_page_is_up_to_date() -> None:
@@ -61,7 +65,7 @@ def printed_commands() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), printed_commands())
 def test_printed_command_and_its_options_exist(page: str, line: str):
     name, *words = shlex.split(re.sub(r"[\[\]|]", " ", line))
-    command = get_command(APPS[name])
+    command = COMMANDS[name]
     while isinstance(command, TyperGroup):
         context = typer.Context(command)
         below = command.get_command(context, words[0]) or command.get_command(context, "read")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,12 @@ def imported(module: str) -> Iterator[str]:
         yield from (name for name in names if name.split(".")[0] in PACKAGES)
 
 
-ARROWS = {(module, other) for module in MODULES for other in imported(module) if other != module}
+@cache
+def arrows() -> frozenset[tuple[str, str]]:
+    """Modules with those that they import; read when a test asks, not while tests are collected."""
+    return frozenset(
+        (module, other) for module in MODULES for other in imported(module) if other != module
+    )
 
 
 def part(module: str) -> str:
@@ -85,14 +91,14 @@ def part(module: str) -> str:
 
 def test_there_is_something_to_check():
     assert len(MODULES) > 60
-    assert len(ARROWS) > 150
-    assert ("fvlm_data.store.commits", "schemas") in ARROWS
+    assert len(arrows()) > 150
+    assert ("fvlm_data.store.commits", "schemas") in arrows()
 
 
 def test_packages_import_one_way():
     wrong = sorted(
         (module, other)
-        for module, other in ARROWS
+        for module, other in arrows()
         if module.split(".")[0] != other.split(".")[0]
         and other.split(".")[0] not in MAY_IMPORT[module.split(".")[0]]
     )
@@ -101,7 +107,7 @@ def test_packages_import_one_way():
 
 def test_stages_do_not_import_each_other():
     wrong = set()
-    for module, other in ARROWS:
+    for module, other in arrows():
         ours, theirs = (name.split(".")[1:2] for name in (module, other))
         both = ours and theirs and ours[0] in STAGES and theirs[0] in STAGES
         if both and module.startswith("fvlm_data.") and ours != theirs:
@@ -118,7 +124,7 @@ def test_stages_do_not_know_what_runs_them():
     above = {"cli", "run", "inspect"}
     wrong = sorted(
         (module, other)
-        for module, other in ARROWS
+        for module, other in arrows()
         if module.split(".")[1:2] and module.split(".")[1] in STAGES
         if other.startswith("fvlm_data.") and other.split(".")[1] in above
     )
@@ -127,8 +133,8 @@ def test_stages_do_not_know_what_runs_them():
 
 @pytest.mark.parametrize("of_parts", [False, True], ids=["modules", "folders"])
 def test_no_two_parts_import_each_other(of_parts: bool):
-    arrows = {(part(a), part(b)) for a, b in ARROWS} if of_parts else ARROWS
-    both = sorted((a, b) for a, b in arrows if a < b and (b, a) in arrows and not_own(a, b))
+    found = {(part(a), part(b)) for a, b in arrows()} if of_parts else arrows()
+    both = sorted((a, b) for a, b in found if a < b and (b, a) in found and not_own(a, b))
     assert both == []
 
 
@@ -140,7 +146,7 @@ def not_own(one: str, other: str) -> bool:
 @pytest.mark.parametrize("of_parts", [False, True], ids=["modules", "folders"])
 def test_nothing_imports_in_a_circle(of_parts: bool):
     following: dict[str, set[str]] = defaultdict(set)
-    for a, b in ARROWS:
+    for a, b in arrows():
         one, other = (part(a), part(b)) if of_parts else (a, b)
         if one != other and not_own(one, other):
             following[one].add(other)

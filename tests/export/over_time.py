@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
     from schemas import Sample
 
-PARSER = ReportParser()
+
+@cache
+def parser() -> ReportParser:
+    """One for all stores; made when first asked for, since it takes a second."""
+    return ReportParser()
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def made_store(
 
 def rows_of(report_id: str, text: str) -> tuple[list[Sentence], list[Finding]]:
     """Rows of the tables, as the stage makes them of a text below FINDINGS."""
-    report = PARSER.parse(text if ":" in text.split(" ")[0] else f"FINDINGS: {text}")
+    report = parser().parse(text if ":" in text.split(" ")[0] else f"FINDINGS: {text}")
     sentences = [
         Sentence(
             report_id=report_id, sentence=number, start=one.start, end=one.end,

@@ -10,12 +10,10 @@ import pytest
 
 from fvlm_data.export import EXPORTS
 from fvlm_data.export.run import Form, run_tables_export
-from fvlm_data.reports import ReportParser
 from fvlm_data.store.tables import Store
 from schemas import AnatomyText, ClinicalValue, Report
-from tests.export.over_time import Visit, made_store, visit
+from tests.export.over_time import Visit, made_store, parser, visit
 
-PARSER = ReportParser()
 FIRST = (
     "CLINICAL INFORMATION: Cough.\nTECHNIQUE: Contrast-enhanced CT.\n"
     "FINDINGS: 12 mm nodule in the right upper lobe. No pleural effusion.\nIMPRESSION: Nodule."
@@ -31,7 +29,7 @@ def store_of(folder: Path, *visits: Visit, splits: dict[str, str] | None = None)
     store.replace_all("reports", [
         Report(report_id=f"r_{one.study}_{order}", text=text, source_files=("f_1",), sections=tuple(
             {"name": part.name, "start": part.start, "end": part.end}
-            for part in PARSER.parse(text).sections
+            for part in parser().parse(text).sections
         ))
         for one in visits for order, text in enumerate(one.texts)
     ])  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ from series import Series, write
 from test_sources import chest, save, table
 from test_unchanged import HU_AFFINE
 
+from fvlm_data.identity.vault import Vault
 from fvlm_data.ingest.config import IngestConfig, SourceConfig
 from fvlm_data.ingest.discovery import discover as module
 from fvlm_data.ingest.discovery.discover import discover
 from fvlm_data.ingest.stage import ingest_stage
+from fvlm_data.store.declared import Context
 from fvlm_data.store.planning import pending
+from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from conftest import Ingested
@@ -92,19 +96,37 @@ def sources(folder: Path) -> list[SourceConfig]:
     write(Series().datasets(), folder / "ct", [f"{n:04}.dcm" for n in range(6)])
     (folder / "ct" / "notes.txt").write_text("nothing")
     save(folder / "nifti" / "a.nii.gz", chest(), HU_AFFINE)
-    mapping = table(folder / "map.csv", [{"volume": "a", "study": "S1", "patient": "P1"}])
+    table(folder / "map.csv", [{"volume": "a", "study": "S1", "patient": "P1"}])
+    return told_sources(folder)
+
+
+def told_sources(folder: Path) -> list[SourceConfig]:
+    mapping = folder / "map.csv"
     return [
         SourceConfig(kind="dicom", path=folder / "ct", name="hospital"),
         SourceConfig(kind="nifti", path=folder / "nifti", name="tree", mapping=mapping),
     ]
 
 
+@pytest.fixture(scope="module")
+def whole(
+    make_ingested: Callable[[Path], Ingested], tmp_path_factory: pytest.TempPathFactory
+) -> Ingested:
+    """A store of the sources that lie in its folder, to be copied before it is damaged."""
+    ingested = make_ingested(tmp_path_factory.mktemp("whole"))
+    ingested.run(*sources(ingested.folder / "in"))
+    return ingested
+
+
 @pytest.mark.parametrize("name", DAMAGE)
 def test_damage_is_found_and_mended_before_anything_is_made_of_it(
-    ingested: Ingested, tmp_path: Path, name: str
+    whole: Ingested, tmp_path: Path, name: str
 ):
-    where = sources(tmp_path / "in")
-    ingested.run(*where)
+    where = told_sources(whole.folder / "in")
+    for part in ("store", "secrets"):
+        shutil.copytree(whole.folder / part, tmp_path / part)
+    context = Context(Store.open(tmp_path / "store"), Vault.open(tmp_path / "secrets"), "run")
+    ingested = replace(whole, folder=tmp_path, context=context)
     tables = ("inputs", "quarantine", "candidates")
     before = {table: ingested.rows(table) for table in tables}
     DAMAGE[name](ingested)

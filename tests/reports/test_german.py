@@ -9,6 +9,7 @@ put right.
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -30,8 +31,16 @@ from tests.reports.lots import cases, faults
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fvlm_data.reports.language.tokens import Lexicon
+
 DE = Vocabulary.load("de")
-LEXICON = phrasebook(DE).lexicon
+
+
+@cache
+def lexicon() -> Lexicon:
+    """Made when first asked for: it takes a second, in each process that collects the tests."""
+    return phrasebook(DE).lexicon
+
 
 KNOWN: dict[str, str] = {
     "g075": "what stands for the finding before is left out",
@@ -108,7 +117,7 @@ def test_each_finding_and_anatomy_is_read_by_its_name(german: ReportParser):
     ],
 )
 def test_words_of_one_piece_are_taken_apart(word: str, pieces: list[str]):
-    assert LEXICON.split(word) == pieces
+    assert lexicon().split(word) == pieces
 
 
 @given(
@@ -144,10 +153,10 @@ def test_words_of_one_piece_are_taken_apart(word: str, pieces: list[str]):
 )
 def test_each_piece_stands_where_it_is_told(words: list[str], joint: str):
     text = joint.join(words)
-    pieces = LEXICON.split(text)
-    places = LEXICON.places(text, pieces)
+    pieces = lexicon().split(text)
+    places = lexicon().places(text, pieces)
     assert [text[start:end] for start, end in places] == pieces
-    assert places == LEXICON.spans(text) == sorted(places)
+    assert places == lexicon().spans(text) == sorted(places)
     kept = {i for start, end in places for i in range(start, end)}
     assert all(i in kept or not letter.isalnum() for i, letter in enumerate(text))
 
@@ -173,8 +182,8 @@ def test_each_piece_stands_where_it_is_told(words: list[str], joint: str):
     ],
 )
 def test_forms_and_spellings_of_a_word_are_one(words: list[str]):
-    assert len(set(map(LEXICON.canonical, words))) == 1
-    assert LEXICON.canonical(words[0]) != "_"
+    assert len(set(map(lexicon().canonical, words))) == 1
+    assert lexicon().canonical(words[0]) != "_"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from fvlm_data.reports.scrubbing.name_forms import skeleton
 from fvlm_data.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.load()
-LEXICON = phrasebook(VOCABULARY).lexicon
 PIECES = (
     "Liver", "LIVER", "liver", "lungs ", "A) ", "IV) ", "1. ", "2. ", "(", ")", "(if seen)", ":",
     ".", " - ", " -\t", "-", " ", "\t", "\n", "\r\n", "*", "**", "[", "]", "<b>", "</b>", "<br>",
@@ -31,7 +30,8 @@ TEXTS = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=12).map
 @settings(deadline=None, max_examples=100)
 @given(text=TEXTS)
 def test_words_stand_where_the_pattern_finds_them(text: str):
-    assert LEXICON.places(text, LEXICON.split(text)) == LEXICON.spans(text)
+    lexicon = phrasebook(VOCABULARY).lexicon
+    assert lexicon.places(text, lexicon.split(text)) == lexicon.spans(text)
 
 
 @settings(deadline=None, max_examples=100)

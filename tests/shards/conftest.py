@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,12 +42,33 @@ SMALL = ShardConfig(
 
 
 class World:
-    """A store with volumes, masks, texts and splits, as the stages before shard leave it."""
+    """A store with volumes, masks, texts and splits, as the stages before shard leave it.
+
+    Rows are gathered and written when the store is asked for: one commit a table, not a patient.
+    """
 
     def __init__(self, store: Store, vault: Vault) -> None:
-        self.store = store
-        self.context = Context(store, vault, "run")
+        self._context = Context(store, vault, "run")
+        self._gathered: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self.images: dict[str, np.ndarray[Any, Any]] = {}
+
+    @property
+    def store(self) -> Store:
+        return self.context.store
+
+    @property
+    def context(self) -> Context:
+        """With all that was added so far."""
+        store = self._context.store
+        for (table, stage), rows in self._gathered.items():
+            also = {"stage": stage} if stage else None
+            store.replace(table, rows, list(chain.from_iterable(rows.values())), also)
+        self._gathered = {}
+        return self._context
+
+    def _add(self, table: str, item: str, rows: list[Any], stage: str = "") -> None:
+        """Replace an item's rows, as `Store.replace` does."""
+        self._gathered.setdefault((table, stage), {})[item] = rows
 
     def add(self, number: int, split: str = "train", classes: dict[int, str] = CLASSES) -> str:
         """Add one patient with one volume; returns the sample's id."""
@@ -63,22 +85,20 @@ class World:
         volume = self._volume(volume_id, study_id, patient_id, image, affine)
         self.images[volume_id] = image
         self.put(volume.path, "ingest", volume.series_id, label_map_bytes(image, affine))
-        self.store.replace("volumes", [volume.study_id], [volume])
+        self._add("volumes", volume.study_id, [volume])
         self._masks(volume_id, label, affine, classes)
         self.texts(number, "normal")
-        self.store.replace(
-            "splits", [patient_id], [Split(patient_id=patient_id, split=split, source="hash")]
-        )
-        return keyed_id(self.context.vault.key, "sa", study_id, volume_id)
+        self._add("splits", patient_id, [Split(patient_id=patient_id, split=split, source="hash")])
+        return keyed_id(self._context.vault.key, "sa", study_id, volume_id)
 
     def texts(self, number: int, word: str, **others: str) -> None:
         """Give a study its texts; `others` are texts of anatomies that are not sharded."""
         study_id = f"st_{number:02}"
         states = {"liver": "abnormal", "spleen": "normal_stated", "kidney": "not_mentioned"}
         states.update(dict.fromkeys(others, "abnormal"))
-        self.store.replace(
+        self._add(
             "anatomy_texts",
-            [study_id],
+            study_id,
             [
                 AnatomyText(
                     study_id=study_id,
@@ -144,7 +164,7 @@ class World:
 
     def put(self, path: str, stage: str, item: str, content: bytes) -> None:
         """Write a file as a stage does, with its row."""
-        self.store.write_bytes(path, content)
+        self._context.store.write_bytes(path, content)
         told = StoredFile(
             path=path,
             stage=stage,
@@ -152,7 +172,7 @@ class World:
             size_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
         )
-        self.store.replace("files", [item], [told], {"stage": stage})
+        self._add("files", item, [told], stage)
 
     def _masks(self, volume_id: str, label: Any, affine: Any, classes: dict[int, str]) -> None:
         path = f"masks/{volume_id[-2:]}/{volume_id}.total.nii.gz"
@@ -173,7 +193,7 @@ class World:
             backend_version="1",
         )
         rows = [replace(first, class_name=name, class_value=v) for v, name in classes.items()]
-        self.store.replace("masks", [volume_id], rows)
+        self._add("masks", volume_id, rows)
 
 
 @pytest.fixture

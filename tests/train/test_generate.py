@@ -93,7 +93,7 @@ def test_the_command_writes_what_generated_scores(corpus: tuple[Path, Path], tmp
     assert [Path(path).stem for path in told["written"]] == [MOST_OFTEN, IMAGE, CONTEXT]
     for path in told["written"]:
         assert len(Path(path).read_text().splitlines()) == 30
-    said = CliRunner().invoke(eval_app, asked).stdout
+    said = CliRunner().invoke(eval_app, [*asked[:-1], "1"]).stdout
     assert "image and context" in said
     assert "30 studies of 30 patients" in said
 

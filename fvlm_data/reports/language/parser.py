@@ -16,7 +16,7 @@ from fvlm_data.reports.language.in_context import Context, Mention, Said, ids_of
 from fvlm_data.reports.language.layout import laid_out, layout
 from fvlm_data.reports.language.medspacy_matching import MedspacyEngine
 from fvlm_data.reports.language.parsed import ParsedReport
-from fvlm_data.reports.language.phrase_matching import Engine
+from fvlm_data.reports.language.phrase_matching import phrase_engine
 from fvlm_data.reports.language.phrasebook import phrasebook
 from fvlm_data.reports.language.records import (
     FindingMention,
@@ -89,8 +89,11 @@ class ReportParser:
         self._headers = section_headers(self.vocabulary)
         self._ends = sentence_ends(self.vocabulary)
         self._layout = layout(self.vocabulary)
-        made = MedspacyEngine if self._config.engine == "medspacy" else Engine
-        self._engine: AnyEngine = made(self._book)
+        self._engine: AnyEngine = (
+            MedspacyEngine(self._book)
+            if self._config.engine == "medspacy"
+            else phrase_engine(self.vocabulary)
+        )
         kept = lru_cache(maxsize=self._config.memo_sentences)
         reading_of = kept(lambda words: read_words(words, self._book, self._engine))
         known = languages(self.vocabulary)

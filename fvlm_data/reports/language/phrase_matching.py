@@ -7,15 +7,20 @@ Nothing here imports medspaCy, which takes some seconds of each process that rea
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.language.phrase_meanings import Phrase, phrase
+from fvlm_data.reports.language.phrasebook import phrasebook
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fvlm_data.reports.language.phrasebook import Cue, Meaning, Phrasebook
+    from fvlm_data.vocabulary import Vocabulary
 
 _Node = tuple[Any, Any]
 """What ends here (a phrase or none, cues), or none; nodes by next word, or none."""
@@ -101,6 +106,25 @@ class Engine:
     def cues(self, doc: Found) -> list[CueMatch]:
         """All cues in the sentence, overlapping ones too."""
         return doc[1]
+
+
+@lru_cache(maxsize=4)
+def phrase_engine(vocabulary: Vocabulary) -> Engine:
+    """The engine of a vocabulary, which parsers share: nothing that it finds changes it."""
+    with _uncollected():
+        return Engine(phrasebook(vocabulary))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector, which while all is kept would look through it a hundred times."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _node(branch: dict[Any, Any]) -> _Node:
