@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import trap_spellings  # noqa: F401 - adds its own to TRAPS
 from trap_series import TRAPS
 from truth import unmatched
 

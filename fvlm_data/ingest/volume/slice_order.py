@@ -19,7 +19,7 @@ MOST_HU = 300
 LEAST_HU = 4.0
 """Mean gain of a pixel below which an exchange tells of noise."""
 
-BETTER = 0.75
+BETTER = 0.85
 """Two slices stand in each other's place if the way through both is so much shorter exchanged."""
 
 
