@@ -82,6 +82,7 @@ def body(series: Series, tags: dict[str, Any], hu: int) -> Callable[[list[Datase
     def change(datasets: list[Dataset]) -> None:
         for one, image in zip(datasets, series.image_hu(), strict=True):
             image[10:16, 8:16] = hu
+            one.RescaleIntercept = -1100
             set_hu(one, image)
             for keyword, value in tags.items():
                 setattr(one, keyword, value)

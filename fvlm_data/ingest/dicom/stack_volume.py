@@ -136,12 +136,13 @@ def _volume(
     outside = out_of_field_to_air(image_zyx)
     if isinstance(outside, Fault):
         return outside
-    unlike = check_neighbours(image_zyx, config)
-    if isinstance(unlike, Fault):
-        return unlike
+    # what a wrong header does to a slice is told as that
     step = rescale_step(image_zyx, [one.header.stored for one in ordered])
     if step:
         return step
+    unlike = check_neighbours(image_zyx, config)
+    if isinstance(unlike, Fault):
+        return unlike
     adjusted = {
         "padding_to_air": sum(image.padding for image in images),
         "out_of_field_to_air": outside,

@@ -38,8 +38,9 @@ CLIPPED_LEAST = 0.15
 CLIPPED_ABOVE = 0.002
 CLIPPED_ABOVE_HU = 900
 NEAR_GREATEST = 20
-"""A window's upper end: so many voxels have the greatest value, below what cortical bone and
-contrast medium reach, and more of them than the next so many values together."""
+CLIPPED_TIMES = 3
+"""A window's upper end: such a share of voxels has the greatest value, below what cortical bone and
+contrast medium reach, and so many times what each of the next values has."""
 
 PADDED_CORNERS = 0.25
 PADDED_LEAST = 0.05
@@ -75,13 +76,13 @@ def _clipped_above(image_zyx: NDArray[np.int16]) -> Fault | None:
     at_most = np.count_nonzero(image_zyx == greatest)
     below = np.count_nonzero(image_zyx >= greatest - NEAR_GREATEST) - at_most
     share = at_most / image_zyx.size
-    if share <= CLIPPED_ABOVE or at_most <= below:
+    if share <= CLIPPED_ABOVE or at_most * NEAR_GREATEST <= CLIPPED_TIMES * below:
         return None
     return Fault(
         "values_clipped",
-        f"{share:.1%} of the voxels have the greatest value, {greatest} HU, more than the "
-        f"{NEAR_GREATEST} values below it together: bone was clipped to a window; take the file "
-        "from before that",
+        f"{share:.1%} of the voxels have the greatest value, {greatest} HU, expected "
+        f"about as many as at each of the {NEAR_GREATEST} values below it: bone was clipped to a "
+        "window; take the file from before that",
     )
 
 

@@ -19,6 +19,9 @@ MOST_HU = 300
 LEAST_HU = 4.0
 """Mean gain of a pixel below which an exchange tells of noise."""
 
+STRAY = 0.75
+"""A slice stands where it does not belong if the way past it is so much shorter than to it."""
+
 BETTER = 0.85
 """Two slices stand in each other's place if the way through both is so much shorter exchanged."""
 
@@ -37,15 +40,19 @@ def exchanged_slices(seen: NDArray[np.int32]) -> list[int]:
     # slices k-1, k, k+1, k+2 with the two in the middle exchanged
     gain = near[:-2] + near[2:] - beyond[:-1] - beyond[1:]
     better = beyond[:-1] + beyond[1:] < BETTER * (near[:-2] + near[2:])
-    return (np.flatnonzero(better & (gain > 2 * LEAST_HU)) + 1).tolist()
+    exchanged = np.flatnonzero(better & (gain > 2 * LEAST_HU)) + 1
+    # a slice from further away: its neighbours follow each other better without it
+    around = near[:-1] + near[1:]
+    stray = (2 * beyond < STRAY * around) & (around - 2 * beyond > 2 * LEAST_HU)
+    return sorted({*exchanged.tolist(), *(np.flatnonzero(stray) + 1).tolist()})
 
 
 def out_of_order(found: Sequence[int], slices: int) -> Fault:
     """The fault of a volume of so many slices, of which those `found` follow in another order."""
     return Fault(
         "slices_out_of_order",
-        f"{len(found)} pair(s) of {slices} slices along the normal, the first at slice "
-        f"{found[0] + 1}, follow better when exchanged: pixels lie in the wrong place, or two "
+        f"{len(found)} of {slices} slices along the normal, the first at slice {found[0] + 1}, "
+        "follow better in another place: pixels lie in the wrong place, or two "
         "scans lie between each other; send the series again, or set ingest.unlike_slices to flag",
     )
 
