@@ -98,7 +98,7 @@ def test_sizes_in_their_order_pass():
 
 
 @pytest.mark.parametrize(
-    ("greatest", "reason"), [(60, "values_clipped"), (400, "values_clipped"), (3071, "")]
+    ("greatest", "reason"), [(60, "values_clipped"), (240, "values_clipped"), (400, ""), (3071, "")]
 )
 def test_a_window_that_cuts_off_bone_is_refused(greatest: int, reason: str):
     found = check_filled(np.minimum(body(), greatest))

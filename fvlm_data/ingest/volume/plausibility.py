@@ -36,11 +36,11 @@ CLIPPED_LEAST = 0.15
 """Share of voxels at the least value from which it is a window's end; measured air spreads."""
 
 CLIPPED_ABOVE = 0.002
-CLIPPED_ABOVE_HU = 900
+CLIPPED_ABOVE_HU = 350
 NEAR_GREATEST = 20
 CLIPPED_TIMES = 3
-"""A window's upper end: such a share of voxels has the greatest value, below what cortical bone and
-contrast medium reach, and so many times what each of the next values has."""
+"""A window's upper end: such a share of voxels has the greatest value, below where
+the window of training ends, and so many times what each of the next values has."""
 
 PADDED_CORNERS = 0.25
 PADDED_LEAST = 0.05
