@@ -128,9 +128,9 @@ def test_a_file_that_goes_on_behind_its_voxels_is_refused(
         path.write_bytes(held)
     else:
         whole = nib.Nifti1Image(body().transpose(2, 1, 0), np.diag([-0.9, -0.8, 2.5, 1.0]))
-        held = bytearray(whole.to_bytes())
-        held[46:48] = (18).to_bytes(2, "little")
-        path.write_bytes(gzip.compress(bytes(held)) if ending == "nii.gz" else bytes(held))
+        sound = whole.to_bytes()
+        held = sound[:46] + (18).to_bytes(2, "little") + sound[48:]
+        path.write_bytes(gzip.compress(held) if ending == "nii.gz" else held)
     ingested.run(SourceConfig(kind="nifti", path=path.parent, name="files"))
     assert ingested.reasons() == {"fault:wrong_image_size": 1}
     assert not ingested.volumes()

@@ -39,8 +39,9 @@ CLIPPED_ABOVE = 0.002
 CLIPPED_ABOVE_HU = 350
 NEAR_GREATEST = 20
 CLIPPED_TIMES = 3
+CLIPPED_VOXELS = 100
 """A window's upper end: such a share of voxels has the greatest value, below where
-the window of training ends, and so many times what each of the next values has."""
+the window of training ends, so many times what each of the next values has, and no mere handful."""
 
 PADDED_CORNERS = 0.25
 PADDED_LEAST = 0.05
@@ -76,7 +77,8 @@ def _clipped_above(image_zyx: NDArray[np.int16]) -> Fault | None:
     at_most = np.count_nonzero(image_zyx == greatest)
     below = np.count_nonzero(image_zyx >= greatest - NEAR_GREATEST) - at_most
     share = at_most / image_zyx.size
-    if share <= CLIPPED_ABOVE or at_most * NEAR_GREATEST <= CLIPPED_TIMES * below:
+    few = share <= CLIPPED_ABOVE or at_most < CLIPPED_VOXELS
+    if few or at_most * NEAR_GREATEST <= CLIPPED_TIMES * below:
         return None
     return Fault(
         "values_clipped",
