@@ -27,7 +27,7 @@ BETTER = 0.85
 
 
 def exchanged_slices(seen: NDArray[np.int32]) -> list[int]:
-    """Numbers (k) of slices that follow better when exchanged with the next one, in order.
+    """Numbers (k) of slices that follow better exchanged with the next one or left out, in order.
 
     `seen` holds pixels (k, j, i) in HU. From slice to slice anatomy changes the more the further
     they are apart, and noise is the same at any distance: only where pixels lie in the wrong place,
@@ -58,4 +58,5 @@ def out_of_order(found: Sequence[int], slices: int) -> Fault:
 
 
 def _changes(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.float64]:
-    return np.minimum(np.abs(one - other), MOST_HU).mean(axis=(1, 2))
+    mean: NDArray[np.float64] = np.minimum(np.abs(one - other), MOST_HU).mean(axis=(1, 2))
+    return mean
