@@ -81,6 +81,7 @@ def body(series: Series, tags: dict[str, Any], hu: int) -> Callable[[list[Datase
 
     def change(datasets: list[Dataset]) -> None:
         for one, image in zip(datasets, series.image_hu(), strict=True):
+            image[9:17, 7:17] = 900  # density rises towards its middle
             image[10:16, 8:16] = hu
             one.RescaleIntercept = -1100
             set_hu(one, image)
