@@ -156,6 +156,12 @@ class IdentityWords(Entry):
     )
     name_suffixes: tuple[str, ...] = Field(default=(), description="behind names, and no part")
     after_a_name: tuple[str, ...] = Field(default=(), description="what only people have or do")
+    relatives: tuple[str, ...] = Field(
+        default=(), description="behind them stands a relative's name, if it has a capital"
+    )
+    relatives_no_names: tuple[str, ...] = Field(
+        default=(), description="words with a capital that are no names of relatives there"
+    )
     names_that_are_words: tuple[str, ...] = Field(
         default=(), description="names that are words of the language too"
     )

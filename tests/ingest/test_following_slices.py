@@ -85,6 +85,7 @@ def test_a_part_mirrored_from_some_slice_on_is_a_jump(start: int):
     image[start:] = image[start:, :, ::-1]
     assert jumps_between_slices(image) == [start]
     assert check_neighbours(image, IngestConfig()) == {
+        "slices_out_of_order": 0, "slices_lost": 0,
         "slices_unlike_neighbours": 0, "repeated_slices": 0, "jumps_between_slices": 1,
     }  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
+import trap_spellings  # noqa: F401 - adds its own to TRAPS
 from trap_series import PLAIN, TRAPS
 from truth import unmatched
 

@@ -296,3 +296,31 @@ def test_cost_is_linear(unit: str):
 
     cost(100)
     assert cost(10_000) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("her husband Balduin Zwirbelfeld was told", "her husband [NAME] [NAME] was told"),
+        ("daughter Anna Maria Huber called", "daughter [NAME] called"),
+        ("spoke with wife, Theresia.", "spoke with wife, [NAME]."),
+        ("born 29. Februar 1944", "born [DATE]"),
+        ("nacida el 29 de febrero de 1944", "nacida el [DATE]"),
+        ("née le 29 février 1944", "née le [DATE]"),
+        ("uid 1.2.840.10008.77.268078341366412130683040167", "uid [ID]"),
+        ("uid 2.25.329800735698586629295641978511506172918", "uid [ID]"),
+    ],
+)
+def test_relatives_foreign_months_and_uids_go(text: str, scrubbed: str):
+    assert scrub(text, ["Zwirbelfeld^Orfeline", "19440229"], EN).text == scrubbed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sister Mary Joseph nodule", "mother Hodgkin lymphoma", "daughter cysts", "DAUGHTER CYST",
+        "29 small nodules, 1944 HU", "series 3.1.2, image 44", "ratio 0.333333", "28 Februar 1945",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_them_stays(text: str):
+    assert scrub(text, ["Zwirbelfeld^Orfeline", "19440229"], EN).text == text

@@ -10,6 +10,7 @@ import numpy as np
 from fvlm_data.ingest.dicom import header as header_facts
 from fvlm_data.ingest.dicom.people import conflict_of_people, named_alike
 from fvlm_data.ingest.dicom.slice_file import GONE
+from fvlm_data.ingest.volume.axes import check_axes
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.completeness import announced_more, set_aside_next_to, thinned
 from fvlm_data.ingest.volume.geometry import Fault, Grid, prove
@@ -129,16 +130,19 @@ def _volume(
     images = [one.image for one in ordered if isinstance(one.image, Rescaled)]
     image_zyx = np.stack([image.image_hu for image in images])
     # before values far below air are set to it: they are what shows an intercept applied twice
-    fault = check_plausible(image_zyx) or check_filled(image_zyx)
+    fault = check_plausible(image_zyx) or check_filled(image_zyx) or check_axes(image_zyx)
     if fault:
         return fault
     outside = out_of_field_to_air(image_zyx)
-    unlike = check_neighbours(image_zyx, config)
-    if isinstance(unlike, Fault):
-        return unlike
+    if isinstance(outside, Fault):
+        return outside
+    # what a wrong header does to a slice is told as that
     step = rescale_step(image_zyx, [one.header.stored for one in ordered])
     if step:
         return step
+    unlike = check_neighbours(image_zyx, config)
+    if isinstance(unlike, Fault):
+        return unlike
     adjusted = {
         "padding_to_air": sum(image.padding for image in images),
         "out_of_field_to_air": outside,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from fvlm_data.ingest.volume.geometry import LPS_TO_RAS, Fault, prove_affine
-from fvlm_data.ingest.volume.volume_file import DEFLATE_MOST, check_claim
+from fvlm_data.ingest.volume.volume_file import DEFLATE_MOST, check_claim, more_than_claimed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ DATA_ENDINGS = (".raw", ".zraw", ".raw.gz")
 """What the detached data of a header are called."""
 
 HEAD_BYTES = 1 << 16
+MILLIMETRE = {"mm", "millimeter", "millimeters", "millimetre", "millimetres"}
 WITHIN = "LOCAL"
 """MetaImage's name for data that follow in the same file."""
 
@@ -60,6 +61,7 @@ class ItkHeader:
     value_bytes: int
     packed: bool
     oriented: bool
+    in_mm: bool
     data_file: str
     header_bytes: int
 
@@ -83,6 +85,9 @@ def load_itk(
     fault = check_claim(header.shape, header.value_bytes, held, config)
     if fault:
         return fault
+    more = size - math.prod(header.shape) * header.value_bytes
+    if not header.packed and more > 0:
+        return more_than_claimed(more)
     try:
         values, affine_ras = _read(handle, place, ending)
     except RuntimeError as error:  # its message quotes the path
@@ -92,6 +97,10 @@ def load_itk(
             "unreadable_volume",
             "SimpleITK cannot read the file: damaged, truncated or of an unknown encoding; send "
             "it again, or convert it to NIfTI",
+        )
+    if not header.in_mm:
+        return values, Fault(
+            "units_not_mm", "the header's unit of length (space units) is not mm, expected mm"
         )
     if not header.oriented:
         return values, Fault(
@@ -203,6 +212,7 @@ def _metaimage(head: bytes) -> ItkHeader:
         value_bytes=VALUE_BYTES[stated["ElementType"]],
         packed=stated.get("CompressedData", "False").lower().startswith("t"),
         oriented=bool(placed) and "ElementSpacing" in stated,
+        in_mm=True,
         data_file="" if named.upper() == WITHIN else named,
         header_bytes=at,
     )
@@ -232,6 +242,7 @@ def _nrrd(head: bytes) -> ItkHeader:
         value_bytes=VALUE_BYTES[stated["type"]],
         packed=encoding != "raw",
         oriented=_nrrd_placed(stated),
+        in_mm=set(stated.get("space units", "mm").replace('"', " ").lower().split()) <= MILLIMETRE,
         data_file=stated.get("data file", stated.get("datafile", "")),
         header_bytes=at,
     )

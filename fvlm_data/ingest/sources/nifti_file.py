@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -19,7 +20,12 @@ from fvlm_data.ingest.sources.pairs import (
     voxels_beside,
 )
 from fvlm_data.ingest.volume.geometry import Fault, prove_affine
-from fvlm_data.ingest.volume.volume_file import DEFLATE_MOST, check_claim, three_axes
+from fvlm_data.ingest.volume.volume_file import (
+    DEFLATE_MOST,
+    check_claim,
+    more_than_claimed,
+    three_axes,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 MILLIMETRE = ("mm", "unknown")
 GZIP_MARK = b"\x1f\x8b"
+MORE_BYTES = 1 << 20
 NIFTI2_HEADER = 540
 """Size of a NIfTI-2 header, which its first four bytes state."""
 
@@ -74,7 +81,19 @@ def _load(
     if fault:
         return fault
     affine = _affine(image, config)
-    return np.asanyarray(image.dataobj), affine
+    values = np.asanyarray(image.dataobj)
+    return _longer(image) or (values, affine)
+
+
+def _longer(image: Any) -> Fault | None:
+    """The fault of a file that goes on behind the voxels of its header."""
+    stream = image.file_map["image"].fileobj
+    end = int(image.dataobj.offset) + math.prod(image.header.get_data_shape()) * int(
+        image.header.get_data_dtype().itemsize
+    )
+    stream.seek(end)
+    more = len(stream.read(MORE_BYTES))
+    return more_than_claimed(more) if more else None
 
 
 def _load_pair(

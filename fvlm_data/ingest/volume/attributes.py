@@ -53,6 +53,21 @@ def decimal(value: str) -> tuple[float, float] | None:
     return float(number), 0.5 * 10.0**last
 
 
+def normal_number(value: str) -> Hashable:
+    """A text that most often is a number, in a form that is the same for `5`, `05` and `5.0`.
+
+    Blank stays blank; what is no number is taken as text.
+    """
+    parsed = decimal(value)
+    return normal_text(value) if parsed is None else parsed[0]
+
+
+def normal_moment(value: str) -> str:
+    """A DICOM date and time without the zeros that end its fraction of a second, if it has one."""
+    told = value.strip()
+    return told.rstrip("0").rstrip(".") if "." in told else told
+
+
 def _same(one: Hashable, other: Hashable) -> bool:
     return one == other
 

@@ -17,6 +17,10 @@ AIR_HU = -1024
 """What padding becomes: 0 of a 12-bit CT with the usual intercept, as dark as any air."""
 
 OUT_OF_FIELD_HU = -2000
+WRAPPED_HU, WRAPPED_SHARE, WRAPPED_LEAST = 700, 0.25, 4
+"""Outside the field of view lie air, skin and fat at its border, seldom bone: so many voxels beside
+it, and such a share of them, that are as dense as cortical bone are within the body."""
+
 METAL_SHARE = 0.01
 INT16 = np.iinfo(np.int16)
 RESCALE_TYPES = frozenset(
@@ -162,14 +166,25 @@ def to_hu(pixels: NDArray[Any], stored: StoredValues) -> Rescaled | Fault:
     return Rescaled(image, 0 if padded is None else int(padded.sum()), beyond)
 
 
-def out_of_field_to_air(volume_hu: NDArray[np.int16]) -> int:
+def out_of_field_to_air(volume_hu: NDArray[np.int16]) -> int | Fault:
     """Set voxels outside the field of view (stored as -2000, -3024 or below) to air, in place.
 
-    Returns how many voxels were set; `check_plausible` must have passed.
+    Axes (k, j, i). Returns how many voxels were set; `check_plausible` must have passed. Where such
+    voxels lie among the densest they are values that went round the end of their bits: refused.
     """
     if volume_hu.min() > OUT_OF_FIELD_HU:
         return 0
     outside = volume_hu <= OUT_OF_FIELD_HU
+    edge = outside[..., 1:] != outside[..., :-1]
+    beside = np.maximum(volume_hu[..., 1:], volume_hu[..., :-1])[edge]
+    dense = int(np.count_nonzero(beside > WRAPPED_HU))
+    if dense >= WRAPPED_LEAST and dense > WRAPPED_SHARE * beside.size:
+        return Fault(
+            "values_wrapped",
+            f"{dense} of {beside.size} voxels beside those of {OUT_OF_FIELD_HU} HU and below are "
+            f"denser than {WRAPPED_HU} HU: values went round the end of their bits, bone or metal "
+            "stands as air; correct BitsStored or PixelRepresentation, or export the series again",
+        )
     volume_hu[outside] = AIR_HU
     return int(np.count_nonzero(outside))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.slice_order import exchanged_slices, out_of_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +113,19 @@ def repeated_slices(image_zyx: NDArray[np.int16]) -> list[int]:
     return found
 
 
+def lost_slices(image_zyx: NDArray[np.int16]) -> list[int]:
+    """Numbers (k) of the slices of one value throughout that lie between others, in order.
+
+    At the ends such slices are the padding of a turned grid.
+    """
+    constant = np.array([image.min() == image.max() for image in image_zyx])
+    shown = np.flatnonzero(~constant)
+    if not len(shown):
+        return []
+    within = np.flatnonzero(constant[shown[0] : shown[-1]]) + shown[0]
+    return [int(number) for number in within]
+
+
 def check_neighbours(image_zyx: NDArray[np.int16], config: IngestConfig) -> Fault | dict[str, int]:
     """Counts by kind of what in a volume (k, j, i) in HU does not follow, or why it is refused.
 
@@ -120,9 +134,17 @@ def check_neighbours(image_zyx: NDArray[np.int16], config: IngestConfig) -> Faul
     if config.unlike_slices == "ignore":
         return {}
     unlike, repeated = slices_unlike_neighbours(image_zyx), repeated_slices(image_zyx)
-    if config.unlike_slices == "refuse" and (unlike or repeated):
-        return _unlike(unlike, image_zyx) if unlike else _repeated(repeated, image_zyx)
+    lost, exchanged = lost_slices(image_zyx), exchanged_slices(_lattice(image_zyx))
+    if config.unlike_slices == "refuse":
+        if unlike or lost:
+            return _unlike(unlike or lost, image_zyx)
+        if repeated:
+            return _repeated(repeated, image_zyx)
+        if exchanged:
+            return out_of_order(exchanged, len(image_zyx))
     return {
+        "slices_out_of_order": len(exchanged),
+        "slices_lost": len(lost),
         "slices_unlike_neighbours": len(unlike),
         "repeated_slices": len(repeated),
         "jumps_between_slices": len(set(jumps_between_slices(image_zyx)) - _around(unlike)),

@@ -28,10 +28,20 @@ BELOW_AIR_HU = -1200
 BELOW_AIR_MOST = 0.05
 DENSE_HU = (700, 1400)
 DENSE_MOST = 0.15
-
+METAL_HU = 3072
+METAL_MOST = 0.05
+"""Above what 12 bits hold lies metal alone; so much of a volume is none, but a slope too large."""
 
 CLIPPED_LEAST = 0.15
 """Share of voxels at the least value from which it is a window's end; measured air spreads."""
+
+CLIPPED_ABOVE = 0.002
+CLIPPED_ABOVE_HU = 350
+NEAR_GREATEST = 20
+CLIPPED_TIMES = 3
+CLIPPED_VOXELS = 100
+"""A window's upper end: such a share of voxels has the greatest value, below where
+the window of training ends, so many times what each of the next values has, and no mere handful."""
 
 PADDED_CORNERS = 0.25
 PADDED_LEAST = 0.05
@@ -43,7 +53,8 @@ REMEDY = "expected air there; fill it with -1024 HU, or take the file from befor
 def check_filled(image_zyx: NDArray[np.int16]) -> Fault | None:
     """Catch values of tissue, axes (k, j, i), that stand for no tissue in a volume of HU.
 
-    `values_clipped`: a window cut off air (and lung, fat), so many voxels have the least value.
+    `values_clipped`: a window cut off air (and lung, fat) or bone, so many voxels have the least or
+    the greatest value.
     `padding_within_tissue`: the corners of slices, or whole slices, hold one value of tissue, most
     often the 0 of a rotation, a mask or a new grid. Noise spreads what was measured: in real scans
     the commonest value of tissue has 0.6 % of the voxels.
@@ -56,7 +67,25 @@ def check_filled(image_zyx: NDArray[np.int16]) -> Fault | None:
             f"{at_least:.0%} of the voxels have the least value, {least} HU, expected air near "
             "-1000 HU: the values were clipped to a window; take the file from before that",
         )
-    return _padded_corners(image_zyx) or _empty_slices(image_zyx)
+    return _clipped_above(image_zyx) or _padded_corners(image_zyx) or _empty_slices(image_zyx)
+
+
+def _clipped_above(image_zyx: NDArray[np.int16]) -> Fault | None:
+    greatest = int(image_zyx.max())
+    if greatest >= CLIPPED_ABOVE_HU:
+        return None
+    at_most = np.count_nonzero(image_zyx == greatest)
+    below = np.count_nonzero(image_zyx >= greatest - NEAR_GREATEST) - at_most
+    share = at_most / image_zyx.size
+    few = share <= CLIPPED_ABOVE or at_most < CLIPPED_VOXELS
+    if few or at_most * NEAR_GREATEST <= CLIPPED_TIMES * below:
+        return None
+    return Fault(
+        "values_clipped",
+        f"{share:.1%} of the voxels have the greatest value, {greatest} HU, expected "
+        f"about as many as at each of the {NEAR_GREATEST} values below it: bone was clipped to a "
+        "window; take the file from before that",
+    )
 
 
 def _padded_corners(image_zyx: NDArray[np.int16]) -> Fault | None:
@@ -111,13 +140,14 @@ def check_plausible(volume_hu: NDArray[np.int16]) -> Fault | None:
     light = _share(counts, *LIGHT_HU) - _commonest_share(counts, *LIGHT_HU)
     light = max(light, _share(counts, -900, -50))
     tissue, dense = _share(counts, *TISSUE_HU), _share(counts, *DENSE_HU)
-    below = _share(counts, -OFFSET, BELOW_AIR_HU)
+    below, metal = _share(counts, -OFFSET, BELOW_AIR_HU), _share(counts, METAL_HU, OFFSET - 1)
     found = (
         f"values run from {int(volume_hu.min())} to {int(volume_hu.max())}; {tissue:.1%} within "
         f"{TISSUE_HU[0]} to {TISSUE_HU[1]} HU (expected at least {TISSUE_LEAST:.1%}), {light:.1%} "
         f"lighter than water (expected at least {LIGHT_LEAST:.1%}), {below:.1%} below "
         f"{BELOW_AIR_HU} HU (expected at most {BELOW_AIR_MOST:.0%}), {dense:.1%} within "
-        f"{DENSE_HU[0]} to {DENSE_HU[1]} HU (expected at most {DENSE_MOST:.0%})"
+        f"{DENSE_HU[0]} to {DENSE_HU[1]} HU (expected at most {DENSE_MOST:.0%}), {metal:.1%} from "
+        f"{METAL_HU} HU on (expected at most {METAL_MOST:.0%})"
     )
     if below > BELOW_AIR_MOST:
         return Fault("rescaling_repeated", f"{found}: the intercept seems applied twice; check it")
@@ -125,7 +155,7 @@ def check_plausible(volume_hu: NDArray[np.int16]) -> Fault | None:
         return Fault(
             "rescaling_forgotten", f"{found}: slope and intercept seem not applied; check them"
         )
-    if tissue < TISSUE_LEAST or light < LIGHT_LEAST:
+    if tissue < TISSUE_LEAST or light < LIGHT_LEAST or metal > METAL_MOST:
         return Fault(
             "values_not_hu", f"{found}; check the rescaling, or leave out files that are no CT"
         )

@@ -12,6 +12,7 @@ import numpy as np
 from fvlm_data.ingest.dicom import header as header_facts
 from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe
+from fvlm_data.ingest.volume.axes import check_axes
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.description import stem
 from fvlm_data.ingest.volume.geometry import Fault, check_identity
@@ -118,11 +119,14 @@ def _decoded(
         or check_identity(loaded.affine_ras, config)
         or check_plausible(loaded.image_zyx)
         or check_filled(loaded.image_zyx)
+        or check_axes(loaded.image_zyx)
     )
     if fault:
         return fault
     image_zyx = np.require(loaded.image_zyx, requirements="W")  # else it may be a read-only map
     outside = out_of_field_to_air(image_zyx)
+    if isinstance(outside, Fault):
+        return outside
     unlike = check_neighbours(image_zyx, config)
     if isinstance(unlike, Fault):
         return unlike
@@ -163,6 +167,15 @@ def check_claim(
             f"{claimed}, more than the file can hold: damaged or truncated; send it again",
         )
     return None
+
+
+def more_than_claimed(size: int) -> Fault:
+    """The fault of a file that holds `size` bytes, or more, behind the voxels that it claims."""
+    return Fault(
+        "wrong_image_size",
+        f"{size} bytes or more follow the voxels that the header claims: it states too small a "
+        "size, or the wrong place or type of the voxels; write the file anew",
+    )
 
 
 def three_axes(values: NDArray[Any], config: IngestConfig) -> NDArray[Any] | Fault:

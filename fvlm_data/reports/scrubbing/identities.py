@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NAME, ID, DATE = "[NAME]", "[ID]", "[DATE]"
 DOT = r"\."
+FOREIGN_MONTH = r"(?:[^\W\d_]{1,3}\s)?[^\W\d_]{3,12}\.?(?:\s[^\W\d_]{1,3})?"
+"""A word between the day and the year of a known date ("29 de febrero de 1944")."""
 
 _SEPARATOR = r"[\s./_-]?"
 _AROUND = {
@@ -179,6 +181,8 @@ def _notations(day: dt.date, words: IdentityWords) -> set[str]:
         separator.join((m, d, years)),
         rf"{d}{ordinal}[\s-]{of_month}{month},?[\s-]{years}",
         rf"{month}\s{d}{ordinal},?\s{years}",
+        # a month in another language, which day and year give away
+        rf"{d}{ordinal}[\s-]{FOREIGN_MONTH},?[\s-]{year}",
         rf"{d}{ordinal}[\s-]{of_month}{month}",
         rf"{month}\s{d}{ordinal}",
     }

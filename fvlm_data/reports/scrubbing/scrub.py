@@ -77,8 +77,12 @@ def _numbers(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
         ),
         (re.compile(r"\d{7}"), re.compile(r"(?<![\d.,])\d{7,}(?![\d])"), ID),
         (
-            re.compile(r"\d{6}|\d(?:\.\d{1,15}){5}"),
-            re.compile(r"\b(?:[A-Z]{1,4}[-/]?\d{6,}|\d{1,3}(?:\.\d{1,15}){5,})\b"),
+            re.compile(r"\d{6}|\d(?:\.\d{1,64}){5}"),
+            # a UID has up to 64 characters, those made of a UUID (2.25.) 39 in one component
+            re.compile(
+                r"\b(?:[A-Z]{1,4}[-/]?\d{6,}"
+                r"|\d{1,3}(?:\.\d{1,64}){5,}|\d(?:\.\d{1,9}){1,4}\.\d{10,64})\b"
+            ),
             ID,
         ),
     )
@@ -95,7 +99,7 @@ def _number_hint(vocabulary: Vocabulary) -> re.Pattern[str]:
     ordinals = any_of(words.ordinals)
     return re.compile(
         r"[\d+](?:(?<=\+)|\d{3}[-/.]\d|[-/.]\d{1,2}[-/.]\d|\d{2}\)?[ /-]\d{3,4}[ -]\d{2}|\d{5}"
-        rf"|(?:\.\d{{1,15}}){{5}}|(?:{ordinals})?,? (?:19|20)\d{{2}}"
+        rf"|(?:\.\d{{1,64}}){{5}}|(?:{ordinals})?,? (?:19|20)\d{{2}}"
         rf"|(?:{ordinals}|\.)?[ -](?:(?:{any_of(words.day_of_month)}) )?(?:{months}))",
         re.IGNORECASE,
     )
@@ -122,6 +126,13 @@ def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str
         r"((?:(?:[A-Z]\.|[A-Z][\w'\u2019-]+),?[ \t]{1,2}){1,3}[A-Z][\w'\u2019-]+)"
     )
     yield words.signed_by, signed
+    # a relative bears a name that no header tells
+    related = re.compile(
+        rf"\b(?:{any_of(words.relatives)}),?[ \t]+"
+        rf"((?!(?:{any_of(words.relatives_no_names)})\b){CAPITAL}[^\W\d_A-Z][\w'\u2019-]*"
+        rf"(?:[ \t]+{CAPITAL}[^\W\d_A-Z][\w'\u2019-]*){{0,2}})"
+    )
+    yield words.relatives, related
     in_lower_case = re.compile(
         rf"\b(?:{any_of(words.titles_before_lower_case)})\.[ \t]+"
         rf"(?!(?:{any_of(words.no_names)})\b)[a-z][a-z'\u2019-]{{2,}}"

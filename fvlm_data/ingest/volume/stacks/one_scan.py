@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fvlm_data.ingest.volume.attributes import Attribute, conflicting
+from fvlm_data.ingest.volume.attributes import Attribute, conflicting, normal_number
 from fvlm_data.ingest.volume.geometry import GAP_FACTOR, Grid, SliceGeometry, heights_mm
 from fvlm_data.ingest.volume.stacks.header_differences import varying_attributes
 from fvlm_data.ingest.volume.stacks.stack import Stack, proof_of, split_by
@@ -54,7 +54,7 @@ def apart(
 def _own_values(parts: Sequence[Sequence[int]], headers: Sequence[SliceHeader]) -> bool:
     """Whether each part has an acquisition number or temporal position of its own."""
     for keyword in ("acquisition", "temporal_position"):
-        values = [{getattr(headers[one], keyword) for one in part} for part in parts]
+        values = [{normal_number(getattr(headers[one], keyword)) for one in part} for part in parts]
         if all(len(own) == 1 and own != {""} for own in values):
             return len(set().union(*values)) == len(parts)
     return False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fvlm_data.ingest.volume.attributes import normal_moment, normal_number
 from fvlm_data.ingest.volume.geometry import Fault, Grid, heights_mm
 from fvlm_data.ingest.volume.stacks.one_scan import far_mm, place_of
 from fvlm_data.ingest.volume.stacks.stack import Stack, proof_of, split_by
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.config import IngestConfig
     from fvlm_data.ingest.dicom.slice_header import SliceHeader
 
-SOFT_KEYS: tuple[Callable[[SliceHeader], Hashable], ...] = (
-    lambda header: header.temporal_position,
-    lambda header: header.acquisition,
-    lambda header: (header.temporal_position, header.acquisition),
-    lambda header: header.trigger,
-    lambda header: header.acquired_at,
-    lambda header: header.content_at,
-    lambda header: header.thickness,
+SOFT_KEYS: tuple[Callable[[SliceHeader], tuple[Hashable, ...]], ...] = (
+    lambda header: (normal_number(header.temporal_position),),
+    lambda header: (normal_number(header.acquisition),),
+    lambda header: (normal_number(header.temporal_position), normal_number(header.acquisition)),
+    lambda header: tuple(map(normal_number, header.trigger)),
+    lambda header: (normal_moment(header.acquired_at),),
+    lambda header: (normal_moment(header.content_at),),
+    lambda header: (normal_number(header.thickness),),
 )
-"""Elements that split a stack only if every part is a proved volume.
+"""Elements, in normal form, that split a stack only if every part is a proved volume.
 
 They are no hard criterion because some scanners increase AcquisitionNumber, or state another time,
 with every rotation of a single volume.
@@ -51,6 +52,9 @@ def prove_or_split(
         parts = split_by(members, keys.__getitem__)
         if len(parts) < 2:
             continue
+        # a blank joins its neighbours where together they are a volume
+        if isinstance(whole.proof, Grid) and not all(map(any, keys.values())):
+            continue
         # an element that differs on a slice or two is noise, not another time point
         if min(map(len, parts)) < config.min_slices:
             continue
@@ -64,7 +68,30 @@ def prove_or_split(
             return tried
     if isinstance(whole.proof, Fault) and whole.proof.reason == "missing_slices":
         return _ranges(members, headers, config, height) or [whole]
+    if isinstance(whole.proof, Grid) and _runs_between(members, headers, height):
+        return [Stack(whole.members, _two_runs(len(members)))]
     return [whole]
+
+
+def _runs_between(
+    members: Sequence[int], headers: Sequence[SliceHeader], height: dict[int, float]
+) -> bool:
+    """Whether each second slice belongs to another run of instance numbers that does not mix."""
+    ordered = sorted(members, key=lambda number: height[number])
+    parts = (ordered[::2], ordered[1::2])
+    if len(parts[1]) < 2 or not all(_runs_on(part, headers) for part in parts):
+        return False
+    low, high = sorted(sorted(headers[one].instance for one in part) for part in parts)
+    return low[0] >= 0 and low[-1] < high[0]
+
+
+def _two_runs(slices: int) -> Fault:
+    return Fault(
+        "mixed_header",
+        f"{slices} slices are one even grid in which each second slice belongs to another run of "
+        "InstanceNumber: two scans or reconstructions that lie between each other, and no element "
+        "tells them apart; expected one: export them as series of their own",
+    )
 
 
 def _ranges(
