@@ -80,6 +80,8 @@ ELEVENTH = {
     "e072": "an answer without a name, in a sentence of its own",
 }
 
+TWELFTH: dict[str, str] = {}
+
 
 LOTS = [f"{number}_lot.json" for number in ("fifth", "sixth", "seventh", "eighth", "ninth")]
 
@@ -105,4 +107,9 @@ def test_tenth_lot(parser: ReportParser, case: dict[str, Any]):
 
 @pytest.mark.parametrize("case", cases(ELEVENTH, "eleventh_lot.json"))
 def test_eleventh_lot(parser: ReportParser, case: dict[str, Any]):
+    assert missing(case, parser) == []
+
+
+@pytest.mark.parametrize("case", cases(TWELFTH, "twelfth_lot.json"))
+def test_twelfth_lot(parser: ReportParser, case: dict[str, Any]):
     assert missing(case, parser) == []
