@@ -149,6 +149,9 @@ class CueRule(Entry):
     unless: tuple[str, ...] = Field(
         default=(), description="words that leave it without effect where they stand before it"
     )
+    unless_behind: tuple[str, ...] = Field(
+        default=(), description="the same, behind it in its statement"
+    )
     turns: bool = Field(
         default=False,
         description='tells of what follows it, where a finding does: "the nodule is likely a cyst"',

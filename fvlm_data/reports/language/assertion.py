@@ -58,6 +58,8 @@ _ATTRIBUTED = 7
 _ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before the answer of an item."""
 
+_STATEMENT_ENDS = frozenset({",", ";", ":", "."})
+
 _TURNING = frozenset({"absent", "uncertain", "doubt"})
 """Categories whose cues, where they reach nothing, may have been meant for what is there."""
 
@@ -80,6 +82,7 @@ def relevant_cues(
         if (not cue.cue.at_end or cue.end > last or _answers(cue, words))
         and (not cue.cue.at_start or cue.start == 0)
         and (not cue.cue.unless or set(cue.cue.unless).isdisjoint(words[: cue.start]))
+        and (not cue.cue.unless_behind or not _taken_back(cue, words))
     ]
     if len(standing) == 1 and not covered:
         return standing
@@ -92,6 +95,12 @@ def relevant_cues(
             if not longer and not named
         ]
     )
+
+
+def _taken_back(cue: CueMatch, words: Sequence[str]) -> bool:
+    """Whether its statement leaves a cue without effect: "removal of the tube is recommended"."""
+    stop = next((i for i in range(cue.end, len(words)) if words[i] in _STATEMENT_ENDS), len(words))
+    return not set(cue.cue.unless_behind).isdisjoint(words[cue.end : stop])
 
 
 def turned(
@@ -315,6 +324,7 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     # "Should a pneumothorax develop after biopsy of the mass": the mass is there.
     if cue.cue.direction == "forward" and cue.cue.category == "hypothetical":
         high = _up_to_aftermath(cue.end, high, words, grammar)
+        high = _up_to_answer(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -379,6 +389,14 @@ def _up_to_colon(start: int, high: int, words: Sequence[str], grammar: FunctionW
     """End of a denial: "no pneumonia: the opacity is a scar" tells what there is instead."""
     for i in range(start + 1, high - 1):
         if words[i] == ":" and words[i + 1] in grammar.articles | grammar.indefinite:
+            return i
+    return high
+
+
+def _up_to_answer(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
+    """End of a question: "CT for acute abdomen: free air", but not "evaluate for: free air"."""
+    for i in range(start + 1, high):
+        if words[i] == ":" and words[i - 1] not in grammar.articles:
             return i
     return high
 
