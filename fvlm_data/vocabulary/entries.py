@@ -129,6 +129,11 @@ class FindingTerm(Entry):
         default=False,
         description="whether a list of denials goes on to it only behind an `or`",
     )
+    diffuse: bool = Field(
+        default=False,
+        description="whether it is a disease of both of two organs, which the side of a finding "
+        "beside it does not tell: right lung nodule with emphysema",
+    )
     anywhere: bool = Field(
         default=False, description="whether `alone` holds beside any organ that does not know it"
     )

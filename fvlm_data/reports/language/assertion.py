@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.clauses import insertions, parentheses
+from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.overlaps import within_any, within_longer
 
 if TYPE_CHECKING:
@@ -160,6 +161,11 @@ def asserted(
             _of_itself(target, those, words, grammar)
             for target, those in zip(targets, reached, strict=True)
         ]
+    if any(cue.cue.direction == "backward" and not cue.cue.across for cue in reaching):
+        reached = [
+            [cue for cue in those if not _of_unknown(cue, target, targets, words, grammar)]
+            for target, those in zip(targets, reached, strict=True)
+        ]
     used: dict[int, int] = {}
     for those in reached:
         for cue in those:
@@ -257,6 +263,31 @@ def _of_itself(
         if words[i] in grammar.of_or_for and words[i - 1] in grammar.attributes:
             return [cue for cue in cues if i < cue.start < target.start]
     return cues
+
+
+def _of_unknown(
+    cue: CueMatch,
+    target: Target,
+    targets: Sequence[Target],
+    words: Sequence[str],
+    grammar: FunctionWords,
+) -> bool:
+    """Whether a doubt is of a word that no finding has: "consolidation, aspiration is suspected".
+
+    It stands alone between a comma and the verb.
+    """
+    subject = cue.start - 1
+    return (
+        cue.cue.direction == "backward"
+        and cue.cue.category == "uncertain"
+        and words[cue.start] in grammar.elisions
+        and target.end < subject
+        and words[subject - 1] == ","
+        and (words[subject].isalpha() or words[subject] == OTHER)
+        and words[subject] not in grammar.elisions | grammar.places | grammar.relatives
+        and words[subject] not in grammar.pronouns | grammar.stand_ins | grammar.complements
+        and not any(one.start <= subject < one.end for one in targets)
+    )
 
 
 def _category(cue: CueMatch) -> str:

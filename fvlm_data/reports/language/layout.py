@@ -42,7 +42,9 @@ _CLOSING_QUOTE = re.compile(rf"[^\s{_QUOTES}:][{_QUOTES}]")
 _BETWEEN_QUOTES = re.compile(rf"(?<=[{_QUOTES}])[ \t](?=[{_QUOTES}][^\W\d_])")
 _SIGNED_LINE = re.compile(r"^[ \t]{0,8}\([+-]\)[ \t]{0,3}[^\W\d_][^\n]*$", re.MULTILINE)
 _QUESTIONED = re.compile(r"^[ \t]{0,8}\?[ \t]+[^\s?][^\n]*$", re.MULTILINE)
-_PIPED = re.compile(rf"\|(?P<blank>[ \t])[ \t]{{0,3}}(?P<name>[{LETTERS}][{LETTERS} /()-]{{2,40}}?)[ \t]?[:=]")
+_PIPED = re.compile(
+    rf"\|(?P<blank>[ \t])[ \t]{{0,3}}(?P<name>[{LETTERS}][{LETTERS} /()-]{{2,40}}?)[ \t]?[:=]"
+)
 _FIELD = re.compile(rf"^[^|\n:=]{{1,60}}[:=][^|\n]*\|", re.MULTILINE)
 """The first field of a row whose fields a vertical bar parts."""
 _NUMBERED = re.compile(
