@@ -36,7 +36,7 @@ def by_place(heads: Sequence[Head], sentence: Found, grammar: FunctionWords) -> 
         return list(heads)
     colon = words.index(":")
     told = [head for head in heads if head.end <= colon and head.kind != "normal"]
-    behind = [head for head in heads if head.start > colon]
+    behind = [head for head in heads if head.start > colon and head.findings]
     last = max((head.end for head in told), default=-1)
     if not told or behind or colon - last > _FAR or HEAD in roles[last:colon]:
         return list(heads)
@@ -60,7 +60,11 @@ def by_place(heads: Sequence[Head], sentence: Found, grammar: FunctionWords) -> 
 
 def _entries(start: int, sentence: Found, grammar: FunctionWords) -> list[_Entry]:
     """The places with their sizes from a token on, none where anything else is told."""
-    words, roles = sentence.words, sentence.roles
+    words = sentence.words
+    changed = {i for match in sentence.changes for i in range(match.start, match.end)}
+    told = [i for i, role in enumerate(sentence.roles) if role == HEAD and i not in changed]
+    if any(i >= start for i in told):
+        return []
     end = len(words) - (words[-1] == ".")
     inside = parentheses(words)
     stops = [i for i in range(start, end) if words[i] in ",;" and not inside[i]]
@@ -73,12 +77,12 @@ def _entries(start: int, sentence: Found, grammar: FunctionWords) -> list[_Entry
         if _is_place(low, high, sentence, grammar) and sized:
             entries.append(_Entry(low, high))
             sized = measured
-        elif entries and HEAD not in roles[low:high]:
+        elif entries:
             entries[-1] = entries[-1]._replace(end=high)
             sized = sized or measured
         else:
             return []
-    return entries if sized and not any(HEAD in roles[e.start : e.end] for e in entries) else []
+    return entries if sized else []
 
 
 def _is_place(start: int, end: int, sentence: Found, grammar: FunctionWords) -> bool:

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Laterality, Side, Status
 
 
-_NEAR = 4
-"""Words between a doubt and what something may be ("likely a side branch IPMN")."""
-
-
 class Context(NamedTuple):
     """What a sentence is about: its own anatomies, or those that it inherits.
 
@@ -108,8 +104,6 @@ def said_in(reading: SentenceAnalysis, context: Context, book: Phrasebook) -> Sa
         for number, one in enumerate(told)
         for finding, anatomy, side in _told_of(one)
     ]
-    if len(mentions) > 1:
-        mentions = _without_natures(mentions, heads)
     if mentions and not book.within.keys().isdisjoint([one.anatomy for one in mentions]):
         mentions += _in_wholes(mentions, book)
     if mentions and not book.measured.keys().isdisjoint([one.finding for one in mentions]):
@@ -130,27 +124,6 @@ def said_in(reading: SentenceAnalysis, context: Context, book: Phrasebook) -> Sa
     sides = [one.laterality for one in mentions if one.status != "absent"]
     side = joined(sides) or context.side
     return Said(tuple(mentions), tuple(sorted(normal)), about, side)
-
-
-def _without_natures(mentions: list[Mention], heads: Sequence[Head]) -> list[Mention]:
-    """Mentions but for what one that is there may be, where that is the same finding.
-
-    "A splenic hypodensity, likely a hemangioma": the hypodensity itself is not in doubt.
-    """
-    made = []
-    for one in mentions:
-        head = heads[one.head]
-        nature = one.status == "uncertain" and head.cue and 0 <= head.start - head.cue[1] <= _NEAR
-        if not nature or not any(
-            other.status == "present"
-            and (other.finding, other.anatomy) == (one.finding, one.anatomy)
-            and heads[other.head].end <= head.start
-            and heads[other.head].observation != head.observation
-            and one.laterality in (None, other.laterality)
-            for other in mentions
-        ):
-            made.append(one)
-    return made
 
 
 def _told_of(one: _Told) -> Iterable[tuple[str, str, Side | None]]:

@@ -113,7 +113,11 @@ def _concludes(words: Sequence[str], start: int, end: int, grammar: FunctionWord
         return False
     for i in range(max(0, len(between) - _CONCLUDED), len(between)):
         if any(between[i : i + len(one)] == one for one in grammar.conclusions):
-            return grammar.joints.isdisjoint(between[i:])
+            # "dilated to 14 mm with a filling defect in keeping with a stone": that of the defect
+            sized = between.index(NUMBER) if NUMBER in between else 0
+            return grammar.company.isdisjoint(between[sized:i]) and grammar.joints.isdisjoint(
+                between[i:]
+            )
     return False
 
 

@@ -264,7 +264,10 @@ def _alone_in_bracket(
     return (
         bool(before)
         and not before[-1].prior
-        and before[-1].mm != size.mm
+        and (
+            before[-1].mm != size.mm
+            or _unit_of(text, before[-1], patterns) == _unit_of(text, size, patterns)
+        )
         and plausible(before[-1].mm, size.mm)
         and patterns.aside.fullmatch(text, before[-1].end, size.start) is not None
         and text[size.end :].lstrip().startswith(")")
