@@ -8,7 +8,7 @@ those of CT-RATE that must be 1. Of the ninth lot's 120, 65 were right at once, 
 put right; its `zeros` are labels that must be 0. Of the tenth lot's 160, written by someone who
 had not seen the parser, 64 were right at once, with 20 annotations put right. Of the eleventh's 80
 34 were right at once, with one annotation put right. The twelfth lot was written by a radiologist
-who had not seen the parser: 78 of its 120 were right at once, with five annotations put right 81.
+who had not seen the parser: 78 of its 120 were right at once, with five annotations put right 80.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ TWELFTH = {
     "t024": "a change behind the place of the largest of several",
     "t036": "a finding of one noun, its density behind its place",
     "t048": "contralateral to a side that a field of its own tells",
-    "t078": "two findings joined by `and`, with a quantity before the second, and one verb for both",
+    "t078": "two findings joined by `and`, a quantity before the second, one verb for both",
     "t088": "an implant of the bone that the sentence is about",
     "t114": "fullness of a renal pelvis that is denied to be a hydronephrosis",
 }

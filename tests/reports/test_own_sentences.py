@@ -1,4 +1,4 @@
-"""Sentences of our own: what pairing writes of an anatomy, and wordings of kinds that were mended."""
+"""Sentences of our own: what pairing writes of an anatomy, and wordings of mended kinds."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_forms_questions_and_denials_reach_what_they_are_of(
 
 
 @pytest.mark.parametrize(("text", "expected", "never"), [
-    ("Three hepatic metastases: segment II 12 mm (prior 12 mm), segment V 31 mm (24 mm), segment VIII"
-     " 9 mm, new.",
+    ("Three hepatic metastases: segment II 12 mm (prior 12 mm), segment V 31 mm (24 mm), "
+     "segment VIII 9 mm, new.",
      ["liver_metastasis present size=12 prior=12", "liver_metastasis present size=31 prior=24",
       "liver_metastasis present size=9 change=new"], []),
     ("Lung nodules: RUL 4 mm (6 mm), LLL 9 mm (9 mm).",
@@ -106,7 +106,7 @@ def test_forms_questions_and_denials_reach_what_they_are_of(
      ["aortic_aneurysm present prior=62"]),
     ("Terminal ileum with wall thickening of 8 mm over a length of 12 cm.",
      ["small_bowel_wall_thickening present size=8"], []),
-    ("A lesion of 22 mm, compatible with a cyst, in the liver.", ["liver_cyst present size=22"], []),
+    ("A liver lesion of 22 mm, compatible with a cyst.", ["liver_cyst present size=22"], []),
     ("A 22 mm left adrenal nodule diagnostic of a myelolipoma.",
      ["adrenal_lipoma present left size=22"], []),
     ("The bile duct is dilated to 14 mm with a filling defect in keeping with a stone.",

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from fvlm_data.reports.language.clauses import insertions, parentheses
 from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.overlaps import within_any, within_longer
+from fvlm_data.reports.language.scope_ends import (
+    up_to_aftermath,
+    up_to_answer,
+    up_to_colon,
+    up_to_company,
+    up_to_conclusion,
+    up_to_known,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -344,18 +352,18 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     if cue.cue.direction == "backward" and not whole:
         low = _elided(low, first, words, clauses, grammar)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
-        high = _up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
+        high = up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
     if cue.cue.without_company:
-        high = _up_to_company(cue.end, high, words, grammar.company, frozenset())
+        high = up_to_company(cue.end, high, words, grammar.company, frozenset())
     if cue.cue.direction == "forward" and cue.cue.category == "absent":
-        high = _up_to_known(cue.end, high, words, grammar)
-        high = _up_to_aftermath(cue.end, high, words, grammar)
-        high = _up_to_conclusion(cue.end, high, words, grammar)
-        high = _up_to_colon(cue.end, high, words, grammar)
+        high = up_to_known(cue.end, high, words, grammar)
+        high = up_to_aftermath(cue.end, high, words, grammar)
+        high = up_to_conclusion(cue.end, high, words, grammar)
+        high = up_to_colon(cue.end, high, words, grammar)
     # "Should a pneumothorax develop after biopsy of the mass": the mass is there.
     if cue.cue.direction == "forward" and cue.cue.category == "hypothetical":
-        high = _up_to_aftermath(cue.end, high, words, grammar)
-        high = _up_to_answer(cue.end, high, words, grammar)
+        high = up_to_aftermath(cue.end, high, words, grammar)
+        high = up_to_answer(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -383,60 +391,3 @@ def _elided(
     while low > 0 and clauses[low - 1] == before:
         low -= 1
     return low
-
-
-def _up_to_company(
-    start: int,
-    high: int,
-    words: Sequence[str],
-    company: frozenset[str],
-    supposed: frozenset[str],
-) -> int:
-    """End of what is held possible or is gone: in "suspected cirrhosis with ascites" it is seen."""
-    for i in range(start, high):
-        if words[i] in company and words[i - 1] not in supposed:
-            return i
-    return high
-
-
-def _up_to_aftermath(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "no pneumothorax after biopsy of the mass" denies no mass."""
-    if grammar.aftermath.isdisjoint(words[start + 1 : high]):
-        return high
-    return next(i for i in range(start + 1, high) if words[i] in grammar.aftermath)
-
-
-def _up_to_conclusion(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "without a nodule, suggesting hyperplasia" denies no hyperplasia."""
-    for i in range(start, high):
-        if words[i] == "," and any(
-            tuple(words[i + 1 : i + 1 + len(one)]) == one for one in grammar.conclusions
-        ):
-            return i
-    return high
-
-
-def _up_to_colon(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "no pneumonia: the opacity is a scar" tells what there is instead."""
-    for i in range(start + 1, high - 1):
-        if words[i] == ":" and words[i + 1] in grammar.articles | grammar.indefinite:
-            return i
-    return high
-
-
-def _up_to_answer(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a question: "CT for acute abdomen: free air", but not "evaluate for: free air"."""
-    for i in range(start + 1, high):
-        if words[i] == ":" and words[i - 1] not in grammar.articles:
-            return i
-    return high
-
-
-def _up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "no complication of the known hernia" denies no hernia."""
-    for i in range(start + 2, high):
-        if words[i] in grammar.known:
-            before = words[i - 2] if words[i - 1] in grammar.articles else words[i - 1]
-            if before in grammar.before_known:
-                return i
-    return high
