@@ -109,7 +109,7 @@ def _side_behind(
             return side
         link = words[match.end : start]
         # "ribs 2 to 6 bilaterally"
-        if link and grammar.numbering.issuperset(link) and NUMBER in link:
+        if NUMBER in link and grammar.numbering.issuperset(link):
             following = words[end : end + 1]
             return side if not following or following[0] in grammar.breaks | _STOPS else None
         if (

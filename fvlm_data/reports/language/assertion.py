@@ -169,7 +169,7 @@ def asserted(
             _of_itself(target, those, words, grammar)
             for target, those in zip(targets, reached, strict=True)
         ]
-    if any(cue.cue.direction == "backward" and not cue.cue.across for cue in reaching):
+    if "," in words and any(_may_be_of_unknown(cue, words, grammar) for cue in reaching):
         reached = [
             [cue for cue in those if not _of_unknown(cue, target, targets, words, grammar)]
             for target, those in zip(targets, reached, strict=True)
@@ -273,6 +273,17 @@ def _of_itself(
     return cues
 
 
+def _may_be_of_unknown(cue: CueMatch, words: Sequence[str], grammar: FunctionWords) -> bool:
+    """Whether a doubt has a verb, and one word between a comma and that."""
+    return (
+        cue.start > 1
+        and words[cue.start - 2] == ","
+        and cue.cue.direction == "backward"
+        and cue.cue.category == "uncertain"
+        and words[cue.start] in grammar.elisions
+    )
+
+
 def _of_unknown(
     cue: CueMatch,
     target: Target,
@@ -286,11 +297,8 @@ def _of_unknown(
     """
     subject = cue.start - 1
     return (
-        cue.cue.direction == "backward"
-        and cue.cue.category == "uncertain"
-        and words[cue.start] in grammar.elisions
+        _may_be_of_unknown(cue, words, grammar)
         and target.end < subject
-        and words[subject - 1] == ","
         and (words[subject].isalpha() or words[subject] == OTHER)
         and words[subject] not in grammar.elisions | grammar.places | grammar.relatives
         and words[subject] not in grammar.pronouns | grammar.stand_ins | grammar.complements

@@ -26,13 +26,13 @@ def by_side(head: Head, sentence: Found, book: Phrasebook) -> tuple[Head, ...]:
         side_answers(head.end, sides, sentence.words, book) if len(sentence.spans) == 1 else ()
     )
     if answers:
-        made = tuple(_answered(head, answer, sentence) for answer in answers)
+        each = tuple(_answered(head, answer, sentence) for answer in answers)
         if NUMBER not in sentence.words[head.end :]:
-            return made
+            return each
         # each with its own place, for a size is that of its side
         return tuple(
             replace(one, start=start, end=end, location=None)
-            for one, (start, end, *_) in zip(made, answers, strict=True)
+            for one, (start, end, *_) in zip(each, answers, strict=True)
         )
     other = none_on_the_other(head.end, sides, sentence.words, book)
     if other and head.status == "present" and {head.side, other[2]} == {"left", "right"}:

@@ -67,7 +67,7 @@ def _goes_with(
 ) -> bool:
     between = words[one.end : other.start]
     grammar = book.grammar
-    links = [i for i, word in enumerate(between) if word in grammar.company_links | grammar.causes]
+    links = [i for i, word in enumerate(between) if word in grammar.ties]
     if not links or VERB in roles[one.end : other.start] or ";" in between or "." in between:
         return False
     if not grammar.alongside.isdisjoint(words[one.end + links[-1] : other.end]):

@@ -60,7 +60,8 @@ class FunctionWords:
     not_large: frozenset[str]
     persistence: frozenset[str]
     company_links: frozenset[str]
-    causes: frozenset[str]
+    ties: frozenset[str]
+    """Links of company, and words between a finding and its cause."""
     alongside: frozenset[str]
     bounds: frozenset[str]
     within: frozenset[str]
@@ -143,7 +144,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         not_large=words_of(*clauses.not_large),
         persistence=words_of(*clauses.persistence),
         company_links=words_of(*clauses.company_links),
-        causes=words_of(*clauses.causes),
+        ties=words_of(*clauses.company_links, *clauses.causes),
         alongside=words_of(*clauses.alongside),
         bounds=words_of(*clauses.bounds),
         within=words_of(*clauses.within),

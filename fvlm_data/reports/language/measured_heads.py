@@ -89,7 +89,7 @@ def _of_one_thing(
 
     "5 mm calcified granuloma", "a lesion of 22 mm, compatible with a cyst".
     """
-    for one, other in pairwise(sorted(set(heads))) if made else ():
+    for one, other in pairwise(sorted(set(heads))) if made and len(heads) > 1 else ():
         if one not in made:
             continue
         known, more = made[one], made.get(other, Measured(None, None))
