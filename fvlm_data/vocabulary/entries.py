@@ -129,6 +129,11 @@ class FindingTerm(Entry):
         default=False,
         description="whether a list of denials goes on to it only behind an `or`",
     )
+    diffuse: bool = Field(
+        default=False,
+        description="whether it is a disease of both of two organs, which the side of a finding "
+        "beside it does not tell: right lung nodule with emphysema",
+    )
     anywhere: bool = Field(
         default=False, description="whether `alone` holds beside any organ that does not know it"
     )
@@ -148,6 +153,9 @@ class CueRule(Entry):
     overrules: bool = Field(default=False, description="a doubt that holds against a denial")
     unless: tuple[str, ...] = Field(
         default=(), description="words that leave it without effect where they stand before it"
+    )
+    unless_behind: tuple[str, ...] = Field(
+        default=(), description="the same, behind it in its statement"
     )
     turns: bool = Field(
         default=False,

@@ -140,6 +140,9 @@ class ClauseWords(Entry):
     company_links: tuple[str, ...] = Field(
         default=(), description="join what goes with a finding to it"
     )
+    causes: tuple[str, ...] = Field(
+        default=(), description='join what a finding comes from to it: "secondary to a stone"'
+    )
     alongside: tuple[str, ...] = Field(
         default=(), description='next to what it goes with: "effusion with adjacent atelectasis"'
     )
@@ -212,6 +215,9 @@ class SizeWords(Entry):
     range_to: tuple[str, ...] = Field(description="stand within a range of sizes")
     distance: tuple[str, ...] = Field(
         default=(), description="stand behind a distance, which is no size"
+    )
+    extents: tuple[str, ...] = Field(
+        default=(), description="stand, behind a size, before the length along which it holds"
     )
     below: tuple[str, ...] = Field(description="stand before a size that is not reached")
     changed: tuple[str, ...] = Field(description="make a growth of a range")

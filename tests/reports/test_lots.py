@@ -7,7 +7,8 @@ Of the eighth lot's 170, 109 were right at once and 119 with annotations put rig
 those of CT-RATE that must be 1. Of the ninth lot's 120, 65 were right at once, 75 with annotations
 put right; its `zeros` are labels that must be 0. Of the tenth lot's 160, written by someone who
 had not seen the parser, 64 were right at once, with 20 annotations put right. Of the eleventh's 80
-34 were right at once, with one annotation put right.
+34 were right at once, with one annotation put right. The twelfth lot was written by a radiologist
+who had not seen the parser: 78 of its 120 were right at once, with five annotations put right 80.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ KNOWN = {
     "u055": "a nodular liver is a sign of its own, and no cirrhosis",
     "u061": "a nodule and what it is, between commas: the side of both",
     "u022": "a former size in the next sentence",
-    "u025": "suture materials of a sternotomy",
     "u120": "a toxic dilatation",
     "y46": "metastases without a place in their clause",
     "y68": "the side of a part is that of its organ, named in the clause before",
@@ -80,6 +80,16 @@ ELEVENTH = {
     "e072": "an answer without a name, in a sentence of its own",
 }
 
+TWELFTH = {
+    "t017": "the apex alone, of the lung, as the place of an operation",
+    "t024": "a change behind the place of the largest of several",
+    "t036": "a finding of one noun, its density behind its place",
+    "t048": "contralateral to a side that a field of its own tells",
+    "t078": "two findings joined by `and`, a quantity before the second, one verb for both",
+    "t088": "an implant of the bone that the sentence is about",
+    "t114": "fullness of a renal pelvis that is denied to be a hydronephrosis",
+}
+
 
 LOTS = [f"{number}_lot.json" for number in ("fifth", "sixth", "seventh", "eighth", "ninth")]
 
@@ -105,4 +115,9 @@ def test_tenth_lot(parser: ReportParser, case: dict[str, Any]):
 
 @pytest.mark.parametrize("case", cases(ELEVENTH, "eleventh_lot.json"))
 def test_eleventh_lot(parser: ReportParser, case: dict[str, Any]):
+    assert missing(case, parser) == []
+
+
+@pytest.mark.parametrize("case", cases(TWELFTH, "twelfth_lot.json"))
+def test_twelfth_lot(parser: ReportParser, case: dict[str, Any]):
     assert missing(case, parser) == []

@@ -36,7 +36,9 @@ class Head:
     abnormal: bool
     """Whether it is an abnormality even where no finding covers it."""
     elsewhere: bool
-    """Whether it is denied, and what tells a side comes after ("none except on the left")."""
+    """Whether what tells a side tells it of something else: denied, with a side that comes after
+    ("none except on the left"), or what goes with something of a side ("nodule with emphysema").
+    """
     rule: Rule
     cue: tuple[int, int] | None
     """Tokens of the cue that told the status."""

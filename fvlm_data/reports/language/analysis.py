@@ -28,6 +28,7 @@ from fvlm_data.reports.language.asserted_phrases import (
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.beside import landmarks, touched
+from fvlm_data.reports.language.by_place import by_place
 from fvlm_data.reports.language.by_side import by_side, with_respective_sides
 from fvlm_data.reports.language.clauses import clause_bounds
 from fvlm_data.reports.language.company import with_sides_of_company
@@ -170,6 +171,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     if len(sides) > 1:
         heads = [one for head in heads for one in by_side(head, sentence, book)]
         heads = with_respective_sides(heads, sentence, grammar)
+    heads = by_place(heads, sentence, grammar)
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.overlaps import longest
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -38,6 +39,7 @@ class AnatomyMention:
     """Anatomy ids of the sites."""
 
 
+_STOPS = frozenset({".", ";", ")"})
 _LINK = 2
 """Words between an anatomy and its side behind it ("on the")."""
 _BETWEEN = 3
@@ -106,6 +108,10 @@ def _side_behind(
         if start == match.end and grammar.verb_last:  # "Unterlappen links"
             return side
         link = words[match.end : start]
+        # "ribs 2 to 6 bilaterally"
+        if NUMBER in link and grammar.numbering.issuperset(link):
+            following = words[end : end + 1]
+            return side if not following or following[0] in grammar.breaks | _STOPS else None
         if (
             start > match.end
             and link[0] in grammar.beside

@@ -8,7 +8,16 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.clauses import insertions, parentheses
+from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.overlaps import within_any, within_longer
+from fvlm_data.reports.language.scope_ends import (
+    up_to_aftermath,
+    up_to_answer,
+    up_to_colon,
+    up_to_company,
+    up_to_conclusion,
+    up_to_known,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,6 +67,8 @@ _ATTRIBUTED = 7
 _ANSWERING = frozenset({":", "-", "=", "?"})
 """Marks before the answer of an item."""
 
+_STATEMENT_ENDS = frozenset({",", ";", ":", "."})
+
 _TURNING = frozenset({"absent", "uncertain", "doubt"})
 """Categories whose cues, where they reach nothing, may have been meant for what is there."""
 
@@ -80,6 +91,7 @@ def relevant_cues(
         if (not cue.cue.at_end or cue.end > last or _answers(cue, words))
         and (not cue.cue.at_start or cue.start == 0)
         and (not cue.cue.unless or set(cue.cue.unless).isdisjoint(words[: cue.start]))
+        and (not cue.cue.unless_behind or not _taken_back(cue, words))
     ]
     if len(standing) == 1 and not covered:
         return standing
@@ -92,6 +104,12 @@ def relevant_cues(
             if not longer and not named
         ]
     )
+
+
+def _taken_back(cue: CueMatch, words: Sequence[str]) -> bool:
+    """Whether its statement leaves a cue without effect: "removal of the tube is recommended"."""
+    stop = next((i for i in range(cue.end, len(words)) if words[i] in _STATEMENT_ENDS), len(words))
+    return not set(cue.cue.unless_behind).isdisjoint(words[cue.end : stop])
 
 
 def turned(
@@ -149,6 +167,11 @@ def asserted(
     if not grammar.attributes.isdisjoint(words):
         reached = [
             _of_itself(target, those, words, grammar)
+            for target, those in zip(targets, reached, strict=True)
+        ]
+    if "," in words and any(_may_be_of_unknown(cue, words, grammar) for cue in reaching):
+        reached = [
+            [cue for cue in those if not _of_unknown(cue, target, targets, words, grammar)]
             for target, those in zip(targets, reached, strict=True)
         ]
     used: dict[int, int] = {}
@@ -250,6 +273,39 @@ def _of_itself(
     return cues
 
 
+def _may_be_of_unknown(cue: CueMatch, words: Sequence[str], grammar: FunctionWords) -> bool:
+    """Whether a doubt has a verb, and one word between a comma and that."""
+    return (
+        cue.start > 1
+        and words[cue.start - 2] == ","
+        and cue.cue.direction == "backward"
+        and cue.cue.category == "uncertain"
+        and words[cue.start] in grammar.elisions
+    )
+
+
+def _of_unknown(
+    cue: CueMatch,
+    target: Target,
+    targets: Sequence[Target],
+    words: Sequence[str],
+    grammar: FunctionWords,
+) -> bool:
+    """Whether a doubt is of a word that no finding has: "consolidation, aspiration is suspected".
+
+    It stands alone between a comma and the verb.
+    """
+    subject = cue.start - 1
+    return (
+        _may_be_of_unknown(cue, words, grammar)
+        and target.end < subject
+        and (words[subject].isalpha() or words[subject] == OTHER)
+        and words[subject] not in grammar.elisions | grammar.places | grammar.relatives
+        and words[subject] not in grammar.pronouns | grammar.stand_ins | grammar.complements
+        and not any(one.start <= subject < one.end for one in targets)
+    )
+
+
 def _category(cue: CueMatch) -> str:
     return "doubt" if cue.cue.overrules else cue.cue.category
 
@@ -304,17 +360,18 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     if cue.cue.direction == "backward" and not whole:
         low = _elided(low, first, words, clauses, grammar)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
-        high = _up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
+        high = up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
     if cue.cue.without_company:
-        high = _up_to_company(cue.end, high, words, grammar.company, frozenset())
+        high = up_to_company(cue.end, high, words, grammar.company, frozenset())
     if cue.cue.direction == "forward" and cue.cue.category == "absent":
-        high = _up_to_known(cue.end, high, words, grammar)
-        high = _up_to_aftermath(cue.end, high, words, grammar)
-        high = _up_to_conclusion(cue.end, high, words, grammar)
-        high = _up_to_colon(cue.end, high, words, grammar)
+        high = up_to_known(cue.end, high, words, grammar)
+        high = up_to_aftermath(cue.end, high, words, grammar)
+        high = up_to_conclusion(cue.end, high, words, grammar)
+        high = up_to_colon(cue.end, high, words, grammar)
     # "Should a pneumothorax develop after biopsy of the mass": the mass is there.
     if cue.cue.direction == "forward" and cue.cue.category == "hypothetical":
-        high = _up_to_aftermath(cue.end, high, words, grammar)
+        high = up_to_aftermath(cue.end, high, words, grammar)
+        high = up_to_answer(cue.end, high, words, grammar)
     reach = cue.cue.reach or len(words)
     if cue.cue.direction == "forward":
         return cue.end, min(high, cue.end + reach)
@@ -342,52 +399,3 @@ def _elided(
     while low > 0 and clauses[low - 1] == before:
         low -= 1
     return low
-
-
-def _up_to_company(
-    start: int,
-    high: int,
-    words: Sequence[str],
-    company: frozenset[str],
-    supposed: frozenset[str],
-) -> int:
-    """End of what is held possible or is gone: in "suspected cirrhosis with ascites" it is seen."""
-    for i in range(start, high):
-        if words[i] in company and words[i - 1] not in supposed:
-            return i
-    return high
-
-
-def _up_to_aftermath(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "no pneumothorax after biopsy of the mass" denies no mass."""
-    if grammar.aftermath.isdisjoint(words[start + 1 : high]):
-        return high
-    return next(i for i in range(start + 1, high) if words[i] in grammar.aftermath)
-
-
-def _up_to_conclusion(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "without a nodule, suggesting hyperplasia" denies no hyperplasia."""
-    for i in range(start, high):
-        if words[i] == "," and any(
-            tuple(words[i + 1 : i + 1 + len(one)]) == one for one in grammar.conclusions
-        ):
-            return i
-    return high
-
-
-def _up_to_colon(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "no pneumonia: the opacity is a scar" tells what there is instead."""
-    for i in range(start + 1, high - 1):
-        if words[i] == ":" and words[i + 1] in grammar.articles | grammar.indefinite:
-            return i
-    return high
-
-
-def _up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
-    """End of a denial: "no complication of the known hernia" denies no hernia."""
-    for i in range(start + 2, high):
-        if words[i] in grammar.known:
-            before = words[i - 2] if words[i - 1] in grammar.articles else words[i - 1]
-            if before in grammar.before_known:
-                return i
-    return high

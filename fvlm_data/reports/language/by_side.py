@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.reports.language.measures import changes_by_side, severity_of, sides_in_turn
 from fvlm_data.reports.language.side_answers import none_on_the_other, side_answers
 from fvlm_data.reports.language.sizes_by_side import sizes_by_side
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from fvlm_data.reports.language.analysed import Head
@@ -25,7 +26,14 @@ def by_side(head: Head, sentence: Found, book: Phrasebook) -> tuple[Head, ...]:
         side_answers(head.end, sides, sentence.words, book) if len(sentence.spans) == 1 else ()
     )
     if answers:
-        return tuple(_answered(head, answer, sentence) for answer in answers)
+        each = tuple(_answered(head, answer, sentence) for answer in answers)
+        if NUMBER not in sentence.words[head.end :]:
+            return each
+        # each with its own place, for a size is that of its side
+        return tuple(
+            replace(one, start=start, end=end, location=None)
+            for one, (start, end, *_) in zip(each, answers, strict=True)
+        )
     other = none_on_the_other(head.end, sides, sentence.words, book)
     if other and head.status == "present" and {head.side, other[2]} == {"left", "right"}:
         # with its own place, for the size is that of the first

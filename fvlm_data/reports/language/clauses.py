@@ -223,6 +223,7 @@ def _main_clause(
     "Given the history of melanoma, the nodule is new", "liver without lesion, steatosis present".
     """
     preambles = book.grammar.preambles
+    opens = begin
     opened = (
         words[begin] in preambles
         # "In view of the history of melanoma,".
@@ -230,14 +231,16 @@ def _main_clause(
             words[begin] in book.prepositions
             and not preambles.isdisjoint(words[begin + 1 : begin + 3])
         )
-        or any(words[i] in preambles for i in denials if begin <= i < end)
     )
-    if not opened:
-        return None
+    if not opened:  # "liver without lesion, steatosis present"
+        denied = [i for i in denials if begin <= i < end and words[i] in preambles]
+        if not denied:
+            return None
+        opens = min(denied)
     first = next((i for i in range(begin, end) if verbs[i]), None)
     if first is None:
         return None
-    comma = next((i for i in range(first - 1, begin, -1) if words[i] == ","), None)
+    comma = next((i for i in range(first - 1, opens, -1) if words[i] == ","), None)
     if comma is None or alternative_follows(words, comma + 1, end, book):
         return None
     return comma

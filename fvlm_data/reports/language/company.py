@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.anatomy import VERB
+from fvlm_data.reports.language.function_words import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def with_sides_of_company(
         one = made[i]
         if one.side not in _ONE_SIDED or other.side is not None or not other.findings:
             continue
-        if _goes_with(one, other, words, roles, book):
+        if _goes_with(one, other, words, roles, book) or _denied_with(one, other, words, book):
             made[i + 1] = replace(
                 other,
                 side=one.side,
@@ -44,14 +45,32 @@ def with_sides_of_company(
     return made
 
 
+def _denied_with(one: Head, other: Head, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether a denial of one side goes on to an alternative: "no right pneumothorax or fracture".
+
+    Of the other side it says nothing.
+    """
+    between = words[one.end : other.start]
+    return (
+        one.status == other.status == "absent"
+        and one.cue is not None
+        and one.cue == other.cue
+        and one.cue[1] <= one.start
+        and not book.grammar.alternatives.isdisjoint(between)
+        and all(word in book.grammar.alternatives or word == OTHER for word in between)
+        and {anatomy for _, anatomy, _ in other.findings} <= book.paired
+    )
+
+
 def _goes_with(
     one: Head, other: Head, words: Sequence[str], roles: Sequence[int], book: Phrasebook
 ) -> bool:
     between = words[one.end : other.start]
-    links = [i for i, word in enumerate(between) if word in book.grammar.company_links]
+    grammar = book.grammar
+    links = [i for i, word in enumerate(between) if word in grammar.ties]
     if not links or VERB in roles[one.end : other.start] or ";" in between or "." in between:
         return False
-    if not book.grammar.alongside.isdisjoint(words[one.end + links[-1] : other.end]):
+    if not grammar.alongside.isdisjoint(words[one.end + links[-1] : other.end]):
         return True
     here = {anatomy for _, anatomy, _ in one.findings}
     there = {anatomy for _, anatomy, _ in other.findings}

@@ -60,6 +60,8 @@ class FunctionWords:
     not_large: frozenset[str]
     persistence: frozenset[str]
     company_links: frozenset[str]
+    ties: frozenset[str]
+    """Links of company, and words between a finding and its cause."""
     alongside: frozenset[str]
     bounds: frozenset[str]
     within: frozenset[str]
@@ -76,6 +78,8 @@ class FunctionWords:
     near: frozenset[str]
     """First words of `landmarks` and `distances`."""
     light: frozenset[str]
+    numbering: frozenset[str]
+    """Words of a list or range of numbers."""
     prefixes: frozenset[str]
     size_stops: frozenset[str]
     of_organ: frozenset[str]
@@ -140,6 +144,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         not_large=words_of(*clauses.not_large),
         persistence=words_of(*clauses.persistence),
         company_links=words_of(*clauses.company_links),
+        ties=words_of(*clauses.company_links, *clauses.causes),
         alongside=words_of(*clauses.alongside),
         bounds=words_of(*clauses.bounds),
         within=words_of(*clauses.within),
@@ -153,6 +158,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         near=frozenset(
             one[0] for one in _sequences((*places.landmarks, *places.distances), folded)
         ),
+        numbering=words_of("0", ",", "-", *clauses.joints, *grammar.sizes.range_to),
         light=words_of(OTHER, "/", "0", *places.between_side_and_anatomy),
         prefixes=words_of(*grammar.spelling.prefixes),
         size_stops=words_of(",", ".", "(", ")", ";", *grammar.sizes.stops),

@@ -47,7 +47,8 @@ def head_of(
     kind, about, terms = _meant(span, words, sentence, attachment, book)
     sentence = _without_answered(span, sentence, book.grammar)
     elsewhere = said_of.status == "absent" and _sides_come_after(span, sentence)
-    if elsewhere:
+    apart = _side_of_company(span, about, sentence, book)
+    if elsewhere or apart:
         about = tuple(replace(mention, side=None) for mention in about)
     if span.kind == "finding":
         terms += _shared(span, sentence, attachment, book)
@@ -96,7 +97,7 @@ def head_of(
         else None,
         change=change,
         abnormal=span.abnormal,
-        elsewhere=elsewhere,
+        elsewhere=elsewhere or apart,
         rule=said_of.rule,
         cue=said_of.cue,
         kind_of=(
@@ -105,6 +106,29 @@ def head_of(
         doubts=said_of.doubts + _doubts(said_of, change, sentence)
         if sentence.changes or sentence.runs_on
         else said_of.doubts,
+    )
+
+
+def _side_of_company(
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found, book: Phrasebook
+) -> bool:
+    """Whether the organ of a diffuse disease is named only with what it is said to go with.
+
+    "Right lung nodule with emphysema": both lungs may have it.
+    """
+    grammar = book.grammar
+    if not span.terms or not all(book.terms[term].diffuse for term in span.terms):
+        return False
+    if any(mention.side and mention.end > span.start for mention in about):
+        return False
+    sided = [one for one in sentence.mentions if one.side and one.end <= span.start]
+    return bool(sided) and any(
+        one.end <= span.start
+        and sided[-1].start < one.end
+        and one.start <= sided[-1].end + 1
+        and not grammar.company_links.isdisjoint(sentence.words[one.end : span.start])
+        and grammar.alongside.isdisjoint(sentence.words[one.end : span.start])
+        for one in sentence.spans
     )
 
 

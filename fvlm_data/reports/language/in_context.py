@@ -220,7 +220,13 @@ def _by_size(
             continue
         same = [other for other in mentions if other.finding == rule.finding]
         clause = clauses[heads[one.head].start]
-        said = [m for m in same if m.status != "absent"]
+        said = [
+            m
+            for m in same
+            if m.status != "absent"
+            # "nodes of 15 mm; correlation with lymphoma is recommended"
+            and (m.status != "uncertain" or clauses[heads[m.head].start] == clause)
+        ]
         if not said and all(clauses[heads[m.head].start] != clause for m in same):
             anatomy = book.terms[rule.finding].anatomy
             too = replace(

@@ -42,6 +42,9 @@ _CLOSING_QUOTE = re.compile(rf"[^\s{_QUOTES}:][{_QUOTES}]")
 _BETWEEN_QUOTES = re.compile(rf"(?<=[{_QUOTES}])[ \t](?=[{_QUOTES}][^\W\d_])")
 _SIGNED_LINE = re.compile(r"^[ \t]{0,8}\([+-]\)[ \t]{0,3}[^\W\d_][^\n]*$", re.MULTILINE)
 _QUESTIONED = re.compile(r"^[ \t]{0,8}\?[ \t]+[^\s?][^\n]*$", re.MULTILINE)
+_BARRED = re.compile(rf"\|(?=[ \t]{{0,3}}(?P<name>[{LETTERS}][{LETTERS} /()-]{{2,40}}?)[ \t]?[:=])")
+_FIELD = re.compile(r"^[^|\n:=]{1,60}[:=][^|\n]*\|", re.MULTILINE)
+"""The first field of a row whose fields a vertical bar parts."""
 _NUMBERED = re.compile(
     r"(?<![^\s:])\(?(?:(?P<number>\d{1,2})[.)]|(?P<letter>[a-i])\))(?=[ \t]{0,3}[^\W\d_a-z])"
 )
@@ -84,6 +87,8 @@ def laid_out(text: str, forms: Layout) -> str:
     if "~" in text:
         text = _REPEATED.sub("\n", text)
     text = _signed_lines(_marked_items(text, forms))
+    if "|" in text:
+        text = _barred_fields(text, forms.choices)
     text = filled_only(text, forms.blanks)
     text = ticked_only(text, forms.choices)
     if "( )" in text:
@@ -128,6 +133,20 @@ def _breaks(text: str, forms: Layout) -> Iterator[int]:
     if _may_be_numbered(text):
         yield from _numbered(text)
     yield from (found.start("blank") for found in forms.field.finditer(text))
+
+
+def _barred_fields(text: str, words: Choices) -> str:
+    """Bars between fields of one row as semicolons: "stones: no | hydronephrosis: yes".
+
+    Not of one field for each side: "stones: | left: no | right: 4 mm".
+    """
+    made = list(text)
+    for row in _FIELD.finditer(text):
+        end = text.find("\n", row.end())
+        for found in _BARRED.finditer(text, row.end() - 1, end if end >= 0 else len(text)):
+            if not words.choice.fullmatch(found["name"]):
+                made[found.start()] = ";"
+    return "".join(made)
 
 
 def _may_be_numbered(text: str) -> bool:

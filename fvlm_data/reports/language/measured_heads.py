@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.sizes import stated_sizes
@@ -11,11 +12,14 @@ from fvlm_data.reports.language.tokens import NUMBER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fvlm_data.reports.language.function_words import FunctionWords
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.sizes import Size
     from fvlm_data.reports.language.tokens import Spans
 
 _NEAR = 4
+_CONCLUDED = 5
+"""Words from one that concludes to what is concluded ("compatible with a simple")."""
 _OF_ORGAN = 2
 """Words between an organ and its own size."""
 _SIGNS = frozenset("<>\u2192(")
@@ -62,14 +66,59 @@ def measured_heads(
         organs_own = any(
             end <= first <= end + _OF_ORGAN and clauses[first] == clauses[end - 1] for end in organs
         )
-        if first == past or (organs_own and all(head[0] != past for head in heads)):
+        if first == past or (
+            organs_own and all(head[0] != past and not head[0] <= first < head[1] for head in heads)
+        ):
             continue
         head = last if size.beside else None
         head = head or _measured_head(first, past, words, clauses, heads, grammar.size_stops)
         last = head if not size.prior else last
         if head is not None:
             made[head] = _joined(made.get(head, Measured(None, None)), size)
+    return _of_one_thing(made, words, clauses, heads, grammar)
+
+
+def _of_one_thing(
+    made: dict[tuple[int, int], Measured],
+    words: Sequence[str],
+    clauses: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    grammar: FunctionWords,
+) -> dict[tuple[int, int], Measured]:
+    """Sizes, those of one thing that two heads name of both.
+
+    "5 mm calcified granuloma", "a lesion of 22 mm, compatible with a cyst".
+    """
+    for one, other in pairwise(sorted(set(heads))) if made and len(heads) > 1 else ():
+        if one not in made:
+            continue
+        known, more = made[one], made.get(other, Measured(None, None))
+        apposed = (
+            one[1] == other[0]
+            and clauses[one[0]] == clauses[other[0]]
+            and ":" not in words[other[0] : other[1]]
+        )
+        if more.mm is None and (apposed or _concludes(words, one[1], other[0], grammar)):
+            earlier = more.prior_mm if known.prior_mm is None else known.prior_mm
+            made[other] = known._replace(prior_mm=earlier)
+            if earlier is not None:
+                made[one] = made[other]
     return made
+
+
+def _concludes(words: Sequence[str], start: int, end: int, grammar: FunctionWords) -> bool:
+    """Whether what follows tokens [start, end) is what stands before them: "compatible with a"."""
+    between = tuple(words[start:end])
+    if ";" in between or "." in between or not grammar.denials.isdisjoint(between):
+        return False
+    for i in range(max(0, len(between) - _CONCLUDED), len(between)):
+        if any(between[i : i + len(one)] == one for one in grammar.conclusions):
+            # "dilated to 14 mm with a filling defect in keeping with a stone": that of the defect
+            sized = between.index(NUMBER) if NUMBER in between else 0
+            return grammar.company.isdisjoint(between[sized:i]) and grammar.joints.isdisjoint(
+                between[i:]
+            )
+    return False
 
 
 def _joined(known: Measured, size: Size) -> Measured:

@@ -105,10 +105,14 @@ def change_of(
             continue
         if match.end <= start:
             between = roles[match.end : start]
+            while between and between[-1] == HEAD:  # "new metastatic nodules"
+                between = between[:-1]
             if VERB in between or (HEAD in between and JOINT not in between):
                 continue
         elif match.start >= end:
             between = roles[end : match.start]
+            while between and between[0] == HEAD:  # "metastatic nodules have increased"
+                between = between[1:]
             if HEAD in between and JOINT not in between:
                 continue
             if JOINT in between and _of_next(match, roles, clauses):

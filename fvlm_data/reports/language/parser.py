@@ -294,6 +294,8 @@ def _placed(
         if size.mm is None and one.sized_by is not None:
             other = analysis.places[one.sized_by[0]].size
             size = other if (other.mm or 0.0) >= one.sized_by[1] and not other.below else size
+        if size.mm is None and head.change == "stable" and one.status == "present":
+            size = size._replace(mm=size.prior_mm)  # "the 5 mm nodule noted before is unchanged"
         told = place.location if one.located else None
         change = head.change
         if change is None and size.prior_mm is not None:

@@ -70,6 +70,7 @@ class Cue:
     turns: bool = False
     without_company: bool = False
     of_lasting: bool = False
+    unless_behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,7 +216,7 @@ def _clause_words(vocabulary: Vocabulary) -> list[str]:
     words, grammar = vocabulary.cues, vocabulary.grammar
     clauses = grammar.clauses
     return [
-        *(word for rule in words.rules for word in rule.unless),
+        *(word for rule in words.rules for word in (*rule.unless, *rule.unless_behind)),
         *words.predicates,
         *words.prepositions,
         *words.touching,
@@ -370,6 +371,7 @@ def _cue_phrases(vocabulary: Vocabulary) -> list[tuple[str, Cue]]:
                 rule.turns,
                 rule.without_company,
                 rule.of_lasting,
+                rule.unless_behind,
             ),
         )
         for rule in words.rules

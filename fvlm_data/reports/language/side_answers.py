@@ -32,6 +32,9 @@ def side_answers(
     Each is a side with a degree or a denial, one of them denies, and nothing follows. Dictation
     leaves the colon out ("effusion left none, right small").
     """
+    fields = _fields(end, sides, words, book)
+    if fields:
+        return fields
     made: list[SideAnswer] = []
     start = end + (words[end : end + 1] == (":",))
     for i in range(start, len(words) + 1):
@@ -49,6 +52,21 @@ def side_answers(
         start = i + 1
     both = len(made) == _PARTS and made[0][2] != made[1][2]
     return tuple(made) if both and any(denied for *_, denied in made) else ()
+
+
+def _fields(
+    end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
+) -> tuple[SideAnswer, ...]:
+    """Answers of which each side is a field of its own: "hydronephrosis R: none L: 6 mm"."""
+    starts = [one for one in sides if end <= one[0] and words[one[1] : one[1] + 1] == (":",)]
+    first = end + (words[end : end + 1] == (":",))
+    if len(starts) != _PARTS or starts[0][0] != first or starts[0][2] == starts[1][2]:
+        return ()
+    ends = (starts[1][0], len(words))
+    return tuple(
+        (start, stop, side, not book.grammar.denying_answers.isdisjoint(words[past : past + 2]))
+        for (start, past, side), stop in zip(starts, ends, strict=True)
+    )
 
 
 def none_on_the_other(

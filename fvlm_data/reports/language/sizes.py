@@ -66,6 +66,10 @@ class SizePatterns:
     distance: re.Pattern[str]
     """What stands behind a distance."""
     below: re.Pattern[str]
+    extent: re.Pattern[str]
+    """What stands before a length along which something of another size goes on."""
+    aside: re.Pattern[str]
+    """What stands between a size and an earlier one that is all of a bracket."""
     ago: re.Pattern[str]
     earlier: EarlierPatterns
     beside: re.Pattern[str]
@@ -138,6 +142,8 @@ def size_patterns(
             re.IGNORECASE,
         ),
         re.compile(rf"(?:<|\b(?:{wording(words.below)}))[ ]?\Z", re.IGNORECASE),
+        re.compile(rf"\b(?:{wording(words.extents)})[ ]\Z", re.IGNORECASE),
+        re.compile(rf"[ ,]{{0,2}}(?:{wording(words.prior_between)})?[ ]?\([ ]?", re.IGNORECASE),
         re.compile(rf"[ ]?\b(?:[\w/]{{1,12}}[ ]){{0,3}}(?:{wording(words.ago)})", re.IGNORECASE),
         earlier_patterns(words, links),
         re.compile(rf"[(\[]|,[ ](?:{wording(words.past)})[ ]\Z", re.IGNORECASE),
@@ -162,6 +168,9 @@ def stated_sizes(text: str, patterns: SizePatterns, *, compared: bool = True) ->
     for found in patterns.size.finditer(text):
         size = _stated(found, patterns.units_mm)
         if size is None or patterns.distance.match(text, size.end):
+            continue
+        # "wall thickening 8 mm over 12 cm"
+        if made and patterns.extent.search(text, made[-1].end, size.start):
             continue
         if not any(a < size.end and size.start < b for a, b in taken):
             made.append(size)
@@ -235,6 +244,7 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
                 and patterns.came_from.search(text, low, size.start) is not None
                 and patterns.changed.search(text, 0, size.start) is not None
             )
+            prior = prior or _alone_in_bracket(text, made, size, patterns)
             below = patterns.below.search(text, low, size.start) is not None
             beside = prior and patterns.beside.search(text, low, size.start) is not None
             made.append(size._replace(prior=prior, below=below, beside=beside))
@@ -242,6 +252,26 @@ def _with_priors(text: str, sizes: Sequence[Size], patterns: SizePatterns) -> li
                 made.append(earlier)
         done = size.start
     return _by_date(text, made, patterns.earlier)
+
+
+def _alone_in_bracket(
+    text: str, before: Sequence[Size], size: Size, patterns: SizePatterns
+) -> bool:
+    """Whether a size is all of a bracket behind another one: "19 mm short axis (12 mm)".
+
+    "24 mm (2.4 cm)" is one size in two units.
+    """
+    return (
+        bool(before)
+        and not before[-1].prior
+        and (
+            before[-1].mm != size.mm
+            or _unit_of(text, before[-1], patterns) == _unit_of(text, size, patterns)
+        )
+        and plausible(before[-1].mm, size.mm)
+        and patterns.aside.fullmatch(text, before[-1].end, size.start) is not None
+        and text[size.end :].lstrip().startswith(")")
+    )
 
 
 def _first_of_range(begun: re.Match[str], text: str, size: Size, patterns: SizePatterns) -> float:

@@ -214,10 +214,17 @@ def _merged(parts: Iterable[_Part], words: Sequence[str]) -> list[_Part]:
         )
         if last is not None and joined and (sized or described):
             told = "size" if sized else _DESCRIBED
+            if sized and last.organ and not last.finding and _names_only(made[:-1]):
+                told = ""  # "nodule, left upper lobe, 17 mm"
             made[-1] = last._replace(end=part.end, told=told)
         else:
             made.append(part._replace(told="" if part.told in _BARE else part.told))
     return made
+
+
+def _names_only(parts: Sequence[_Part]) -> bool:
+    """Whether the last of parts names a finding, and nothing tells where it lies."""
+    return bool(parts) and parts[-1].finding and not (parts[-1].organ or parts[-1].told)
 
 
 def _stops(words: Sequence[str]) -> list[int]:
