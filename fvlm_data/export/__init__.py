@@ -16,6 +16,7 @@ EXPORTS = Extensions(
         "merlin": "fvlm_data.export.entries:MERLIN",
         "region-texts": "fvlm_data.export.entries:REGION_TEXTS",
         "organ-pairs": "fvlm_data.export.entries:ORGAN_PAIRS",
+        "attributes": "fvlm_data.export.entries:ATTRIBUTES",
         "questions": "fvlm_data.export.entries:QUESTIONS",
         "report-generation": "fvlm_data.export.entries:REPORT_GENERATION",
         "cases": "fvlm_data.export.entries:CASES",

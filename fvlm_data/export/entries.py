@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.export.entry import Export
 from fvlm_data.export.options import (
+    AttributeOptions,
     CaseOptions,
     DicomOptions,
     LabelOptions,
@@ -81,6 +82,14 @@ def _region_texts(
     from fvlm_data.export.region_texts import write
 
     write(store, draft, progress, by_volume=options.rows == "volume")
+
+
+def _attributes(store: Store, draft: Draft, progress: Progress, options: AttributeOptions) -> None:
+    from fvlm_data.export.attributes.write import write
+    from fvlm_data.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.load(overlay=options.overlay)
+    write(store, draft, progress, vocabulary=vocabulary, many=options.many, few=options.few)
 
 
 def _organ_pairs(store: Store, draft: Draft, progress: Progress, options: OrganPairOptions) -> None:
@@ -293,6 +302,15 @@ ORGAN_PAIRS = Export(
     options=OrganPairOptions,
     hint=_by_pandas(
         "pairs", "organ_pairs.parquet", 'pairs.groupby(["class_name", "state"]).size()'
+    ),
+)
+ATTRIBUTES = Export(
+    help="Each finding's attributes apart from the organ's and patient's; pairs with and without.",
+    of="tables",
+    write=_attributes,
+    options=AttributeOptions,
+    hint=_by_pandas(
+        "findings", "attributes.parquet", 'findings.groupby(["shots", "finding"]).size()'
     ),
 )
 QUESTIONS = Export(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class WordOptions(BaseModel):
@@ -59,6 +59,23 @@ class OrganPairOptions(WordOptions):
         description="normal sentences of the vocabulary: none, for what a report calls normal, or "
         "for what it passes over too",
     )
+
+
+class AttributeOptions(WordOptions):
+    """Options of the export `attributes`."""
+
+    many: int = Field(
+        default=100, ge=1, description="a finding of more training patients is one of many"
+    )
+    few: int = Field(
+        default=20, ge=1, description="a finding of less training patients is one of few"
+    )
+
+    @model_validator(mode="after")
+    def _few_are_less_than_many(self) -> AttributeOptions:
+        if self.few > self.many:
+            raise ValueError(f"few ({self.few}) is above many ({self.many}); expected it below")
+        return self
 
 
 class CaseOptions(WordOptions):

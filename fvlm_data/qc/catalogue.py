@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.columns import categories, numbers, sets, texts
-from fvlm_data.qc.organ_volumes import OF_VOLUME, named_classes
 from fvlm_data.qc.thumbnails import ANATOMIES
+from fvlm_data.segment.organ_volumes import OF_VOLUME, named_classes
 from fvlm_data.store.relations import Relations
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fvlm_data.qc.false_negatives import Alike, read_alike
-from fvlm_data.qc.organ_volumes import OF_VOLUME, named_classes
+from fvlm_data.segment.organ_volumes import OF_VOLUME, named_classes
 from fvlm_data.store.relations import Relations
 from schemas.quarantine import KINDS
 

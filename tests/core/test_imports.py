@@ -36,6 +36,7 @@ BETWEEN_STAGES = {
     ("qc", "fvlm_data.segment.grid"),
     ("qc", "fvlm_data.segment.merge"),
     ("qc", "fvlm_data.segment.nifti"),
+    ("qc", "fvlm_data.segment.organ_volumes"),
     ("qc", "fvlm_data.shards.faces"),
 }
 """What a stage may import of another, by name: those who read label maps need the reader, and

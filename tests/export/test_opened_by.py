@@ -26,6 +26,7 @@ SHOWS = {
     "merlin": "Series",
     "questions": "DataFrame",
     "organ-pairs": "Series",
+    "attributes": "Series",
     "region-texts": "Series",
     "report-generation": "DataFrame",
     "slice-references": "Series",

@@ -34,6 +34,15 @@ def test_count(parser: ReportParser, text: str, count: str | None):
         ("Consolidation in the right middle lobe.", "right middle lobe"),
         ("Cyst in the upper pole of the left kidney.", "left kidney"),
         ("Cyst in the liver.", None),
+        ("Pulmonary nodule in the right upper lobe.", "right upper lobe"),
+        ("No pulmonary nodule in the left lower lobe.", "left lower lobe"),
+        ("Pulmonary nodules are seen in both lower lobes.", "both lower lobes"),
+        ("Right upper lobe pulmonary nodule.", "Right upper lobe"),
+        ("Hepatic cyst in segment 4.", "segment 4"),
+        ("Renal cyst at the upper pole of the left kidney.", "upper pole"),
+        ("Pulmonary nodule in the left lung.", None),
+        ("Renal cyst on the left.", None),
+        ("Renal cyst with a wall of 2 mm.", None),
     ],
 )
 def test_location(parser: ReportParser, text: str, location: str | None):

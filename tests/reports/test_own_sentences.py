@@ -40,6 +40,41 @@ def parser() -> ReportParser:
 
 
 @pytest.mark.parametrize(("text", "expected", "never"), [
+    ("No ascites, the liver is enlarged.", ["ascites absent", "hepatomegaly present"], []),
+    ("No ascites, liver is enlarged.", ["hepatomegaly present"], []),
+    ("No ascites and the liver is enlarged.", ["ascites absent", "hepatomegaly present"], []),
+    ("No effusion, pneumothorax, the heart is enlarged.",
+     ["pneumothorax absent", "cardiomegaly present"], []),
+    ("No stones in the right kidney, left kidney shows a stone.",
+     ["kidney_stone absent right", "kidney_stone present left"], ["kidney_stone present right"]),
+    ("No stone on the right, the left kidney has a stone.",
+     ["kidney_stone absent right", "kidney_stone present left"], ["kidney_stone present right"]),
+    ("No nodule in the right lung, the left lung has a nodule.",
+     ["lung_nodule absent right", "lung_nodule present left"], []),
+    ("No hepatic lesion in the right lobe, the left lobe has a cyst.", ["liver_cyst present"], []),
+    ("No effusion or pneumothorax, lungs demonstrate ground glass opacities.",
+     ["pleural_effusion absent", "lung_opacity present"], []),
+    ("No focal liver lesion, gallbladder and bile duct have stones.",
+     ["gallstone present", "bile_duct_stone present"], []),
+    ("No mass, the pancreas is atrophic.", ["pancreatic_atrophy present"], []),
+    ("Possible pneumonia, the heart is enlarged.",
+     ["pneumonia uncertain", "cardiomegaly present"], []),
+    ("History of lung cancer, the liver has a cyst.", ["liver_cyst present"], []),
+    # items of the denial, whatever verb stands at its end
+    ("No consolidation, effusion or pneumothorax is seen.",
+     ["consolidation absent", "pleural_effusion absent", "pneumothorax absent"], []),
+    ("No effusion, lung nodule is seen.", ["lung_nodule absent"], []),
+    ("No nodule and lung consolidation is seen.", ["consolidation absent"], []),
+    ("No intrahepatic, extrahepatic bile duct is dilated.", ["bile_duct_dilatation absent"], []),
+    ("No effusion, the heart is not enlarged.", ["cardiomegaly absent"], []),
+])  # fmt: skip
+def test_a_verb_tells_what_an_organ_has_whatever_was_denied_before(
+    parser: ReportParser, text: str, expected: list[str], never: list[str]
+):
+    assert told_wrongly(parser, text, expected, never) == []
+
+
+@pytest.mark.parametrize(("text", "expected", "never"), [
     ("Removal of the chest tube is recommended.", ["chest_tube present"], []),
     ("Removal of the left drain should be considered.", ["drainage present left"], []),
     ("Interval removal of the chest tube, follow-up recommended.", ["chest_tube absent"], []),

@@ -20,6 +20,7 @@ from fvlm_data.errors import ConfigError, StoreError
 from fvlm_data.segment.backend import Backend, Segmentation, VolumeImage
 from fvlm_data.segment.class_map import ClassMap
 from fvlm_data.segment.config import SegmentConfig
+from fvlm_data.segment.library_classes import library_classes
 from fvlm_data.segment.mask_files import MaskFile
 from fvlm_data.segment.plausibility.expected import load_expected
 from fvlm_data.segment.precomputed import OfferedMask, Precomputed
@@ -156,7 +157,8 @@ class TestTotalSegmentator(BackendSuite):
         api = ModuleType("totalsegmentator.python_api")
         engine = ModuleType("totalsegmentator.nnunet")
         table = ModuleType("totalsegmentator.map_to_binary")
-        table.class_map = {"total": CLASSES, "body": {1: "body"}}  # type: ignore[attr-defined]
+        classes = {"total": CLASSES, "total_v1": {1: "spleen"}, "body": {1: "body"}}
+        table.class_map = classes  # type: ignore[attr-defined]
         engine.nnUNetPredictor = FakePredictor  # type: ignore[attr-defined]
         api.totalsegmentator = lambda *a, **k: self._run(api, engine, *a, **k)  # type: ignore[attr-defined]
         api.send_usage_stats = lambda *_: pytest.fail("statistics were sent")  # type: ignore[attr-defined]
@@ -176,9 +178,11 @@ class TestTotalSegmentator(BackendSuite):
             monkeypatch.setitem(sys.modules, f"totalsegmentator.{name}", module)
         monkeypatch.setenv("TOTALSEG_HOME_DIR", str(tmp_path / "home"))
         monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", "")
-        load_totalsegmentator.cache_clear()
+        for known in (load_totalsegmentator, library_classes):
+            known.cache_clear()
         yield
-        load_totalsegmentator.cache_clear()
+        for known in (load_totalsegmentator, library_classes):
+            known.cache_clear()
 
     def _run(self, api: Any, engine: Any, image: Any, output: None, **settings: Any) -> Any:
         """What the library does, in little: weights, statistics, a canonical result."""

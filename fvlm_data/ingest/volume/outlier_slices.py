@@ -143,7 +143,7 @@ def check_neighbours(image_zyx: NDArray[np.int16], config: IngestConfig) -> Faul
         if exchanged:
             return out_of_order(exchanged, len(image_zyx))
     return {
-        "slices_out_of_order": len(exchanged),
+        "slices_out_of_order": len(set(exchanged) - _beside([*unlike, *lost])),
         "slices_lost": len(lost),
         "slices_unlike_neighbours": len(unlike),
         "repeated_slices": len(repeated),
@@ -172,6 +172,11 @@ def _repeated(found: Sequence[int], image_zyx: NDArray[np.int16]) -> Fault:
 def _around(unlike: Sequence[int]) -> set[int]:
     """Jumps that a slice of its own makes: to it and from it."""
     return {number + side for number in unlike for side in (0, 1)}
+
+
+def _beside(unlike: Sequence[int]) -> set[int]:
+    """Slices that may seem exchanged for that of another kind, and that one."""
+    return {number + side for number in unlike for side in (-1, 0, 1)}
 
 
 def _named(found: Sequence[int]) -> str:

@@ -86,6 +86,8 @@ def _side_before(
     for start, end, side in reversed(sides):
         between = words[end:place]
         first = int(between[:1] == (",",))
+        if first and between[1:2] and between[1] in grammar.articles:
+            break  # "none on the right, the left kidney"
         if len(between) > first + 1 and between[first] in prefixes:
             between = between[first + 2 :]  # "bilateral, non-obstructing renal stones"
         if between[:1] and between[0] in grammar.joints and between[1:2]:

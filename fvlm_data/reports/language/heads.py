@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.analysed import Head
-from fvlm_data.reports.language.anatomy import HEAD, JOINT, OF, OTHER, PREPOSITION, VERB, joined
+from fvlm_data.reports.language.anatomy import HEAD, JOINT, OF, PREPOSITION, VERB, joined
 from fvlm_data.reports.language.assertion import Asserted
 from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
+from fvlm_data.reports.language.location import location_of
 from fvlm_data.reports.language.measures import (
     change_of,
     count_of,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Change, Side
 
-_LONGEST_LOCATION = 12
 _TOLD = 3
 """Words from an organ on that may tell how it is."""
 _LASTING = frozenset({"stable", "increased", "decreased"})
@@ -88,7 +88,8 @@ def head_of(
         ),
         count=count_of(place, sentence.counts, roles, clauses) if sentence.counts else None,
         # What is held possible ("lesion in the liver, likely a cyst") names the head before it.
-        location=_location(
+        location=location_of(
+            span,
             about if status == "uncertain" else _own(about, place, sentence),
             sentence,
             book.grammar,
@@ -342,25 +343,6 @@ def _of_another_head(mention: AnatomyMention, start: int, sentence: Found) -> bo
         and VERB not in between
         and JOINT in sentence.roles[mention.end : start]
     )
-
-
-def _location(
-    about: Sequence[AnatomyMention], sentence: Found, grammar: FunctionWords
-) -> tuple[int, int] | None:
-    """Tokens that tell a location within the anatomy: a side, a lobe, a segment."""
-    words = sentence.words
-    if not about:
-        return None
-    first, past = about[0].start, about[-1].end
-    if past - first > _LONGEST_LOCATION:
-        first, past = about[0].start, about[0].end
-    while first > 0 and sentence.roles[first - 1] == OTHER and words[first - 1] in grammar.places:
-        first -= 1
-    while past < len(words) and words[past] in grammar.places_and_numbers:
-        past += 1
-    if past - first == 1 and about[0].side is None:
-        return None
-    return first, past
 
 
 def _shared(

@@ -53,8 +53,15 @@ def run_on_starts(
         whole = book.grammar.verb_last or (
             start == mention.start and _denied_behind(mention.end, cues)
         )
-        stated = (start in ended and not whole) or (
-            start > said and words[start - 1] in book.grammar.participles
+        # "no ascites and the liver is enlarged"
+        joined = (
+            start - 1 in ended
+            and words[start - 1] in book.grammar.joints - book.grammar.alternatives
+        )
+        stated = (
+            (start in ended and not whole)
+            or (start > said and words[start - 1] in book.grammar.participles)
+            or (joined and _has(mention, words, heads, book))
         )
         if (
             stated
@@ -66,6 +73,16 @@ def run_on_starts(
         made.update(_after_verdicts(words, heads, book))
         made.update(_news(words, heads, ended, cues, book))
     return made
+
+
+def _has(
+    mention: AnatomyMention, words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
+) -> bool:
+    """Whether a verb tells right behind an organ what is found of it."""
+    verb = mention.end
+    behind = [head for head in heads if head.start > verb and head.kind != "normal"]
+    told = words[verb : verb + 1]
+    return bool(behind and told) and told[0] in book.predicates and behind[0].start <= verb + _NEWS
 
 
 def _denied_behind(end: int, cues: Sequence[CueMatch]) -> bool:

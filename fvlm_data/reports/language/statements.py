@@ -83,6 +83,8 @@ class _Part(NamedTuple):
     """Whether a place stands behind its finding ("septal lines at the bases")."""
     lasting: bool
     """Whether it tells where an implant or the like is, or that an organ is gone."""
+    predicated: bool
+    """Whether a verb tells what an organ has or is ("the liver is enlarged")."""
 
 
 def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
@@ -128,6 +130,8 @@ def _begins(before: _Part, after: _Part, *, denied: bool, closed: bool) -> bool:
     """
     if not (before.subject and after.subject):
         return False
+    if before.finding and after.predicated:  # "no ascites, the liver is enlarged"
+        return True
     if after.told == "doubt":  # "consolidation, pneumonia cannot be excluded"
         return before.finding and not denied
     verbless = not (before.verb or after.verb)
@@ -304,7 +308,31 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> _Part:
             )
             for head in found
         ),
+        predicated=not denials
+        and _predicated(
+            words,
+            [(one.start, one.end) for one in organs]
+            or [side[:2] for side in said.sides if start <= side[0] < end],
+            found,
+            end,
+            book,
+        ),
     )
+
+
+def _predicated(
+    words: Sequence[str],
+    subjects: Sequence[tuple[int, int]],
+    found: Sequence[HeadSpan],
+    end: int,
+    book: Phrasebook,
+) -> bool:
+    """Whether an organ or a side, a verb and what is found follow each other before a token."""
+    if not subjects or not found:
+        return False
+    first, past = subjects[0]
+    verb = next((i for i in range(past, end) if words[i] in book.predicates), end)
+    return found[-1].start > verb and not any(first <= head.start < verb for head in found)
 
 
 def _unknown(

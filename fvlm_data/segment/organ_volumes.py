@@ -1,4 +1,4 @@
-"""How large each anatomy is, by the masks: for the figures and the list of studies."""
+"""How large each anatomy is, by the masks: for pages and exports."""
 
 from __future__ import annotations
 
