@@ -155,7 +155,8 @@ def test_what_a_file_tells_of_a_report_stands_in_its_row(tmp_path: Path):
     reports = {row["text"]: row for row in context.store.read("reports").to_pylist()}
     first, second = reports["Liver cyst."], reports["ADDENDUM: Liver cyst."]
     assert first["issued"].endswith("T10:15:30")
-    assert "2021-03" not in first["issued"] + second["issued"]
+    # a shift may be of a few days only
+    assert ("2021-03-04" in first["issued"], "2021-03-09" in second["issued"]) == (False, False)
     days = [dt.date.fromisoformat(one["issued"][:10]) for one in (first, second)]
     assert (days[1] - days[0]).days == 5
     assert days[0].isoformat() == shifted_date(context.vault.key, "p_1", dt.date(2021, 3, 4))

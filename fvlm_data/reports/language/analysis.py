@@ -42,7 +42,8 @@ from fvlm_data.reports.language.missing_organs import missing_organs
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.run_on import run_on_starts
-from fvlm_data.reports.language.statements import Said, verbless_starts
+from fvlm_data.reports.language.statement_parts import Said
+from fvlm_data.reports.language.statements import verbless_starts
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:

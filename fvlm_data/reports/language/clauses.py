@@ -174,6 +174,11 @@ def _soft_starts(
         for cue in cues
         if cue.cue.category in _NEGATIONS and cue.cue.direction == "forward"
     }
+    doubts = {
+        cue.start
+        for cue in cues
+        if cue.cue.category == "uncertain" and cue.cue.direction == "forward"
+    }
     starts: set[int] = set()
     seen_verb = negated = described = False
     main = _main_clause(words, verbs, begin, end, denials, book)
@@ -202,8 +207,14 @@ def _soft_starts(
                 or (negated and _backward_follows(i, end, cues, "uncertain"))
             )
         )
-        if (seen_verb and last_verb > i and _verb_before_joint(words, verbs, i, end, book)) or (
-            news or backward or i == main
+        # "no ascites is seen and possible pneumonia"
+        doubted = (
+            negated and seen_verb and i + 1 in doubts and word not in book.grammar.alternatives
+        )
+        if (
+            doubted
+            or (seen_verb and last_verb > i and _verb_before_joint(words, verbs, i, end, book))
+            or (news or backward or i == main)
         ):
             starts.add(i)
             seen_verb = negated = described = False

@@ -71,7 +71,7 @@ def measured_heads(
         ):
             continue
         head = last if size.beside else None
-        head = head or _measured_head(first, past, words, clauses, heads, grammar.size_stops)
+        head = head or _measured_head(size, (first, past), words, clauses, heads, grammar)
         last = head if not size.prior else last
         if head is not None:
             made[head] = _joined(made.get(head, Measured(None, None)), size)
@@ -130,13 +130,14 @@ def _joined(known: Measured, size: Size) -> Measured:
 
 
 def _measured_head(
-    first: int,
-    past: int,
+    size: Size,
+    place: tuple[int, int],
     words: Sequence[str],
     clauses: Sequence[int],
     heads: Sequence[tuple[int, int]],
-    stops: frozenset[str],
+    grammar: FunctionWords,
 ) -> tuple[int, int] | None:
+    first, past = place
     around = [head for head in heads if head[0] <= first and past <= head[1]]
     if around:  # "right 30 mm"
         return around[0]
@@ -145,6 +146,10 @@ def _measured_head(
     before = [head for head in near if head[1] <= first]
     if behind:
         between = words[past : behind[0][0]]
-        if len(between) <= _NEAR and stops.isdisjoint(between):
+        if len(between) <= _NEAR and grammar.size_stops.isdisjoint(between):
             return behind[0]
+        # "nodule in the right lung, 7 mm and cyst in the liver", "... was 4 mm before and cyst"
+        joined = set(between[: len(between) if size.prior else 1]) - {","}
+        if not grammar.joints.isdisjoint(joined) and NUMBER not in between:
+            before = before or [head for head in heads if head[1] <= first]
     return before[-1] if before else (behind[0] if behind else None)
