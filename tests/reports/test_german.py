@@ -246,6 +246,11 @@ def test_a_mention_stands_on_its_part_of_a_word(german: ReportParser):
         ("Eine Pneumonie kann nicht ausgeschlossen werden.", ["pneumonia uncertain"]),
         ("Kein Pleuraerguss in der Voruntersuchung.", ["pleural_effusion absent"]),
         ("Abszess der Leber von ca. 6 cm.", ["liver_abscess present"]),
+        ("Kein Aszites, die Leber ist vergrößert.", ["ascites absent", "hepatomegaly present"]),
+        ("Keine Stauung, in der linken Niere findet sich ein Stein.",
+         ["hydronephrosis absent", "kidney_stone present left"]),
+        ("Fraglich Pneumonie, das Herz ist vergrößert.",
+         ["pneumonia uncertain", "cardiomegaly present"]),
     ],
 )  # fmt: skip
 def test_order_of_words(german: ReportParser, text: str, mentions: list[str]):

@@ -71,6 +71,10 @@ def parser() -> ReportParser:
      ["lung_nodule present right size=7", "liver_cyst present size=23"], []),
     ("7 mm nodule in the right lung, previously 4 mm and cyst of 23 mm in the liver.",
      ["lung_nodule present right size=7 prior=4", "liver_cyst present size=23"], []),
+    ("No hydronephrosis, in the left kidney there is a stone.",
+     ["hydronephrosis absent", "kidney_stone present left"], []),
+    ("No ascites, at the liver dome is a 2 cm lesion.",
+     ["ascites absent", "liver_hypodense_lesion present size=20"], []),
     # items of the denial, whatever verb stands at its end
     ("No consolidation, effusion or pneumothorax is seen.",
      ["consolidation absent", "pleural_effusion absent", "pneumothorax absent"], []),

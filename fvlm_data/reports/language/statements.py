@@ -45,7 +45,8 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
         if words[place] == ";":
             denied = repeated = False
             continue
-        if words[after.start] in book.prepositions:  # goes on: ", with a drain", ", in the liver"
+        # goes on: ", with a drain", ", in the liver", but not ", in the liver is a cyst"
+        if words[after.start] in book.prepositions and not after.predicated:
             continue
         closed = (
             repeated
