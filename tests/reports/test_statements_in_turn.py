@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 
 import pytest
 
@@ -53,4 +53,35 @@ def test_a_denial_and_a_statement(parser: ReportParser, denied_first: bool):
         stated = {one.status for one in found if one.finding == finding}
         if denied != {"absent"} or stated != {"present"}:
             wrong.append((text, sorted(denied), sorted(stated)))
+    assert wrong == []
+
+
+LISTED = {
+    "pneumothorax": "pneumothorax", "pleural effusion": "pleural_effusion",
+    "consolidation": "consolidation", "ascites": "ascites", "lymphadenopathy": "lymphadenopathy",
+}  # fmt: skip
+LISTS = (
+    *("{}, {}, or {}", "{}, {} or {}", "{}, {}, and {}", "{} or {} or {}", "{} and {} or {}"),
+    *("{}/{}/{}", "suspicious {}, large {}, or {}", "acute {}, {}, or new {}"),
+)
+LISTS_DENIED = (
+    *("no {}", "no evidence of {}", "there is no {}", "no {} is seen", "{} are not seen"),
+    *("no {}, but there is a hiatal hernia", "hiatal hernia without {}", "no {}; hiatal hernia"),
+    *("no {}, hiatal hernia is unchanged", "hiatal hernia is unchanged, no {}", "without {}"),
+    *("no definite {} within the limits of this examination", "{}: none"),
+)
+
+
+def test_each_item_of_a_list_is_denied_and_nothing_else(parser: ReportParser):
+    wrong = []
+    some = list(permutations(LISTED, 3))[::5]
+    for names, form, denial in product(some, LISTS, LISTS_DENIED):
+        said = denial.format(form.format(*names))
+        found = parser.parse(f"FINDINGS: {said[0].upper()}{said[1:]}.").findings
+        told = {one.finding: one.status for one in found}
+        expected = dict.fromkeys((LISTED[name] for name in names), "absent")
+        if "hiatal" in denial:
+            expected["hiatal_hernia"] = "present"
+        if told != expected:
+            wrong.append((said, told))
     assert wrong == []

@@ -345,10 +345,11 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
         low, high = layout.before(low), layout.behind(high)
     elif not enclosed and not cue.cue.local:  # clause numbers rise, and nothing else stops it
         low, high = bisect_left(clauses, clauses[first]), bisect_right(clauses, clauses[last])
+    items = cue.cue.local and _answers_list(first, words, grammar)
     while low > 0 and clauses[low - 1] == clauses[first]:
         if enclosed and inside[low - 1] != enclosed:
             break
-        if cue.cue.local and words[low - 1] in (",", "("):
+        if cue.cue.local and words[low - 1] in (",", "(") and not items:
             break
         low = layout.before(low - 1) if layout.insertions else low - 1
     while high < len(words) and clauses[high] == clauses[last]:
@@ -378,6 +379,15 @@ def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int,
     if cue.cue.direction == "backward":
         return max(low, cue.start - reach), cue.start
     return max(low, cue.start - reach), min(high, cue.end + reach)
+
+
+def _answers_list(first: int, words: Sequence[str], grammar: FunctionWords) -> bool:
+    """Whether the answer that begins at a token is of a list: "A, B, or C: none"."""
+    colon = first if words[first] == ":" else first - 1
+    if colon < 1 or words[colon] != ":" or words.index(":") != colon or "," not in words[:colon]:
+        return False
+    comma = max(i for i in range(colon) if words[i] == ",")
+    return not (grammar.joints - {","}).isdisjoint(words[comma + 1 : colon])
 
 
 def _between_semicolons(words: Sequence[str]) -> list[int]:

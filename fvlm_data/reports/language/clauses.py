@@ -202,7 +202,12 @@ def _soft_starts(
             word == ","
             and not seen_verb
             and (
-                (described and _backward_follows(i, end, cues, "absent"))
+                (
+                    described
+                    and _backward_follows(i, end, cues, "absent")
+                    # "large A, B, or C are not seen"
+                    and not _closed_by_alternative(words, i, end, book)
+                )
                 # "Without contrast, cirrhosis cannot be excluded."
                 or (negated and _backward_follows(i, end, cues, "uncertain"))
             )
@@ -265,6 +270,13 @@ def alternative_follows(words: Sequence[str], start: int, end: int, book: Phrase
         if words[i] in book.predicates or words[i] in (";", ":", "("):
             return False
     return False
+
+
+def _closed_by_alternative(words: Sequence[str], start: int, end: int, book: Phrasebook) -> bool:
+    """Whether a comma and "or" end a list that goes on at a token."""
+    return any(
+        words[i] == "," and words[i + 1] in book.grammar.alternatives for i in range(start, end - 1)
+    )
 
 
 def _company(words: Sequence[str], i: int, book: Phrasebook) -> bool:

@@ -86,6 +86,9 @@ def _begins(before: Part, after: Part, *, denied: bool, closed: bool) -> bool:
         return False
     if before.finding and after.predicated:  # "no ascites, the liver is enlarged"
         return True
+    # what is said to have changed is there: "no effusion, nodule is unchanged"
+    if before.finding and after.finding and after.told == "degree" and after.verb:
+        return True
     if after.told == "doubt":  # "consolidation, pneumonia cannot be excluded"
         return before.finding and not denied
     verbless = not (before.verb or after.verb)
