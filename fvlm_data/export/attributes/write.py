@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -55,28 +55,45 @@ def write(
     """
     tables = Relations(store)
     studies = reported_studies(tables)
-    seen = train_patients(tables)
-    shots = None if seen is None else {
-        finding: _shots(number, many, few) for finding, number in seen.items()
-    }  # fmt: skip
+    rarity = _Rarity(train_patients(tables), many, few)
     ids = list(studies)
     counted: Counter[str] = Counter(studies=len(ids))
     with draft.open(ROWS) as handle, pq.ParquetWriter(handle, ATTRIBUTES.schema) as written:
         for start in range(0, len(ids), AT_ONCE):
             part = ids[start : start + AT_ONCE]
-            rows = list(_rows(tables, part, studies, vocabulary, seen, many, few))
+            rows = list(_rows(tables, part, studies, vocabulary, rarity))
             counted["rows"] += len(rows)
             if rows:
                 written.write_table(ATTRIBUTES.to_arrow(rows))
             progress(start + len(part), len(ids))
     counted.update(_write_pairs(tables, draft, vocabulary))
-    told: dict[str, Any] = {"rows": dict(sorted(counted.items())), "findings": None}
-    if seen is not None and shots is not None:
-        told["findings"] = {
-            finding: {"train_patients": seen[finding], "shots": shots[finding]}
-            for finding in sorted(seen)
-        }
+    told = {"rows": dict(sorted(counted.items())), "findings": rarity.told()}
     draft.write(SUMMARY, json.dumps(told, indent=1).encode())
+
+
+class _Rarity(NamedTuple):
+    """Training patients by finding (none: nobody is in split train), and what is many and few."""
+
+    patients: Mapping[str, int] | None
+    many: int
+    few: int
+
+    def of(self, finding: str) -> tuple[int | None, str | None]:
+        """Patients who have a finding, and whether they are many, medium or few."""
+        if self.patients is None:
+            return None, None
+        number = self.patients.get(finding, 0)
+        if number > self.many:
+            return number, "many"
+        return number, "few" if number < self.few else "medium"
+
+    def told(self) -> dict[str, dict[str, Any]] | None:
+        """Both by finding, as the summary has it."""
+        if self.patients is None:
+            return None
+        columns = ("train_patients", "shots")
+        found = sorted(self.patients)
+        return {one: dict(zip(columns, self.of(one), strict=True)) for one in found}
 
 
 def _rows(
@@ -84,16 +101,14 @@ def _rows(
     ids: Sequence[str],
     studies: Mapping[str, Patient],
     vocabulary: Vocabulary,
-    seen: Mapping[str, int] | None,
-    many: int,
-    few: int,
+    rarity: _Rarity,
 ) -> Iterator[AttributeRow]:
     samples, shown = samples_of(tables, ids), organs(tables, ids, vocabulary)
     lobes = lobes_of(vocabulary)
     for study, anatomy, finding, *told in mentions(tables, ids):
         status, side, severity, size_mm, count, location, change, source, start = told
         organ = shown.get((study, anatomy))
-        number = None if seen is None else seen.get(finding, 0)
+        patients, shots = rarity.of(finding)
         yield AttributeRow(
             **studies[study]._asdict(),
             study_id=study,
@@ -110,8 +125,8 @@ def _rows(
             change=change,
             anatomy_ml=organ.ml if organ else None,
             anatomy_cut=organ.cut if organ else None,
-            train_patients=number,
-            shots=None if number is None else _shots(number, many, few),
+            train_patients=patients,
+            shots=shots,
             source=source,
             start=start,
         )
@@ -132,9 +147,3 @@ def _write_pairs(tables: Relations, draft: Draft, vocabulary: Vocabulary) -> Cou
             if pairs:
                 written.write_table(COUNTERFACTUALS.to_arrow(pairs))
     return counted
-
-
-def _shots(patients: int, many: int, few: int) -> str:
-    if patients > many:
-        return "many"
-    return "few" if patients < few else "medium"
