@@ -7,15 +7,18 @@ up in one pass without sorting. MD5 only detects damage here; it is no defence a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import schemas
 from fvlm_data.store.sql import identifier, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from fvlm_data.store.declared import Stage
+
+    SumsOf = Callable[["Counted"], str]
 
 HALF = 2**64 - 1
 
@@ -51,6 +54,11 @@ def sums(number: str = "m", suffix: str = "") -> str:
     return f"count(*) AS n{suffix}, sum({low}) AS low{suffix}, sum({high}) AS high{suffix}"
 
 
+def added() -> str:
+    """SQL aggregates of sums: the sums of all their rows."""
+    return ", ".join(f"sum({name}) AS {name}" for name in ("n", "low", "high"))
+
+
 def digest(*before: str, suffix: str = "") -> str:
     """SQL of the hash of n, low and high (0 if there was no row), preceded by `before`."""
     parts = [*before, *(f"coalesce({name}{suffix}, 0)" for name in ("n", "low", "high"))]
@@ -70,19 +78,49 @@ def owned(stage: Stage) -> Iterator[tuple[str, Mapping[str, str]]]:
         yield table, {"stage": stage.name}
 
 
-def contents_sql(stage: Stage) -> str:
-    """SQL of columns item, n, low, high over all rows that the stage owns."""
-    parts = []
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Rows of a table to be added up by the value of a column: which, and what of them is hashed.
+
+    `where` is SQL over the row, called t, and over nothing else. The `label` keeps equal rows of
+    two tables from being counted as the same.
+    """
+
+    table: str
+    by: str
+    columns: tuple[str, ...]
+    where: str = ""
+    label: str = ""
+
+    def sums_of(self, rows: str) -> str:
+        """SQL of columns value, n, low, high: the sums of `rows`, a relation, by value."""
+        number = row_number(row_text(self.columns, self.label, "t"))
+        where = f" WHERE {self.where}" if self.where else ""
+        return (
+            f"SELECT value, {sums()} FROM (SELECT t.{identifier(self.by)} AS value, "
+            f"{number} AS m FROM {rows} t{where}) GROUP BY value"
+        )
+
+
+def counted_of(stage: Stage) -> Iterator[Counted]:
+    """All rows that the stage owns, by item."""
     for table, also in owned(stage):
-        item = identifier(schemas.TABLES[table].replaced_by)
-        conditions = [f"{identifier(name)} = {quoted(value)}" for name, value in also.items()]
+        item = schemas.TABLES[table].replaced_by
+        conditions = [f"t.{identifier(name)} = {quoted(value)}" for name, value in also.items()]
         if table == "files":  # objects of a shared tree are no part of one item's content
-            conditions.append("NOT starts_with(path, item || '/')")
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        number = row_number(row_text(compared(table), table))
-        parts.append(f"SELECT {item} AS item, {number} AS m FROM {identifier(table)}{where}")
-    rows = " UNION ALL ".join(parts)
-    return f"SELECT item, {sums()} FROM ({rows}) GROUP BY item"
+            conditions.append("NOT starts_with(t.path, t.item || '/')")
+        yield Counted(table, item, tuple(compared(table)), " AND ".join(conditions), table)
+
+
+def in_views(counted: Counted) -> str:
+    """SQL of sums over the view of a table."""
+    return counted.sums_of(identifier(counted.table))
+
+
+def contents_sql(stage: Stage, sums_of: SumsOf = in_views) -> str:
+    """SQL of columns item, n, low, high over all rows that the stage owns."""
+    rows = " UNION ALL ".join(f"({sums_of(counted)})" for counted in counted_of(stage))
+    return f"SELECT value AS item, {added()} FROM ({rows}) GROUP BY value"
 
 
 def tables_of(stage: Stage) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files of tables on object storage, fetched once per process: a table's files never change."""
+"""Files on object storage that never change, such as those of tables, fetched once per process."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 class Fetched:
-    """Local copies of table files, in a folder that is removed when the process ends."""
+    """Local copies of files, in a folder that is removed when the process ends."""
 
-    def __init__(self, filesystem: Any, tables: str) -> None:
-        """`tables` is the path of the store's tables in the filesystem."""
+    def __init__(self, filesystem: Any, root: str) -> None:
+        """`root` is the path of the store in the filesystem."""
         self._fs = filesystem
-        self._tables = tables
+        self._root = root
         self._folder = Path(tempfile.mkdtemp(dir=private_folder()))
 
-    def folder(self, table: str, paths: Sequence[str]) -> str:
-        """The local folder that holds `paths` of a table; those that are missing are fetched.
+    def folder(self, folder: str, paths: Sequence[str]) -> str:
+        """The local copy of a folder of the store that holds `paths`; missing ones are fetched.
 
         Raises:
             OSError: a file is not there or cannot be fetched.
         """
-        local = self._folder / table
+        local = self._folder / folder
         lacking = [path for path in paths if not (local / path).exists()]
         if lacking:
             for path in lacking:
                 (local / path).parent.mkdir(parents=True, exist_ok=True)
             with as_os_errors():
-                contents = self._fs.cat([f"{self._tables}/{table}/{path}" for path in lacking])
+                contents = self._fs.cat([f"{self._root}/{folder}/{path}" for path in lacking])
             # fsspec answers a list with a dictionary, even a list of one path
             for path in lacking:
-                (local / path).write_bytes(contents[f"{self._tables}/{table}/{path}"])
+                (local / path).write_bytes(contents[f"{self._root}/{folder}/{path}"])
         return str(local)

@@ -112,12 +112,17 @@ class StoreFiles:
 
     def stamps(self, path: str) -> list[str]:
         """Path, size and time (or tag of the content) of every file below `path`, sorted."""
+        return sorted(f"{place} {told}" for place, told in self.stamped(path).items())
+
+    def stamped(self, path: str) -> dict[str, str]:
+        """Size and time (or tag of the content) of every file below `path`, by its path."""
         below = f"{self._root}/{path}"
         if not self._fs.exists(below):
-            return []
+            return {}
+        prefix = len(self._root) + 1
         # what goes between listing and look (a draft, a file that a compaction joins) is left out
         found = self._fs.find(below, detail=True)
-        return sorted(f"{place} {told['size']} {_time(told)}" for place, told in found.items())
+        return {place[prefix:]: f"{told['size']} {_time(told)}" for place, told in found.items()}
 
     def folders(self) -> list[str]:
         """Names of the folders of the store, sorted."""

@@ -10,13 +10,13 @@ import pyarrow as pa
 import schemas
 from fvlm_data.store.content import digest, row_number, row_text, sums
 from fvlm_data.store.declared import Inputs
-from fvlm_data.store.integrity import tables_named
 from fvlm_data.store.queries import (
     READ,
     constant_key,
     open_tables,
     open_views,
     read_sql,
+    tables_named,
     with_readable_tables,
 )
 from fvlm_data.store.sql import columns_sql, identifier

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 import schemas
-from fvlm_data.store.content import contents_sql, digest, tables_of
-from fvlm_data.store.queries import open_tables
+from fvlm_data.store.content import contents_sql, digest, in_views, tables_of
+from fvlm_data.store.queries import open_tables, tables_named
 from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
@@ -15,21 +15,27 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from fvlm_data.store.content import SumsOf
     from fvlm_data.store.declared import Context, Read, Stage
+    from fvlm_data.store.reading import Part
     from fvlm_data.store.tables import Store
 
 
 def find_broken(
-    connection: duckdb.DuckDBPyConnection, store: Store, stage: Stage, into: str
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    stage: Stage,
+    into: str,
+    sums_of: SumsOf = in_views,
 ) -> None:
     """Make the table `into` of the stage's broken items, and `<into>_contents` of all with rows.
 
-    Views of the tables must be open. Broken are settled items whose rows differ from those they
-    were settled with (lost, added, changed), items with two ledger rows, and items with a file
-    that is missing or has another size. An item without a content hash in the ledger (a store of
-    an older program) is trusted.
+    Views of the tables must be open; `sums_of` adds up their rows. Broken are settled items whose
+    rows differ from those they were settled with (lost, added, changed), items with two ledger
+    rows, and items with a file that is missing or has another size. An item without a content hash
+    in the ledger (a store of an older program) is trusted.
     """
-    connection.execute(f"CREATE TEMP TABLE {into}_contents AS {contents_sql(stage)}")
+    connection.execute(f"CREATE TEMP TABLE {into}_contents AS {contents_sql(stage, sums_of)}")
     told = digest("outcome")
     connection.execute(
         f"CREATE TEMP TABLE {into} AS "
@@ -46,21 +52,24 @@ def find_broken(
 
 
 def broken_items(
-    connection: duckdb.DuckDBPyConnection, context: Context, stage: Stage, shown: set[str]
+    connection: duckdb.DuckDBPyConnection,
+    context: Context,
+    stage: Stage,
+    shown: dict[str, list[Part]],
+    sums_of: SumsOf,
 ) -> tuple[str, ...]:
     """The stage's broken items; the search is repeated only when its tables have a new version.
 
-    `shown` are the tables whose views are open; those that the search opens join them.
+    `shown` are the tables whose views are open, with their files; those that the search opens join
+    them.
     """
     versions = versions_of(context, stage)
     known = context.checked.get(stage.name)
     if known is not None and known[0] == versions:
         return known[1]
     # only now: a view costs some milliseconds, and a night of none needs none of these
-    needed = checked_tables([stage]) - shown
-    open_tables(context, connection, needed)
-    shown |= needed
-    find_broken(connection, context.store, stage, "_elsewhere")
+    shown.update(open_tables(context, connection, checked_tables([stage]) - shown.keys()))
+    find_broken(connection, context.store, stage, "_elsewhere", sums_of)
     broken = remember_broken(connection, context, stage, "_elsewhere", versions)
     connection.execute("DROP TABLE _elsewhere; DROP TABLE _elsewhere_contents")
     return broken
@@ -110,12 +119,6 @@ def finds_item(read: Read) -> bool:
     """
     table = schemas.TABLES.get(read.table)
     return table is not None and read.by == table.replaced_by and "." not in read.on
-
-
-def tables_named(query: str) -> set[str]:
-    """Tables of the store that an SQL text names."""
-    # any word of the text counts: a table too many errs on the safe side
-    return set(re.findall(r"\w+", query)) & schemas.TABLES.keys()
 
 
 def checked_tables(stages: Collection[Stage]) -> set[str]:

@@ -7,28 +7,35 @@ are no longer those it was settled with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from fvlm_data.store import integrity
-from fvlm_data.store.content import digest, row_number, row_text, sums, tables_of
+from fvlm_data.store.content import added, digest, row_number, row_text, sums, tables_of
 from fvlm_data.store.declared import Item
+from fvlm_data.store.file_sums import with_sums
 from fvlm_data.store.queries import (
     READ,
+    columns_joined_on,
     constant_key,
+    counted_read,
     open_tables,
     open_views,
     read_sql,
-    with_readable_tables,
+    tables_named,
+    wanted_sql,
 )
 from fvlm_data.store.sql import identifier, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from fvlm_data.store.declared import Context, Stage
+    from fvlm_data.store.content import SumsOf
+    from fvlm_data.store.declared import Context, Read, Stage
+    from fvlm_data.store.file_sums import Sums
+    from fvlm_data.store.reading import Part
 
 HELD = "(EXISTS (SELECT * FROM _held_all) OR {} IN (SELECT item FROM _held))"
 
@@ -69,10 +76,16 @@ def pending(
     Raises:
         StoreError: a table is missing or damaged.
     """
-    tables = _tables(stage, upstream)
-    return with_readable_tables(
-        context, tables, lambda: _pending(context, stage, upstream), mend=mend
-    )
+
+    def work(sums: Sums) -> Work:
+        connection = context.store.connect()
+        try:
+            _prepared(connection, context, stage, upstream, sums)
+            return _work(connection, stage)
+        finally:
+            connection.close()
+
+    return with_sums(context, _tables(stage, upstream), work, keep=True, mend=mend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +103,12 @@ def outlook(context: Context, stage: Stage) -> Outlook:
         StoreError: a table is missing or damaged.
     """
 
-    def work() -> Outlook:
+    def work(sums: Sums) -> Outlook:
         connection = context.store.connect()
         try:
-            open_tables(context, connection, tables)
+            shown = open_tables(context, connection, _tables(stage, ()))
             open_views(context, connection, stage)
-            _plan(connection, stage)
+            _plan(connection, stage, sums(connection, shown))
             settled, due = connection.execute(
                 "SELECT count(*) FILTER (l.key IS NOT NULL), "
                 f"count(*) FILTER (l.key IS NULL AND NOT {_waits(stage, 'n.item')}) "
@@ -106,8 +119,7 @@ def outlook(context: Context, stage: Stage) -> Outlook:
             connection.close()
         return Outlook(settled, due)
 
-    tables = _tables(stage, ())
-    return with_readable_tables(context, tables, work, mend=False)
+    return with_sums(context, _tables(stage, ()), work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,29 +139,26 @@ def planned(
     Raises:
         StoreError: a table is missing or damaged.
     """
-    return with_readable_tables(
-        context,
-        _tables(stage, upstream),
-        lambda: _planned(context, stage, upstream, item),
-        mend=False,
-    )
+
+    def work(sums: Sums) -> Planned | None:
+        connection = context.store.connect()
+        try:
+            _prepared(connection, context, stage, upstream, sums)
+            return _planned(connection, stage, item)
+        finally:
+            connection.close()
+
+    return with_sums(context, _tables(stage, upstream), work)
 
 
-def _planned(
-    context: Context, stage: Stage, upstream: Collection[Stage], item: str
-) -> Planned | None:
-    connection = context.store.connect()
-    try:
-        _prepared(connection, context, stage, upstream)
-        refs = ", ".join(["item", "key", *map(identifier, stage.refs)])
-        rows = connection.execute(f"SELECT {refs} FROM _now WHERE item = {quoted(item)}").fetchall()
-        if not rows:
-            return None
-        broken, held = connection.execute(
-            f"SELECT {quoted(item)} IN (SELECT item FROM _broken), {HELD.format(quoted(item))}"
-        ).fetchall()[0]
-    finally:
-        connection.close()
+def _planned(connection: duckdb.DuckDBPyConnection, stage: Stage, item: str) -> Planned | None:
+    refs = ", ".join(["item", "key", *map(identifier, stage.refs)])
+    rows = connection.execute(f"SELECT {refs} FROM _now WHERE item = {quoted(item)}").fetchall()
+    if not rows:
+        return None
+    broken, held = connection.execute(
+        f"SELECT {quoted(item)} IN (SELECT item FROM _broken), {HELD.format(quoted(item))}"
+    ).fetchall()[0]
     return Planned(Item(rows[0][0], rows[0][1], tuple(rows[0][2:])), broken, held)
 
 
@@ -161,34 +170,29 @@ def settled_before(
     For a store whose keys an older program wrote, in another recipe: they are trusted to stand for
     what is there now.
     """
-    connection = context.store.connect()
-    try:
-        _prepared(connection, context, stage, upstream)
-        return connection.execute(
-            f"SELECT n.item, n.key, l.outcome, {digest('l.outcome')} FROM _now n "
-            f"JOIN ledger l ON l.item = n.item AND l.stage = {quoted(stage.name)} "
-            "LEFT JOIN _broken_contents c ON c.item = n.item ORDER BY n.item"
-        ).fetchall()
-    finally:
-        connection.close()
+
+    def work(sums: Sums) -> list[tuple[str, str, str, str]]:
+        connection = context.store.connect()
+        try:
+            _prepared(connection, context, stage, upstream, sums)
+            return connection.execute(
+                f"SELECT n.item, n.key, l.outcome, {digest('l.outcome')} FROM _now n "
+                f"JOIN ledger l ON l.item = n.item AND l.stage = {quoted(stage.name)} "
+                "LEFT JOIN _broken_contents c ON c.item = n.item ORDER BY n.item"
+            ).fetchall()
+        finally:
+            connection.close()
+
+    return with_sums(context, _tables(stage, upstream), work)
 
 
 def _tables(stage: Stage, upstream: Collection[Stage]) -> set[str]:
     named = {read.table for read in stage.reads} - stage.views.keys()
     for query in (stage.items, stage.kept, stage.gone, stage.waits, *stage.views.values()):
-        named |= integrity.tables_named(query)
+        named |= tables_named(query)
     for one in (stage, *upstream):
         named.update(tables_of(one))
     return named | {"ledger"}
-
-
-def _pending(context: Context, stage: Stage, upstream: Collection[Stage]) -> Work:
-    connection = context.store.connect()
-    try:
-        _prepared(connection, context, stage, upstream)
-        return _work(connection, stage)
-    finally:
-        connection.close()
 
 
 def _prepared(
@@ -196,36 +200,31 @@ def _prepared(
     context: Context,
     stage: Stage,
     upstream: Collection[Stage],
+    sums: Sums,
 ) -> None:
     """The tables _now, _broken, _held and _held_all of a stage."""
     # taken before the views open: if a commit comes between, the memo is stale, never wrong
     versions = integrity.versions_of(context, stage)
-    shown = _tables(stage, ())
-    open_tables(context, connection, shown)
+    shown = open_tables(context, connection, _tables(stage, ()))
     open_views(context, connection, stage)
-    _plan(connection, stage)
-    integrity.find_broken(connection, context.store, stage, "_broken")
+    # `shown` grows with the tables that the search for damage opens
+    sums_of = sums(connection, shown)
+    _plan(connection, stage, sums_of)
+    integrity.find_broken(connection, context.store, stage, "_broken", sums_of)
     integrity.remember_broken(connection, context, stage, "_broken", versions)
-    _hold_back(connection, context, stage, upstream, shown)
+    _hold_back(connection, context, stage, upstream, shown, sums_of)
 
 
-def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage, sums_of: SumsOf) -> None:
     """The table `_now`: item, refs and current key."""
     refs = [identifier(name) for name in stage.refs]
     listed = ", ".join(["item", *refs])
     connection.execute(f"CREATE TEMP TABLE _items AS SELECT DISTINCT {listed} FROM ({stage.items})")
-    sources = {read.on.split(".", 1)[0] for read in stage.reads if "." in read.on}
     parts, joins = [quoted(constant_key(stage))], []
     for number, read in enumerate(stage.reads):
-        query = read_sql(stage, read, identifier(read.table))
-        # a later read joins on its rows, so it is evaluated once, as a table
-        if read.name in sources:
-            connection.execute(f"CREATE TEMP TABLE {READ}{read.name} AS {query}")
-            query = f"SELECT * FROM {READ}{read.name}"
+        hashed = _hashed(connection, stage, read, sums_of)
         if not read.decides:
             continue
-        # carried columns stay out of the hash: a file that moved remakes nothing
-        hashed = row_number(row_text(read.decides))
         # an item without rows in a read still has a key, unlike that of any rows; a rare read
         # without rows is null, which concat_ws passes over
         found = f"r{number}.h"
@@ -233,8 +232,7 @@ def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
             f"{quoted(read.name)} || '=' || {found}" if read.rare else f"coalesce({found}, '-')"
         )
         joins.append(
-            f"LEFT JOIN (SELECT item, {digest()} AS h FROM (SELECT item, {sums()} "
-            f"FROM (SELECT item, {hashed} AS m FROM ({query})) GROUP BY item)) r{number} "
+            f"LEFT JOIN (SELECT item, {digest()} AS h FROM ({hashed})) r{number} "
             f"ON r{number}.item = i.item"
         )
     columns = ", ".join(["i.item", *(f"i.{ref}" for ref in refs)])
@@ -244,16 +242,47 @@ def _plan(connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     )
 
 
+def _hashed(
+    connection: duckdb.DuckDBPyConnection, stage: Stage, read: Read, sums_of: SumsOf
+) -> str:
+    """SQL of item, n, low and high of the rows that a read finds.
+
+    Makes the table of those rows where a later read joins on them.
+    """
+    joined_on = columns_joined_on(stage, read)
+    counted = counted_read(stage, read)
+    if counted is None:
+        query = read_sql(stage, read, identifier(read.table))
+        if joined_on:  # evaluated once
+            connection.execute(f"CREATE TEMP TABLE {READ}{read.name} AS {query}")
+            query = f"SELECT * FROM {READ}{read.name}"
+        # carried columns stay out of the hash: a file that moved remakes nothing
+        number = row_number(row_text(read.decides))
+        return (
+            f"SELECT item, {sums()} FROM (SELECT item, {number} AS m FROM ({query})) GROUP BY item"
+        )
+    if joined_on:
+        query = read_sql(
+            stage, replace(read, decides=joined_on, carries=()), identifier(read.table)
+        )
+        connection.execute(f"CREATE TEMP TABLE {READ}{read.name} AS {query}")
+    return (
+        f"SELECT item, {added()} FROM ({wanted_sql(stage, read)}) s "
+        f"JOIN ({sums_of(counted)}) t ON t.value = s.on_value GROUP BY item"
+    )
+
+
 def _hold_back(
     connection: duckdb.DuckDBPyConnection,
     context: Context,
     stage: Stage,
     upstream: Collection[Stage],
-    shown: set[str],
+    shown: dict[str, list[Part]],
+    sums_of: SumsOf,
 ) -> None:
     """The table `_held`: items that rest on rows which are not what their stage settled.
 
-    `shown` are the tables whose views are open.
+    `shown` are the tables whose views are open, with their files.
 
     If lost rows leave no trace of the items that rested on them, `_held_all` is true, and nothing
     of the stage changes until they are remade. `_damage` records any damage at all, because of
@@ -263,7 +292,7 @@ def _hold_back(
     connection.execute("CREATE TEMP TABLE _held (item VARCHAR)")
     connection.execute("CREATE TEMP TABLE _held_all (held BOOLEAN)")
     for number, (one, reads) in enumerate(integrity.owners_read(stage, upstream)):
-        broken = integrity.broken_items(connection, context, one, shown)
+        broken = integrity.broken_items(connection, context, one, shown, sums_of)
         if not broken:
             continue
         connection.execute(f"INSERT INTO _damage VALUES ({quoted(one.name)})")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
+import schemas
 from fvlm_data.errors import MachineError, StoreError
 from fvlm_data.hashing import content_key
 from fvlm_data.identity.ids import ID_DIGITS
 from fvlm_data.memory import lacks_memory
+from fvlm_data.store.content import Counted
 from fvlm_data.store.reading import UNREADABLE, show
 from fvlm_data.store.sql import columns_sql, identifier
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fvlm_data.store.declared import Context, Read, Stage
+    from fvlm_data.store.reading import Part
 
 READ = "_read_"
 """Prefix of the table that holds the rows of a read."""
@@ -70,11 +74,15 @@ def _short_of_memory(context: Context, error: Exception) -> MachineError:
 
 def open_tables(
     context: Context, connection: duckdb.DuckDBPyConnection, tables: Collection[str]
-) -> None:
-    """Make views of the tables, fixed at their newest versions for the whole plan."""
-    for table in sorted(tables):
-        scanned = context.store.scan(table)
-        show(connection, table, scanned)
+) -> dict[str, list[Part]]:
+    """Make views of the tables, fixed at their newest versions for the whole plan.
+
+    Returns the files of each.
+    """
+    files = {table: context.store.files_of(table) for table in sorted(tables)}
+    for table, parts in files.items():
+        show(connection, table, context.store.scan_files(table, parts))
+    return files
 
 
 def open_views(context: Context, connection: duckdb.DuckDBPyConnection, stage: Stage) -> None:
@@ -113,30 +121,57 @@ def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str
 
     Rows of earlier reads are in `_read_<name>`, the items in `items`.
     """
+    if "item" in read.columns:  # the item that a row is read for has this name
+        raise ValueError(f"stage {stage.name}: read {read.name} may not read a column called item")
+    wanted, by = wanted_sql(stage, read, items), identifier(read.by)
+    if read.limit is None:
+        where = f" WHERE {read.where}" if read.where else ""
+        return (
+            f"SELECT s.item, {columns_sql(read.columns, 't')} "
+            f"FROM ({wanted}) s JOIN {table} t ON t.{by} = s.on_value{where}"
+        )
+    also = f" AND ({read.where})" if read.where else ""
+    return (
+        f"SELECT s.item, {columns_sql(read.columns, 'd')} FROM ({wanted}) s JOIN (SELECT * FROM "
+        f"(SELECT DISTINCT t.{by} AS _by, {columns_sql(read.columns, 't')} FROM {table} t "
+        f"WHERE t.{by} IN (SELECT on_value FROM ({wanted})){also}) "
+        f"QUALIFY count(*) OVER (PARTITION BY _by) <= {read.limit}) d ON d._by = s.on_value"
+    )
+
+
+def wanted_sql(stage: Stage, read: Read, items: str = "_items") -> str:
+    """SQL of columns item and on_value: by which values the rows of a read are found."""
     source, column = items, read.on
     if "." in read.on:
         name, column = read.on.split(".", 1)
         source = f"{READ}{name}"
     elif read.on != "item" and read.on not in stage.refs:
         raise ValueError(f"stage {stage.name}: read {read.name} is on {read.on}, not known")
-    if "item" in read.columns:  # the item that a row is read for has this name
-        raise ValueError(f"stage {stage.name}: read {read.name} may not read a column called item")
-    on, by = identifier(column), identifier(read.by)
     # DISTINCT: two rows of an earlier read may point to the same value
-    wanted = f"(SELECT DISTINCT item, {on} AS on_value FROM {source}) s"
-    if read.limit is None:
-        where = f" WHERE {read.where}" if read.where else ""
-        return (
-            f"SELECT s.item, {columns_sql(read.columns, 't')} "
-            f"FROM {wanted} JOIN {table} t ON t.{by} = s.on_value{where}"
-        )
-    also = f" AND ({read.where})" if read.where else ""
-    return (
-        f"SELECT s.item, {columns_sql(read.columns, 'd')} FROM {wanted} JOIN (SELECT * FROM "
-        f"(SELECT DISTINCT t.{by} AS _by, {columns_sql(read.columns, 't')} FROM {table} t "
-        f"WHERE t.{by} IN (SELECT {on} FROM {source}){also}) "
-        f"QUALIFY count(*) OVER (PARTITION BY _by) <= {read.limit}) d ON d._by = s.on_value"
-    )
+    return f"SELECT DISTINCT item, {identifier(column)} AS on_value FROM {source}"
+
+
+def counted_read(stage: Stage, read: Read) -> Counted | None:
+    """The rows of a read as they add up by value; None if they do not.
+
+    They do not where equal rows count once, where the rows are those of a relation of the stage,
+    and where another table says which of them count.
+    """
+    if read.limit is not None or read.table in stage.views or tables_named(read.where):
+        return None
+    return Counted(read.table, read.by, read.decides, read.where)
+
+
+def columns_joined_on(stage: Stage, read: Read) -> tuple[str, ...]:
+    """Columns of a read by which later ones find their rows."""
+    joined = (other.on.split(".", 1) for other in stage.reads if "." in other.on)
+    return tuple(dict.fromkeys(column for name, column in joined if name == read.name))
+
+
+def tables_named(query: str) -> set[str]:
+    """Tables of the store that an SQL text names."""
+    # any word of the text counts: a table too many errs on the safe side
+    return set(re.findall(r"\w+", query)) & schemas.TABLES.keys()
 
 
 def constant_key(stage: Stage) -> str:

@@ -61,10 +61,14 @@ DUCKDB_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Files of one partition of a table: its column values, and paths below the table's folder."""
+    """Files of one partition of a table: its column values; paths in the table's folder; rows.
+
+    Of a file without statistics 0 rows are told.
+    """
 
     values: Mapping[str, str]
     paths: tuple[str, ...]
+    rows: tuple[int, ...]
 
 
 def connect(memory_mb: int = 2000, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -109,13 +113,14 @@ def parts(
         if kept:
             kept &= _may_hold(actions, column, low, high)
     names = delta.metadata().partition_columns
-    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    found: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     told = [actions[f"partition.{name}"].cast(pa.string()).to_pylist() for name in names]
-    paths = actions["path"].to_pylist()
+    paths, rows = actions["path"].to_pylist(), actions["num_records"].to_pylist()
     for number in sorted(kept):
-        found[tuple(column[number] for column in told)].append(unquote(str(paths[number])))
+        file = (unquote(str(paths[number])), rows[number] or 0)
+        found[tuple(column[number] for column in told)].append(file)
     return [
-        Part(dict(zip(names, values, strict=True)), tuple(sorted(found[values])))
+        Part(dict(zip(names, values, strict=True)), *zip(*sorted(found[values]), strict=True))
         for values in sorted(found)
     ]
 
@@ -192,7 +197,11 @@ def readable(
     if decodes(files):
         return list(files), []
     # one unreadable file fails the query over all: each is tried by itself
-    single = [Part(one.values, (path,)) for one in files for path in one.paths]
+    single = [
+        Part(one.values, (path,), (rows,))
+        for one in files
+        for path, rows in zip(one.paths, one.rows, strict=True)
+    ]
     kept = [one for one in single if decodes([one])]
     return kept, [one.paths[0] for one in single if one not in kept]
 

@@ -82,7 +82,7 @@ class Store(StoreFiles):
         self._engine: duckdb.DuckDBPyConnection | None = None
         # DuckDB's own readers of object storage are extensions, which it would download at first
         # use
-        self._fetched = None if self.local_root else Fetched(filesystem, f"{root}/tables")
+        self._fetched = None if self.local_root else Fetched(filesystem, root)
 
     @classmethod
     def create(cls, url: str | Path) -> Store:
@@ -121,6 +121,11 @@ class Store(StoreFiles):
             connection.execute(f"INSERT INTO {HIDDEN} SELECT unnest(?)", [sorted(ids)])
         self._hiding = columns if ids else None
 
+    @property
+    def hides(self) -> bool:
+        """Whether some rows are not shown."""
+        return self._hiding is not None
+
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection for queries over `scan`s, with temporary tables of its own.
 
@@ -145,10 +150,21 @@ class Store(StoreFiles):
         Raises:
             StoreError: the table is missing or damaged.
         """
-        delta = self._table(table)
         if where or among:
-            return self._scanned(table, delta, where, among)
-        return self._scan_of(table, self._all_files(table, delta))
+            return self._scanned(table, self._table(table), where, among)
+        return self.scan_files(table, self.files_of(table))
+
+    def files_of(self, table: str) -> list[reading.Part]:
+        """The files of the table's newest version; listed once for each, as every plan asks.
+
+        Raises:
+            StoreError: the table is missing or damaged.
+        """
+        delta = self._table(table)
+        version = delta.version()
+        if self._files.get(table, (-1,))[0] != version:
+            self._files[table] = (version, reading.parts(delta))
+        return self._files[table][1]
 
     def readable_scan(self, table: str) -> tuple[str, list[str]]:
         """SQL of the rows in the table's readable files, and the paths of its unreadable files.
@@ -159,7 +175,7 @@ class Store(StoreFiles):
         whole = reading.parts(self._table(table))
         folder_of = partial(self.tables_folder, table)
         readable, lost = reading.readable(self.connect(), table, folder_of, whole)
-        return self._scan_of(table, readable), lost
+        return self.scan_files(table, readable), lost
 
     def read(
         self,
@@ -432,13 +448,6 @@ class Store(StoreFiles):
                     raise
                 # otherwise a compaction replaced the files under us: read its result
 
-    def _all_files(self, table: str, delta: DeltaTable) -> list[reading.Part]:
-        """All files of the table; listed once for each version, as every plan asks for them."""
-        version = delta.version()
-        if self._files.get(table, (-1,))[0] != version:
-            self._files[table] = (version, reading.parts(delta))
-        return self._files[table][1]
-
     def _scanned(
         self,
         table: str,
@@ -446,9 +455,10 @@ class Store(StoreFiles):
         where: Sequence[Condition],
         among: Mapping[str, Collection[str]],
     ) -> str:
-        return self._scan_of(table, reading.parts(delta, where, among))
+        return self.scan_files(table, reading.parts(delta, where, among))
 
-    def _scan_of(self, table: str, parts: Sequence[reading.Part]) -> str:
+    def scan_files(self, table: str, parts: Sequence[reading.Part]) -> str:
+        """SQL of all columns of the table in files of it, less the rows that are hidden."""
         scanned = reading.scan(table, self.tables_folder(table, parts), parts)
         if self._hiding is None:
             return scanned
@@ -460,9 +470,17 @@ class Store(StoreFiles):
 
     def tables_folder(self, table: str, parts: Sequence[reading.Part]) -> str:
         """The local folder of a table's files, which are fetched from object storage."""
+        return self.local_folder(f"tables/{table}", [path for part in parts for path in part.paths])
+
+    def local_folder(self, folder: str, paths: Sequence[str]) -> str:
+        """A folder of the store as a local one that holds `paths`, files that never change.
+
+        Raises:
+            OSError: one is not there or cannot be fetched from object storage.
+        """
         if self._fetched is None:
-            return f"{self._root}/tables/{table}"
-        return self._fetched.folder(table, [path for part in parts for path in part.paths])
+            return f"{self._root}/{folder}"
+        return self._fetched.folder(folder, paths)
 
     def _overwrite(self, table: str, rows: pa.Table, predicate: str | None) -> None:
         retried(self.url, table, lambda: self._write(self._table(table), rows, predicate))

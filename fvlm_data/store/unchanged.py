@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NOTES = "plans.json"
 TABLES = "tables"
-NOT_OF_STAGES = frozenset({TABLES, "leases", "qc", "runs"})
+NOT_OF_STAGES = frozenset({TABLES, "leases", "qc", "runs", "sums"})
 """Folders whose files are of no item; those of the tables are looked at before each plan."""
 
 
