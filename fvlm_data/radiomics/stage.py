@@ -10,6 +10,7 @@ import numpy as np
 
 from fvlm_data.radiomics.features import prepared, region_features
 from fvlm_data.radiomics.regions import is_banded, regions_of
+from fvlm_data.segment.merge import BETTER_MASKS
 from fvlm_data.segment.nifti import NiftiError, read_nifti
 from fvlm_data.settings import deciding
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded
@@ -28,9 +29,6 @@ STAGE_VERSION = 1
 MASK_COLUMNS = (
     "task", "class_system", "class_name", "class_value", "volume_ml", "content_sha256",
 )  # fmt: skip
-BEST_MASKS = """t.class_system <> 'threshold' OR t.volume_id NOT IN
-    (SELECT m.volume_id FROM masks m WHERE m.class_system <> 'threshold')"""
-"""As for samples: masks found by density add nothing to a volume that has others."""
 
 
 def radiomics_stage(config: RadiomicsConfig, vocabulary: Vocabulary) -> Stage:
@@ -47,7 +45,10 @@ def radiomics_stage(config: RadiomicsConfig, vocabulary: Vocabulary) -> Stage:
                 "volume", "volumes", "volume_id", ("content_sha256", "spacing_mm"),
                 carries=("path",),
             ),
-            Read("masks", "masks", "volume_id", MASK_COLUMNS, carries=("path",), where=BEST_MASKS),
+            Read(
+                "masks", "masks", "volume_id", MASK_COLUMNS,
+                carries=("path",), rather=BETTER_MASKS,
+            ),
             Read(
                 "distrusted", "review_effects", "volume_id", ("anatomy",),
                 where="t.kind = 'mask'", rare=True,

@@ -19,6 +19,10 @@ Array = np.ndarray[Any, Any]
 MAX_ANATOMIES = 254
 """Values 1 to 254 of a uint8 label map; 255 marks "none" while merging."""
 
+BETTER_MASKS = "t.class_system <> 'threshold'"
+"""SQL of the masks that count where a volume has any: those found by density are a first look and
+add nothing to a volume that has others."""
+
 NONE = 255
 PIECE_VOXELS = 250_000
 

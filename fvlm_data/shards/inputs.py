@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fvlm_data.segment.merge import ranked_anatomies
+from fvlm_data.segment.merge import BETTER_MASKS, ranked_anatomies
 from fvlm_data.store.declared import Read
 from fvlm_data.store.sql import quoted
 
@@ -38,10 +38,6 @@ VOLUME_COLUMNS = (
     *DEMOGRAPHICS,
 )
 MASK_COLUMNS = ("task", "class_system", "class_name", "class_value", "content_sha256")
-BEST_MASKS = """t.class_system <> 'threshold' OR t.volume_id NOT IN
-    (SELECT m.volume_id FROM masks m WHERE m.class_system <> 'threshold')"""
-"""Masks found by density are a first look: they add nothing to a sample that has others."""
-
 TEXT_COLUMNS = ("anatomy", "text", "state", "signature", "findings", "labels")
 
 
@@ -75,7 +71,7 @@ def reads(config: ShardConfig) -> tuple[Read, ...]:
             MASK_COLUMNS,
             on="volume_id",
             carries=("path",),
-            where=BEST_MASKS,
+            rather=BETTER_MASKS,
         ),
         Read(
             "texts",

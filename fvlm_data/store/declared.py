@@ -43,7 +43,7 @@ def _unwatched() -> None:
 class Context:
     """Where a run finds its store and vault, and the id under which it commits.
 
-    `checked` remembers which items of a stage were found damaged at which versions of its tables,
+    `checked` remembers which items of a stage were found damaged when its tables had which files,
     so that a run hashes unchanged rows only once. With `rehash` discovery believes no time or size
     of a known image file, but reads all of its bytes. With `retry` is tried again what ended the
     process that worked on it; `versions` is a mark of the program's. What is superseded is kept
@@ -54,7 +54,7 @@ class Context:
     store: Store
     vault: Vault
     run_id: str
-    checked: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = field(
+    checked: dict[str, tuple[frozenset[str], tuple[str, ...]]] = field(
         default_factory=dict, compare=False, repr=False
     )
     rehash: bool = False
@@ -85,8 +85,9 @@ class Read:
     Rows are those whose column `by` equals `on`: the item itself, one of the stage's `refs`, or
     `<read>.<column>`, any value of that column in an earlier read of the same item. `decides`
     are the columns that enter the item's key; `carries` are read as well, but a change in them
-    alone remakes nothing (places of files). `where` is SQL over the row, called `t`. With
-    a `limit`, equal rows count once, and a value of `by` with more rows than that finds none: a
+    alone remakes nothing (places of files). `where` is SQL over the row, called `t`; so is
+    `rather`: of the rows of a value of `by` only those count for which it holds, if there are any.
+    With a `limit`, equal rows count once, and a value of `by` with more rows than that finds none: a
     name shared by ten thousand patients would otherwise be read ten thousand times for each.
     An item for which a `rare` read finds no row has the key that it has without that read: so a
     read that finds something of few items alone remakes only those when it is added.
@@ -99,6 +100,7 @@ class Read:
     on: str = "item"
     carries: tuple[str, ...] = ()
     where: str = ""
+    rather: str = ""
     limit: int | None = None
     rare: bool = False
 

@@ -42,7 +42,7 @@ Done = TypeVar("Done")
 FOLDER = "sums"
 
 LARGE_ROWS = 2_000
-"""Rows from which a file's sums are kept: hashing so many takes some 10 ms, opening their sums 1 ms."""
+"""Rows from which a file's sums are kept: to hash so many takes some 10 ms, to open sums 1 ms."""
 
 NAME_DIGITS = 24
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import schemas
-from fvlm_data.store.content import contents_sql, digest, in_views, tables_of
+from fvlm_data.store.content import contents_sql, digest, in_views, owned, tables_of
 from fvlm_data.store.queries import open_tables, tables_named
 from fvlm_data.store.sql import quoted
 
@@ -58,26 +58,33 @@ def broken_items(
     shown: dict[str, list[Part]],
     sums_of: SumsOf,
 ) -> tuple[str, ...]:
-    """The stage's broken items; the search is repeated only when its tables have a new version.
+    """The stage's broken items; the search is repeated only when files of its tables are others.
 
     `shown` are the tables whose views are open, with their files; those that the search opens join
     them.
     """
-    versions = versions_of(context, stage)
+    files = files_of(context, stage)
     known = context.checked.get(stage.name)
-    if known is not None and known[0] == versions:
+    if known is not None and known[0] == files:
         return known[1]
     # only now: a view costs some milliseconds, and a night of none needs none of these
     shown.update(open_tables(context, connection, checked_tables([stage]) - shown.keys()))
     find_broken(connection, context.store, stage, "_elsewhere", sums_of)
-    broken = remember_broken(connection, context, stage, "_elsewhere", versions)
+    broken = remember_broken(connection, context, stage, "_elsewhere", files)
     connection.execute("DROP TABLE _elsewhere; DROP TABLE _elsewhere_contents")
     return broken
 
 
-def versions_of(context: Context, stage: Stage) -> tuple[int, ...]:
-    """Versions of the tables in which a stage has rows, and of the ledger."""
-    return tuple(context.store.version(table) for table in sorted(checked_tables([stage])))
+def files_of(context: Context, stage: Stage) -> frozenset[str]:
+    """Files of the tables and of the ledger that may hold rows of the stage."""
+    return frozenset(
+        f"{table}/{path}"
+        for table, also in (*owned(stage), ("ledger", {"stage": stage.name}))
+        for part in context.store.files_of(table)
+        # a file lies in one partition: what other stages commit leaves this one's as they are
+        if all(part.values.get(name, value) == value for name, value in also.items())
+        for path in part.paths
+    )
 
 
 def remember_broken(
@@ -85,11 +92,11 @@ def remember_broken(
     context: Context,
     stage: Stage,
     found: str,
-    versions: tuple[int, ...],
+    files: frozenset[str],
 ) -> tuple[str, ...]:
-    """Remember the items in table `found` as the stage's broken ones at its tables' versions."""
+    """Remember the items in table `found` as the stage's broken ones, as its files are."""
     rows = connection.execute(f"SELECT DISTINCT item FROM {found} ORDER BY item").fetchall()
-    context.checked[stage.name] = (versions, tuple(item for (item,) in rows))
+    context.checked[stage.name] = (files, tuple(item for (item,) in rows))
     return context.checked[stage.name][1]
 
 

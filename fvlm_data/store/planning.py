@@ -20,10 +20,10 @@ from fvlm_data.store.queries import (
     READ,
     columns_joined_on,
     constant_key,
-    counted_read,
     open_tables,
     open_views,
     read_sql,
+    read_sums,
     tables_named,
     wanted_sql,
 )
@@ -204,14 +204,14 @@ def _prepared(
 ) -> None:
     """The tables _now, _broken, _held and _held_all of a stage."""
     # taken before the views open: if a commit comes between, the memo is stale, never wrong
-    versions = integrity.versions_of(context, stage)
+    files = integrity.files_of(context, stage)
     shown = open_tables(context, connection, _tables(stage, ()))
     open_views(context, connection, stage)
     # `shown` grows with the tables that the search for damage opens
     sums_of = sums(connection, shown)
     _plan(connection, stage, sums_of)
     integrity.find_broken(connection, context.store, stage, "_broken", sums_of)
-    integrity.remember_broken(connection, context, stage, "_broken", versions)
+    integrity.remember_broken(connection, context, stage, "_broken", files)
     _hold_back(connection, context, stage, upstream, shown, sums_of)
 
 
@@ -250,7 +250,7 @@ def _hashed(
     Makes the table of those rows where a later read joins on them.
     """
     joined_on = columns_joined_on(stage, read)
-    counted = counted_read(stage, read)
+    counted = read_sums(stage, read, sums_of)
     if counted is None:
         query = read_sql(stage, read, identifier(read.table))
         if joined_on:  # evaluated once
@@ -268,7 +268,7 @@ def _hashed(
         connection.execute(f"CREATE TEMP TABLE {READ}{read.name} AS {query}")
     return (
         f"SELECT item, {added()} FROM ({wanted_sql(stage, read)}) s "
-        f"JOIN ({sums_of(counted)}) t ON t.value = s.on_value GROUP BY item"
+        f"JOIN ({counted}) t ON t.value = s.on_value GROUP BY item"
     )
 
 

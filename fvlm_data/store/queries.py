@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
@@ -19,6 +20,7 @@ from fvlm_data.store.sql import columns_sql, identifier
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from fvlm_data.store.content import SumsOf
     from fvlm_data.store.declared import Context, Read, Stage
     from fvlm_data.store.reading import Part
 
@@ -125,7 +127,12 @@ def read_sql(stage: Stage, read: Read, table: str, items: str = "_items") -> str
         raise ValueError(f"stage {stage.name}: read {read.name} may not read a column called item")
     wanted, by = wanted_sql(stage, read, items), identifier(read.by)
     if read.limit is None:
-        where = f" WHERE {read.where}" if read.where else ""
+        conditions = [f"({read.where})"] if read.where else []
+        if read.rather:
+            best = " AND ".join([*conditions, f"({read.rather})"])
+            others = f"t.{by} NOT IN (SELECT t.{by} FROM {table} t WHERE {best})"
+            conditions.append(f"({read.rather} OR {others})")
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         return (
             f"SELECT s.item, {columns_sql(read.columns, 't')} "
             f"FROM ({wanted}) s JOIN {table} t ON t.{by} = s.on_value{where}"
@@ -151,15 +158,24 @@ def wanted_sql(stage: Stage, read: Read, items: str = "_items") -> str:
     return f"SELECT DISTINCT item, {identifier(column)} AS on_value FROM {source}"
 
 
-def counted_read(stage: Stage, read: Read) -> Counted | None:
-    """The rows of a read as they add up by value; None if they do not.
+def read_sums(stage: Stage, read: Read, sums_of: SumsOf) -> str | None:
+    """SQL of columns value, n, low, high: sums of a read's rows by value of `by`.
 
-    They do not where equal rows count once, where the rows are those of a relation of the stage,
-    and where another table says which of them count.
+    A value may have several rows, which add up. None where there are no such sums: where equal rows
+    count once, where the rows are those of a relation of the stage, and where another table says
+    which of them count.
     """
     if read.limit is not None or read.table in stage.views or tables_named(read.where):
         return None
-    return Counted(read.table, read.by, read.decides, read.where)
+    counted = Counted(read.table, read.by, read.decides, read.where)
+    if not read.rather:
+        return sums_of(counted)
+    both = " AND ".join(f"({one})" for one in (read.where, read.rather) if one)
+    return (
+        f"WITH best AS MATERIALIZED ({sums_of(replace(counted, where=both))}) "
+        f"FROM best UNION ALL SELECT * FROM ({sums_of(counted)}) "
+        "WHERE value NOT IN (SELECT value FROM best)"
+    )
 
 
 def columns_joined_on(stage: Stage, read: Read) -> tuple[str, ...]:
