@@ -33,6 +33,7 @@ from fvlm_data.store.discovered import (
     close_sources,
     open_sources,
 )
+from fvlm_data.store.file_sums import drop_sums
 from fvlm_data.store.leases import alone
 from fvlm_data.store.place import QC_PAGE
 from fvlm_data.store.planning import pending
@@ -208,6 +209,7 @@ def _carried_out(
     told("history")
     for table in schemas.TABLES:
         context.store.erase_history(table)
+    drop_sums(context.store)  # they name items of files that went
     kept = {f"vault_{kind}": number for kind, number in gone.items()}
     done = {"files_of_items": removed, "records_of_runs": named, **kept}
     path = write_record(context, journal, done)

@@ -10,6 +10,7 @@ from fvlm_data.inspect import conservation, damage
 from fvlm_data.shards.check import wrong_shards
 from fvlm_data.shards.restricted import PATH, TABLE, agrees
 from fvlm_data.store.discovered import DISCOVERIES
+from fvlm_data.store.file_sums import FOLDER, drop_sums
 from fvlm_data.store.reading import show
 from fvlm_data.store.sql import identifier
 from fvlm_data.store.unchanged import NOTES, drop_notes
@@ -68,13 +69,19 @@ def verify(store: Store, stages: Sequence[Stage] = (), *, deep: bool = False) ->
 
 def _plans_dropped(store: Store) -> list[Check]:
     """A broken statement where a store that cannot be written keeps what would hide the damage."""
-    try:
-        drop_notes(store)
-    except OSError as error:
-        told = f"{NOTES} cannot be removed ({type(error).__name__})"
-        remedy = f"remove {NOTES} from the store, so that the next run looks for damage"
-        return [Check("the next run plans anew", False, told, (NOTES,), remedy)]
-    return []
+    left, faults = [], set()
+    for path, drop in ((NOTES, drop_notes), (FOLDER, drop_sums)):
+        try:
+            drop(store)
+        except OSError as error:
+            left.append(path)
+            faults.add(type(error).__name__)
+    if not left:
+        return []
+    named = " and ".join(left)
+    told = f"{named} cannot be removed ({', '.join(sorted(faults))})"
+    remedy = f"remove {named} from the store, so that the next run looks for damage"
+    return [Check("the next run plans anew", False, told, tuple(left), remedy)]
 
 
 def _readable(store: Store, connection: duckdb.DuckDBPyConnection) -> list[Check]:

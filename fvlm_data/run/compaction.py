@@ -15,6 +15,7 @@ import schemas
 from fvlm_data.run.superseded import deletable
 from fvlm_data.shards.joining import foresee_joins, join_shards
 from fvlm_data.shards.tidy import tidy_shards, unused_groups
+from fvlm_data.store.file_sums import drop_sums
 from fvlm_data.store.leases import at_work
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def compact_store(context: Context, config: Config, keep_hours: float | None = N
         for path in gone.paths:
             context.store.remove(path)
         tables = {name: context.store.compact(name, int(hours)) for name in schemas.TABLES}
+        drop_sums(context.store)  # of files that are joined now
     return Compacted(
         joined.given_up,
         joined.written,

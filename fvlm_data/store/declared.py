@@ -85,9 +85,9 @@ class Read:
     Rows are those whose column `by` equals `on`: the item itself, one of the stage's `refs`, or
     `<read>.<column>`, any value of that column in an earlier read of the same item. `decides`
     are the columns that enter the item's key; `carries` are read as well, but a change in them
-    alone remakes nothing (places of files). `where` is SQL over the row, called `t`; so is
-    `rather`: of the rows of a value of `by` only those count for which it holds, if there are any.
-    With a `limit`, equal rows count once, and a value of `by` with more rows than that finds none: a
+    alone remakes nothing (places of files). `where` is SQL over the row, called `t`. So is
+    `rather`: of a value's rows only those count for which it holds, if there are any. With
+    a `limit`, equal rows count once, and a value of `by` with more rows than that finds none: a
     name shared by ten thousand patients would otherwise be read ten thousand times for each.
     An item for which a `rare` read finds no row has the key that it has without that read: so a
     read that finds something of few items alone remakes only those when it is added.

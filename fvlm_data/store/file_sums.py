@@ -184,7 +184,8 @@ def drop_sums(store: StoreFiles) -> None:
         OSError: the store cannot be written.
     """
     with as_os_errors():
-        store.remove(FOLDER)
+        if store.exists(FOLDER):
+            store.remove(FOLDER)
 
 
 def _by_size(files: Collection[Part]) -> tuple[list[Part], list[Part]]:
