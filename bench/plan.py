@@ -1,8 +1,9 @@
 """Plans of stages over a settled store of many studies: seconds and peak memory.
 
 Each figure comes from a process of its own, which opens the store and plans one stage (`all`: one
-after the other; `status`: the command), nothing being due. Growth is the time of the largest store
-over that of the smallest, by the study.
+after the other; `status`: the command), nothing being due. The first plan hashes all rows; told
+beside it is the median of `--rounds` more, which know the sums of files that have not changed.
+Growth is that of these, of the largest store over the smallest, by the study.
 
     python bench/plan.py --studies 10000 250000 --stages all shard status
 """
@@ -41,13 +42,14 @@ def main() -> None:
             _started("--way", "make", "--folder", str(folder), "--studies", str(studies))
             print(f"{studies} studies made in {time.monotonic() - began:.0f} s", flush=True)
             for way in arguments.stages:
-                runs = [_measured(way, folder) for _ in range(arguments.rounds)]
+                first, *runs = [_measured(way, folder) for _ in range(1 + arguments.rounds)]
                 seconds = statistics.median(run["seconds"] for run in runs)
                 figures.setdefault(way, []).append((studies, seconds))
                 print(
                     f"{way:8} {studies:8} studies {seconds:7.2f} s ("
-                    f"{statistics.median(run['cpu_s'] for run in runs):.2f} s of CPU), peak "
-                    f"{max(run['peak_mb'] for run in runs):5.0f} MB, {runs[0]['due']} due",
+                    f"{statistics.median(run['cpu_s'] for run in runs):.2f} s of CPU; at first "
+                    f"{first['cpu_s']:.2f}), peak {max(run['peak_mb'] for run in runs):5.0f} MB ("
+                    f"{first['peak_mb']:.0f}), {first['due']} due",
                     flush=True,
                 )
     for way, told in figures.items():

@@ -113,7 +113,7 @@ def apply(context: Context, change: Sequence[Any]) -> None:
 
 
 @given(changes)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_plans_find_the_same_whatever_has_changed_since_sums_were_kept(
     empty_store: Path, made: list[Any]
 ):
