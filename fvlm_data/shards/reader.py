@@ -21,6 +21,7 @@ from fvlm_data.shards.folder import REMEDY, ShardFolder
 from fvlm_data.shards.restricted import PATH as RESTRICTED
 from fvlm_data.shards.restricted import left_out, read_restricted, without
 from fvlm_data.shards.sample import Sample, moved
+from fvlm_data.shards.sets import LABELLED
 from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
 from schemas.splits import SPLITS
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from fvlm_data.shards.objects import ObjectCache
     from fvlm_data.shards.restricted import Refused
     from fvlm_data.shards.sample import Box
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.shards.slabs import SlabArray
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +59,7 @@ class ShardDataset:
     It reads the shards' indexes once, here, and the arrays lazily; it needs neither the tables
     nor the vault. It may be pickled and used in threads and in workers, spawned or forked. Each
     sample appears once, even if a curation was killed halfway. `samples_version` is the version of
-    the table `samples` while the indexes were read: None where there is no such table, or a run
+    the set's table while the indexes were read: None where there is no such table, or a run
     changed it at each of several looks. `restricted` counts the samples that were left out, since
     their patient or study may not be used for `purpose` (`fvlm-data restrict`).
     """
@@ -68,12 +70,14 @@ class ShardDataset:
         split: str,
         cache: ObjectCache | None = None,
         purpose: str | None = None,
+        of: SampleSet = LABELLED,
     ) -> None:
         """Read the indexes of `split` (train, validation or test) in the store at `store`.
 
         `cache` keeps the objects of a remote store on this machine's disk; a local store needs
         none and uses none. A split without shards gives an empty dataset. `purpose` says what the
         samples are for; without it those are left out that are restricted for any purpose.
+        `of` UNLABELLED reads the samples of stage `unlabelled`, which have no texts.
 
         Raises:
             InputError: there is no store, the split's name is not known, or restrictions know no
@@ -85,7 +89,8 @@ class ShardDataset:
         self.store = str(store)
         self.split = split
         self.cache = cache
-        folder = ShardFolder(self.store)
+        self.of = of
+        folder = ShardFolder(self.store, of)
         if not folder.has_store():
             raise InputError(f"store {self.store}: nothing found there; check the path")
         rows, self.samples_version = _read_at_one_version(folder, self.store, split)
@@ -195,7 +200,7 @@ class ShardDataset:
                 self._open.move_to_end(shard_id)
                 return self._open[shard_id]
             if self._folder is None:
-                self._folder = ShardFolder(self.store)
+                self._folder = ShardFolder(self.store, self.of)
             opened = _open_shard(self._folder, self.split, shard_id, self.cache)
             self._open[shard_id] = opened
             if len(self._open) > OPEN_SHARDS:
@@ -222,7 +227,7 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
     arrays are missing has lost samples, unless they have been remade in another shard.
     """
     listing = folder.listing(split)
-    tables = [schemas.TABLES["samples"].schema.empty_table()]
+    tables = [schemas.TABLES[folder.of.table].schema.empty_table()]
     lost: dict[str, set[str]] = {}
     for shard in sorted(listing.indexes):
         try:
@@ -323,12 +328,15 @@ def _sample(
         hu_window=shard.hu_window,
         spacing_mm=(spacing_z, spacing_y, spacing_x),
         affine_ras=np.array(row["affine_ras"], np.float64).reshape(4, 4),
-        anatomies=tuple(row["anatomies"]),
-        states=tuple(row["states"]),
-        signatures=tuple(row["signatures"]),
-        findings=tuple(frozenset(names) for names in row["findings"]),
-        labels=tuple(frozenset(names) for names in row["labels"]),
-        texts=tuple(row["texts"]),
-        boxes=tuple(tuple(box) for box in row["boxes"]),
-        apart=tuple(apart.get((row["study_id"], one), frozenset()) for one in row["anatomies"]),
+        # rows of unlabelled samples have no such columns
+        anatomies=tuple(row.get("anatomies", ())),
+        states=tuple(row.get("states", ())),
+        signatures=tuple(row.get("signatures", ())),
+        findings=tuple(frozenset(names) for names in row.get("findings", ())),
+        labels=tuple(frozenset(names) for names in row.get("labels", ())),
+        texts=tuple(row.get("texts", ())),
+        boxes=tuple(tuple(box) for box in row.get("boxes", ())),
+        apart=tuple(
+            apart.get((row["study_id"], one), frozenset()) for one in row.get("anatomies", ())
+        ),
     )
