@@ -25,7 +25,8 @@ class Journal:
     `groups` are the ids that are let in again together, if they ever are; `shards` are split and id
     of those that are written anew, `unlabelled_shards` of those of unlabelled samples;
     `damaged` sources, by discovery, whose rows were damaged before; `narrowed` names that entries
-    of the vault keep, where they are of others too; `exports` ids of recorded exports; `files` numbers of files by kind.
+    of the vault keep, where they are of others too; `exports` ids of recorded exports; `files`
+    numbers of files by kind.
     """
 
     record: str

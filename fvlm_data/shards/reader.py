@@ -7,7 +7,6 @@ import os
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +17,11 @@ from fvlm_data.errors import InputError, StoreError
 from fvlm_data.memory import lacks_memory
 from fvlm_data.shards.apart import PATH, read_apart
 from fvlm_data.shards.folder import REMEDY, ShardFolder
+from fvlm_data.shards.opened import open_shard, read_part, sample_of
 from fvlm_data.shards.restricted import PATH as RESTRICTED
 from fvlm_data.shards.restricted import left_out, read_restricted, without
-from fvlm_data.shards.sample import Sample, moved
+from fvlm_data.shards.sample import moved
 from fvlm_data.shards.sets import LABELLED
-from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.apart import Apart
     from fvlm_data.shards.objects import ObjectCache
+    from fvlm_data.shards.opened import OpenShard
     from fvlm_data.shards.restricted import Refused
-    from fvlm_data.shards.sample import Box
+    from fvlm_data.shards.sample import Box, Sample
     from fvlm_data.shards.sets import SampleSet
-    from fvlm_data.shards.slabs import SlabArray
 
 Array = np.ndarray[Any, Any]
 
@@ -43,14 +42,6 @@ LOOKS = 5
 
 OPEN_SHARDS = 64
 """Shards whose metadata a reader keeps in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenShard:
-    image: SlabArray
-    label: SlabArray
-    label_values: dict[str, int]
-    hu_window: tuple[int, int] | None
 
 
 class ShardDataset:
@@ -100,7 +91,7 @@ class ShardDataset:
         self.rows, self.restricted = without(rows, owners)
         self.apart = _read_apart(folder, self.store)
         self._folder: ShardFolder | None = None
-        self._open: OrderedDict[str, _OpenShard] = OrderedDict()
+        self._open: OrderedDict[str, OpenShard] = OrderedDict()
         self._process = os.getpid()
         self._lock = threading.Lock()
 
@@ -153,10 +144,10 @@ class ShardDataset:
         with self._named(row):
             shard = self._opened(row["shard"])
             image, label = (
-                _read_part(array, part, None if out is None else out[place])
+                read_part(array, part, None if out is None else out[place])
                 for place, array in enumerate((shard.image, shard.label))
             )
-        return moved(_sample(row, shard, image, label, self.apart), (z0, y0, x0))
+        return moved(sample_of(row, shard, image, label, self.apart), (z0, y0, x0))
 
     def _row(self, index: int) -> dict[str, Any]:
         number = operator.index(index)
@@ -190,7 +181,7 @@ class ShardDataset:
                 f"{self.store} cannot be read ({why}); {REMEDY}"
             ) from error
 
-    def _opened(self, shard_id: str) -> _OpenShard:
+    def _opened(self, shard_id: str) -> OpenShard:
         if self._process != os.getpid():  # forked, perhaps while a thread held the lock
             self._lock = threading.Lock()
             # fsspec's event loop does not survive a fork either
@@ -201,7 +192,7 @@ class ShardDataset:
                 return self._open[shard_id]
             if self._folder is None:
                 self._folder = ShardFolder(self.store, self.of)
-            opened = _open_shard(self._folder, self.split, shard_id, self.cache)
+            opened = open_shard(self._folder, self.split, shard_id, self.cache)
             self._open[shard_id] = opened
             if len(self._open) > OPEN_SHARDS:
                 self._open.popitem(last=False)
@@ -276,67 +267,3 @@ def _read_restricted(folder: ShardFolder, store: str) -> Refused:
             f"store {store}: {RESTRICTED} cannot be read ({type(error).__name__}); run `fvlm-data "
             "shard` to write it anew"
         ) from error
-
-
-def _open_shard(
-    folder: ShardFolder, split: str, shard_id: str, cache: ObjectCache | None
-) -> _OpenShard:
-    """Open a shard's arrays.
-
-    Raises:
-        StoreError: the shard is missing, damaged or has another format.
-    """
-    attributes, arrays = folder.read_group(split, shard_id, cache)
-    found = (attributes.get("format"), attributes.get("format_version"))
-    if found != (FORMAT, FORMAT_VERSION):
-        raise StoreError(f"found format {found}, expected {(FORMAT, FORMAT_VERSION)}")
-    low, high = attributes["hu_window"]
-    window = None if attributes["image_dtype"] == "int16" else (int(low), int(high))
-    values = {str(name): int(value) for name, value in attributes["anatomies"].items()}
-    return _OpenShard(arrays["image"], arrays["label"], values, window)
-
-
-def _read_part(array: SlabArray, part: tuple[slice, slice, slice], out: Array | None) -> Array:
-    if any(axis.stop > size for axis, size in zip(part, array.shape_zyx, strict=True)):
-        raise StoreError("it is smaller than its index says")
-    shape = tuple(axis.stop - axis.start for axis in part)
-    if out is None:
-        out = np.empty(shape, array.dtype)
-    elif out.shape != shape or not np.can_cast(array.dtype, out.dtype):
-        raise ValueError(
-            f"out of {out.dtype} {out.shape}: expected shape {shape} and a type that holds "
-            f"{array.dtype}"
-        )
-    array.read(part, out)
-    return out
-
-
-def _sample(
-    row: dict[str, Any], shard: _OpenShard, image_zyx: Array, label_zyx: Array, apart: Apart
-) -> Sample:
-    """The sample with geometry of the whole."""
-    spacing_z, spacing_y, spacing_x = row["spacing_mm"]
-    return Sample(
-        sample_id=row["sample_id"],
-        patient_id=row["patient_id"],
-        study_id=row["study_id"],
-        volume_id=row["volume_id"],
-        split=row["split"],
-        image_zyx=image_zyx,
-        label_zyx=label_zyx,
-        label_values=dict(shard.label_values),
-        hu_window=shard.hu_window,
-        spacing_mm=(spacing_z, spacing_y, spacing_x),
-        affine_ras=np.array(row["affine_ras"], np.float64).reshape(4, 4),
-        # rows of unlabelled samples have no such columns
-        anatomies=tuple(row.get("anatomies", ())),
-        states=tuple(row.get("states", ())),
-        signatures=tuple(row.get("signatures", ())),
-        findings=tuple(frozenset(names) for names in row.get("findings", ())),
-        labels=tuple(frozenset(names) for names in row.get("labels", ())),
-        texts=tuple(row.get("texts", ())),
-        boxes=tuple(tuple(box) for box in row.get("boxes", ())),
-        apart=tuple(
-            apart.get((row["study_id"], one), frozenset()) for one in row.get("anatomies", ())
-        ),
-    )

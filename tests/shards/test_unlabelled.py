@@ -129,7 +129,9 @@ def test_air_and_what_lies_apart_from_the_body_is_cut_off(world: Any):
     changed = {**row, "shape": image.shape, "content_sha256": array_sha256(image)}
     import schemas
 
-    volume = schemas.Volume(**{k: tuple(v) if isinstance(v, list) else v for k, v in changed.items()})
+    volume = schemas.Volume(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in changed.items()}
+    )
     world._add("volumes", row["study_id"], [volume])
     config = UnlabelledConfig(volumes="all", **{**PLAIN, "spacing_mm": (1.0, 1.0, 2.0)})
     run(world, config)
@@ -172,7 +174,9 @@ def test_damage_is_told_and_mended(world: Any, what: str):
     elif what == "row":
         world.store.replace(UNLABELLED.table, [min(before)], [])
     else:
-        one = max((path for path in group.rglob("*") if path.is_file()), key=lambda p: p.stat().st_size)
+        one = max(
+            (path for path in group.rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
+        )
         one.write_bytes(one.read_bytes()[:-3])
     checks = {check.name: check for check in verify(world.store, [stage], deep=True)}
     assert [name for name, check in checks.items() if not check.passed] != []
@@ -181,7 +185,9 @@ def test_damage_is_told_and_mended(world: Any, what: str):
     assert all(np.array_equal(after[key].image_zyx, image) for key, image in before.items())
     found = verify(world.store, [stage], deep=True)
     assert [check.name for check in found if not check.passed and "shard" in check.name] == []
-    assert [check.examples for check in found if not check.passed and "unlabelled" in check.name] == []
+    assert [
+        check.examples for check in found if not check.passed and "unlabelled" in check.name
+    ] == []
 
 
 def test_small_shards_are_joined_and_a_sample_can_be_taken_out(world: Any):

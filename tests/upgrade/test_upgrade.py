@@ -198,7 +198,17 @@ def test_a_store_of_this_version_is_left_alone(tmp_path: Path):
 @pytest.mark.parametrize(
     ("found", "added"),
     [
-        (3, ["decisions", "review_effects", "restrictions", "radiomics", "clinical", "unlabelled_samples"]),
+        (
+            3,
+            [
+                "decisions",
+                "review_effects",
+                "restrictions",
+                "radiomics",
+                "clinical",
+                "unlabelled_samples",
+            ],
+        ),
         (4, ["restrictions", "radiomics", "clinical", "unlabelled_samples"]),
         (5, ["radiomics", "clinical", "unlabelled_samples"]),
         (6, ["unlabelled_samples"]),
