@@ -49,14 +49,16 @@ def _unlabelled(config: Any) -> Stage:
 def _discover_unlabelled(
     context: Context, config: Any, progress: Callable[[int], None]
 ) -> Mapping[str, int]:
-    """As `_discover`, for the samples without labels."""
+    """As `_discover`, for the samples without labels; volumes that `pair` has not been run for."""
     from fvlm_data.review.standing import derive_effects
     from fvlm_data.shards.check import unsettle_misplaced
     from fvlm_data.shards.sets import UNLABELLED
+    from fvlm_data.shards.unlabelled.inputs import volumes_without_split
 
     derive_effects(context, config.vocabulary.load())
     misplaced = unsettle_misplaced(context, UNLABELLED)
-    return {"misplaced": misplaced} if misplaced else {}
+    told = {"misplaced": misplaced, "volumes_without_split": volumes_without_split(context)}
+    return {name: number for name, number in told.items() if number}
 
 
 def _finish_unlabelled(context: Context) -> None:

@@ -33,7 +33,7 @@ class ViewsConfig(Section):
         "deep, views are slices, of volumes too.",
     )
     shift: float = Field(
-        default=0.5,
+        default=0.25,
         ge=0,
         le=1,
         description="Greatest distance of the views' middles along each axis, as share of a view: "
@@ -59,10 +59,14 @@ class ViewsConfig(Section):
 class SwappedConfig(Section):
     """Online clustering with swapped assignments (SwAV, arXiv 2006.09882)."""
 
-    prototypes: int = Field(default=64, ge=2, description="Clusters.")
+    prototypes: int = Field(
+        default=16,
+        ge=2,
+        description="Clusters; fewer than batch_size, or equal shares say little of a batch.",
+    )
     temperature: float = Field(default=0.1, gt=0, description="Of the predicted assignments.")
     epsilon: float = Field(
-        default=0.05, gt=0, description="Sharpness of the equal-sized assignments; less is sharper."
+        default=0.03, gt=0, description="Sharpness of the equal-sized assignments; less is sharper."
     )
     sinkhorn_rounds: int = Field(
         default=3, ge=1, description="Rounds that make the assignments equal in size."

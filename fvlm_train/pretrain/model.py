@@ -35,7 +35,8 @@ class Pretrained(nn.Module):
         _check_taken_back(self.encoder, config)
         self.projection = nn.Sequential(
             nn.Linear(self.encoder.width, pretrain.hidden),
-            nn.LayerNorm(pretrain.hidden),
+            # over the batch: what all views share, which is most of a body, tells none apart
+            nn.BatchNorm1d(pretrain.hidden),
             nn.GELU(),
             nn.Linear(pretrain.hidden, pretrain.projection_dim),
         )

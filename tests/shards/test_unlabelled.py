@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from fvlm_data.cli.main import app
 from fvlm_data.errors import StoreError
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.compaction import compact_store
 from fvlm_data.run.config import load_config
+from fvlm_data.run.records import begin
 from fvlm_data.shards import ShardDataset
 from fvlm_data.shards.check import unsettle_misplaced
 from fvlm_data.shards.joining import Joined, join_shards
@@ -21,6 +25,7 @@ from fvlm_data.shards.preprocess import prepare
 from fvlm_data.shards.sets import UNLABELLED
 from fvlm_data.shards.tidy import tidy_shards
 from fvlm_data.shards.unlabelled.config import UnlabelledConfig
+from fvlm_data.shards.unlabelled.inputs import volumes_without_split
 from fvlm_data.shards.unlabelled.stage import unlabelled_stage
 from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.planning import pending
@@ -227,6 +232,32 @@ def test_a_labelled_reader_does_not_find_them(world: Any):
     world.add(1)
     run(world)
     assert len(ShardDataset(world.store.url, "train")) == 0
+    shutil.rmtree(next((Path(world.store.url) / UNLABELLED.folder / "train").glob("*.zarr")))
     with pytest.raises(StoreError, match="arrays of shard"):
-        shutil.rmtree(next((Path(world.store.url) / UNLABELLED.folder / "train").glob("*.zarr")))
         read(world)
+
+
+def test_a_volume_without_split_is_told(world: Any):
+    world.add(1)
+    world.add(2)
+    world.store.replace("splits", ["p_02"], [])
+    assert volumes_without_split(world.context) == 1
+    assert run(world) == 1
+
+
+def test_the_command_makes_them_where_asked_for(world: Any, tmp_path: Path):
+    world.add(1)
+    world.add(2)
+    world.store.replace("anatomy_texts", ["st_02"], [])
+    given = {"store": world.store.url, "identity": {"vault": str(tmp_path / "vault")}}
+    begin(world.context, load_config(None, (), given))
+
+    def due(*flags: str) -> dict[str, int]:
+        arguments = ["shard", "--store", world.store.url, "--dry-run", "--json", *flags]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        return {name: one["due"] for name, one in json.loads(result.stdout)["stages"].items()}
+
+    assert due() == {"shard": 1}
+    assert due("--unlabelled") == {"shard": 1, "unlabelled": 1}
+    assert due("--unlabelled", "--set", "unlabelled.volumes=all") == {"shard": 1, "unlabelled": 2}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import signal
 from itertools import islice
 from pathlib import Path
@@ -29,7 +28,7 @@ from fvlm_train.pretrain.augment import OF_VOXELS, augmented
 from fvlm_train.pretrain.graph import GraphHead, matched, neighbours
 from fvlm_train.pretrain.run import pretrain
 from fvlm_train.pretrain.state import ENCODER
-from fvlm_train.pretrain.stream import Position, TwoViews, ordered_rows
+from fvlm_train.pretrain.stream import BEGIN, Position, TwoViews, ordered_rows
 from fvlm_train.pretrain.swapped import SwappedHead, sinkhorn
 from fvlm_train.pretrain.views import boxes, generator, two_views
 from tests.train.unlabelled_shards import write
@@ -60,12 +59,12 @@ def small(tiny: Any) -> Any:
     return build
 
 
-def taken(stream: ShardStream, config: Any, count: int, begin: Position = Position()) -> list[Any]:
+def taken(stream: ShardStream, config: Any, count: int, begin: Position = BEGIN) -> list[Any]:
     return list(islice(TwoViews(stream, config, begin), count))
 
 
 def test_an_epoch_takes_each_sample_once_and_the_next_another_order(shards: Path):
-    rows = islice(ordered_rows(ShardStream(shards, "train"), 3, 2, Position()), 40)
+    rows = islice(ordered_rows(ShardStream(shards, "train"), 3, 2, BEGIN), 40)
     ids = [row["sample_id"] for row, _ in rows]
     assert sorted(ids[:20]) == sorted(ids[20:]) == [f"sa_{number:02}" for number in range(20)]
     assert ids[:20] != ids[20:] != sorted(ids[20:])
@@ -75,7 +74,7 @@ def test_a_stream_holds_the_rows_of_few_shards(shards: Path, monkeypatch: pytest
     stream, read = ShardStream(shards, "train"), []
     whole = ShardStream.rows
     monkeypatch.setattr(ShardStream, "rows", lambda self, s: read.append(s) or whole(self, s))
-    rows = ordered_rows(stream, 3, 2, Position())
+    rows = ordered_rows(stream, 3, 2, BEGIN)
     assert read == []
     for count, (row, _) in enumerate(islice(rows, 20)):
         assert len(read) == min(5, 2 * (count // 8 + 1))  # two shards of four samples at a time
@@ -189,11 +188,8 @@ def test_the_swapped_loss_is_least_where_the_views_agree():
     alike, exchanged = head(one, one), head(one, one.roll(1, 0))
     assert alike < exchanged
     assert torch.isclose(head(one, one.roll(1, 0)), head(one.roll(1, 0), one))
-    assert math.isclose(
-        float(head(one, one)),
-        float(head(one[[1, 0, *range(2, 16)]], one[[1, 0, *range(2, 16)]])),
-        rel_tol=1e-5,
-    )
+    order = torch.randperm(16)
+    assert torch.isclose(head(one[order], one[order]), alike, rtol=1e-5)
 
 
 def test_neighbours_are_the_nearest_others():
@@ -226,12 +222,16 @@ def test_edges_tell_apart_what_vertices_do_not():
 
 @pytest.mark.parametrize("method", ["swapped", "graph"])
 def test_the_loss_falls_on_a_tiny_set(shards: Path, small: Any, tmp_path: Path, method: str):
-    config = small(method=method, steps=40, graph={"neighbours": 3}, checkpoint_every_steps=100)
+    # no mirroring and views near each other: only then can samples of four kinds be told apart;
+    # the graphs' samples, each of its own noise, only where little else changes
+    strengths = {"contrast": 0.1, "noise": 0.02} if method == "swapped" else {"noise": 0.3}
+    views = {"shift": 0.0 if method == "swapped" else 0.05, "augmentations": strengths}
+    config = small(method=method, steps=30, graph={"neighbours": 3}, views=views)
     told = []
     summary = pretrain(
         config, ShardStream(shards, "train"), tmp_path / "run", lambda *step: told.append(step[2])
     )
-    assert (summary.steps, summary.ended, summary.shards) == (40, "complete", 5)
+    assert (summary.steps, summary.ended, summary.shards) == (30, "complete", 5)
     assert np.mean(told[-5:]) < 0.85 * np.mean(told[:5])
 
 

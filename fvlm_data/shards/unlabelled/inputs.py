@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from fvlm_data.shards.faces import HEAD
 from fvlm_data.shards.inputs import MASK_COLUMNS, VOLUME_COLUMNS, SampleInputs
 from fvlm_data.store.declared import Read
+from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.sql import quoted
 
 if TYPE_CHECKING:
     from fvlm_data.shards.unlabelled.config import UnlabelledConfig
-    from fvlm_data.store.declared import Inputs
+    from fvlm_data.store.declared import Context, Inputs
 
 ALL = """
     SELECT keyed_id('sa', v.study_id, v.volume_id) AS item,
@@ -74,3 +75,24 @@ def sample_inputs(one: Inputs) -> SampleInputs | None:
         texts=(),
         excluded=next((row["reason"] for row in one.rows["excluded"]), None),
     )
+
+
+def volumes_without_split(context: Context) -> int:
+    """How many volumes give no sample since their patient has no split yet (`fvlm-data pair`).
+
+    Raises:
+        StoreError: a table cannot be read.
+    """
+    tables = ("volumes", "splits")
+
+    def work() -> int:
+        connection = context.store.connect()
+        try:
+            open_tables(context, connection, tables)
+            query = "SELECT count(*) FROM volumes WHERE patient_id NOT IN "
+            query += "(SELECT patient_id FROM splits)"
+            return int(connection.execute(query).fetchall()[0][0])
+        finally:
+            connection.close()
+
+    return with_readable_tables(context, tables, work, mend=False)
