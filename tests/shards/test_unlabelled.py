@@ -16,7 +16,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.inspect.verify import verify
 from fvlm_data.run.compaction import compact_store
 from fvlm_data.run.config import load_config
-from fvlm_data.run.records import begin
+from fvlm_data.run.records import begin, open_context
 from fvlm_data.shards import ShardDataset
 from fvlm_data.shards.check import unsettle_misplaced
 from fvlm_data.shards.joining import Joined, join_shards
@@ -250,7 +250,9 @@ def test_the_command_makes_them_where_asked_for(world: Any, tmp_path: Path):
     world.add(2)
     world.store.replace("anatomy_texts", ["st_02"], [])
     given = {"store": world.store.url, "identity": {"vault": str(tmp_path / "vault")}}
-    begin(world.context, load_config(None, (), given))
+    config = load_config(None, (), given)
+    begin(world.context, config)
+    open_context(config)  # marks the store as one with this vault
 
     def due(*flags: str) -> dict[str, int]:
         arguments = ["shard", "--store", world.store.url, "--dry-run", "--json", *flags]
