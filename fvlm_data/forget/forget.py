@@ -229,7 +229,7 @@ def _unlabelled_of(rows: Rows) -> set[str]:
 def _take_out_unlabelled(context: Context, config: Config, journal: Journal) -> None:
     """As `take_out`, whether or not the configuration still asks for such samples."""
     samples = journal.extent.samples | _unlabelled_of(journal.rows)
-    packed = (config.unlabelled or UnlabelledConfig()).packed
+    packed = (config.unlabelled or UnlabelledConfig()).packed(config.shard)
     stage = build_stage(UNLABELLED.stage, config)
     take_out(context, packed, stage, samples, journal.unlabelled_shards, UNLABELLED)
 

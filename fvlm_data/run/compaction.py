@@ -142,7 +142,7 @@ def foresee_compaction(
 
 def _sets(config: Config) -> list[tuple[SampleSet, ShardConfig]]:
     """Each set of samples with the settings that its shards are written with now."""
-    packed = (config.unlabelled or UnlabelledConfig()).packed
+    packed = (config.unlabelled or UnlabelledConfig()).packed(config.shard)
     return [(LABELLED, config.shard), (UNLABELLED, packed)]
 
 

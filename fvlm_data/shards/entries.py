@@ -43,7 +43,7 @@ def _unlabelled_section(config: Any) -> Any:
 def _unlabelled(config: Any) -> Stage:
     from fvlm_data.shards.unlabelled.stage import unlabelled_stage
 
-    return unlabelled_stage(_unlabelled_section(config))
+    return unlabelled_stage(_unlabelled_section(config), config.shard)
 
 
 def _discover_unlabelled(

@@ -15,7 +15,7 @@ from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 from tests.e2e.chain import chain_config, run_chain
 
-UNLABELLED = {"volumes": "all", "spacing_mm": [9, 9, 9], "dtype": "uint8", "samples_per_shard": 2}
+UNLABELLED = {"volumes": "all", "spacing_mm": [9, 9, 9], "dtype": "uint8"}
 """Samples without labels go and stay as those with labels do."""
 
 SPLIT = {"train": 1.0, "validation": 0.0, "test": 0.0}

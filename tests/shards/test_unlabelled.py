@@ -17,7 +17,7 @@ from fvlm_data.inspect.verify import verify
 from fvlm_data.run.compaction import compact_store
 from fvlm_data.run.config import load_config
 from fvlm_data.run.records import begin, open_context
-from fvlm_data.shards import ShardDataset
+from fvlm_data.shards import ShardConfig, ShardDataset
 from fvlm_data.shards.check import unsettle_misplaced
 from fvlm_data.shards.joining import Joined, join_shards
 from fvlm_data.shards.leaving import shards_of, take_out
@@ -30,16 +30,14 @@ from fvlm_data.shards.unlabelled.stage import unlabelled_stage
 from fvlm_data.store.commits import retire, settle, unsettle
 from fvlm_data.store.planning import pending
 
-PLAIN = {
-    "spacing_mm": (1.5, 1.5, 3.0), "samples_per_shard": 3, "slab_z": 2, "objects_per_array": 2,
-    "margin_slices": 0, "margin_pixels": 0,
-}  # fmt: skip
+PLAIN = {"spacing_mm": (1.5, 1.5, 3.0), "margin_slices": 0, "margin_pixels": 0}
+LAYOUT = ShardConfig(samples_per_shard=3, slab_z=2, objects_per_array=2)
 ALL = UnlabelledConfig(volumes="all", body_above_hu=None, **PLAIN)
 
 
 def run(world: Any, config: UnlabelledConfig = ALL) -> int:
     """Run the stage to its end; returns the number of samples that were to do."""
-    stage = unlabelled_stage(config)
+    stage = unlabelled_stage(config, LAYOUT)
     unsettle_misplaced(world.context, UNLABELLED)
     work = pending(world.context, stage)
     unsettle(world.context, stage.name, work.mended)
@@ -68,7 +66,7 @@ def test_a_whole_volume_comes_back_as_the_pipeline_resamples_it(world: Any):
     image_ijk = world.images["v_01"]
     (volume,) = world.store.read("volumes").to_pylist()
     affine = np.array(volume["affine_ras"]).reshape(4, 4)
-    expected = prepare(image_ijk, np.ones(image_ijk.shape, np.uint8), affine, ALL.packed)
+    expected = prepare(image_ijk, np.ones(image_ijk.shape, np.uint8), affine, ALL.packed(LAYOUT))
     assert expected is not None
     assert np.array_equal(sample.image_zyx, expected.image_zyx)
     assert np.array_equal(sample.affine_ras, expected.affine_ras)
@@ -167,7 +165,7 @@ def test_damage_is_told_and_mended(world: Any, what: str):
     for number in range(3):
         world.add(number)
     run(world)
-    stage = unlabelled_stage(ALL)
+    stage = unlabelled_stage(ALL, LAYOUT)
     before = {key: sample.image_zyx for key, sample in read(world).items()}
     root = Path(world.store.url)
     folder = root / UNLABELLED.folder / "train"
@@ -201,11 +199,13 @@ def test_small_shards_are_joined_and_a_sample_can_be_taken_out(world: Any):
         ids.append(world.add(number))
         run(world)
     before = read(world)
-    assert join_shards(world.context, ALL.packed, UNLABELLED) == Joined(3, 1)
+    assert join_shards(world.context, ALL.packed(LAYOUT), UNLABELLED) == Joined(3, 1)
     tidy_shards(world.context, keep_hours=0, of=UNLABELLED)
     assert len(list((Path(world.store.url) / UNLABELLED.folder / "train").glob("*.zarr"))) == 1
     held = shards_of(world.context, [ids[0]], UNLABELLED)
-    take_out(world.context, ALL.packed, unlabelled_stage(ALL), [ids[0]], held, UNLABELLED)
+    take_out(
+        world.context, ALL.packed(LAYOUT), unlabelled_stage(ALL, LAYOUT), [ids[0]], held, UNLABELLED
+    )
     after = read(world)
     assert after.keys() == set(ids[1:])
     assert all(np.array_equal(after[i].image_zyx, before[i].image_zyx) for i in after)
@@ -216,7 +216,11 @@ def test_compaction_covers_them(world: Any):
     for number in range(2):
         world.add(number)
         run(world)
-    values = {"store": world.store.url, "unlabelled": ALL.model_dump(mode="json")}
+    values = {
+        "store": world.store.url,
+        "unlabelled": ALL.model_dump(mode="json"),
+        "shard": LAYOUT.model_dump(mode="json"),
+    }
     done = compact_store(world.context, load_config(None, (), values), keep_hours=0)
     assert (done.shards_given_up, done.shards_written) == (2, 1)
     assert len(read(world)) == 2

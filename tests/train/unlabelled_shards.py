@@ -9,13 +9,13 @@ import numpy as np
 
 import schemas
 from fvlm_data.hashing import array_sha256
-from fvlm_data.shards import folder
+from fvlm_data.shards import ShardConfig, folder
 from fvlm_data.shards.preprocess import PreparedSample
 from fvlm_data.shards.sets import UNLABELLED
 from fvlm_data.shards.unlabelled.config import UnlabelledConfig
 from fvlm_data.shards.writer import spool, write_shard
 
-PACKED = UnlabelledConfig(dtype="uint8", slab_z=2, objects_per_array=1).packed
+PACKED = UnlabelledConfig(dtype="uint8").packed(ShardConfig(slab_z=2, objects_per_array=1))
 
 
 def image(number: int) -> np.ndarray:

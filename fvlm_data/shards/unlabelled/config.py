@@ -13,8 +13,12 @@ BODY = "body"
 """What the label array of these shards marks."""
 
 
+LAYOUT = ("samples_per_shard", "slab_z", "objects_per_array", "compressor", "compression_level")
+"""Keys of section `shard` that hold for these shards too."""
+
+
 class UnlabelledConfig(BaseModel):
-    """Preprocessing of unlabelled samples, and layout of their shards, as in section `shard`."""
+    """Preprocessing of unlabelled samples; their shards are laid out as `shard` says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,27 +60,18 @@ class UnlabelledConfig(BaseModel):
         description="as shard.faces: without a mask only the header tells of a head, and such a "
         "volume is set aside",
     )
-    samples_per_shard: int = Field(
-        default=64, ge=1, le=4096, description="greatest number of samples in a shard"
-    )
-    slab_z: int = Field(
-        default=4, ge=1, le=256, description="slices of a chunk, the least that a crop reads"
-    )
-    objects_per_array: int = Field(
-        default=8, ge=1, le=256, description="greatest number of data objects of an array"
-    )
-    compressor: Literal["none", "lz4", "lz4hc", "zstd"] = Field(
-        default="lz4hc", description="compressor of the image, as shard.compressor"
-    )
-    compression_level: int = Field(default=5, ge=1, le=9, description="effort of the compressor")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        self.packed  # noqa: B018 - the checks of section `shard` hold here too
+        self.packed(ShardConfig())  # the checks of section `shard` hold here too
         return self
 
-    @property
-    def packed(self) -> ShardConfig:
-        """The same as settings of the functions that make and write samples."""
+    def packed(self, layout: ShardConfig) -> ShardConfig:
+        """The same as settings of the functions that make and write samples.
+
+        `layout` is section `shard`: how many samples a shard holds and how they are packed is the
+        same for both.
+        """
         own = {"volumes", "body_above_hu"}
-        return ShardConfig(anatomies=(BODY,), **self.model_dump(exclude=own))
+        of_layout = {name: getattr(layout, name) for name in LAYOUT}
+        return ShardConfig(anatomies=(BODY,), **of_layout, **self.model_dump(exclude=own))

@@ -27,6 +27,7 @@ from schemas import UnlabelledSample
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fvlm_data.shards.config import ShardConfig
     from fvlm_data.shards.inputs import SampleInputs
     from fvlm_data.shards.preprocess import PreparedSample
     from fvlm_data.shards.source import Heads
@@ -36,9 +37,14 @@ Array = np.ndarray[Any, Any]
 
 
 def make_unlabelled(
-    known: SampleInputs, file: Callable[[str], bytes], config: UnlabelledConfig
+    known: SampleInputs,
+    file: Callable[[str], bytes],
+    config: UnlabelledConfig,
+    layout: ShardConfig,
 ) -> MadeSample | Reject:
     """Make one sample, or say why it is set aside; `file` gives the bytes of a stored file.
+
+    `layout` is section `shard`.
 
     Raises:
         UnreadableError: a file cannot be decoded or is on another grid.
@@ -48,7 +54,7 @@ def make_unlabelled(
         return excluded(known)
     affine = np.array(known.volume["affine_ras"], np.float64).reshape(4, 4)
     heads = _heads(known, file)
-    prepared = _sampled(known, file, affine, heads, config)
+    prepared = _sampled(known, file, affine, heads, config, layout)
     if prepared is None:
         return Reject(
             "out_of_scope",
@@ -75,11 +81,12 @@ def _sampled(
     affine_ras: Array,
     heads: Heads,
     config: UnlabelledConfig,
+    layout: ShardConfig,
 ) -> PreparedSample | None:
     """The sample; None: no voxel is of a body. The file is decoded twice, and never held whole."""
     path, spacing_mm = known.volume["path"], known.volume["spacing_mm"]
     voxels = opened(file(path), path, "volume", tuple(known.volume["shape"]))
-    packed = config.packed
+    packed = config.packed(layout)
     with naming("volume", path):
         body_ijk = body_of(voxels, spacing_mm, config.body_above_hu)
         grid = locate(body_ijk, affine_ras, packed)
