@@ -363,3 +363,11 @@ def test_unknown_augmentations_and_strengths_are_refused():
         ViewsConfig(augmentations={"rotate": 0.1})
     with pytest.raises(ValueError, match="expected 0 to 1"):
         ViewsConfig(augmentations={"noise": 2.0})
+
+
+def test_an_encoder_of_slices_learns_from_volumes(shards: Path, tiny: Any, tmp_path: Path):
+    image = {"patch_zyx": [1, 8, 8], "window_zyx": [1, 16, 16]}
+    config = tiny(model={"image": image}, pretrain={**SMALL["pretrain"], "steps": 2})
+    pretrain(config, ShardStream(shards, "train"), tmp_path / "run")
+    weights = load_file(tmp_path / "run" / ENCODER)
+    assert weights["positions"].shape[1] == 4
