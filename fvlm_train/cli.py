@@ -39,6 +39,7 @@ from fvlm_train.commands.options import (
 )
 from fvlm_train.commands.organs import organs_command
 from fvlm_train.commands.outcome import outcome_command
+from fvlm_train.commands.pretrain import pretrain_command
 from fvlm_train.commands.probe import probe_command
 from fvlm_train.commands.retrieval import retrieval_command
 
@@ -53,6 +54,7 @@ SIGNAL_STATUS = 128
 """Plus the number of the signal that stopped a training: its exit status, as shells have it."""
 
 train_app = typer.Typer(pretty_exceptions_enable=False)
+pretrain_app = typer.Typer(pretty_exceptions_enable=False)
 eval_app = typer.Typer(
     name="fvlm-eval",
     help="Evaluate trained models.",
@@ -357,7 +359,9 @@ VERBS: dict[str, Callable[..., None]] = {
 for _name, _command in VERBS.items():
     eval_app.command(name=_name)(_command)
 
+pretrain_app.command(name="fvlm-pretrain")(pretrain_command)
 TRAIN_EXAMPLE = {"fvlm-train": "fvlm-train curate.yaml --store store --out run"}
+PRETRAIN_EXAMPLE = {"fvlm-pretrain": "fvlm-pretrain curate.yaml --store store --out encoder"}
 EXAMPLES = {
     "zero-shot": "fvlm-eval zero-shot run --store store --split test",
     "score": "fvlm-eval score predictions.csv labels.csv",
@@ -378,6 +382,7 @@ EXAMPLES = {
     "export": "fvlm-eval export run exported",
 }
 finish(train_app, TRAIN_EXAMPLE)
+finish(pretrain_app, PRETRAIN_EXAMPLE)
 finish(eval_app, EXAMPLES)
 
 
@@ -392,6 +397,11 @@ def _attributes(given: Sequence[str], known: Sequence[str]) -> list[str]:
 def train_main() -> None:
     """Entry point of `fvlm-train`."""
     train_app()
+
+
+def pretrain_main() -> None:
+    """Entry point of `fvlm-pretrain`."""
+    pretrain_app()
 
 
 def eval_main() -> None:

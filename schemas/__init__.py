@@ -28,6 +28,7 @@ from schemas import (
     sentences,
     splits,
     study_reports,
+    unlabelled_samples,
     volume_checks,
     volumes,
     waiting,
@@ -57,11 +58,12 @@ from schemas.sentences import Sentence
 from schemas.splits import Split
 from schemas.study_reports import StudyReport
 from schemas.table import Column, SchemaError, Table
+from schemas.unlabelled_samples import UnlabelledSample
 from schemas.volume_checks import VolumeCheck
 from schemas.volumes import Volume
 from schemas.waiting import Waiting
 
-VERSION = 6
+VERSION = 7
 """Version of the tables; an older store is refused until `fvlm-data upgrade` has rewritten it."""
 
 TABLES: dict[str, Table] = {
@@ -87,6 +89,7 @@ TABLES: dict[str, Table] = {
         cross_checks,
         splits,
         samples,
+        unlabelled_samples,
         measures,
         radiomics,
         clinical,
@@ -128,6 +131,7 @@ __all__ = [
     "StoredFile",
     "StudyReport",
     "Table",
+    "UnlabelledSample",
     "Volume",
     "VolumeCheck",
     "Waiting",

@@ -256,6 +256,14 @@ def pair(
 @app.command()
 def shard(
     store: StoreOption,
+    unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--unlabelled",
+            help="also of volumes without reports or masks, for learning without labels, as "
+            "section `unlabelled` says; kept by later runs",
+        ),
+    ] = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
     retry: RetryOption = False,
@@ -269,7 +277,7 @@ def shard(
             store,
             config,
             overrides,
-            {},
+            {"unlabelled": {}} if unlabelled else {},
             retry=retry,
             dry_run=dry_run,
             as_json=as_json,

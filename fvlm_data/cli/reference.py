@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PROGRAMS = {
     "fvlm-data": "fvlm_data.cli.main:app",
     "fvlm-train": "fvlm_train.cli:train_app",
+    "fvlm-pretrain": "fvlm_train.cli:pretrain_app",
     "fvlm-eval": "fvlm_train.cli:eval_app",
     "fvlm-flow": "pipelines.cli:app",
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.errors import InputError
 from fvlm_data.forget.exports import exports_with
 from fvlm_data.shards.restricted import TABLE, write_restricted
+from fvlm_data.shards.sets import SETS
 from schemas import Restriction
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def _owners(context: Context, targets: Sequence[Target]) -> dict[str, str]:
 def _samples(context: Context, owners: Collection[str]) -> set[str]:
     found = [
         row["sample_id"]
+        for one in SETS
         for column in ("patient_id", "study_id")
-        for row in context.store.read_items("samples", column, owners, ["sample_id"])
+        for row in context.store.read_items(one.table, column, owners, ["sample_id"])
     ]
     return set(found)

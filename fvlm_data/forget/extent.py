@@ -133,8 +133,11 @@ def _images(connection: duckdb.DuckDBPyConnection, extent: Extent) -> None:
     listed(connection, "_volumes", extent.volumes)
     extent.samples |= _ids(
         connection,
-        "SELECT sample_id FROM samples WHERE study_id IN (FROM _studies) OR volume_id IN (FROM "
-        "_volumes)",
+        " UNION ".join(
+            f"SELECT sample_id FROM {table} WHERE study_id IN (FROM _studies) OR volume_id IN "
+            "(FROM _volumes)"
+            for table in ("samples", "unlabelled_samples")
+        ),
     )
 
 

@@ -21,11 +21,13 @@ from fvlm_data.identity.forgotten import REASONS
 from fvlm_data.ingest.discovery.listed import forget_listings
 from fvlm_data.pairing.waiting import derive_waiting
 from fvlm_data.qc import write_qc
-from fvlm_data.run.stages import build_stages
+from fvlm_data.run.stages import build_stage, build_stages
 from fvlm_data.run.vault_extent import record_vault_extent
 from fvlm_data.shards.apart import write_apart
 from fvlm_data.shards.leaving import shards_of, take_out
 from fvlm_data.shards.restricted import write_restricted
+from fvlm_data.shards.sets import UNLABELLED
+from fvlm_data.shards.unlabelled.config import UnlabelledConfig
 from fvlm_data.store.commits import retire, settle
 from fvlm_data.store.discovered import (
     DISCOVERIES,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from fvlm_data.forget.extent import Extent
+    from fvlm_data.forget.rows import Rows
     from fvlm_data.forget.targets import Target
     from fvlm_data.run.config import Config
     from fvlm_data.store.declared import Context, Stage
@@ -72,6 +75,7 @@ def plan(context: Context, config: Config, targets: Sequence[Target]) -> Journal
     samples = extent.samples | set(rows.affected.get(SHARD, ()))
     files = Counter(path.split("/", 1)[0] for path in rows.paths)
     shards = shards_of(context, samples)
+    unlabelled = shards_of(context, extent.samples | _unlabelled_of(rows), UNLABELLED)
     return Journal(
         record=secrets.token_hex(8),
         later=config.forget.later,
@@ -79,6 +83,7 @@ def plan(context: Context, config: Config, targets: Sequence[Target]) -> Journal
         extent=extent,
         rows=rows,
         shards=shards,
+        unlabelled_shards=unlabelled,
         groups=_groups(context, config, targets, extent),
         damaged={
             stage: sorted(changed_sources(context, stage, kind))
@@ -87,7 +92,7 @@ def plan(context: Context, config: Config, targets: Sequence[Target]) -> Journal
         },
         narrowed=narrowed(context, extent),
         exports=exports_with(context, samples),
-        files={**files, "shards": len(shards)},
+        files={**files, "shards": len(shards) + len(unlabelled)},
     )
 
 
@@ -193,6 +198,7 @@ def _carried_out(
     told("shards")
     samples = extent.samples | set(journal.rows.affected.get(SHARD, ()))
     take_out(context, config.shard, stages[SHARD], samples, journal.shards)
+    _take_out_unlabelled(context, config, journal)
     told("tables")
     _remove_rows(context, journal, stages)
     told("files")
@@ -217,6 +223,19 @@ def _carried_out(
     return Forgotten(path, journal, tuple(left))
 
 
+def _unlabelled_of(rows: Rows) -> set[str]:
+    """Unlabelled samples of others that rested on what goes."""
+    return set(rows.affected.get(UNLABELLED.stage, ()))
+
+
+def _take_out_unlabelled(context: Context, config: Config, journal: Journal) -> None:
+    """As `take_out`, whether or not the configuration still asks for such samples."""
+    samples = journal.extent.samples | _unlabelled_of(journal.rows)
+    packed = (config.unlabelled or UnlabelledConfig()).packed(config.shard)
+    stage = build_stage(UNLABELLED.stage, config)
+    take_out(context, packed, stage, samples, journal.unlabelled_shards, UNLABELLED)
+
+
 def _remove_rows(context: Context, journal: Journal, stages: Mapping[str, Stage]) -> None:
     rows, store = journal.rows, context.store
     touched = {
@@ -229,7 +248,7 @@ def _remove_rows(context: Context, journal: Journal, stages: Mapping[str, Stage]
     for table in sorted(rows.replaced, key=lambda name: name not in FIRST):
         store.replace(table, rows.replaced[table], [])
     for name, items in rows.affected.items():
-        if name in stages and name != SHARD:
+        if name in stages and name not in (SHARD, UNLABELLED.stage):
             retire(context, stages[name], items)
     for stage, sources in touched.items():
         close_sources(context, stage, DISCOVERIES[stage], sources)

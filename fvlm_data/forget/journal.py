@@ -23,9 +23,10 @@ class Journal:
     """One forgetting: what goes, and what is done with what comes again.
 
     `groups` are the ids that are let in again together, if they ever are; `shards` are split and id
-    of those that are written anew; `damaged` sources, by discovery,
-    whose rows were damaged before; `narrowed` names that entries of the vault keep, where they are
-    of others too; `exports` ids of recorded exports; `files` numbers of files by kind.
+    of those that are written anew, `unlabelled_shards` of those of unlabelled samples;
+    `damaged` sources, by discovery, whose rows were damaged before; `narrowed` names that entries
+    of the vault keep, where they are of others too; `exports` ids of recorded exports; `files`
+    numbers of files by kind.
     """
 
     record: str
@@ -37,6 +38,7 @@ class Journal:
     groups: list[list[str]] = field(default_factory=list)
     damaged: dict[str, list[str]] = field(default_factory=dict)
     narrowed: dict[str, list[str]] = field(default_factory=dict)
+    unlabelled_shards: list[tuple[str, str]] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
 
@@ -60,8 +62,12 @@ def read(vault: Vault) -> Journal | None:
         return None
     plain = json.loads(kept)
     extent = Extent(**{name: set(plain["extent"][name]) for name in (*PARTS, "erased", "shared")})
-    shards = [(split, shard) for split, shard in plain["shards"]]
-    return Journal(**{**plain, "extent": extent, "rows": Rows(**plain["rows"]), "shards": shards})
+    # an older program's journal knows of no unlabelled ones
+    held = {
+        name: [(split, shard) for split, shard in plain.get(name, ())]
+        for name in ("shards", "unlabelled_shards")
+    }
+    return Journal(**{**plain, "extent": extent, "rows": Rows(**plain["rows"]), **held})
 
 
 def drop(vault: Vault) -> None:

@@ -48,6 +48,7 @@ OWNED_BY = {
     "cross_checks": ("study_id",),
     "splits": ("patient_id",),
     "samples": ("sample_id",),
+    "unlabelled_samples": ("sample_id",),
     "measures": ("item",),
     "radiomics": ("volume_id",),
     "clinical": ("patient_id",),

@@ -112,21 +112,27 @@ REPORTS = partition(
     "SELECT coalesce(t.token, p.item) AS item FROM places p LEFT JOIN told t ON t.item = p.item",
 )
 
+_SAMPLES = (
+    "SELECT patient_id, volume_id, split FROM samples UNION ALL "
+    "SELECT patient_id, volume_id, split FROM unlabelled_samples"
+)
+
 PATIENTS = Statement(
     "each patient is in one split",
-    "SELECT patient_id AS item FROM samples GROUP BY patient_id HAVING count(DISTINCT split) > 1",
-    {"patients": "SELECT count(DISTINCT patient_id) FROM samples"},
+    f"SELECT patient_id AS item FROM ({_SAMPLES}) GROUP BY patient_id "
+    "HAVING count(DISTINCT split) > 1",
+    {"patients": f"SELECT count(DISTINCT patient_id) FROM ({_SAMPLES})"},
 )
 
 IMAGES = Statement(
     "each image is in one split",
     "WITH images AS (SELECT volume_id, content_sha256 AS image FROM volumes UNION "
     "SELECT volume_id, pixels_sha256 FROM volumes WHERE pixels_sha256 IS NOT NULL), "
-    "torn AS (SELECT image FROM images JOIN samples USING (volume_id) GROUP BY image "
+    f"torn AS (SELECT image FROM images JOIN ({_SAMPLES}) USING (volume_id) GROUP BY image "
     "HAVING count(DISTINCT split) > 1) "
     "SELECT DISTINCT volume_id AS item FROM images JOIN torn USING (image)",
     {
-        "samples": "SELECT count(*) FROM samples",
+        "samples": f"SELECT count(*) FROM ({_SAMPLES})",
         "images of two patients": "SELECT count(*) FROM (SELECT pixels_sha256 FROM candidates "
         "WHERE pixels_sha256 IS NOT NULL GROUP BY ALL HAVING count(DISTINCT patient_id) > 1)",
         "images of two studies": "SELECT count(*) FROM (SELECT pixels_sha256 FROM candidates "
@@ -151,6 +157,7 @@ STATEMENTS = (
     REPORTS,
     orphans("masks of volumes", "masks", "volume_id", "volumes"),
     orphans("samples of volumes", "samples", "volume_id", "volumes"),
+    orphans("unlabelled samples of volumes", "unlabelled_samples", "volume_id", "volumes"),
     orphans("sentences of reports", "sentences", "report_id", "reports"),
     WAITING,
     PATIENTS,

@@ -9,6 +9,7 @@ import schemas
 from fvlm_data.inspect import conservation, damage
 from fvlm_data.shards.check import wrong_shards
 from fvlm_data.shards.restricted import PATH, TABLE, agrees
+from fvlm_data.shards.sets import SETS
 from fvlm_data.store.discovered import DISCOVERIES
 from fvlm_data.store.file_sums import FOLDER, drop_sums
 from fvlm_data.store.reading import show
@@ -136,7 +137,9 @@ def _damaged(store: Store, connection: duckdb.DuckDBPyConnection, stage: Stage) 
 
 
 def _shards(store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool) -> Check:
-    named, wrong = wrong_shards(store, connection, deep=deep)
+    found = [wrong_shards(store, connection, one, deep=deep) for one in SETS]
+    named = sum(number for number, _ in found)
+    wrong = sorted(path for _, paths in found for path in paths)
     return Check(
         "the index and files of each shard are those that the tables name",
         not wrong,

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import schemas
 from fvlm_data.run.superseded import deletable
 from fvlm_data.shards.joining import foresee_joins, join_shards
+from fvlm_data.shards.sets import LABELLED, SETS, UNLABELLED
 from fvlm_data.shards.tidy import tidy_shards, unused_groups
+from fvlm_data.shards.unlabelled.config import UnlabelledConfig
 from fvlm_data.store.file_sums import drop_sums
 from fvlm_data.store.leases import at_work
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fvlm_data.run.config import Config
+    from fvlm_data.shards.config import ShardConfig
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.store.declared import Context
 
 COMMIT_HOURS = 1
@@ -64,18 +68,18 @@ def compact_store(context: Context, config: Config, keep_hours: float | None = N
     context.store.remove(probe)
     hours = config.execution.keep_hours if keep_hours is None else keep_hours
     with at_work(context.store, context.run_id):
-        joined = join_shards(context, config.shard)
-        tidied = tidy_shards(context, max(hours, COMMIT_HOURS))
+        joined = [join_shards(context, packed, one) for one, packed in _sets(config)]
+        tidied = [tidy_shards(context, max(hours, COMMIT_HOURS), one) for one in SETS]
         gone = deletable(context, hours, COMMIT_HOURS)
         for path in gone.paths:
             context.store.remove(path)
         tables = {name: context.store.compact(name, int(hours)) for name in schemas.TABLES}
         drop_sums(context.store)  # of files that are joined now
     return Compacted(
-        joined.given_up,
-        joined.written,
-        joined.left,
-        tidied.groups_removed,
+        sum(one.given_up for one in joined),
+        sum(one.written for one in joined),
+        sum(one.left for one in joined),
+        sum(one.groups_removed for one in tidied),
         len(gone.superseded),
         len(gone.drafts),
         len(gone.records),
@@ -108,9 +112,11 @@ def foresee_compaction(
         StoreError: a shard is damaged, or the store cannot be read.
     """
     hours = config.execution.keep_hours if keep_hours is None else keep_hours
-    joined = foresee_joins(context, config.shard)
+    joined = [foresee_joins(context, packed, one) for one, packed in _sets(config)]
     gone = deletable(context, hours, COMMIT_HOURS, look=False)
-    arrays = unused_groups(context, max(hours, COMMIT_HOURS))
+    arrays = [
+        path for one in SETS for path in unused_groups(context, max(hours, COMMIT_HOURS), one)
+    ]
     tables = [context.store.foresee_compact(name, int(hours)) for name in schemas.TABLES]
     found = {
         "superseded volumes, masks and other files": list(gone.superseded.values()),
@@ -122,8 +128,8 @@ def foresee_compaction(
     }
     old = "old files of tables"
     return CompactionForeseen(
-        joined.given_up,
-        joined.written,
+        sum(one.given_up for one in joined),
+        sum(one.written for one in joined),
         sum(counts["files"] for counts in tables),
         {
             **{name: len(sizes) for name, sizes in found.items()},
@@ -134,6 +140,12 @@ def foresee_compaction(
             old: sum(counts["old_bytes"] for counts in tables),
         },
     )
+
+
+def _sets(config: Config) -> list[tuple[SampleSet, ShardConfig]]:
+    """Each set of samples with the settings that its shards are written with now."""
+    packed = (config.unlabelled or UnlabelledConfig()).packed(config.shard)
+    return [(LABELLED, config.shard), (UNLABELLED, packed)]
 
 
 def join_small_files(context: Context, tables: Iterable[str]) -> None:

@@ -35,6 +35,7 @@ from fvlm_data.run.sections import ForeignSection, OwnedSection, foreign_section
 from fvlm_data.segment.config import SegmentConfig
 from fvlm_data.settings import DECIDES_NOTHING, PLACE
 from fvlm_data.shards.config import ShardConfig
+from fvlm_data.shards.unlabelled.config import UnlabelledConfig
 from fvlm_data.vocabulary.config import VocabularyConfig
 from fvlm_data.vocabulary.files import built_in_classes
 
@@ -184,6 +185,10 @@ class Config(BaseModel):
     parse: ParseConfig = Field(default=ParseConfig(), description="from reports to sentences")
     pair: PairConfig = Field(default=PairConfig(), description="texts and states of anatomies")
     shard: ShardConfig = Field(default=ShardConfig(), description="training arrays")
+    unlabelled: UnlabelledConfig | None = Field(
+        default=None,
+        description="samples of volumes without reports or masks, off by default; {} has them made",
+    )
     qc: QcConfig = Field(
         default=QcConfig(),
         description="pages that show the store",

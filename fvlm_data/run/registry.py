@@ -31,11 +31,12 @@ STAGES = Extensions(
         "split": "fvlm_data.pairing.entries:SPLIT",
         "pair": "fvlm_data.pairing.entries:PAIR",
         "shard": "fvlm_data.shards.entries:SHARD",
+        "unlabelled": "fvlm_data.shards.entries:UNLABELLED_SHARD",
     },
 )
 """In the order of the data."""
 
-OPTIONAL = ("radiomics", "clinical")
+OPTIONAL = ("radiomics", "clinical", "unlabelled")
 """Those of ours that run only where the configuration has their section, as foreign ones do."""
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.store.declared import Stage
 
-OLDER = (1, 2, 3, 4, 5)
+OLDER = (1, 2, 3, 4, 5, 6)
 """Versions that can be upgraded."""
 
 OWN_RECIPE = 1

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 import schemas
 from fvlm_data.memory import lacks_memory
-from fvlm_data.shards.folder import STAGE as WRITER
 from fvlm_data.shards.folder import group_path, index_path
+from fvlm_data.shards.sets import LABELLED
 from fvlm_data.store.content import compared, digest, row_number, row_text, sums
 from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.sql import quoted
@@ -30,13 +30,10 @@ if TYPE_CHECKING:
     import duckdb
 
     from fvlm_data.shards.folder import ShardFolder
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
 
-STAGE = "tidy_shards"
-"""The name under which the ledger keeps agreements."""
-
-TABLES = ("samples", "files")
 COLUMNS = ("item", "key", "content", "parts")
 """Columns of the ledger that hold an agreement: path, hashes of rows and of files, stamp."""
 
@@ -46,7 +43,7 @@ Shard = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the tables say of a shard: hash of its rows in `samples`, and of those in `files`."""
+    """What the tables say of a shard: hash of its samples' rows, and of those in `files`."""
 
     rows: str
     files: str
@@ -64,37 +61,38 @@ class Agreement:
         return self.told.files not in ("", now.files)
 
 
-def shards_now(context: Context) -> dict[Shard, Told]:
+def shards_now(context: Context, of: SampleSet = LABELLED) -> dict[Shard, Told]:
     """What the tables say of each shard that holds samples.
 
     Raises:
         StoreError: a table cannot be read.
     """
+    tables = (of.table, "files")
 
     def work() -> dict[Shard, Told]:
         connection = context.store.connect()
         try:
-            open_tables(context, connection, TABLES)
-            return told(connection)
+            open_tables(context, connection, tables)
+            return told(connection, of)
         finally:
             connection.close()
 
-    return with_readable_tables(context, TABLES, work, mend=True)
+    return with_readable_tables(context, tables, work, mend=True)
 
 
-def told(connection: duckdb.DuckDBPyConnection) -> dict[Shard, Told]:
+def told(connection: duckdb.DuckDBPyConnection, of: SampleSet = LABELLED) -> dict[Shard, Told]:
     """What the tables say of each shard, over views of them."""
-    files = _hashes_of_files(connection)
+    files = _hashes_of_files(connection, of)
     return {
-        shard: Told(rows, files.get(group_path(*shard), ""))
-        for shard, rows in _hashes(connection, "samples").items()
+        shard: Told(rows, files.get(group_path(*shard, of), ""))
+        for shard, rows in _hashes(connection, of.table, of).items()
     }
 
 
 def rows_of_index(store: Store, shards: ShardFolder, split: str, shard: str) -> str | None:
     """`Told.rows` of a shard's index; None if it cannot be read or holds rows of other shards."""
     try:
-        listed = shards.read_index(split, shard).cast(schemas.TABLES["samples"].schema)
+        listed = shards.read_index(split, shard).cast(schemas.TABLES[shards.of.table].schema)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         if lacks_memory(error):  # an ArrowException too
             raise MemoryError from error
@@ -102,15 +100,15 @@ def rows_of_index(store: Store, shards: ShardFolder, split: str, shard: str) -> 
     connection = store.connect()
     try:
         connection.register("_listed", listed)
-        found = _hashes(connection, "_listed")
+        found = _hashes(connection, "_listed", shards.of)
     finally:
         connection.close()
     return found.get((split, shard)) if len(found) == 1 else None
 
 
-def agreements(context: Context) -> dict[str, Agreement]:
+def agreements(context: Context, of: SampleSet = LABELLED) -> dict[str, Agreement]:
     """What the ledger keeps, by the index's path; nothing where it holds two rows of one."""
-    rows = context.store.read("ledger", COLUMNS, [("stage", "=", STAGE)])
+    rows = context.store.read("ledger", COLUMNS, [("stage", "=", of.agreed)])
     return agreements_of(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))
 
 
@@ -126,10 +124,13 @@ def agreements_of(rows: Iterable[tuple[str, ...]]) -> dict[str, Agreement]:
 
 
 def remember(
-    context: Context, before: Mapping[str, Agreement], now: Mapping[Shard, Agreement]
+    context: Context,
+    before: Mapping[str, Agreement],
+    now: Mapping[Shard, Agreement],
+    of: SampleSet = LABELLED,
 ) -> None:
     """Record what agrees now, for all shards; rows that are right already are not written."""
-    current = {index_path(*shard): agreed for shard, agreed in now.items()}
+    current = {index_path(*shard, of): agreed for shard, agreed in now.items()}
     changed = {path: agreed for path, agreed in current.items() if before.get(path) != agreed}
     # shards that are gone lose their row
     replaced = changed.keys() | (before.keys() - current.keys())
@@ -137,7 +138,7 @@ def remember(
         return
     rows = [
         LedgerRow(
-            stage=STAGE,
+            stage=of.agreed,
             item=path,
             key=agreed.told.rows,
             outcome="accepted",
@@ -147,19 +148,21 @@ def remember(
         )
         for path, agreed in sorted(changed.items())
     ]
-    context.store.replace("ledger", sorted(replaced), rows, {"stage": STAGE})
+    context.store.replace("ledger", sorted(replaced), rows, {"stage": of.agreed})
 
 
-def forget(context: Context, shards: Iterable[Shard]) -> None:
+def forget(context: Context, shards: Iterable[Shard], of: SampleSet = LABELLED) -> None:
     """Keep no agreement of these shards: what their files hold next is taken as it is."""
-    paths = sorted(index_path(*shard) for shard in shards)
+    paths = sorted(index_path(*shard, of) for shard in shards)
     if paths:
-        context.store.replace("ledger", paths, [], {"stage": STAGE})
+        context.store.replace("ledger", paths, [], {"stage": of.agreed})
 
 
-def _hashes(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[Shard, str]:
-    """Hash of the rows that a relation with the columns of `samples` places in each shard."""
-    number = row_number(row_text(schemas.TABLES["samples"].columns))
+def _hashes(
+    connection: duckdb.DuckDBPyConnection, relation: str, of: SampleSet
+) -> dict[Shard, str]:
+    """Hash of the rows that a relation with the columns of the set's table places in each shard."""
+    number = row_number(row_text(schemas.TABLES[of.table].columns))
     found = connection.execute(
         f"SELECT split, shard, {digest()} FROM "
         f"(SELECT split, shard, {sums()} FROM (SELECT split, shard, {number} AS m "
@@ -168,12 +171,12 @@ def _hashes(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[Shard,
     return {(split, shard): hashed for split, shard, hashed in found}
 
 
-def _hashes_of_files(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def _hashes_of_files(connection: duckdb.DuckDBPyConnection, of: SampleSet) -> dict[str, str]:
     """Hash of the rows of `files` of each group, by its path."""
     number = row_number(row_text(compared("files")))
     found = connection.execute(
         f"SELECT item, {digest()} FROM (SELECT item, {sums()} FROM (SELECT item, {number} AS m "
-        f"FROM files WHERE stage = {quoted(WRITER)} AND starts_with(path, item || '/')) "
+        f"FROM files WHERE stage = {quoted(of.stage)} AND starts_with(path, item || '/')) "
         "GROUP BY item)"
     ).fetchall()
     return dict(found)

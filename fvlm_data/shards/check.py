@@ -10,7 +10,8 @@ import pyarrow as pa
 from fvlm_data.memory import lacks_memory
 from fvlm_data.shards import agreement
 from fvlm_data.shards.agreement import agreements, rows_of_index, shards_now
-from fvlm_data.shards.folder import STAGE, ShardFolder, group_path, index_path
+from fvlm_data.shards.folder import ShardFolder, group_path, index_path
+from fvlm_data.shards.sets import LABELLED
 from fvlm_data.store.commits import unsettle
 from fvlm_data.store.sql import quoted
 from schemas.splits import SPLITS
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.agreement import Shard
     from fvlm_data.shards.folder import Listing
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.store.declared import Context
     from fvlm_data.store.tables import Store
 
@@ -27,7 +29,7 @@ PLACE = ("sample_id", "index", "offset_z")
 SHARDS_A_READ = 1000
 
 
-def misplaced(context: Context) -> list[str]:
+def misplaced(context: Context, of: SampleSet = LABELLED) -> list[str]:
     """Ids of samples whose shard, index or first slice is not that of the shard's index, sorted.
 
     The place of a sample is no part of the content in the ledger, because it may differ between
@@ -39,50 +41,54 @@ def misplaced(context: Context) -> list[str]:
     Raises:
         StoreError: the store cannot be read.
     """
-    return sorted(sample for ids in _misplaced(context).values() for sample in ids)
+    return sorted(sample for ids in _misplaced(context, of).values() for sample in ids)
 
 
-def unsettle_misplaced(context: Context) -> int:
+def unsettle_misplaced(context: Context, of: SampleSet = LABELLED) -> int:
     """Make the stage remake misplaced samples; returns how many. Run it before the stage.
 
     Raises:
         StoreError: the store cannot be read or written.
     """
-    found = _misplaced(context)
+    found = _misplaced(context, of)
     ids = sorted(sample for samples in found.values() for sample in samples)
-    unsettle(context, STAGE, ids)
-    agreement.forget(context, [shard for shard, samples in found.items() if samples])
+    unsettle(context, of.stage, ids)
+    agreement.forget(context, [shard for shard, samples in found.items() if samples], of)
     return len(ids)
 
 
 def wrong_shards(
-    store: Store, connection: duckdb.DuckDBPyConnection, *, deep: bool = False
+    store: Store,
+    connection: duckdb.DuckDBPyConnection,
+    of: SampleSet = LABELLED,
+    *,
+    deep: bool = False,
 ) -> tuple[int, list[str]]:
-    """How many shards table `samples` names, and the paths of what is not as the tables say.
+    """How many shards the set's table names, and the paths of what is not as the tables say.
 
     Told are indexes that hold other rows, and groups whose rows in table `files` are not those
     of the last run. `connection` has views of the store's tables. An index is read if it or its
     rows changed since the two last agreed; with `deep` every one is.
     """
-    shards = ShardFolder(store.url)
+    shards = ShardFolder(store.url, of)
     columns = ", ".join(agreement.COLUMNS)
     known = agreement.agreements_of(
         connection.execute(
-            f"SELECT {columns} FROM ledger WHERE stage = {quoted(agreement.STAGE)}"
+            f"SELECT {columns} FROM ledger WHERE stage = {quoted(of.agreed)}"
         ).fetchall()
     )
     stamps = {
-        index_path(split, shard): stamp
+        index_path(split, shard, of): stamp
         for split in SPLITS
         for shard, stamp in shards.listing(split).indexes.items()
     }
     wrong = []
-    now = agreement.told(connection)
+    now = agreement.told(connection, of)
     for (split, shard), told in now.items():
-        path = index_path(split, shard)
+        path = index_path(split, shard, of)
         agreed = known.get(path)
         if agreed is not None and agreed.names_other_files(told):
-            wrong.append(group_path(split, shard))
+            wrong.append(group_path(split, shard, of))
         unchanged = agreed is not None and (
             (agreed.told.rows, agreed.stamp) == (told.rows, stamps.get(path))
         )
@@ -93,16 +99,16 @@ def wrong_shards(
     return len(now), sorted(wrong)
 
 
-def _misplaced(context: Context) -> dict[Shard, list[str]]:
-    shards = ShardFolder(context.store.url)
-    known = agreements(context)
-    now = shards_now(context)
+def _misplaced(context: Context, of: SampleSet) -> dict[Shard, list[str]]:
+    shards = ShardFolder(context.store.url, of)
+    known = agreements(context, of)
+    now = shards_now(context, of)
     # listed after the rows are read: a run writes arrays before it names them
     listings = {split: shards.listing(split) for split in SPLITS}
     suspects: list[Shard] = []
     unnamed: set[Shard] = set()
     for (split, shard), told in now.items():
-        agreed = known.get(index_path(split, shard))
+        agreed = known.get(index_path(split, shard, of))
         if agreed is not None and agreed.names_other_files(told):
             unnamed.add((split, shard))
         moved = agreed is None or agreed.told.rows != told.rows
@@ -110,17 +116,19 @@ def _misplaced(context: Context) -> dict[Shard, list[str]]:
             suspects.append((split, shard))
     found: dict[Shard, list[str]] = {}
     for start in range(0, len(suspects), SHARDS_A_READ):
-        for of, places in _places(context, suspects[start : start + SHARDS_A_READ]).items():
-            confirmed = set() if of in unnamed else _confirmed(shards, listings[of[0]], *of)
-            found[of] = [place[0] for place in places - confirmed]
+        for one, places in _places(context, suspects[start : start + SHARDS_A_READ], of).items():
+            confirmed = set() if one in unnamed else _confirmed(shards, listings[one[0]], *one)
+            found[one] = [place[0] for place in places - confirmed]
     return found
 
 
-def _places(context: Context, wanted: list[Shard]) -> dict[Shard, set[tuple[str, int, int]]]:
+def _places(
+    context: Context, wanted: list[Shard], of: SampleSet
+) -> dict[Shard, set[tuple[str, int, int]]]:
     """Sample id, index and first slice of each row in the shards `wanted`."""
     ids = [shard for _, shard in wanted]
     columns = ["split", "shard", *PLACE]
-    rows = context.store.read("samples", columns, [("shard", "in", ids)]).to_pylist()
+    rows = context.store.read(of.table, columns, [("shard", "in", ids)]).to_pylist()
     found: dict[Shard, set[tuple[str, int, int]]] = defaultdict(set)
     for row in rows:
         found[row["split"], row["shard"]].add((row["sample_id"], row["index"], row["offset_z"]))
@@ -142,6 +150,6 @@ def _confirmed(
         return set()
     return {
         (sample, index, offset)
-        for of, named, sample, index, offset in zip(*columns, strict=True)
-        if (of, named) == (split, shard)
+        for its_split, named, sample, index, offset in zip(*columns, strict=True)
+        if (its_split, named) == (split, shard)
     }

@@ -1,4 +1,4 @@
-"""The stage of this folder, as the registry lists it."""
+"""The stages of this folder, as the registry lists them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,42 @@ def _discover(context: Context, config: Any, progress: Callable[[int], None]) ->
     return {"misplaced": misplaced} if misplaced else {}
 
 
+def _unlabelled_section(config: Any) -> Any:
+    from fvlm_data.shards.unlabelled.config import UnlabelledConfig
+
+    return config.unlabelled or UnlabelledConfig()
+
+
+def _unlabelled(config: Any) -> Stage:
+    from fvlm_data.shards.unlabelled.stage import unlabelled_stage
+
+    return unlabelled_stage(_unlabelled_section(config), config.shard)
+
+
+def _discover_unlabelled(
+    context: Context, config: Any, progress: Callable[[int], None]
+) -> Mapping[str, int]:
+    """As `_discover`, for the samples without labels; volumes that `pair` has not been run for."""
+    from fvlm_data.review.standing import derive_effects
+    from fvlm_data.shards.check import unsettle_misplaced
+    from fvlm_data.shards.sets import UNLABELLED
+    from fvlm_data.shards.unlabelled.inputs import volumes_without_split
+
+    derive_effects(context, config.vocabulary.load())
+    misplaced = unsettle_misplaced(context, UNLABELLED)
+    told = {"misplaced": misplaced, "volumes_without_split": volumes_without_split(context)}
+    return {name: number for name, number in told.items() if number}
+
+
+def _finish_unlabelled(context: Context) -> None:
+    from fvlm_data.shards.restricted import write_restricted
+    from fvlm_data.shards.sets import UNLABELLED
+    from fvlm_data.shards.tidy import tidy_shards
+
+    tidy_shards(context, of=UNLABELLED)
+    write_restricted(context.store)
+
+
 def _finish(context: Context) -> None:
     from fvlm_data.shards.apart import write_apart
     from fvlm_data.shards.restricted import write_restricted
@@ -51,4 +87,12 @@ SHARD = StageEntry(
     check=_check,
     discover=_discover,
     finish=_finish,
+)
+
+UNLABELLED_SHARD = StageEntry(
+    name="unlabelled",
+    build=_unlabelled,
+    commands=("shard",),
+    discover=_discover_unlabelled,
+    finish=_finish_unlabelled,
 )

@@ -19,39 +19,36 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import schemas
+from fvlm_data.shards.sets import LABELLED
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from fvlm_data.shards.objects import ObjectCache
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.shards.slabs import SlabArray
 
-FOLDER = "shards"
-STAGE = "shard"
-"""The stage that writes this folder."""
+FOLDER = LABELLED.folder
 
 GROUP, INDEX, NOTE = ".zarr", ".parquet", ".json"
 WITHOUT = ".without."
-TREE_SQL = f"'{FOLDER}/' || split || '/' || shard || '{GROUP}'"
-"""`group_path` of a row of table `samples`, in SQL."""
-
 REMEDY = "remove the shard's folder and run `fvlm-data shard`, which makes it anew"
 
 
-def group_path(split: str, shard: str) -> str:
+def group_path(split: str, shard: str, of: SampleSet = LABELLED) -> str:
     """Path of a shard's zarr group, relative to the store."""
-    return f"{FOLDER}/{split}/{shard}{GROUP}"
+    return f"{of.folder}/{split}/{shard}{GROUP}"
 
 
-def index_path(split: str, shard: str) -> str:
+def index_path(split: str, shard: str, of: SampleSet = LABELLED) -> str:
     """Path of a shard's Parquet index, relative to the store."""
-    return f"{FOLDER}/{split}/{shard}{INDEX}"
+    return f"{of.folder}/{split}/{shard}{INDEX}"
 
 
-def note_path(split: str, shard: str, batch: str) -> str:
+def note_path(split: str, shard: str, batch: str, of: SampleSet = LABELLED) -> str:
     """Path of the note of a batch that remakes samples of `shard`."""
-    return f"{FOLDER}/{split}/{shard}{WITHOUT}{batch}{NOTE}"
+    return f"{of.folder}/{split}/{shard}{WITHOUT}{batch}{NOTE}"
 
 
 def note_bytes(sample_ids: Iterable[str]) -> bytes:
@@ -59,9 +56,9 @@ def note_bytes(sample_ids: Iterable[str]) -> bytes:
     return json.dumps({"sample_ids": sorted(sample_ids)}).encode()
 
 
-def index_bytes(rows: pa.Table) -> bytes:
-    """Rows of table `samples` as a Parquet index, ordered by their place in the shard."""
-    schema = schemas.TABLES["samples"].schema
+def index_bytes(rows: pa.Table, of: SampleSet = LABELLED) -> bytes:
+    """Rows of the set's table as a Parquet index, ordered by their place in the shard."""
+    schema = schemas.TABLES[of.table].schema
     buffer = io.BytesIO()
     ordered = rows.select(schema.names).cast(schema).sort_by("index")
     pq.write_table(ordered, buffer, compression="zstd")
@@ -84,22 +81,23 @@ class Listing:
 class ShardFolder:
     """Reading access to the shards of a store, by folder or URL."""
 
-    def __init__(self, store_url: str) -> None:
+    def __init__(self, store_url: str, of: SampleSet = LABELLED) -> None:
         """`store_url` is the store's folder or URL."""
+        self.of = of
         self._fs, root = fsspec.core.url_to_fs(store_url)
         self._store = str(root).rstrip("/")
-        self._root = f"{self._store}/{FOLDER}"
+        self._root = f"{self._store}/{of.folder}"
 
     def has_store(self) -> bool:
         """Whether there is anything at the store's place."""
         return bool(self._fs.exists(self._store))
 
     def samples_version(self) -> int | None:
-        """Version of the table `samples`; None where shards came alone, or it may not be read.
+        """Version of the set's table; None where shards came alone, or it may not be read.
 
         By the names in its log: the tables' library does not survive a fork, which readers do.
         """
-        log = f"{self._store}/tables/samples/_delta_log"
+        log = f"{self._store}/tables/{self.of.table}/_delta_log"
         self._fs.invalidate_cache(log)
         try:
             names = [str(path).rsplit("/", 1)[-1] for path in self._fs.ls(log, detail=False)]
@@ -130,13 +128,13 @@ class ShardFolder:
 
     def read_index(self, split: str, shard: str, columns: list[str] | None = None) -> pa.Table:
         """The rows of a shard's index."""
-        content = self._fs.cat_file(f"{self._store}/{index_path(split, shard)}")
+        content = self._fs.cat_file(f"{self._store}/{index_path(split, shard, self.of)}")
         return pq.read_table(pa.BufferReader(content), columns=columns)
 
     def read_file(self, name: str) -> bytes | None:
-        """The content of a file beside the splits; None if there is none."""
+        """The content of a file beside the splits of `FOLDER`, whichever the set; None: none."""
         try:
-            return bytes(self._fs.cat_file(f"{self._root}/{name}"))
+            return bytes(self._fs.cat_file(f"{self._store}/{FOLDER}/{name}"))
         except FileNotFoundError:
             return None
 
@@ -162,7 +160,9 @@ class ShardFolder:
         from fvlm_data.shards.objects import Objects
         from fvlm_data.shards.slabs import read_group
 
-        return read_group(Objects(self._fs, cache), f"{self._store}/{group_path(split, shard)}")
+        return read_group(
+            Objects(self._fs, cache), f"{self._store}/{group_path(split, shard, self.of)}"
+        )
 
 
 def _stamp(told: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from fvlm_data.hashing import array_sha256
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.shards import folder
 from fvlm_data.shards.preprocess import PreparedSample
+from fvlm_data.shards.sets import LABELLED
 from fvlm_data.shards.writer import attributes, offsets_z, spool, write_shard
 from fvlm_data.store.commits import stored_tree
 from fvlm_data.store.queries import open_tables, with_readable_tables
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from fvlm_data.shards.config import ShardConfig
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.shards.slabs import SlabArray
     from fvlm_data.store.declared import Context
 
@@ -41,28 +43,28 @@ class Joined:
     left: int = 0
 
 
-def join_shards(context: Context, config: ShardConfig) -> Joined:
+def join_shards(context: Context, config: ShardConfig, of: SampleSet = LABELLED) -> Joined:
     """Write the samples of sparse shards into new, full ones; arrays stay as they are.
 
     Shards made with other settings than `config` are left alone, and so are those of which a
     concurrent run changes a sample. Run `tidy_shards` afterwards. May be killed and repeated:
-    the table `samples` decides.
+    the table decides.
 
     Raises:
         StoreError: a shard is damaged (the message names the sample), or the store cannot be
             read or written.
     """
-    held = _held(context)
+    held = _held(context, of)
     counts = Counter[str]()
     for split in sorted({split for split, _ in held}):
-        mine = {shard: depths for (of, shard), depths in held.items() if of == split}
-        sparse = _sparse(context, config, split, mine)
-        chosen = _samples_in(context, split, sparse)
+        mine = {shard: depths for (its, shard), depths in held.items() if its == split}
+        sparse = _sparse(context, config, split, mine, of)
+        chosen = _samples_in(context, split, sparse, of)
         size = config.samples_per_shard
         left: set[str] = set()
         for start in range(0, len(chosen), size):
             part = chosen[start : start + size]
-            if rewritten(context, config, split, [sample for sample, _ in part], sparse):
+            if rewritten(context, config, split, [sample for sample, _ in part], sparse, of):
                 counts["written"] += 1
             else:
                 left.update(shard for _, shard in part)
@@ -71,51 +73,57 @@ def join_shards(context: Context, config: ShardConfig) -> Joined:
     return Joined(counts["given_up"], counts["written"], counts["left"])
 
 
-def foresee_joins(context: Context, config: ShardConfig) -> Joined:
+def foresee_joins(context: Context, config: ShardConfig, of: SampleSet = LABELLED) -> Joined:
     """What `join_shards` would give up and write; nothing is changed.
 
     Raises:
         StoreError: a shard is damaged, or the store cannot be read.
     """
-    held = _held(context)
+    held = _held(context, of)
     given_up = written = 0
     for split in sorted({split for split, _ in held}):
-        mine = {shard: depths for (of, shard), depths in held.items() if of == split}
-        sparse = _sparse(context, config, split, mine)
+        mine = {shard: depths for (its, shard), depths in held.items() if its == split}
+        sparse = _sparse(context, config, split, mine, of)
         given_up += len(sparse)
         written += -(-sum(len(mine[shard]) for shard in sparse) // config.samples_per_shard)
     return Joined(given_up, written)
 
 
-def _held(context: Context) -> dict[tuple[str, str], list[int]]:
+def _held(context: Context, of: SampleSet) -> dict[tuple[str, str], list[int]]:
     """Slices of each sample in each shard, by split and shard."""
 
     def work() -> dict[tuple[str, str], list[int]]:
         connection = context.store.connect()
         try:
-            open_tables(context, connection, ["samples"])
+            open_tables(context, connection, [of.table])
             rows = connection.execute(
-                "SELECT split, shard, list(shape_zyx[1]) FROM samples GROUP BY split, shard"
+                f"SELECT split, shard, list(shape_zyx[1]) FROM {of.table} GROUP BY split, shard"
             ).fetchall()
         finally:
             connection.close()
         return {(split, shard): depths for split, shard, depths in rows}
 
-    return with_readable_tables(context, ["samples"], work, mend=False)
+    return with_readable_tables(context, [of.table], work, mend=False)
 
 
-def _samples_in(context: Context, split: str, shards: Collection[str]) -> list[tuple[str, str]]:
+def _samples_in(
+    context: Context, split: str, shards: Collection[str], of: SampleSet
+) -> list[tuple[str, str]]:
     """Sample id and shard of the samples in some shards of a split, by sample id."""
     where = [("split", "=", split), ("shard", "in", sorted(shards))]
-    rows = context.store.read("samples", ["sample_id", "shard"], where).to_pylist()
+    rows = context.store.read(of.table, ["sample_id", "shard"], where).to_pylist()
     return sorted((row["sample_id"], row["shard"]) for row in rows)
 
 
 def _sparse(
-    context: Context, config: ShardConfig, split: str, held: dict[str, list[int]]
+    context: Context,
+    config: ShardConfig,
+    split: str,
+    held: dict[str, list[int]],
+    of: SampleSet,
 ) -> dict[str, dict[str, SlabArray]]:
     """Arrays of the shards that are worth joining: two small ones or more, or a hollow one."""
-    shards = folder.ShardFolder(context.store.url)
+    shards = folder.ShardFolder(context.store.url, of)
     there = shards.listing(split).groups  # `verify` names those that are missing
     sparse: dict[str, dict[str, SlabArray]] = {}
     hollow = False
@@ -126,7 +134,7 @@ def _sparse(
             found, arrays = shards.read_group(split, shard, None)
         except StoreError:
             # still as counted: then the shard is damaged, not taken away by a run
-            if len(_samples_in(context, split, [shard])) == len(depths):
+            if len(_samples_in(context, split, [shard], of)) == len(depths):
                 raise
             continue  # a run has made its samples anew and removed it
         if {name: found.get(name) for name in attributes(config)} != _plain(config):
@@ -154,6 +162,7 @@ def rewritten(
     split: str,
     samples: Sequence[str],
     arrays: dict[str, dict[str, SlabArray]],
+    of: SampleSet = LABELLED,
 ) -> bool:
     """Write one new shard of `samples`, as the stage does it: arrays, notes, index, rows.
 
@@ -162,7 +171,7 @@ def rewritten(
     False where a run has changed one of them since they were chosen. What was written then,
     named by no row, is removed by `tidy_shards`.
     """
-    rows = context.store.read_items("samples", "sample_id", samples)
+    rows = context.store.read_items(of.table, "sample_id", samples)
     # sorted, so that a repeated run after a kill makes the same shard id
     rows.sort(key=lambda row: str(row["sample_id"]))
     if len(rows) < len(samples) or any(
@@ -176,12 +185,12 @@ def rewritten(
             laid = [aside.lay(_read(row, arrays[row["shard"]])) for row in rows]
             target = aside.folder / f"{shard}.zarr"
             offsets = write_shard(target, laid, config)
-            path = folder.group_path(split, shard)
-            recorded = stored_tree(folder.STAGE, path, target)
+            path = folder.group_path(split, shard, of)
+            recorded = stored_tree(of.stage, path, target)
             context.store.put_tree(target, path)
-            context.store.replace("files", [path], recorded, {"stage": folder.STAGE})
+            context.store.replace("files", [path], recorded, {"stage": of.stage})
     except StoreError:
-        if _stand(context, rows):
+        if _stand(context, rows, of):
             raise
         return False  # made anew: a run may have removed the old arrays
     except OSError as error:
@@ -189,29 +198,29 @@ def rewritten(
             f"shard {shard}: the temporary folder cannot be written ({error.strerror or error}); "
             "free space there (or set TMPDIR) and run again: finished work is kept"
         ) from error
-    if not _stand(context, rows):
+    if not _stand(context, rows, of):
         return False
     moved: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         moved[row["shard"]].append(row["sample_id"])
     for old, ids in moved.items():
-        context.store.write_bytes(folder.note_path(split, old, shard), folder.note_bytes(ids))
+        path = folder.note_path(split, old, shard, of)
+        context.store.write_bytes(path, folder.note_bytes(ids))
     placed = [
-        replace(_sample(row), shard=shard, index=index, offset_z=offset)
+        replace(_sample(row, of), shard=shard, index=index, offset_z=offset)
         for index, (row, offset) in enumerate(zip(rows, offsets, strict=True))
     ]
-    table = schemas.TABLES["samples"].to_arrow(placed)
-    context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(table))
+    table = schemas.TABLES[of.table].to_arrow(placed)
+    context.store.write_bytes(folder.index_path(split, shard, of), folder.index_bytes(table, of))
     # last: until this commit the samples belong to their old shards
-    return context.store.swap("samples", rows, placed)
+    return context.store.swap(of.table, rows, placed)
 
 
-def _stand(context: Context, rows: Sequence[Row]) -> bool:
+def _stand(context: Context, rows: Sequence[Row], of: SampleSet) -> bool:
     """Whether the table still has the samples as `rows` say."""
     ids = [row["sample_id"] for row in rows]
-    return by_key("samples", context.store.read_items("samples", "sample_id", ids)) == by_key(
-        "samples", rows
-    )
+    now = context.store.read_items(of.table, "sample_id", ids)
+    return by_key(of.table, now) == by_key(of.table, rows)
 
 
 def _read(row: Row, arrays: dict[str, SlabArray]) -> PreparedSample:
@@ -240,8 +249,8 @@ def _read(row: Row, arrays: dict[str, SlabArray]) -> PreparedSample:
     return PreparedSample(found["image"], found["label"], affine, spacing, {})
 
 
-def _sample(row: Row) -> schemas.Sample:
-    return schemas.Sample(**{name: _frozen(value) for name, value in row.items()})
+def _sample(row: Row, of: SampleSet = LABELLED) -> Any:
+    return schemas.TABLES[of.table].row(**{name: _frozen(value) for name, value in row.items()})
 
 
 def _frozen(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.errors import StoreError
 from fvlm_data.shards import folder
 from fvlm_data.shards.joining import rewritten
+from fvlm_data.shards.sets import LABELLED
 from fvlm_data.shards.tidy import tidy_shards
 from fvlm_data.store.commits import retire
 
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.agreement import Shard
     from fvlm_data.shards.config import ShardConfig
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.shards.slabs import SlabArray
     from fvlm_data.store.declared import Context, Stage
 
 
-def shards_of(context: Context, samples: Collection[str]) -> list[Shard]:
+def shards_of(context: Context, samples: Collection[str], of: SampleSet = LABELLED) -> list[Shard]:
     """Split and id of the shards that hold samples."""
-    rows = context.store.read_items("samples", "sample_id", samples, ["split", "shard"])
+    rows = context.store.read_items(of.table, "sample_id", samples, ["split", "shard"])
     return sorted({(row["split"], row["shard"]) for row in rows})
 
 
@@ -33,6 +35,7 @@ def take_out(
     stage: Stage,
     samples: Collection[str],
     shards: Collection[Shard],
+    of: SampleSet = LABELLED,
 ) -> int:
     """Remove samples from the table, and write the `shards` that held them without them.
 
@@ -46,29 +49,30 @@ def take_out(
     retire(context, stage, sorted(samples))
     given_up = 0
     for split, shard in sorted(shards):
-        left = _left(context, split, shard)
-        if left and not _without(context, config, split, shard, left):
+        left = _left(context, split, shard, of)
+        if left and not _without(context, config, split, shard, left, of):
             retire(context, stage, left)
             given_up += len(left)
-    tidy_shards(context, keep_hours=0)
+    tidy_shards(context, keep_hours=0, of=of)
     return given_up
 
 
-def _left(context: Context, split: str, shard: str) -> list[str]:
+def _left(context: Context, split: str, shard: str, of: SampleSet) -> list[str]:
     where = [("split", "=", split), ("shard", "=", shard)]
-    return sorted(context.store.read("samples", ["sample_id"], where)["sample_id"].to_pylist())
+    return sorted(context.store.read(of.table, ["sample_id"], where)["sample_id"].to_pylist())
 
 
 def _without(
-    context: Context, config: ShardConfig, split: str, shard: str, left: list[str]
+    context: Context, config: ShardConfig, split: str, shard: str, left: list[str], of: SampleSet
 ) -> bool:
     """Whether what is left of a shard could be written to a new one."""
     try:
-        attributes, arrays = folder.ShardFolder(context.store.url).read_group(split, shard, None)
+        shards = folder.ShardFolder(context.store.url, of)
+        attributes, arrays = shards.read_group(split, shard, None)
         as_made = _made_with(config, attributes, arrays["image"])
-        return rewritten(context, as_made, split, left, {shard: arrays})
+        return rewritten(context, as_made, split, left, {shard: arrays}, of)
     except StoreError:
-        if not _is_damaged(context, split, shard):
+        if not _is_damaged(context, split, shard, of):
             raise
         return False
 
@@ -86,10 +90,10 @@ def _made_with(config: ShardConfig, attributes: Mapping[str, Any], image: SlabAr
     )
 
 
-def _is_damaged(context: Context, split: str, shard: str) -> bool:
+def _is_damaged(context: Context, split: str, shard: str, of: SampleSet) -> bool:
     """Whether a shard's files are not those that its rows say."""
-    path = folder.group_path(split, shard)
-    where = [("stage", "=", folder.STAGE), ("item", "=", path)]
+    path = folder.group_path(split, shard, of)
+    where = [("stage", "=", of.stage), ("item", "=", path)]
     told = context.store.read("files", ["path", "sha256"], where).to_pylist()
     return not told or any(_sha256(context, row["path"]) != row["sha256"] for row in told)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,13 +19,14 @@ from fvlm_data.shards.target_grid import locate
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from fvlm_data.shards.config import ShardConfig
     from fvlm_data.shards.inputs import SampleInputs
     from fvlm_data.shards.nifti_slabs import NiftiSlabs
     from fvlm_data.shards.preprocess import PreparedSample
-    from fvlm_data.shards.source import Labels
+    from fvlm_data.shards.source import Heads, Labels
+    from fvlm_data.shards.target_grid import TargetGrid
     from fvlm_data.vocabulary import Vocabulary
 
 Array = np.ndarray[Any, Any]
@@ -45,7 +46,7 @@ class MadeSample:
     """A sample's arrays, and its row, which has no place in a shard yet."""
 
     prepared: PreparedSample
-    row: schemas.Sample
+    row: schemas.Sample | schemas.UnlabelledSample
 
 
 def make_sample(
@@ -63,12 +64,7 @@ def make_sample(
         DamagedError: a file is not what its stage wrote.
     """
     if known.excluded is not None:
-        return Reject(
-            "out_of_scope",
-            "excluded_by_review",
-            f"Sample {known.sample_id}: review excludes its study ({known.excluded}); "
-            f"`fvlm-data review undo {known.study_id}` brings it back with the next run",
-        )
+        return excluded(known)
     prepared = make_arrays(known, file, config, vocabulary)
     if isinstance(prepared, Reject):
         return prepared
@@ -85,6 +81,16 @@ def make_sample(
     return MadeSample(prepared, row)
 
 
+def excluded(known: SampleInputs) -> Reject:
+    """A sample whose study review excludes."""
+    return Reject(
+        "out_of_scope",
+        "excluded_by_review",
+        f"Sample {known.sample_id}: review excludes its study ({known.excluded}); "
+        f"`fvlm-data review undo {known.study_id}` brings it back with the next run",
+    )
+
+
 def make_arrays(
     known: SampleInputs,
     file: Callable[[str], bytes],
@@ -98,26 +104,28 @@ def make_arrays(
         DamagedError: a file is not what its stage wrote.
     """
     prepared, labels, affine = _sampled(known, file, config, vocabulary)
-    visible = None if prepared is None else _face_left(known, labels, affine, prepared, config)
+    visible = None
+    if prepared is not None:
+        visible = face_left(known, labels.heads, affine, prepared, config.faces)
     return prepared if visible is None else visible
 
 
-def _face_left(
+def face_left(
     known: SampleInputs,
-    labels: Labels,
+    heads: Heads,
     affine_ras: Array,
     prepared: PreparedSample,
-    config: ShardConfig,
+    policy: Literal["remove", "refuse", "keep"],
 ) -> Reject | None:
     """Refuse a sample whose part of the volume may still show a face."""
-    if config.faces == "keep" or (config.faces == "remove" and labels.face_ijk is not None):
+    if policy == "keep" or (policy == "remove" and heads.face_ijk is not None):
         return None
     # a mask says where the head is; without one only the header can tell
-    by_mask = labels.head_ijk is not None and faces.within(labels.head_ijk, affine_ras, prepared)
+    by_mask = heads.head_ijk is not None and faces.within(heads.head_ijk, affine_ras, prepared)
     if not by_mask and known.volume["body_region_header"] not in faces.HEAD_REGIONS:
         return None
     seen = "its mask shows" if by_mask else "its header (BodyPartExamined) names"
-    if config.faces == "refuse":
+    if policy == "refuse":
         detail = f"Sample {known.sample_id}: {seen} a head, and shard.faces is refuse"
         return Reject("out_of_scope", "face_visible", detail)
     detail = (
@@ -144,36 +152,49 @@ def _sampled(
     affine = np.array(known.volume["affine_ras"], np.float64).reshape(4, 4)
     paths = sorted({row["path"] for row in known.masks})
     image_path = known.volume["path"]
-    files = [_label_file(file(path), path, shape, known) for path in paths]
-    with _naming("mask", ", ".join(paths)):
+    files = [label_file(file(path), path, shape, known) for path in paths]
+    with naming("mask", ", ".join(paths)):
         labels = read_labels(files, config.anatomies, vocabulary)
     for anatomy in known.distrusted:
         labels.merged_ijk[labels.merged_ijk == 1 + config.anatomies.index(anatomy)] = 0
-    voxels = _opened(file(image_path), image_path, "volume", shape)
-    with _naming("volume", image_path):
+    voxels = opened(file(image_path), image_path, "volume", shape)
+    with naming("volume", image_path):
         grid = locate(labels.merged_ijk, affine, config)
         if grid is None:
             return None, labels, affine
         slabs = voxels.slabs_of(grid.source_ijk)
-        if config.faces == "remove" and labels.face_ijk is not None:
-            removed = faces.rim(labels.face_ijk, known.volume["spacing_mm"])[grid.source_ijk]
-            slabs = faces.without(removed, slabs)
+        if config.faces == "remove":
+            slabs = without_face(slabs, labels.heads, known.volume["spacing_mm"], grid)
         return sampled(slabs, labels.merged_ijk, grid, config), labels, affine
 
 
-def _label_file(
-    content: bytes, path: str, shape: tuple[int, ...], known: SampleInputs
-) -> LabelFile:
+def without_face(
+    slabs: Iterator[Array], heads: Heads, spacing_mm: Sequence[float], grid: TargetGrid
+) -> Iterator[Array]:
+    """Slabs of the part `grid.source_ijk` (HU), with a face that label maps show made air."""
+    if heads.face_ijk is None:
+        return slabs
+    removed = faces.rim(heads.face_ijk, spacing_mm)[grid.source_ijk]
+    return faces.without(removed, slabs)
+
+
+def label_file(content: bytes, path: str, shape: tuple[int, ...], known: SampleInputs) -> LabelFile:
+    """A label map of a sample's masks.
+
+    Raises:
+        UnreadableError: it cannot be decoded or has another shape.
+    """
     rows = [row for row in known.masks if row["path"] == path]
     return LabelFile(
-        _opened(content, path, "mask", shape),
+        opened(content, path, "mask", shape),
         {int(row["class_value"]): str(row["class_name"]) for row in rows},
         str(rows[0]["class_system"]),
     )
 
 
-def _opened(content: bytes, path: str, what: str, shape: tuple[int, ...]) -> NiftiSlabs:
-    with _naming(what, path):
+def opened(content: bytes, path: str, what: str, shape: tuple[int, ...]) -> NiftiSlabs:
+    """A file of the store, `what` for volume or mask; raises UnreadableError as `label_file`."""
+    with naming(what, path):
         voxels = open_nifti(content)
     if voxels.shape != shape:
         raise UnreadableError(
@@ -185,8 +206,8 @@ def _opened(content: bytes, path: str, what: str, shape: tuple[int, ...]) -> Nif
 
 
 @contextmanager
-def _naming(what: str, path: str) -> Iterator[None]:
-    """Add the file's name to errors about damage."""
+def naming(what: str, path: str) -> Iterator[None]:
+    """Turn NiftiError into UnreadableError, which names the file."""
     try:
         yield
     except NiftiError as error:

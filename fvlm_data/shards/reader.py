@@ -7,7 +7,6 @@ import os
 import threading
 from collections import OrderedDict
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,10 +17,11 @@ from fvlm_data.errors import InputError, StoreError
 from fvlm_data.memory import lacks_memory
 from fvlm_data.shards.apart import PATH, read_apart
 from fvlm_data.shards.folder import REMEDY, ShardFolder
+from fvlm_data.shards.opened import open_shard, read_part, sample_of
 from fvlm_data.shards.restricted import PATH as RESTRICTED
 from fvlm_data.shards.restricted import left_out, read_restricted, without
-from fvlm_data.shards.sample import Sample, moved
-from fvlm_data.shards.writer import FORMAT, FORMAT_VERSION
+from fvlm_data.shards.sample import moved
+from fvlm_data.shards.sets import LABELLED
 from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.apart import Apart
     from fvlm_data.shards.objects import ObjectCache
+    from fvlm_data.shards.opened import OpenShard
     from fvlm_data.shards.restricted import Refused
-    from fvlm_data.shards.sample import Box
-    from fvlm_data.shards.slabs import SlabArray
+    from fvlm_data.shards.sample import Box, Sample
+    from fvlm_data.shards.sets import SampleSet
 
 Array = np.ndarray[Any, Any]
 
@@ -43,21 +44,13 @@ OPEN_SHARDS = 64
 """Shards whose metadata a reader keeps in memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class _OpenShard:
-    image: SlabArray
-    label: SlabArray
-    label_values: dict[str, int]
-    hu_window: tuple[int, int] | None
-
-
 class ShardDataset:
     """The samples of one split, ordered by sample id: `len(dataset)`, `dataset[i] -> Sample`.
 
     It reads the shards' indexes once, here, and the arrays lazily; it needs neither the tables
     nor the vault. It may be pickled and used in threads and in workers, spawned or forked. Each
     sample appears once, even if a curation was killed halfway. `samples_version` is the version of
-    the table `samples` while the indexes were read: None where there is no such table, or a run
+    the set's table while the indexes were read: None where there is no such table, or a run
     changed it at each of several looks. `restricted` counts the samples that were left out, since
     their patient or study may not be used for `purpose` (`fvlm-data restrict`).
     """
@@ -68,12 +61,14 @@ class ShardDataset:
         split: str,
         cache: ObjectCache | None = None,
         purpose: str | None = None,
+        of: SampleSet = LABELLED,
     ) -> None:
         """Read the indexes of `split` (train, validation or test) in the store at `store`.
 
         `cache` keeps the objects of a remote store on this machine's disk; a local store needs
         none and uses none. A split without shards gives an empty dataset. `purpose` says what the
         samples are for; without it those are left out that are restricted for any purpose.
+        `of` UNLABELLED reads the samples of stage `unlabelled`, which have no texts.
 
         Raises:
             InputError: there is no store, the split's name is not known, or restrictions know no
@@ -85,7 +80,8 @@ class ShardDataset:
         self.store = str(store)
         self.split = split
         self.cache = cache
-        folder = ShardFolder(self.store)
+        self.of = of
+        folder = ShardFolder(self.store, of)
         if not folder.has_store():
             raise InputError(f"store {self.store}: nothing found there; check the path")
         rows, self.samples_version = _read_at_one_version(folder, self.store, split)
@@ -95,7 +91,7 @@ class ShardDataset:
         self.rows, self.restricted = without(rows, owners)
         self.apart = _read_apart(folder, self.store)
         self._folder: ShardFolder | None = None
-        self._open: OrderedDict[str, _OpenShard] = OrderedDict()
+        self._open: OrderedDict[str, OpenShard] = OrderedDict()
         self._process = os.getpid()
         self._lock = threading.Lock()
 
@@ -148,10 +144,10 @@ class ShardDataset:
         with self._named(row):
             shard = self._opened(row["shard"])
             image, label = (
-                _read_part(array, part, None if out is None else out[place])
+                read_part(array, part, None if out is None else out[place])
                 for place, array in enumerate((shard.image, shard.label))
             )
-        return moved(_sample(row, shard, image, label, self.apart), (z0, y0, x0))
+        return moved(sample_of(row, shard, image, label, self.apart), (z0, y0, x0))
 
     def _row(self, index: int) -> dict[str, Any]:
         number = operator.index(index)
@@ -185,7 +181,7 @@ class ShardDataset:
                 f"{self.store} cannot be read ({why}); {REMEDY}"
             ) from error
 
-    def _opened(self, shard_id: str) -> _OpenShard:
+    def _opened(self, shard_id: str) -> OpenShard:
         if self._process != os.getpid():  # forked, perhaps while a thread held the lock
             self._lock = threading.Lock()
             # fsspec's event loop does not survive a fork either
@@ -195,8 +191,8 @@ class ShardDataset:
                 self._open.move_to_end(shard_id)
                 return self._open[shard_id]
             if self._folder is None:
-                self._folder = ShardFolder(self.store)
-            opened = _open_shard(self._folder, self.split, shard_id, self.cache)
+                self._folder = ShardFolder(self.store, self.of)
+            opened = open_shard(self._folder, self.split, shard_id, self.cache)
             self._open[shard_id] = opened
             if len(self._open) > OPEN_SHARDS:
                 self._open.popitem(last=False)
@@ -222,7 +218,7 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
     arrays are missing has lost samples, unless they have been remade in another shard.
     """
     listing = folder.listing(split)
-    tables = [schemas.TABLES["samples"].schema.empty_table()]
+    tables = [schemas.TABLES[folder.of.table].schema.empty_table()]
     lost: dict[str, set[str]] = {}
     for shard in sorted(listing.indexes):
         try:
@@ -271,64 +267,3 @@ def _read_restricted(folder: ShardFolder, store: str) -> Refused:
             f"store {store}: {RESTRICTED} cannot be read ({type(error).__name__}); run `fvlm-data "
             "shard` to write it anew"
         ) from error
-
-
-def _open_shard(
-    folder: ShardFolder, split: str, shard_id: str, cache: ObjectCache | None
-) -> _OpenShard:
-    """Open a shard's arrays.
-
-    Raises:
-        StoreError: the shard is missing, damaged or has another format.
-    """
-    attributes, arrays = folder.read_group(split, shard_id, cache)
-    found = (attributes.get("format"), attributes.get("format_version"))
-    if found != (FORMAT, FORMAT_VERSION):
-        raise StoreError(f"found format {found}, expected {(FORMAT, FORMAT_VERSION)}")
-    low, high = attributes["hu_window"]
-    window = None if attributes["image_dtype"] == "int16" else (int(low), int(high))
-    values = {str(name): int(value) for name, value in attributes["anatomies"].items()}
-    return _OpenShard(arrays["image"], arrays["label"], values, window)
-
-
-def _read_part(array: SlabArray, part: tuple[slice, slice, slice], out: Array | None) -> Array:
-    if any(axis.stop > size for axis, size in zip(part, array.shape_zyx, strict=True)):
-        raise StoreError("it is smaller than its index says")
-    shape = tuple(axis.stop - axis.start for axis in part)
-    if out is None:
-        out = np.empty(shape, array.dtype)
-    elif out.shape != shape or not np.can_cast(array.dtype, out.dtype):
-        raise ValueError(
-            f"out of {out.dtype} {out.shape}: expected shape {shape} and a type that holds "
-            f"{array.dtype}"
-        )
-    array.read(part, out)
-    return out
-
-
-def _sample(
-    row: dict[str, Any], shard: _OpenShard, image_zyx: Array, label_zyx: Array, apart: Apart
-) -> Sample:
-    """The sample with geometry of the whole."""
-    spacing_z, spacing_y, spacing_x = row["spacing_mm"]
-    return Sample(
-        sample_id=row["sample_id"],
-        patient_id=row["patient_id"],
-        study_id=row["study_id"],
-        volume_id=row["volume_id"],
-        split=row["split"],
-        image_zyx=image_zyx,
-        label_zyx=label_zyx,
-        label_values=dict(shard.label_values),
-        hu_window=shard.hu_window,
-        spacing_mm=(spacing_z, spacing_y, spacing_x),
-        affine_ras=np.array(row["affine_ras"], np.float64).reshape(4, 4),
-        anatomies=tuple(row["anatomies"]),
-        states=tuple(row["states"]),
-        signatures=tuple(row["signatures"]),
-        findings=tuple(frozenset(names) for names in row["findings"]),
-        labels=tuple(frozenset(names) for names in row["labels"]),
-        texts=tuple(row["texts"]),
-        boxes=tuple(tuple(box) for box in row["boxes"]),
-        apart=tuple(apart.get((row["study_id"], one), frozenset()) for one in row["anatomies"]),
-    )

@@ -29,12 +29,19 @@ class LabelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """Where label maps show a face and a head (i, j, k; bool); None: not at all."""
+
+    face_ijk: Array | None = None
+    head_ijk: Array | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Labels:
-    """Merged label map (i, j, k; uint8), and where the maps show a face and a head, if at all."""
+    """Merged label map (i, j, k; uint8), and where the maps show heads."""
 
     merged_ijk: Array
-    face_ijk: Array | None
-    head_ijk: Array | None
+    heads: Heads
 
 
 def read_labels(
@@ -53,7 +60,23 @@ def read_labels(
         merged[:, :, place] = merge_labels(maps, anatomies, vocabulary)
         face.add(place, maps)
         head.add(place, maps)
-    return Labels(merged, face.found, head.found)
+    return Labels(merged, Heads(face.found, head.found))
+
+
+def read_heads(files: Sequence[LabelFile]) -> Heads:
+    """Where label maps of one grid show faces and heads, a slab at a time.
+
+    Raises:
+        NiftiError: a file is damaged.
+    """
+    if not files:
+        return Heads()
+    shape = files[0].voxels.shape
+    face, head = _Shown(faces.FACE, files, shape), _Shown(faces.HEAD, files, shape)
+    for place, maps in _slabs(files):
+        face.add(place, maps)
+        head.add(place, maps)
+    return Heads(face.found, head.found)
 
 
 class _Shown:

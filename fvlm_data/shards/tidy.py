@@ -1,4 +1,4 @@
-"""Bringing the folder `shards` in line with the table `samples`, which is the authority."""
+"""Bringing the folder of a set of samples in line with its table, which is the authority."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fvlm_data.shards.agreement import (
     rows_of_index,
     shards_now,
 )
+from fvlm_data.shards.sets import LABELLED
 from fvlm_data.store import unused
 from fvlm_data.store.queries import open_tables, with_readable_tables
 from fvlm_data.store.sql import quoted
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
     from fvlm_data.shards.agreement import Shard
     from fvlm_data.shards.folder import Listing, ShardFolder
+    from fvlm_data.shards.sets import SampleSet
     from fvlm_data.store.declared import Context
 
-NOTE = f"{folder.FOLDER}/unused.json"
-"""Shards that the last tidying found without a sample, and since when."""
+NOTE = "unused.json"
+"""Beside the splits: shards that the last tidying found without a sample, and since when."""
 
 SHARDS_A_READ = 32
 
@@ -46,7 +48,9 @@ class Tidied:
     missing: tuple[str, ...]
 
 
-def tidy_shards(context: Context, keep_hours: float | None = None) -> Tidied:
+def tidy_shards(
+    context: Context, keep_hours: float | None = None, of: SampleSet = LABELLED
+) -> Tidied:
     """Make each shard's index hold exactly the rows that the table places in it.
 
     Run it after the stage. Indexes of shards without a sample go at once, so that no trainer
@@ -58,9 +62,9 @@ def tidy_shards(context: Context, keep_hours: float | None = None) -> Tidied:
     Raises:
         StoreError: the store cannot be read or written.
     """
-    known = agreements(context)
-    now = shards_now(context)
-    shards = folder.ShardFolder(context.store.url)
+    known = agreements(context, of)
+    now = shards_now(context, of)
+    shards = folder.ShardFolder(context.store.url, of)
     hours = context.keep_hours if keep_hours is None else keep_hours
     oldest = unused.now() - dt.timedelta(hours=hours)
     agreed: dict[Shard, Agreement] = {}
@@ -69,42 +73,48 @@ def tidy_shards(context: Context, keep_hours: float | None = None) -> Tidied:
     without: list[str] = []
     there: set[str] = set()
     for split in SPLITS:
-        mine = {shard: told for (of, shard), told in now.items() if of == split}
+        mine = {shard: told for (its, shard), told in now.items() if its == split}
         listing = shards.listing(split)
         missing += sorted(mine.keys() - listing.groups)
         agree = _agreeing(context, shards, split, mine, listing, known)
         agreed.update(agree)
         outdated = sorted(mine.keys() & listing.groups - {shard for _, shard in agree})
-        _rewrite(context, split, outdated)
+        _rewrite(context, split, outdated, of)
         rewritten += len(outdated)
         for shard in sorted(listing.indexes.keys() - mine.keys()):
-            context.store.remove(folder.index_path(split, shard))
+            context.store.remove(folder.index_path(split, shard, of))
             removed += 1
         # the indexes hold just the table's rows now, so notes have nothing left to take out
         for name, _ in listing.notes:
-            context.store.remove(f"{folder.FOLDER}/{split}/{name}")
-        without += [folder.group_path(split, shard) for shard in listing.groups - mine.keys()]
-        drafts = [f"{folder.FOLDER}/{split}/{name}" for name in listing.other]
+            context.store.remove(f"{of.folder}/{split}/{name}")
+        without += [folder.group_path(split, shard, of) for shard in listing.groups - mine.keys()]
+        drafts = [f"{of.folder}/{split}/{name}" for name in listing.other]
         freed += _free(context, shards, drafts, oldest)
-    freed += _free(context, shards, long_unused(context.store, NOTE, without, hours), oldest)
+    note = f"{of.folder}/{NOTE}"
+    freed += _free(context, shards, long_unused(context.store, note, without, hours), oldest)
     for split in SPLITS:
-        there |= {folder.group_path(split, shard) for shard in shards.listing(split).groups}
-    there |= {folder.group_path(split, shard) for split, shard in now}
-    remember(context, known, agreed)
-    _forget_trees(context, there)
+        there |= {folder.group_path(split, shard, of) for shard in shards.listing(split).groups}
+    there |= {folder.group_path(split, shard, of) for split, shard in now}
+    remember(context, known, agreed, of)
+    _forget_trees(context, there, of)
     return Tidied(rewritten, removed, freed, tuple(missing))
 
 
-def unused_groups(context: Context, keep_hours: float) -> list[str]:
+def unused_groups(context: Context, keep_hours: float, of: SampleSet = LABELLED) -> list[str]:
     """Paths of the groups that tidying would remove now; nothing is changed.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    held = {folder.group_path(*shard) for shard in shards_now(context)}
-    shards = folder.ShardFolder(context.store.url)
-    groups = {folder.group_path(of, one) for of in SPLITS for one in shards.listing(of).groups}
-    due = long_unused(context.store, NOTE, groups - held, keep_hours, look=False)
+    held = {folder.group_path(*shard, of) for shard in shards_now(context, of)}
+    shards = folder.ShardFolder(context.store.url, of)
+    groups = {
+        folder.group_path(split, one, of)
+        for split in SPLITS
+        for one in shards.listing(split).groups
+    }
+    note = f"{of.folder}/{NOTE}"
+    due = long_unused(context.store, note, groups - held, keep_hours, look=False)
     oldest = unused.now() - dt.timedelta(hours=keep_hours)
     return [path for path in due if _is_old(shards, path, oldest)]
 
@@ -120,7 +130,7 @@ def _agreeing(
     """The shards whose index holds just the rows of the table, with what they agree on."""
     found: dict[Shard, Agreement] = {}
     for shard in sorted(wanted.keys() & listing.groups & listing.indexes.keys()):
-        before = known.get(folder.index_path(split, shard))
+        before = known.get(folder.index_path(split, shard, shards.of))
         told, stamp = wanted[shard], listing.indexes[shard]
         unchanged = before is not None and (before.told.rows, before.stamp) == (told.rows, stamp)
         if unchanged or rows_of_index(context.store, shards, split, shard) == told.rows:
@@ -130,19 +140,20 @@ def _agreeing(
     return found
 
 
-def _rewrite(context: Context, split: str, shards: Sequence[str]) -> None:
+def _rewrite(context: Context, split: str, shards: Sequence[str], of: SampleSet) -> None:
     """Rewrite indexes from the table."""
     for start in range(0, len(shards), SHARDS_A_READ):
         part = list(shards[start : start + SHARDS_A_READ])
         where = [("split", "=", split), ("shard", "in", part)]
-        rows = context.store.read("samples", None, where)
+        rows = context.store.read(of.table, None, where)
         for shard in part:
             mine = rows.filter(pc.equal(rows["shard"], shard))
             if mine.num_rows:  # else a run has moved its samples meanwhile
-                context.store.write_bytes(folder.index_path(split, shard), folder.index_bytes(mine))
+                path = folder.index_path(split, shard, of)
+                context.store.write_bytes(path, folder.index_bytes(mine, of))
 
 
-def _forget_trees(context: Context, there: Collection[str]) -> None:
+def _forget_trees(context: Context, there: Collection[str], of: SampleSet) -> None:
     """Take the files of shards that are gone, and that no row names, out of table `files`."""
 
     def work() -> set[str]:
@@ -150,7 +161,7 @@ def _forget_trees(context: Context, there: Collection[str]) -> None:
         try:
             open_tables(context, connection, ["files"])
             rows = connection.execute(
-                f"SELECT DISTINCT item FROM files WHERE stage = {quoted(folder.STAGE)} "
+                f"SELECT DISTINCT item FROM files WHERE stage = {quoted(of.stage)} "
                 "AND starts_with(path, item || '/')"
             ).fetchall()
         finally:
@@ -159,7 +170,7 @@ def _forget_trees(context: Context, there: Collection[str]) -> None:
 
     gone = sorted(with_readable_tables(context, ["files"], work, mend=False).difference(there))
     if gone:
-        context.store.replace("files", gone, [], {"stage": folder.STAGE})
+        context.store.replace("files", gone, [], {"stage": of.stage})
 
 
 def _free(context: Context, shards: ShardFolder, paths: Iterable[str], oldest: dt.datetime) -> int:
@@ -173,6 +184,6 @@ def _free(context: Context, shards: ShardFolder, paths: Iterable[str], oldest: d
 
 
 def _is_old(shards: ShardFolder, path: str, oldest: dt.datetime) -> bool:
-    _, split, name = path.split("/")
+    split, name = path.split("/")[-2:]
     changed = shards.changed(split, name)
     return changed is None or changed <= oldest

@@ -13,6 +13,7 @@ from fvlm_train.config.model import (
     TextEncoderConfig,
 )
 from fvlm_train.config.parse import parse_evaluate_config, parse_train_config
+from fvlm_train.config.pretrain import PretrainConfig
 from fvlm_train.config.tracking import TrackingConfig
 from fvlm_train.config.train import OptimiserConfig, TrainConfig
 
@@ -27,6 +28,7 @@ __all__ = [
     "ModelConfig",
     "OptimiserConfig",
     "OrganConfig",
+    "PretrainConfig",
     "ReadingConfig",
     "SamplingConfig",
     "TextEncoderConfig",

@@ -11,6 +11,7 @@ from fvlm_train.config.compute import AverageConfig, ComputeConfig, ValidationCo
 from fvlm_train.config.data import FlipConfig, ReadingConfig, SamplingConfig
 from fvlm_train.config.loss import LossConfig
 from fvlm_train.config.model import ModelConfig
+from fvlm_train.config.pretrain import PretrainConfig
 from fvlm_train.config.section import Section, SizeZYX, check_multiple, with_preset
 from fvlm_train.config.tracking import TrackingConfig
 
@@ -110,6 +111,11 @@ class TrainConfig(Section):
     average: AverageConfig = Field(default=AverageConfig(), description="Average of the weights.")
     validation: ValidationConfig = Field(
         default=ValidationConfig(), description="AUC while training."
+    )
+    pretrain: PretrainConfig = Field(
+        default=PretrainConfig(),
+        description="Learning from unlabelled samples before it, by fvlm-pretrain.",
+        json_schema_extra=DECIDES_NOTHING,
     )
     tracking: TrackingConfig = Field(
         default=TrackingConfig(),

@@ -107,6 +107,7 @@ from {module} import {function}
 COMMANDS = {
     "fvlm-data": ("fvlm_data.cli.main", "main"),
     "fvlm-train": ("fvlm_train.cli", "train_main"),
+    "fvlm-pretrain": ("fvlm_train.cli", "pretrain_main"),
     "fvlm-eval": ("fvlm_train.cli", "eval_main"),
     "fvlm-flow": ("pipelines.cli", "main"),
 }

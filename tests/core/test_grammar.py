@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 from fvlm_data.cli import console
 from fvlm_data.cli.main import app
 from fvlm_data.export import EXPORTS
-from fvlm_train.cli import eval_app, train_app
+from fvlm_train.cli import eval_app, pretrain_app, train_app
 from pipelines.cli import app as flow_app
 
 PROGRAMS = {
     "fvlm-data": app,
     "fvlm-eval": eval_app,
     "fvlm-flow": flow_app,
+    "fvlm-pretrain": pretrain_app,
     "fvlm-train": train_app,
 }
 

@@ -91,7 +91,9 @@ def test_the_version_is_the_installed_one(site: Path, folder: Path):
     assert f"fvlm-{ended.stdout.strip()}.dist-info" in {path.name for path in site.iterdir()}
 
 
-@pytest.mark.parametrize("command", ["fvlm-data", "fvlm-train", "fvlm-eval", "fvlm-flow"])
+@pytest.mark.parametrize(
+    "command", ["fvlm-data", "fvlm-train", "fvlm-pretrain", "fvlm-eval", "fvlm-flow"]
+)
 def test_commands_run_from_a_folder_with_our_names(site: Path, folder: Path, command: str):
     script = (site / "bin" / command).read_text(encoding="utf-8")
     ended = run(folder, site, "sys.path.remove('')\n" + script.split("\n", 1)[1], "--help")

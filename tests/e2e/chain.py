@@ -10,6 +10,7 @@ import schemas
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.shards import ShardDataset
+from fvlm_data.shards.sets import SETS, SampleSet
 from fvlm_data.store.tables import Store
 
 VOLATILE = {
@@ -53,32 +54,34 @@ def snapshot(store: Path, *, placement: bool = True) -> dict[str, list[str]]:
     content: dict[str, list[str]] = {}
     for name in schemas.TABLES:
         dropped = set(VOLATILE.get(name, ()))
-        if name == "samples" and not placement:
+        if name in [one.table for one in SETS] and not placement:
             dropped |= set(PLACEMENT)
         content[name] = sorted(
             json.dumps({k: v for k, v in row.items() if k not in dropped}, sort_keys=True)
             for row in opened.read(name).to_pylist()
             if not _volatile(name, row, placement=placement)
         )
-    content["arrays"] = sample_hashes(store)
+    for one in SETS:
+        content["arrays" if one.stage == "shard" else one.stage] = sample_hashes(store, one)
     return content
 
 
 def _volatile(table: str, row: dict[str, Any], *, placement: bool) -> bool:
     """Rows that equal runs do not share: stamps of indexes, objects of shards by their place."""
-    stamp = table == "ledger" and row["stage"] == "tidy_shards"
-    return stamp or (table == "files" and row["stage"] == "shard" and not placement)
+    stamp = table == "ledger" and row["stage"] in [one.agreed for one in SETS]
+    writers = [one.stage for one in SETS]
+    return stamp or (table == "files" and row["stage"] in writers and not placement)
 
 
-def sample_hashes(store: Path) -> list[str]:
+def sample_hashes(store: Path, of: SampleSet = SETS[0]) -> list[str]:
     """Hash of image and label of every sample, as the trainer reads them."""
     from fvlm_data.hashing import array_sha256
 
     hashes = []
     for split in ("train", "validation", "test"):
-        if not Store.open(store).files(f"shards/{split}"):
+        if not Store.open(store).files(f"{of.folder}/{split}"):
             continue
-        dataset = ShardDataset(str(store), split)
+        dataset = ShardDataset(str(store), split, of=of)
         for number in range(len(dataset)):
             sample = dataset[number]
             digest = array_sha256(sample.image_zyx, sample.label_zyx)

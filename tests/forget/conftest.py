@@ -15,6 +15,9 @@ from fvlm_data.store.declared import Context
 from fvlm_data.store.tables import Store
 from tests.e2e.chain import chain_config, run_chain
 
+UNLABELLED = {"volumes": "all", "spacing_mm": [9, 9, 9], "dtype": "uint8"}
+"""Samples without labels go and stay as those with labels do."""
+
 SPLIT = {"train": 1.0, "validation": 0.0, "test": 0.0}
 
 
@@ -34,7 +37,9 @@ class World:
         return self.store, self.folder / "vault"
 
     def config(self, **changes: Any) -> Any:
-        return chain_config(self.store, self.phantom, **{"pair.split": SPLIT, **changes})
+        return chain_config(
+            self.store, self.phantom, **{"pair.split": SPLIT, "unlabelled": UNLABELLED, **changes}
+        )
 
     def context(self) -> Context:
         return open_context(self.config(), create=False)

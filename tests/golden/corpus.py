@@ -76,6 +76,7 @@ def settle(folder: Path) -> Config:
         },
         "radiomics": {"least_voxels": 10},
         "clinical": {"sources": [{"path": str(folder / "clinical.csv")}]},
+        "unlabelled": {"volumes": "all", "spacing_mm": [12.0, 12.0, 12.0], "dtype": "uint8"},
         "shard": {"spacing_mm": [12.0, 12.0, 12.0], "dtype": "uint8"},
         "pair": {"split": {"train": 0.5, "validation": 0.0, "test": 0.5}},
         "qc": {"enabled": False},

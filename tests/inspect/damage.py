@@ -20,7 +20,7 @@ from fvlm_data.inspect.verify import verify
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.run.stages import build_stages
-from fvlm_data.shards import agreement
+from fvlm_data.shards.sets import LABELLED
 from fvlm_data.store.content import compared
 from fvlm_data.store.reading import UNREADABLE
 from fvlm_data.store.sql import identifier
@@ -178,7 +178,7 @@ def standing(config: Config, name: str) -> list[str] | None:
         rows = table(config, name).to_pyarrow_table(columns=columns).to_pylist()
     except (OSError, ValueError, pa.ArrowException, DeltaError):
         return None
-    return sorted(repr(row) for row in rows if row.get("stage") != agreement.STAGE)
+    return sorted(repr(row) for row in rows if row.get("stage") != LABELLED.agreed)
 
 
 def flip(path: Path) -> None:

@@ -198,9 +198,20 @@ def test_a_store_of_this_version_is_left_alone(tmp_path: Path):
 @pytest.mark.parametrize(
     ("found", "added"),
     [
-        (3, ["decisions", "review_effects", "restrictions", "radiomics", "clinical"]),
-        (4, ["restrictions", "radiomics", "clinical"]),
-        (5, ["radiomics", "clinical"]),
+        (
+            3,
+            [
+                "decisions",
+                "review_effects",
+                "restrictions",
+                "radiomics",
+                "clinical",
+                "unlabelled_samples",
+            ],
+        ),
+        (4, ["restrictions", "radiomics", "clinical", "unlabelled_samples"]),
+        (5, ["radiomics", "clinical", "unlabelled_samples"]),
+        (6, ["unlabelled_samples"]),
     ],
 )
 def test_a_later_version_gets_its_tables_and_keeps_the_others(

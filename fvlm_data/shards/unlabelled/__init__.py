@@ -1,0 +1,1 @@
+"""Samples of volumes without reports or masks, for learning without labels."""

@@ -1,0 +1,1 @@
+"""Image encoders that learn from unlabelled samples: views, methods, the run."""
