@@ -117,7 +117,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     spans = with_stand_ins(spans, mentions, sides, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     degrees = [*matches["change"], *matches["severity"]]
-    apart = verbless_starts(Said(words, spans, mentions, cues, degrees, sides), book)
+    said_in = Said(words, spans, mentions, cues, degrees, sides, run_on)
+    apart = verbless_starts(said_in, book)
     clauses = clause_bounds(words, book, matches["terminator"], cues, run_on | apart)
     extensions = extension_words(words, spans, book)
     places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]

@@ -9,7 +9,7 @@ from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from fvlm_data.reports.language.anatomy import AnatomyMention
     from fvlm_data.reports.language.finding_sites import HeadSpan
@@ -38,6 +38,8 @@ class Said(NamedTuple):
     degrees: Sequence[Match]
     """Changes and severities."""
     sides: Sequence[tuple[int, int, Side]]
+    run_on: Collection[int] = ()
+    """Tokens where a statement begins, whether a mark ends the one before or none."""
 
 
 class Part(NamedTuple):
@@ -56,7 +58,7 @@ class Part(NamedTuple):
     denies: bool
     """Whether a denial within it reaches forward."""
     ends: bool
-    """Whether a semicolon ends it."""
+    """Whether a semicolon ends it, or a statement behind it that begins without a mark."""
     opens: bool
     """Whether such a denial is its first word."""
     listed: bool
@@ -80,11 +82,17 @@ class Part(NamedTuple):
 def parts_of(said: Said, stops: Sequence[int], book: Phrasebook) -> Iterator[Part]:
     """The parts of a sentence between the tokens `stops`, in order."""
     words = said.words
+    unmarked = {
+        i
+        for i in said.run_on
+        if i - 1 not in stops and i not in stops and words[i] not in book.openers
+    }
     start = 0
-    for end in (*stops, len(words)):
+    for end in (*sorted({*stops, *unmarked}), len(words)):
         if end > start:
-            yield _part(said, start, end, book)
-        start = end + 1
+            part = _part(said, start, end, book)
+            yield part._replace(ends=True) if end in unmarked else part
+        start = end if end in unmarked else end + 1
 
 
 def _part(said: Said, start: int, end: int, book: Phrasebook) -> Part:

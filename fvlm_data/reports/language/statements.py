@@ -39,6 +39,9 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
     for number in range(1, len(parts)):
         before, after = parts[number - 1], parts[number]
         place = after.start - 1
+        if place == before.end - 1:  # no mark parts them
+            denied = repeated = False
+            continue
         # "no A, no B, C": each denial has a word of its own
         repeated = before.denies and (repeated or denied)
         denied = denied or before.denies
@@ -148,7 +151,7 @@ def _goes_on(parts: Sequence[Part], number: int) -> bool:
         if part.listed:
             return not part.denies or part.alternative
         # "new bowel obstruction" may be an item
-        if part.denies or part.verb or (part.told and part.told != DESCRIBED):
+        if part.denies or part.verb or part.ends or (part.told and part.told != DESCRIBED):
             return False
     return False
 
