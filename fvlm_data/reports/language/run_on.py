@@ -20,6 +20,7 @@ _STATEMENTS = 2
 """Heads and organs that two statements have at least."""
 _NEWS = 4
 """Tokens between a word that opens something new and what it is."""
+_MARKS = frozenset({",", ";", ":", "."})
 _SUBJECT = 6
 """Tokens between an organ and what is said of it."""
 
@@ -66,7 +67,7 @@ def run_on_starts(
         if (
             stated
             and not any(head.start <= mention.start < head.end for head in heads)
-            and _predicated(mention.end, words, heads, mentions, book)
+            and _predicated(mention.end, start, words, heads, mentions, book)
         ):
             made.add(start)
     if len(heads) > 1:
@@ -165,8 +166,20 @@ def _phrase_start(start: int, words: Sequence[str], book: Phrasebook) -> int:
     return start
 
 
+def _is_said_alone(
+    head: HeadSpan, start: int, words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
+) -> bool:
+    """Whether a head behind an organ ends a statement that begins at a token.
+
+    It does in "no pneumothorax heart enlarged", but not in "no suspicious osseous lesion".
+    """
+    named = all(one.kind == "finding" for one in heads if one.end == start)
+    return named or book.grammar.sizes.changed.match(words[head.start]) is not None
+
+
 def _predicated(
     end: int,
+    start: int,
     words: Sequence[str],
     heads: Sequence[HeadSpan],
     mentions: Sequence[AnatomyMention],
@@ -182,13 +195,17 @@ def _predicated(
     by_start = {head.start: head for head in heads}
     for i in range(end, min(end + _SUBJECT, len(words))):
         head = by_start.get(i)
-        if words[i] in grammar.denials or words[i] in verbs:
+        if words[i] in grammar.denials:
             return True
+        if words[i] in verbs:  # but not "emphysema of the chest wall persists, ..."
+            told = next((start for start in sorted(by_start) if start > i), len(words))
+            return told < len(words) and _MARKS.isdisjoint(words[i:told])
         if head is not None:
             following = words[head.end : head.end + 1]
             return (
                 head.kind == "normal"
                 or not following
+                or (following == (".",) and _is_said_alone(head, start, words, heads, book))
                 or following[0] in grammar.noun_denials
                 or head.end in organs
                 or head.end in by_start

@@ -58,7 +58,7 @@ def scope_of(cue: CueMatch, layout: Layout, grammar: FunctionWords) -> tuple[int
         low, high = layout.before(low), layout.behind(high)
     elif not enclosed and not cue.cue.local:  # clause numbers rise, and nothing else stops it
         low, high = bisect_left(clauses, clauses[first]), bisect_right(clauses, clauses[last])
-    items = cue.cue.local and _answers_list(first, words, grammar)
+    items = cue.cue.local and _answers_list(first, words, clauses)
     while low > 0 and clauses[low - 1] == clauses[first]:
         if enclosed and inside[low - 1] != enclosed:
             break
@@ -94,13 +94,13 @@ def scope_of(cue: CueMatch, layout: Layout, grammar: FunctionWords) -> tuple[int
     return max(low, cue.start - reach), min(high, cue.end + reach)
 
 
-def _answers_list(first: int, words: Sequence[str], grammar: FunctionWords) -> bool:
-    """Whether the answer that begins at a token is of a list: "A, B, or C: none"."""
+def _answers_list(first: int, words: Sequence[str], clauses: Sequence[int]) -> bool:
+    """Whether the answer that begins at a token is of all its clause: "A, B: none"."""
     colon = first if words[first] == ":" else first - 1
-    if colon < 1 or words[colon] != ":" or words.index(":") != colon or "," not in words[:colon]:
+    if colon < 1 or words[colon] != ":" or clauses[colon - 1] != clauses[colon]:
         return False
-    comma = max(i for i in range(colon) if words[i] == ",")
-    return not (grammar.joints - {","}).isdisjoint(words[comma + 1 : colon])
+    before = words[bisect_left(clauses, clauses[colon]) : colon]
+    return "," in before and ":" not in before
 
 
 def _between_semicolons(words: Sequence[str]) -> list[int]:

@@ -77,6 +77,8 @@ class Part(NamedTuple):
     """Whether it tells where an implant or the like is, or that an organ is gone."""
     predicated: bool
     """Whether a verb tells what an organ has or is ("the liver is enlarged")."""
+    recalls: bool
+    """Whether it names what is past ("history of pneumonia")."""
 
 
 def parts_of(said: Said, stops: Sequence[int], book: Phrasebook) -> Iterator[Part]:
@@ -150,27 +152,40 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> Part:
         predicated=not denials
         and _predicated(
             words,
+            start,
             [(one.start, one.end) for one in organs]
             or [side[:2] for side in said.sides if start <= side[0] < end],
             found,
             end,
             book,
         ),
+        recalls=any(
+            start <= cue.start < end
+            and cue.cue.category == "historical"
+            and cue.cue.direction == "forward"
+            for cue in said.cues
+        ),
     )
 
 
 def _predicated(
     words: Sequence[str],
+    start: int,
     subjects: Sequence[tuple[int, int]],
     found: Sequence[HeadSpan],
     end: int,
     book: Phrasebook,
 ) -> bool:
-    """Whether an organ or a side, a verb and what is found follow each other before a token."""
+    """Whether an organ or a side, a verb and what is found follow each other before a token.
+
+    Behind a preposition the verb may stand last: "in the liver a cyst is seen".
+    """
     if not subjects or not found:
         return False
     first, past = subjects[0]
     verb = next((i for i in range(past, end) if words[i] in book.predicates), end)
+    if words[start] in book.grammar.within | book.grammar.beside:
+        return first <= found[0].start and verb < end
     return found[-1].start > verb and not any(first <= head.start < verb for head in found)
 
 
@@ -227,6 +242,11 @@ def _told(
             return "doubt"
         if cue.cue.direction == "pseudo" and words[cue.start] in ANSWERING:
             return "affirmed"
+    # "no effusion, gallstones present"
+    if words[end - 1] in book.grammar.affirming_answers and any(
+        head.kind in FINDINGS and head.end == end - 1 for head in heads
+    ):
+        return "affirmed"
     for head in heads:
         if head.end != end:
             continue
