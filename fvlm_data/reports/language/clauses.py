@@ -39,7 +39,10 @@ def clause_bounds(
     grammar = book.grammar
     if not terminators and not run_on and grammar.breaks.isdisjoint(words):
         return [0] * len(words)
-    inside_cue = {i for cue in cues for i in range(cue.start + 1, cue.end)}
+    # a phrase that asserts nothing may begin with what ends a clause: "only on the right"
+    inside_cue = {
+        i for cue in cues for i in range(cue.start + (cue.cue.direction != "pseudo"), cue.end)
+    }
     hard = {match.start for match in terminators if match.start not in inside_cue} | {*run_on}
     verbs = [word in book.predicates for word in words]
     starts: set[int] = set()
@@ -107,7 +110,10 @@ def _with_insertions(
         if word != "," or words[first + 1 : first + 2] == () or numbers[first] == numbers[-1]:
             continue
         subject = numbers.index(numbers[first])
-        if any(verbs[subject:first]) or not _inserts(words, first + 1, book):
+        # "the previously noted nodule, which was large,": its participle is no verb
+        if any(i for i in range(subject, first) if words[i] in finite(book)):
+            continue
+        if not _inserts(words, first + 1, book):
             continue
         last = next(
             (

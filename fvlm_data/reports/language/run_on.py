@@ -70,6 +70,7 @@ def run_on_starts(
             and _predicated(mention.end, start, words, heads, mentions, book)
         ):
             made.add(start)
+    made.update(_after_answers(words, heads, mentions, book))
     if len(heads) > 1:
         made.update(_after_verdicts(words, heads, book))
         made.update(_news(words, heads, ended, cues, book))
@@ -108,7 +109,7 @@ def _news(
         if i == len(words) or words[i] not in book.openers or words[i] in book.predicates:
             continue
         denied = any(_denies_forward(cue) and cue.start <= i for cue in cues)
-        followed = any(i < head.start <= i + _NEWS for head in heads)
+        followed = any(i <= head.start <= i + _NEWS for head in heads)
         if denied and followed and not alternative_follows(words, i, len(words), book):
             yield i
 
@@ -127,6 +128,31 @@ def _after_verdicts(
         told = words[head.end : head.end + 1]
         if verdict and before.end == head.start and told and told[0] in book.predicates:
             yield head.start
+
+
+def _after_answers(
+    words: Sequence[str],
+    heads: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    book: Phrasebook,
+) -> Iterator[int]:
+    """What is told behind an answer ("nodule present effusion absent").
+
+    And what is affirmed right behind something denied ("no effusion gallstones present").
+    """
+    grammar = book.grammar
+    begins = {head.start for head in heads} | {mention.start for mention in mentions}
+    for head in heads:
+        if head.kind == "normal" or head.end + 1 >= len(words):
+            continue
+        answer = words[head.end]
+        if answer in grammar.affirming_answers and any(
+            other.end == head.start and other.kind != "normal" for other in heads
+        ):
+            yield head.start
+        answers = grammar.affirming_answers | grammar.denying_answers - grammar.noun_denials
+        if answer in answers and head.end + 1 in begins:
+            yield head.end + 1
 
 
 def _denies_forward(cue: CueMatch) -> bool:

@@ -24,7 +24,7 @@ DESCRIBED = "described"
 BARE = ("bare", "verdict")
 """What parts tell that hold nothing but an observation, a verdict or a change."""
 
-ANSWERING = frozenset({":", "-", "=", "?"})
+ANSWERING = frozenset({":", "-", "=", "?", "+"})
 """Marks before an answer."""
 
 
@@ -236,7 +236,7 @@ def _told(
     for cue in said.cues:
         if cue.end != end or not subjects or first >= cue.start:
             continue
-        if cue.cue.direction == "backward" and cue.cue.category == "absent":
+        if cue.cue.direction != "forward" and cue.cue.category == "absent":
             return "denial"
         if cue.cue.direction == "backward" and cue.cue.category == "uncertain":
             return "doubt"

@@ -31,17 +31,18 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
     words = said.words
     if not said.heads or len(said.heads) + len(said.mentions) < _SEVERAL:
         return set()
-    starts = joined_starts(said, book)
+    joined = joined_starts(said, book)
     stops = _stops(said)
     if not stops:
-        return starts
-    parts = _merged(parts_of(said, stops, book), words)
+        return joined
+    starts = set(joined)
+    parts = _merged(parts_of(said, sorted({*stops, *joined}), book), words)
     answered = _answered(parts, words, book)
     denied = repeated = False
     for number in range(1, len(parts)):
         before, after = parts[number - 1], parts[number]
         place = after.start - 1
-        if place == before.end - 1:  # no mark parts them
+        if place == before.end - 1 or place in joined:  # no mark parts them
             denied = repeated = False
             continue
         # "no A, no B, C": each denial has a word of its own
@@ -213,7 +214,7 @@ def _verb_behind(parts: Sequence[Part], number: int) -> bool:
     """Whether a verb follows that may be one of all items before it: "no A, B is seen"."""
     for part in parts[number:]:
         if part.verb:
-            return not part.denies and part.told != "denial"
+            return not part.denies and part.told not in ("denial", "affirmed")
         if part.denies or part.ends:
             return False
     return False
