@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.finding_sites import HeadSpan
@@ -30,7 +31,10 @@ _ABOUT_OPERATION = 6
 
 def head_spans(matches: Sequence[Match], words: Sequence[str], book: Phrasebook) -> list[HeadSpan]:
     """Heads in order; where they overlap the longest, and none that only looks like one."""
-    spans = _without_false_absences(_head_spans(matches), words, book) if matches else []
+    if not matches:
+        return []
+    spans = _without_degrees(_head_spans(matches), words, book)
+    spans = _without_false_absences(spans, words, book)
     if not spans or book.partial.isdisjoint(words):
         return spans
     return [
@@ -196,6 +200,20 @@ def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
         HeadSpan(match.start, match.end, *head)
         for match in longest(matches)
         if (head := match.phrase.head) is not None
+    ]
+
+
+def _without_degrees(
+    spans: list[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> list[HeadSpan]:
+    """Heads, less those of a degree that is another's: a "small kidney stone" is no small kidney."""
+    if all(one.end <= other.start for one, other in pairwise(spans)):
+        return spans
+    return [
+        one
+        for one in spans
+        if words[one.start] not in book.openers
+        or not any(one.start < other.start < one.end < other.end for other in spans)
     ]
 
 

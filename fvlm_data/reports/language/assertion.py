@@ -154,6 +154,7 @@ def asserted(
     layout = Layout(words, clauses, parentheses(words), insertions(clauses))
     reaching = [cue for cue in cues if cue.cue.direction != "pseudo"]
     scopes = limited(reaching, [scope_of(cue, layout, grammar) for cue in reaching])
+    scopes = _up_to_the_past(reaching, scopes, targets, words, grammar)
     reached = [_reaching(target, reaching, scopes, layout) for target in targets]
     if not grammar.attributes.isdisjoint(words):
         reached = [
@@ -173,6 +174,37 @@ def asserted(
     return [
         _asserted(target, those, idle, used) for target, those in zip(targets, reached, strict=True)
     ]
+
+
+def _up_to_the_past(
+    cues: Sequence[CueMatch],
+    scopes: list[tuple[int, int]],
+    targets: Sequence[Target],
+    words: Sequence[str],
+    grammar: FunctionWords,
+) -> list[tuple[int, int]]:
+    """Scopes, those of denials up to what is past: "no ascites in a man with a history of stones".
+
+    But "no history of stones", and "no stones or history of stones", deny it.
+    """
+    past = [
+        cue.start
+        for cue in cues
+        if cue.cue.category == "historical"
+        and cue.cue.direction == "forward"
+        and not cue.cue.reach
+        and words[cue.start - 1] not in grammar.alternatives
+    ]
+    if not past:
+        return scopes
+    made = list(scopes)
+    for i, (cue, (low, high)) in enumerate(zip(cues, scopes, strict=True)):
+        if cue.cue.category == "absent" and cue.cue.direction == "forward":
+            for end in past:
+                if low < end < high and any(low <= one.start < end for one in targets):
+                    made[i] = (low, end)
+                    break
+    return made
 
 
 def _asserted(

@@ -43,7 +43,12 @@ def clause_bounds(
     inside_cue = {
         i for cue in cues for i in range(cue.start + (cue.cue.direction != "pseudo"), cue.end)
     }
-    hard = {match.start for match in terminators if match.start not in inside_cue} | {*run_on}
+    hard = {*run_on}
+    hard |= {
+        match.start
+        for match in terminators
+        if match.start not in inside_cue or match.end - 1 not in inside_cue
+    }
     verbs = [word in book.predicates for word in words]
     starts: set[int] = set()
     begin = 0
@@ -185,18 +190,24 @@ def _soft_starts(
         for cue in cues
         if cue.cue.category == "uncertain" and cue.cue.direction == "forward"
     }
+    past = {
+        cue.start
+        for cue in cues
+        if cue.cue.category == "historical" and cue.cue.direction == "forward"
+    }
     starts: set[int] = set()
-    seen_verb = negated = described = False
+    seen_verb = negated = described = recalled = False
     main = _main_clause(words, verbs, begin, end, denials, book)
     for i in range(begin, end):
         word = words[i]
         if verbs[i]:
             seen_verb = True
         negated = negated or i in denials
+        recalled = recalled or i in past
         described = described or word in book.openers
-        if negated and _company(words, i, book) and i not in inside_cue:
+        if (negated or recalled) and _company(words, i, book) and i not in inside_cue:
             starts.add(i)
-            seen_verb = negated = described = False
+            seen_verb = negated = described = recalled = False
             continue
         if word not in joints or (i in inside_cue and word != ","):
             continue
@@ -228,7 +239,7 @@ def _soft_starts(
             or (news or backward or i == main)
         ):
             starts.add(i)
-            seen_verb = negated = described = False
+            seen_verb = negated = described = recalled = False
     return starts
 
 

@@ -143,6 +143,10 @@ def _begins(before: Part, after: Part, *, denied: bool, closed: bool) -> bool:
         return True
     if after.told == "affirmed" and before.finding and before.denies:
         return True
+    # "no right effusion, left effusion is seen"
+    two_sides = before.sided and after.sided and after.verb and before.denies
+    if two_sides and after.finding and not after.listed and after.told != "denial":
+        return True
     # what is said to have changed is there: "no effusion, nodule is unchanged"
     if before.finding and after.finding and after.told == "degree" and after.verb:
         return True
