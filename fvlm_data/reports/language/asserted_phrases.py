@@ -334,7 +334,7 @@ def without_growths(
 def _is_growth(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
     return (
         span.kind == "observation"
-        and span.end - span.start == 1
+        and (span.end - span.start == 1 or words[span.end - 1] in book.grammar.of_organ)
         and book.grammar.sizes.changed.match(words[span.start]) is not None
     )
 
@@ -354,6 +354,8 @@ def _is_said_of(
     between = words[before.end : span.start]
     if between and all(word in book.predicates or word == OTHER for word in between):
         return True
+    if not between and before.kind == "finding":  # "liver cyst increased"
+        return any(before.start <= one.start and one.end < before.end for one in mentions)
     apart = bool(between) and between[-1] == "," and tuple(words[span.end : span.end + 1]) in _ENDS
     # "the liver is fatty, enlarged" tells of the liver
     named = any(one.start <= before.start <= one.end < before.end for one in mentions)
@@ -371,7 +373,11 @@ def _stands_before(
     if after is None or after.kind != "finding":
         return False
     # a side may stand before the organ
-    first = span.end + (words[span.end] not in book.grammar.breaks | book.grammar.of)
+    ahead = book.grammar.of | book.grammar.articles
+    end = span.end
+    while span.end - span.start > 1 and words[end] in ahead:  # "increase in size of the liver cyst"
+        end += 1
+    first = end + (words[end] not in book.grammar.breaks | book.grammar.of)
     return any(
         span.end <= one.start <= first and after.start <= one.end < after.end for one in mentions
     )

@@ -193,7 +193,9 @@ def _soft_starts(
     past = {
         cue.start
         for cue in cues
-        if cue.cue.category == "historical" and cue.cue.direction == "forward"
+        if cue.cue.category == "historical"
+        and cue.cue.direction == "forward"
+        and not cue.cue.reach
     }
     starts: set[int] = set()
     seen_verb = negated = described = recalled = False
@@ -205,7 +207,9 @@ def _soft_starts(
         negated = negated or i in denials
         recalled = recalled or i in past
         described = described or word in book.openers
-        if (negated or recalled) and _company(words, i, book) and i not in inside_cue:
+        # "history of pneumonia with a new effusion"
+        reached = negated or (recalled and words[i - 1] != ",")
+        if reached and _company(words, i, book) and i not in inside_cue:
             starts.add(i)
             seen_verb = negated = described = recalled = False
             continue

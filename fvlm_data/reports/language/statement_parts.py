@@ -28,6 +28,9 @@ ANSWERING = frozenset({":", "-", "=", "?", "+"})
 """Marks before an answer."""
 
 
+_QUALIFYING = frozenset({"historical", "uncertain"})
+
+
 class Said(NamedTuple):
     """What was found in a sentence, all in order."""
 
@@ -77,8 +80,8 @@ class Part(NamedTuple):
     """Whether it tells where an implant or the like is, or that an organ is gone."""
     predicated: bool
     """Whether a verb tells what an organ has or is ("the liver is enlarged")."""
-    recalls: bool
-    """Whether it names what is past ("history of pneumonia")."""
+    qualified: bool
+    """Whether it names what is past or held possible ("history of pneumonia")."""
 
 
 def parts_of(said: Said, stops: Sequence[int], book: Phrasebook) -> Iterator[Part]:
@@ -159,9 +162,10 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> Part:
             end,
             book,
         ),
-        recalls=any(
+        qualified=words[start] in book.grammar.signs
+        or any(
             start <= cue.start < end
-            and cue.cue.category == "historical"
+            and cue.cue.category in _QUALIFYING
             and cue.cue.direction == "forward"
             for cue in said.cues
         ),

@@ -111,7 +111,7 @@ def _named_only(part: Part, words: Sequence[str], book: Phrasebook) -> bool:
     """Whether a part names something, and a list goes on behind it."""
     return (
         words[part.end] == ","
-        and not (part.told or part.verb or part.denies or part.recalls or part.lasting)
+        and not (part.told or part.verb or part.denies or part.qualified or part.lasting)
         and not (part.placed or part.sided or part.listed)
         and words[part.start] not in book.openers
         and ":" not in words[part.start : part.end]
@@ -138,8 +138,8 @@ def _begins(before: Part, after: Part, *, denied: bool, closed: bool) -> bool:
         return False
     if before.finding and after.predicated:  # "no ascites, the liver is enlarged"
         return True
-    # "history of pneumonia, an effusion is seen"
-    if before.recalls and after.finding and after.verb and not (after.listed or after.recalls):
+    # "history of pneumonia, an effusion is seen"; "possible pneumonia, ascites is absent"
+    if before.qualified and after.finding and after.verb and not (after.listed or after.qualified):
         return True
     if after.told == "affirmed" and before.finding and before.denies:
         return True

@@ -227,7 +227,16 @@ def _is_verdict(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     rest = _CLAUSE_END.split(text[found.end() : found.end() + _LONGEST_VERDICT], maxsplit=1)[0]
     # A title that ends its line may stand over what is told.
     open_ended = _has_colon(found) and not rest.strip()
+    # "Ascites: no, consolidation: no"
+    if _is_answer(rest.partition(",")[0], book):
+        return True
     return not open_ended and not _names_finding(rest, book)
+
+
+def _is_answer(piece: str, book: Phrasebook) -> bool:
+    words = book.lexicon.words(piece)
+    answers = book.grammar.affirming_answers | book.grammar.denying_answers
+    return bool(words) and answers.issuperset(words)
 
 
 @lru_cache(maxsize=10_000)
