@@ -355,7 +355,7 @@ def _is_said_of(
     if between and all(word in book.predicates or word == OTHER for word in between):
         return True
     if not between and before.kind == "finding":  # "liver cyst increased"
-        return any(before.start <= one.start and one.end < before.end for one in mentions)
+        return True
     apart = bool(between) and between[-1] == "," and tuple(words[span.end : span.end + 1]) in _ENDS
     # "the liver is fatty, enlarged" tells of the liver
     named = any(one.start <= before.start <= one.end < before.end for one in mentions)
@@ -377,7 +377,7 @@ def _stands_before(
     end = span.end
     while span.end - span.start > 1 and words[end] in ahead:  # "increase in size of the liver cyst"
         end += 1
-    first = end + (words[end] not in book.grammar.breaks | book.grammar.of)
+    first = end + (words[end] in book.grammar.places)
     return any(
         span.end <= one.start <= first and after.start <= one.end < after.end for one in mentions
     )

@@ -81,7 +81,7 @@ def relevant_cues(
         for cue in cues
         if (not cue.cue.at_end or cue.end > last or _answers(cue, words))
         and (not cue.cue.at_start or cue.start == 0)
-        and (not cue.cue.unless or set(cue.cue.unless).isdisjoint(words[: cue.start]))
+        and (not cue.cue.unless or _unanswered(cue, words))
         and (not cue.cue.unless_behind or not _taken_back(cue, words))
     ]
     if len(standing) == 1 and not covered:
@@ -95,6 +95,12 @@ def relevant_cues(
             if not longer and not named
         ]
     )
+
+
+def _unanswered(cue: CueMatch, words: Sequence[str]) -> bool:
+    """Whether nothing before a cue in its statement leaves it without effect."""
+    start = max((i + 1 for i in range(cue.start) if words[i] == ";"), default=0)
+    return set(cue.cue.unless).isdisjoint(words[start : cue.start])
 
 
 def _taken_back(cue: CueMatch, words: Sequence[str]) -> bool:

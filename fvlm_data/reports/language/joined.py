@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _MARKS = frozenset({",", ";", ":", "."})
 _NEAR = 4
 """Tokens between the first word of a statement, or its verb, and what is found."""
-_REACHING = frozenset({"absent", "historical"})
 _LASTING = "stable"
 """The change of what is there, whatever was denied before it."""
 
@@ -34,7 +33,8 @@ def joined_starts(said: Said, book: Phrasebook) -> set[int]:
     reaching = [
         cue.end
         for cue in said.cues
-        if cue.cue.direction == "forward" and cue.cue.category in _REACHING
+        if cue.cue.category == "absent"
+        or (cue.cue.category == "historical" and cue.cue.direction == "forward")
     ]
     first = min(reaching, default=len(words))
     return {

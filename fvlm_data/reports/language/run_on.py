@@ -44,7 +44,7 @@ def run_on_starts(
     said = min(ended)
     made: set[int] = set()
     for i in _bare_denials(words, cues, book):
-        if i >= said and (i in ended or _ends_statement(words, i, mentions, book)):
+        if i >= said and (i in ended or _ends_statement(words, i, heads, mentions, book)):
             made.add(i)
     for mention in mentions:
         if mention.end <= said or mention.end >= len(words):
@@ -171,9 +171,17 @@ def _bare_denials(
 
 
 def _ends_statement(
-    words: Sequence[str], i: int, mentions: Sequence[AnatomyMention], book: Phrasebook
+    words: Sequence[str],
+    i: int,
+    heads: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    book: Phrasebook,
 ) -> bool:
-    return words[i - 1] in book.grammar.participles or any(
+    # "heart normal size no effusion"
+    sized = words[i - 1] in book.grammar.of_organ and any(
+        head.kind == "normal" and head.end == i - 1 for head in heads
+    )
+    return sized or words[i - 1] in book.grammar.participles or any(
         # "nodule liver no lesion", but "nodule, liver no lesion"
         m.end == i and not _follows_mark(_phrase_start(m.start, words, book), words)
         for m in mentions
@@ -231,7 +239,10 @@ def _predicated(
             return (
                 head.kind == "normal"
                 or not following
-                or (following == (".",) and _is_said_alone(head, start, words, heads, book))
+                or (
+                    (following == (".",) or following[0] in book.openers)
+                    and _is_said_alone(head, start, words, heads, book)
+                )
                 or following[0] in grammar.noun_denials
                 or head.end in organs
                 or head.end in by_start

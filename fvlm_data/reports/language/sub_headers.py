@@ -23,11 +23,11 @@ _CLOSERS = ":*_]}.=|\u2013\u2014<\t\r\n"
 """One of them, or the end of the text, is behind a title that ends without a dash."""
 _REMARK = r"(?:[ \t]?\([^()\n]{1,40}\))?"
 _OPENING = (
-    r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
+    r"(?:(?<=[.;!?:>)])[ \t]|(?<=,)[ \t](?=[^\W\d_])|(?<![:),]))[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     # What follows the run of characters that a name must be in tells most sentences apart at once.
     rf"(?=[{LETTERS}][{LETTERS}0-9 ,/&()+-]{{1,103}}+(?:[*_\t:\r\n]|\Z))"
 )
-_MARK = re.compile(rf"[\n.;!?:>)](?={_OPENING})")
+_MARK = re.compile(rf"[\n.;!?:>),](?={_OPENING})")
 """What `_ANYWHERE` may follow, where it is not the start of the text."""
 _ANYWHERE = re.compile(
     rf"{_OPENING}{_NAME}{_REMARK}"
@@ -100,7 +100,9 @@ def _after_marks(text: str) -> Iterator[re.Match[str]]:
     """What has the form of a sub-header after a mark or at the start; none overlaps another."""
     taken = 0
     for place in (0, *[mark.end() for mark in _MARK.finditer(text)]):
-        if place >= taken and (found := _ANYWHERE.match(text, place)):
+        # "simple cyst, Kidneys:" is no title, and its end is one
+        free = place >= taken or text[place - 1] == ","
+        if free and (found := _ANYWHERE.match(text, place)):
             taken = found.end()
             yield found
 
