@@ -150,6 +150,8 @@ def _first_words(book: Phrasebook) -> frozenset[str]:
 def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether the form of what was found is that of a title, and not of a sentence."""
     name, start = found["name"], found.start("name")
+    if text[found.start() - 1 : found.start()] == "," and _names_finding(name, book):
+        return False  # the last of a list: "nodules, effusion, ascites: none"
     if _has_colon(found):
         return True
     if not text[start].isupper() or book.grammar.never_last.search(name):
