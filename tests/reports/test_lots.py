@@ -87,7 +87,6 @@ TWELFTH = {
     "t048": "contralateral to a side that a field of its own tells",
     "t078": "two findings joined by `and`, a quantity before the second, one verb for both",
     "t088": "an implant of the bone that the sentence is about",
-    "t114": "fullness of a renal pelvis that is denied to be a hydronephrosis",
 }
 
 

@@ -193,9 +193,7 @@ def _soft_starts(
     past = {
         cue.start
         for cue in cues
-        if cue.cue.category == "historical"
-        and cue.cue.direction == "forward"
-        and not cue.cue.reach
+        if cue.cue.category == "historical" and cue.cue.direction == "forward" and not cue.cue.reach
     }
     starts: set[int] = set()
     seen_verb = negated = described = recalled = False

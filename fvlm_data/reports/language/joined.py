@@ -40,7 +40,9 @@ def joined_starts(said: Said, book: Phrasebook) -> set[int]:
     return {
         i
         for i in range(first, len(words) - 1)
-        if words[i] in joints and any(head.end <= i for head in said.heads) and _states(i, said, book)
+        if words[i] in joints
+        and any(head.end <= i for head in said.heads)
+        and _states(i, said, book)
     }
 
 
@@ -120,7 +122,11 @@ def _stop(start: int, words: Sequence[str], book: Phrasebook) -> int:
     """End of the statement that may begin at a token."""
     alternatives = book.grammar.alternatives
     return next(
-        (i for i in range(start, len(words)) if words[i] in _MARKS - {","} or words[i] in alternatives),
+        (
+            i
+            for i in range(start, len(words))
+            if words[i] in _MARKS - {","} or words[i] in alternatives
+        ),
         len(words),
     )
 
@@ -134,7 +140,7 @@ def _follows_head(joint: int, said: Said, book: Phrasebook) -> bool:
 
 
 def _is_placed(start: int, told: HeadSpan, stop: int, said: Said, book: Phrasebook) -> bool:
-    """Whether a place, what is found and a verb follow each other: "in the liver a cyst is seen"."""
+    """Whether a place, a finding and a verb follow each other: "in the liver a cyst is seen"."""
     places = [one.start for one in said.mentions] + [side[0] for side in said.sides]
     verbs = [i for i in range(start, stop) if said.words[i] in book.predicates]
     return bool(verbs) and any(start < place <= told.start for place in places)

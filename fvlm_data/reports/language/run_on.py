@@ -181,10 +181,14 @@ def _ends_statement(
     sized = words[i - 1] in book.grammar.of_organ and any(
         head.kind == "normal" and head.end == i - 1 for head in heads
     )
-    return sized or words[i - 1] in book.grammar.participles or any(
-        # "nodule liver no lesion", but "nodule, liver no lesion"
-        m.end == i and not _follows_mark(_phrase_start(m.start, words, book), words)
-        for m in mentions
+    return (
+        sized
+        or words[i - 1] in book.grammar.participles
+        or any(
+            # "nodule liver no lesion", but "nodule, liver no lesion"
+            m.end == i and not _follows_mark(_phrase_start(m.start, words, book), words)
+            for m in mentions
+        )
     )
 
 
