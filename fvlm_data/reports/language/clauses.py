@@ -214,7 +214,7 @@ def _soft_starts(
         if word not in joints or (i in inside_cue and word != ","):
             continue
         opens = i + 1 < end and words[i + 1] in book.openers
-        news = word == "," and opens and negated and not seen_verb
+        news = word == "," and opens and negated
         # "No consolidation, large effusion, or pneumothorax" is one list.
         news = news and not alternative_follows(words, i + 1, end, book)
         backward = (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MARKS = frozenset({",", ";", ":", "."})
 _NEAR = 4
 """Tokens between the first word of a statement, or its verb, and what is found."""
+_THERE = frozenset({"stable", "increased", "decreased"})
 _LASTING = "stable"
 """The change of what is there, whatever was denied before it."""
 
@@ -82,12 +83,15 @@ def _states(joint: int, said: Said, book: Phrasebook) -> bool:
     near = told.start <= start + _NEAR
     if opens_doubt(start, said, book):
         return True
+    leading = grammar.of | grammar.within
     if any(
         match.start == start
-        and (match.phrase.change == _LASTING or words[match.end - 1] in grammar.of)
+        and (match.phrase.change == _LASTING or words[match.end - 1] in leading)
         for match in said.degrees
     ):
         return near
+    if near and _changed(told, said, book):
+        return True
     if words[start] in grammar.within | grammar.beside:
         return _is_placed(start, told, stop, said, book)
     if words[start] in grammar.articles and near and _follows_head(joint, said, book):
@@ -116,6 +120,16 @@ def _goes_on_with_subjects(joint: int, said: Said, book: Phrasebook) -> bool:
         else:
             break
     return organs > 0 and not (i > 0 and words[i - 1] in book.prepositions)
+
+
+def _changed(told: HeadSpan, said: Said, book: Phrasebook) -> bool:
+    """Whether a change of what is there stands right behind it: "... and effusions unchanged"."""
+    return any(
+        match.phrase.change in _THERE
+        and told.end <= match.start <= told.end + 1
+        and all(word in book.predicates for word in said.words[told.end : match.start])
+        for match in said.degrees
+    )
 
 
 def _stop(start: int, words: Sequence[str], book: Phrasebook) -> int:
