@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.clauses import alternative_follows, finite, opening
+from fvlm_data.reports.language.statement_parts import ANSWERING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,13 +39,50 @@ def joined_starts(said: Said, book: Phrasebook) -> set[int]:
         or (cue.cue.category == "historical" and cue.cue.direction == "forward")
     ]
     first = min(reaching, default=len(words))
-    return {
-        i
-        for i in range(first, len(words) - 1)
-        if words[i] in joints
-        and any(head.end <= i for head in said.heads)
-        and _states(i, said, book)
-    }
+    made = set()
+    for i in range(1, len(words) - 1):
+        if words[i] not in joints or not any(head.end <= i for head in said.heads):
+            continue
+        if (i >= first and (_answered(i, said) or _states(i, said, book))) or _denied_behind(
+            i, said, book
+        ):
+            made.add(i)
+    return made
+
+
+def _answered(joint: int, said: Said) -> bool:
+    """Whether an answer stands before the joint: "ascites: none and effusions are seen"."""
+    return any(
+        cue.end == joint and said.words[cue.start] in ANSWERING and cue.cue.category == "absent"
+        for cue in said.cues
+    )
+
+
+def _denied_behind(joint: int, said: Said, book: Phrasebook) -> bool:
+    """Whether only what is behind the joint is denied: "effusions unchanged and ascites not seen".
+
+    What stands before it is said to be seen, or how it changed.
+    """
+    words = said.words
+    low = max((i + 1 for i in range(joint) if words[i] in _MARKS), default=0)
+    told = next((head for head in said.heads if head.start > joint), None)
+    if (
+        told is None
+        or told.start > joint + _NEAR
+        or not any(low <= h.start < joint for h in said.heads)
+    ):
+        return False
+    denied = any(
+        told.end <= cue.start <= told.end + 1
+        and cue.cue.category == "absent"
+        and cue.cue.direction != "forward"
+        for cue in said.cues
+    )
+    changed = any(
+        low <= match.start < joint and match.phrase.change in _THERE for match in said.degrees
+    )
+    seen = not book.predicates.isdisjoint(words[low:joint])
+    return denied and (changed or seen)
 
 
 def opens_doubt(start: int, said: Said, book: Phrasebook) -> bool:

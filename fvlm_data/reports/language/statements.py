@@ -99,6 +99,10 @@ def _answered(parts: Sequence[Part], words: Sequence[str], book: Phrasebook) -> 
     for last, part in enumerate(parts):
         if part.told != "denial" or ":" not in words[part.start : part.end]:
             continue
+        before = parts[last - 1] if last else None
+        joint = words[part.start] in book.grammar.joints
+        if before is not None and (not joint or before.verb or before.told):
+            made.add(last)
         first = last
         while first > 0 and _named_only(parts[first - 1], words, book):
             first -= 1

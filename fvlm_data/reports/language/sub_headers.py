@@ -235,7 +235,7 @@ def _is_verdict(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     # A title that ends its line may stand over what is told.
     open_ended = _has_colon(found) and not rest.strip()
     # "Ascites: no, consolidation: no"
-    if _is_answer(rest.partition(",")[0], book):
+    if _is_answer(rest, book):
         return True
     return not open_ended and not _names_finding(rest, book)
 
@@ -266,9 +266,14 @@ def _names_described(words: tuple[str, ...], book: Phrasebook) -> bool:
 
 
 def _is_answer(piece: str, book: Phrasebook) -> bool:
+    """Whether it begins with an answer, behind which nothing or something else is told."""
     words = book.lexicon.words(piece)
     answers = book.grammar.affirming_answers | book.grammar.denying_answers
-    return bool(words) and answers.issuperset(words)
+    return (
+        words[:1] != ()
+        and words[0] in answers
+        and (len(words) == 1 or words[1] in book.phrase_ends or not words[1].isalnum())
+    )
 
 
 @lru_cache(maxsize=10_000)
