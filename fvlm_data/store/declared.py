@@ -100,9 +100,9 @@ class Read:
     on: str = "item"
     carries: tuple[str, ...] = ()
     where: str = ""
-    rather: str = ""
     limit: int | None = None
     rare: bool = False
+    rather: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
