@@ -73,9 +73,15 @@ def disagreement(declared: ClassMap, embedded: Mapping[int, str]) -> str:
     advice = f"declare {' or '.join(fitting)}" if fitting else "mend the declaration or the file"
     return (
         f"the file itself names {len(wrong)} of {len(embedded)} values otherwise than "
-        f"{declared.class_system}: value {value} is {wrong[value]}, declared "
+        f"{declared.class_system}: value {value} is {_shown(wrong[value], own_names)}, declared "
         f"{declared.classes.get(value, 'nothing')}; {advice}"
     )
+
+
+def _shown(name: str, own_names: set[str]) -> str:
+    """A name of a class; another may be a person's, whose mask somebody has called after them."""
+    known = own_names.union(*(library_classes(system).values() for system in LIBRARY_SYSTEMS))
+    return name if name in known else "called by no class's name"
 
 
 def unnamed_values(declared: ClassMap, present: Sequence[int]) -> list[int]:
