@@ -247,7 +247,8 @@ def scrub(
     for start, end in signed_names(text, vocabulary, is_plain):
         taken.add_rest(start, end, NAME)
         signed |= {word for word in _LONGER.findall(text[start:end]) if not is_plain(word)}
-    _take(taken, text, _names(vocabulary))
+    for found in _take(taken, text, _names(vocabulary)):
+        signed |= {word for word in _LONGER.findall(found) if not is_plain(word)}
     if _may_hold(text, _number_hint(vocabulary)):
         _take(taken, text, _numbers(vocabulary))
     for start, end in _said_again(text, signed, vocabulary):
@@ -258,7 +259,7 @@ def scrub(
 def _said_again(
     text: str, signed: Collection[str], vocabulary: Vocabulary
 ) -> Iterator[tuple[int, int]]:
-    """Where a name that a signature tells stands once more ("W: SMITH" in a foot)."""
+    """Where a name that a signature or title tells stands once more ("W: SMITH" in a foot)."""
     if not signed:
         return
     words = vocabulary.identities
@@ -276,13 +277,18 @@ def _said_again(
             start = text.find(form, end)
 
 
-def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> None:
+def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> list[str]:
+    """Take what the patterns find; what that was."""
+    made = []
     for hint, pattern, placeholder in patterns:
         if not _may_hold(text, hint):
             continue
         for low, high in taken.free():
             for found in pattern.finditer(text, low, high):
-                taken.add(*found.span(1 if found.re.groups else 0), placeholder)
+                group = 1 if found.re.groups else 0
+                taken.add(*found.span(group), placeholder)
+                made.append(found[group])
+    return made
 
 
 def _may_hold(text: str, hint: _Hint) -> bool:
