@@ -25,6 +25,7 @@ from fvlm_data.reports.scrubbing.identities import (
 from fvlm_data.reports.scrubbing.normal_form import fold
 from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
 from fvlm_data.reports.scrubbing.standing import is_plain_word
+from fvlm_data.reports.scrubbing.worded_dates import worded_date
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -62,6 +63,17 @@ def _names(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
     """What has the form of a name, in the order in which it is looked for."""
     patterns = _name_patterns(vocabulary.identities)
     return tuple((hint, pattern, NAME) for hint, pattern in patterns)
+
+
+@lru_cache(maxsize=4)
+def _worded(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
+    """Dates in words."""
+    words = vocabulary.identities
+    centuries = words.years_in_words.begins
+    hint = tuple(form for one in centuries for form in (one, one.title(), one.upper()))
+    if not hint:
+        return ()
+    return ((hint, re.compile(rf"\b{worded_date(words)}\b", re.IGNORECASE), DATE),)
 
 
 @lru_cache(maxsize=4)
@@ -118,7 +130,7 @@ def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str
         rf"\b(?:{any_of(words.titles)})\b\.?"
         rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?){{0,4}}"
         rf"(?:[ \t]+(?:{CAPITAL}\.|(?:{any_of(words.particles)})\b"
-        rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)){{1,4}}"
+        rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)(?:{CAPITAL}\.)*){{1,4}}"
     )
     yield _word_hint(words.titles), titled
     signed = re.compile(
@@ -249,6 +261,7 @@ def scrub(
         signed |= {word for word in _LONGER.findall(text[start:end]) if not is_plain(word)}
     for found in _take(taken, text, _names(vocabulary)):
         signed |= {word for word in _LONGER.findall(found) if not is_plain(word)}
+    _take(taken, text, _worded(vocabulary))
     if _may_hold(text, _number_hint(vocabulary)):
         _take(taken, text, _numbers(vocabulary))
     for start, end in _said_again(text, signed, vocabulary):
