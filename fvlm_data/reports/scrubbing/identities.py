@@ -2,7 +2,8 @@
 
 Texts are compared in normal form. A name is found inflected ("Mustermanns", "Yilmaz'in"), broken
 over lines, hyphenated, letter-spaced and, if it is long, misspelt (misspelt.py); an id with other
-separators; a date in every usual notation. What may be a plain word is a name only where it stands as one (standing.py).
+separators; a date in every usual notation. What may be a plain word is a name only where it stands
+as one (standing.py).
 """
 
 from __future__ import annotations

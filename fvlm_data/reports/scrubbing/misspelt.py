@@ -69,12 +69,18 @@ def _names(identity: str, vocabulary: Vocabulary) -> frozenset[str]:
     """The parts of an identity that are names long enough; none of an id or an address."""
     if any(map(str.isdigit, identity)):
         return frozenset()
-    words = vocabulary.identities
-    none = {*map(fold, (*words.common_words, *words.name_suffixes))}
-    parts = {fold(part) for part in _LETTERS.findall(identity)} - none
+    parts = {fold(part) for part in _LETTERS.findall(identity) if len(part) >= SHORTEST - 1}
     return frozenset(
-        one for one in parts if len(one) >= SHORTEST and not is_plain_word(vocabulary, one)
+        one
+        for one in parts - _no_names(vocabulary)
+        if len(one) >= SHORTEST and not is_plain_word(vocabulary, one)
     )
+
+
+@lru_cache(maxsize=4)
+def _no_names(vocabulary: Vocabulary) -> frozenset[str]:
+    words = vocabulary.identities
+    return frozenset(map(fold, (*words.common_words, *words.name_suffixes)))
 
 
 @lru_cache(maxsize=16384)
@@ -87,7 +93,9 @@ def _has_a_meaning(word: str, vocabulary: Vocabulary) -> bool:
 @lru_cache(maxsize=4)
 def _eponyms(vocabulary: Vocabulary) -> frozenset[str]:
     words = vocabulary.identities
-    return frozenset(map(fold, (*words.eponyms, *words.relatives_no_names, *words.common_words)))
+    months = (name for names in words.months.values() for name in names)
+    listed = (*words.eponyms, *words.relatives_no_names, *words.common_words, *months)
+    return frozenset(map(fold, listed))
 
 
 def _is_name(text: str, start: int, end: int, vocabulary: Vocabulary) -> bool:

@@ -25,7 +25,7 @@ from fvlm_data.reports.scrubbing.identities import (
 from fvlm_data.reports.scrubbing.normal_form import fold
 from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
 from fvlm_data.reports.scrubbing.standing import is_plain_word
-from fvlm_data.reports.scrubbing.worded_dates import worded_date
+from fvlm_data.reports.scrubbing.worded_dates import worded_date, worded_date_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -69,11 +69,10 @@ def _names(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
 def _worded(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
     """Dates in words."""
     words = vocabulary.identities
-    centuries = words.years_in_words.begins
-    hint = tuple(form for one in centuries for form in (one, one.title(), one.upper()))
-    if not hint:
+    if not words.days_in_words:
         return ()
-    return ((hint, re.compile(rf"\b{worded_date(words)}\b", re.IGNORECASE), DATE),)
+    found = re.compile(rf"\b{worded_date(words)}\b", re.IGNORECASE)
+    return ((re.compile(worded_date_hint(words)), found, DATE),)
 
 
 @lru_cache(maxsize=4)

@@ -30,6 +30,23 @@ def worded_date(words: IdentityWords) -> str:
     )
 
 
+def worded_date_hint(words: IdentityWords) -> str:
+    """An expression that is found in every text with such a date, fast: a month as a noun has it.
+
+    That is behind "of", with a capital before a word, or before a century in words.
+    """
+    months = {name for names in words.months.values() for name in names}
+    titled = any_word(form for one in months for form in (one.title(), one.upper()))
+    small = any_word(months)
+    begins = words.years_in_words.begins
+    centuries = any_word(form for one in begins for form in (one, one.title(), one.upper()))
+    of_month = any_word(form for one in words.day_of_month for form in (one, one.upper()))
+    return (
+        rf"(?:{titled})\b\W{{1,3}}(?:[^\W\d_]|(?:19|20)\d)|(?:{centuries})|"
+        rf"\b(?:{of_month}){_BLANKS}(?:{small}|{titled})\b"
+    )
+
+
 def notations(day: dt.date, words: IdentityWords) -> Iterator[str]:
     """Expressions for a known date with day or year in words, over texts in lower case."""
     month = f"(?:{any_word(words.months[day.month])})"
@@ -43,8 +60,9 @@ def notations(day: dt.date, words: IdentityWords) -> Iterator[str]:
 
 
 def needed(day: dt.date, words: IdentityWords) -> tuple[tuple[str, ...], ...]:
-    """What a text holds that holds the date in words: the name of its month."""
-    return (tuple(fold(name) for name in words.months[day.month]),)
+    """What a text holds that holds the date in words: its month, and its day or a century."""
+    told = (*words.days_in_words.get(day.day, ()), *words.years_in_words.begins)
+    return tuple(map(fold, words.months[day.month])), tuple(map(fold, told))
 
 
 def year_in_words(words: IdentityWords) -> str:
