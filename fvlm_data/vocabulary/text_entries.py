@@ -174,8 +174,11 @@ class IdentityWords(Entry):
     )
     eponyms: tuple[str, ...] = Field(
         default=(),
-        description="names that medicine calls something after, and words of its language that "
-        "stand nowhere else here: a name of the patient that is spelt almost so is not meant",
+        description="names that medicine calls something after: a patient's name that is spelt "
+        "almost so is not meant",
+    )
+    words_of_medicine: tuple[str, ...] = Field(
+        default=(), description="words of reports that stand in no other file of the vocabulary"
     )
     days_in_words: dict[DayOfMonth, tuple[str, ...]] = Field(
         default={}, description="a day of the month in words: as ordinals, as a number"

@@ -91,7 +91,8 @@ def _is_word(word: str, vocabulary: Vocabulary) -> bool:
     from fvlm_data.reports.language.tokens import OTHER_MARK, OTHER_WORD
 
     bare = word.removesuffix("'s")
-    known = vocabulary.identities.names_that_are_words
+    words = vocabulary.identities
+    known = {*words.names_that_are_words, *words.words_of_medicine}
     if len(bare) <= SHORT or bare in known or bare.removesuffix("s") in known:
         return True
     return phrasebook(vocabulary).lexicon.canonical(bare) not in (OTHER_MARK, OTHER_WORD)
