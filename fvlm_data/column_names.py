@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 LONGEST = 40
 """Characters of a name that is shown; a longer one is most often a cell of text."""
 _SEPARATORS = re.compile(r"[,;|\t]")
-_DATA = re.compile(r"\d{3}|\d[./-]\d|\w\.\w|[\^@/\\]|(?:\S+\s+){5}\S")
+_DATA = re.compile(r"\d{3}|\d[./-]\d|\w\.\w|[\^@/\\]|^\w$|(?:\S+\s+){5}\S")
 """What cells have and names of columns do not: numbers, dates, names of persons and of files,
-addresses, sentences."""
+addresses, a sex, sentences."""
 
 
 def shown_columns(names: Sequence[str], known: Iterable[str]) -> str:

@@ -108,7 +108,7 @@ def _checked(declared: str, content: Any, systems: Sequence[str]) -> ClassMap:
         if not isinstance(value, int) or not 0 < value <= MAX_VALUE or not isinstance(name, str):
             raise ConfigError(
                 f"classes {declared}: expected whole numbers from 1 to {MAX_VALUE} with names, "
-                f"found {value!r}: {name!r}"
+                f"found {len(classes)} of that form before another one"
             )
         classes[value] = name
     if len(set(classes.values())) != len(classes):

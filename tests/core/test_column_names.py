@@ -31,7 +31,8 @@ def test_a_header_is_shown(names: list[str]):
         ["Doe", "doe@example.org"],
         ["Doe", "doe_jane.nii.gz"],
         ["Doe", "The lungs of Mrs. Doe are quite clear."],
-        ["Doe", "12/4", "F"],
+        ["Doe", "12/4", "x"],
+        ["Doe", "Jane", "F"],
     ],
 )
 def test_a_patients_row_is_counted(names: list[str]):

@@ -63,8 +63,8 @@ def test_no_report_of_our_sets_loses_a_word_to_names_that_are_almost_medical():
     names = [
         "Whitten", "Auguste", "Novembre", "Nessen", "Carrier", "Ladner", "Bender", "Borden",
         "Chiles", "Laster", "Joiner", "Strunk", "Breeden", "Barela", "Clausing", "Arispe", "Owings",
-        "Sigman", "Bodine", "Rawles", "Esplain", "Dupler", "Fleischer", "Kelley", "Morrison", "Stamford",
-        "Marchi", "Donner", "Radicel", "Raisin", "Kinkin",
+        "Sigman", "Bodine", "Rawles", "Esplain", "Dupler", "Fleischer", "Kelley", "Morrison",
+        "Stamford", "Marchi", "Donner", "Radicel", "Raisin", "Kinkin",
     ]  # fmt: skip
     texts = []
     for path in sorted(TEXTS.glob("*_lot.json")):

@@ -66,7 +66,7 @@ def _told(name: str, value: Mapping[str, Any], *, person: bool) -> Iterator[str]
         numbers = value.get("identifier")
         for one in numbers if isinstance(numbers, list) else [numbers]:
             yield from _texts(one.get("value")) if isinstance(one, dict) else ()
-    if "family" in value or "given" in value:
+    if name == "name" or "family" in value or "given" in value:
         given = " ".join(_texts(value.get("given")))
         yield from (str(value.get("text") or ""), f"{given} {value.get('family') or ''}")
     if name == "telecom" or (person and name == "identifier"):

@@ -1,0 +1,79 @@
+"""Every person whom a header names, wherever it does, is known to the scrubbing of reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from fvlm_data.ingest.dicom.header import facts, identities
+from fvlm_data.ingest.dicom.person_names import person_names
+
+ITEM = b"\xfe\xff\x00\xe0"
+"""How an item of a sequence begins in a file (FFFE,E000)."""
+
+
+def written(
+    one: Dataset, syntax: str, change: Callable[[bytes], bytes] = lambda raw: raw
+) -> Dataset:
+    """The data set as a reader finds it in a file."""
+    one.file_meta = FileMetaDataset()
+    one.file_meta.TransferSyntaxUID = syntax
+    buffer = BytesIO()
+    pydicom.dcmwrite(buffer, one, enforce_file_format=False)
+    return pydicom.dcmread(BytesIO(change(buffer.getvalue())), force=True)
+
+
+def header() -> Dataset:
+    one = Dataset()
+    one.SpecificCharacterSet = "ISO_IR 192"
+    one.PatientName = "Mustermann^Erika"
+    one.ContentCreatorName = "Wackelbart^Rumpold"  # in no list of ours
+    inner, step = Dataset(), Dataset()
+    inner.RequestingPhysician = "Zimtstern^Olaf"
+    step.RequestAttributesSequence = [inner]
+    step.ScheduledProcedureStepDescription = "CT"
+    one.RequestAttributesSequence = [step]
+    one.private_block(0x0029, "A SCANNER", create=True).add_new(1, "PN", "Federhut^Gundula")
+    one.SeriesDescription = "Abdomen of Zimtstern"
+    return one
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_names_in_any_attribute_sequence_and_private_block(undefined: bool):
+    one = header()
+    one["RequestAttributesSequence"].is_undefined_length = undefined
+    found = identities(written(one, ExplicitVRLittleEndian))
+    for name in ("Mustermann", "Wackelbart", "Zimtstern", "Olaf", "Federhut", "Gundula Federhut"):
+        told = {name, " ".join(reversed(name.split()))}
+        assert told & found, name
+
+
+def test_names_of_a_file_that_tells_no_vr():
+    """A private attribute has none there by which it could be known for a name."""
+    found = person_names(written(header(), ImplicitVRLittleEndian))
+    assert {"Mustermann^Erika", "Wackelbart^Rumpold", "Zimtstern^Olaf"} == found
+
+
+def test_sequences_without_end_and_damaged_ones_name_nobody():
+    one = inner = header()
+    for _ in range(300):
+        below = Dataset()
+        below.PatientName = "Deepest^Person"
+        inner.ReferencedStudySequence = [below]
+        inner = below
+    assert len(person_names(one)) == 5
+    whole = written(header(), ExplicitVRLittleEndian, lambda raw: raw.replace(ITEM, b"hurt", 1))
+    assert person_names(whole) >= {"Mustermann^Erika", "Wackelbart^Rumpold"}
+    assert "Zimtstern^Olaf" not in person_names(whole)
+
+
+def test_no_person_of_a_header_stays_in_its_description():
+    one = header()
+    one.ContentCreatorName = "Abdomen^Anna"
+    one.SeriesDescription = "Abdomen Thorax"
+    assert facts(one, "p", b"k" * 32).description == "thorax"
