@@ -11,6 +11,7 @@ from collections import defaultdict
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.identity.readings import reread
 from fvlm_data.reports.scrubbing.normal_form import fold
 from fvlm_data.reports.scrubbing.standing import is_plain_word, stands_alone_as_name
 
@@ -69,7 +70,8 @@ def _names(identity: str, vocabulary: Vocabulary) -> frozenset[str]:
     """The parts of an identity that are names long enough; none of an id or an address."""
     if any(map(str.isdigit, identity)):
         return frozenset()
-    parts = {fold(part) for part in _LETTERS.findall(identity) if len(part) >= SHORTEST - 1}
+    written = (part for text in reread(identity) for part in _LETTERS.findall(text))
+    parts = {fold(part) for part in written if len(part) >= SHORTEST - 1}
     return frozenset(
         one
         for one in parts - _no_names(vocabulary)
