@@ -18,7 +18,7 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -26,10 +26,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from identities_elsewhere import write_elsewhere
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from bench.identities_elsewhere import write_elsewhere
 from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.store.tables import Store

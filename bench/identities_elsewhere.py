@@ -31,9 +31,8 @@ def write_elsewhere(
         (folder / part).mkdir()
     values = [("patient_id", "time", "name", "value", "unit", "ward")]
     for number in range(count):
-        told = {
-            one: name(drawn) for one in ("file", "header", "note", "sidecar", "segment", "ward")
-        }
+        places = ("file", "header", "note", "sidecar", "segment", "ward")
+        told = {one: name(drawn) for one in places}
         gone += [(f"volume {one}", value) for one, value in told.items() if one != "ward"]
         gone.append(("clinical value", told["ward"]))
         _write_volume(folder / "volumes", number, told)
