@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -12,6 +13,10 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fvlm_data.ingest.dicom.header import facts, identities
 from fvlm_data.ingest.dicom.person_names import person_names
+from fvlm_data.ingest.discovery.file_kind import probe
+from fvlm_data.ingest.discovery.found_file import FoundFile
+from fvlm_data.ingest.discovery.opener import FileLocation
+from tests.ingest.series import Series, write
 
 SEQUENCE = b"\x06\x30\x10\x00SQ\0\0"
 """How a sequence begins in a file; two bytes are too few for an item of it."""
@@ -76,3 +81,18 @@ def test_no_person_of_a_header_stays_in_its_description():
     one.ContentCreatorName = "Abdomen^Anna"
     one.SeriesDescription = "Abdomen Thorax"
     assert facts(one, "p", b"k" * 32).description == "thorax"
+
+
+def test_a_file_that_is_set_aside_names_as_many(tmp_path: Path):
+    """Nobody opens it again, and the report of its study may name any of them."""
+    (one,) = Series(slices=1).datasets()
+    one.BurnedInAnnotation = "YES"
+    one.private_block(0x0029, "A SCANNER", create=True).add_new(1, "PN", "Federhut^Gundula")
+    step = Dataset()
+    step.RequestingPhysician = "Zimtstern^Olaf"
+    one.RequestAttributesSequence = [step]
+    (path,) = write([one], tmp_path)
+    probed = probe(FoundFile(path.name, FileLocation(path), path.stat().st_size), "dicom")
+    assert probed.aside is not None
+    assert probed.aside.reason == "burned_in_annotation"
+    assert {"Federhut", "Gundula", "Zimtstern", "Mustermann"} <= probed.identities
