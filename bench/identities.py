@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gzip
 import json
 import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from identities_elsewhere import write_elsewhere
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -31,7 +34,7 @@ from fvlm_data.run.config import Config, load_config
 from fvlm_data.run.curate import curate
 from fvlm_data.store.tables import Store
 
-STAGES = ("ingest", "select", "versions", "match", "reports")
+STAGES = ("ingest", "select", "segment", "clinical", "versions", "match", "reports")
 SYLLABLES = ("zor", "vin", "kap", "tel", "mur", "dax", "quo", "rix", "ban", "fel", "gyn", "hul")
 FORMS = (
     ("{f}^{g}", "utf-8", "ISO_IR 192"), ("{f}^{g}", "utf-8", ""),
@@ -49,8 +52,14 @@ MENTIONS = (
     ("report signature", "Dictated by: {s}, MD"),
     ("report signature", "ATTENDING: {S}"),
     ("report signature", "Electronically signed on {day:%m/%d/%Y} by {s}"),
+    ("report misspelt", "The film of {typo} was shown."),
+    ("report misspelt", "Mr. {swapped} returned."),
+    ("report words", "Born on the eleventh of {born:%B} nineteen {years}."),
+    ("report initials", "Mr. {initials} returned."),
+    ("report reader", "{reader} read the scan, {nested} asked for it."),
     ("report contact", "Call 617-555-{number:04d} or mail {s_lower}@clinic.example.org."),
 )
+YEARS = ("forty", "forty-two", "fifty-one", "sixty", "sixty six")
 KEPT = (
     "There is a nodule of 8 mm in the right upper lobe.", "No pleural effusion.",
     "Small kidney stone on the left.", "The heart is not enlarged.", "Mild emphysema.",
@@ -76,6 +85,8 @@ class Person:
     facts: dict[str, Any]
     shown: str
     """How an image shows the name: "marked" in its header, in "pixels", in an "overlay"; or not."""
+    doctors: dict[str, str]
+    """Whom a private attribute, and a sequence within one, name."""
     gone: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -86,7 +97,7 @@ def people(count: int, seed: int) -> Iterator[Person]:
     drawn = random.Random(seed)
     for number in range(count):
         shape, encoding, declared = FORMS[number % len(FORMS)]
-        family, given, signer = (_name(drawn) for _ in range(3))
+        family, given, signer, reader, nested = (_name(drawn) for _ in range(5))
         if encoding != "ascii":
             family = family[:-2] + "\u00fc" + family[-2:]
         family = shape.partition("{f}")[0] + family
@@ -96,9 +107,12 @@ def people(count: int, seed: int) -> Iterator[Person]:
             "mrn": f"MRN{drawn.randrange(10**7, 10**8)}",
             "accession": f"AC{drawn.randrange(10**7, 10**8)}",
             "born": dt.date(1930 + drawn.randrange(60), 1 + drawn.randrange(12), 11),
+            "typo": family[:-4] + family[-3:], "reader": reader, "nested": nested,
+            "swapped": family[:-3] + family[-2] + family[-3] + family[-1],
+            "initials": f"{given[0]}.{signer[0]}.", "years": drawn.choice(YEARS),
             "day": dt.date(2020, 1 + drawn.randrange(12), 13), "number": drawn.randrange(10**4),
         }  # fmt: skip
-        told = drawn.sample(MENTIONS, 5)
+        told = drawn.sample(MENTIONS, 7)
         kept = tuple(drawn.sample(KEPT, 3))
         lines = [line.format(**words) for _, line in told]
         report = "FINDINGS: " + " ".join(kept) + "\n" + "\n".join(lines)
@@ -106,7 +120,7 @@ def people(count: int, seed: int) -> Iterator[Person]:
             number, f"{family}^{given}".encode(encoding), declared, f"1.2.826.77.{number}.1",
             report, kept,
             {"sex": drawn.choice("FM"), "manufacturer": "SIEMENS", "kernel": "B30f"},
-            SHOWN.get(number % 10, ""),
+            SHOWN.get(number % 10, ""), {"reader": reader, "nested": nested},
         )  # fmt: skip
         person.gone = list(_gone(words, told))
         yield person
@@ -129,6 +143,10 @@ def _gone(words: dict[str, Any], told: list[tuple[str, str]]) -> Iterator[tuple[
             "report date": [f"{words['day']:%Y-%m-%d}", f"{words['born']:%d.%m.%Y}",
                             f"{words['day']:%B} {words['day'].day}, "],
             "report signature": [words["s"]],
+            "report misspelt": [words["typo"], words["swapped"]],
+            "report words": [f"{words['born']:%B} nineteen {words['years']}"],
+            "report initials": [f"mr. {words['initials']}"],
+            "report reader": [words["reader"], words["nested"]],
             "report contact": [f"617-555-{words['number']:04d}", "@clinic.example.org"],
         }[kind]  # fmt: skip
         written = line.format(**words).lower()
@@ -174,8 +192,11 @@ def _slice(person: Person, number: int) -> Dataset:
     one.ReferringPhysicianName = values.get("report signature", "Nemo")
     nested = Dataset()
     nested.PatientID, nested.CodeMeaning = mrn, family.encode("ascii", "ignore").decode()
-    one.RequestAttributesSequence = [nested]
+    step = Dataset()
+    step.RequestingPhysician, step.RequestAttributesSequence = person.doctors["nested"], [nested]
+    one.RequestAttributesSequence = [step]
     block = one.private_block(0x0019, "BENCH", create=True)
+    block.add_new(2, "PN", f"{person.doctors['reader']}^Al")
     block.add_new(1, "LO", f"{mrn} {family.encode('ascii', 'ignore').decode()}")
     one.BurnedInAnnotation = "YES" if person.shown == "marked" else "NO"
     one.InstanceNumber, one.ImageOrientationPatient = number + 1, [1, 0, 0, 0, 1, 0]
@@ -222,14 +243,21 @@ def _born(person: Person) -> str:
     return next(value for _, value in person.gone if len(value) == 8 and value.isdigit())
 
 
-def score(config: Config, persons: list[Person]) -> tuple[Counter[str], Counter[str]]:
-    """Actions done right and required, by class."""
+def score(
+    config: Config, persons: list[Person], elsewhere: Iterable[tuple[str, str]]
+) -> tuple[Counter[str], Counter[str]]:
+    """Actions done right and required, by class; `elsewhere` are people of other files."""
     right: Counter[str] = Counter()
     required: Counter[str] = Counter()
     store = Store.open(config.store)
     told = _everything(Path(config.store))
+    for kind, value in elsewhere:
+        required[kind] += 1
+        right[kind] += value.lower() not in told
     texts = store.read("reports", ["text"])["text"].to_pylist()
-    volumes = {row["study_id"]: row for row in store.read("volumes").to_pylist()}
+    series = {row["volume_id"] for row in store.read("candidates").to_pylist() if row["kernel"]}
+    rows = store.read("volumes").to_pylist()
+    volumes = {row["study_id"]: row for row in rows if row["volume_id"] in series}
     for person in persons:
         for kind, value in person.gone:
             required[kind] += 1
@@ -266,7 +294,10 @@ def _everything(store: Path) -> str:
         pieces.append(str(path.relative_to(store)))
         if path.suffix == ".parquet":
             pieces.append(str(pq.read_table(path).to_pylist()))
-        elif path.is_file() and not path.name.endswith(".nii.gz"):
+        elif path.name.endswith(".nii.gz"):
+            with gzip.open(path) as handle:  # the header, and what extends it
+                pieces.append(handle.read(4096).decode("latin-1"))
+        elif path.is_file():
             pieces.append(path.read_bytes().decode("utf-8", "replace"))
     return "\n".join(pieces).lower()
 
@@ -277,16 +308,17 @@ def run(patients: int, seed: int) -> tuple[Counter[str], Counter[str]]:
         folder = Path(name)
         persons = list(people(patients, seed))
         write_archive(folder, persons)
-        config = load_config(
-            values={
-                "store": str(folder / "store"),
-                "identity": {"vault": str(folder / "vault")},
-                "sources": [{"kind": "dicom", "path": str(folder / "archive")}],
-                "reports": [{"path": str(folder / "reports.csv")}],
-            }
-        )
+        others, gone = write_elsewhere(folder, max(2, patients // 5), Random(seed + 1), _name)
+        values = {
+            **others,
+            "store": str(folder / "store"),
+            "identity": {"vault": str(folder / "vault")},
+        }
+        values["sources"].append({"kind": "dicom", "path": str(folder / "archive")})
+        values["reports"].append({"path": str(folder / "reports.csv")})
+        config = load_config(values=values)
         curate(config, STAGES)
-        return score(config, persons)
+        return score(config, persons, gone)
 
 
 def main() -> None:

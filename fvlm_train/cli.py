@@ -12,6 +12,7 @@ import typer
 from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.cli.grammar import finish
+from fvlm_data.cli.unforeseen import text_withheld
 from fvlm_data.errors import InputError
 from fvlm_data.extras import needs_extra
 from fvlm_train.commands.attend import attend_command
@@ -396,7 +397,8 @@ def _attributes(given: Sequence[str], known: Sequence[str]) -> list[str]:
 
 def train_main() -> None:
     """Entry point of `fvlm-train`."""
-    train_app()
+    with text_withheld():
+        train_app()
 
 
 def pretrain_main() -> None:
@@ -406,4 +408,5 @@ def pretrain_main() -> None:
 
 def eval_main() -> None:
     """Entry point of `fvlm-eval`."""
-    eval_app()
+    with text_withheld():
+        eval_app()

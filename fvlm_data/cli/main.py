@@ -42,6 +42,7 @@ from fvlm_data.cli.review import review
 from fvlm_data.cli.search import search
 from fvlm_data.cli.serve import serve
 from fvlm_data.cli.status import status
+from fvlm_data.cli.unforeseen import text_withheld
 from fvlm_data.cli.vault import vault
 from fvlm_data.errors import InputError
 
@@ -334,7 +335,8 @@ finish(app, COMMANDS)
 
 def main() -> None:
     """Entry point of the command."""
-    app()
+    with text_withheld():
+        app()
 
 
 def _source_entry(

@@ -90,8 +90,8 @@ def read_split_file(path: Path, key: bytes) -> dict[str, str]:
             )
         if split not in SPLITS:
             raise InputError(
-                f"split file {path}, line {number}: split {split!r} found, "
-                f"expected one of {', '.join(SPLITS)}"
+                f"split file {path}, line {number}: expected in column split one of "
+                f"{', '.join(SPLITS)}, found another value"
             )
         for kind, name in names.items():
             if name and splits.setdefault(link_key(kind, name, key=key), split) != split:

@@ -48,7 +48,8 @@ class ParseConfig(BaseModel):
     doubtful_names: Literal["keep", "remove", "hold"] = Field(
         default="keep",
         description="what becomes of a word that is a part of the patient's name and a plain word "
-        "too (Stone), or as short as a unit (Li), where nothing tells that it stands as a name: "
+        "too (Stone), as short as a unit (Li), or spelt as the name but for one letter (jonhson), "
+        "where nothing tells that it stands as a name: "
         "keep counts it (table measures), remove takes it out, hold has the report wait "
         "(needs_review_of_names)",
     )

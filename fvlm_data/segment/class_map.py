@@ -73,9 +73,15 @@ def disagreement(declared: ClassMap, embedded: Mapping[int, str]) -> str:
     advice = f"declare {' or '.join(fitting)}" if fitting else "mend the declaration or the file"
     return (
         f"the file itself names {len(wrong)} of {len(embedded)} values otherwise than "
-        f"{declared.class_system}: value {value} is {wrong[value]}, declared "
+        f"{declared.class_system}: value {value} is {_shown(wrong[value], own_names)}, declared "
         f"{declared.classes.get(value, 'nothing')}; {advice}"
     )
+
+
+def _shown(name: str, own_names: set[str]) -> str:
+    """A name of a class; another may be a person's, whose mask somebody has called after them."""
+    known = own_names.union(*(library_classes(system).values() for system in LIBRARY_SYSTEMS))
+    return name if name in known else "called by no class's name"
 
 
 def unnamed_values(declared: ClassMap, present: Sequence[int]) -> list[int]:
@@ -102,7 +108,7 @@ def _checked(declared: str, content: Any, systems: Sequence[str]) -> ClassMap:
         if not isinstance(value, int) or not 0 < value <= MAX_VALUE or not isinstance(name, str):
             raise ConfigError(
                 f"classes {declared}: expected whole numbers from 1 to {MAX_VALUE} with names, "
-                f"found {value!r}: {name!r}"
+                f"found {len(classes)} of that form before another one"
             )
         classes[value] = name
     if len(set(classes.values())) != len(classes):

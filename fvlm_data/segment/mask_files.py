@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import yaml
 
+from fvlm_data.column_names import shown_columns
 from fvlm_data.errors import InputError
 from fvlm_data.identity.ids import file_token
 from fvlm_data.segment.config import LIBRARY_SYSTEMS
@@ -171,7 +172,7 @@ def _manifest(path: Path) -> list[tuple[str, str, str]]:
     if not {"volume", "mask"} <= set(columns):
         raise InputError(
             f"manifest {path}: columns volume and mask expected (classes optional), found "
-            f"{', '.join(columns) or 'none'}"
+            f"{shown_columns(columns, ('volume', 'mask', 'classes'))}"
         )
     filled = []
     for number, row in enumerate(rows, start=2):

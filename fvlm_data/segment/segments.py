@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -143,11 +144,12 @@ def _refuse_alike(
 
 
 def _unknown(names: Sequence[str], declared: ClassMap) -> str:
-    # a name that is like none of a class may be a person's: it is counted, not shown
-    near = {name: nearest_name(_normal(name), declared.classes.values()) for name in names}
-    shown = [f"{_normal(name)} (nearest: {found})" for name, found in near.items() if found]
-    others = len(names) - len(shown[:SHOWN])
-    told = ", ".join([*shown[:SHOWN], *([f"{others} like no class"] if others else [])])
+    # a name may be a person's, also one like that of a class ("kidney_right_miller"): not shown
+    near = Counter(nearest_name(_normal(name), declared.classes.values()) for name in names)
+    unlike = near.pop("", 0)
+    shown = [f"{count} like {found}" for found, count in sorted(near.items())]
+    more = [f"{len(shown) - SHOWN} more classes"] if len(shown) > SHOWN else []
+    told = ", ".join([*shown[:SHOWN], *more, *([f"{unlike} like no class"] if unlike else [])])
     return (
         f"{len(names)} segments are no class of {declared.class_system}: {told}; "
         "declare the classes that the masks were made with, or take these out"

@@ -103,6 +103,7 @@ class PairingWords(Entry):
 
 
 Month = Annotated[int, Field(ge=1, le=12)]
+DayOfMonth = Annotated[int, Field(ge=1, le=31)]
 
 
 class SignatureWords(Entry):
@@ -135,6 +136,15 @@ class AuditWords(Entry):
     number_labels: tuple[str, ...] = Field(default=(), description="before someone's number")
 
 
+class YearWords(Entry):
+    """What years in words are made of: "nineteen sixty-one", "neunzehnhunderteinundsechzig"."""
+
+    begins: tuple[str, ...] = Field(default=(), description="what says the century")
+    goes_on: tuple[str, ...] = Field(default=(), description="what may follow, joined or apart")
+    before: tuple[str, ...] = Field(default=(), description="between month and year")
+    articles: tuple[str, ...] = Field(default=(), description="between month and day")
+
+
 class IdentityWords(Entry):
     """identities.yaml: words by which scrubbing finds names, dates and signatures."""
 
@@ -162,6 +172,18 @@ class IdentityWords(Entry):
     relatives_no_names: tuple[str, ...] = Field(
         default=(), description="words with a capital that are no names of relatives there"
     )
+    eponyms: tuple[str, ...] = Field(
+        default=(),
+        description="names that medicine calls something after: a patient's name that is spelt "
+        "almost so is not meant",
+    )
+    words_of_medicine: tuple[str, ...] = Field(
+        default=(), description="words of reports that stand in no other file of the vocabulary"
+    )
+    days_in_words: dict[DayOfMonth, tuple[str, ...]] = Field(
+        default={}, description="a day of the month in words: as ordinals, as a number"
+    )
+    years_in_words: YearWords = Field(default_factory=lambda: YearWords())
     names_that_are_words: tuple[str, ...] = Field(
         default=(), description="names that are words of the language too"
     )

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
+from fvlm_data.column_names import shown_columns
 from fvlm_data.errors import InputError
 from fvlm_train.evaluate.names import plain
 
@@ -97,7 +98,7 @@ def read_cells(
     if len(by_plain) < table.num_columns:
         raise InputError(f"{file}: two columns have the same name; keep one of them")
     key = next((column for name, column in by_plain.items() if name in KEY_COLUMNS), None)
-    found = ", ".join(table.column_names)
+    found = shown_columns(table.column_names, {*KEY_COLUMNS, *OTHER_COLUMNS, *values})
     if key is None and any_key and table.num_columns:
         key = table.column_names[0]
     if key is None:

@@ -80,7 +80,7 @@ def test_split_file_is_read_by_link_key(tmp_path: Path):
         ("patient,split\nDOE,test\n", "line 2: expected columns patient_id and split"),
         ("patient_id,split\nDOE,train\n,test\n", "line 3: expected columns"),
         ("patient_id,split\nDOE\n", "line 2: expected columns"),
-        ("patient_id,split\nDOE,dev\n", "line 2: split 'dev' found, expected one of train, valid"),
+        ("patient_id,split\nDOE,dev\n", "line 2: expected in column split one of train, valid"),
         ("patient_id,split\nDOE,test\ndoe,train\n", "line 3: the patient stands twice"),
     ],
 )

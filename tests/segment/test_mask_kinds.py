@@ -107,12 +107,19 @@ class TestAFolderOfOneFileAClass(Kinds):
         self.run()
         assert (self.stored() == 5).sum() == (labels == 5).sum()
 
-    def test_an_unknown_name_is_told_with_the_nearest(self):
+    def test_of_an_unknown_name_the_nearest_class_is_told(self):
         self.fill("case_7", ("spleen", 1), ("liver", 5), ("kidney_rigth", 2))
         self.run()
         row = self.reject()
         assert row["reason"] == "mask_unknown_value"
-        assert "kidney_rigth (nearest: kidney_right)" in row["detail"]
+        assert "1 like kidney_right" in row["detail"]
+
+    def test_a_name_like_that_of_a_class_may_hold_a_persons(self):
+        self.fill("case_7", ("spleen", 1), ("liver", 5), ("kidney_right_doe", 2))
+        self.run()
+        row = self.reject()
+        assert "1 like kidney_right" in row["detail"]
+        assert "doe" not in row["detail"]
 
     def test_a_stray_file_is_counted_and_its_name_not_told(self):
         self.fill("case_7", ("spleen", 1), ("liver", 5), ("DOE_JANE_1950", 2))

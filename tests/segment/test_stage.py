@@ -215,6 +215,13 @@ class TestSetAside:
         assert row["reason"] == "class_system_mismatch"
         assert "value 7 is aorta, declared pancreas; declare totalsegmentator_v1" in row["detail"]
 
+    def test_a_name_inside_a_mask_may_be_a_persons(self, kit: SimpleNamespace):
+        table = kit.label_table({1: "Mustermann Erika", 5: "liver"})
+        kit.save(self.masks / "bad.nii.gz", organs(), kit.ras, table)
+        detail = self.reject()["detail"]
+        assert "value 1 is called by no class's name, declared spleen" in detail
+        assert "Mustermann" not in detail
+
     def test_values_beyond_the_declared_classes(self, kit: SimpleNamespace):
         labels = organs()
         labels[0, 0, 0] = 118

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.clinical.analytes import analyte
 from fvlm_data.clinical.sources.times import local_time
 from fvlm_data.clinical.sources.told import BROKEN, NOT_OURS, Aside, ClinicalSourceError, Told
+from fvlm_data.column_names import listed, shown_columns
 from fvlm_data.reports.sources.layout import LINK_NAMES, found
 from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.rows import ReportSourceError, cell
@@ -56,7 +57,7 @@ class Layout:
         for column, (name, unit, time) in self.values.items():
             told = f" in {unit}" if unit else ""
             read.append(f"{name} from {column}{told}" + (f" (time: {time})" if time else ""))
-        return f"{', '.join(read)}; not used: {', '.join(self.unused) or 'none'}"
+        return f"{', '.join(read)}; not used: {listed(self.unused)}"
 
 
 def layout_of(path: Path, source: ClinicalSourceConfig) -> Layout:
@@ -102,9 +103,11 @@ def _layout(path: Path, names: list[str], source: ClinicalSourceConfig) -> Layou
     named = [*columns.values(), *wide, *(time for _, _, time in wide.values() if time)]
     absent = [column for column in named if column not in names]
     if missing or absent:
+        known = {*(form for forms in USUAL.values() for form in forms), *named}
+        shown = shown_columns(names, known)
         what = f"no column for {missing[0]}" if missing else f"no column {absent[0]!r}"
         raise ClinicalSourceError(
-            f"clinical file {path}: {what}; its columns are {', '.join(names) or 'none'}; give "
+            f"clinical file {path}: {what}; its columns are {shown}; give "
             "`columns` (a row a value: patient_id, time, name, value, unit) or `values` (a column "
             "a name)"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.identity.ids import shifted_date
 from fvlm_data.ingest.dicom import header_words
+from fvlm_data.ingest.dicom.person_names import person_names
 from fvlm_data.ingest.dicom.tags import date, every_reading, text, texts
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ def identities(dataset: Dataset) -> frozenset[str]:
     found = {value for name in IDENTITY_TEXTS for value in every_reading(dataset, name)}
     for other in dataset.get("OtherPatientIDsSequence") or ():
         found.update(texts(other, "PatientID"))
-    named = {name for keyword in IDENTITY_NAMES for name in every_reading(dataset, keyword)}
-    for writing in (writing for name in named for writing in name.split("=")):
+    for writing in (part for name in person_names(dataset) for part in name.split("=")):
         parts = _parts(writing)
         # an initial by itself would scrub single letters all over a report
         found.update((" ".join(parts), *(part for part in parts if len(part) > 1)))
@@ -123,8 +123,7 @@ def identities(dataset: Dataset) -> frozenset[str]:
 
 
 def _name_parts(dataset: Dataset) -> frozenset[str]:
-    names = (name for keyword in IDENTITY_NAMES for name in texts(dataset, keyword))
-    return frozenset(part for name in names for part in _parts(name))
+    return frozenset(part for name in person_names(dataset) for part in _parts(name))
 
 
 def _parts(name: str) -> list[str]:

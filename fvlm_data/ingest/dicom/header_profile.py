@@ -13,7 +13,6 @@ from pathlib import Path
 from fvlm_data.ingest.dicom.header import (
     ACQUISITION_DATES,
     IDENTITY_DATES,
-    IDENTITY_NAMES,
     IDENTITY_TEXTS,
 )
 
@@ -56,6 +55,7 @@ TREATED: dict[str, str] = {
 """Attributes that ingest reads, by keyword; all others of the profile are not read at all."""
 
 GROUPS = (
+    ("person names elsewhere, also in sequences and private attributes", "any", "PN", VAULT),
     ("private attributes", "(odd group, any)", "", NOT_READ),
     ("curves", "(50xx,xxxx)", "", NOT_READ),
     ("OverlayData", "(60xx,3000)", "OB/OW", f"{NOT_READ}, nor burned into pixels"),
@@ -73,9 +73,16 @@ def treatment(keyword: str) -> str:
     """What becomes of an attribute."""
     if keyword in TREATED:
         return TREATED[keyword]
-    if keyword in {*IDENTITY_TEXTS, *IDENTITY_NAMES, *IDENTITY_DATES, *ACQUISITION_DATES}:
+    if keyword in {*IDENTITY_TEXTS, *IDENTITY_DATES, *ACQUISITION_DATES} or _vr(keyword) == "PN":
         return VAULT
     return NOT_READ
+
+
+def _vr(keyword: str) -> str:
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+    tag = tag_for_keyword(keyword)
+    return dictionary_VR(tag) if tag is not None else ""
 
 
 def table_markdown() -> str:

@@ -144,9 +144,16 @@ def _decoded(dataset: Dataset, syntax: Any, frame: int | None) -> NDArray[Any] |
 def _undecodable(error: Exception, syntax: str) -> Fault:
     return Fault(
         "undecodable_pixels",
-        f"pixel data cannot be decoded ({type(error).__name__}, transfer syntax {syntax}), "
+        f"pixel data cannot be decoded ({type(error).__name__}, transfer syntax {_shown(syntax)}), "
         "expected an image; send the file again from the archive",
     )
+
+
+def _shown(syntax: str) -> str:
+    """A transfer syntax for a message; one that DICOM does not list may be anything."""
+    from pydicom.uid import UID_dictionary
+
+    return syntax if syntax in UID_dictionary else "not listed by DICOM"
 
 
 def _plugin(syntax: str) -> str:

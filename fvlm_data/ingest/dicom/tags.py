@@ -51,7 +51,10 @@ def values(dataset: Dataset, keyword: str) -> list[Any]:
     Raises:
         Exception: the element is damaged; pydicom raises any type.
     """
-    tag = _tag(keyword)
+    return _values(dataset, _tag(keyword))
+
+
+def _values(dataset: Dataset, tag: BaseTag) -> list[Any]:
     if tag not in dataset:  # `dataset[tag]` of an absent element takes ten times as long
         return []
     try:
@@ -76,8 +79,13 @@ def every_reading(dataset: Dataset, keyword: str) -> tuple[str, ...]:
     To be asked before any value of the element: bytes that do not fit the declared character set
     are lost in the text that pydicom makes of them.
     """
-    raw = _raw(dataset, keyword)
-    found = dict.fromkeys(texts(dataset, keyword))
+    return element_readings(dataset, _tag(keyword))
+
+
+def element_readings(dataset: Dataset, tag: BaseTag) -> tuple[str, ...]:
+    """As `every_reading`, of the element at a tag, be it private or of no name."""
+    raw = _raw(dataset, tag)
+    found = dict.fromkeys(map(_clean, _values(dataset, tag)))
     for value in raw.split(b"\\") if raw and not raw.isascii() else ():
         found.update(dict.fromkeys(map(_clean, readings(value.strip(b"\x00 ")))))
     return tuple(text for text in found if text)
@@ -141,9 +149,8 @@ def _tag(keyword: str) -> BaseTag:
     return Tag(keyword)
 
 
-def _raw(dataset: Dataset, keyword: str) -> bytes:
+def _raw(dataset: Dataset, tag: BaseTag) -> bytes:
     """The bytes of an element as they came, none where its value has been asked for before."""
-    tag = _tag(keyword)
     if tag not in dataset:
         return b""
     value = dataset.get_item(tag).value

@@ -110,6 +110,9 @@ TAGS = (
 WITHOUT_REPORT = frozenset({"dicomdir", "not_dicom", "modality_not_ct"})
 """Reasons of files that no report of a CT is about."""
 
+DEFERRED_BYTES = 1 << 16
+"""Elements that are longer, and no name, stay in the file."""
+
 HINTS = (
     "FrameOfReferenceUID",
     "SeriesNumber",
@@ -288,6 +291,12 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> Probed:
             judged = _judged(dataset, marked=marked)
             if not isinstance(judged, Aside) or judged.reason == "no_series_identifier":
                 judged = _complete(dataset, end, size) or judged
+            if isinstance(judged, Aside) and judged.reason not in WITHOUT_REPORT:
+                # nobody opens the file again, and a report may name whom any attribute names
+                handle.seek(0)
+                dataset = pydicom.dcmread(
+                    handle, defer_size=DEFERRED_BYTES, stop_before_pixels=True, force=True
+                )
             return _probed(dataset, judged)
     except Exception as error:  # pydicom raises any type on damaged files; each gets its row
         short = lacks_memory(error)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.column_names import shown_columns
 from fvlm_data.errors import InputError
 from fvlm_data.ingest.dicom import header
 
@@ -137,7 +138,7 @@ def _loaded(path: Path, columns: Columns, _size: int, _modified_ns: int) -> dict
     if missing:
         raise InputError(
             f"mapping {path}: column {', '.join(missing)} is missing, expected "
-            f"{', '.join(wanted)}; found {', '.join(found) or 'none'}"
+            f"{', '.join(wanted)}; found {shown_columns(found, wanted)}"
         )
     kept = [name for name in found if name in {*columns.needed, *columns.also, *KEYWORDS}]
     descriptions: dict[str, Description] = {}

@@ -1,8 +1,9 @@
 """Where what is known of a patient stands in a text: names, ids, dates and places.
 
 Texts are compared in normal form. A name is found inflected ("Mustermanns", "Yilmaz'in"), broken
-over lines, hyphenated and letter-spaced; an id with other separators; a date in every usual
-notation. What may be a plain word is a name only where it stands as one (standing.py).
+over lines, hyphenated, letter-spaced and, if it is long, misspelt (misspelt.py); an id with other
+separators; a date in every usual notation. What may be a plain word is a name only where it stands
+as one (standing.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.identity.readings import reread
+from fvlm_data.reports.scrubbing import worded_dates
+from fvlm_data.reports.scrubbing.misspelt import misspelt_places
 from fvlm_data.reports.scrubbing.name_forms import name_forms, skeleton
 from fvlm_data.reports.scrubbing.normal_form import fold, normal_form
 from fvlm_data.reports.scrubbing.standing import is_small_word, stands_as_name
@@ -72,7 +75,8 @@ def known_spans(
 
 def known_places(text: str, identities: Iterable[str], vocabulary: Vocabulary) -> Iterator[Known]:
     """As `known_spans`, with the places too where a plain word may be a name."""
-    forms = {form for identity in set(identities) for form in _forms(identity, vocabulary)}
+    known = set(identities)
+    forms = {form for identity in known for form in _forms(identity, vocabulary)}
     if not forms:
         return
     normal = normal_form(text)
@@ -90,6 +94,8 @@ def known_places(text: str, identities: Iterable[str], vocabulary: Vocabulary) -
             if doubtful and is_small_word(text, start, end):
                 continue
             yield Known(start, end, _PLACEHOLDERS.get(kind, NAME), doubtful)
+    for start, end, doubtful in misspelt_places(text, normal, known, vocabulary):
+        yield Known(start, end, NAME, doubtful)
 
 
 def _may_stand(form: _Form, folded: str, bare: str) -> bool:
@@ -120,7 +126,11 @@ def _date_forms(day: dt.date, words: IdentityWords) -> tuple[_Form, ...]:
     """Every notation has the day, and the year's last two digits or the month's name."""
     month = tuple(map(fold, words.months[day.month]))
     needed = ((str(day.day),), (f"{day.year % 100:02d}", *month))
-    return tuple(_Form("date", notation, needed) for notation in _notations(day, words))
+    worded = worded_dates.needed(day, words)
+    return (
+        *(_Form("date", notation, needed) for notation in _notations(day, words)),
+        *(_Form("date", notation, worded) for notation in worded_dates.notations(day, words)),
+    )
 
 
 def _number_forms(value: str) -> tuple[_Form, ...]:

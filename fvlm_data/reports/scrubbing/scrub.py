@@ -25,6 +25,7 @@ from fvlm_data.reports.scrubbing.identities import (
 from fvlm_data.reports.scrubbing.normal_form import fold
 from fvlm_data.reports.scrubbing.signatures import CAPITAL, signed_names
 from fvlm_data.reports.scrubbing.standing import is_plain_word
+from fvlm_data.reports.scrubbing.worded_dates import worded_date, worded_date_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -62,6 +63,16 @@ def _names(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
     """What has the form of a name, in the order in which it is looked for."""
     patterns = _name_patterns(vocabulary.identities)
     return tuple((hint, pattern, NAME) for hint, pattern in patterns)
+
+
+@lru_cache(maxsize=4)
+def _worded(vocabulary: Vocabulary) -> tuple[_Looked, ...]:
+    """Dates in words."""
+    words = vocabulary.identities
+    if not words.days_in_words:
+        return ()
+    found = re.compile(rf"\b{worded_date(words)}\b", re.IGNORECASE)
+    return ((re.compile(worded_date_hint(words)), found, DATE),)
 
 
 @lru_cache(maxsize=4)
@@ -118,7 +129,7 @@ def _name_patterns(words: IdentityWords) -> Iterator[tuple[_Hint, re.Pattern[str
         rf"\b(?:{any_of(words.titles)})\b\.?"
         rf"(?:\s?(?:{any_of(words.further_titles)})\b\.?){{0,4}}"
         rf"(?:[ \t]+(?:{CAPITAL}\.|(?:{any_of(words.particles)})\b"
-        rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)){{1,4}}"
+        rf"|{CAPITAL}[\w'\u2019\u2018`\u00b4-]*)(?:{CAPITAL}\.)*){{1,4}}"
     )
     yield _word_hint(words.titles), titled
     signed = re.compile(
@@ -247,7 +258,9 @@ def scrub(
     for start, end in signed_names(text, vocabulary, is_plain):
         taken.add_rest(start, end, NAME)
         signed |= {word for word in _LONGER.findall(text[start:end]) if not is_plain(word)}
-    _take(taken, text, _names(vocabulary))
+    for found in _take(taken, text, _names(vocabulary)):
+        signed |= {word for word in _LONGER.findall(found) if not is_plain(word)}
+    _take(taken, text, _worded(vocabulary))
     if _may_hold(text, _number_hint(vocabulary)):
         _take(taken, text, _numbers(vocabulary))
     for start, end in _said_again(text, signed, vocabulary):
@@ -258,7 +271,7 @@ def scrub(
 def _said_again(
     text: str, signed: Collection[str], vocabulary: Vocabulary
 ) -> Iterator[tuple[int, int]]:
-    """Where a name that a signature tells stands once more ("W: SMITH" in a foot)."""
+    """Where a name that a signature or title tells stands once more ("W: SMITH" in a foot)."""
     if not signed:
         return
     words = vocabulary.identities
@@ -276,13 +289,18 @@ def _said_again(
             start = text.find(form, end)
 
 
-def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> None:
+def _take(taken: _Taken, text: str, patterns: Iterable[_Looked]) -> list[str]:
+    """Take what the patterns find; what that was."""
+    made = []
     for hint, pattern, placeholder in patterns:
         if not _may_hold(text, hint):
             continue
         for low, high in taken.free():
             for found in pattern.finditer(text, low, high):
-                taken.add(*found.span(1 if found.re.groups else 0), placeholder)
+                group = 1 if found.re.groups else 0
+                taken.add(*found.span(group), placeholder)
+                made.append(found[group])
+    return made
 
 
 def _may_hold(text: str, hint: _Hint) -> bool:

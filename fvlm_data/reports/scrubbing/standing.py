@@ -35,12 +35,31 @@ def stands_as_name(
     short = sum(map(str.isalpha, bare)) <= SHORT
     if not short and not _is_word(fold(found), vocabulary):
         return True
-    titled = found[:1].isupper() and not found[1:2].isupper()
-    before = fold(text[max(0, start - _BEFORE) : start])
-    if _title(vocabulary).search(before) or (titled and _cue(vocabulary).search(before)):
+    if _behind_title(text, start, end, vocabulary):
         return True
+    titled = found[:1].isupper() and not found[1:2].isupper()
     acts = bare != found or _deed(vocabulary).match(fold(text[end : end + _AFTER]))
     return short and titled and bool(acts)
+
+
+def stands_alone_as_name(text: str, start: int, end: int, vocabulary: Vocabulary) -> bool:
+    """Whether a word of no meaning is told to be a name by what stands around it.
+
+    That is a title, a genitive's s, or what only a person has or does.
+    """
+    before = fold(text[max(0, start - _BEFORE) : start])
+    if _title(vocabulary).search(before) or _cue(vocabulary).search(before):
+        return True
+    found, behind = text[start:end], text[end : end + _AFTER]
+    owns = re.match(r"['\u2019]s\b", behind)
+    return found[:1].isupper() and bool(owns or _deed(vocabulary).match(fold(behind)))
+
+
+def _behind_title(text: str, start: int, end: int, vocabulary: Vocabulary) -> bool:
+    found = text[start:end]
+    titled = found[:1].isupper() and not found[1:2].isupper()
+    before = fold(text[max(0, start - _BEFORE) : start])
+    return bool(_title(vocabulary).search(before) or (titled and _cue(vocabulary).search(before)))
 
 
 def is_small_word(text: str, start: int, end: int) -> bool:
@@ -72,7 +91,8 @@ def _is_word(word: str, vocabulary: Vocabulary) -> bool:
     from fvlm_data.reports.language.tokens import OTHER_MARK, OTHER_WORD
 
     bare = word.removesuffix("'s")
-    known = vocabulary.identities.names_that_are_words
+    words = vocabulary.identities
+    known = {*words.names_that_are_words, *words.words_of_medicine}
     if len(bare) <= SHORT or bare in known or bare.removesuffix("s") in known:
         return True
     return phrasebook(vocabulary).lexicon.canonical(bare) not in (OTHER_MARK, OTHER_WORD)

@@ -171,6 +171,20 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
                 yield file, file.relative_to(path).as_posix()
 
 
+_COMMON_SUFFIXES = (
+    ".bak", ".db", ".doc", ".docx", ".eml", ".gz", ".htm", ".html", ".jpeg", ".jpg", ".log", ".md",
+    ".msg", ".nii", ".odt", ".pdf", ".png", ".rtf", ".tar", ".tif", ".xls", ".xml", ".yaml", ".yml",
+    ".zip",
+)  # fmt: skip
+
+
+def _shown(suffix: str) -> str:
+    """A suffix for a message: one that computers know, for the rest may be part of a name."""
+    if not suffix:
+        return "no suffix"
+    return suffix if suffix in {*_COMMON_SUFFIXES, *known_suffixes()} else "another suffix"
+
+
 def _read(path: Path, kind: str, options: ReadOptions, *, in_folder: bool) -> Iterator[ReportRow]:
     suffix = path.suffix.lower()
     found = kind_by_suffix(suffix) if kind == AUTO else kind
@@ -178,10 +192,10 @@ def _read(path: Path, kind: str, options: ReadOptions, *, in_folder: bool) -> It
         with REPORT_SOURCES.named_in_errors(found):
             yield from each_quiet(REPORT_SOURCES.load(found).read(path, options))
     elif in_folder:
-        detail = f"a file with {suffix or 'no suffix'} is of no known kind; name its kind"
+        detail = f"a file with {_shown(suffix)} is of no known kind; name its kind"
         yield faulty(0, "unknown_kind", detail, kind="out_of_scope", place=THE_FILE)
     else:
         raise ReportSourceError(
             f"report file {path}: expected one of {', '.join(known_suffixes())}, found "
-            f"{suffix or 'no suffix'}; rename it or name its kind"
+            f"{_shown(suffix)}; rename it or name its kind"
         )

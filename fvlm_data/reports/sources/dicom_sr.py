@@ -27,16 +27,14 @@ _SECTIONS = (
     ("addendum", "addendum"),
 )  # fmt: skip
 """Words of section titles (PS3.16 CID 7001) and the section that they open."""
-_NAMES = (
-    "PatientName", "OtherPatientNames", "PatientBirthName", "ReferringPhysicianName",
-    "PhysiciansOfRecord", "NameOfPhysiciansReadingStudy", "PerformingPhysicianName",
-    "OperatorsName", "RequestingPhysician",
-)  # fmt: skip
 _IDS = (
     "PatientID", "OtherPatientIDs", "AccessionNumber", "InstitutionName", "InstitutionAddress",
     "InstitutionalDepartmentName", "PatientAddress", "PatientTelephoneNumbers",
     "PatientBirthDate", "StudyDate", "ContentDate", "StudyInstanceUID", "StudyID",
+    "VerifyingOrganization", "MedicalRecordLocator", "AdmissionID", "ServiceEpisodeID",
+    "ResponsibleOrganization",
 )  # fmt: skip
+"""What identifies beside names of persons, which are known by their VR."""
 
 
 def read_dicom_sr(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
@@ -53,7 +51,7 @@ def read_dicom_sr(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     uid = str(dataset.get("SOPClassUID", ""))
     known = uid.startswith(_SR_CLASSES) and uid.removeprefix(_SR_CLASSES) in _TEXT_CLASSES
     if not known:
-        detail = f"SOP class {uid or 'none'} is no text report; expected an SR of text"
+        detail = f"{_named(uid)} is no text report; expected an SR of text"
         yield faulty(0, "not_a_text_report", detail, kind="out_of_scope", place=THE_FILE)
         return
     try:
@@ -61,6 +59,15 @@ def read_dicom_sr(path: Path, options: ReadOptions) -> Iterator[ReportRow]:
     except (ValueError, AttributeError, TypeError, RecursionError):
         detail = "content tree is damaged; expected that of PS3.3 C.17.3"
         yield faulty(0, "not_readable", detail, place=THE_FILE)
+
+
+def _named(uid: str) -> str:
+    """A SOP class for a message; one that DICOM does not list may be anything."""
+    from pydicom.uid import UID_dictionary
+
+    if not uid:
+        return "SOP class none"
+    return f"SOP class {uid}" if uid in UID_dictionary else "a SOP class that DICOM does not list"
 
 
 def _report(dataset: Any, name: str) -> RowDraft:
@@ -74,9 +81,7 @@ def _report(dataset: Any, name: str) -> RowDraft:
         draft.link("study_uid", str(dataset.get("StudyInstanceUID", "")))
     draft.link("accession", str(dataset.get("AccessionNumber", "")), _issuer(dataset))
     draft.link("patient_id", str(dataset.get("PatientID", "")))
-    draft.identities = [
-        value for keyword in (*_NAMES, *_IDS) for value in _values(dataset, keyword)
-    ]
+    draft.identities = _people(dataset)
     date, time = str(dataset.get("ContentDate", "")), str(dataset.get("ContentTime", ""))
     draft.issued = (date + time)[:14]
     if str(dataset.get("PreliminaryFlag", "")).upper() == "PRELIMINARY":
@@ -107,8 +112,17 @@ def _issuer(item: Any) -> str | None:
     return stated.strip() or None
 
 
-def _values(dataset: Any, keyword: str) -> list[str]:
-    value = dataset.get(keyword)
+def _people(dataset: Any) -> list[str]:
+    """Names of persons, ids, dates and places, wherever they stand in the tree."""
+    return [
+        told
+        for element in dataset.iterall()
+        if element.VR == "PN" or element.keyword in _IDS
+        for told in _values(element.value)
+    ]
+
+
+def _values(value: Any) -> list[str]:
     if value is None:
         return []
     many = value if isinstance(value, list) or type(value).__name__ == "MultiValue" else [value]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fvlm_data.reports.sources.attachments import UnreadError, content_text
 from fvlm_data.reports.sources.columns import joined_columns
+from fvlm_data.reports.sources.fhir_people import people
 from fvlm_data.reports.sources.html_text import html_text
 from fvlm_data.reports.sources.kind import Kind
 from fvlm_data.reports.sources.markup import plain_text
@@ -103,9 +104,10 @@ def _report(
     for reference in _list(report.get("basedOn")):
         for identifier in _identifiers(reference, known):
             _link(draft, identifier, accession=_is_accession(identifier))
-    people = [report.get("subject"), *_list(report.get("performer"))]
-    for reference in (*people, *_list(report.get("resultsInterpreter"))):
-        _tell(draft, reference, known)
+    for reference in filter(lambda one: _is_patient(one, known), _list(report.get("subject"))):
+        for identifier in _identifiers(reference, known):
+            draft.link("patient_id", str(identifier.get("value") or ""))
+    draft.identities += people(report, known)
     draft.state(str(report.get("status") or ""))
     if draft.withdrawn:
         # A resource keeps its time of issue when it is marked as entered in error.
@@ -155,27 +157,9 @@ def _is_accession(identifier: Mapping[str, Any]) -> bool:
     return "ACSN" in codes or "accession" in words
 
 
-def _tell(draft: RowDraft, reference: Any, known: Mapping[str, Any]) -> None:
-    """Names, ids, dates and places of a person or an organisation, for scrubbing."""
-    if not isinstance(reference, dict):
-        return
-    draft.identities.append(str(reference.get("display") or ""))
-    person = known.get(str(reference.get("reference") or ""), {})
-    for identifier in _identifiers(reference, known):
-        draft.identities.append(str(identifier.get("value") or ""))
-        if person.get("resourceType") == "Patient":
-            draft.link("patient_id", str(identifier.get("value") or ""))
-    for name in _list(person.get("name")):
-        if isinstance(name, str):
-            draft.identities.append(name)
-            continue
-        given = " ".join(map(str, _list(name.get("given"))))
-        draft.identities += [str(name.get("text") or ""), f"{given} {name.get('family') or ''}"]
-    draft.identities.append(str(person.get("birthDate") or ""))
-    draft.identities += [str(way.get("value") or "") for way in _list(person.get("telecom"))]
-    for address in _list(person.get("address")):
-        parts = [*_list(address.get("line")), address.get("city"), address.get("postalCode")]
-        draft.identities += [str(part) for part in parts if part]
+def _is_patient(reference: Any, known: Mapping[str, Any]) -> bool:
+    key = str(reference.get("reference") or "") if isinstance(reference, dict) else ""
+    return bool(known.get(key, {}).get("resourceType") == "Patient")
 
 
 def _texts(

@@ -24,16 +24,23 @@ _WITHDRAWN = frozenset({"D", "W"})
 """OBX-11: deletes the result, posts it as wrong (table 0085); some senders use them in OBR-25."""
 _NO_RESULT = _WITHDRAWN | {"X"}
 _NOT_FINAL = frozenset({"I", "O", "P", "R", "S"})
-_PATIENT_FIELDS = (2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 18, 19)
+_PATIENT_FIELDS = (2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 18, 19, 20, 21)
 _PATIENT_NAMES = (5, 9)
 _PEOPLE = {
-    "PV1": (7, 8, 9, 17, 19),  # doctors of the visit
-    "NK1": (2, 4, 5, 6, 30, 31, 32),  # next of kin: name, address, numbers
-    "GT1": (3, 5, 6, 7),  # guarantor
-    "IN1": (16, 19, 36),  # insured person, address, number of the policy
+    "PD1": (3, 4),  # primary care: organisation, doctor
+    "PV1": (7, 8, 9, 17, 19, 52),  # doctors of the visit
+    "PV2": (13,),  # who referred
+    "NK1": (2, 4, 5, 6, 12, 13, 26, 30, 31, 32, 33),  # next of kin: name, address, numbers
+    "GT1": (3, 4, 5, 6, 7, 12),  # guarantor
+    "IN1": (16, 19, 36, 49),  # insured person, address, number of the policy
+    "IN2": (1, 2, 3, 7, 9, 22, 40, 49, 52),  # insured person, employer, their numbers
+    "MRG": (1, 2, 3, 4, 5, 6, 7),  # numbers and name before a merge
     "ORC": (10, 11, 12, 19),  # who entered, verified, asked for the order
-}
-"""Fields of further segments (HL7 v2.5, chapters 3, 4 and 6) that name people and places."""
+    "OBX": (16, 25),  # who observed, who directs there
+    "EVN": (5,), "ROL": (4,), "PRT": (5,), "AIP": (3,), "SCH": (12, 16, 20),  # who took part
+    "TXA": (5, 9, 10, 11, 22, 23),  # who dictated, typed, signed, was sent a copy
+}  # fmt: skip
+"""Fields of further segments (HL7 v2.5 to 2.7, chapters 3, 4, 6, 8 to 10) that name people."""
 _ORDER_FIELDS = (2, 3, 7, 8, 10, 16, 18, 20, 22, 28, 32, 33, 34, 35)
 
 

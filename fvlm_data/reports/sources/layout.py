@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fvlm_data.column_names import listed, shown_columns
 from fvlm_data.reports.sources.attachments import UnreadError
 from fvlm_data.reports.sources.markup import plain_text
 from fvlm_data.reports.sources.rows import (
@@ -55,8 +56,43 @@ IDENTITY_NAMES = {
     "last_name": ("last_name", "family_name", "surname", "nachname"),
     "birth_date": ("birth_date", "birthdate", "dob", "date_of_birth", "patientbirthdate"),
     "study_date": ("study_date", "studydate", "exam_date", "examdate", "acquisition_date"),
-    "referring_physician": ("referring_physician", "referringphysicianname", "referrer"),
+    "middle_name": ("middle_name", "middlename", "second_name"),
+    "birth_name": ("birth_name", "maiden_name", "geburtsname", "other_names", "alias"),
+    "relative": ("next_of_kin", "relative", "mother_name", "guardian", "emergency_contact"),
+    "referring_physician": (
+        "referring_physician",
+        "referringphysicianname",
+        "referrer",
+        "referred_by",
+        "referring_doctor",
+    ),
+    "ordering_physician": (
+        "ordering_physician",
+        "ordering_provider",
+        "requesting_physician",
+        "requestingphysician",
+        "requester",
+        "ordered_by",
+        "provider",
+        "physician",
+        "doctor",
+        "arzt",
+    ),
     "radiologist": ("radiologist", "reporting_physician", "signed_by", "dictated_by", "author"),
+    "reader": (
+        "reader",
+        "reading_physician",
+        "nameofphysiciansreadingstudy",
+        "interpreting_physician",
+        "attending",
+        "attending_physician",
+        "resident",
+        "befunder",
+    ),
+    "technologist": ("technologist", "operator", "operatorsname", "mtra", "transcriptionist"),
+    "insurance_number": ("insurance_number", "insurance_id", "policy_number"),
+    "national_number": ("ssn", "social_security_number", "nhs_number", "national_id"),
+    "mail": ("email", "e_mail", "mail"),
     "address": ("address", "patient_address", "patientaddress", "city", "street"),
     "phone": ("phone", "telephone", "patienttelephonenumbers"),
     "institution": ("institution", "institutionname", "hospital", "site"),
@@ -138,10 +174,10 @@ class ToldColumns:
     def sentence(self) -> str:
         """All of it, for a person to look at before the run."""
         read = ", ".join(f"{ours} from {column}" for ours, column in self.used.items())
-        made = f"{read}; not used: {', '.join(self.unused) or 'none'}"
+        made = f"{read}; not used: {listed(self.unused)}"
         if not self.texts:
             return made
-        named = ", ".join(self.texts)
+        named = listed(self.texts)
         return f"{made}; of these with text: {named} (give {FLAG} report=COLUMN if it is a report)"
 
 
@@ -200,16 +236,16 @@ def layout(
     if "report" in texts and ("report" in mapping or not texts.keys() & {"findings", "impression"}):
         texts = {"report": texts["report"]}
     texts = {name: column for name, column in texts.items() if name != "report" or len(texts) == 1}
-    listed = ", ".join(names) or "none"
+    shown = shown_names(names, mapping)
     if not texts.keys() & {"report", "findings", "impression"}:
         raise ReportSourceError(
             f"report file {path}: no column holds reports; expected report, or findings and "
-            f"impression; its columns are {listed}; give {FLAG} report=COLUMN"
+            f"impression; its columns are {shown}; give {FLAG} report=COLUMN"
         )
     if not links and not linked:
         raise ReportSourceError(
             f"report file {path}: no column names a study; expected study_uid, accession or "
-            f"volume_name; its columns are {listed}; give {FLAG} study_uid=COLUMN (or accession, "
+            f"volume_name; its columns are {shown}; give {FLAG} study_uid=COLUMN (or accession, "
             "or volume_name where it holds names of image files), or a mapping"
         )
     identities = found(names, mapping, IDENTITY_NAMES)
@@ -262,8 +298,15 @@ def _check_mapping(path: Path, names: Sequence[str], mapping: Mapping[str, str])
         if column not in names:
             raise ReportSourceError(
                 f"report file {path}: no column {column!r} for {ours}; its columns are "
-                f"{', '.join(names) or 'none'}; give {FLAG} {ours}=COLUMN"
+                f"{shown_names(names, mapping)}; give {FLAG} {ours}=COLUMN"
             )
+
+
+def shown_names(names: Sequence[str], mapping: Mapping[str, str] | None = None) -> str:
+    """The columns of a file for a message, if its first line is a header."""
+    kinds = (LINK_NAMES, TEXT_NAMES, IDENTITY_NAMES, OTHER_NAMES)
+    known = {form for kind in kinds for forms in kind.values() for form in forms}
+    return shown_columns(names, known | set((mapping or {}).values()))
 
 
 def _plain(name: str) -> str:

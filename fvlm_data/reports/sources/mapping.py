@@ -13,6 +13,7 @@ from fvlm_data.reports.sources.layout import (
     OTHER_NAMES,
     found,
     row_links,
+    shown_names,
 )
 from fvlm_data.reports.sources.options import ReadOptions
 from fvlm_data.reports.sources.rows import ReportSourceError, cell, sorted_links
@@ -56,7 +57,7 @@ def read_mapping(path: Path) -> LinkMapping:
     own = found(table.names, {}, {"name": NAME_COLUMNS, "issuer": OTHER_NAMES["issuer"]})
     if len(columns) + ("name" in own) < 2:
         raise ReportSourceError(
-            f"mapping {path}: its columns are {', '.join(table.names) or 'none'}; expected report "
+            f"mapping {path}: its columns are {shown_names(table.names)}; expected report "
             "(file name or id) and study_uid, accession or volume_name"
         )
     made: dict[tuple[str, str], list[Link]] = defaultdict(list)
