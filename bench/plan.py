@@ -42,14 +42,15 @@ def main() -> None:
             _started("--way", "make", "--folder", str(folder), "--studies", str(studies))
             print(f"{studies} studies made in {time.monotonic() - began:.0f} s", flush=True)
             for way in arguments.stages:
-                first, *runs = [_measured(way, folder) for _ in range(1 + arguments.rounds)]
+                at_first = _measured(way, folder)
+                runs = [_measured(way, folder) for _ in range(arguments.rounds)]
                 seconds = statistics.median(run["seconds"] for run in runs)
                 figures.setdefault(way, []).append((studies, seconds))
                 print(
                     f"{way:8} {studies:8} studies {seconds:7.2f} s ("
                     f"{statistics.median(run['cpu_s'] for run in runs):.2f} s of CPU; at first "
-                    f"{first['cpu_s']:.2f}), peak {max(run['peak_mb'] for run in runs):5.0f} MB ("
-                    f"{first['peak_mb']:.0f}), {first['due']} due",
+                    f"{at_first['cpu_s']:.2f}), peak {max(run['peak_mb'] for run in runs):5.0f} MB ("
+                    f"{at_first['peak_mb']:.0f}), {at_first['due']} due",
                     flush=True,
                 )
     for way, told in figures.items():
