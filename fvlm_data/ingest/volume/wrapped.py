@@ -11,19 +11,26 @@ from fvlm_data.ingest.volume.geometry import Fault
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FEWEST = 5
 TISSUE_HU = -500
 CLIPPED_HU = (-1000, 300)
 
-BORDER_TISSUE = 0.1
-"""Share of both borders that shows tissue: a body that the field of view does not cut has none."""
+LEAST_PIXELS = 1000
+BORDER_TISSUE = 0.4
+"""Size of a border, and share of both that shows tissue: half a body cut along its middle has 0.5
+and more, a body that the field of view does not cut none."""
 
 GOES_ON = 0.8
 """Correlation of opposite borders from which one goes on at the other: 0.87 to 0.99 in wrapped
 images; cuts through a body reach it where both sides look alike."""
 
-SEAM, EMPTY = 0.6, 0.02
-"""A seam: two neighbouring columns that have no more in common than this (0.9 in true images), or a
-column of air."""
+NEARLY, TIMES = 0.95, 4.5
+"""And it goes on nearly as well as to the next column: so much, or of what lacks to 1 so many times
+(2 to 4 in wrapped images, 7 and more between an arm and the body)."""
+
+SEAM, EMPTY, FOLLOWS = 0.4, 0.02, 0.94
+"""A seam: a column of air, or two neighbouring columns with no more in common than this (0.15 at
+most where images are wrapped) while columns at the border follow each other so well."""
 
 
 def check_wrapped(image_zyx: NDArray[np.int16]) -> Fault | None:
@@ -35,9 +42,7 @@ def check_wrapped(image_zyx: NDArray[np.int16]) -> Fault | None:
     """
     for axis, name in ((2, "columns"), (1, "rows")):
         lines = np.moveaxis(image_zyx, axis, 0)
-        if len(lines) < 4 or not _go_on(lines[0], lines[-1]):
-            continue
-        seam = _seam(lines)
+        seam = _seam(lines) if len(lines) >= FEWEST else None
         if seam is not None:
             return Fault(
                 "image_wrapped",
@@ -48,19 +53,25 @@ def check_wrapped(image_zyx: NDArray[np.int16]) -> Fault | None:
     return None
 
 
-def _go_on(first: NDArray[np.int16], last: NDArray[np.int16]) -> bool:
-    shares = [float((border > TISSUE_HU).mean()) for border in (first, last)]
-    return min(shares) >= BORDER_TISSUE and _alike(_thin(first), _thin(last)) >= GOES_ON
-
-
 def _seam(lines: NDArray[np.int16]) -> int | None:
-    """Number of the line (counted from 1) behind which a seam lies, if there is one."""
+    """Number (from 1) of the line behind which a seam lies, if the first goes on from the last."""
+    first, last = lines[0], lines[-1]
+    if (
+        first.size < LEAST_PIXELS
+        or min(float((border > TISSUE_HU).mean()) for border in (first, last)) < BORDER_TISSUE
+    ):
+        return None
+    around, beside = _alike(_thin(first), _thin(last)), _alike(_thin(first), _thin(lines[1]))
+    if around < GOES_ON or (around < NEARLY and 1 - around > TIMES * (1 - beside)):
+        return None
     step = max(1, min(lines.shape[1:]) // 64)
     thin = lines[:, ::step, ::step]
-    empty = (thin > TISSUE_HU).mean(axis=(1, 2)) < EMPTY
     inner = np.arange(1, len(lines) - 2)
-    if empty[inner].any():
-        return int(inner[empty[inner]][0]) + 1
+    empty = (thin[inner] > TISSUE_HU).mean(axis=(1, 2)) < EMPTY
+    if empty.any():
+        return int(inner[empty][0]) + 1
+    if beside < FOLLOWS:
+        return None
     alike = [_alike(_thin(thin[n]), _thin(thin[n + 1])) for n in inner.tolist()]
     worst = int(np.argmin(alike))
     return int(inner[worst]) + 1 if alike[worst] < SEAM else None
