@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.volume.result import SeriesResult
     from fvlm_data.store.declared import Batch, Inputs
 
-STAGE_VERSION = 6
+STAGE_VERSION = 7
 NAME = "ingest"
 BATCH_SERIES = 8
 

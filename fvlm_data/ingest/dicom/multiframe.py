@@ -63,6 +63,7 @@ SHARED_ELEMENTS = (
     "PixelRepresentation",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
 )
 
 

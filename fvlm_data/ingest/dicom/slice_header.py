@@ -150,6 +150,7 @@ def _stored(dataset: Dataset) -> StoredValues:
         signed=signed,
         padding=_padding(dataset, signed=signed),
         overlay_bits=_overlay_bits(dataset),
+        modality_lut=bool(dataset.get("ModalityLUTSequence")),
     )
 
 

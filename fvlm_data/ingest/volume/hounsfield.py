@@ -38,7 +38,8 @@ class StoredValues:
 
     `slope` and `intercept` are None where absent; `padding` lists the least and the greatest
     stored value that mean "no image here", or is None. `overlay_bits` has a 1 for each bit of a
-    value that the header gives to an overlay (OverlayBitPosition).
+    value that the header gives to an overlay (OverlayBitPosition). `modality_lut`: the header holds
+    a Modality LUT Sequence.
     """
 
     slope: float | None
@@ -52,6 +53,7 @@ class StoredValues:
     signed: bool
     padding: tuple[int, int] | None
     overlay_bits: int = 0
+    modality_lut: bool = False
 
 
 def check_header(stored: StoredValues) -> Fault | None:
@@ -77,6 +79,14 @@ def check_header(stored: StoredValues) -> Fault | None:
 
 
 def _check_rescale(stored: StoredValues) -> Fault | None:
+    # the one excludes the other (PS3.3 C.11.1), and a table need not give HU
+    if stored.modality_lut:
+        return Fault(
+            "ambiguous_rescale",
+            "a Modality LUT Sequence stands in the header, expected RescaleSlope and "
+            "RescaleIntercept alone: which of the two makes HU is not known; export the series "
+            "without it",
+        )
     if stored.slope is None or stored.intercept is None:
         return Fault(
             "missing_rescale",
