@@ -64,6 +64,7 @@ SHARED_ELEMENTS = (
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
     "ModalityLUTSequence",
+    "PixelAspectRatio",
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fvlm_data.ingest.dicom import header as header_facts
+from fvlm_data.ingest.dicom.contradictions import check_aspect, contradictions
 from fvlm_data.ingest.dicom.people import conflict_of_people, named_alike
 from fvlm_data.ingest.dicom.slice_file import GONE
 from fvlm_data.ingest.volume.bounds import check_bounds
@@ -122,10 +123,11 @@ def _volume(
     members: Sequence[Slice], proof: Grid, owner: Callable[[Names], str], config: IngestConfig
 ) -> Decoded | Fault:
     """The volume of slices with sound images; `owner` gives the patient's id of names."""
-    bounds = check_bounds(proof.shape, proof.spacing_mm, config)
-    if bounds:
-        return bounds
     ordered = [members[number] for number in proof.order]
+    headers = [one.header for one in ordered]
+    fault = check_bounds(proof.shape, proof.spacing_mm, config) or check_aspect(headers)
+    if fault:
+        return fault
     images = [one.image for one in ordered if isinstance(one.image, Rescaled)]
     image_zyx = np.stack([image.image_hu for image in images])
     # before values far below air are set to it: they are what shows an intercept applied twice
@@ -136,7 +138,7 @@ def _volume(
     if isinstance(outside, Fault):
         return outside
     # what a wrong header does to a slice is told as that
-    step = rescale_step(image_zyx, [one.header.stored for one in ordered])
+    step = rescale_step(image_zyx, [one.stored for one in headers])
     if step:
         return step
     unlike = check_neighbours(image_zyx, config, along_body=is_along_body(proof.affine_ras))
@@ -148,6 +150,7 @@ def _volume(
         "clipped_to_int16": sum(image.clipped for image in images),
         **off,
         **unlike,
+        **contradictions(headers, proof),
     }
     names = tuple(dict.fromkeys(one.header.names for one in named_alike(ordered)))
     return Decoded(

@@ -109,6 +109,9 @@ def _check_rescale(stored: StoredValues) -> Fault | None:
     return None
 
 
+FREE_AIR_HU = -900
+
+
 @dataclass(frozen=True, slots=True)
 class Rescaled:
     """HU of one slice, (rows, columns), and how many pixels were set to air or clipped."""
@@ -197,6 +200,28 @@ def out_of_field_to_air(volume_hu: NDArray[np.int16]) -> int | Fault:
         )
     volume_hu[outside] = AIR_HU
     return int(np.count_nonzero(outside))
+
+
+def check_wrapped_up(volume_hu: NDArray[np.int16]) -> Fault | None:
+    """Catch air that went round the end of its bits and stands as the densest metal.
+
+    Axes (k, j, i). Negative values that are read as unsigned become 32767 HU after clipping; metal
+    lies among bone and tissue, not in air.
+    """
+    if volume_hu.max() < INT16.max:
+        return None
+    dense = volume_hu == INT16.max
+    edge = dense[..., 1:] != dense[..., :-1]
+    beside = np.minimum(volume_hu[..., 1:], volume_hu[..., :-1])[edge]
+    air = int(np.count_nonzero(beside < FREE_AIR_HU))
+    if air < WRAPPED_LEAST or 2 * air < beside.size:
+        return None
+    return Fault(
+        "values_wrapped",
+        f"{air} of {beside.size} voxels beside those of {INT16.max} HU are air: values went round "
+        "the end of their bits, air stands as metal; correct PixelRepresentation, or export the "
+        "series again",
+    )
 
 
 def _padding(pixels: NDArray[Any], stored: StoredValues) -> NDArray[np.bool_] | None:

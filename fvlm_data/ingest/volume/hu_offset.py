@@ -62,6 +62,14 @@ shown, true volumes and cuts of a few cm reach 0.21 by the first (muscle and blo
 medium pass for fat and muscle) and nothing by the second; whole ones moved by 100 HU 0.22, 0.09."""
 
 FAT, SOFT, AIR, TISSUE = 0.03, 0.05, 0.05, 0.3
+SCALES_PERCENT = (75, 80, 85, 90, 110, 115, 120, 125)
+GAIN_SCALE = 0.06
+"""True volumes and cuts of a few cm reach 0.05 (values too large) and nothing (too small); scaled by
+90 and 110 % whole ones 0.16 and, but for one of five, 0.06."""
+
+RARE = 1e-9
+"""What no part shows is rare, not impossible."""
+
 NO_SOFT, MUCH_FAT, MUCH_SOFT = 0.01, 0.1, 0.1
 """A body of fat without any soft tissue: values were moved down and clipped at -1024 HU."""
 
@@ -93,11 +101,15 @@ class _Fit:
 def check_offset(image_zyx: NDArray[np.int16], config: IngestConfig) -> Fault | dict[str, int]:
     """Counts of a volume's HU that are off, or why it is refused: `hu_offset`.
 
-    Soft tissue and fat alone (a cut within the body) refuse nothing: `hu_offset_doubtful`.
+    Soft tissue and fat alone (a cut within the body) refuse nothing: `hu_offset_doubtful`; nor does
+    a scale that is off, `hu_scale_doubtful` in percent.
     """
-    found = hu_offset(image_zyx) if config.hu_offset != "ignore" else None
-    if found is None:
+    if config.hu_offset == "ignore":
         return {}
+    found = hu_offset(image_zyx)
+    if found is None:
+        percent = hu_scale(image_zyx)
+        return {"hu_scale_doubtful": percent} if percent else {}
     if not found.sure:
         return {"hu_offset_doubtful": found.hu}
     if config.hu_offset == "flag":
@@ -128,6 +140,19 @@ def hu_offset(image_zyx: NDArray[np.int16]) -> Offset | None:
     if gain >= GAIN_SURE[down] and (by_air or by_tissue):
         return Offset(hu, sure=True)
     return Offset(hu, sure=False) if tissue else None
+
+
+def hu_scale(image_zyx: NDArray[np.int16]) -> int | None:
+    """The scale of a volume's HU above air in percent, where another than 100 fits much better."""
+    shares = _shares(image_zyx)
+    if shares is None:
+        return None
+    as_they_are = _fitted(shares, _shifted()[0]).likelihood
+    fits = {percent: _fitted(shares, table) for percent, table in _scaled().items()}
+    percent = max(fits, key=lambda one: fits[one].likelihood)
+    found = fits[percent]
+    tissue = found.fat >= FAT and found.soft >= max(SOFT, found.dense)
+    return percent if tissue and found.likelihood - as_they_are >= GAIN_SCALE else None
 
 
 def _without_soft_tissue(fits: Mapping[int, _Fit]) -> Offset | None:
@@ -167,7 +192,34 @@ def _fitted(shares: NDArray[np.float64], table: NDArray[np.float64]) -> _Fit:
 @cache
 def _shifted() -> dict[int, NDArray[np.float64]]:
     """Densities (part, bin) of what a CT shows by shift in bins; PEAKS_HU, then dense, any."""
-    middles = np.arange(LOWEST_HU, HIGHEST_HU, BIN_HU) + BIN_HU / 2
+    table = _parts(_middles())
+    made = {}
+    for shift in range(BINS[0], BINS[1] + 1, STEP_BINS):
+        moved = np.roll(table, shift, axis=1)
+        if shift > 0:
+            moved[:, :shift] = 0
+        elif shift < 0:
+            moved[:, shift:] = 0
+        made[shift] = moved + RARE
+    return made
+
+
+@cache
+def _scaled() -> dict[int, NDArray[np.float64]]:
+    """The same by scale in percent, air left where it is."""
+    air = PEAKS_HU["air"][0][0]
+    return {
+        percent: _parts((_middles() - air) * 100 / percent + air) + RARE
+        for percent in SCALES_PERCENT
+    }
+
+
+def _middles() -> NDArray[np.float64]:
+    return np.arange(LOWEST_HU, HIGHEST_HU, BIN_HU) + BIN_HU / 2
+
+
+def _parts(middles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each part has of bins with such middles, HU."""
     rows = [
         np.max([np.exp(-0.5 * ((middles - hu) / spread) ** 2) for hu, spread in peaks], axis=0)
         for peaks in PEAKS_HU.values()
@@ -176,13 +228,4 @@ def _shifted() -> dict[int, NDArray[np.float64]]:
     dense = (middles > low) & (middles < high)
     rows.append(np.where(dense, np.exp(-(middles - low) / decay), 0.0))
     rows.append((middles > CLIPPED_HU).astype(float))
-    table = np.array([row / row.sum() for row in rows])
-    made = {}
-    for shift in range(BINS[0], BINS[1] + 1, STEP_BINS):
-        moved = np.roll(table, shift, axis=1)
-        if shift > 0:
-            moved[:, :shift] = 0
-        elif shift < 0:
-            moved[:, shift:] = 0
-        made[shift] = moved + 1e-9  # what no part shows is rare, not impossible
-    return made
+    return np.array([row / row.sum() for row in rows])

@@ -199,6 +199,12 @@ def to_int16(values: NDArray[Any]) -> NDArray[np.int16] | Fault:
     """Values rounded to int16 HU, if all are finite and fit."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return Fault("not_finite", "some voxels hold no finite number, expected HU in each")
+    if values.dtype.itemsize == 1:
+        return Fault(
+            "values_not_hu",
+            "values of 8 bits, expected at least 12: air and bone lie 2000 HU apart, so that they "
+            "were cut off or went round the end; take the file from before that",
+        )
     low, high = float(values.min()), float(values.max())
     if low < INT16.min or high > INT16.max:
         return Fault(

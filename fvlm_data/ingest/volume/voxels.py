@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.ingest.volume.axes import check_axes
+from fvlm_data.ingest.volume.hounsfield import check_wrapped_up
 from fvlm_data.ingest.volume.hu_offset import check_offset
 from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
 from fvlm_data.ingest.volume.wrapped import check_wrapped
@@ -24,6 +25,7 @@ def check_voxels(image_zyx: NDArray[np.int16], config: IngestConfig) -> Fault | 
     """
     fault = (
         check_plausible(image_zyx)
+        or check_wrapped_up(image_zyx)
         or check_filled(image_zyx)
         or check_axes(image_zyx)
         or check_wrapped(image_zyx)
