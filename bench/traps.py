@@ -26,7 +26,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "ingest"))
 
-import trap_spellings  # type: ignore[import-not-found]  # noqa: E402, F401 - adds its own
+import trap_contradictions  # type: ignore[import-not-found]  # noqa: E402, F401 - adds its own
+import trap_spellings  # type: ignore[import-not-found]  # noqa: E402, F401 - as well
 from trap_series import TRAPS  # type: ignore[import-not-found]  # noqa: E402
 from truth import unmatched  # type: ignore[import-not-found]  # noqa: E402
 

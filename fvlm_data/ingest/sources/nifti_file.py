@@ -183,7 +183,7 @@ def _affine(image: Any, config: IngestConfig) -> NDArray[np.float64] | Fault:
 
 
 def _sizes_apart(header: Any, affine_ras: NDArray[np.float64]) -> Fault | None:
-    """The fault of a header whose pixdim and sform give voxels two sizes; pixdim of 1 is not set."""
+    """The fault of a header whose pixdim and affine give voxels two sizes; pixdim of 1 is unset."""
     told = np.abs(np.asarray(header["pixdim"][1:4], np.float64))
     lengths = np.linalg.norm(affine_ras[:3, :3], axis=0)
     unset = not np.isfinite(told).all() or not told.all() or (told == 1).all()
@@ -192,6 +192,6 @@ def _sizes_apart(header: Any, affine_ras: NDArray[np.float64]) -> Fault | None:
     return Fault(
         "spacing_disagrees",
         f"pixdim gives voxels of {' x '.join(f'{one:g}' for one in told)} mm, the affine of "
-        f"{' x '.join(f'{one:g}' for one in lengths)} mm, expected one size (a new grid was written "
-        "with an old header); write the file anew",
+        f"{' x '.join(f'{one:g}' for one in lengths)} mm, expected one size (an "
+        "old header, a new grid); write the file anew",
     )

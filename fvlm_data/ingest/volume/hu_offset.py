@@ -64,8 +64,8 @@ medium pass for fat and muscle) and nothing by the second; whole ones moved by 1
 FAT, SOFT, AIR, TISSUE = 0.03, 0.05, 0.05, 0.3
 SCALES_PERCENT = (75, 80, 85, 90, 110, 115, 120, 125)
 GAIN_SCALE = 0.06
-"""True volumes and cuts of a few cm reach 0.05 (values too large) and nothing (too small); scaled by
-90 and 110 % whole ones 0.16 and, but for one of five, 0.06."""
+"""True volumes and cuts of a few cm reach 0.05 (values too large) and nothing (too small); whole
+ones scaled by 90 % 0.16, by 110 % 0.06, but for one of five with 0.04."""
 
 RARE = 1e-9
 """What no part shows is rare, not impossible."""
