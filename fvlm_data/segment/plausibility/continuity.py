@@ -47,8 +47,8 @@ ALONE_SHARE = 0.6
 label maps, 0.46 in phantoms (loops of bowel in slices of 7 mm); 0.9 in a slice that was emptied."""
 
 MIRRORED, UNUSUAL = 0.65, 2.0
-"""A slice differs so much less from the next one's mirror image, and so many times as much as slices
-do around it: 0.3 to 0.5 and 3 or more where a slice was mirrored, 1.4 and 1.7 in true label maps."""
+"""A slice differs so much less from the mirror image of the next, and so many times as much as
+slices do around it: none of 540 true label maps (real, phantoms) and cuts of them does."""
 
 AROUND = 4
 SHOWN = 4
