@@ -19,7 +19,7 @@ from fvlm_data.ingest.sources.pairs import (
     pair_image,
     voxels_beside,
 )
-from fvlm_data.ingest.volume.geometry import Fault, prove_affine
+from fvlm_data.ingest.volume.geometry import Fault, check_identity, prove_affine
 from fvlm_data.ingest.volume.volume_file import (
     DEFLATE_MOST,
     check_claim,
@@ -179,7 +179,9 @@ def _affine(image: Any, config: IngestConfig) -> NDArray[np.float64] | Fault:
                 f"sform and qform place a corner {apart:.2f} mm apart, expected at most "
                 f"{allowed:.2f} mm; set both to the true one",
             )
-    return _sizes_apart(header, stated[0]) or stated[0]
+    # an identity that was never set is told as that, whatever sizes stand beside it
+    unset = check_identity(stated[0], config) is not None
+    return (None if unset else _sizes_apart(header, stated[0])) or stated[0]
 
 
 def _sizes_apart(header: Any, affine_ras: NDArray[np.float64]) -> Fault | None:
