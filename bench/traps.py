@@ -26,13 +26,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "ingest"))
 
-import trap_spellings  # type: ignore[import-not-found]  # noqa: E402, F401 - adds its own
+import trap_contradictions  # type: ignore[import-not-found]  # noqa: E402, F401 - adds its own
+import trap_spellings  # type: ignore[import-not-found]  # noqa: E402, F401 - as well
 from trap_series import TRAPS  # type: ignore[import-not-found]  # noqa: E402
 from truth import unmatched  # type: ignore[import-not-found]  # noqa: E402
 
 from fvlm_data.identity.vault import Vault  # noqa: E402
 from fvlm_data.ingest.config import IngestConfig, SourceConfig  # noqa: E402
 from fvlm_data.ingest.discovery.discover import discover  # noqa: E402
+from fvlm_data.ingest.select_stage import select_stage  # noqa: E402
+from fvlm_data.ingest.selection import SelectConfig  # noqa: E402
 from fvlm_data.ingest.stage import ingest_stage  # noqa: E402
 from fvlm_data.store.commits import settle  # noqa: E402
 from fvlm_data.store.declared import Context  # noqa: E402
@@ -48,9 +51,13 @@ def ours(folder: Path, work: Path) -> Volumes:
     context = Context(Store.open(work / "store"), Vault.open(work / "vault"), "bench")
     source = SourceConfig(kind="dicom", path=folder, name="traps")
     discover(context, [source], "token")
-    stage = ingest_stage(IngestConfig(), [source])
-    for batch in pending(context, stage).batches:
-        settle(context, stage, batch)
+    for stage in (ingest_stage(IngestConfig(), [source]), select_stage(SelectConfig())):
+        for batch in pending(context, stage).batches:
+            settle(context, stage, batch)
+    taken = set(context.store.read("volumes").column("path").to_pylist())
+    for path in (work / "store").rglob("*.nii.gz"):
+        if path.relative_to(work / "store").as_posix() not in taken:
+            path.unlink()
     return _niftis(work / "store" / "volumes")
 
 

@@ -71,6 +71,12 @@ class IngestConfig(BaseModel):
         "of another slice: refuse sets it aside, flag counts such slices in `volumes.adjustments`, "
         "ignore does not look",
     )
+    hu_offset: Literal["refuse", "flag", "ignore"] = Field(
+        default="refuse",
+        description="what becomes of a volume whose air, fat and soft tissue all lie 80 HU or more "
+        "from where they can be: refuse sets it aside, flag tells the HU in `volumes.adjustments` "
+        "(as it does where fat and soft tissue alone say so), ignore does not look",
+    )
     identity_affine: Literal["refuse", "accept"] = Field(
         default="refuse",
         description="what becomes of a volume file whose geometry is the identity (voxels of 1 mm "

@@ -6,8 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import schemas
-from fvlm_data.ingest.selection import SelectConfig, candidate, choose
-from fvlm_data.ingest.torn_series import TORN, torn
+from fvlm_data.ingest.selection import NotSelected, SelectConfig, candidate, choose
+from fvlm_data.ingest.torn_series import TORN, parts_of_scans, torn
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded
 from schemas import Volume
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.store.declared import Batch
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 NAME = "select"
 BATCH_STUDIES = 200
 
@@ -32,7 +32,7 @@ OTHERS = Read(
     "others",
     "torn_series",
     by="study_id",
-    decides=("volume_id", "element", "other_id", "other_shape", "other_affine"),
+    decides=("volume_id", "element", "other_id", "other_shape", "other_affine", "other_means"),
 )
 
 
@@ -75,6 +75,9 @@ def _selected(
         gone = Reject("superseded", "candidates_gone", detail)
         return Outcome(study, rejects=(gone,), retry=True)
     parts = torn(rows, others)
+    halves = parts_of_scans(rows, others) if config.parted_scans != "accept" else {}
+    if config.parted_scans == "refuse":
+        parts = {volume: _half(volume, other) for volume, other in halves.items()} | parts
     sound = [row for row in rows if row["volume_id"] not in parts]
     refused = choose(map(candidate, sound), config)
     rejects = tuple(
@@ -83,10 +86,25 @@ def _selected(
         for kind, why in (("fault", parts), ("not_selected", refused))
         if (i := row["volume_id"]) in why
     )
-    taken = [_volume(row) for row in sound if row["volume_id"] not in refused]
+    taken = [
+        _volume(row, half=row["volume_id"] in halves)
+        for row in sound
+        if row["volume_id"] not in refused
+    ]
     return Outcome(study, rows={"volumes": taken}, rejects=rejects)
 
 
-def _volume(row: Mapping[str, Any]) -> Volume:
+def _half(volume: str, other: str) -> NotSelected:
+    detail = (
+        f"Volume {volume}: it and volume {other} of another SeriesInstanceUID are one even grid of "
+        "one size, kernel and day: parts of one scan; expected one series a scan: send it as one, "
+        "or set select.parted_scans to flag"
+    )
+    return NotSelected("parted_scan", detail)
+
+
+def _volume(row: Mapping[str, Any], *, half: bool) -> Volume:
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    if half:
+        values["adjustments"] = (*values["adjustments"], "parted_scan=1")
     return Volume(**values)

@@ -36,6 +36,13 @@ class SelectConfig(BaseModel):
         "thinnest_soft_tissue_axial: of those, axial ones without a sharp kernel, one for each "
         "one_per: a known soft-tissue kernel first, then the thinnest slices, the longest range",
     )
+    parted_scans: Literal["refuse", "flag", "accept"] = Field(
+        default="refuse",
+        description="what becomes of volumes of two series of a study that together are one even "
+        "grid, of one size, kernel, contrast and day: parts of one scan under UIDs of their own. "
+        "refuse sets them aside, flag tells parted_scan in `volumes.adjustments`, accept does not "
+        "look",
+    )
     one_per: Literal["range_and_phase", "study"] = Field(
         default="range_and_phase",
         description="what the thinnest is picked from: volumes that cover the same range in the "

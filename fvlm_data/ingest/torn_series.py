@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 MOST_PATIENTS = 20
 """A series UID of more patients is a constant that some export wrote, and tells nothing."""
 
+SERIES = "series"
+"""What stands for an element where two series of a study, each with its UID, may be one scan."""
+
+ALIKE_HU = 8.0
+"""Slices that lie between those of another series are of the same scan if the blocks of both have
+nearly one mean: two phases of contrast medium differ by tens of HU somewhere."""
+
 TORN = f"""
 WITH named AS (
     SELECT DISTINCT series, item FROM inputs
@@ -34,16 +41,30 @@ WITH named AS (
     SELECT a.series_id, b.series_id, 'SeriesInstanceUID' FROM candidates a
     JOIN candidates b USING (patient_id) WHERE a.series_id <> b.series_id
         AND (a.series_id IN (SELECT item FROM bare) OR b.series_id IN (SELECT item FROM bare))
+), told AS (
+    SELECT c.volume_id, p.element, p.other FROM candidates c JOIN pairs p ON p.item = c.series_id
+), beside AS (
+    SELECT a.volume_id, '{SERIES}' AS element, b.series_id AS other
+    FROM candidates a JOIN candidates b USING (study_id)
+    WHERE a.series_id <> b.series_id AND a.shape[1] = b.shape[1] AND a.shape[2] = b.shape[2]
+        AND a.kernel IS NOT DISTINCT FROM b.kernel
+        AND a.contrast_header IS NOT DISTINCT FROM b.contrast_header
+        AND a.acquired_on IS NOT DISTINCT FROM b.acquired_on
+), every AS (
+    SELECT * FROM told
+    UNION SELECT * FROM beside
+    WHERE (volume_id, other) NOT IN (SELECT volume_id, other FROM told)
 )
 SELECT c.study_id, c.volume_id, p.element, o.volume_id AS other_id, o.shape AS other_shape,
-    o.affine_ras AS other_affine
-FROM candidates c JOIN pairs p ON p.item = c.series_id
+    o.affine_ras AS other_affine, o.block_means_hu AS other_means
+FROM candidates c JOIN every p USING (volume_id)
 LEFT JOIN candidates o ON o.series_id = p.other
 """
 """Volumes of series that may be one with another series, and the volumes of that, if there are any.
 
-SeriesInstanceUID is unique (DICOM PS3.3 C.7.3.1), so series that share one differ in PatientID; and
-slices without a UID may belong to any series of their patient.
+SeriesInstanceUID is unique (DICOM PS3.3 C.7.3.1), so series that share one differ in PatientID;
+slices without a UID may belong to any series of their patient; and an export may give the halves of
+one scan UIDs of their own.
 """
 
 
@@ -54,11 +75,9 @@ def torn(
 
     `others` are rows of the view TORN. Two whole scans under one UID stay.
     """
-    by_id = {row["volume_id"]: row for row in volumes}
     refused: dict[str, NotSelected] = {}
-    for row in sorted(others, key=lambda row: (row["volume_id"], row["other_id"] or "")):
-        volume = by_id.get(row["volume_id"])
-        if volume is None:
+    for row, volume in _pairs(volumes, others):
+        if row["element"] == SERIES:
             continue
         told = f"another {row['element']}"
         if row["element"] == "SeriesInstanceUID":
@@ -75,6 +94,52 @@ def torn(
         )
         refused[row["volume_id"]] = NotSelected("mixed_header", detail)
     return refused
+
+
+def parts_of_scans(
+    volumes: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Volumes of a study that with one of another series make one even grid: id to that volume's.
+
+    They have size, spacing, place within the plane, kernel, contrast and day in common, and the
+    slices of the one begin exactly a step behind those of the other; or they lie between them, and
+    show the same. Two scans of one visit share all of that by rare chance only.
+    """
+    found: dict[str, str] = {}
+    for row, volume in _pairs(volumes, others):
+        if row["element"] == SERIES and row["other_id"] is not None and _are_halves(volume, row):
+            found.setdefault(row["volume_id"], row["other_id"])
+    return found
+
+
+def _pairs(
+    volumes: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    by_id = {row["volume_id"]: row for row in volumes}
+    for row in sorted(others, key=lambda row: (row["volume_id"], row["other_id"] or "")):
+        if row["volume_id"] in by_id:
+            yield row, by_id[row["volume_id"]]
+
+
+def _are_halves(volume: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if not _are_one(volume, other):
+        return False
+    mine = _heights(volume["shape"], volume["affine_ras"], volume["affine_ras"])
+    theirs = _heights(other["other_shape"], other["other_affine"], volume["affine_ras"])
+    if mine[1] < theirs[0] or theirs[1] < mine[0]:
+        return True
+    means = np.array(volume["block_means_hu"]) - np.array(other["other_means"])
+    return bool(np.abs(means).mean() < ALIKE_HU)
+
+
+def _heights(
+    shape: Sequence[int], affine_ras: Sequence[float], of: Sequence[float]
+) -> tuple[float, float]:
+    """First and last slice of a volume along the slices of a volume with affine `of`, mm."""
+    affine, along = (np.array(one, np.float64).reshape(4, 4) for one in (affine_ras, of))
+    ends = affine[:3, 3] + np.outer((0, shape[2] - 1), affine[:3, 2])
+    low, high = sorted((ends @ (along[:3, 2] / np.linalg.norm(along[:3, 2]))).tolist())
+    return low, high
 
 
 def _are_one(volume: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -39,7 +39,7 @@ class NiftiImage:
     """`stored` values (i, j, k) as they lie in the file, `affine_ras`, embedded class names.
 
     A value is stored * `slope` + `intercept`. `forms_apart` is how far sform and qform, where both
-    are set, place a corner from each other, in voxels.
+    are set, place a corner from each other, in voxels; `placed`: one of them is set.
     """
 
     stored: np.ndarray[Any, Any]
@@ -48,6 +48,7 @@ class NiftiImage:
     slope: float = 1.0
     intercept: float = 0.0
     forms_apart: float = 0.0
+    placed: bool = True
 
     @property
     def scaled(self) -> bool:
@@ -110,7 +111,8 @@ def read_nifti(content: bytes) -> NiftiImage:
     affine = np.asarray(header.get_best_affine(), float)
     scale = (1.0 if slope is None else float(slope), float(intercept or 0.0))
     apart = _forms_apart(header, stored.shape)
-    return NiftiImage(stored, affine, _embedded(header.extensions), *scale, apart)
+    placed = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    return NiftiImage(stored, affine, _embedded(header.extensions), *scale, apart, placed)
 
 
 def label_map_bytes(labels: np.ndarray[Any, Any], affine_ras: np.ndarray[Any, Any]) -> bytes:

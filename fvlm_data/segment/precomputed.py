@@ -219,6 +219,7 @@ def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> ReadMask:
                 raise NiftiError(
                     f"has a file, {shown_name(stem(name), declared)}, that {error}"
                 ) from error
+            _refuse_unplaced(image)
             first.append(image)
             del first[1:]
             for remark in _of_forms(image, f"{shown_name(stem(name), declared)}: "):
@@ -247,6 +248,16 @@ def _class_folder(contents: dict[str, bytes], declared: ClassMap) -> ReadMask:
     return ReadMask(labels, first[0].affine_ras, tuple(remarks.values()))
 
 
+def _refuse_unplaced(image: NiftiImage) -> None:
+    """Refuse a file whose voxels lie nowhere: readers make a place of its size up."""
+    if not image.placed:
+        raise SegmentError(
+            "mask_grid_mismatch",
+            "neither sform nor qform is set, expected one: where the voxels lie is not known; copy "
+            "the affine of the image",
+        )
+
+
 def _of_forms(image: NiftiImage, of: str = "") -> tuple[Remark, ...]:
     """That sform and qform of a file place it differently, if they do."""
     if image.forms_apart <= FORMS_APART:
@@ -268,6 +279,7 @@ def _believed(image: NiftiImage, declared: ClassMap) -> ReadMask:
     Raises:
         SegmentError: it does not.
     """
+    _refuse_unplaced(image)
     wrong = disagreement(declared, image.embedded_classes)
     if wrong:
         raise SegmentError("class_system_mismatch", wrong)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Batch, Inputs
     from fvlm_data.vocabulary import Vocabulary
 
-STAGE_VERSION = 5
+STAGE_VERSION = 6
 HEADER = ("body_region_header", "contrast_header")
 OF_THE_MACHINE = {"out_of_device_memory", "segmentation_time_limit"}
 """Reasons that say nothing of the volume: the next run tries it again."""

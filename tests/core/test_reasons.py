@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fvlm_data.identity import forgotten
-from fvlm_data.ingest.discovery.file_kind import OUT_OF_SCOPE_TYPES
+from fvlm_data.ingest.dicom.image_types import OUT_OF_SCOPE_TYPES
 from fvlm_data.ingest.discovery.found_file import PROBLEMS
 from fvlm_data.isolation.limits import REASONS
 from fvlm_data.segment.plausibility.expected import load_expected

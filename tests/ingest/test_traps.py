@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
-import trap_spellings  # noqa: F401 - adds its own to TRAPS
+import trap_contradictions  # noqa: F401 - adds its own to TRAPS
+import trap_spellings  # noqa: F401 - as well
 from trap_series import PLAIN, TRAPS
 from truth import unmatched
 

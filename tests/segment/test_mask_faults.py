@@ -152,6 +152,19 @@ class TestSlices:
         turned = replace(torso, labels=labels.transpose(order), affine_ras=columns)
         assert "slices_out_of_order" in of_slices(turned)
 
+    @pytest.mark.parametrize("part", [slice(0, 1), slice(-1, None), slice(-3, None)])
+    @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)], ids=["sides", "front", "both"])
+    def test_mirrored_at_an_end(self, torso: Pair, part: slice, axes: tuple[int, ...]):
+        labels = torso.labels.copy()
+        labels[:, :, part] = np.flip(labels[:, :, part], axes)
+        found = of_slices(replace(torso, labels=labels))["slices_out_of_order"]
+        assert "1 slices follow the mirror image of the one before better" in found
+
+    def test_no_true_map_is_mirrored_however_it_is_cut(self, torso: Pair):
+        assert [of_slices(one) for one in [torso, *crops(torso, 10)] if one.labels.any()] == [
+            {} for one in [torso, *crops(torso, 10)] if one.labels.any()
+        ]
+
 
 class TestEnds:
     @pytest.mark.parametrize(

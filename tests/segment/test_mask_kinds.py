@@ -422,6 +422,20 @@ class TestForms(Kinds):
         np.testing.assert_array_equal(self.stored(), organs())
         assert "qform_sform_disagree" in self.bench.rows("volume_checks")[0]["flags"]
 
+    @pytest.mark.parametrize("folder", [False, True])
+    def test_of_which_neither_is_set_place_a_mask_nowhere(self, folder: bool):
+        """Readers make up a place of the file's size, which may even overlap the volume."""
+        image = nib.Nifti1Image((organs() == 5).astype(np.uint8) * 5, self.kit.ras)
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+        path = self.masks / ("case_7/liver.nii.gz" if folder else "case_7.nii.gz")
+        path.parent.mkdir(exist_ok=True)
+        nib.save(image, path)
+        self.run()
+        row = self.reject()
+        assert row["reason"] == "mask_grid_mismatch"
+        assert "neither sform nor qform is set" in row["detail"]
+
     def test_that_differ_by_rounding_agree(self):
         near = self.kit.ras.copy()
         near[0, 3] += 0.4

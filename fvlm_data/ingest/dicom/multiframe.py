@@ -63,6 +63,8 @@ SHARED_ELEMENTS = (
     "PixelRepresentation",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
+    "ModalityLUTSequence",
+    "PixelAspectRatio",
 )
 
 

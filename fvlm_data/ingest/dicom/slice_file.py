@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.ingest.dicom import header as header_facts
 from fvlm_data.ingest.dicom.burned_in import check_text
+from fvlm_data.ingest.dicom.image_types import excluded
 from fvlm_data.ingest.dicom.multiframe import frame_datasets
 from fvlm_data.ingest.dicom.pixels import decode, decodes_without_gil
 from fvlm_data.ingest.dicom.reading import read_dataset
@@ -124,7 +125,8 @@ def decode_file(parsed: Parsed) -> list[Slice] | str:
                 parsed.patient,
                 parsed.facts,
                 parsed.identities,
-                check_header(header.stored)
+                (_derived(header) if parsed.framed else None)
+                or check_header(header.stored)
                 or _image(parsed.dataset, header, number if parsed.framed else None),
                 parsed.checksum,
             )
@@ -134,6 +136,18 @@ def decode_file(parsed: Parsed) -> list[Slice] | str:
         if lacks_memory(error):
             raise MemoryError from error
         return DAMAGED
+
+
+def _derived(header: SliceHeader) -> Fault | None:
+    """The fault of a frame whose own type says what that of its file does not (PS3.3 C.8.15.3)."""
+    found = excluded(header.image_type)
+    if found is None:
+        return None
+    return Fault(
+        "derived_frames",
+        f"FrameType holds {found[1]}, expected frames of CT as reconstructed, in HU; leave the "
+        "file out",
+    )
 
 
 def _named_by_folder(header: SliceHeader, relative: str) -> SliceHeader:

@@ -32,7 +32,8 @@ class Concatenation:
 class SliceHeader:
     """What one CT slice's header says; texts are empty where an element is absent or blank.
 
-    `images_in_acquisition` is the number that it announces, 0 for none.
+    `images_in_acquisition` is the number that it announces, 0 for none. `pixel_aspect` is vertical
+    and horizontal size, `patient_orientation` the directions of rows and columns in letters.
     `person` is name and birth date, for telling two patients of one id apart; like `names` it
     may enter no table and no message.
     """
@@ -58,6 +59,9 @@ class SliceHeader:
     concatenation: Concatenation
     geometry: SliceGeometry
     stored: StoredValues
+    pixel_aspect: tuple[float, ...] | None = None
+    patient_orientation: tuple[str, ...] = ()
+    tilt_degrees: float = 0.0
 
 
 def parse(dataset: Dataset) -> SliceHeader:
@@ -94,6 +98,9 @@ def parse(dataset: Dataset) -> SliceHeader:
         ),
         geometry=_geometry(dataset),
         stored=_stored(dataset),
+        pixel_aspect=numbers(dataset, "PixelAspectRatio", 2),
+        patient_orientation=tuple(one.upper() for one in texts(dataset, "PatientOrientation")),
+        tilt_degrees=number(dataset, "GantryDetectorTilt") or 0.0,
     )
 
 
@@ -150,6 +157,7 @@ def _stored(dataset: Dataset) -> StoredValues:
         signed=signed,
         padding=_padding(dataset, signed=signed),
         overlay_bits=_overlay_bits(dataset),
+        modality_lut=bool(dataset.get("ModalityLUTSequence")),
     )
 
 

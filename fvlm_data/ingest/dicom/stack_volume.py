@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fvlm_data.ingest.dicom import header as header_facts
+from fvlm_data.ingest.dicom.contradictions import check_aspect, contradictions
 from fvlm_data.ingest.dicom.people import conflict_of_people, named_alike
 from fvlm_data.ingest.dicom.slice_file import GONE
-from fvlm_data.ingest.volume.axes import check_axes
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.completeness import announced_more, set_aside_next_to, thinned
-from fvlm_data.ingest.volume.geometry import Fault, Grid, prove
+from fvlm_data.ingest.volume.geometry import Fault, Grid, is_along_body, prove
 from fvlm_data.ingest.volume.hounsfield import Rescaled, out_of_field_to_air
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
-from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
 from fvlm_data.ingest.volume.rescale_step import rescale_step
 from fvlm_data.ingest.volume.result import Decoded
 from fvlm_data.ingest.volume.stacks.grouping import stacks
 from fvlm_data.ingest.volume.stacks.stack import Stack
 from fvlm_data.ingest.volume.tilt import shear
+from fvlm_data.ingest.volume.voxels import check_voxels
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
@@ -123,31 +123,34 @@ def _volume(
     members: Sequence[Slice], proof: Grid, owner: Callable[[Names], str], config: IngestConfig
 ) -> Decoded | Fault:
     """The volume of slices with sound images; `owner` gives the patient's id of names."""
-    bounds = check_bounds(proof.shape, proof.spacing_mm, config)
-    if bounds:
-        return bounds
     ordered = [members[number] for number in proof.order]
+    headers = [one.header for one in ordered]
+    fault = check_bounds(proof.shape, proof.spacing_mm, config) or check_aspect(headers)
+    if fault:
+        return fault
     images = [one.image for one in ordered if isinstance(one.image, Rescaled)]
     image_zyx = np.stack([image.image_hu for image in images])
     # before values far below air are set to it: they are what shows an intercept applied twice
-    fault = check_plausible(image_zyx) or check_filled(image_zyx) or check_axes(image_zyx)
-    if fault:
-        return fault
+    off = check_voxels(image_zyx, config)
+    if isinstance(off, Fault):
+        return off
     outside = out_of_field_to_air(image_zyx)
     if isinstance(outside, Fault):
         return outside
     # what a wrong header does to a slice is told as that
-    step = rescale_step(image_zyx, [one.header.stored for one in ordered])
+    step = rescale_step(image_zyx, [one.stored for one in headers])
     if step:
         return step
-    unlike = check_neighbours(image_zyx, config)
+    unlike = check_neighbours(image_zyx, config, along_body=is_along_body(proof.affine_ras))
     if isinstance(unlike, Fault):
         return unlike
     adjusted = {
         "padding_to_air": sum(image.padding for image in images),
         "out_of_field_to_air": outside,
         "clipped_to_int16": sum(image.clipped for image in images),
+        **off,
         **unlike,
+        **contradictions(headers, proof),
     }
     names = tuple(dict.fromkeys(one.header.names for one in named_alike(ordered)))
     return Decoded(

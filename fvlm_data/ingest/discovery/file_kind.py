@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from fvlm_data.ingest.dicom import header
 from fvlm_data.ingest.dicom.header import IDENTITY_DATES, IDENTITY_NAMES, IDENTITY_TEXTS
+from fvlm_data.ingest.dicom.image_types import excluded
 from fvlm_data.ingest.dicom.reading import unpacks_to_too_much
 from fvlm_data.ingest.dicom.slice_header import parse_names
 from fvlm_data.ingest.dicom.tags import integer, quiet_pydicom, text, texts, uid
@@ -51,35 +52,6 @@ KNOWN_MODALITIES = frozenset(
 )
 """Modalities that a message may name; any other text could be anything."""
 
-OUT_OF_SCOPE_TYPES = {
-    "LOCALIZER": "localizer",
-    "SCOUT": "localizer",
-    "TOPOGRAM": "localizer",
-    "MIP": "projection",
-    "MINIP": "projection",
-    "MAX_IP": "projection",
-    "MIN_IP": "projection",
-    "PROJECTION IMAGE": "projection",
-    "SCREEN SAVE": "secondary_capture",
-    "MPR": "reformatted",
-    "CSA MPR": "reformatted",
-    "REFORMATTED": "reformatted",
-    "RESAMPLED": "reformatted",
-    "PERFUSION": "derived_map",
-    "CBF": "derived_map",
-    "CBV": "derived_map",
-    "MTT": "derived_map",
-    "TTP": "derived_map",
-    "TMAX": "derived_map",
-    "CALCIUM_SCORE": "derived_map",
-    "IODINE": "derived_map",
-    "MATERIAL_SPECIFIC": "derived_map",
-    "MATERIAL_FRACTION": "derived_map",
-    "ELECTRON_DENSITY": "derived_map",
-    "EFF_ATOMIC_NUM": "derived_map",
-    "RHO": "derived_map",
-}
-
 TAGS = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -92,6 +64,7 @@ TAGS = (
     "Modality",
     "ImageType",
     "BurnedInAnnotation",
+    "AnatomicalOrientationType",
     "NumberOfFrames",
     "NumberOfSeriesRelatedInstances",
     "NumberOfStudyRelatedInstances",
@@ -374,14 +347,18 @@ def _scope(dataset: Dataset, *, marked: bool) -> Aside | None:
 
 
 def _excluded_type(dataset: Dataset) -> Aside | None:
-    for value in texts(dataset, "ImageType"):
-        reason = OUT_OF_SCOPE_TYPES.get(value.upper())
-        if reason:
-            kind = "not_selected" if reason == "reformatted" else "out_of_scope"
-            detail = (
-                f"ImageType holds {value.upper()}, expected slices of CT as reconstructed, in HU"
-            )
-            return Aside(kind, reason, detail)
+    found = excluded(texts(dataset, "ImageType"))
+    if found:
+        reason, word = found
+        kind = "not_selected" if reason == "reformatted" else "out_of_scope"
+        detail = f"ImageType holds {word}, expected slices of CT as reconstructed, in HU"
+        return Aside(kind, reason, detail)
+    if text(dataset, "AnatomicalOrientationType").upper() == "QUADRUPED":
+        detail = (
+            "AnatomicalOrientationType is QUADRUPED: an animal, whose axes have other names, "
+            "expected a human; leave it out"
+        )
+        return Aside("out_of_scope", "not_human", detail)
     if text(dataset, "BurnedInAnnotation").upper() == "YES":
         detail = "BurnedInAnnotation is YES: the pixels may show an identity; leave it out"
         return Aside("fault", "burned_in_annotation", detail)

@@ -35,6 +35,10 @@ DATA_ENDINGS = (".raw", ".zraw", ".raw.gz")
 
 HEAD_BYTES = 1 << 16
 MILLIMETRE = {"mm", "millimeter", "millimeters", "millimetre", "millimetres"}
+MATRICES = ("TransformMatrix", "Rotation", "Orientation")
+ORIGINS = {"Offset", "Position", "Origin"}
+INTENSITY = (("ElementToIntensityFunctionSlope", "1"), ("ElementToIntensityFunctionOffset", "0"))
+UNIT_LENGTH = 1e-3
 WITHIN = "LOCAL"
 """MetaImage's name for data that follow in the same file."""
 
@@ -64,6 +68,7 @@ class ItkHeader:
     in_mm: bool
     data_file: str
     header_bytes: int
+    contradiction: Fault | None = None
 
 
 def load_itk(
@@ -77,6 +82,8 @@ def load_itk(
     header = read_header(handle, ending)
     if isinstance(header, Fault):
         return header
+    if header.contradiction:
+        return header.contradiction
     beside = data_file(place, header)
     if isinstance(beside, Fault):
         return beside
@@ -105,8 +112,9 @@ def load_itk(
     if not header.oriented:
         return values, Fault(
             "missing_orientation",
-            "the header states no directions of the axes (MetaImage: TransformMatrix and "
-            "ElementSpacing; NRRD: space and space directions): where the voxels lie is not known",
+            "the header states no directions of the axes or no origin (MetaImage: TransformMatrix, "
+            "ElementSpacing and Offset; NRRD: space, space directions and space origin): where the "
+            "voxels lie is not known",
         )
     return values, prove_affine(affine_ras, config) or affine_ras
 
@@ -206,16 +214,42 @@ def _metaimage(head: bytes) -> ItkHeader:
         at = end + 1
     named = stated["ElementDataFile"]
     channels = int(stated.get("ElementNumberOfChannels", "1"))
-    placed = {"TransformMatrix", "Rotation", "Orientation"} & stated.keys()
+    matrix = next((stated[name] for name in MATRICES if name in stated), "")
+    origin = not stated.keys().isdisjoint(ORIGINS)
     return ItkHeader(
         shape=_shape(stated["DimSize"], channels),
         value_bytes=VALUE_BYTES[stated["ElementType"]],
         packed=stated.get("CompressedData", "False").lower().startswith("t"),
-        oriented=bool(placed) and "ElementSpacing" in stated,
+        oriented=bool(matrix) and origin and "ElementSpacing" in stated,
         in_mm=True,
         data_file="" if named.upper() == WITHIN else named,
         header_bytes=at,
+        contradiction=_contradiction(stated, matrix),
     )
+
+
+def _contradiction(stated: Mapping[str, str], matrix: str) -> Fault | None:
+    """What a MetaImage header states beside spacing and values, and SimpleITK reads over."""
+    lengths = np.linalg.norm(np.array(matrix.split(), float).reshape(-1, 3), axis=1)
+    if lengths.size and np.abs(lengths - 1).max() > UNIT_LENGTH:
+        return Fault(
+            "not_orthonormal",
+            f"rows of TransformMatrix have lengths up to {lengths.max():g}, expected 1: the header "
+            "states the size of voxels twice; write the file anew",
+        )
+    if min(map(float, stated.get("ElementSpacing", "1").split())) <= 0:
+        return Fault(
+            "implausible_spacing",
+            "ElementSpacing holds a value of 0 or below, expected mm above 0; write the file anew",
+        )
+    slope, offset = (float(stated.get(name, unset)) for name, unset in INTENSITY)
+    if (slope, offset) != (1.0, 0.0):
+        return Fault(
+            "ambiguous_rescale",
+            f"the header states an intensity function with slope {slope:g} and offset {offset:g}, "
+            "which readers do not apply; write the file anew in HU",
+        )
+    return None
 
 
 def _nrrd(head: bytes) -> ItkHeader:
@@ -251,7 +285,9 @@ def _nrrd(head: bytes) -> ItkHeader:
 def _nrrd_placed(stated: Mapping[str, str]) -> bool:
     spaces = ("left-posterior-superior", "right-anterior-superior", "left-anterior-superior")
     named = stated.get("space", "").lower() in (*spaces, "lps", "ras", "las")
-    return named and "space directions" in stated and "none" not in stated["space directions"]
+    if not {"space directions", "space origin"} <= stated.keys():
+        return False
+    return named and "none" not in stated["space directions"]
 
 
 def _shape(text: str, channels: int) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from fvlm_data.ingest.sources.pairs import (
     pair_image,
     voxels_beside,
 )
-from fvlm_data.ingest.volume.geometry import Fault, prove_affine
+from fvlm_data.ingest.volume.geometry import Fault, check_identity, prove_affine
 from fvlm_data.ingest.volume.volume_file import (
     DEFLATE_MOST,
     check_claim,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.discovery.opener import FileLocation
 
 MILLIMETRE = ("mm", "unknown")
+SIZE_AGREES = 0.01
 GZIP_MARK = b"\x1f\x8b"
 MORE_BYTES = 1 << 20
 NIFTI2_HEADER = 540
@@ -178,4 +179,21 @@ def _affine(image: Any, config: IngestConfig) -> NDArray[np.float64] | Fault:
                 f"sform and qform place a corner {apart:.2f} mm apart, expected at most "
                 f"{allowed:.2f} mm; set both to the true one",
             )
-    return stated[0]
+    # an identity that was never set is told as that, whatever sizes stand beside it
+    unset = check_identity(stated[0], config) is not None
+    return (None if unset else _sizes_apart(header, stated[0])) or stated[0]
+
+
+def _sizes_apart(header: Any, affine_ras: NDArray[np.float64]) -> Fault | None:
+    """The fault of a header whose pixdim and affine give voxels two sizes; pixdim of 1 is unset."""
+    told = np.abs(np.asarray(header["pixdim"][1:4], np.float64))
+    lengths = np.linalg.norm(affine_ras[:3, :3], axis=0)
+    unset = not np.isfinite(told).all() or not told.all() or (told == 1).all()
+    if unset or np.abs(told / lengths - 1).max() <= SIZE_AGREES:
+        return None
+    return Fault(
+        "spacing_disagrees",
+        f"pixdim gives voxels of {' x '.join(f'{one:g}' for one in told)} mm, the affine of "
+        f"{' x '.join(f'{one:g}' for one in lengths)} mm, expected one size (an "
+        "old header, a new grid); write the file anew",
+    )

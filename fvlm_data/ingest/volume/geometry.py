@@ -27,6 +27,8 @@ MOST_TILT_DEGREES = 45
 
 MOST_PIXEL_SPACING_MM = 20.0
 
+ALONG_BODY_COSINE = 0.8
+
 WHOLE_VOXEL = 1e-3
 """Offsets this close to a whole number of voxels need no interpolation."""
 
@@ -133,6 +135,12 @@ def axis_codes(affine_ras: NDArray[np.float64]) -> str:
     )
     letters = (("L", "R"), ("P", "A"), ("I", "S"))
     return "".join(letters[axis][int(directions[axis, n] > 0)] for n, axis in enumerate(best))
+
+
+def is_along_body(affine_ras: NDArray[np.float64]) -> bool:
+    """Whether slices k follow each other along the patient's length, give or take 37 degrees."""
+    direction = affine_ras[:3, 2]
+    return bool(abs(direction[2]) >= ALONG_BODY_COSINE * np.linalg.norm(direction))
 
 
 def prove_affine(affine_ras: NDArray[np.float64], config: IngestConfig) -> Fault | None:

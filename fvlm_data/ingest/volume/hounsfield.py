@@ -38,7 +38,8 @@ class StoredValues:
 
     `slope` and `intercept` are None where absent; `padding` lists the least and the greatest
     stored value that mean "no image here", or is None. `overlay_bits` has a 1 for each bit of a
-    value that the header gives to an overlay (OverlayBitPosition).
+    value that the header gives to an overlay (OverlayBitPosition). `modality_lut`: the header holds
+    a Modality LUT Sequence.
     """
 
     slope: float | None
@@ -52,6 +53,7 @@ class StoredValues:
     signed: bool
     padding: tuple[int, int] | None
     overlay_bits: int = 0
+    modality_lut: bool = False
 
 
 def check_header(stored: StoredValues) -> Fault | None:
@@ -77,6 +79,14 @@ def check_header(stored: StoredValues) -> Fault | None:
 
 
 def _check_rescale(stored: StoredValues) -> Fault | None:
+    # the one excludes the other (PS3.3 C.11.1), and a table need not give HU
+    if stored.modality_lut:
+        return Fault(
+            "ambiguous_rescale",
+            "a Modality LUT Sequence stands in the header, expected RescaleSlope and "
+            "RescaleIntercept alone: which of the two makes HU is not known; export the series "
+            "without it",
+        )
     if stored.slope is None or stored.intercept is None:
         return Fault(
             "missing_rescale",
@@ -97,6 +107,9 @@ def _check_rescale(stored: StoredValues) -> Fault | None:
             "out, or export the reconstruction in HU",
         )
     return None
+
+
+FREE_AIR_HU = -900
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +200,28 @@ def out_of_field_to_air(volume_hu: NDArray[np.int16]) -> int | Fault:
         )
     volume_hu[outside] = AIR_HU
     return int(np.count_nonzero(outside))
+
+
+def check_wrapped_up(volume_hu: NDArray[np.int16]) -> Fault | None:
+    """Catch air that went round the end of its bits and stands as the densest metal.
+
+    Axes (k, j, i). Negative values that are read as unsigned become 32767 HU after clipping; metal
+    lies among bone and tissue, not in air.
+    """
+    if volume_hu.max() < INT16.max:
+        return None
+    dense = volume_hu == INT16.max
+    edge = dense[..., 1:] != dense[..., :-1]
+    beside = np.minimum(volume_hu[..., 1:], volume_hu[..., :-1])[edge]
+    air = int(np.count_nonzero(beside < FREE_AIR_HU))
+    if air < WRAPPED_LEAST or 2 * air < beside.size:
+        return None
+    return Fault(
+        "values_wrapped",
+        f"{air} of {beside.size} voxels beside those of {INT16.max} HU are air: values went round "
+        "the end of their bits, air stands as metal; correct PixelRepresentation, or export the "
+        "series again",
+    )
 
 
 def _padding(pixels: NDArray[Any], stored: StoredValues) -> NDArray[np.bool_] | None:

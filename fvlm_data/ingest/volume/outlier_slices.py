@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fvlm_data.ingest.volume.geometry import Fault
-from fvlm_data.ingest.volume.slice_order import exchanged_slices, out_of_order
+from fvlm_data.ingest.volume.mirrored import mirrored as mirrored_fault
+from fvlm_data.ingest.volume.mirrored import mirrored_slices
+from fvlm_data.ingest.volume.slice_order import (
+    changes,
+    exchanged_slices,
+    out_of_order,
+    steps_between,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +25,9 @@ if TYPE_CHECKING:
 
 LATTICE, FINEST = 4, 64
 """Every fourth pixel along rows and columns is looked at, of small images more."""
+
+FEWEST = 5
+"""Of fewer slices none can be said to be unlike the others."""
 
 LEAST_PIXELS = 64
 """Fewer pixels of the lattice are no evidence, whatever their share."""
@@ -50,8 +60,11 @@ def slices_unlike_neighbours(image_zyx: NDArray[np.int16]) -> list[int]:
     Anatomy that comes and goes within one slice, noise and metal are in the other slices too, and
     a jump between two positions of the table fits one of its sides.
     """
-    seen = _lattice(image_zyx)
-    if len(seen) < 5:
+    return _unlike_neighbours(lattice(image_zyx))
+
+
+def _unlike_neighbours(seen: NDArray[np.int32]) -> list[int]:
+    if len(seen) < FEWEST:
         return []
     within = misfits(seen[1:-1], seen[:-2], seen[2:])
     # an end has one side: it is compared with how the others fit what follows them
@@ -86,8 +99,11 @@ def jumps_between_slices(image_zyx: NDArray[np.int16]) -> list[int]:
 
     From there on the slices show something else: another scan, pixels mirrored, other units.
     """
-    seen = _lattice(image_zyx)
-    if len(seen) < 5:
+    return _jumps(lattice(image_zyx))
+
+
+def _jumps(seen: NDArray[np.int32]) -> list[int]:
+    if len(seen) < FEWEST:
         return []
     share = (np.abs(np.diff(seen, axis=0)) > JUMP_HU).mean(axis=(1, 2))
     usual = np.sort(share)[-1 - USUAL_JUMPS]
@@ -126,28 +142,42 @@ def lost_slices(image_zyx: NDArray[np.int16]) -> list[int]:
     return [int(number) for number in within]
 
 
-def check_neighbours(image_zyx: NDArray[np.int16], config: IngestConfig) -> Fault | dict[str, int]:
+def check_neighbours(
+    image_zyx: NDArray[np.int16], config: IngestConfig, *, along_body: bool = True
+) -> Fault | dict[str, int]:
     """Counts by kind of what in a volume (k, j, i) in HU does not follow, or why it is refused.
 
-    Jumps are counted only: two positions of a table, scanned in two breaths, may show one.
+    Jumps and steps are counted only: two positions of a table, scanned in two breaths, may show
+    one. Steps are looked for where slices follow each other `along_body`: an arm or the table
+    begins all at once in other directions.
     """
     if config.unlike_slices == "ignore":
         return {}
-    unlike, repeated = slices_unlike_neighbours(image_zyx), repeated_slices(image_zyx)
-    lost, exchanged = lost_slices(image_zyx), exchanged_slices(_lattice(image_zyx))
+    seen = lattice(image_zyx)
+    near = changes(seen[1:], seen[:-1])
+    unlike, repeated = _unlike_neighbours(seen), repeated_slices(image_zyx)
+    lost, exchanged = lost_slices(image_zyx), exchanged_slices(seen, near)
+    mirrored = mirrored_slices(seen, near)
     if config.unlike_slices == "refuse":
+        # a slice that is mirrored fits neither neighbour: it is told as what it is
+        if mirrored:
+            return mirrored_fault(mirrored, len(image_zyx))
         if unlike or lost:
             return _unlike(unlike or lost, image_zyx)
         if repeated:
             return _repeated(repeated, image_zyx)
         if exchanged:
             return out_of_order(exchanged, len(image_zyx))
+    jumps = set(_jumps(seen)) - _around(unlike)
+    steps = set(steps_between(near)) if along_body else set()
     return {
         "slices_out_of_order": len(set(exchanged) - _beside([*unlike, *lost])),
         "slices_lost": len(lost),
         "slices_unlike_neighbours": len(unlike),
         "repeated_slices": len(repeated),
-        "jumps_between_slices": len(set(jumps_between_slices(image_zyx)) - _around(unlike)),
+        "mirrored_slices": len(mirrored),
+        "jumps_between_slices": len(jumps),
+        "steps_between_slices": len(steps - jumps - _around([*unlike, *lost, *mirrored])),
     }
 
 
@@ -184,6 +214,7 @@ def _named(found: Sequence[int]) -> str:
     return shown if len(found) <= MOST_NAMED else f"{shown} and {len(found) - MOST_NAMED} more"
 
 
-def _lattice(image_zyx: NDArray[np.int16]) -> NDArray[np.int32]:
+def lattice(image_zyx: NDArray[np.int16]) -> NDArray[np.int32]:
+    """Every fourth pixel along rows and columns, of small images more; all slices."""
     step = min(LATTICE, max(1, min(image_zyx.shape[1:]) // FINEST))
     return image_zyx[:, ::step, ::step].astype(np.int32)

@@ -26,17 +26,47 @@ BETTER = 0.85
 """Two slices stand in each other's place if the way through both is so much shorter exchanged."""
 
 
-def exchanged_slices(seen: NDArray[np.int32]) -> list[int]:
+STEP = 1.5
+STEP_LEAST_HU = 8.0
+STEP_AROUND = 4
+"""A step is so much larger than the usual change of the four slices before and behind it: at most
+1.32 along the body in five real CTs whole and thinned, 1.3 in phantoms; 1.6 and more where 7 mm of
+the body lie between two slices or are shown twice."""
+
+
+def changes(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Mean change of a pixel between slices (k, j, i) of two stacks, HU."""
+    mean: NDArray[np.float64] = np.minimum(np.abs(one - other), MOST_HU).mean(axis=(-1, -2))
+    return mean
+
+
+def steps_between(near: NDArray[np.float64]) -> list[int]:
+    """Numbers (k) of slices before which more of the body lies than between others, in order.
+
+    `near` are the changes from slice to slice, HU. Two breaths that meet in one scan make such a
+    step where a part of the body is left out or shown twice; at an end of the body one side of the
+    step changes as much.
+    """
+    found = []
+    for number in range(STEP_AROUND - 1, len(near) - STEP_AROUND + 1):
+        before = near[max(0, number - STEP_AROUND) : number]
+        behind = near[number + 1 : number + 1 + STEP_AROUND]
+        usual = max(float(np.median(before)), float(np.median(behind)))
+        if near[number] >= STEP_LEAST_HU and near[number] > STEP * usual:
+            found.append(number + 1)
+    return found
+
+
+def exchanged_slices(seen: NDArray[np.int32], near: NDArray[np.float64]) -> list[int]:
     """Numbers (k) of slices that follow better exchanged with the next one or left out, in order.
 
-    `seen` holds pixels (k, j, i) in HU. From slice to slice anatomy changes the more the further
-    they are apart, and noise is the same at any distance: only where pixels lie in the wrong place,
-    or two scans lie between each other, is the second next slice the nearer one.
+    `seen` holds pixels (k, j, i) in HU, `near` the changes from slice to slice. Anatomy changes the
+    more the further slices are apart, and noise is the same at any distance: only where pixels lie
+    in the wrong place, or two scans lie between each other, is the next but one the nearer.
     """
     if len(seen) < 5:
         return []
-    near = _changes(seen[1:], seen[:-1])
-    beyond = _changes(seen[2:], seen[:-2])
+    beyond = changes(seen[2:], seen[:-2])
     # slices k-1, k, k+1, k+2 with the two in the middle exchanged
     gain = near[:-2] + near[2:] - beyond[:-1] - beyond[1:]
     better = beyond[:-1] + beyond[1:] < BETTER * (near[:-2] + near[2:])
@@ -55,8 +85,3 @@ def out_of_order(found: Sequence[int], slices: int) -> Fault:
         "follow better in another place: pixels lie in the wrong place, or two "
         "scans lie between each other; send the series again, or set ingest.unlike_slices to flag",
     )
-
-
-def _changes(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.float64]:
-    mean: NDArray[np.float64] = np.minimum(np.abs(one - other), MOST_HU).mean(axis=(1, 2))
-    return mean

@@ -12,15 +12,14 @@ import numpy as np
 from fvlm_data.ingest.dicom import header as header_facts
 from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe
-from fvlm_data.ingest.volume.axes import check_axes
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.description import stem
-from fvlm_data.ingest.volume.geometry import Fault, check_identity
+from fvlm_data.ingest.volume.geometry import Fault, check_identity, is_along_body
 from fvlm_data.ingest.volume.hounsfield import INT16, out_of_field_to_air
 from fvlm_data.ingest.volume.names import Names, patient_id
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
-from fvlm_data.ingest.volume.plausibility import check_filled, check_plausible
 from fvlm_data.ingest.volume.result import Decoded, SeriesResult, known_by_name
+from fvlm_data.ingest.volume.voxels import check_voxels
 from fvlm_data.store.declared import Reject
 
 if TYPE_CHECKING:
@@ -114,23 +113,22 @@ def _decoded(
 ) -> Decoded | Fault:
     """The volume of a file, after the checks of its sizes and values."""
     lengths = np.linalg.norm(loaded.affine_ras[:3, :3], axis=0)
-    fault = (
-        check_bounds(loaded.image_zyx.shape[::-1], lengths.tolist(), config)
-        or check_identity(loaded.affine_ras, config)
-        or check_plausible(loaded.image_zyx)
-        or check_filled(loaded.image_zyx)
-        or check_axes(loaded.image_zyx)
+    fault = check_bounds(loaded.image_zyx.shape[::-1], lengths.tolist(), config) or check_identity(
+        loaded.affine_ras, config
     )
     if fault:
         return fault
+    off = check_voxels(loaded.image_zyx, config)
+    if isinstance(off, Fault):
+        return off
     image_zyx = np.require(loaded.image_zyx, requirements="W")  # else it may be a read-only map
     outside = out_of_field_to_air(image_zyx)
     if isinstance(outside, Fault):
         return outside
-    unlike = check_neighbours(image_zyx, config)
+    unlike = check_neighbours(image_zyx, config, along_body=is_along_body(loaded.affine_ras))
     if isinstance(unlike, Fault):
         return unlike
-    adjusted = {"out_of_field_to_air": outside, **unlike}
+    adjusted = {"out_of_field_to_air": outside, **off, **unlike}
     return Decoded(
         image_zyx=image_zyx,
         spacing_mm=(float(lengths[0]), float(lengths[1]), float(lengths[2])),
@@ -201,6 +199,12 @@ def to_int16(values: NDArray[Any]) -> NDArray[np.int16] | Fault:
     """Values rounded to int16 HU, if all are finite and fit."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return Fault("not_finite", "some voxels hold no finite number, expected HU in each")
+    if values.dtype.itemsize == 1:
+        return Fault(
+            "values_not_hu",
+            "values of 8 bits, expected at least 12: air and bone lie 2000 HU apart, so that they "
+            "were cut off or went round the end; take the file from before that",
+        )
     low, high = float(values.min()), float(values.max())
     if low < INT16.min or high > INT16.max:
         return Fault(
