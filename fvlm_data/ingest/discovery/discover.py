@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -117,7 +118,9 @@ def discover(
         if writer.damaged:
             remove_strangers(writer)
         if listed is not None:
-            keep_listing(context, token, listed, len(_known(writer, source, tried)))
+            token_of = partial(file_token, key, naming, source.label)
+            files = len(_known(writer, source, tried))
+            keep_listing(context, token, listed, files, token_of)
             if listed.skipped:
                 counts["passed over"] += listed.skipped
     close(context, writers)
