@@ -176,8 +176,8 @@ class SourceConfig(BaseModel):
     mapping: Path | None = Field(
         default=None,
         description="images, bucket and nifti: CSV with columns volume (file name or relative "
-        "path), study and patient; without it each volume file is a study and a patient of its own. "
-        "ct_rate: the metadata CSV; without it only files in HU are taken. rad_chestct: the "
+        "path), study and patient; without it each volume file is a study and a patient of its "
+        "own. ct_rate: the metadata CSV; without it only files in HU are taken. rad_chestct: the "
         "metadata CSV, needed",
         json_schema_extra=PLACE,
     )

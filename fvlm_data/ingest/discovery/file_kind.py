@@ -180,7 +180,8 @@ def probe(found: FoundFile, kind: str) -> Probed:
         detail = "the file is empty, expected an image; send it again"
         return Probed(_fingerprint(0, b"", b""), Aside("fault", "empty_file", detail))
     try:
-        with opened(found.place, in_part=kind == "dicom" or not _read_whole(found)) as handle:
+        in_part = kind == "dicom" or not _read_whole(found)
+        with opened(found.place.read_in_part() if in_part else found.place) as handle:
             return _dicom(handle) if kind == "dicom" else _nifti(handle, found)
     except OSError:
         return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"].detail))

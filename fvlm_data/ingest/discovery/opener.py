@@ -27,13 +27,15 @@ class FileLocation:
     """Where the bytes of one file lie: `path`, with `member` inside it where it is an archive.
 
     An instance on a DICOMweb server and an object of a bucket have a `url` in place of a path;
-    `profile` says by which credentials a bucket is asked.
+    `profile` says by which credentials a bucket is asked, and with `in_part` of an object only what
+    is read comes over the network.
     """
 
     path: Path = Path()
     member: str = ""
     url: str = ""
     profile: str = ""
+    in_part: bool = False
 
     @property
     def name(self) -> str:
@@ -44,6 +46,10 @@ class FileLocation:
     def in_bucket(self) -> bool:
         """Whether it is an object of a bucket."""
         return self.url.startswith("s3://")
+
+    def read_in_part(self) -> FileLocation:
+        """The same place, for one who reads some of the file."""
+        return replace(self, in_part=True) if self.in_bucket else self
 
 
 class TooLargeError(Exception):
@@ -67,22 +73,22 @@ DAMAGED: tuple[type[Exception], ...] = (
 )
 
 
-def opened(place: FileLocation, *, in_part: bool = False) -> BinaryIO:
+def opened(place: FileLocation) -> BinaryIO:
     """A binary stream of the file that can seek; the caller closes it.
 
     Members of archives, objects of buckets and instances of servers are held in memory, large ones
     in a temporary file that has no name. So are single files that are packed (`slice.dcm.gz`),
-    unpacked. With `in_part` of an object only what is read comes over the network.
+    unpacked.
 
     Raises:
         OSError: the file is gone, damaged, may not be read, or the DICOMweb server does not answer.
         TooLargeError: it is packed and would unpack to far too much.
-        MachineError: the server of a bucket does not answer; with `in_part` also when it is read.
+        MachineError: the server of a bucket does not answer; `in_part` also when it is read.
     """
     name = place.name.lower()
     if not name.endswith(PACKED_ENDING) or name.endswith(OTHER_PACKED):
-        return _as_it_lies(place, in_part=in_part)
-    with _as_it_lies(place) as packed:
+        return _as_it_lies(place)
+    with _as_it_lies(replace(place, in_part=False)) as packed:
         return _unpacked(packed)
 
 
@@ -110,12 +116,12 @@ def _refuse_above(allowed: int, found: int) -> None:
         raise TooLargeError
 
 
-def _as_it_lies(place: FileLocation, *, in_part: bool = False) -> BinaryIO:
+def _as_it_lies(place: FileLocation) -> BinaryIO:
     if place.in_bucket:
         from fvlm_data.ingest.sources.objects import downloaded
         from fvlm_data.ingest.sources.read_in_part import read_in_part
 
-        return (read_in_part if in_part else downloaded)(place.url, place.profile)
+        return (read_in_part if place.in_part else downloaded)(place.url, place.profile)
     if place.url:
         from fvlm_data.ingest.sources.wado import retrieved
 

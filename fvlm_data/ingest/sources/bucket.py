@@ -13,7 +13,7 @@ from fvlm_data.errors import InputError
 from fvlm_data.ingest.discovery import archive
 from fvlm_data.ingest.discovery.found_file import FoundFile
 from fvlm_data.ingest.discovery.opener import FileLocation, object_state
-from fvlm_data.ingest.sources import images, itk_files, nifti, pairs
+from fvlm_data.ingest.sources import images, nifti
 from fvlm_data.ingest.sources.inventory import Inventory, newest_inventory
 from fvlm_data.ingest.sources.kind import Kind
 from fvlm_data.ingest.sources.objects import SCHEME, objects, parted, stored
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.discovery.listed import Listed
     from fvlm_data.ingest.discovery.opener import FileState
     from fvlm_data.ingest.sources.objects import Stored
-
-COMPANIONS = (".json", *pairs.DATA_ENDINGS, *itk_files.DATA_ENDINGS)
 
 
 def find(source: SourceConfig, listed: Listed | None = None) -> Iterator[FoundFile]:
@@ -111,7 +109,7 @@ def _group(key: str) -> str:
 
 
 def _stands_alone(key: str) -> bool:
-    return not key.lower().endswith((*COMPANIONS, *nifti.VOLUME_ENDINGS))
+    return not key.lower().endswith((*nifti.COMPANION_ENDINGS, *nifti.VOLUME_ENDINGS))
 
 
 def _joined(source: SourceConfig, group: Iterable[Stored]) -> Iterator[FoundFile]:
@@ -158,7 +156,7 @@ def named(source: SourceConfig, names: Sequence[str]) -> Iterator[FoundFile]:
     Raises:
         MachineError: the server does not answer, or refuses.
     """
-    for name in names:
+    for name in nifti.with_volumes(names):
         one = stored(f"{source.base_url}{name}", source.profile)
         if one is not None:
             yield nifti.with_companions(_found(source, name, one))

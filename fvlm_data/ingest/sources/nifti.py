@@ -17,6 +17,7 @@ from fvlm_data.ingest.dicom import header
 from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS, Aside, Probed
 from fvlm_data.ingest.discovery.opener import beside, is_there, opened, state_of
+from fvlm_data.ingest.discovery.walk import named as named_in_folder
 from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.ingest.sources.itk_files import (
     DATA_ENDINGS,
@@ -58,12 +59,27 @@ if TYPE_CHECKING:
     from fvlm_data.ingest.volume.result import SeriesResult
 
 VOLUME_ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS, HEADER_ENDING)
+COMPANION_ENDINGS = (".json", *PAIR_ENDINGS, *DATA_ENDINGS)
 MOST_INODE = (1 << 63) - 1
 
 
 def find(source: SourceConfig, listed: Listed | None = None) -> Iterator[FoundFile]:
     """As `walk`; what is seen of a volume without opening it is seen of the files beside it too."""
     yield from map(with_companions, walk(source, listed))
+
+
+def named(source: SourceConfig, names: Sequence[str]) -> Iterator[FoundFile]:
+    """As `walk`'s; of what is read with a volume file, that volume too."""
+    yield from map(with_companions, named_in_folder(source, with_volumes(names)))
+
+
+def with_volumes(names: Iterable[str]) -> list[str]:
+    """The names, with those that volumes may have which a file of these names is read with."""
+    found = dict.fromkeys(names)
+    for name in list(found):
+        if name.lower().endswith(COMPANION_ENDINGS):
+            found |= dict.fromkeys(f"{stem(name)}{ending}" for ending in VOLUME_ENDINGS)
+    return list(found)
 
 
 def with_companions(found: FoundFile) -> FoundFile:
@@ -241,6 +257,7 @@ def _content(place: FileLocation) -> bytes:
 NIFTI = Kind(
     find=find,
     changed=find,
+    named=named,
     probe=probe,
     read=read,
     mapping=Columns("volume", ("study", "patient"), filled=True),
