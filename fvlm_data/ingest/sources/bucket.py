@@ -115,7 +115,8 @@ def _stands_alone(key: str) -> bool:
 def _joined(source: SourceConfig, group: Iterable[Stored]) -> Iterator[FoundFile]:
     """Found files of objects, volumes with the states of those that are read with them."""
     _, base = parted(source.base_url)
-    volumes, states = list[tuple[str, FoundFile]](), dict[str, FileState]()
+    volumes: list[tuple[str, FoundFile]] = []
+    states: dict[str, FileState] = {}
     for one in group:
         if one.key.endswith("/") and not one.size_bytes:
             continue  # what consoles write to show a folder

@@ -18,6 +18,8 @@ MOST_PARTS = 16
 class ObjectInParts(io.RawIOBase):
     """A file in parts of `PART_BYTES`, each fetched when it is first read and then kept."""
 
+    name = ""  # pydicom asks buffered files for one
+
     def __init__(self, url: str, profile: str) -> None:
         """The first part is fetched at once: with it comes the size.
 
