@@ -1,4 +1,4 @@
-"""What stands between a client and an S3 server in tests: it keeps what was asked, and misbehaves."""
+"""What stands between a client and an S3 server in tests: keeps what was asked, and misbehaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 @dataclass
 class Asked:
-    """One request: method, bucket and key (empty: a listing), its query, and bytes of the answer."""
+    """One request: method, bucket and key, query, range, and bytes of the answer."""
 
     method: str
     path: str
@@ -91,7 +91,7 @@ def _handler(proxy: Proxy, upstream: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(part)
             self.close_connection = wrong == "cut"
 
-        do_GET = do_HEAD = do_PUT = answer
+        do_GET = do_HEAD = do_PUT = answer  # noqa: N815 - names that the library looks for
 
     return Handler
 

