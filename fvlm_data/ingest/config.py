@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from fvlm_data.errors import ConfigError
 from fvlm_data.ingest.sources import SOURCES
+from fvlm_data.ingest.sources.objects import SCHEME
 from fvlm_data.settings import DECIDES_NOTHING, PLACE
+
+TOKEN = re.compile(r"f_[0-9a-f]{20}")
+"""What stands for a private place in what a run writes down of its settings."""
 
 
 class IngestConfig(BaseModel):
@@ -193,18 +198,20 @@ class SourceConfig(BaseModel):
             raise ValueError(f"kind {self.kind} needs `url`")
         if kind.place == "path" and (self.url or self.query):
             raise ValueError(f"url and query are for servers only, found kind {self.kind}")
-        if kind.place == "url" and not self.url.startswith(kind.schemes):
+        in_bucket = SCHEME in kind.schemes
+        # in a store's own record, read where its vault is not, a token stands for the place
+        told = not (in_bucket and TOKEN.fullmatch(self.url))
+        if kind.place == "url" and told and not self.url.startswith(kind.schemes):
             expected = " or ".join(kind.schemes)
             raise ValueError(f"url: expected an address that begins with {expected}")
-        in_bucket = self.url.startswith("s3://")
         if not in_bucket and (self.profile or self.inventory or self.keys_grow):
             raise ValueError(
                 f"profile, inventory and keys_grow are for buckets only, found kind {self.kind}"
             )
         if in_bucket and self.query:
             raise ValueError(f"query is for DICOMweb servers only, found kind {self.kind}")
-        if self.inventory and not self.inventory.startswith("s3://"):
-            raise ValueError("inventory: expected an address that begins with s3://")
+        if self.inventory and told and not self.inventory.startswith(SCHEME):
+            raise ValueError(f"inventory: expected an address that begins with {SCHEME}")
         if kind.place == "path" and self.path == Path():
             raise ValueError(f"kind {self.kind} needs `path`")
         return self

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -29,7 +30,9 @@ from s3_proxy import Asked, Proxy, proxied
 from s3fs import S3FileSystem
 from series import Series, set_hu, write
 from test_arriving import Clock
+from typer.testing import CliRunner
 
+from fvlm_data.cli.main import app
 from fvlm_data.errors import ConfigError, InputError, MachineError
 from fvlm_data.identity.vault import Vault
 from fvlm_data.ingest.config import SourceConfig
@@ -37,6 +40,7 @@ from fvlm_data.ingest.discovery.discover import discover
 from fvlm_data.ingest.sources import objects
 from fvlm_data.ingest.sources.read_in_part import PART_BYTES
 from fvlm_data.run.config import load_config
+from fvlm_data.run.curate import curate
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -547,3 +551,37 @@ def test_settings_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=text):
         load_config(None, (), {"store": str(tmp_path / "s"), "sources": [told]})
+
+
+def commanded(*arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, [*arguments])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_a_bucket_by_its_commands_and_what_the_store_tells_of_it(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault_folder: Path
+) -> None:
+    """From init over a dry run and a night to an event; keys stand nowhere in the store."""
+    monkeypatch.setenv("FVLM_VAULT", str(vault_folder))
+    monkeypatch.chdir(tmp_path)
+    write(Series().datasets(), tmp_path / "in")
+    bucket.fill(tmp_path / "in", "Mustermann")
+    url = f"s3://{bucket.name}/Mustermann"
+    assert f"bucket: {url} (6 files seen)" in commanded("init", url)
+    config = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert config["sources"] == [{"kind": "bucket", "url": url}]
+    within = ["config.yaml", "--set", "execution.workers=1"]
+    told = commanded("doctor", *within, code=1)  # this machine may lack room
+    assert "stage ingest can begin: its inputs and settings are there" in " ".join(told.split())
+    bucket.proxy.since()
+    dry = commanded("curate", *within, "--dry-run")
+    assert "6 image files of sources[0]" in dry
+    assert bucket.bytes_of(bucket.proxy.since()) == {}
+    curate(load_config(tmp_path / "config.yaml"), ["ingest"])
+    store = tmp_path / "store"
+    written = b"".join(one.read_bytes() for one in store.rglob("*") if one.is_file())
+    assert b"Mustermann" not in written
+    assert bucket.name.encode() not in written
+    revealed = commanded("vault", "places", "--store", str(store))
+    assert url in revealed
