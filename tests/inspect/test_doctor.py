@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fvlm_data.cli.main import app
+from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.inspect.doctor import examine, installation
 from fvlm_data.inspect.verify import Check
 from fvlm_data.run.config import Config, load_config
