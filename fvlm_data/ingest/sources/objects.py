@@ -16,7 +16,7 @@ from functools import lru_cache
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from fvlm_data.errors import MachineError
+from fvlm_data.errors import FvlmError, MachineError
 from fvlm_data.extras import needs_extra
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ BLOCK_BYTES = 1 << 20
 IN_MEMORY_BYTES = 64 << 20
 NS = 10**9
 CHANGED = "PreconditionFailed"
+NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
+"""Errors of botocore, which comes with s3fs in a version that this package does not choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,17 +203,17 @@ def asked(bucket: str, profile: str, method: str, **request: Any) -> Any:
         ChangedError: the object is not the one that was asked for.
         MachineError: the server does not answer, or only with errors.
     """
-    from botocore.exceptions import NoCredentialsError, PartialCredentialsError, ProfileNotFound
-
     pauses = iter(PAUSES_S)
     while True:
         try:
             return _filesystem(profile).call_s3(method, **request)
         except (FileNotFoundError, PermissionError):
             raise
-        except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-            raise PermissionError(type(error).__name__) from None
+        except FvlmError:
+            raise
         except Exception as error:  # those of botocore and aiohttp are no OSErrors
+            if type(error).__name__ in NO_CREDENTIALS:
+                raise PermissionError(type(error).__name__) from None
             told = _response(error)
             if told.get("Error", {}).get("Code") in (CHANGED, "412"):
                 raise ChangedError("the object was replaced while it was read") from None
