@@ -37,6 +37,7 @@ from fvlm_data.errors import ConfigError, InputError, MachineError
 from fvlm_data.identity.vault import Vault
 from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.ingest.discovery.discover import discover
+from fvlm_data.ingest.discovery.listed import forget_listings, listing_path
 from fvlm_data.ingest.sources import objects
 from fvlm_data.ingest.sources.read_in_part import PART_BYTES
 from fvlm_data.inspect.doctor.places import place_checks
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from conftest import Ingested
+
+FULL = pytest.mark.full
+OFTEN = {("listing", "403"), ("discovery", "cut"), ("ingest", "500")}
+"""Places and faults of a server that are tried in each run of tests."""
 
 DAY = 24 * 60.0
 BEFORE = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -272,7 +277,8 @@ def test_what_is_unchanged_is_not_asked_for_and_what_changed_is(
     np.testing.assert_array_equal(ingested.image(ingested.volume()).T[2], hu + 1)
 
 
-@pytest.mark.parametrize("wrong", ["500", "503", "cut", "silence"])
+@pytest.mark.parametrize("wrong", [pytest.param("500", marks=FULL), pytest.param("503", marks=FULL),
+                                   "cut", pytest.param("silence", marks=FULL)])  # fmt: skip
 def test_a_server_that_errs_now_and_then_changes_nothing(
     ingested: Ingested,
     bucket: Bucket,
@@ -299,8 +305,14 @@ def test_a_server_that_errs_now_and_then_changes_nothing(
     )
 
 
-@pytest.mark.parametrize("wrong", ["500", "cut", "silence", "403"])
-@pytest.mark.parametrize("stage", ["listing", "discovery", "ingest"])
+@pytest.mark.parametrize(
+    ("stage", "wrong"),
+    [
+        pytest.param(stage, wrong, marks=() if (stage, wrong) in OFTEN else FULL)
+        for stage in ("listing", "discovery", "ingest")
+        for wrong in ("500", "cut", "silence", "403")
+    ],
+)
 def test_a_server_that_stays_away_stops_in_one_sentence_and_settles_nothing(
     ingested: Ingested,
     bucket: Bucket,
@@ -408,6 +420,28 @@ def test_what_could_not_be_read_is_listed_again_where_keys_grow(
     assert growing(ingested, bucket)["accepted"] == 1
     bucket.proxy.since()
     assert growing(ingested, bucket) == {"passed over": 1}
+
+
+def test_the_key_to_go_on_from_is_never_that_of_a_file_which_was_forgotten(
+    ingested: Ingested, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    day(bucket, now(clock) - dt.timedelta(days=3), 1)
+    growing(ingested, bucket)
+    context = ingested.context
+    last = max(
+        (row["token"] for row in ingested.rows("inputs")),
+        key=lambda token: context.vault.file_paths([token])[token],
+    )
+    (source,) = {row["source"] for row in ingested.rows("inputs")}
+    path = listing_path(context, source)
+    assert last.encode() in context.store.read_bytes(path)
+    context.vault.erase([last])
+    forget_listings(context)
+    growing(ingested, bucket)
+    assert last.encode() not in context.store.read_bytes(path)
+    bucket.proxy.since()
+    assert growing(ingested, bucket) == {"files": 1, "unchanged": 1, "passed over": 1}
 
 
 @pytest.mark.parametrize("form", ["CSV", "Parquet"])

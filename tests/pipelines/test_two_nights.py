@@ -255,7 +255,10 @@ def test_two_nights(
         _two_nights(Nights(here, tmp_path, configuration), hospital)
     # what Prefect, Dask and the flows wrote down names nobody who withdrew
     names = originals(hospital.withdrawn)
+    assert len(names) > 5
     logs = "\n".join(one.read_text(errors="replace") for one in tmp_path.glob("*.log"))
+    assert "was killed by signal 9" in logs
+    assert "Restarting worker" in logs
     assert [one for one in names if one in logs] == []
 
 
@@ -321,6 +324,8 @@ def _check_second(nights: Nights, before: dict[str, list[int]]) -> None:
     assert [after[one][2] - before[one][2] for one in grown] == [LATE]
     reasons = nights.reasons()
     assert reasons["crashed"] == reasons["corrected_report"] == 1
+    # all that Orthanc, the table and the folder of masks offer of who withdrew
+    assert reasons["forgotten"] == len(hospital.files(hospital.withdrawn)) + 2
     findings = store.read("findings").to_pylist()
     assert 31.0 in {row["size_mm"] for row in findings}
     samples = store.read("samples", ["volume_id"]).to_pylist()
