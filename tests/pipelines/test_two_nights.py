@@ -313,11 +313,11 @@ def _two_nights(nights: Nights, hospital: Hospital) -> None:
     nights.say(
         "of the patient who withdrew, and is still in Orthanc: in no byte of store and vault"
     )
-    _check_second(nights, before)
+    _check_second(nights, hospital, before)
     (nights.folder / "transcript.txt").write_text("\n".join(nights.lines))
 
 
-def _check_second(nights: Nights, before: dict[str, list[int]]) -> None:
+def _check_second(nights: Nights, hospital: Hospital, before: dict[str, list[int]]) -> None:
     store, after = nights.opened(), shapes(nights.opened())
     assert len(after) == 2  # of four: two of who withdrew; the deadly one is set aside
     grown = [one for one in after if after[one] != before[one]]
