@@ -44,6 +44,7 @@ from fvlm_data.inspect.doctor.places import place_checks
 from fvlm_data.inspect.doctor.services import service_checks
 from fvlm_data.run.config import load_config
 from fvlm_data.run.curate import curate
+from fvlm_data.store.tables import Store
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -624,3 +625,23 @@ def test_a_bucket_by_its_commands_and_what_the_store_tells_of_it(
     assert bucket.name.encode() not in written
     revealed = commanded("vault", "places", "--store", str(store))
     assert url in revealed
+
+
+@pytest.mark.full
+def test_processes_of_a_run_tell_of_a_server_that_stays_away(
+    bucket: Bucket, tmp_path: Path, vault_folder: Path
+) -> None:
+    write(Series().datasets(), tmp_path / "in")
+    bucket.fill(tmp_path / "in")
+    values = {
+        "store": str(tmp_path / "store"),
+        "sources": [{"kind": "bucket", "url": f"s3://{bucket.name}/in"}],
+        "execution": {"workers": 2, "pauses_s": [0.1]},
+    }
+    read = load_config(None, (), values)
+    bucket.proxy.trouble = lambda one: "403" if "/in/" in one.path else ""
+    with pytest.raises(MachineError, match="may not be read"):
+        curate(read, ["ingest"], isolate=True)
+    assert Store.open(tmp_path / "store").read("inputs").num_rows == 0
+    bucket.proxy.trouble = lambda one: ""
+    assert curate(read, ["ingest"], isolate=True).stages["ingest"]["accepted"] == 1
