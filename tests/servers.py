@@ -84,4 +84,16 @@ def postgres(folder: Path) -> Iterator[str]:
         command = [*user, server, "-D", data, *options]
         with started(command, folder, {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}):
             wait_for_port(port)
+            _wait_until_ready(Path(program).with_name("pg_isready"), port)
             yield f"//prefect@127.0.0.1:{port}/postgres"
+
+
+def _wait_until_ready(program: Path, port: int) -> None:
+    """PostgreSQL takes connections before it answers them: "the database system is starting up"."""
+    end = time.monotonic() + PATIENCE_S
+    while subprocess.run(
+        [program, "-h", "127.0.0.1", "-p", str(port)], capture_output=True, check=False
+    ).returncode:
+        if time.monotonic() > end:
+            pytest.fail(f"PostgreSQL on port {port} was not ready within {PATIENCE_S} s")
+        time.sleep(0.2)

@@ -23,7 +23,12 @@ ForceOption = Annotated[bool, typer.Option("--force", help="write over a file th
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="images, masks and reports")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="FOLDER", help="images, masks and reports; or s3://bucket/prefix with images"
+        ),
+    ],
     out_file: Annotated[
         Path, typer.Option("--out", metavar="CONFIG.yaml", help="file that is written")
     ] = Path("config.yaml"),
@@ -32,12 +37,14 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write a commented configuration from what lies in a folder: images, masks, reports."""
+    from fvlm_data.ingest.sources.objects import SCHEME
+    from fvlm_data.run.survey.bucket import survey_bucket
     from fvlm_data.run.survey.look import survey
     from fvlm_data.run.survey.written import configuration_text
 
     with one_sentence():
         _check_free(out_file, force=force)
-        seen = survey(folder)
+        seen = survey_bucket(folder) if folder.startswith(SCHEME) else survey(Path(folder))
         if not seen.sources and not seen.reports:
             raise InputError(_nothing(seen))
         text = configuration_text(seen, out_file)
@@ -131,7 +138,8 @@ def _told(seen: Survey) -> Iterator[str]:
     yield f"Looked at {seen.files} files in {seen.folders} folders of {seen.folder} ({part})"
     for source in seen.sources:
         by = f", described by {source.mapping}" if source.mapping else ""
-        yield f"  images    {source.kind}: {source.path} ({source.files} files seen{by})"
+        place = source.url or source.path
+        yield f"  images    {source.kind}: {place} ({source.files} files seen{by})"
     if seen.masks is not None:
         classes = f"classes by {seen.masks.told_by}: {seen.masks.classes}"
         told = classes if seen.masks.classes else "classes are not told: set segment.classes"

@@ -24,6 +24,7 @@ from fvlm_data.cli.init import init, schema
 from fvlm_data.cli.options import (
     ConfigOption,
     JsonOption,
+    KeysOption,
     NameOption,
     RehashOption,
     RetryOption,
@@ -140,15 +141,16 @@ def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="folder, archive, DICOMDIR, or URL of a DICOMweb server"
+            metavar="SOURCE",
+            help="folder, archive, DICOMDIR, URL of a DICOMweb server, or s3://bucket/prefix",
         ),
     ],
     store: StoreOption,
     kind: Annotated[
         str | None,
         typer.Option(
-            help="images, dicom, dicomweb, nifti, ct_rate, rad_chestct, or of `plugins`; default: "
-            "by look"
+            help="images, dicom, dicomweb, bucket, nifti, ct_rate, rad_chestct, or of `plugins`; "
+            "default: by look"
         ),
     ] = None,
     mapping: Annotated[
@@ -291,6 +293,7 @@ def curate(
     overrides: SetOption = None,
     rehash: RehashOption = False,
     retry: RetryOption = False,
+    keys: KeysOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -306,6 +309,7 @@ def curate(
             dry_run=dry_run,
             as_json=as_json,
             rehash=rehash,
+            keys=keys,
         )
 
 
@@ -343,7 +347,8 @@ def _source_entry(
     source: str, kind: str | None, mapping: Path | None, name: str | None
 ) -> dict[str, str]:
     if "://" in source:
-        entry = {"kind": kind or "dicomweb", "url": source}
+        in_bucket = source.startswith("s3://")
+        entry = {"kind": kind or ("bucket" if in_bucket else "dicomweb"), "url": source}
     else:
         path = Path(source)
         if not source.strip() or not path.exists():

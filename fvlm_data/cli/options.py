@@ -24,6 +24,15 @@ RehashOption = Annotated[
     bool,
     typer.Option("--rehash", help="read all known image files whole, whatever time and size say"),
 ]
+KeysOption = Annotated[
+    str | None,
+    typer.Option(
+        "--keys",
+        metavar="FILE",
+        help="look only at the image files that FILE names: a line each, s3://bucket/key, a path, "
+        "or the JSON of a bucket's event; - is standard input",
+    ),
+]
 RetryOption = Annotated[
     bool,
     typer.Option(
@@ -43,16 +52,23 @@ def run_command(
     rehash: bool = False,
     retry: bool = False,
     dry_run: bool = False,
+    keys: str | None = None,
 ) -> None:
     """Run a command's stages over the store and print the summary; raises what `curate` raises.
 
-    The command `curate` runs all. With `dry_run` it is only said what the run would do.
+    The command `curate` runs all. With `dry_run` it is only said what the run would do. `keys` is a
+    file that names the image files to look at.
     """
+    from fvlm_data.errors import InputError
+    from fvlm_data.ingest.discovery.named_files import read_addresses
     from fvlm_data.monitoring.logs import logged
     from fvlm_data.run.curate import curate
     from fvlm_data.run.stages import stages_of
 
     resolved = resolved_config(store, config, overrides, values)
+    named = read_addresses(keys) if keys is not None else None
+    if dry_run and keys is not None:
+        raise InputError("--dry-run tells of all that the sources hold: leave --keys out")
     if dry_run:
         names = None if command == "curate" else stages_of(command, resolved)
         print_forecast(resolved, names, rehash=rehash, retry=retry, as_json=as_json)
@@ -69,6 +85,7 @@ def run_command(
             rehash=rehash,
             retry=retry,
             isolate=True,
+            named=named,
         )
     print_summary(summary, as_json=as_json)
     if not as_json and any(counts.get("set_aside") for counts in summary.stages.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from fvlm_data.errors import ConfigError
 from fvlm_data.ingest.sources import SOURCES
+from fvlm_data.ingest.sources.objects import SCHEME
 from fvlm_data.settings import DECIDES_NOTHING, PLACE
+
+TOKEN = re.compile(r"f_[0-9a-f]{20}")
+"""What stands for a private place in what a run writes down of its settings."""
 
 
 class IngestConfig(BaseModel):
@@ -106,8 +111,9 @@ class IngestConfig(BaseModel):
         default=0,
         ge=0,
         description="folders, and studies of a server, that are as they were when last listed are "
-        "passed over, until the last listing of everything is so old; 0: each run lists "
-        "everything, days",
+        "passed over, and so are an inventory that is as it was and the keys of a bucket that "
+        "grow (`sources.keys_grow`), until the last listing of everything is so old; 0: each run "
+        "lists everything, days",
         json_schema_extra=DECIDES_NOTHING,
     )
     incomplete: Literal["refuse", "flag"] = Field(
@@ -126,9 +132,10 @@ class SourceConfig(BaseModel):
 
     kind: Annotated[str, AfterValidator(SOURCES.known)] = Field(
         description="what lies there: images (DICOM and volume files side by side), dicom "
-        "(folders, archives, discs), dicomweb (a server), nifti (also MetaImage, NRRD and pairs of "
-        ".hdr and .img), ct_rate (the layout of CT-RATE), rad_chestct (the npz files of "
-        "RAD-ChestCT), or what an installed package adds (`fvlm-data plugins`)",
+        "(folders, archives, discs), dicomweb (a server), bucket (what images takes, as objects of "
+        "an S3-compatible bucket), nifti (also MetaImage, NRRD and pairs of .hdr and .img), "
+        "ct_rate (the layout of CT-RATE), rad_chestct (the npz files of RAD-ChestCT), or what an "
+        "installed package adds (`fvlm-data plugins`)",
         json_schema_extra=SOURCES.listed,
     )
     path: Path = Field(
@@ -138,9 +145,33 @@ class SourceConfig(BaseModel):
     )
     url: str = Field(
         default="",
-        description="servers only (dicomweb): address of the service, as https://pacs/dicom-web. "
+        description="servers only. dicomweb: address of the service, as https://pacs/dicom-web. "
         "Credentials come from the environment: FVLM_DICOMWEB_TOKEN, or FVLM_DICOMWEB_USER and "
-        "FVLM_DICOMWEB_PASSWORD",
+        "FVLM_DICOMWEB_PASSWORD. bucket: s3://BUCKET, or s3://BUCKET/PREFIX for what lies below "
+        "it; server and credentials come from the environment (AWS_ENDPOINT_URL, "
+        "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and so on) or AWS's files, see `profile`",
+        json_schema_extra=DECIDES_NOTHING,
+    )
+    profile: str = Field(
+        default="",
+        description="bucket only: section of AWS's credentials and configuration files "
+        "(AWS_SHARED_CREDENTIALS_FILE, AWS_CONFIG_FILE) with keys, region and endpoint_url of this "
+        "bucket, where they differ from those of the store's; unsigned: a public bucket, which "
+        "asks for none",
+        json_schema_extra=DECIDES_NOTHING,
+    )
+    inventory: str = Field(
+        default="",
+        description="bucket only: s3:// address of a manifest.json of S3 Inventory (CSV or "
+        "Parquet), or of the prefix below which they come, of which the newest counts: its objects "
+        "are taken in place of a listing",
+        json_schema_extra=DECIDES_NOTHING,
+    )
+    keys_grow: bool = Field(
+        default=False,
+        description="bucket only: keys of new objects come behind those that are there (by date, "
+        "say), so that between two full listings (`ingest.full_listing_days`) only what comes "
+        "behind what was a day old is listed",
         json_schema_extra=DECIDES_NOTHING,
     )
     query: dict[str, str] = Field(
@@ -155,9 +186,9 @@ class SourceConfig(BaseModel):
     )
     mapping: Path | None = Field(
         default=None,
-        description="images and nifti: CSV with columns volume (file name or relative path), "
-        "study and patient; without it each volume file is a study and a patient of its own. "
-        "ct_rate: the metadata CSV; without it only files in HU are taken. rad_chestct: the "
+        description="images, bucket and nifti: CSV with columns volume (file name or relative "
+        "path), study and patient; without it each volume file is a study and a patient of its "
+        "own. ct_rate: the metadata CSV; without it only files in HU are taken. rad_chestct: the "
         "metadata CSV, needed",
         json_schema_extra=PLACE,
     )
@@ -173,15 +204,32 @@ class SourceConfig(BaseModel):
             raise ValueError(f"kind {self.kind} needs `url`")
         if kind.place == "path" and (self.url or self.query):
             raise ValueError(f"url and query are for servers only, found kind {self.kind}")
-        if kind.place == "url" and not self.url.startswith(("http://", "https://")):
-            raise ValueError("url: expected an address that begins with https:// or http://")
+        in_bucket = SCHEME in kind.schemes
+        # in a store's own record, read where its vault is not, a token stands for the place
+        told = not (in_bucket and TOKEN.fullmatch(self.url))
+        if kind.place == "url" and told and not self.url.startswith(kind.schemes):
+            expected = " or ".join(kind.schemes)
+            raise ValueError(f"url: expected an address that begins with {expected}")
+        if not in_bucket and (self.profile or self.inventory or self.keys_grow):
+            raise ValueError(
+                f"profile, inventory and keys_grow are for buckets only, found kind {self.kind}"
+            )
+        if in_bucket and self.query:
+            raise ValueError(f"query is for DICOMweb servers only, found kind {self.kind}")
+        if self.inventory and told and not self.inventory.startswith(SCHEME):
+            raise ValueError(f"inventory: expected an address that begins with {SCHEME}")
         if kind.place == "path" and self.path == Path():
             raise ValueError(f"kind {self.kind} needs `path`")
         return self
 
     @property
+    def base_url(self) -> str:
+        """What stands before the relative names of a server's files."""
+        return f"{self.url.rstrip('/')}/"
+
+    @property
     def label(self) -> str:
-        """The source's name in tables: `name`, else the last part of the path or the host."""
+        """The source's name in tables: `name`, else the last part of the path, host or bucket."""
         if self.url:
             return self.name or self.url.partition("://")[2].partition("/")[0]
         return self.name or self.path.expanduser().resolve().name or "source"

@@ -81,16 +81,14 @@ def _source_file(row: Row, below: str, sources: Mapping[str, SourceConfig]) -> S
 
 def _place(source: SourceConfig, relative: str) -> FileLocation:
     if source.url:
-        return FileLocation(url=f"{source.url.rstrip('/')}/{relative}")
+        return FileLocation(url=f"{source.base_url}{relative}", profile=source.profile)
     return placed(base_folder(source), relative)
 
 
 def _settled(source: SourceConfig) -> SourceConfig:
     """The source with absolute paths."""
-    if source.url:
-        return source
     mapping = source.mapping.expanduser().resolve() if source.mapping else None
-    path = source.path.expanduser().resolve()
+    path = source.path if source.url else source.path.expanduser().resolve()
     return source.model_copy(update={"path": path, "mapping": mapping})
 
 

@@ -78,6 +78,7 @@ def curate(
     rehash: bool = False,
     retry: bool = False,
     isolate: bool | None = None,
+    named: tuple[str, ...] | None = None,
 ) -> Summary:
     """Run `stages` (none given: all) in the order of the data and return the summary.
 
@@ -86,7 +87,8 @@ def curate(
     `mapper` runs batches elsewhere (its `at_once()`: so many at a time). With `retry` is tried
     again what ended its process before. `progress` is called with the stage, settled items and
     their total (0: not known); `announce`, before anything is done, with sentences on how the
-    inputs are understood. With `rehash` every known image file is read as a whole.
+    inputs are understood. With `rehash` every known image file is read as a whole. With `named`,
+    addresses of image files, no others are looked at.
 
     Raises:
         FvlmError: the run cannot start or go on; what is settled stays settled.
@@ -101,6 +103,7 @@ def curate(
             workers = stack.enter_context(Workers(config.execution.workers))
         versions = versions_mark()
         context = replace(context, rehash=rehash, retry=retry, workers=workers, versions=versions)
+        context = replace(context, named=named)
         if mapper is None:
             mapper = isolated(workers, settle_batch) if workers else here(settle_batch)
         at_once = getattr(mapper, "at_once", lambda: config.execution.workers)

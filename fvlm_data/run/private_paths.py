@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.identity.contents import has_contents
 from fvlm_data.identity.ids import keyed_id
 from fvlm_data.identity.vault import Vault, default_vault_folder
+from fvlm_data.ingest.sources.objects import SCHEME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
 
 PRIVATE = {
-    "sources": ("path", "name", "mapping"),
+    "sources": ("path", "name", "mapping", "url", "inventory"),
     "reports": ("path", "name", "mapping"),
     "segment": ("masks", "classes"),
     "clinical": ("path", "name"),
@@ -122,4 +123,6 @@ def _changed(section: Any, keys: tuple[str, ...], change: Callable[[str], str]) 
 def _is_private(key: str, value: Any) -> bool:
     if not isinstance(value, str) or not value:
         return False
+    if key == "url":  # a prefix of a bucket is called as a folder is; a server has an address
+        return value.startswith(SCHEME) or bool(_TOKEN.fullmatch(value))
     return key != "classes" or not _KNOWN_CLASSES.fullmatch(value) or bool(_TOKEN.fullmatch(value))

@@ -48,7 +48,8 @@ class Context:
     of a known image file, but reads all of its bytes. With `retry` is tried again what ended the
     process that worked on it; `versions` is a mark of the program's. What is superseded is kept
     for `keep_hours`. `workers` are the processes in which headers are read, which may end; None:
-    they are read in this one. `beat` is called whenever an item is done.
+    they are read in this one. `beat` is called whenever an item is done. `named` are addresses of
+    image files to look at in place of all that the sources hold; None: all is looked at.
     """
 
     store: Store
@@ -63,6 +64,7 @@ class Context:
     keep_hours: float = 168.0
     workers: Workers | None = field(default=None, compare=False, repr=False)
     beat: Callable[[], None] = field(default=_unwatched, compare=False, repr=False)
+    named: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

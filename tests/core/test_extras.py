@@ -18,7 +18,9 @@ PACKAGES = ("schemas", "fvlm_data", "fvlm_train", "pipelines")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 BESIDE_CORE = {
     "schemas": (),
-    "fvlm_data": ("llm", "dicomweb", "dicom-out", "train", "xlsx", "pdf", "serve", "postgres"),
+    "fvlm_data": (
+        *("llm", "dicomweb", "dicom-out", "train", "xlsx", "pdf", "serve", "postgres", "s3"),
+    ),
     "fvlm_train": ("train", "wandb", "mlflow", "swin"),
     "pipelines": ("flows",),
 }
@@ -146,6 +148,7 @@ def without(command: list[str], folder: Path) -> subprocess.CompletedProcess[str
         ("flows", "fvlm-flow run c.yaml"),
         ("s3", "fvlm-data status --store s3://bucket/store"),
         ("serve", "fvlm-data serve --store store"),
+        pytest.param("s3", "fvlm-data ingest s3://bucket/in --store store", marks=pytest.mark.full),
         ("dicomweb", "fvlm-data ingest http://127.0.0.1:9/dicom-web --store store"),
         pytest.param(
             "llm",

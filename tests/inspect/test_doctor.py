@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fvlm_data.cli.main import app
+from fvlm_data.ingest.config import SourceConfig
 from fvlm_data.inspect.doctor import examine, installation
 from fvlm_data.inspect.verify import Check
 from fvlm_data.run.config import Config, load_config
@@ -79,6 +80,9 @@ def test_an_extra_is_missed_only_where_it_is_needed(
     told = broken(installation.installation_checks(config))
     assert told["extra [s3], for the store's URL"].examples == ("boto9>=1, not found",)
     assert told["extra [s3], for the store's URL"].remedy == "pip install 'fvlm[s3]'"
+    source = SourceConfig(kind="bucket", url="s3://archive")
+    config = configured(tmp_path).model_copy(update={"sources": (source,)})
+    assert "extra [s3], for a source" in broken(installation.installation_checks(config))
 
 
 def test_extras_of_a_training_are_missed_where_it_asks_for_them(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from fvlm_data.errors import InputError
 from fvlm_data.identity.ids import file_token, keyed_id, source_token
 from fvlm_data.ingest.config import by_label
 from fvlm_data.ingest.discovery import arriving
@@ -18,6 +20,7 @@ from fvlm_data.ingest.discovery.mapping import KIND as MAPPING_KIND
 from fvlm_data.ingest.discovery.mapping import STAGE as MAPPING_STAGE
 from fvlm_data.ingest.discovery.mapping import discover_mapping
 from fvlm_data.ingest.discovery.mending import remove_strangers, to_mend
+from fvlm_data.ingest.discovery.named_files import names_below
 from fvlm_data.ingest.discovery.series_item import series_item
 from fvlm_data.ingest.lost_files import MAY_BE_A_SLICE, name_form
 from fvlm_data.ingest.source_files import remember_sources
@@ -28,7 +31,7 @@ from fvlm_data.store.discovered import changed_sources, rename_sources
 from schemas import Input, Quarantined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.file_kind import Aside, Probed
@@ -72,8 +75,10 @@ def discover(
     with the context's `retry`. `progress` is called with the number of files seen. Series of which
     a file came within the last `settle_minutes` are noted (`arriving`). Until the last listing of
     everything is `full_listing_days` old, folders and studies that are as they were are passed over
-    (`listed`); not with `rehash`, nor with the context's `retry`. Returns counts: files, unchanged,
-    accepted, set_aside, set aside by `kind:reason`, and folders passed over.
+    (`listed`); not with `rehash`, nor with the context's `retry`. Where the context names files, no
+    others are looked at, but those of a damaged source. Returns counts: files, unchanged,
+    accepted, set_aside, set aside by `kind:reason`, folders passed over, and named files that lie
+    in no source.
 
     Raises:
         InputError: a source is missing, cannot be read, or is empty; a mapping file is at fault.
@@ -84,8 +89,9 @@ def discover(
     key = context.vault.key
     labels = by_label(tuple(sources))
     named = {source_token(key, naming, label): source for label, source in labels.items()}
-    for source in sources:  # a missing source stops the run before anything is written
-        next(SOURCES.load(source.kind).find(source))
+    if context.named is None:
+        for source in sources:  # a missing source stops the run before anything is written
+            next(SOURCES.load(source.kind).find(source))
     # before the first row: a later run finds the files of these rows by it
     remember_sources(context.vault, named)
     renamed = {label: token for token, label in zip(named, labels, strict=True) if token != label}
@@ -94,6 +100,7 @@ def discover(
     damaged = changed_sources(context, STAGE, KIND)
     mappings_damaged = changed_sources(context, MAPPING_STAGE, MAPPING_KIND)
     looked_at = {**named, **to_mend(context, named, damaged | mappings_damaged)}
+    told = {token: _told(context, source) for token, source in looked_at.items()}
     tried = circumstances(context.versions, limits)
     readers = Readers(context.workers, limits, tried) if context.workers else None
     counts: Counter[str] = Counter()
@@ -101,25 +108,33 @@ def discover(
     quiet_before_s = arriving.quiet_before_s(settle_minutes)
     arriving.forget_quiet(context, quiet_before_s)
     for token, source in looked_at.items():
+        names = None if token in damaged else told[token]
+        if names is not None and not names:
+            continue
         writer = SourceWriter(context, STAGE, KIND, token, source.label, token in damaged)
         writers.append(writer)
         known = _known(writer, source, "" if context.retry else tried)
         listed = None
-        if full_listing_days and SOURCES.load(source.kind).changed is not None:
+        if full_listing_days and names is None and SOURCES.load(source.kind).changed is not None:
             anew = rehash or context.retry or writer.damaged
             listed = last_listing(
                 context, token, known, arriving.clock_s(), full_listing_days, full=anew
             )
-        chunks = _chunks(context, source, naming, known, listed, rehash=rehash)
+        files = _files(source, listed, names)
+        chunks = _chunks(context, source, naming, known, files, rehash=rehash)
         probed = probe_all(source.kind, chunks, readers)
         for group in _groups(probed, counts["files"], progress):
             counts += _commit(writer, source, group, known, quiet_before_s)
         if writer.damaged:
             remove_strangers(writer)
         if listed is not None:
-            keep_listing(context, token, listed, len(_known(writer, source, tried)))
+            token_of = partial(file_token, key, naming, source.label)
+            number = len(_known(writer, source, tried))
+            keep_listing(context, token, listed, number, token_of)
             if listed.skipped:
                 counts["passed over"] += listed.skipped
+    if elsewhere := _elsewhere(context, looked_at.values()):
+        counts["named elsewhere"] = elsewhere
     close(context, writers)
     arriving.join_short_studies(context)
     discover_mapping(context, looked_at, mappings_damaged)
@@ -153,7 +168,8 @@ def foresee(
                 made_by=SOURCES.made_by(source.kind),
                 tried="" if context.retry else circumstances(context.versions, limits),
             )
-            chunks = _chunks(context, source, naming, known, None, rehash=context.rehash)
+            files = _files(source, None, None)
+            chunks = _chunks(context, source, naming, known, files, rehash=context.rehash)
             looks = ((file, bool(look)) for chunk in chunks for _, file, look in chunk)
         found = new = new_bytes = 0
         for file, look in looks:
@@ -199,19 +215,44 @@ def _chunks(
     source: SourceConfig,
     naming: Literal["token", "plain"],
     known: KnownFiles,
-    listed: Listed | None,
+    files: Iterator[FoundFile],
     *,
     rehash: bool,
 ) -> Iterator[Chunk]:
     """The files of a source with their tokens, and what of each is to be read."""
-    kind: Kind = SOURCES.load(source.kind)
-    changed = kind.changed
-    files = kind.find(source) if listed is None or not changed else changed(source, listed)
     while found := list(islice(files, CHUNK_FILES)):
         key, label = context.vault.key, source.label
         tokens = [file_token(key, naming, label, one.relative) for one in found]
         looks = known.looks(tokens, found, rehash=rehash)
         yield list(zip(tokens, found, looks, strict=True))
+
+
+def _told(context: Context, source: SourceConfig) -> list[str] | None:
+    """The names of a source's files that are to be looked at; None: all are."""
+    return None if context.named is None else names_below(source, context.named)
+
+
+def _elsewhere(context: Context, sources: Iterable[SourceConfig]) -> int:
+    """How many of the named files lie in no source."""
+    everywhere = list(sources)
+    return sum(
+        not any(names_below(source, [address]) for source in everywhere)
+        for address in context.named or ()
+    )
+
+
+def _files(
+    source: SourceConfig, listed: Listed | None, names: Sequence[str] | None
+) -> Iterator[FoundFile]:
+    kind: Kind = SOURCES.load(source.kind)
+    if names is not None:
+        if kind.named is None:
+            raise InputError(
+                f"source {source.label}: files are named of it, which kind {source.kind} cannot "
+                "look at alone; leave it out of this run, or leave --keys away"
+            )
+        return kind.named(source, names)
+    return kind.find(source) if listed is None or not kind.changed else kind.changed(source, listed)
 
 
 def _commit(

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from fvlm_data.errors import FvlmError
 from fvlm_data.ingest.dicom import header
 from fvlm_data.ingest.dicom.header import IDENTITY_DATES, IDENTITY_NAMES, IDENTITY_TEXTS
 from fvlm_data.ingest.dicom.image_types import excluded
@@ -155,7 +156,8 @@ def probe(found: FoundFile, kind: str) -> Probed:
         detail = "the file is empty, expected an image; send it again"
         return Probed(_fingerprint(0, b"", b""), Aside("fault", "empty_file", detail))
     try:
-        with opened(found.place) as handle:
+        in_part = kind == "dicom" or not _read_whole(found)
+        with opened(found.place.read_in_part() if in_part else found.place) as handle:
             return _dicom(handle) if kind == "dicom" else _nifti(handle, found)
     except OSError:
         return Probed("", Aside("fault", "unreadable_file", PROBLEMS["unreadable_file"].detail))
@@ -182,11 +184,18 @@ def is_nifti(relative: str) -> bool:
     return relative.lower().endswith(NIFTI_ENDINGS)
 
 
+def _read_whole(found: FoundFile) -> bool:
+    """Whether the fingerprint of a volume file rests on all of its bytes.
+
+    Uncompressed, voxels in the middle may change with neither head nor tail; gzip's tail holds a
+    checksum.
+    """
+    return found.relative.lower().endswith(".nii")
+
+
 def _nifti(handle: BinaryIO, found: FoundFile) -> Probed:
-    sampled = not found.relative.lower().endswith(".nii")
+    sampled = not _read_whole(found)
     if not sampled:
-        # uncompressed, voxels in the middle may change with neither head nor tail; gzip's tail
-        # holds a checksum
         digest = _file_digest(handle)
         fingerprint = _fingerprint(found.size_bytes, digest, b"")
     else:
@@ -271,6 +280,8 @@ def _header(handle: BinaryIO, size: int, *, marked: bool) -> Probed:
                     handle, defer_size=DEFERRED_BYTES, stop_before_pixels=True, force=True
                 )
             return _probed(dataset, judged)
+    except FvlmError:  # a server that gives no more of it
+        raise
     except Exception as error:  # pydicom raises any type on damaged files; each gets its row
         short = lacks_memory(error)
         if short and isinstance(handle, WithinFile):

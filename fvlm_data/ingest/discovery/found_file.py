@@ -65,6 +65,10 @@ PROBLEMS = {
     "archive_not_supported": Problem(
         "an archive of another kind, expected zip, tar, tar.gz or tar.bz2; unpack it"
     ),
+    "archive_in_bucket": Problem(
+        "an archive in a bucket, expected single files: it could not be read without being "
+        "downloaded for each of its members; unpack it there, or ingest a local copy"
+    ),
     "nested_archive": Problem("an archive within an archive; unpack the outer one"),
     "duplicate_member": Problem(
         "a second member of the same name, expected one; the first is taken; unpack or pack anew"

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from array import array
+from collections import deque
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from fvlm_data.ingest.discovery.known import whole_numbers
 from fvlm_data.ingest.discovery.opener import MEMBER_MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fvlm_data.ingest.discovery.known import KnownFiles
     from fvlm_data.store.declared import Context
@@ -37,6 +38,10 @@ that is written into does not change its folder."""
 NS = 1e9
 DIGEST_BYTES = 8
 COLUMNS = ("unit", "state", "closed")
+REACHED = 100
+"""Names that are kept of those that need not be listed again: the last may be of one who was
+forgotten, and then stands nowhere."""
+
 AGAIN = 10_000
 """Known files that are to be read again, beyond which their folders are not looked for singly."""
 
@@ -45,6 +50,9 @@ class Listed:
     """The units of one source: those of the last listing, and those of this one.
 
     `quiet_before_ns` is the time since which nothing of a unit may have changed for it to be kept.
+    Where files come in an order that grows, `after` is the name behind which they are to be listed
+    (empty: all are), and `reached` the last names of those that need not be listed again. `again`:
+    some known files are to be read again.
     """
 
     def __init__(self, key: bytes, quiet_before_ns: float, full_at_s: float) -> None:
@@ -57,6 +65,9 @@ class Listed:
         self._closed: Any = np.zeros(0, np.int8)
         self._new = (array("q"), array("q"), array("b"))
         self.skipped = 0
+        self.after = ""
+        self.reached: deque[str] = deque(maxlen=REACHED)
+        self.again = False
 
     def know(self, table: pa.Table, again: Iterable[str] = ()) -> None:
         """Take over the units of an earlier listing, but those called `again`."""
@@ -141,17 +152,32 @@ def last_listing(
     if late or len(known) < files or len(again) > AGAIN:
         return everything
     listed = Listed(context.vault.key, quiet_ns, full_at_s)
-    listed.know(table, _folders(context, again))
+    paths = context.vault.file_paths(again)
+    listed.know(table, _folders(paths.values()))
+    listed.again = bool(again)
+    listed.after = _before(context, str(told.get("after", "")), paths.values())
+    listed.reached.extend([listed.after] if listed.after else [])
     return listed
 
 
-def keep_listing(context: Context, source: str, listed: Listed, files: int) -> None:
+def keep_listing(
+    context: Context,
+    source: str,
+    listed: Listed,
+    files: int,
+    token_of: Callable[[str], str] = str,
+) -> None:
     """Keep what was listed, once the rows of all its files are written; `files` are known now.
+
+    `token_of` gives the token of a file's name.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    told = json.dumps({"full_at_s": listed.full_at_s, "files": files})
+    tokens = [token_of(name) for name in listed.reached]
+    known = context.vault.file_paths(tokens)
+    after = next((token for token in reversed(tokens) if token in known), "")
+    told = json.dumps({"full_at_s": listed.full_at_s, "files": files, "after": after})
     table = listed.table().replace_schema_metadata({"listing": told})
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
@@ -172,10 +198,17 @@ def listing_path(context: Context, source: str) -> str:
     return f"{FOLDER}/{keyed_id(context.vault.key, 'f', 'listing', source)}.parquet"
 
 
-def _folders(context: Context, tokens: Sequence[str]) -> set[str]:
+def _before(context: Context, token: str, again: Iterable[str]) -> str:
+    """The name behind which files are to be listed: that of a token, or before those of `again`."""
+    name = context.vault.file_paths([token]).get(token, "") if token else ""
+    # a name without its end comes before it, and before no other that is to be passed over
+    return min([name, *(path[:-1] for path in again)]) if name else ""
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
     """The units in which files lie: their folders, and studies of a server."""
     found = set()
-    for path in context.vault.file_paths(tokens).values():
+    for path in paths:
         parts = PurePosixPath(path.partition(MEMBER_MARK)[0]).parts
         found.add("/".join(parts[:-1]))
         # a server: studies/<uid>/series/<uid>/instances/<uid>

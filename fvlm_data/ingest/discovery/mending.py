@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from fvlm_data.errors import ConfigError, InputError
+from fvlm_data.errors import ConfigError, InputError, MachineError
 from fvlm_data.ingest.discovery.forgotten import pathless
 from fvlm_data.ingest.source_files import known_sources
 from fvlm_data.ingest.sources import SOURCES
@@ -40,7 +40,7 @@ def to_mend(
             found = known_sources(context.vault.file_paths, {}, [label])
             for source in found.values():
                 _reach(source)
-        except (ConfigError, InputError) as error:
+        except (ConfigError, InputError, MachineError) as error:
             log.warning("source %s: cannot be read again to mend its rows: %s", label, error)
         else:
             reached |= found

@@ -1,11 +1,12 @@
-"""From the place of a file to its bytes: a plain file, a member of an archive, or a server."""
+"""From the place of a file to its bytes: a plain file, a member of an archive, or a server's."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zlib
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -15,6 +16,8 @@ from isal import isal_zlib
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fvlm_data.ingest.sources.objects import Stored
+
 MEMBER_MARK = "!/"
 """Between the path of an archive and the name of its member, as in `export.zip!/CT/0001`."""
 
@@ -23,12 +26,30 @@ MEMBER_MARK = "!/"
 class FileLocation:
     """Where the bytes of one file lie: `path`, with `member` inside it where it is an archive.
 
-    An instance on a DICOMweb server has a `url` in place of a path.
+    An instance on a DICOMweb server and an object of a bucket have a `url` in place of a path;
+    `profile` says by which credentials a bucket is asked, and with `in_part` of an object only what
+    is read comes over the network.
     """
 
     path: Path = Path()
     member: str = ""
     url: str = ""
+    profile: str = ""
+    in_part: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's own name, without folders."""
+        return (self.member or self.url or self.path.name).rpartition("/")[2]
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether it is an object of a bucket."""
+        return self.url.startswith("s3://")
+
+    def read_in_part(self) -> FileLocation:
+        """The same place, for one who reads some of the file."""
+        return replace(self, in_part=True) if self.in_bucket else self
 
 
 class TooLargeError(Exception):
@@ -55,17 +76,19 @@ DAMAGED: tuple[type[Exception], ...] = (
 def opened(place: FileLocation) -> BinaryIO:
     """A binary stream of the file that can seek; the caller closes it.
 
-    Members of archives and instances of servers are held in memory, large ones in a temporary
-    file that has no name. So are single files that are packed (`slice.dcm.gz`), unpacked.
+    Members of archives, objects of buckets and instances of servers are held in memory, large ones
+    in a temporary file that has no name. So are single files that are packed (`slice.dcm.gz`),
+    unpacked.
 
     Raises:
-        OSError: the file is gone, damaged, may not be read, or the server does not answer.
+        OSError: the file is gone, damaged, may not be read, or the DICOMweb server does not answer.
         TooLargeError: it is packed and would unpack to far too much.
+        MachineError: the server of a bucket does not answer; `in_part` also when it is read.
     """
-    name = (place.member or place.path.name).lower()
-    if place.url or not name.endswith(PACKED_ENDING) or name.endswith(OTHER_PACKED):
+    name = place.name.lower()
+    if not name.endswith(PACKED_ENDING) or name.endswith(OTHER_PACKED):
         return _as_it_lies(place)
-    with _as_it_lies(place) as packed:
+    with _as_it_lies(replace(place, in_part=False)) as packed:
         return _unpacked(packed)
 
 
@@ -94,6 +117,11 @@ def _refuse_above(allowed: int, found: int) -> None:
 
 
 def _as_it_lies(place: FileLocation) -> BinaryIO:
+    if place.in_bucket:
+        from fvlm_data.ingest.sources.objects import downloaded
+        from fvlm_data.ingest.sources.read_in_part import read_in_part
+
+        return (read_in_part if place.in_part else downloaded)(place.url, place.profile)
     if place.url:
         from fvlm_data.ingest.sources.wado import retrieved
 
@@ -108,6 +136,58 @@ def _as_it_lies(place: FileLocation) -> BinaryIO:
 def is_there(place: FileLocation) -> bool:
     """Whether the file (of a member: its archive) is there; a server is asked when it is read."""
     return bool(place.url) or place.path.is_file()
+
+
+def beside(place: FileLocation, name: str) -> FileLocation | None:
+    """A file of another name in the same folder; None: there is none, or an archive is asked.
+
+    Raises:
+        MachineError: the server of a bucket does not answer.
+    """
+    if place.in_bucket:
+        found = replace(place, url=f"{place.url.rpartition('/')[0]}/{name}")
+        return found if state_of(found) is not None else None
+    if place.member or place.url:
+        return None
+    path = place.path.with_name(name)
+    return FileLocation(path) if path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What is told of a file without opening it; an object's `inode` stands for its ETag."""
+
+    size_bytes: int
+    modified_ns: int
+    inode: int
+    arrived_ns: int
+
+
+def state_of(place: FileLocation) -> FileState | None:
+    """Size and times of a file of a folder, or of an object; None: it is not there.
+
+    Raises:
+        MachineError: the server of a bucket does not answer.
+    """
+    if place.in_bucket:
+        from fvlm_data.ingest.sources.objects import stored
+
+        one = stored(place.url, place.profile)
+        return object_state(one) if one else None
+    try:
+        state = place.path.stat()
+    except OSError:
+        return None
+    # a copy may keep the modification time of its original; the change of the inode cannot be set
+    arrived_ns = max(state.st_mtime_ns, state.st_ctime_ns)
+    return FileState(state.st_size, state.st_mtime_ns, state.st_ino, arrived_ns)
+
+
+def object_state(one: Stored) -> FileState:
+    """What a listing tells of an object, as of a file."""
+    digest = hashlib.blake2b(one.tag.encode(), digest_size=8).digest()
+    inode = int.from_bytes(digest, "little") >> 1  # the tables hold signed numbers
+    return FileState(one.size_bytes, one.modified_ns, inode, one.modified_ns)
 
 
 def placed(folder: Path, relative: str) -> FileLocation:

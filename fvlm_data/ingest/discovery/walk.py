@@ -12,7 +12,7 @@ from fvlm_data.ingest.discovery.found_file import FoundFile
 from fvlm_data.ingest.discovery.opener import MEMBER_MARK, FileLocation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from fvlm_data.ingest.config import SourceConfig
     from fvlm_data.ingest.discovery.listed import Listed
@@ -49,6 +49,19 @@ def walk(source: SourceConfig, listed: Listed | None = None) -> Iterator[FoundFi
             f"source {source.label}: {folder} holds no files; expected a folder of images; "
             "check the path"
         )
+
+
+def named(source: SourceConfig, names: Sequence[str]) -> Iterator[FoundFile]:
+    """The files of a source that have these relative names, or lie in folders that do.
+
+    What is gone is left out.
+    """
+    folder = base_folder(source)
+    for name in names:
+        if (folder / name).is_dir():
+            yield from _walk_folder(folder / name, name, set(), None)
+        elif (folder / name).is_file():
+            yield from _file(folder / name, name)
 
 
 def base_folder(source: SourceConfig) -> Path:

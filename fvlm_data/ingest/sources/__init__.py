@@ -15,6 +15,7 @@ SOURCES = Extensions(
         "nifti": "fvlm_data.ingest.sources.nifti:NIFTI",
         "ct_rate": "fvlm_data.ingest.sources.ct_rate:CT_RATE",
         "rad_chestct": "fvlm_data.ingest.sources.rad_chestct:RAD_CHESTCT",
+        "bucket": "fvlm_data.ingest.sources.bucket:BUCKET",
         "images": "fvlm_data.ingest.sources.images:IMAGES",
     },
 )

@@ -14,7 +14,7 @@ import numpy as np
 
 from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS
 from fvlm_data.ingest.discovery.opener import is_there
-from fvlm_data.ingest.discovery.walk import walk
+from fvlm_data.ingest.discovery.walk import named, walk
 from fvlm_data.ingest.sources.kind import Kind
 from fvlm_data.ingest.sources.nifti_file import load
 from fvlm_data.ingest.volume.description import Columns, Description
@@ -218,6 +218,7 @@ def _numbers(text: str, count: int) -> tuple[float, ...] | None:
 CT_RATE = Kind(
     find=walk,
     changed=walk,
+    named=named,
     probe=partial(probe_file, endings=NIFTI_ENDINGS, reason="not_nifti"),
     read=read,
     mapping=COLUMNS,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fvlm_data.ingest.dicom.series import read_series
 from fvlm_data.ingest.dicom.told_names import told_names
 from fvlm_data.ingest.discovery.file_kind import probe
-from fvlm_data.ingest.discovery.walk import walk
+from fvlm_data.ingest.discovery.walk import named, walk
 from fvlm_data.ingest.sources.kind import Kind
 
 if TYPE_CHECKING:
@@ -38,4 +38,5 @@ DICOM = Kind(
     read=read,
     told_names=told_names,
     changed=walk,
+    named=named,
 )

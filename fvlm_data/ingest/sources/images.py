@@ -42,6 +42,7 @@ def read(
 IMAGES = Kind(
     find=nifti.find,
     changed=nifti.find,
+    named=nifti.named,
     probe=probe,
     read=read,
     mapping=nifti.NIFTI.mapping,

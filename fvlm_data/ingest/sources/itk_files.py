@@ -10,12 +10,13 @@ import math
 import os
 import shutil
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from fvlm_data.ingest.discovery.opener import beside, opened, state_of
 from fvlm_data.ingest.volume.geometry import LPS_TO_RAS, Fault, prove_affine
 from fvlm_data.ingest.volume.volume_file import DEFLATE_MOST, check_claim, more_than_claimed
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 METAIMAGE_ENDINGS = (".mha", ".mhd")
 NRRD_ENDINGS = (".nrrd", ".nhdr")
 ITK_ENDINGS = (*METAIMAGE_ENDINGS, *NRRD_ENDINGS)
+DETACHED_ENDINGS = (".mhd", ".nhdr")
 DATA_ENDINGS = (".raw", ".zraw", ".raw.gz")
 """What the detached data of a header are called."""
 
@@ -84,10 +86,11 @@ def load_itk(
         return header
     if header.contradiction:
         return header.contradiction
-    beside = data_file(place, header)
-    if isinstance(beside, Fault):
-        return beside
-    size = beside.stat().st_size if beside else handle.seek(0, os.SEEK_END) - header.header_bytes
+    data = data_file(place, header)
+    if isinstance(data, Fault):
+        return data
+    state = state_of(data) if data else None
+    size = state.size_bytes if state else handle.seek(0, os.SEEK_END) - header.header_bytes
     held = size * DEFLATE_MOST if header.packed else size
     fault = check_claim(header.shape, header.value_bytes, held, config)
     if fault:
@@ -96,7 +99,7 @@ def load_itk(
     if not header.packed and more > 0:
         return more_than_claimed(more)
     try:
-        values, affine_ras = _read(handle, place, ending)
+        values, affine_ras = _read(handle, place, ending, data)
     except RuntimeError as error:  # its message quotes the path
         if "alloc" in str(error).lower():
             raise MemoryError from None
@@ -133,14 +136,14 @@ def read_header(handle: BinaryIO, ending: str) -> ItkHeader | Fault:
         )
 
 
-def data_file(place: FileLocation, header: ItkHeader) -> Path | Fault | None:
+def data_file(place: FileLocation, header: ItkHeader) -> FileLocation | Fault | None:
     """The file beside the header that holds its data; None: they follow in the same file."""
     if not header.data_file:
         return None
     # a name with folders in it could lead anywhere; lists and patterns are one file a slice
-    for beside in data_beside(place):
-        if beside.name == header.data_file:
-            return beside
+    for one in data_beside(place):
+        if one.name == header.data_file:
+            return one
     return Fault(
         "data_file_missing",
         "the header names a data file that does not lie beside it under its own name, as x.raw "
@@ -148,47 +151,51 @@ def data_file(place: FileLocation, header: ItkHeader) -> Path | Fault | None:
     )
 
 
-def data_beside(place: FileLocation) -> list[Path]:
+def data_beside(place: FileLocation) -> list[FileLocation]:
     """Files beside a header that may hold its data: they have its name and another ending."""
-    if place.member or ending_of(place) not in (".mhd", ".nhdr"):
+    if ending_of(place) not in DETACHED_ENDINGS:
         return []
-    named = (place.path.with_name(f"{place.path.stem}{ending}") for ending in DATA_ENDINGS)
-    return [path for path in named if path.is_file()]
+    stem = PurePosixPath(place.name).stem
+    return [one for ending in DATA_ENDINGS if (one := beside(place, f"{stem}{ending}"))]
 
 
 def header_of_data(place: FileLocation) -> bool:
     """Whether a file is the detached data of a header beside it."""
-    name = place.path.name
-    ending = next((one for one in DATA_ENDINGS if name.endswith(one)), "")
-    if place.member or not ending:
-        return False
-    name = name[: -len(ending)]
-    return any(place.path.with_name(f"{name}{one}").is_file() for one in (".mhd", ".nhdr"))
+    ending = next((one for one in DATA_ENDINGS if place.name.endswith(one)), "")
+    stem = place.name.removesuffix(ending)
+    return bool(ending) and any(beside(place, f"{stem}{one}") for one in DETACHED_ENDINGS)
 
 
 def ending_of(place: FileLocation) -> str:
     """The last ending of a file's name, in lower case."""
-    return Path(place.member or place.path.name).suffix.lower()
+    return PurePosixPath(place.name).suffix.lower()
 
 
 def _read(
-    handle: BinaryIO, place: FileLocation, ending: str
+    handle: BinaryIO, place: FileLocation, ending: str, data: FileLocation | None
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Values (i, j, k) and affine of a file that may lie in an archive."""
+    """Values (i, j, k) and affine of a file that may lie in an archive or bucket."""
     import SimpleITK as sitk  # noqa: N813
 
     reader = sitk.ImageFileReader()
     reader.SetImageIO("MetaImageIO" if ending in METAIMAGE_ENDINGS else "NrrdImageIO")
     with TemporaryDirectory() as folder:
         path = place.path
-        if place.member:  # it reads by name only
+        if place.member or place.url:  # it reads by name only
             path = Path(folder) / f"volume{ending}"
-            handle.seek(0)
-            with path.open("wb") as target:
-                shutil.copyfileobj(handle, target)
+            _copied(handle, path)
+        if place.url and data is not None:
+            with opened(data) as voxels:  # under its own name, which the header states
+                _copied(voxels, Path(folder) / data.name)
         reader.SetFileName(str(path))
         image = reader.Execute()
     return _values(sitk.GetArrayFromImage(image), image)
+
+
+def _copied(handle: BinaryIO, path: Path) -> None:
+    handle.seek(0)
+    with path.open("wb") as target:
+        shutil.copyfileobj(handle, target)
 
 
 def _values(array: NDArray[Any], image: Any) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -54,7 +54,9 @@ class Kind:
     without it is always listed as a whole. `told_names` is for a kind whose headers tell names
     faster than `read`. `mapping` names the columns of its mapping CSV (None: it takes none), which
     the kind may need. `is_mapped` says by relative name which of its files the CSV describes.
-    `place` is the key of the configuration that says where the source lies.
+    `place` is the key of the configuration that says where the source lies, `schemes` what a url of
+    it may begin with. `named` lists of a source only what it is told to look at: relative names, of
+    which some may be gone.
     """
 
     find: Callable[[SourceConfig], Iterator[FoundFile]]
@@ -66,3 +68,5 @@ class Kind:
     place: Literal["path", "url"] = "path"
     is_mapped: Callable[[str], bool] = bool
     changed: Callable[[SourceConfig, Listed], Iterator[FoundFile]] | None = None
+    schemes: tuple[str, ...] = ("https://", "http://")
+    named: Callable[[SourceConfig, Sequence[str]], Iterator[FoundFile]] | None = None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +16,12 @@ from fvlm_data.ingest.checksum import file_checksum
 from fvlm_data.ingest.dicom import header
 from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import NIFTI_ENDINGS, Aside, Probed
-from fvlm_data.ingest.discovery.opener import is_there, opened
+from fvlm_data.ingest.discovery.opener import beside, is_there, opened, state_of
+from fvlm_data.ingest.discovery.walk import named as named_in_folder
 from fvlm_data.ingest.discovery.walk import walk
 from fvlm_data.ingest.sources.itk_files import (
+    DATA_ENDINGS,
+    DETACHED_ENDINGS,
     ITK_ENDINGS,
     data_beside,
     ending_of,
@@ -31,6 +35,7 @@ from fvlm_data.ingest.sources.pairs import (
     header_beside,
     voxels_beside,
 )
+from fvlm_data.ingest.sources.pairs import DATA_ENDINGS as PAIR_ENDINGS
 from fvlm_data.ingest.volume.description import Columns, Description, from_json, stem
 from fvlm_data.ingest.volume.geometry import Fault
 from fvlm_data.ingest.volume.names import Names
@@ -44,32 +49,57 @@ from fvlm_data.ingest.volume.volume_file import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fvlm_data.ingest.config import IngestConfig, SourceConfig
     from fvlm_data.ingest.discovery.found_file import FoundFile
     from fvlm_data.ingest.discovery.listed import Listed
-    from fvlm_data.ingest.discovery.opener import FileLocation
+    from fvlm_data.ingest.discovery.opener import FileLocation, FileState
     from fvlm_data.ingest.source_files import SourceFile
     from fvlm_data.ingest.volume.result import SeriesResult
 
 VOLUME_ENDINGS = (*NIFTI_ENDINGS, *ITK_ENDINGS, HEADER_ENDING)
+COMPANION_ENDINGS = (".json", *PAIR_ENDINGS, *DATA_ENDINGS)
 MOST_INODE = (1 << 63) - 1
 
 
 def find(source: SourceConfig, listed: Listed | None = None) -> Iterator[FoundFile]:
     """As `walk`; what is seen of a volume without opening it is seen of the files beside it too."""
-    for found in walk(source, listed):
-        states = [path.stat() for path in _companions(found.place)] if not found.problem else []
-        for state in states:
-            found = replace(
-                found,
-                modified_ns=max(found.modified_ns, state.st_mtime_ns),
-                inode=found.inode ^ (state.st_ino & MOST_INODE),
-                arrived_ns=max(found.arrived_ns, state.st_mtime_ns, state.st_ctime_ns),
-            )
-        yield found
+    yield from map(with_companions, walk(source, listed))
+
+
+def named(source: SourceConfig, names: Sequence[str]) -> Iterator[FoundFile]:
+    """As `walk`'s; of what is read with a volume file, that volume too."""
+    yield from map(with_companions, named_in_folder(source, with_volumes(names)))
+
+
+def with_volumes(names: Iterable[str]) -> list[str]:
+    """The names, with those that volumes may have which a file of these names is read with."""
+    found = dict.fromkeys(names)
+    for name in list(found):
+        if name.lower().endswith(COMPANION_ENDINGS):
+            found |= dict.fromkeys(f"{stem(name)}{ending}" for ending in VOLUME_ENDINGS)
+    return list(found)
+
+
+def with_companions(found: FoundFile) -> FoundFile:
+    """What is seen of a file, with what is seen of those beside it that it is read with."""
+    if found.problem:
+        return found
+    states = [state_of(one) for one in _companions(found.place)]
+    return with_states(found, [one for one in states if one is not None])
+
+
+def with_states(found: FoundFile, states: Iterable[FileState]) -> FoundFile:
+    """What is seen of a file, with the states of those that it is read with."""
+    for state in states:
+        found = replace(
+            found,
+            modified_ns=max(found.modified_ns, state.modified_ns),
+            inode=found.inode ^ (state.inode & MOST_INODE),
+            arrived_ns=max(found.arrived_ns, state.arrived_ns),
+        )
+    return found
 
 
 def is_volume(relative: str) -> bool:
@@ -79,7 +109,7 @@ def is_volume(relative: str) -> bool:
 
 def is_companion(place: FileLocation) -> bool:
     """Whether a file is read with the volume that it lies beside."""
-    ending = place.path.suffix.lower()
+    ending = ending_of(place)
     if ending == ".json":
         return _described_by(place)
     return (ending == DATA_ENDING and header_beside(place)) or header_of_data(place)
@@ -93,10 +123,10 @@ def probe(found: FoundFile) -> Probed:
     if probed.aside:
         return probed
     probed = _with_data(probed, found)
-    beside = _sidecar(found.place)
-    if beside is None:
+    sidecar = _sidecar(found.place)
+    if sidecar is None:
         return probed
-    content = beside.read_bytes()
+    content = _content(sidecar)
     fingerprint = hashlib.sha256(probed.fingerprint.encode() + content).hexdigest()
     description = from_json(content)
     if description is None:
@@ -113,13 +143,13 @@ def probe(found: FoundFile) -> Probed:
 
 def _companion(found: FoundFile) -> Probed:
     """A file that is read with its volume; its names are those of the sidecar, which it may be."""
-    is_json = found.place.path.suffix.lower() == ".json"
+    is_json = ending_of(found.place) == ".json"
     detail = "it is read with the volume file or header of its name"
     aside = Aside("out_of_scope", "sidecar" if is_json else "part_of_volume", detail)
     fingerprint = probe_file(found, (), "").fingerprint
-    path = found.place.path
-    sidecar = path if is_json else path.with_name(f"{stem(path.name)}.json")
-    description = from_json(sidecar.read_bytes()) if sidecar.is_file() else None
+    place = found.place
+    sidecar = place if is_json else beside(place, f"{stem(place.name)}.json")
+    description = from_json(_content(sidecar)) if sidecar else None
     names = _names(description) if description is not None else None
     return Probed(fingerprint, aside, names=names)
 
@@ -141,8 +171,8 @@ def _with_data(probed: Probed, found: FoundFile) -> Probed:
     parts = [probed.fingerprint]
     with opened(found.place) as handle:
         parts.append(file_checksum(handle))
-    for path in _data(found.place):
-        with path.open("rb") as handle:
+    for one in _data(found.place):
+        with opened(one) as handle:
             parts.append(file_checksum(handle))
     digest = hashlib.sha256("".join(parts).encode()).hexdigest()
     return replace(probed, fingerprint=digest, sampled=False)
@@ -158,11 +188,11 @@ def read(
 ) -> SeriesResult:
     """Read one volume file; where CSV and sidecar differ, the CSV wins."""
     (file,) = files
-    if file.place is None or not is_there(file.place):
+    if file.place is None or not _reachable(file.place):
         return gone(file)
-    beside = _sidecar(file.place)
-    if beside is not None:
-        description = description.over(from_json(beside.read_bytes()) or Description())
+    sidecar = _sidecar(file.place)
+    if sidecar is not None:
+        description = description.over(from_json(_content(sidecar)) or Description())
     names = _names(description, volume_name(file))
     made = _made(file.place, config)
     return judged(file, made, names, description, series_id, key, config)
@@ -181,36 +211,53 @@ def _made(place: FileLocation, config: IngestConfig) -> Loaded | Fault:
     return Loaded(np.ascontiguousarray(volume_hu.T), affine_ras, "already_hu", checksum)
 
 
-def _companions(place: FileLocation) -> list[Path]:
-    beside = _sidecar(place)
-    return [*([beside] if beside else []), *_data(place)]
+def _reachable(place: FileLocation) -> bool:
+    """Whether the file is there: an object is asked for, since its loss is told as damage later."""
+    return is_there(place) and (not place.in_bucket or state_of(place) is not None)
 
 
-def _data(place: FileLocation) -> list[Path]:
+def companion_names(name: str) -> list[str]:
+    """What files may be called that a volume file of a name is read with."""
+    bare = PurePosixPath(name).stem
+    ending = PurePosixPath(name).suffix.lower()
+    data: tuple[str, ...] = PAIR_ENDINGS if ending == HEADER_ENDING else ()
+    data = DATA_ENDINGS if ending in DETACHED_ENDINGS else data
+    return [f"{stem(name)}.json", *(f"{bare}{one}" for one in data)] if is_volume(name) else []
+
+
+def _companions(place: FileLocation) -> list[FileLocation]:
+    sidecar = _sidecar(place)
+    return [*([sidecar] if sidecar else []), *_data(place)]
+
+
+def _data(place: FileLocation) -> list[FileLocation]:
     """Files that hold the voxels of a header."""
     if ending_of(place) != HEADER_ENDING:
         return data_beside(place)
-    beside = voxels_beside(place)
-    return [beside] if beside else []
+    data = voxels_beside(place)
+    return [data] if data else []
 
 
-def _sidecar(place: FileLocation) -> Path | None:
-    """The JSON file beside a volume file in a folder."""
-    if place.member or not is_volume(place.path.name):
-        return None
-    beside = place.path.with_name(f"{stem(place.path.name)}.json")
-    return beside if beside.is_file() else None
+def _sidecar(place: FileLocation) -> FileLocation | None:
+    """The JSON file beside a volume file in a folder or bucket."""
+    return beside(place, f"{stem(place.name)}.json") if is_volume(place.name) else None
 
 
 def _described_by(place: FileLocation) -> bool:
     """Whether a volume file of the same name lies beside a JSON file."""
-    names = (f"{place.path.stem}{ending}" for ending in VOLUME_ENDINGS)
-    return not place.member and any(place.path.with_name(name).is_file() for name in names)
+    bare = PurePosixPath(place.name).stem
+    return any(beside(place, f"{bare}{ending}") for ending in VOLUME_ENDINGS)
+
+
+def _content(place: FileLocation) -> bytes:
+    with opened(place) as handle:
+        return handle.read()
 
 
 NIFTI = Kind(
     find=find,
     changed=find,
+    named=named,
     probe=probe,
     read=read,
     mapping=Columns("volume", ("study", "patient"), filled=True),

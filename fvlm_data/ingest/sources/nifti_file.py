@@ -100,14 +100,14 @@ def _longer(image: Any) -> Fault | None:
 def _load_pair(
     handle: BinaryIO, place: FileLocation, config: IngestConfig
 ) -> tuple[NDArray[Any], NDArray[np.float64] | Fault] | Fault:
-    beside = voxels_beside(place)
-    if beside is None:
+    data = voxels_beside(place)
+    if data is None:
         return Fault(
             "data_file_missing",
             "no .img of the header's name lies beside it (in an archive none can); put it there, "
             "or convert the volume to NIfTI",
         )
-    with beside.open("rb") as voxels:
+    with opened(data) as voxels:
         image = pair_image(handle, voxels)
         fault = _check_size(image, voxels, config)
         if fault:

@@ -5,15 +5,15 @@ Analyze 7.5 and NIfTI pairs share these endings; `ni1` at byte 344 of the header
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from fvlm_data.ingest.discovery.opener import beside
 from fvlm_data.ingest.volume.geometry import Fault
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from fvlm_data.ingest.discovery.opener import FileLocation
@@ -25,21 +25,19 @@ ORIENT_PLACE, TRANSVERSE = 252, 0
 axes to the left, the front and the head (Mayo Clinic, Analyze 7.5 file format)."""
 
 
-def voxels_beside(place: FileLocation) -> Path | None:
-    """The file of voxels beside a header in a folder."""
-    if place.member:
-        return None
-    for ending in (DATA_ENDING, DATA_ENDING.upper()):
-        beside = place.path.with_suffix(ending)
-        if beside.is_file():
-            return beside
-    return None
+DATA_ENDINGS = (DATA_ENDING, DATA_ENDING.upper())
+
+
+def voxels_beside(place: FileLocation) -> FileLocation | None:
+    """The file of voxels beside a header in a folder or bucket."""
+    stem = PurePosixPath(place.name).stem
+    return next(filter(None, (beside(place, f"{stem}{one}") for one in DATA_ENDINGS)), None)
 
 
 def header_beside(place: FileLocation) -> bool:
     """Whether a header lies beside a file of voxels."""
-    endings = (HEADER_ENDING, HEADER_ENDING.upper())
-    return not place.member and any(place.path.with_suffix(one).is_file() for one in endings)
+    stem = PurePosixPath(place.name).stem
+    return any(beside(place, f"{stem}{one}") for one in (HEADER_ENDING, HEADER_ENDING.upper()))
 
 
 def pair_image(header: BinaryIO, voxels: BinaryIO) -> Any:

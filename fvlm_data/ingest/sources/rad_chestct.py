@@ -17,7 +17,7 @@ import numpy as np
 from fvlm_data.ingest.checksum import file_checksum
 from fvlm_data.ingest.discovery.archive import DAMAGE
 from fvlm_data.ingest.discovery.opener import is_there, opened
-from fvlm_data.ingest.discovery.walk import walk
+from fvlm_data.ingest.discovery.walk import named, walk
 from fvlm_data.ingest.sources.kind import Kind
 from fvlm_data.ingest.volume.description import Columns, Description
 from fvlm_data.ingest.volume.geometry import Fault
@@ -189,6 +189,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 RAD_CHESTCT = Kind(
     find=walk,
     changed=walk,
+    named=named,
     probe=partial(probe_file, endings=(".npz",), reason="not_npz"),
     read=read,
     mapping=COLUMNS,

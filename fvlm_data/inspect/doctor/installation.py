@@ -113,6 +113,12 @@ def _lacking() -> dict[str, list[str]]:
     return made
 
 
+def _buckets(config: Config) -> str:
+    if config.store.startswith("s3://"):
+        return "the store's URL"
+    return "a source" if any(one.url.startswith("s3://") for one in config.sources) else ""
+
+
 def _wanted_extras(config: Config) -> dict[str, str]:
     """Extras that a configuration needs, and for what."""
     endings = {one.path.suffix.lower() for one in config.reports if one.path}
@@ -120,7 +126,7 @@ def _wanted_extras(config: Config) -> dict[str, str]:
     encoder = train.get("model", {}).get("image_encoder")
     tools = train.get("tracking", {}).get("to", ())
     asked = {
-        "s3": "the store's URL" if config.store.startswith("s3://") else "",
+        "s3": _buckets(config),
         "dicomweb": "a source" if any(one.kind == "dicomweb" for one in config.sources) else "",
         "llm": "parse.backend" if config.parse.backend == "llm" else "",
         "xlsx": "a report file" if {".xlsx", ".xlsm"} & endings else "",

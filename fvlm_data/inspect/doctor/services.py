@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fvlm_data.ingest.sources.objects import SCHEME
 from fvlm_data.inspect.verify import Check
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def _named(config: Config | None) -> Iterator[tuple[str, str]]:
     if config is None:
         return
     for source in config.sources:
-        if source.url:
+        # of a bucket the stage's own check has asked for a first page, with the credentials
+        if source.url and not source.url.startswith(SCHEME):
             yield f"source {source.label}", source.url
     if config.execution.dask.address:
         yield "Dask's scheduler (execution.dask.address)", config.execution.dask.address

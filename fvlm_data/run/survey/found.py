@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FoundSource:
-    """Images of one kind below a folder, in `files` files that were seen."""
+    """Images of one kind below a folder or `url`, in `files` files that were seen."""
 
     kind: str
     path: Path
     files: int
     mapping: Path | None = None
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,12 @@ class FoundReports:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All that was found below `folder`, and `notes` on what a person should look at."""
+    """All that was found below `folder`, and `notes` on what a person should look at.
 
-    folder: Path
+    `folder` is a path, or the URL of a bucket.
+    """
+
+    folder: Path | str
     files: int
     folders: int
     complete: bool

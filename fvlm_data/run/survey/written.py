@@ -80,7 +80,8 @@ def _head(survey: Survey) -> str:
 def _sources(survey: Survey, folder: Path) -> Iterator[dict[str, Any]]:
     names = _labels(survey)
     for source in survey.sources:
-        entry: dict[str, Any] = {"kind": source.kind, "path": _shown(source.path, folder)}
+        place = {"url": source.url} if source.url else {"path": _shown(source.path, folder)}
+        entry: dict[str, Any] = {"kind": source.kind, **place}
         if source.mapping is not None:
             entry["mapping"] = _shown(source.mapping, folder)
         yield entry | _name(source, names, survey)
