@@ -132,6 +132,10 @@ class ClauseWords(Entry):
         default=(), description="those of `answers` of forms that deny"
     )
     participles: tuple[str, ...]
+    last_verbs: tuple[str, ...] = Field(
+        default=(),
+        description="verbs that end their clause, behind which another begins without a mark",
+    )
     denials: tuple[str, ...]
     organ_denials: tuple[str, ...]
     noun_denials: tuple[str, ...]
@@ -182,9 +186,10 @@ class WordOrder(Entry):
         description="whether verbs and denials stand at the end of a statement, behind its organs, "
         "and sides behind what they are told of",
     )
-    sides_before: bool = Field(
+    attributes_before: bool = Field(
         default=False,
-        description="whether sides stand before what they are told of although verbs stand last",
+        description="whether sides and sizes stand before what they are told of although verbs "
+        "stand last",
     )
 
 
