@@ -80,9 +80,7 @@ def _words_of(vocabularies: frozenset[Vocabulary]) -> _Words:
         [phrase for one in words for phrase in one.organ_left],
         [phrase for one in words for phrase in one.kidney_elsewhere],
     )
-    return _Words(
-        *(re.compile(rf"\b(?:{wording(phrases)})", re.IGNORECASE) for phrases in listed)
-    )
+    return _Words(*(re.compile(rf"\b(?:{wording(phrases)})", re.IGNORECASE) for phrases in listed))
 
 
 def cross_checks(

@@ -98,7 +98,7 @@ def reports_stage(
 
 @lru_cache(maxsize=8)
 def _parser(config: ParseConfig, vocabulary: Vocabulary) -> ReportParser:
-    """One parser a process and language: to build it takes as long as to read several hundred reports."""
+    """One parser a process and language: to build it takes as long as to read hundreds of reports."""
     from fvlm_data.reports.language.parser import ReportParser
 
     parser = ReportParser(config, vocabulary)

@@ -127,9 +127,7 @@ def test_lobe_tells_findings_apart_by_setting(location: str | None, lobe: str):
     told = [mention("nodule", laterality="right", location=location)]
     assert finding_set(told) == ("nodule|present|right",)
     assert finding_set(told, lobes=_lobes) == (f"nodule|present|right|{lobe}",)
-    assert finding_set(told, severity=True, lobes=_lobes) == (
-        f"nodule|present|right||{lobe}",
-    )
+    assert finding_set(told, severity=True, lobes=_lobes) == (f"nodule|present|right||{lobe}",)
 
 
 @given(MENTIONS)

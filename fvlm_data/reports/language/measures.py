@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _NEAR = 4
 NEAR_BEFORE, FAR_BEFORE = 5, 9
-"""Words between a side and a head behind it, and where all that is told of a head stands before it."""
+"""Words between a side and a head behind it, and the same where all attributes stand before."""
 _PLAIN = frozenset({"left", "right", "bilateral"})
 _COMPARED = 2
 """Words between two sides of which one has more."""
@@ -187,7 +187,7 @@ def side_of(
     behind: bool = False,
     reach: int = NEAR_BEFORE,
 ) -> Side | None:
-    """Side of a head: stated at most `reach` words before it, or behind it ("effusion on the left").
+    """Side of a head: at most `reach` words before it, or behind it ("effusion on the left").
 
     Where sides stand `behind` what they are told of, one behind another head is that one's.
     """

@@ -100,8 +100,7 @@ def successor_of(old: RelatedReport, others: Iterable[RelatedReport]) -> Success
     later = [
         (new.original.issued, new.withdraws, Successor(new.report, reason))
         for new in near
-        if (reason := _reason(new, old, exact))
-        and not _reason(old, new, exact)
+        if (reason := _reason(new, old, exact)) and not _reason(old, new, exact)
     ]
     return max(later)[2] if later else None
 

@@ -1,4 +1,4 @@
-"""Stage `versions`: which reports a later one takes the place of, and in which language they are."""
+"""Stage `versions`: which reports a later one takes the place of, and their languages."""
 
 from __future__ import annotations
 
