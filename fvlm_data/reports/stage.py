@@ -76,7 +76,7 @@ def reports_stage(
 ) -> Stage:
     """The stage that scrubs and parses every offered report, by the vocabulary of its language."""
     vocabularies = Vocabularies(vocabulary, further)
-    views, reads = {"owner_marks": OWNER_MARKS}, _READS
+    views, reads = {"owner_marks": OWNER_MARKS}, tuple[Read, ...](_READS)
     if further:
         views["words"] = constants(("language", "sha256"), vocabularies.sha256s("reading"))
         reads += (_WORDS,)
@@ -98,7 +98,7 @@ def reports_stage(
 
 @lru_cache(maxsize=8)
 def _parser(config: ParseConfig, vocabulary: Vocabulary) -> ReportParser:
-    """One parser a process and language: to build it takes as long as to read hundreds of reports."""
+    """One parser a process and language: to build it takes as long as to read hundreds of texts."""
     from fvlm_data.reports.language.parser import ReportParser
 
     parser = ReportParser(config, vocabulary)

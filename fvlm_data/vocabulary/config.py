@@ -22,7 +22,7 @@ class VocabularyConfig(BaseModel):
     language: str = Field(
         default="en",
         pattern=_LANGUAGE,
-        description="language of the reports, and of prompts, names and exports; one that is not "
+        description="language of the reports, of prompts and of the store's pages; one that is not "
         "built in must stand in `overlay`",
     )
     languages: tuple[Annotated[str, Field(pattern=_LANGUAGE)], ...] = Field(

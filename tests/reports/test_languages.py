@@ -222,5 +222,3 @@ def test_a_finding_that_the_stores_own_language_lacks_is_refused(tmp_path: Path)
     )
     with pytest.raises(ConfigError, match="'de' has the finding 'kropf', which 'en'"):
         VocabularyConfig(languages=("en", "de"), overlay=tmp_path).load_all()
-
-
