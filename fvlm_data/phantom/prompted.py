@@ -51,5 +51,5 @@ def in_language(report: Report, vocabulary: Vocabulary) -> Report:
 def prompted_text(report: Report) -> str:
     """Such a report as one text; sections go by their ids, which every language reads."""
     lines = [line for name in report.findings for line in report.findings[name]]
-    text = f"FINDINGS: {' '.join(lines)}"
-    return f"{text}\nIMPRESSION: {' '.join(report.impression)}" if report.impression else text
+    text = f"FINDINGS:\n{' '.join(lines)}"
+    return f"{text}\nIMPRESSION:\n{' '.join(report.impression)}" if report.impression else text
