@@ -276,7 +276,7 @@ def zero_shot_command(
         result, scores = zero_shot(
             run,
             source,
-            store_findings(store),
+            store_findings(store, config.language),
             config,
             LabelsFile(labels, store, vault) if labels else None,
             lambda done, total: show("score", done, total),

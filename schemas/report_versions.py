@@ -26,6 +26,15 @@ class ReportVersion:
             allowed=("corrected_report", "withdrawn_report", "repeated_report"),
         ),
     ]
+    language: Annotated[
+        str | None,
+        Column(
+            STRING,
+            "further language (vocabulary.languages) by whose words it is read; none: the store's "
+            "own (vocabulary.language)",
+            nullable=True,
+        ),
+    ] = None
 
 
 TABLE = table("report_versions", ReportVersion, primary_key=("report_id",), replaced_by="report_id")

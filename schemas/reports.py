@@ -46,6 +46,14 @@ class Report:
         str | None,
         Column(STRING, "keyed hash of the procedure's code; none: not told", nullable=True),
     ] = None
+    language: Annotated[
+        str | None,
+        Column(
+            STRING,
+            "language by whose vocabulary it was read; none: read by an older program",
+            nullable=True,
+        ),
+    ] = None
     file_row: Annotated[
         int,
         Column(INT32, "number of the report in its file, from 0 (not compared)", compared=False),

@@ -107,6 +107,14 @@ def phantom(
     clinical: Annotated[
         bool, typer.Option("--clinical", help="also write clinical.csv: values, times, outcome")
     ] = False,
+    languages: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--language",
+            help="reports of the vocabulary's prompts in this language; several: patients in turn, "
+            "all in reports_abdomen.csv",
+        ),
+    ] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,6 +135,7 @@ def phantom(
             seed=seed,
             workers=workers,
             progress=lambda done, total: show("phantom", done, total),
+            languages=tuple(languages or ()),
         )
         if clinical:
             write_clinical(out_folder, patients, seed)

@@ -53,7 +53,7 @@ def _labels(store: Store, draft: Draft, progress: Progress, options: LabelOption
         store,
         draft,
         progress,
-        vocabulary=Vocabulary.load(overlay=options.overlay),
+        vocabulary=Vocabulary.load(options.language, options.overlay),
         label_set=options.label_set,
         by_volume=options.rows == "volume",
         uncertain_counts=options.uncertain_is_positive,
@@ -64,7 +64,7 @@ def _ct_rate(store: Store, draft: Draft, progress: Progress, options: LayoutOpti
     from fvlm_data.export.layouts.ct_rate import write
     from fvlm_data.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary.load(overlay=options.overlay)
+    vocabulary = Vocabulary.load(options.language, options.overlay)
     write(store, draft, progress, vocabulary=vocabulary, placing=options.volumes)
 
 
@@ -72,7 +72,7 @@ def _merlin(store: Store, draft: Draft, progress: Progress, options: LayoutOptio
     from fvlm_data.export.layouts.merlin import write
     from fvlm_data.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary.load(overlay=options.overlay)
+    vocabulary = Vocabulary.load(options.language, options.overlay)
     write(store, draft, progress, vocabulary=vocabulary, placing=options.volumes)
 
 
@@ -88,7 +88,7 @@ def _attributes(store: Store, draft: Draft, progress: Progress, options: Attribu
     from fvlm_data.export.attributes.write import write
     from fvlm_data.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary.load(overlay=options.overlay)
+    vocabulary = Vocabulary.load(options.language, options.overlay)
     write(store, draft, progress, vocabulary=vocabulary, many=options.many, few=options.few)
 
 
@@ -96,7 +96,7 @@ def _organ_pairs(store: Store, draft: Draft, progress: Progress, options: OrganP
     from fvlm_data.export.organ_pairs.write import write
     from fvlm_data.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary.load(overlay=options.overlay)
+    vocabulary = Vocabulary.load(options.language, options.overlay)
     write(store, draft, progress, vocabulary=vocabulary, normal=options.normal)
 
 
@@ -104,7 +104,7 @@ def _questions(store: Store, draft: Draft, progress: Progress, options: WordOpti
     from fvlm_data.export.questions.write import write
     from fvlm_data.vocabulary import Vocabulary
 
-    write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
+    write(store, draft, progress, vocabulary=Vocabulary.load(options.language, options.overlay))
 
 
 def _report_generation(
@@ -120,7 +120,7 @@ def _cases(store: Store, draft: Draft, progress: Progress, options: CaseOptions)
     from fvlm_data.vocabulary import Vocabulary
 
     asked = Asked(options.case, options.label_set, options.patch_mm)
-    vocabulary = Vocabulary.load(overlay=options.overlay)
+    vocabulary = Vocabulary.load(options.language, options.overlay)
     write(store, draft, progress, vocabulary=vocabulary, asked=asked)
 
 
@@ -128,7 +128,7 @@ def _change(store: Store, draft: Draft, progress: Progress, options: WordOptions
     from fvlm_data.export.change.write import write
     from fvlm_data.vocabulary import Vocabulary
 
-    write(store, draft, progress, vocabulary=Vocabulary.load(overlay=options.overlay))
+    write(store, draft, progress, vocabulary=Vocabulary.load(options.language, options.overlay))
 
 
 def _outcome(store: Store, draft: Draft, progress: Progress, options: OutcomeOptions) -> None:
@@ -144,7 +144,7 @@ def _slice_references(
     from fvlm_data.export.slice_references.write import write
     from fvlm_data.vocabulary import Vocabulary
 
-    vocabulary = Vocabulary.load(overlay=options.overlay)
+    vocabulary = Vocabulary.load(options.language, options.overlay)
     write(store, draft, progress, vocabulary=vocabulary, vault=options.vault)
 
 
@@ -159,7 +159,7 @@ def _dicom(store: Store, draft: Draft, progress: Progress, options: DicomOptions
         store,
         draft,
         progress,
-        vocabulary=Vocabulary.load(overlay=options.overlay),
+        vocabulary=Vocabulary.load(options.language, options.overlay),
         scores=options.scores,
         images=options.images,
     )

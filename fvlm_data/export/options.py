@@ -16,6 +16,9 @@ class WordOptions(BaseModel):
     overlay: Path | None = Field(
         default=None, description="folder of the vocabulary overlay that the store was made with"
     )
+    language: str = Field(
+        default="en", description="language of names, questions and sentences that it writes"
+    )
 
 
 class LabelOptions(WordOptions):

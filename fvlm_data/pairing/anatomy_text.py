@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.pairing.lobes import lobes_of
@@ -23,11 +24,13 @@ READ_SECTIONS = ("impression", "findings", "other")
 class StudyText:
     """All sentences and findings of a study's reports, reports in order.
 
-    Both hold rows (as dictionaries) of the tables `sentences` and `findings`.
+    Both hold rows (as dictionaries) of the tables `sentences` and `findings`. `vocabularies` are
+    those of reports in a further language, by report id; another report is of the store's own.
     """
 
     sentences: Sequence[Mapping[str, Any]]
     findings: Sequence[Mapping[str, Any]]
+    vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
 
 
 def anatomy_text(
@@ -43,7 +46,8 @@ def anatomy_text(
     section 3; facts of the public recipe); the template stands alone if nothing is said, and
     first if the anatomy is normal. An anatomy is abnormal if any sentence calls it so,
     normal only if one says so, else not mentioned; the setting `normal: reference` takes it for
-    normal whenever the impression does not speak of it.
+    normal whenever the impression does not speak of it. The template is that of the language in
+    which the study's first report is.
 
     Findings of other sections (what a clinician asks for, an earlier scan) do not count. Labels,
     the truth of an evaluation, are those of the whole report under either rule, with all that
@@ -63,13 +67,17 @@ def anatomy_text(
         for finding in study.findings
         if finding["anatomy"] == anatomy and (finding["report_id"], finding["sentence"]) in read
     ]
-    lobes = lobes_of(vocabulary) if config.signature.lobe else None
+    lobes = partial(_lobes, study, vocabulary) if config.signature.lobe else None
     findings = finding_set(mentions, severity=config.signature.severity, lobes=lobes)
     stated = _state_of_all(anatomy, about, findings, config)
     state = stated if config.normal == "stated" else _state_of_impression(about)
     sentences = [sentence["text"] for sentence in about]
-    template = config.template or vocabulary.pairing.normal
-    normal = template.format(anatomy=vocabulary.anatomy(anatomy).name)
+    first = study.sentences[0]["report_id"] if study.sentences else ""
+    words = study.vocabularies.get(first, vocabulary)
+    template = config.template or words.pairing.normal
+    # an overlay's own anatomy may have no name in a further language
+    named = {one.id: one.name for one in (*vocabulary.anatomies, *words.anatomies)}
+    normal = template.format(anatomy=named[anatomy])
     if state != "abnormal":
         sentences = [normal, *sentences]
     abnormal = state == "abnormal"
@@ -83,6 +91,12 @@ def anatomy_text(
         labels=_labels(findings, vocabulary.implied) if stated == "abnormal" else (),
         sources=tuple(f"{s['report_id']}:{s['start']}:{s['end']}" for s in about),
     )
+
+
+def _lobes(study: StudyText, own: Vocabulary, mention: Mapping[str, Any]) -> list[str]:
+    """Lobes that a mention names in the language of its report."""
+    vocabulary = study.vocabularies.get(mention["report_id"], own)
+    return lobes_of(vocabulary).of(mention["location"] or "")
 
 
 def _state_of_impression(about: Sequence[Mapping[str, Any]]) -> str:

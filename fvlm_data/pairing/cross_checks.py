@@ -73,15 +73,14 @@ class _Words:
     kidney_elsewhere: re.Pattern[str]
 
 
-@lru_cache(maxsize=4)
-def _words_of(vocabulary: Vocabulary) -> _Words:
-    words = vocabulary.pairing
-    return _Words(
-        *(
-            re.compile(rf"\b(?:{wording(phrases)})", re.IGNORECASE)
-            for phrases in (words.organ_left, words.kidney_elsewhere)
-        )
+@lru_cache(maxsize=8)
+def _words_of(vocabularies: frozenset[Vocabulary]) -> _Words:
+    words = [one.pairing for one in vocabularies]
+    listed = (
+        [phrase for one in words for phrase in one.organ_left],
+        [phrase for one in words for phrase in one.kidney_elsewhere],
     )
+    return _Words(*(re.compile(rf"\b(?:{wording(phrases)})", re.IGNORECASE) for phrases in listed))
 
 
 def cross_checks(
@@ -92,7 +91,7 @@ def cross_checks(
     Read are findings and impression only. What the masks do not show proves nothing unless the
     scan reaches beyond it.
     """
-    read = _Reading(text, _words_of(vocabulary))
+    read = _Reading(text, _words_of(frozenset((vocabulary, *text.vocabularies.values()))))
     found = [
         *_removed(study_id, read, images),
         *_not_seen(study_id, read, images),

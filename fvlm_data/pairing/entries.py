@@ -28,11 +28,12 @@ def _split(config: Any) -> Stage:
 def _pair(config: Any) -> Stage:
     from fvlm_data.pairing.stage import pair_stage
 
-    return pair_stage(config.pair, config.vocabulary.load())
+    vocabularies = config.vocabulary.load_all()
+    return pair_stage(config.pair, vocabularies.own, vocabularies.further)
 
 
 def _check_words(config: Any) -> None:
-    config.vocabulary.load()
+    config.vocabulary.load_all()
 
 
 def _check_split(config: Any) -> None:

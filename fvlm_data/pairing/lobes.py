@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.vocabulary.phrases import expand
-from fvlm_data.vocabulary.wording import wording
+from fvlm_data.vocabulary.wording import lowered, wording
 
 if TYPE_CHECKING:
     from fvlm_data.vocabulary import Vocabulary
@@ -31,7 +31,7 @@ class Lobes:
             re.IGNORECASE,
         )
         self._named = {
-            one: lobe
+            lowered(one): lobe
             for lobe, named in words.named.items()
             for phrase in named
             for one in expand(phrase.removesuffix("*"))
@@ -42,9 +42,9 @@ class Lobes:
         made: list[str] = []
         for found in self._found.finditer(location):
             if found["listed"]:
-                made += [one.lower() for one in self._listed.findall(found["listed"])]
+                made += [lowered(one) for one in self._listed.findall(found["listed"])]
             else:
-                made.append(self._named[found["named"].lower()])
+                made.append(self._named[lowered(found["named"])])
         return made
 
 

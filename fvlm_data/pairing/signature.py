@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fvlm_data.vocabulary import OTHER_ABNORMALITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from fvlm_data.pairing.lobes import Lobes
+    LobesOf = Callable[[Mapping[str, Any]], Sequence[str]]
+    """Lobes that a row of table `findings` names."""
 
 SIGNATURE_STATUSES = ("present", "uncertain", "historical")
 """Statuses that make an anatomy differ from a normal one; absent findings say nothing new."""
@@ -21,7 +22,7 @@ SEVERITIES = ("mild", "moderate", "severe")
 
 
 def finding_set(
-    mentions: Iterable[Mapping[str, Any]], *, severity: bool = False, lobes: Lobes | None = None
+    mentions: Iterable[Mapping[str, Any]], *, severity: bool = False, lobes: LobesOf | None = None
 ) -> tuple[str, ...]:
     """Canonical set of `finding|status|laterality`, sorted, from rows of table `findings`.
 
@@ -94,7 +95,7 @@ def _members(finding: str, told: Mapping[tuple[str, str], tuple[str, str]]) -> l
 
 
 def _told(
-    mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobes: Lobes | None
+    mentions: Iterable[Mapping[str, Any]], *, severity: bool, lobes: LobesOf | None
 ) -> tuple[str, str]:
     """Most certain status, and the fields that follow the side, of mentions of one finding."""
     rows = list(mentions)
@@ -105,7 +106,7 @@ def _told(
         grades = [SEVERITIES.index(r["severity"]) for r in surest if r["severity"] in SEVERITIES]
         more += f"|{SEVERITIES[max(grades)] if grades else ''}"
     if lobes is not None:
-        named = {part for row in surest for part in lobes.of(row["location"] or "")}
+        named = {part for row in surest for part in lobes(row)}
         more += f"|{'+'.join(sorted(named))}"
     return status, more
 

@@ -18,6 +18,8 @@ from fvlm_data.pairing.images import (
 )
 from fvlm_data.pairing.report_order import ORDER_COLUMNS, reading_order, unclear_versions
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded
+from fvlm_data.store.sql import constants
+from fvlm_data.vocabulary import Vocabularies
 from schemas import StudyReport
 
 if TYPE_CHECKING:
@@ -55,8 +57,19 @@ class _Study:
     """Pairs of reports that may be versions of one another."""
 
 
-def pair_stage(config: PairConfig, vocabulary: Vocabulary) -> Stage:
-    """The stage that gives each anatomy of a study with reports its text, state and signature."""
+def pair_stage(
+    config: PairConfig, vocabulary: Vocabulary, further: tuple[Vocabulary, ...] = ()
+) -> Stage:
+    """The stage that gives each anatomy of a study with reports its text, state and signature.
+
+    Findings are compared by id, whatever language they were told in; `further` are the
+    vocabularies of reports in another language than the store's own.
+    """
+    vocabularies = Vocabularies(vocabulary, further)
+    views, reads = {}, _report_reads(config)
+    if further:
+        views["words"] = constants(("language", "sha256"), vocabularies.sha256s("pairing"))
+        reads += (_WORDS,)
     # those belong to the stage `split` and must not remake texts
     settings = config.model_dump(mode="json", exclude={"split", "duplicates", "split_file"})
     words = [vocabulary.sha256("pairing"), vocabulary.sha256("segmentation")]
@@ -66,8 +79,9 @@ def pair_stage(config: PairConfig, vocabulary: Vocabulary) -> Stage:
         settings={**settings, "vocabulary": words},
         tables=("study_reports", "anatomy_texts", "cross_checks"),
         items=STUDIES,
-        reads=(*_report_reads(config), *IMAGE_READS),
-        make=partial(_make, config, vocabulary),
+        views=views,
+        reads=(*reads, *IMAGE_READS),
+        make=partial(_make, config, vocabularies),
         batch_size=BATCH_SIZE,
         needs_vault=False,
     )
@@ -92,7 +106,7 @@ def _report_reads(config: PairConfig) -> tuple[Read, ...]:
             "report_id",
             ORDER_COLUMNS,
             on="matches.report_id",
-            carries=("file_row", "document_sha256"),
+            carries=("file_row", "document_sha256", "language"),
         ),
         Read("sentences", "sentences", "report_id", SENTENCE_COLUMNS, on="reports.report_id"),
         Read("findings", "findings", "report_id", findings, on="reports.report_id"),
@@ -106,6 +120,9 @@ def _report_reads(config: PairConfig) -> tuple[Read, ...]:
         ),
     )
 
+
+_WORDS = Read("words", "words", "language", ("sha256",), "reports.language", rare=True)
+"""Words of further languages that the study's reports are in."""
 
 IMAGE_READS = (
     Read("volumes", "volumes", "study_id", VOLUME_COLUMNS),
@@ -123,7 +140,7 @@ IMAGE_READS = (
 )
 
 
-def _make(config: PairConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
+def _make(config: PairConfig, vocabularies: Vocabularies, batch: Batch) -> Iterator[Outcome]:
     for one in batch.inputs:
         reports = sorted(one.rows["reports"], key=reading_order)
         if not reports:
@@ -133,30 +150,40 @@ def _make(config: PairConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[
             # makes them anew, until then the study's texts stay as they are
             yield Outcome(one.item, held=True)
         else:
-            yield guarded(one.item, partial(_pair, config, vocabulary, one, reports))
+            yield guarded(one.item, partial(_pair, config, vocabularies, one, reports))
 
 
 def _pair(
-    config: PairConfig, vocabulary: Vocabulary, one: Inputs, reports: Sequence[Row]
+    config: PairConfig, vocabularies: Vocabularies, one: Inputs, reports: Sequence[Row]
 ) -> Outcome:
-    shown = one.rows
+    shown, vocabulary = one.rows, vocabularies.own
     distrusted = {(row["volume_id"], row["anatomy"]) for row in shown["distrusted"]}
     images = images_of_rows(
         shown["volumes"], shown["masks"], shown["checks"], vocabulary, distrusted
     )
     kinds = {row["report_id"]: row["matched_by"] for row in shown["matches"]}
     matched = [(row["report_id"], kinds[row["report_id"]]) for row in reports]
-    text = _study_text(shown, [report for report, _ in matched])
+    further = {
+        row["report_id"]: words
+        for row in reports
+        if (words := vocabularies.of(row["language"])) != vocabulary
+    }
+    text = _study_text(shown, [report for report, _ in matched], further)
     unclear = unclear_versions(reports, shown["links"])
     return _paired(_Study(one.item, matched, text, images, unclear), config, vocabulary)
 
 
-def _study_text(rows: Mapping[str, Sequence[Row]], reports: Sequence[str]) -> StudyText:
+def _study_text(
+    rows: Mapping[str, Sequence[Row]],
+    reports: Sequence[str],
+    vocabularies: Mapping[str, Vocabulary],
+) -> StudyText:
     """Sentences and findings of a study, reports in the order given."""
     sentences, findings = _by_report(rows["sentences"]), _by_report(rows["findings"])
     return StudyText(
         [row for report in reports for row in sentences[report]],
         [row for report in reports for row in findings[report]],
+        vocabularies,
     )
 
 

@@ -17,6 +17,7 @@ from fvlm_data.phantom.body import build_body
 from fvlm_data.phantom.catalogue import ANATOMIES, CLASSES, KINDS
 from fvlm_data.phantom.draws import VERSION, stream
 from fvlm_data.phantom.patient import draw_patient, ghost_study
+from fvlm_data.phantom.prompted import in_language, prompted_text
 from fvlm_data.phantom.reports import Report, abdomen_text, chest_row, compose
 from fvlm_data.worker_process import worker_pool
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from fvlm_data.phantom.patient import Patient, Study
     from fvlm_data.phantom.scene import Point
+    from fvlm_data.vocabulary import Vocabulary
 
 CHEST_COLUMNS = (
     "StudyInstanceUID",
@@ -93,6 +95,7 @@ def generate(
     seed: int,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    languages: tuple[str, ...] = (),
 ) -> PhantomSummary:
     """Write `patients` synthetic patients under a folder.
 
@@ -105,13 +108,17 @@ def generate(
         seed: 0 or more.
         workers: processes (started by spawn); 1 works in this process.
         progress: is called with (patients done, all patients).
+        languages: of reports, patient by patient in turn, of the vocabulary's prompts alone;
+            empty: English reports in the styles of radiologists.
 
     Returns:
         Counts and the content hash, as in `phantom.json`.
 
     Raises:
         InputError: the folder is not empty or cannot be written, or a number is out of range.
+        ConfigError: a language is not built in.
     """
+    _vocabularies(languages)
     if patients < 1 or seed < 0 or workers < 1:
         raise InputError(
             f"phantom: expected patients >= 1, seed >= 0, workers >= 1; "
@@ -121,7 +128,7 @@ def generate(
     try:
         check_new(out)
         out.mkdir(parents=True, exist_ok=True)
-        made = _make_all(out, patients, seed, workers, progress)
+        made = _make_all(out, patients, seed, workers, progress, languages)
         return _write_tables(out, seed, made)
     except OSError as error:
         raise InputError(
@@ -147,17 +154,21 @@ def _make_all(
     seed: int,
     workers: int,
     progress: Callable[[int, int], None] | None,
+    languages: tuple[str, ...],
 ) -> list[Made]:
     if workers == 1 or patients == 1:
         serial = []
         for index in range(patients):
-            serial.append(make_patient(out, seed, index))
+            serial.append(make_patient(out, seed, index, languages))
             if progress is not None:
                 progress(index + 1, patients)
         return serial
     made: dict[int, Made] = {}
     with worker_pool(min(workers, patients)) as pool:
-        waiting = {pool.submit(make_patient, out, seed, index): index for index in range(patients)}
+        waiting = {
+            pool.submit(make_patient, out, seed, index, languages): index
+            for index in range(patients)
+        }
         for done in as_completed(waiting):
             made[waiting[done]] = done.result()
             if progress is not None:
@@ -166,19 +177,20 @@ def _make_all(
     return [made[index] for index in range(patients)]
 
 
-def make_patient(out: Path, seed: int, index: int) -> Made:
+def make_patient(out: Path, seed: int, index: int, languages: tuple[str, ...] = ()) -> Made:
     """Write the images and masks of patient `index`; return its rows."""
     patient = draw_patient(seed, index)
+    words = _vocabularies(languages)[index % len(languages)] if languages else None
     made = Made()
     for study in patient.studies:
         _make_images(out, patient, study, made)
         made.studies += 1
-        _make_report(patient, study, made)
+        _make_report(patient, study, made, words)
         if not study.has_report:
             made.silent.append(study.study_uid)
     ghost = ghost_study(seed, index)
     if ghost is not None:
-        _make_report(patient, ghost, made)
+        _make_report(patient, ghost, made, words)
         made.ghosts.append(ghost.study_uid)
     return made
 
@@ -205,20 +217,27 @@ def _make_images(out: Path, patient: Patient, study: Study, made: Made) -> None:
         made.masks.append({"volume": plan.series_uid, "mask": name, "classes": "classes.yaml"})
 
 
-def _make_report(patient: Patient, study: Study, made: Made) -> None:
+def _vocabularies(languages: tuple[str, ...]) -> list[Vocabulary]:
+    from fvlm_data.vocabulary import Vocabulary
+
+    return [Vocabulary.load(language) for language in languages]
+
+
+def _make_report(patient: Patient, study: Study, made: Made, words: Vocabulary | None) -> None:
     report = compose(patient, study)
+    ids = {"study_uid": study.study_uid, "accession": study.accession}
     if not study.has_report:
         report = Report()
+    elif words is not None:
+        report = in_language(report, words)
+        made.abdomen.append({**ids, "report": prompted_text(report)})
     else:
         rng = stream(patient.seed, patient.index, 16, study.order)
         if study.protocol == "chest":
-            ids = {"StudyInstanceUID": study.study_uid, "AccessionNumber": study.accession}
-            made.chest.append({**ids, **chest_row(report, rng)})
+            named = {"StudyInstanceUID": study.study_uid, "AccessionNumber": study.accession}
+            made.chest.append({**named, **chest_row(report, rng)})
         else:
-            text = abdomen_text(report, rng)
-            made.abdomen.append(
-                {"study_uid": study.study_uid, "accession": study.accession, "report": text}
-            )
+            made.abdomen.append({**ids, "report": abdomen_text(report, rng)})
     made.truth.extend(_truth(patient, study, report))
 
 

@@ -16,19 +16,21 @@ if TYPE_CHECKING:
 def _versions(config: Any) -> Stage:
     from fvlm_data.reports.versions.stage import versions_stage
 
-    return versions_stage(config.vocabulary.load())
+    vocabularies = config.vocabulary.load_all()
+    return versions_stage(vocabularies.own, vocabularies.further)
 
 
 def _reports(config: Any) -> Stage:
     from fvlm_data.reports.stage import reports_stage
 
-    return reports_stage(config.parse, config.vocabulary.load())
+    vocabularies = config.vocabulary.load_all()
+    return reports_stage(config.parse, vocabularies.own, vocabularies.further)
 
 
 def _check(config: Any) -> None:
     from fvlm_data.reports.sources import read_source
 
-    config.vocabulary.load()
+    config.vocabulary.load_all()
 
     for number, report in enumerate(config.reports):
         if not report.path.exists():

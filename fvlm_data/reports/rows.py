@@ -35,6 +35,7 @@ def told_of_report(
     return {
         "issued": shifted_time(key, one, original.issued) if one and original.issued else None,
         "addendum": adds(original, vocabulary),
+        "language": vocabulary.language,
         "procedure_hash": link_key("procedure", procedure, key=key) if procedure else None,
         "file_row": original.row,
     }

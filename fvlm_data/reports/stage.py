@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -22,6 +22,8 @@ from fvlm_data.reports.scrubbing.scrubber import Scrubber
 from fvlm_data.reports.versions.corrections import Successor, set_aside
 from fvlm_data.reports.versions.original_reports import unpacked, withdraws
 from fvlm_data.store.declared import Outcome, Read, Reject, Stage, guarded, reject
+from fvlm_data.store.sql import constants
+from fvlm_data.vocabulary import Vocabularies
 from schemas import Measure
 
 if TYPE_CHECKING:
@@ -49,7 +51,9 @@ changes nothing, and a patient of ten thousand series is one row."""
 
 _READS = (
     Read("offered", "inputs", "item", ("fingerprint",), "item", ("source",), "t.kind = 'report'"),
-    Read("versions", "report_versions", "report_id", ("successor", "reason")),
+    Read(
+        "versions", "report_versions", "report_id", ("successor", "reason"), carries=("language",)
+    ),
     Read(
         "about",
         "report_matches",
@@ -63,8 +67,19 @@ _READS = (
 )
 
 
-def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
-    """The stage that scrubs and parses every offered report."""
+_WORDS = Read("words", "words", "language", ("sha256",), "versions.language", rare=True)
+"""Words of the further language that a report is in; of the store's own the settings hold them."""
+
+
+def reports_stage(
+    config: ParseConfig, vocabulary: Vocabulary, further: tuple[Vocabulary, ...] = ()
+) -> Stage:
+    """The stage that scrubs and parses every offered report, by the vocabulary of its language."""
+    vocabularies = Vocabularies(vocabulary, further)
+    views, reads = {"owner_marks": OWNER_MARKS}, tuple[Read, ...](_READS)
+    if further:
+        views["words"] = constants(("language", "sha256"), vocabularies.sha256s("reading"))
+        reads += (_WORDS,)
     return Stage(
         name=NAME,
         version=STAGE_VERSION,
@@ -72,18 +87,18 @@ def reports_stage(config: ParseConfig, vocabulary: Vocabulary) -> Stage:
         tables=("reports", "sentences", "findings", "measures"),
         partition={"measures": {"stage": NAME}},
         items=OFFERED,
-        views={"owner_marks": OWNER_MARKS},
-        reads=_READS,
-        make=partial(_outcomes, config, vocabulary),
+        views=views,
+        reads=reads,
+        make=partial(_outcomes, config, vocabularies),
         batch_size=BATCH_SIZE,
         derived=False,
         gone=GONE,
     )
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=8)
 def _parser(config: ParseConfig, vocabulary: Vocabulary) -> ReportParser:
-    """One parser a process: to build it takes as long as to read several hundred reports."""
+    """One parser a process and language: to build it takes as long as to read hundreds of texts."""
     from fvlm_data.reports.language.parser import ReportParser
 
     parser = ReportParser(config, vocabulary)
@@ -93,33 +108,53 @@ def _parser(config: ParseConfig, vocabulary: Vocabulary) -> ReportParser:
     return parser
 
 
-def _outcomes(config: ParseConfig, vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
+def _outcomes(config: ParseConfig, vocabularies: Vocabularies, batch: Batch) -> Iterator[Outcome]:
     """Outcomes by the configured backend; requests to a language model overlap."""
-    parser = _parser(config, vocabulary)
     originals = batch.originals(one.item for one in batch.inputs)
     names = batch.identities({row["owner_id"] for one in batch.inputs for row in one.rows["about"]})
     _check_names(batch.inputs, names)
-    scrubber = Scrubber(vocabulary, config.doubtful_names)
+    in_language = {one.item: _vocabulary(one, vocabularies) for one in batch.inputs}
+    spoken = dict.fromkeys(in_language.values())
 
-    def outcome(read: Reader, one: Inputs) -> Outcome:
+    def outcome(readers: Mapping[Vocabulary, Reader], one: Inputs) -> Outcome:
         kept = originals.get(one.item)
         original = unpacked(kept) if kept is not None else None
         known = {name for row in one.rows["about"] for name in names.get(row["owner_id"], ())}
-        desk = _Desk(read, scrubber, batch.secret)
+        vocabulary = in_language[one.item]
+        scrubber = Scrubber(vocabulary, config.doubtful_names)
+        desk = _Desk(readers[vocabulary], scrubber, batch.secret)
         return guarded(one.item, partial(_outcome, desk, one, original, known))
 
     if config.backend == "rules" or config.llm is None:
+        rules = {words: partial(_by_rules, _parser(config, words)) for words in spoken}
         for one in batch.inputs:
-            yield outcome(lambda text: ReportReading(parser.parse(text)), one)
+            yield outcome(rules, one)
         return
     from fvlm_data.reports.llm.reader import LlmReader
 
     pool = ThreadPoolExecutor(config.llm.concurrency)
-    with closing(LlmReader(config.llm, parser, batch.stored)) as reader:
+    with ExitStack() as opened:
+        asked = {
+            words: opened.enter_context(
+                closing(LlmReader(config.llm, _parser(config, words), batch.stored))
+            ).read
+            for words in spoken
+        }
         try:
-            yield from pool.map(partial(outcome, reader.read), batch.inputs)
+            yield from pool.map(partial(outcome, asked), batch.inputs)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _vocabulary(one: Inputs, vocabularies: Vocabularies) -> Vocabulary:
+    """The vocabulary of a report's language, as stage `versions` told it."""
+    if not vocabularies.further:
+        return vocabularies.own
+    return vocabularies.of(next((row["language"] for row in one.rows["versions"]), None))
+
+
+def _by_rules(parser: ReportParser, text: str) -> ReportReading:
+    return ReportReading(parser.parse(text))
 
 
 def _check_names(inputs: Iterable[Inputs], names: Mapping[str, Sequence[str]]) -> None:

@@ -24,6 +24,12 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def constants(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A relation of constant rows, at least one, as SQL."""
+    values = ", ".join(f"({', '.join(map(quoted, row))})" for row in rows)
+    return f"SELECT * FROM (VALUES {values}) constants({columns_sql(columns)})"
+
+
 def columns_sql(columns: Sequence[str], alias: str = "") -> str:
     """Names of columns as a list in SQL."""
     prefix = f"{alias}." if alias else ""

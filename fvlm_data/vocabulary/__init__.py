@@ -14,6 +14,7 @@ from fvlm_data.vocabulary.entries import (
     Prompts,
     SectionName,
 )
+from fvlm_data.vocabulary.languages import Vocabularies
 from fvlm_data.vocabulary.value import OTHER_ABNORMALITY, Vocabulary
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "FindingTerm",
     "Prompts",
     "SectionName",
+    "Vocabularies",
     "Vocabulary",
 ]

@@ -48,6 +48,19 @@ class Spelling(Entry):
         default_factory=dict,
         description="vowels that a plural changes, undone with its ending, as folded",
     )
+    suffixes: tuple[tuple[str, ...], ...] = Field(
+        default=(),
+        description="of languages that put endings in a row: the endings of each place of the "
+        "row, in its order; a word may have one of each, in place of `plurals`",
+    )
+    softened: dict[str, str] = Field(
+        default_factory=dict,
+        description="last letters of a stem before an ending that begins with one of `vowels`, "
+        "with what they are without it",
+    )
+    vowels: tuple[str, ...] = Field(
+        default=(), description="first letters of endings before which a stem is softened"
+    )
     dotted: tuple[str, ...] = Field(
         default=(), description="abbreviations whose dot is a part of the word"
     )
@@ -122,6 +135,10 @@ class ClauseWords(Entry):
         default=(), description="those of `answers` of forms that deny"
     )
     participles: tuple[str, ...]
+    last_verbs: tuple[str, ...] = Field(
+        default=(),
+        description="verbs that end their clause, behind which another begins without a mark",
+    )
     denials: tuple[str, ...]
     organ_denials: tuple[str, ...]
     noun_denials: tuple[str, ...]
@@ -171,6 +188,11 @@ class WordOrder(Entry):
         default=False,
         description="whether verbs and denials stand at the end of a statement, behind its organs, "
         "and sides behind what they are told of",
+    )
+    attributes_before: bool = Field(
+        default=False,
+        description="whether sides and sizes stand before what they are told of although verbs "
+        "stand last",
     )
 
 

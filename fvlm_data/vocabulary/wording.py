@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MORE = " ..."
+_DOTLESS, _DOTTED_CAPITAL = "\u0131", "\u0130"
+
+
+def lowered(text: str) -> str:
+    """A text in lower case, as long as it is: what re.IGNORECASE takes for equal is equal.
+
+    Turkish has two letters i, and either case of both (i, \u0131, I, \u0130) is one letter here. To
+    lower() the dotted capital is two characters, and the capital of the dotless i is a dotted one.
+    """
+    if text.isascii():
+        return text.lower()
+    return text.replace(_DOTTED_CAPITAL, "i").lower().replace(_DOTLESS, "i")
 
 
 def wording(phrases: Iterable[str], blank: str = " ") -> str:

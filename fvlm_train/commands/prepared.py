@@ -95,7 +95,7 @@ def prepared(
     """
     config = evaluate_config(config_file, overrides, store)
     trained = on_device(trained_run(run))
-    findings = scored_findings(trained.model, store_findings(store))
+    findings = scored_findings(trained.model, store_findings(store, config.language))
     if not findings:
         raise ConfigError(
             f"run {run}: no finding of the vocabulary lies in its anatomies, "

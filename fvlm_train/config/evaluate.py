@@ -23,6 +23,10 @@ class EvaluateConfig(PromptSection):
         default=None,
         description="Window centred on the anatomy, voxels (z, y, x); null is the training crop.",
     )
+    language: str | None = Field(
+        default=None,
+        description="Language of the prompts; null is `vocabulary.language` of the store.",
+    )
     threshold_split: str | None = Field(
         default="validation",
         description="Split whose labels choose each finding's threshold (Youden); null for none.",

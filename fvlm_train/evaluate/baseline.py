@@ -129,7 +129,7 @@ def of_model(
     found = {}
     for split in SPLITS:
         result, table = zero_shot(
-            run, open_split(store, split), store_findings(store), config, labels
+            run, open_split(store, split), store_findings(store, config.language), config, labels
         )
         found[split] = Scored({row.finding: row.auc for row in result.table if row.in_macro}, table)
     return found

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,14 @@ from fvlm_data.pairing.signature import SIGNATURE_STATUSES, finding_set, signatu
 from fvlm_data.vocabulary import Vocabulary
 from schemas.findings import LATERALITIES, STATUSES
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 EN = Vocabulary.load()
+
+
+def _lobes(row: Mapping[str, Any]) -> list[str]:
+    return lobes_of(EN).of(row["location"] or "")
 
 
 def mention(
@@ -119,10 +126,8 @@ def test_severity_tells_findings_apart_by_setting():
 def test_lobe_tells_findings_apart_by_setting(location: str | None, lobe: str):
     told = [mention("nodule", laterality="right", location=location)]
     assert finding_set(told) == ("nodule|present|right",)
-    assert finding_set(told, lobes=lobes_of(EN)) == (f"nodule|present|right|{lobe}",)
-    assert finding_set(told, severity=True, lobes=lobes_of(EN)) == (
-        f"nodule|present|right||{lobe}",
-    )
+    assert finding_set(told, lobes=_lobes) == (f"nodule|present|right|{lobe}",)
+    assert finding_set(told, severity=True, lobes=_lobes) == (f"nodule|present|right||{lobe}",)
 
 
 @given(MENTIONS)

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Context, Stage
 
 
-def made(tmp_path: Path, *sources: dict[str, Any], **parse: Any) -> Config:
+def made(
+    tmp_path: Path, *sources: dict[str, Any], languages: Sequence[str] = (), **parse: Any
+) -> Config:
+    words = {"language": languages[0], "languages": [*languages]} if languages else {}
     return load_config(
         values={
+            "vocabulary": words,
             "store": str(tmp_path / "store"),
             "identity": {"vault": str(tmp_path / "vault")},
             "reports": [{**one, "path": str(one["path"])} for one in sources],
@@ -34,11 +38,11 @@ def made(tmp_path: Path, *sources: dict[str, Any], **parse: Any) -> Config:
 
 
 def stages(config: Config) -> list[Stage]:
-    vocabulary = config.vocabulary.load()
+    words = config.vocabulary.load_all()
     return [
         match_stage(),
-        versions_stage(vocabulary),
-        reports_stage(config.parse, vocabulary),
+        versions_stage(words.own, words.further),
+        reports_stage(config.parse, words.own, words.further),
     ]
 
 

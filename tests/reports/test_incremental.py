@@ -251,7 +251,8 @@ def test_table_of_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     alone = next(i for i in remade(context, versions_stage(EN)) if i not in read)
     told = {row["report_id"]: row for row in context.store.read("report_versions").to_pylist()}
     assert len(told) == 3
-    assert told[alone] == {"report_id": alone, "successor": None, "reason": None}
+    nothing = {"successor": None, "reason": None, "language": None}
+    assert told[alone] == {"report_id": alone, **nothing}
     (old,) = (report for report, row in told.items() if row["successor"])
     assert told[old]["reason"] == "corrected_report"
     assert told[told[old]["successor"]]["successor"] is None

@@ -9,7 +9,7 @@ from fvlm_data.vocabulary import Vocabulary
 from tests.reports.lots import faults
 
 
-@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("language", ["en", "de", "tr"])
 def test_the_sentence_of_a_normal_anatomy_is_read_as_normal(language: str):
     vocabulary = Vocabulary.load(language)
     parser = ReportParser(vocabulary=vocabulary)

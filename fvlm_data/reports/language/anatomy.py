@@ -107,7 +107,7 @@ def _side_behind(
 ) -> Side | None:
     """Side stated right behind the mention and of nothing else: "the ribs on the right"."""
     for start, end, side in sides:
-        if start == match.end and grammar.verb_last:  # "Unterlappen links"
+        if start == match.end and grammar.sides_behind:  # "Unterlappen links"
             return side
         link = words[match.end : start]
         # "ribs 2 to 6 bilaterally"

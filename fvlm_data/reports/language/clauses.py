@@ -34,16 +34,17 @@ def clause_bounds(
 
     A clause ends at a terminator ("but", ";"), at a joint with a verb on either side, where after
     a negation a comma or "with" opens something new ("no effusion, small nodule on the left"),
-    and at the tokens `run_on`, where a statement begins without any mark.
+    at the tokens `run_on`, where a statement begins without any mark, and behind `last_verbs`.
     """
     grammar = book.grammar
-    if not terminators and not run_on and grammar.breaks.isdisjoint(words):
+    last = [i + 1 for i, word in enumerate(words[:-1]) if word in grammar.last_verbs]
+    if not (terminators or run_on or last) and grammar.breaks.isdisjoint(words):
         return [0] * len(words)
     # a phrase that asserts nothing may begin with what ends a clause: "only on the right"
     inside_cue = {
         i for cue in cues for i in range(cue.start + (cue.cue.direction != "pseudo"), cue.end)
     }
-    hard = {*run_on}
+    hard = {*run_on, *last}
     hard |= {
         match.start
         for match in terminators

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fvlm_data.vocabulary.wording import lowered
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,9 +56,9 @@ class Languages:
             script = _script(text)
             if script is not None:
                 return script
-        if self.told.isdisjoint(map(str.lower, words)):
+        words = list(map(str.lower if text.isascii() else lowered, words))
+        if self.told.isdisjoint(words):
             return None
-        words = [word.lower() for word in words]
         strong = [word for word in words if word in self.foreign]
         weak = sum(word in self.weak for word in words)
         if not strong and weak < 2:
@@ -90,7 +92,7 @@ def languages(vocabulary: Vocabulary) -> Languages:
     words = vocabulary.grammar.languages
     foreign: dict[str, tuple[str, ...]] = {}
     for code, listed in sorted(words.foreign.items()):
-        for word in listed:
+        for word in map(lowered, listed):
             foreign[word] = (*foreign.get(word, ()), code)
-    weak = frozenset(words.weak)
-    return Languages(frozenset(words.own), foreign, weak, weak | foreign.keys())
+    weak, own = frozenset(map(lowered, words.weak)), frozenset(map(lowered, words.own))
+    return Languages(own, foreign, weak, weak | foreign.keys())

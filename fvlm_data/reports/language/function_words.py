@@ -69,7 +69,12 @@ class FunctionWords:
     beside: frozenset[str]
     operations: tuple[str, ...]
     verb_last: bool
-    """Whether verbs, denials and sides stand behind what they are told of."""
+    """Whether verbs and denials stand behind what they are told of."""
+    sides_behind: bool
+    """Whether sides do."""
+    attributes_before: bool
+    """Whether sides and sizes stand before what they are told of although verbs stand last."""
+    last_verbs: frozenset[str]
     places: frozenset[str]
     places_and_numbers: frozenset[str]
     landmarks: frozenset[tuple[str, ...]]
@@ -153,6 +158,9 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         beside=words_of(*clauses.beside),
         operations=clauses.operations,
         verb_last=grammar.order.verb_last,
+        sides_behind=grammar.order.verb_last and not grammar.order.attributes_before,
+        attributes_before=grammar.order.attributes_before,
+        last_verbs=words_of(*clauses.last_verbs),
         places=words_of(*places.words),
         places_and_numbers=words_of("0", *places.words),
         landmarks=_sequences(places.landmarks, folded),

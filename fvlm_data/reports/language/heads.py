@@ -11,6 +11,8 @@ from fvlm_data.reports.language.assertion import Asserted
 from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
 from fvlm_data.reports.language.location import location_of
 from fvlm_data.reports.language.measures import (
+    FAR_BEFORE,
+    NEAR_BEFORE,
     change_of,
     count_of,
     own_side,
@@ -164,11 +166,12 @@ def _sides(
 ) -> tuple[Side | None, Side | None]:
     """The head's own side, which goes before that of its organ, and one told around it."""
     place = (span.start, span.end)
-    roles, behind = sentence.roles, book.grammar.verb_last
+    roles, behind = sentence.roles, book.grammar.sides_behind
     own: Side | None = None
     around: Side | None = None
     if sentence.sides:
-        around = side_of(place, sentence.sides, roles, sentence.clauses, behind=behind)
+        far = FAR_BEFORE if book.grammar.attributes_before else NEAR_BEFORE
+        around = side_of(place, sentence.sides, roles, sentence.clauses, behind=behind, reach=far)
         if not elsewhere:
             own = own_side(place, sentence.sides, roles, behind=behind)
             own = own or _told_elsewhere(span, about, sentence)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.sizes import stated_sizes
 from fvlm_data.reports.language.tokens import NUMBER
+from fvlm_data.vocabulary.wording import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ def measured_heads(
     grammar = book.grammar
     if not heads or NUMBER not in words:
         return made
-    lower = text.lower()
+    lower = lowered(text)
     if not any(map(lower.__contains__, grammar.sizes.units_mm)):
         return made
     compared = not book.size_words.isdisjoint(words) or not _SIGNS.isdisjoint(text)
@@ -66,6 +67,7 @@ def measured_heads(
         organs_own = any(
             end <= first <= end + _OF_ORGAN and clauses[first] == clauses[end - 1] for end in organs
         )
+        organs_own = organs_own and not _of_next(past, words, clauses, heads, grammar)
         if first == past or (
             organs_own and all(head[0] != past and not head[0] <= first < head[1] for head in heads)
         ):
@@ -76,6 +78,28 @@ def measured_heads(
         if head is not None:
             made[head] = _joined(made.get(head, Measured(None, None)), size)
     return _of_one_thing(made, words, clauses, heads, grammar)
+
+
+def _of_next(
+    past: int,
+    words: Sequence[str],
+    clauses: Sequence[int],
+    heads: Sequence[tuple[int, int]],
+    grammar: FunctionWords,
+) -> bool:
+    """Whether a size that ends before a token is of the head behind it, as attributes are.
+
+    Turkish "in the liver of size 12 mm a cyst", of languages that put what is told of a thing
+    before it.
+    """
+    if not grammar.attributes_before:
+        return False
+    return any(
+        past <= start <= past + _NEAR
+        and clauses[start] == clauses[past - 1]
+        and grammar.size_stops.isdisjoint(words[past:start])
+        for start, _ in heads
+    )
 
 
 def _of_one_thing(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.records import Change, Severity, Side
 
 _NEAR = 4
+NEAR_BEFORE, FAR_BEFORE = 5, 9
+"""Words between a side and a head behind it, and the same where all attributes stand before."""
 _PLAIN = frozenset({"left", "right", "bilateral"})
 _COMPARED = 2
 """Words between two sides of which one has more."""
@@ -183,8 +185,9 @@ def side_of(
     clauses: Sequence[int],
     *,
     behind: bool = False,
+    reach: int = NEAR_BEFORE,
 ) -> Side | None:
-    """Side of a head: stated just before it, or behind it ("effusion on the left").
+    """Side of a head: at most `reach` words before it, or behind it ("effusion on the left").
 
     Where sides stand `behind` what they are told of, one behind another head is that one's.
     """
@@ -200,7 +203,7 @@ def side_of(
                 continue
             if _of_listed_organ(between):
                 continue
-            if len(between) <= 5 and all(role in (OTHER, JOINT, ANATOMY) for role in between):
+            if len(between) <= reach and all(role in (OTHER, JOINT, ANATOMY) for role in between):
                 before.append(side)
         elif first >= end:
             between = roles[end:first]

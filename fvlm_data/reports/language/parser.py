@@ -32,6 +32,7 @@ from fvlm_data.reports.language.sub_headers import sub_headers
 from fvlm_data.reports.language.unheaded import Telling, body_starts, telling
 from fvlm_data.reports.sources.columns import joined_columns
 from fvlm_data.vocabulary import Vocabulary
+from fvlm_data.vocabulary.wording import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -173,7 +174,7 @@ class ReportParser:
         Raises:
             ValueError: the target does not stand in the sentence.
         """
-        place = sentence.lower().find(target.lower())
+        place = lowered(sentence).find(lowered(target))
         if place < 0 or not target.strip():
             raise ValueError("the target does not stand in the sentence; give words of it")
         stop = place + len(target)

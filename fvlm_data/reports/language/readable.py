@@ -134,5 +134,6 @@ def _other_language(parsed: ParsedReport) -> Unread | None:
     return Unread(
         "language_not_covered",
         f"most of it is in another language than the vocabulary's, by its words {guess}; give a "
-        "vocabulary of that language by vocabulary.language and vocabulary.overlay",
+        "vocabulary of that language by vocabulary.language or vocabulary.languages and "
+        "vocabulary.overlay",
     )

@@ -10,6 +10,7 @@ from fvlm_data.reports.language.letters import LETTERS
 from fvlm_data.reports.language.phrasebook import phrasebook
 from fvlm_data.reports.language.records import Header, Section
 from fvlm_data.vocabulary.phrases import expand
+from fvlm_data.vocabulary.wording import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -161,7 +162,7 @@ class SectionHeaders:
 
     def _plain_form(self, name: str) -> str:
         """A header without plurals, blanks joined: the form by which it is looked up."""
-        words = _GAPS.split(name.lower())
+        words = _GAPS.split(lowered(name))
         return " ".join(
             word.removesuffix(self._plural) if len(word) >= _SHORTEST_PLURAL else word
             for word in words

@@ -13,7 +13,7 @@ from fvlm_data.reports.language.earlier_sizes import (
     plausible,
     without_unit,
 )
-from fvlm_data.vocabulary.wording import wording
+from fvlm_data.vocabulary.wording import lowered, wording
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -310,7 +310,7 @@ def _by_date(text: str, sizes: list[Size], patterns: EarlierPatterns) -> list[Si
 
 def _unit_of(text: str, size: Size, patterns: SizePatterns) -> float:
     """Length of the unit that a size ends in."""
-    written = text[size.start : size.end].lower().rstrip()
+    written = lowered(text[size.start : size.end]).rstrip()
     return next((mm for unit, mm in patterns.units_mm.items() if written.endswith(unit)), 1.0)
 
 

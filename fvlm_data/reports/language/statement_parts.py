@@ -141,7 +141,7 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> Part:
         verb=not book.predicates.isdisjoint(words[start:end]),
         sided=any(place < head.start for place in placed for head in found),
         begins_with_side=book.grammar.verb_last and any(s[0] == start for s in said.sides),
-        sided_behind=book.grammar.verb_last
+        sided_behind=book.grammar.sides_behind
         and any(head.end <= side[0] < end for head in named_heads for side in said.sides),
         placed=bool(found) and _placed_behind(said, found[-1].end, last, book),
         lasting=any(

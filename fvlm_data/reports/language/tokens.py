@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.compounds import Compounds
+from fvlm_data.reports.language.suffixes import Suffixes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -264,11 +265,16 @@ class _Forms:
         self._plurals = sorted(spelling.plurals.items(), key=lambda one: (len(one[0]), one[0]))
         self._plural_ends = tuple(spelling.plurals)
         self._singular = spelling.singular
-        self.inflects = bool(spelling.umlauts)
+        self._folds = str.maketrans(spelling.folds)
+        self._suffixes = Suffixes(
+            [[self.folded(one) for one in place] for place in spelling.suffixes],
+            {self.folded(soft): self.folded(hard) for soft, hard in spelling.softened.items()},
+            [self.folded(one) for one in spelling.vowels],
+        )
+        self.inflects = bool(spelling.umlauts) or bool(self._suffixes)
         """Whether more than one ending may be taken off."""
         self._umlauts = sorted(spelling.umlauts.items())
-        self._folds = str.maketrans(spelling.folds)
-        self._own_plurals = frozenset(spelling.own_plurals)
+        self._own_plurals = frozenset(map(self.folded, spelling.own_plurals))
 
     def folded(self, word: str) -> str:
         """The word in lower case, letters that are written in two ways in one."""
@@ -291,6 +297,8 @@ class _Forms:
 
     def singulars(self, word: str) -> list[str]:
         """What a word may be the plural of."""
+        if self._suffixes:
+            return [] if word in self._own_plurals else self._suffixes.stems(word)
         if len(word) < _SHORTEST_PLURAL or not word.endswith(self._plural_ends):
             return []
         if word.endswith(self._singular) or word in self._own_plurals:

@@ -57,33 +57,38 @@ class RelatedReport:
     corrects: bool
     adds: bool
     withdraws: bool
+    vocabulary: Vocabulary
+    """That of its language."""
 
 
 def candidates(
     links: Iterable[Mapping[str, Any]],
     originals: Mapping[str, Original],
-    vocabulary: Vocabulary,
+    words: Mapping[str, Vocabulary],
 ) -> dict[str, RelatedReport]:
-    """Reports by id, with their links: rows with owner_id, kind and value_hash."""
+    """Reports by id, with their links: rows with owner_id, kind and value_hash.
+
+    `words` are the vocabularies of the reports' languages.
+    """
     named: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for link in links:
         named[link["owner_id"]][link["kind"]].add(link["value_hash"])
-    return {
-        report: RelatedReport(
+    made = {}
+    for report, original in originals.items():
+        vocabulary = words[report]
+        made[report] = RelatedReport(
             report,
             {kind: frozenset(values) for kind, values in named[report].items()},
             original,
             corrects(original, vocabulary),
             adds(original, vocabulary),
             withdraws(original, vocabulary),
+            vocabulary,
         )
-        for report, original in originals.items()
-    }
+    return made
 
 
-def successor_of(
-    old: RelatedReport, others: Iterable[RelatedReport], vocabulary: Vocabulary
-) -> Successor | None:
+def successor_of(old: RelatedReport, others: Iterable[RelatedReport]) -> Successor | None:
     """The latest of the other reports, by time and id, that replaces or withdraws this one."""
     near = [old, *others]
     # a correction that finds the document it corrects has nothing to say of another of its request
@@ -95,8 +100,7 @@ def successor_of(
     later = [
         (new.original.issued, new.withdraws, Successor(new.report, reason))
         for new in near
-        if (reason := _reason(new, old, exact, vocabulary))
-        and not _reason(old, new, exact, vocabulary)
+        if (reason := _reason(new, old, exact)) and not _reason(old, new, exact)
     ]
     return max(later)[2] if later else None
 
@@ -107,9 +111,7 @@ def set_aside(report: str, successor: Successor, source: str) -> Outcome:
     return reject(report, "superseded", successor.reason, detail, (source,))
 
 
-def _reason(
-    new: RelatedReport, old: RelatedReport, exact: Collection[str], vocabulary: Vocabulary
-) -> str | None:
+def _reason(new: RelatedReport, old: RelatedReport, exact: Collection[str]) -> str | None:
     """Why one report is set aside for another, or none where it is not.
 
     `exact` are reports of which another version of their document is known.
@@ -123,7 +125,7 @@ def _reason(
     if _replaces(new, old, exact):
         return "corrected_report"
     later = _same_request(new, old) and _time_between(new, old) > 0
-    again = later and repeats(new.original.text, old.original.text, vocabulary)
+    again = later and repeats(new.original.text, old.original.text, old.vocabulary)
     return "repeated_report" if again else None
 
 

@@ -1,13 +1,15 @@
-"""Stage `versions`: which reports a later one takes the place of, or withdraws."""
+"""Stage `versions`: which reports a later one takes the place of, and their languages."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fvlm_data.reports.language.choice import language_choice
 from fvlm_data.reports.versions.corrections import candidates, successor_of
 from fvlm_data.reports.versions.original_reports import unpacked
 from fvlm_data.store.declared import Outcome, Read, Stage, guarded
+from fvlm_data.vocabulary import Vocabularies
 from schemas import ReportVersion
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from fvlm_data.store.declared import Batch, Inputs
     from fvlm_data.vocabulary import Vocabulary
 
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 BATCH_SIZE = 5000
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"
 MOST = 200
@@ -46,25 +48,33 @@ _READS = (
 )
 
 
-def versions_stage(vocabulary: Vocabulary) -> Stage:
-    """The stage that says of each report whether another one stands in its place."""
+def versions_stage(vocabulary: Vocabulary, further: tuple[Vocabulary, ...] = ()) -> Stage:
+    """The stage that says of each report whether another one stands in its place.
+
+    With `further` vocabularies it also tells the language of each.
+    """
+    vocabularies = Vocabularies(vocabulary, further)
+    settings: dict[str, Any] = {"vocabulary": vocabulary.sha256("versions")}
+    if further:
+        settings["languages"] = language_choice(vocabularies).sha256
+        settings["further"] = vocabularies.sha256s("versions")
     return Stage(
         name="versions",
         version=STAGE_VERSION,
-        settings={"vocabulary": vocabulary.sha256("versions")},
+        settings=settings,
         tables=("report_versions",),
         items=OFFERED,
         reads=_READS,
-        make=partial(_versions, vocabulary),
+        make=partial(_versions, vocabularies),
         batch_size=BATCH_SIZE,
     )
 
 
-def _versions(vocabulary: Vocabulary, batch: Batch) -> Iterator[Outcome]:
+def _versions(vocabularies: Vocabularies, batch: Batch) -> Iterator[Outcome]:
     near = {one.item: _neighbours(one) for one in batch.inputs}
-    known = _candidates(batch, near, vocabulary)
+    known, languages = _candidates(batch, near, vocabularies)
     for one in batch.inputs:
-        work = partial(_version, one.item, near[one.item], known, vocabulary)
+        work = partial(_version, one.item, near[one.item], known, languages.get(one.item))
         yield guarded(one.item, work)
 
 
@@ -74,11 +84,15 @@ def _neighbours(one: Inputs) -> set[str]:
 
 
 def _candidates(
-    batch: Batch, near: Mapping[str, set[str]], vocabulary: Vocabulary
-) -> dict[str, RelatedReport]:
-    """All that is known of the reports that have neighbours, and of these."""
+    batch: Batch, near: Mapping[str, set[str]], vocabularies: Vocabularies
+) -> tuple[dict[str, RelatedReport], dict[str, str | None]]:
+    """All that is known of the reports that have neighbours, and of these; languages of reports.
+
+    With further vocabularies all reports are opened, for their language.
+    """
     asked = {report for item, others in near.items() if others for report in (item, *others)}
-    originals = batch.originals(sorted(asked)) if asked else {}
+    opened = asked | near.keys() if vocabularies.further else asked
+    originals = batch.originals(sorted(opened)) if opened else {}
     links = {
         (row["owner_id"], row["kind"], row["value_hash"]): row
         for one in batch.inputs
@@ -86,19 +100,24 @@ def _candidates(
         for row in one.rows["links"]
     }
     kept = {report: unpacked(columns) for report, columns in originals.items()}
-    return candidates(links.values(), kept, vocabulary)
+    choice = language_choice(vocabularies)
+    languages = {report: choice.of(original.text) for report, original in kept.items()}
+    related = {report: original for report, original in kept.items() if report in asked}
+    words = {report: vocabularies.of(languages[report]) for report in related}
+    return candidates(links.values(), related, words), languages
 
 
 def _version(
-    item: str, others: set[str], known: Mapping[str, RelatedReport], vocabulary: Vocabulary
+    item: str, others: set[str], known: Mapping[str, RelatedReport], language: str | None
 ) -> Outcome:
     successor = None
     if item in known:
         near = (known[one] for one in others if one in known)
-        successor = successor_of(known[item], near, vocabulary)
+        successor = successor_of(known[item], near)
     row = ReportVersion(
         report_id=item,
         successor=successor.report if successor else None,
         reason=successor.reason if successor else None,
+        language=language,
     )
     return Outcome(item, {"report_versions": [row]})
