@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.assets import SERVED_SCRIPTS, STUDY_SCRIPTS, STUDY_STYLES
-from fvlm_data.qc.judged import judged, texts_data
+from fvlm_data.qc.judged import judged, judged_texts
 from fvlm_data.qc.lineage import lineage, times
 from fvlm_data.qc.report_html import report_html
 from fvlm_data.qc.templating import filled, words
@@ -89,7 +89,7 @@ def study_page(
         statuses=STATUSES,
         steps=lineage(study),
         judged=_by_kind(judged(study, vocabulary)),
-        texts=texts_data(study, vocabulary),
+        texts=[asdict(one) for one in judged_texts(study)],
         set_aside=sorted(
             study.set_aside, key=lambda row: (row["stage"], row["reason"], row["item"])
         ),

@@ -43,9 +43,15 @@ def test_subjects_and_versions_are_those_of_the_store(tmp_path: Path):
     assert (first.subject, first.label) == ("r_st_a:10:40", "There is a liver cyst of 12 mm")
     assert (cyst.label, cyst.sentence) == ("“cyst”: liver cyst (liver), present", first.subject)
     read = {"finding": "liver_cyst", "anatomy": "liver", "status": "present"}
-    assert first.read == {"anatomies": ("liver",), "findings": [{**read, "start": 27, "end": 31}]}
+    assert first.read == {
+        "section": "findings",
+        "anatomies": ("liver",),
+        "findings": [{**read, "start": 27, "end": 31}],
+    }
     assert (stone.sentence, stone.anatomy) == (second.subject, "kidney")
-    assert stone.read == {"anatomy": "kidney", "status": "absent", "laterality": None}
+    assert stone.read == {
+        "finding": "kidney_stone", "anatomy": "kidney", "status": "absent", "laterality": None,
+    }  # fmt: skip
     assert {one.kind for one in others} == {"sentence"}
     (other,) = read_studies(context.store, ["st_b"])
     pairs = [[one for one in judged(told, EN) if one.kind == "pair"] for told in (study, other)]
