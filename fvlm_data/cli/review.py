@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from fvlm_data.reports.corrections.by_flags import Named
+    from fvlm_data.review.by_flags import Named
     from fvlm_data.review.decisions import Entry
     from fvlm_data.review.standing import Standing
     from fvlm_data.store.declared import Context
@@ -109,7 +109,7 @@ def mark(
     as_json: JsonOption = False,
 ) -> None:
     """Say of one thing that it is right or wrong, and of a finding or sentence what is right."""
-    from fvlm_data.reports.corrections.by_flags import Named
+    from fvlm_data.review.by_flags import Named
 
     named = Named(
         finding=finding, anatomies=tuple(anatomy or ()), status=status, side=side, section=section
@@ -132,7 +132,7 @@ def _marked(
     reviewer: str,
     named: Named,
 ) -> Entry:
-    from fvlm_data.reports.corrections.by_flags import correction_by
+    from fvlm_data.review.by_flags import correction_by
     from fvlm_data.review.decisions import entry_of
     from fvlm_data.review.subjects import subject_of
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.templating import words
-from fvlm_data.reports.corrections.by_flags import READ, homes
-from fvlm_data.reports.language.records import SectionName
+from fvlm_data.review.by_flags import READ, homes
 from fvlm_data.review.subjects import FIELDS
 from fvlm_data.review.versions import makes, mask_version, study_version
 from fvlm_data.vocabulary import OTHER_ABNORMALITY
 from schemas.findings import LATERALITIES, STATUSES
+from schemas.sentences import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +77,7 @@ def names_data(vocabulary: Vocabulary) -> dict[str, Any]:
     return {
         "anatomies": sorted(one.id for one in vocabulary.anatomies),
         "findings": findings,
-        "sections": get_args(SectionName),
+        "sections": SECTIONS,
         "statuses": STATUSES,
         "sides": LATERALITIES,
     }
