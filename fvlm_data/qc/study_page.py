@@ -96,6 +96,7 @@ def study_page(
         place=place,
         colours=colours,
         times=times,
+        said=_said,
         styles=STUDY_STYLES,
         scripts=(*STUDY_SCRIPTS, *SERVED_SCRIPTS) if served else STUDY_SCRIPTS,
         viewer={
@@ -108,6 +109,13 @@ def study_page(
             "first": [one.anatomy for one in organs if one.state == "abnormal" and one.ml][:1],
         },
     )
+
+
+def _said(check: Mapping[str, Any]) -> str:
+    """What a report says that a check is about: codes as words, ids of reports as they are."""
+    if check["check"] == "unclear_versions":
+        return str(check["said"])
+    return ", ".join(words(one) for one in str(check["said"]).split("|") if one)
 
 
 def _by_kind(things: Sequence[Judged]) -> list[tuple[str, list[Judged]]]:
