@@ -283,6 +283,17 @@ def test_summary_names_only_files_that_are_there_and_the_next_step(tmp_path: Pat
     assert "look there at qc/index.html" in fvlm_data("status", "--store", store).stdout
 
 
+def test_reports_that_were_all_set_aside_are_not_asked_for_again(tmp_path: Path):
+    """Another file of them would fare alike: why they were set aside is the next step."""
+    chest = chest_file(tmp_path / "ct" / "a.nii.gz")
+    (tmp_path / "reports.csv").write_text('volume_name,report\n,"The lungs are clear."\n')
+    store = str(tmp_path / "store")
+    assert fvlm_data("ingest", str(chest.parent), "--store", store).exit_code == 0
+    assert "there is no report yet" in fvlm_data("segment", "--store", store).stdout
+    read = fvlm_data("reports", str(tmp_path / "reports.csv"), "--store", store).stdout
+    assert "Next: fvlm-data status --set-aside: all reports that were read were set aside" in read
+
+
 @pytest.mark.parametrize("content", ["a: [", "only text", "\x00"])
 def test_damaged_configuration_of_a_store(store: str, content: str):
     Path(store, "config.yaml").write_text(content)

@@ -370,3 +370,30 @@ def test_schema_knows_every_key_and_refuses_others(tmp_path: Path):
         {"shrad": {}},
     ):
         assert len(list(validator.iter_errors(wrong))) == 1, wrong
+
+
+GERMAN = "Leber unauffällig. Zyste der linken Niere. Kein Aszites, kein Pleuraerguss."
+
+
+@pytest.mark.parametrize(
+    ("texts", "language", "note"),
+    [
+        ([SENTENCE, SENTENCE], "en", None),
+        ([GERMAN, GERMAN, SENTENCE], "de", "of 3 that were looked at 1 in language en, not in de"),
+        ([GERMAN, SENTENCE], "en", "vocabulary.language de, reads them"),
+        (["Pas de pneumothorax. Le foie est normal."], "en", "1 in language fr, not in en"),
+    ],
+)
+def test_the_language_of_most_reports_is_written(
+    tmp_path: Path, texts: list[str], language: str, note: str | None
+):
+    nifti(tmp_path / "a" / "torso.nii.gz")
+    rows = [f'{number},"{told}"' for number, told in enumerate(texts)]
+    text(tmp_path / "a" / "reports.csv", "\n".join(["accession,report", *rows, ""]))
+    seen = survey(tmp_path / "a")
+    assert loaded(seen, tmp_path / "c.yaml").vocabulary.language == language
+    told = [one for one in seen.notes if "language" in one]
+    assert bool(told) is (note is not None)
+    assert note is None or note in told[0]
+    # the note holds no word of a report
+    assert "Leber" not in (tmp_path / "c.yaml").read_text(encoding="utf-8")

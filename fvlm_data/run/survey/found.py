@@ -47,7 +47,10 @@ class FoundReports:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All that was found below `folder`, and `notes` on what a person should look at."""
+    """All that was found below `folder`, and `notes` on what a person should look at.
+
+    `language` is that of most reports, of those that are built in.
+    """
 
     folder: Path
     files: int
@@ -57,3 +60,4 @@ class Survey:
     masks: FoundMasks | None = None
     reports: tuple[FoundReports, ...] = ()
     notes: tuple[str, ...] = ()
+    language: str = "en"

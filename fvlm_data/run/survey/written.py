@@ -54,6 +54,7 @@ def configuration_text(survey: Survey, file: Path) -> str:
         "",
         *_list("sources", "Where images come from.", _sources(survey, folder)),
         *_list("reports", "Where reports come from.", _reports(survey, folder)),
+        *_language(survey),
         *_segment(survey.masks, folder),
     ]
     for section, keys in OFTEN_CHANGED.items():
@@ -108,6 +109,17 @@ def _name(one: FoundSource | FoundReports, labels: list[str], survey: Survey) ->
         return {}
     parts = one.path.relative_to(survey.folder).parts or (one.path.name,)
     return {"name": "-".join((*parts, one.kind))}
+
+
+def _language(survey: Survey) -> list[str]:
+    """The language, where it is not the default's."""
+    if survey.language == Config.model_fields["vocabulary"].get_default().language:
+        return []
+    return [
+        _comment("The language of most reports: one store reads one."),
+        f"vocabulary: {{language: {survey.language}}}",
+        "",
+    ]
 
 
 def _list(section: str, told: str, entries: Iterator[dict[str, Any]]) -> list[str]:
