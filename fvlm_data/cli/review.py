@@ -77,6 +77,41 @@ def queue(
             out.print("nothing is doubted that is not judged", markup=False)
 
 
+@review.command("list")
+def list_(
+    study: Annotated[str, typer.Argument(help="id of a study")],
+    store: StoreOption,
+    kind: KindOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what of a study can be judged, doubted or not, and how its reports are read.
+
+    With --json it is a file that `review import` takes once it is filled in.
+    """
+    from fvlm_data.qc.judged import judged, judged_texts
+    from fvlm_data.qc.study_rows import read_studies
+    from fvlm_data.review.decisions import Entry, file_text
+
+    with one_sentence():
+        context, vocabulary = _opened(store)
+        (rows,) = read_studies(context.store, [study])
+        if not rows.volumes:
+            raise InputError(f"{study}: no study with a volume in store {context.store.url}")
+        _known_kind(kind)
+        some = [*judged(rows, vocabulary), *judged_texts(rows)]
+        some = [one for one in some if kind in (None, one.kind)]
+        if as_json:
+            entries = [
+                Entry(kind=one.kind, subject=one.subject, version=one.version, why=(one.label,))
+                for one in some
+            ]
+            machine.print(file_text(entries), markup=False, end="")
+            return
+        for one in some:
+            section = f" [{one.read['section']}]" if one.kind == "sentence" else ""
+            out.print(f"{one.kind:8} {one.subject}{section}: {one.label}", markup=False)
+
+
 @review.command("mark")
 def mark(
     kind: Annotated[str, typer.Argument(help="study, mask, sentence, finding or pair")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -80,3 +81,24 @@ def test_what_is_no_name_of_it_is_told(
 ):
     assert sentence in mark(small, kind, subject, *told).replace("\n", " ")
     assert read_decisions(small) == []
+
+
+def listed(context: Context, *told: str) -> str:
+    done = CliRunner().invoke(app, ["review", "list", *told, "--store", context.store.url])
+    return done.stdout if done.exit_code == 0 else done.stderr
+
+
+def test_what_can_be_judged_of_a_study_is_listed(small: Context, tmp_path: Path):
+    lines = listed(small, "st_a").splitlines()
+    assert f"finding  {CYST}: “cyst”: liver cyst (liver), present" in lines
+    assert f"sentence {SENTENCE} [findings]: There is a liver cyst of 12 mm" in lines
+    assert "pair     st_a:st_b:liver: says the same of liver as st_b" in lines
+    told = json.loads(listed(small, "st_a", "--kind", "finding", "--json"))
+    assert {one["kind"] for one in told["decisions"]} == {"finding"}
+    for one in told["decisions"]:
+        one |= {"verdict": "right", "reviewer": "reader"}
+    file = tmp_path / "filled.json"
+    file.write_text(json.dumps(told), encoding="utf-8")
+    done = CliRunner().invoke(app, ["review", "import", str(file), "--store", small.store.url])
+    assert f"{len(told['decisions'])} decisions taken in" in done.stdout
+    assert "no study with a volume" in listed(small, "st_zz")
