@@ -43,7 +43,7 @@ EFFUSION = ("pleural_effusion",)
         ("cyst of 3", None),
         ("hepatic cyst", Said(("liver_cyst",))),
         # ids, as tables and pages show them
-        ("left kidney_stone > 5 mm", Said(("kidney_stone",), side="left", sizes_mm=(Bound(">", 5.0),))),
+        ("kidney_stone", Said(("kidney_stone",))),
         ("effusion", Said(("pericardial_effusion", "pleural_effusion"))),
         ("pneumothorax or effusion", Said(("pneumothorax", "pericardial_effusion", *EFFUSION))),
         # names of findings that begin with a word that else stands before one
