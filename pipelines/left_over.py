@@ -25,6 +25,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Crashed
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from prefect.client.schemas.objects import FlowRun, State
     from prefect.flows import Flow
 
@@ -47,7 +49,7 @@ def crash_left_over(flow: str) -> int:
 
 def _crash(of_runs: FlowRunFilter, of_flows: FlowFilter | None) -> int:
     running = TaskRunFilterState(type=TaskRunFilterStateType(any_=AT_WORK))
-    seen = set()
+    seen: set[UUID] = set()
     with get_client(sync_client=True) as client:
         while True:
             found = client.read_task_runs(
