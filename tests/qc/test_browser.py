@@ -486,3 +486,15 @@ def test_a_volume_that_is_not_beside_the_page_is_told(browser: Any, pages: Path,
     shutil.rmtree(alone / "volumes")
     shown = opened(browser.new_page(), alone, "studies/st_a.html")
     shown.get_by_text("missing or damaged").wait_for()
+
+
+@pytest.mark.full
+def test_a_column_with_one_value_is_a_row_that_filters(page: Any, tmp_path: Path):
+    write_qc(hashed_store(tmp_path), Vocabulary.load(), QcConfig(studies=1))
+    opened(page, tmp_path / "store" / "qc")
+    slices = page.locator(".facet", has=page.get_by_role("heading", name="slices", exact=True))
+    assert slices.locator(".bin").count() == 0
+    row = slices.get_by_role("button", name="10")
+    row.click()
+    expect(row).to_have_attribute("aria-pressed", "true")
+    expect(slices.get_by_role("button", name="clear")).to_be_visible()
