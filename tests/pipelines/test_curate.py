@@ -54,7 +54,7 @@ def test_what_caused_our_own_error_is_withheld() -> None:
 def test_a_flow_that_failed_is_logged_as_a_sentence_without_our_frames(tmp_path: Path) -> None:
     state: Any = curate.fn(str(tmp_path / "none.yaml"))
     assert state.is_failed()
-    assert "none.yaml: cannot be read (FileNotFoundError)" in state.message
+    assert "none.yaml: not found; `fvlm-data init FOLDER` writes one" in state.message
     (line,) = traceback.format_exception(state.data)
     assert line.endswith(f"{state.message}\n")
 
