@@ -31,7 +31,7 @@ RUN useradd --create-home --uid 1000 fvlm \
     && chown fvlm:fvlm /app /metrics /store /vault \
     && chmod 700 /vault
 WORKDIR /app
-COPY prefect.yaml ./
+COPY prefect.yaml prefect-automations.yaml ./
 USER fvlm
 CMD ["fvlm-data", "--help"]
 

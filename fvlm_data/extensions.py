@@ -45,12 +45,14 @@ class Extensions:
     """A list of things of one kind, by name.
 
     `group` is the entry-point group by which packages of others add to it, `what` one such
-    thing in words, `own` the places of ours in the order in which they are shown.
+    thing in words, `own` the places of ours in the order in which they are shown, `extra` what an
+    install needs for ours.
     """
 
     group: str
     what: str
     own: Mapping[str, str]
+    extra: str = ""
 
     def offers(self) -> list[Offer]:
         """All entries, ours first, then those of other packages by name and package."""

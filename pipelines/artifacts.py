@@ -22,11 +22,15 @@ TIMES = ("seconds", "items a minute")
 """Columns from the left, rare ones after them: Prefect's page cuts a table that is too wide."""
 
 
-def of_summary(flow: str, summary: Summary) -> None:
-    """Table by stage; as text what was set aside, what waits, and where to look."""
+def of_summary(flow: str, summary: Summary, pages: str | None) -> None:
+    """Table by stage; as text what was set aside, what waits, and where to look.
+
+    `pages` is the web address of the store's pages, where they have one.
+    """
     key = _key(flow, summary.store)
     create_table_artifact(stage_rows(summary), key=f"{key}-stages", description="by stage")
-    create_markdown_artifact(summary_text(summary), key=key, description=f"run {summary.run_id}")
+    text = summary_text(summary, pages)
+    create_markdown_artifact(text, key=key, description=f"run {summary.run_id}")
 
 
 def stage_rows(summary: Summary) -> list[dict[str, Any]]:
@@ -47,7 +51,7 @@ def stage_rows(summary: Summary) -> list[dict[str, Any]]:
     return [{name: row.get(name) for name in columns} for row in rows]
 
 
-def summary_text(summary: Summary) -> str:
+def summary_text(summary: Summary, pages: str | None = None) -> str:
     """The summary as Markdown: counts and codes, no item."""
     parts = [f"Run `{summary.run_id}`, {summary.seconds:.0f} s."]
     for title, counts in (
@@ -63,7 +67,9 @@ def summary_text(summary: Summary) -> str:
             f"What was set aside or waits, and what to do: "
             f"`fvlm-data status --set-aside --store {summary.store}`"
         )
-    if summary.qc_page:
+    if pages is not None:
+        parts.append(f"[Pages of the store]({pages})")
+    elif summary.qc_page:
         # Browsers do not follow a link from a server's page to a file; the address can be copied.
         parts.append(
             f"Pages of the store: `fvlm-data open --store {summary.store}`, or in the browser "

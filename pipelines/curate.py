@@ -20,6 +20,7 @@ from pipelines import artifacts
 from pipelines.batches import DaskMapper
 from pipelines.flows import curation_flow
 from pipelines.form import Settings, Stages, configured
+from pipelines.left_over import crash_left_over
 from pipelines.withheld import failed, texts_withheld
 from pipelines.workers import connect, task_runner
 
@@ -120,6 +121,8 @@ def _run(name: str, config: Config, stages: Sequence[str] | None, *, retry: bool
             logger.info("%s: %d of %d%s", stage, done, total, pace(done, total, now - begun[stage]))
 
     log = logged(config.monitoring.log, of="fvlm_data")  # the rest of this process's is Prefect's
+    if left := crash_left_over(name):
+        logger.info("%d batches of earlier runs that ended marked as crashed", left)
     with log, _server_named(), task_runner(config.execution) as runner:
         mapper = DaskMapper(runner, connect(runner), config.execution.resources)
         summary = fvlm_data.run.curate.curate(
@@ -131,7 +134,7 @@ def _run(name: str, config: Config, stages: Sequence[str] | None, *, retry: bool
             retry=retry,
             isolate=True,
         )
-    artifacts.of_summary(name, summary)
+    artifacts.of_summary(name, summary, config.monitoring.pages)
     for title, counts in (
         ("set aside", summary.set_aside),
         ("cross-checks", summary.cross_checks),

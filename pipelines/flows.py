@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from prefect import flow
 
 from pipelines.alarms import alarmed
+from pipelines.left_over import batches_crashed
 from pipelines.names import run_name
 
 if TYPE_CHECKING:
@@ -27,5 +28,5 @@ def curation_flow(work: Callable[Given, Done]) -> Flow[Given, Done]:
         persist_result=False,
         log_prints=False,
         on_failure=[alarmed],
-        on_crashed=[alarmed],
+        on_crashed=[batches_crashed, alarmed],
     )(work)

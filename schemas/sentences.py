@@ -7,6 +7,8 @@ from typing import Annotated
 
 from schemas.table import INT32, STRING, STRINGS, Column, table
 
+SECTIONS = ("findings", "impression", "technique", "clinical_information", "comparison", "other")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence:

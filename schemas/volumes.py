@@ -49,12 +49,13 @@ class Volume:
             "an element blank or spell it otherwise, incomplete_series=files or slices that "
             "could not be used; slices_unlike_neighbours=slices that may be damaged, "
             "repeated_slices=slices with the pixels of another, jumps_between_slices=places from "
-            "which on the slices show something else, steps_between_slices=places where more of the "
-            "body lies between two slices than between others, mirrored_slices=places from which on "
-            "pixels are mirrored; hu_offset, hu_offset_doubtful=HU by which values seem too high, "
-            "hu_scale_doubtful=percent by which they seem scaled, coarse_values=HU from value to "
-            "value; patient_orientation_differs=slices whose PatientOrientation contradicts the "
-            "geometry, gantry_tilt_not_shown=degrees that positions do not show, parted_scan=1 where "
+            "which on the slices show something else, steps_between_slices=places where more of "
+            "the body lies between two slices than between others, mirrored_slices=places from "
+            "which on pixels are mirrored; hu_offset, hu_offset_doubtful=HU by which values seem "
+            "too high, hu_scale_doubtful=percent by which they seem scaled, coarse_values=HU from "
+            "value to value; patient_orientation_differs=slices whose PatientOrientation "
+            "contradicts the geometry, gantry_tilt_not_shown=degrees that positions do not show, "
+            "parted_scan=1 where "
             "another series seems to be the rest of the scan",
         ),
     ] = ()

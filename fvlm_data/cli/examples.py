@@ -48,6 +48,7 @@ AUDIT = {
 }
 REVIEW = {
     "queue": "fvlm-data review queue --store store --doubtful doubtful.parquet",
+    "list": "fvlm-data review list STUDY --store store --kind finding",
     "mark": "fvlm-data review mark study STUDY wrong --reviewer radiologist_1 --reason motion "
     "--store store",
     "import": "fvlm-data review import decisions.json --store store",

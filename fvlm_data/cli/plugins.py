@@ -17,7 +17,7 @@ def plugins(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List sources, backends, exports and stages, with the package that brings each."""
+    """List sources, backends, exports, stages, image encoders, and the package of each."""
     from fvlm_data.run.plugins import plugins as listed
 
     with one_sentence():

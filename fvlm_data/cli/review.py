@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from fvlm_data.review.by_flags import Named
     from fvlm_data.review.decisions import Entry
     from fvlm_data.review.standing import Standing
     from fvlm_data.store.declared import Context
@@ -76,6 +77,41 @@ def queue(
             out.print("nothing is doubted that is not judged", markup=False)
 
 
+@review.command("list")
+def list_(
+    study: Annotated[str, typer.Argument(help="id of a study")],
+    store: StoreOption,
+    kind: KindOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what of a study can be judged, doubted or not, and how its reports are read.
+
+    With --json it is a file that `review import` takes once it is filled in.
+    """
+    from fvlm_data.qc.judged import judged, judged_texts
+    from fvlm_data.qc.study_rows import read_studies
+    from fvlm_data.review.decisions import Entry, file_text
+
+    with one_sentence():
+        context, vocabulary = _opened(store)
+        (rows,) = read_studies(context.store, [study])
+        if not rows.volumes:
+            raise InputError(f"{study}: no study with a volume in store {context.store.url}")
+        _known_kind(kind)
+        some = [*judged(rows, vocabulary), *judged_texts(rows)]
+        some = [one for one in some if kind in (None, one.kind)]
+        if as_json:
+            entries = [
+                Entry(kind=one.kind, subject=one.subject, version=one.version, why=(one.label,))
+                for one in some
+            ]
+            machine.print(file_text(entries), markup=False, end="")
+            return
+        for one in some:
+            section = f" [{one.read['section']}]" if one.kind == "sentence" else ""
+            out.print(f"{one.kind:8} {one.subject}{section}: {one.label}", markup=False)
+
+
 @review.command("mark")
 def mark(
     kind: Annotated[str, typer.Argument(help="study, mask, sentence, finding or pair")],
@@ -84,21 +120,67 @@ def mark(
     store: StoreOption,
     reviewer: Annotated[str, typer.Option(help="who says it, by role; never a name")],
     reason: Annotated[str, typer.Option(help="a few words, without identities")] = "",
+    finding: Annotated[
+        str | None, typer.Option(help="of a finding: what it is instead (liver_cyst)")
+    ] = None,
+    anatomy: Annotated[
+        list[str] | None,
+        typer.Option(help="of a finding: where it is instead; of a sentence: all it is about"),
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="of a finding: present, absent, uncertain, historical, ...")
+    ] = None,
+    side: Annotated[
+        str | None, typer.Option(help="of a finding: left, right, bilateral or none")
+    ] = None,
+    section: Annotated[
+        str | None,
+        typer.Option(help="of a sentence: findings, impression, clinical_information, ..."),
+    ] = None,
     correction: Annotated[
-        str | None, typer.Option(help="JSON of what is right instead; of sentences and findings")
+        str | None, typer.Option(help="JSON of what is right instead, where these do not tell it")
     ] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Say of one thing that it is right or wrong."""
-    from fvlm_data.review.decisions import entry_of
+    """Say of one thing that it is right or wrong, and of a finding or sentence what is right."""
+    from fvlm_data.review.by_flags import Named
 
+    named = Named(
+        finding=finding, anatomies=tuple(anatomy or ()), status=status, side=side, section=section
+    )
     with one_sentence():
-        entry = entry_of(kind, subject, verdict, reason, correction, reviewer)
+        entry = _marked(store, kind, subject, verdict, reason, correction, reviewer, named)
         counts = _taken(store, [entry], reviewer, dry_run=dry_run)
         if counts["not_here"]:
             raise InputError(f"{kind} {subject}: not in the store; `review queue` prints subjects")
         _print_taken(counts, dry_run=dry_run, as_json=as_json)
+
+
+def _marked(
+    store: str,
+    kind: str,
+    subject: str,
+    verdict: str,
+    reason: str,
+    correction: str | None,
+    reviewer: str,
+    named: Named,
+) -> Entry:
+    from fvlm_data.review.by_flags import correction_by
+    from fvlm_data.review.decisions import entry_of
+    from fvlm_data.review.subjects import subject_of
+
+    entry = entry_of(kind, subject, verdict, reason, correction, reviewer)
+    if verdict == "right" and (named.any() or correction is not None):
+        raise InputError(f"{kind} {subject}: what is right takes no correction; say `wrong`")
+    if not named.any():
+        return entry
+    if correction is not None:
+        raise InputError(f"{kind} {subject}: --correction tells all; leave the other flags out")
+    context, vocabulary = _opened(store)
+    told = correction_by(context, subject_of(kind, subject), named, vocabulary)
+    return entry.model_copy(update={"correction": told})
 
 
 @review.command("import")

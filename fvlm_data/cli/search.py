@@ -67,7 +67,11 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _print(found: Found, *, listed: bool) -> None:
-    counts = f"{found.studies} studies of {found.patients} patients, {found.sentences} sentences"
+    counts = (
+        f"{found.studies} {'study' if found.studies == 1 else 'studies'} of {found.patients} "
+        f"{'patient' if found.patients == 1 else 'patients'}, {found.sentences} "
+        f"{'sentence' if found.sentences == 1 else 'sentences'}"
+    )
     print_line(f"{counts}: {found.query}")
     for hit in found.hits if listed else ():
         print_line(_line(hit))

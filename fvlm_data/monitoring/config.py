@@ -44,6 +44,28 @@ class MonitoringConfig(BaseModel):
         default=None, description="mail that is sent when a flow fails; default: none"
     )
 
+    pages: str | None = Field(
+        default=None,
+        description="http or https address at which the store's pages are served (`fvlm-data "
+        "serve` behind its own name, or a web server's copy of qc/), without a token: what a flow "
+        "leaves on Prefect's page links to it",
+    )
+
+    @field_validator("pages")
+    @classmethod
+    def _is_page(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("expected an address as https://host/path")
+        # whoever reads Prefect's page would have it
+        if parts.query or parts.fragment or parts.username or parts.password:
+            raise ValueError("expected an address without token, name or password")
+        if set(value) & set(" ()<>[]\\\"'`"):
+            raise ValueError("expected an address without blanks, brackets or quotes")
+        return value
+
     @field_validator("webhook")
     @classmethod
     def _is_web(cls, value: str | None) -> str | None:

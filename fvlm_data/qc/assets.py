@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from fvlm_data.qc.judged import names_data
 from fvlm_data.qc.kept import write_if_changed
-from fvlm_data.qc.templating import filled
+from fvlm_data.qc.templating import data_json, filled
 
 if TYPE_CHECKING:
     from fvlm_data.store.tables import Store
+    from fvlm_data.vocabulary import Vocabulary
 
 FOLDER = "qc/assets"
 
@@ -21,6 +23,9 @@ INDEX_STYLES = (*SHARED, "index.css")
 STUDY_STYLES = (*SHARED, "study.css", "review.css")
 COMPARE_STYLES = (*SHARED, "compare.css")
 COMPARE_SCRIPTS = ("dom.js", "compare.js")
+
+NAMES = "names.js"
+"""What a correction may name: made of the vocabulary, once for all pages."""
 
 INDEX_SCRIPTS = (
     "dom.js",
@@ -43,6 +48,7 @@ STUDY_SCRIPTS = (
     "linking.js",
     "decisions.js",
     "review.js",
+    NAMES,
     "judging.js",
     "study.js",
 )
@@ -54,7 +60,12 @@ SERVED_SCRIPTS = ("send.js", "slices.js")
 """Of the page of a study where a server makes it, behind the others."""
 
 
-def write_assets(store: Store) -> None:
+def names_script(vocabulary: Vocabulary) -> bytes:
+    """The script of those names."""
+    return f'"use strict";\nwindow.fvlm.names = {data_json(names_data(vocabulary))};\n'.encode()
+
+
+def write_assets(store: Store, vocabulary: Vocabulary) -> None:
     """Copy those files, and the page that needs no data, where the store lacks them.
 
     Raises:
@@ -62,7 +73,8 @@ def write_assets(store: Store) -> None:
     """
     folder = resources.files("fvlm_data.qc").joinpath("assets")
     styles = {*INDEX_STYLES, *STUDY_STYLES, *COMPARE_STYLES}
-    for name in sorted(styles.union(INDEX_SCRIPTS, STUDY_SCRIPTS, COMPARE_SCRIPTS)):
+    for name in sorted(styles.union(INDEX_SCRIPTS, STUDY_SCRIPTS, COMPARE_SCRIPTS) - {NAMES}):
         write_if_changed(store, f"{FOLDER}/{name}", folder.joinpath(name).read_bytes())
+    write_if_changed(store, f"{FOLDER}/{NAMES}", names_script(vocabulary))
     page = filled("compare.html", styles=COMPARE_STYLES, scripts=COMPARE_SCRIPTS)
     write_if_changed(store, COMPARE_PAGE, page.encode())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.templating import words
+from fvlm_data.review.by_flags import READ, homes
 from fvlm_data.review.subjects import FIELDS
 from fvlm_data.review.versions import makes, mask_version, study_version
+from fvlm_data.vocabulary import OTHER_ABNORMALITY
 from schemas.findings import LATERALITIES, STATUSES
+from schemas.sentences import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from fvlm_data.qc.study_rows import Row, StudyRows
     from fvlm_data.vocabulary import Vocabulary
 
-READ = ("finding", "anatomy", "status", "start", "end")
-"""What a correction of a sentence says of each mention that it keeps; the rest stays as read."""
+CORRECTED = ("anatomy", "status", "laterality")
+"""What a correction of a finding may say of it beside its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,19 @@ def judged_texts(study: StudyRows) -> list[Judged]:
     ]
 
 
-def texts_data(study: StudyRows, vocabulary: Vocabulary) -> dict[str, Any]:
-    """The same as plain data, with what a correction may name."""
+def names_data(vocabulary: Vocabulary) -> dict[str, Any]:
+    """What a correction may name, the same on all pages.
+
+    `findings` by the anatomy that each is of; those that lie anywhere under the empty name.
+    """
+    own = homes(vocabulary)
+    findings: dict[str, list[str]] = defaultdict(list)
+    for name in sorted({OTHER_ABNORMALITY, *(term.id for term in vocabulary.findings)}):
+        findings[own.get(name, "")].append(name)
     return {
-        "texts": [asdict(one) for one in judged_texts(study)],
         "anatomies": sorted(one.id for one in vocabulary.anatomies),
+        "findings": findings,
+        "sections": SECTIONS,
         "statuses": STATUSES,
         "sides": LATERALITIES,
     }
@@ -91,10 +102,14 @@ def _texts(study: StudyRows, report: Row) -> Iterator[Judged]:
         subject = _subject("sentence", row)
         about = tuple(row["anatomies"])
         own = sorted(mentions[row["sentence"]], key=lambda m: (m["start"], m["end"], m["finding"]))
-        read = {"anatomies": about, "findings": [{n: m[n] for n in READ} for m in own]}
+        read = {
+            "section": row["section"],
+            "anatomies": about,
+            "findings": [{n: m[n] for n in READ} for m in own],
+        }
         yield Judged("sentence", subject, version, row["text"], " ".join(about), subject, read)
         for mention in own:
-            told = {name: mention[name] for name in ("anatomy", "status", "laterality")}
+            told = {name: mention[name] for name in ("finding", *CORRECTED)}
             yield Judged(
                 "finding",
                 _subject("finding", mention),

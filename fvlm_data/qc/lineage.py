@@ -62,7 +62,8 @@ def _made(stage: str, study: StudyRows) -> list[str]:
 
 
 def times(values: Sequence[Any], form: str = "{:g}") -> str:
-    """Numbers along axes, as 512 x 512 x 120."""
+    """Numbers along axes, as 512 x 512 x 120; sizes of voxels to a thousandth of a millimetre."""
+    values = [round(value, 3) for value in values]
     return " × ".join(form.format(value) for value in values)  # noqa: RUF001 the sign is meant
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.qc.assets import SERVED_SCRIPTS, STUDY_SCRIPTS, STUDY_STYLES
-from fvlm_data.qc.judged import judged, texts_data
+from fvlm_data.qc.judged import judged, judged_texts
 from fvlm_data.qc.lineage import lineage, times
 from fvlm_data.qc.report_html import report_html
 from fvlm_data.qc.templating import filled, words
@@ -89,13 +89,14 @@ def study_page(
         statuses=STATUSES,
         steps=lineage(study),
         judged=_by_kind(judged(study, vocabulary)),
-        texts=texts_data(study, vocabulary),
+        texts=[asdict(one) for one in judged_texts(study)],
         set_aside=sorted(
             study.set_aside, key=lambda row: (row["stage"], row["reason"], row["item"])
         ),
         place=place,
         colours=colours,
         times=times,
+        said=_said,
         styles=STUDY_STYLES,
         scripts=(*STUDY_SCRIPTS, *SERVED_SCRIPTS) if served else STUDY_SCRIPTS,
         viewer={
@@ -108,6 +109,13 @@ def study_page(
             "first": [one.anatomy for one in organs if one.state == "abnormal" and one.ml][:1],
         },
     )
+
+
+def _said(check: Mapping[str, Any]) -> str:
+    """What a report says that a check is about: codes as words, ids of reports as they are."""
+    if check["check"] == "unclear_versions":
+        return str(check["said"])
+    return ", ".join(words(one) for one in str(check["said"]).split("|") if one)
 
 
 def _by_kind(things: Sequence[Judged]) -> list[tuple[str, list[Judged]]]:

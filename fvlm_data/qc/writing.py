@@ -44,7 +44,7 @@ def write_pages(
     inputs = inputs_key(store, vocabulary, config)
     if is_made_of(old, files_key(store, inputs)):
         return QC_PAGE
-    write_assets(store)
+    write_assets(store, vocabulary)
     studies = write_studies(store, vocabulary, config, partial(progress, "pages"))
     pictures = kept_thumbnails(store, PICTURES, vocabulary)
     page = render(

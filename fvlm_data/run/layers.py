@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ def read_file(path: Path) -> dict[str, Any]:
         line = f" in line {mark.line + 1}" if mark else ""
         # `from None`: PyYAML's own message quotes lines of the file, which may hold names
         raise ConfigError(f"configuration {path}: no valid YAML{line}") from None
+    except FileNotFoundError:
+        raise ConfigError(f"configuration {path}: not found{_nearest(path)}") from None
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"configuration {path}: cannot be read ({type(error).__name__}); expected a YAML "
@@ -43,6 +46,16 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise ConfigError(f"configuration {path}: expected a mapping of sections")
     return loaded
+
+
+def _nearest(path: Path) -> str:
+    """The file beside it that may be meant, or what makes one."""
+    folder = path.parent
+    beside = [one.name for one in folder.glob("*.y*ml")] if folder.is_dir() else []
+    near = get_close_matches(path.name, beside, 1)
+    if near:
+        return f" (did you mean {folder / near[0]}?)"
+    return "; `fvlm-data init FOLDER` writes one from what lies in a folder"
 
 
 def _check_keys(path: Path, node: Any) -> None:

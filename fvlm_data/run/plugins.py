@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fvlm_data.errors import MissingExtraError
 from fvlm_data.extensions import loaded
+from fvlm_data.extras import needs_extra
 from fvlm_data.run.config import Config
-from fvlm_data.run.registry import LISTS, STAGES
+from fvlm_data.run.registry import STAGES, all_lists
 
 if TYPE_CHECKING:
     from fvlm_data.extensions import Extensions, Offer
@@ -36,7 +38,7 @@ def plugins() -> list[Plugin]:
     """Every entry of every list, ours first; each is imported now."""
     return [
         _plugin(name, extensions, offer)
-        for name, extensions in LISTS.items()
+        for name, extensions in all_lists().items()
         for offer in extensions.offers()
     ]
 
@@ -44,7 +46,13 @@ def plugins() -> list[Plugin]:
 def _plugin(name: str, extensions: Extensions, offer: Offer) -> Plugin:
     fault, trace = _conflict(extensions, offer), ""
     try:
-        loaded(offer, extensions.what)
+        if extensions.extra and not offer.foreign:
+            with needs_extra(extensions.extra, f"{extensions.what} {offer.name}"):
+                loaded(offer, extensions.what)
+        else:
+            loaded(offer, extensions.what)
+    except MissingExtraError:
+        fault = f"needs the extra [{extensions.extra}]"
     except Exception as error:  # a package of others may raise anything
         # `loaded` wraps what the import raised
         cause = error.__cause__ or error

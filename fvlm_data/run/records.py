@@ -247,10 +247,22 @@ def _next_step(context: Context) -> str:
     counts = {table: context.store.count(table) for table, _ in steps}
     if counts["samples"]:
         return ""
-    lacking = [step for table, step in steps[2:] if not counts[table]]
+    lacking = [table for table, _ in steps[2:] if not counts[table]]
+    if lacking == ["reports"] and _reports_set_aside(context):
+        return (
+            "fvlm-data status --set-aside: all reports that were read were set aside, and it says "
+            "why"
+        )
     if lacking:
-        return lacking[0]
+        return dict(steps)[lacking[0]]
     return steps[1][1] if counts["anatomy_texts"] else "fvlm-data pair: nothing is paired yet"
+
+
+def _reports_set_aside(context: Context) -> bool:
+    """Whether reports came and none was kept: another file of them would not help."""
+    told = "SELECT count(*) FROM quarantine WHERE stage IN ('discover_reports', 'reports')"
+    ((number,),) = Relations(context.store).rows(told)
+    return bool(number)
 
 
 def _record(

@@ -5,6 +5,7 @@ What each kind is and does is described in its own folder.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fvlm_data.export import EXPORTS
@@ -48,6 +49,19 @@ LISTS = {
     "stages": STAGES,
 }
 """All lists, by the last part of the entry-point group that adds to each."""
+
+
+FURTHER = {"image_encoders": "fvlm_train.config.encoders:IMAGE_ENCODERS"}
+"""Lists of packages above this one, by place; nothing here needs them."""
+
+
+def all_lists() -> dict[str, Extensions]:
+    """Every list, those of packages above this one too."""
+    further = {}
+    for name, place in FURTHER.items():
+        module, _, attribute = place.partition(":")
+        further[name] = getattr(import_module(module), attribute)
+    return {**LISTS, **further}
 
 
 def stage_entry(name: str) -> StageEntry:

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from fvlm_data.errors import FvlmError, InputError
 from fvlm_data.opened.search.results import exported, search
+from fvlm_data.qc.assets import NAMES, names_script
 from fvlm_data.qc.templating import Served
 from fvlm_data.segment.nifti import NiftiError
 from fvlm_data.serve.access import same
@@ -124,6 +125,8 @@ class _Answers:
         package = "fvlm_data.serve" if name in OWN_ASSETS else "fvlm_data.qc"
         if name not in OWN_ASSETS | QC_ASSETS:
             return _nothing("file")
+        if name == NAMES:
+            return Response(names_script(self._live.vocabulary), media_type=TYPES["js"])
         content = resources.files(package).joinpath("assets", name).read_bytes()
         return Response(content, media_type=TYPES[name.rpartition(".")[2]])
 

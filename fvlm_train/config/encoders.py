@@ -18,6 +18,7 @@ IMAGE_ENCODERS = Extensions(
         "swin": "fvlm_train.model.encoders.own:SWIN",
         "i3d_resnet": "fvlm_train.model.encoders.own:I3D_RESNET",
     },
+    extra="train",
 )
 """Each is a `fvlm_train.model.encoders.entry.EncoderEntry`."""
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from fvlm_train.config import parse_train_config
+from fvlm_train.report.encoder import encoder_words
 from fvlm_train.runs import CONFIG, SUMMARY
 
 if TYPE_CHECKING:
@@ -73,19 +74,12 @@ def _data(summary: dict[str, Any], config: TrainConfig) -> Iterator[str]:
 
 
 def _recipe(summary: dict[str, Any], config: TrainConfig) -> Iterator[str]:
-    image, text, rate = config.model.image, config.model.text, config.optimiser
+    text, rate = config.model.text, config.optimiser
     size = " x ".join(map(str, config.crop))
     low, high = config.window_hu
     yield "## Training"
-    patch = " x ".join(map(str, image.patch_zyx))
-    sees = (
-        "a linear map of what is measured of each organ's own voxels, no transformer"
-        if config.model.organ.features_only
-        else f"vision transformer of {image.depth} blocks and width {image.width}, stem "
-        f"`{image.stem}`"
-    )
     yield (
-        f"Image side: {sees}, patches of {patch} voxels (z, y, x), crops of {size}, {low:g} to "
+        f"Image side: {encoder_words(config.model)}, crops of {size}, {low:g} to "
         f"{high:g} HU; features of organs: {_organs(config)}. Text side: BERT, `{text.kind}`. "
         f"{summary['parameters'] / 1e6:.2f} M weights."
     )

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+import nibabel as nib
 import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
@@ -18,6 +19,7 @@ from fvlm_data.run.config import load_config
 from fvlm_data.run.records import begin
 from fvlm_data.store.declared import Context
 from schemas import Quarantined, Split
+from tests.extensions.ward import AFFINE_RAS, chest
 
 
 def fvlm_data(*arguments: str) -> Result:
@@ -281,6 +283,18 @@ def test_summary_names_only_files_that_are_there_and_the_next_step(tmp_path: Pat
     page = fvlm_data("qc", "--store", store).stdout.strip()
     assert Path(page).is_file()
     assert "look there at qc/index.html" in fvlm_data("status", "--store", store).stdout
+
+
+def test_reports_that_were_all_set_aside_are_not_asked_for_again(tmp_path: Path):
+    """Another file of them would fare alike: why they were set aside is the next step."""
+    (tmp_path / "ct").mkdir()
+    nib.save(nib.Nifti1Image(chest(0), AFFINE_RAS), tmp_path / "ct" / "a.nii.gz")
+    (tmp_path / "reports.csv").write_text('volume_name,report\n,"The lungs are clear."\n')
+    store = str(tmp_path / "store")
+    assert fvlm_data("ingest", str(tmp_path / "ct"), "--store", store).exit_code == 0
+    assert "there is no report yet" in fvlm_data("segment", "--store", store).stdout
+    read = fvlm_data("reports", str(tmp_path / "reports.csv"), "--store", store).stdout
+    assert "Next: fvlm-data status --set-aside: all reports that were read were set aside" in read
 
 
 @pytest.mark.parametrize("content", ["a: [", "only text", "\x00"])

@@ -370,3 +370,32 @@ def test_schema_knows_every_key_and_refuses_others(tmp_path: Path):
         {"shrad": {}},
     ):
         assert len(list(validator.iter_errors(wrong))) == 1, wrong
+
+
+GERMAN = "Leber unauffällig. Zyste der linken Niere. Kein Aszites, kein Pleuraerguss."
+
+
+@pytest.mark.parametrize(
+    ("texts", "language", "languages", "note"),
+    [
+        ([SENTENCE, SENTENCE], "en", (), None),
+        ([GERMAN, GERMAN], "de", (), None),
+        ([GERMAN, GERMAN, SENTENCE], "de", ("de", "en"), None),
+        ([GERMAN, SENTENCE], "en", ("en", "de"), None),
+        (["Pas de pneumothorax. Le foie est normal."], "en", (), "1 in language fr: set aside"),
+    ],
+)
+def test_the_languages_of_reports_are_written(
+    tmp_path: Path, texts: list[str], language: str, languages: tuple[str, ...], note: str | None
+):
+    nifti(tmp_path / "a" / "torso.nii.gz")
+    rows = [f'{number},"{told}"' for number, told in enumerate(texts)]
+    text(tmp_path / "a" / "reports.csv", "\n".join(["accession,report", *rows, ""]))
+    seen = survey(tmp_path / "a")
+    vocabulary = loaded(seen, tmp_path / "c.yaml").vocabulary
+    assert (vocabulary.language, vocabulary.languages) == (language, languages)
+    told = [one for one in seen.notes if "language" in one]
+    assert bool(told) is (note is not None)
+    assert note is None or note in told[0]
+    # the note holds no word of a report
+    assert "Leber" not in (tmp_path / "c.yaml").read_text(encoding="utf-8")

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import fvlm_data.extensions
+import fvlm_data.run.plugins
 from fvlm_data.extensions import Offer
 from fvlm_data.reports.sources.kind import REPORT_SOURCES, Kind
 from fvlm_data.reports.sources.rows import RowDraft, faulty
 from fvlm_data.run.plugins import plugins
-from fvlm_data.run.registry import LISTS
+from fvlm_data.run.registry import all_lists
 from fvlm_data.segment.backend import BackendEntry, Segmentation, VolumeImage
 from fvlm_data.segment.backends import BACKENDS
 from fvlm_data.segment.threshold import Threshold
@@ -41,7 +42,17 @@ def bring(monkeypatch: pytest.MonkeyPatch, group: str, name: str, attribute: str
 
 def test_every_entry_of_ours_loads():
     assert [one for one in plugins() if one.package == "fvlm" and one.fault] == []
-    assert {one.list for one in plugins()} == set(LISTS)
+    assert {one.list for one in plugins()} == set(all_lists())
+
+
+def test_what_needs_an_extra_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch):
+    def lacking(offer: Offer, what: str) -> None:
+        if "fvlm_train" in offer.place:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(fvlm_data.run.plugins, "loaded", lacking)
+    faults = {one.name: one.fault for one in plugins() if one.package == "fvlm" and one.fault}
+    assert faults == dict.fromkeys(("vit", "mae", "swin", "i3d_resnet"), "needs the extra [train]")
 
 
 def test_nifti_is_a_source(tmp_path: Path):

@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
+from pydantic import ValidationError
 
 from fvlm_data.errors import StoreError
 from fvlm_data.isolation.limits import Ended, Limits
+from fvlm_data.monitoring.config import MonitoringConfig
 from fvlm_data.run.records import Summary
 from pipelines.alarms import alarmed
 from pipelines.artifacts import stage_rows, summary_text
 from pipelines.batches import settle, worth_another_try
 from pipelines.care import compact, forget, verify
 from pipelines.curate import RunLimitError, check_limit, curate, ingest, reports
+from pipelines.left_over import batches_crashed
 from pipelines.withheld import ConnectionLostError, UnforeseenError, texts_withheld
 
 
@@ -51,7 +54,7 @@ def test_what_caused_our_own_error_is_withheld() -> None:
 def test_a_flow_that_failed_is_logged_as_a_sentence_without_our_frames(tmp_path: Path) -> None:
     state: Any = curate.fn(str(tmp_path / "none.yaml"))
     assert state.is_failed()
-    assert "none.yaml: cannot be read (FileNotFoundError)" in state.message
+    assert "none.yaml: not found; `fvlm-data init FOLDER` writes one" in state.message
     (line,) = traceback.format_exception(state.data)
     assert line.endswith(f"{state.message}\n")
 
@@ -80,7 +83,8 @@ def test_prefect_keeps_neither_results_nor_prints() -> None:
     for flow in (curate, ingest, reports, verify, compact, forget):
         assert flow.persist_result is False
         assert flow.log_prints is False
-        assert flow.on_failure_hooks == flow.on_crashed_hooks == [alarmed]
+        assert flow.on_failure_hooks == [alarmed]
+        assert flow.on_crashed_hooks == [batches_crashed, alarmed]
     assert settle.task_run_name == "{stage} {number}"
 
 
@@ -136,6 +140,25 @@ def test_artifacts_hold_counts_codes_and_rates(tmp_path: Path) -> None:
     assert f"`fvlm-data status --set-aside --store {tmp_path / 'chests'}`" in text
     # browsers refuse to follow such a link from a server's page
     assert "](file:" not in text
+    # a browser follows a link to where the pages are served, and none to a file
+    linked = summary_text(summary, "https://ct.ward.example/chests/")
+    assert "[Pages of the store](https://ct.ward.example/chests/)" in linked
+    assert "file://" not in linked
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("ct.ward.example", "https://host/path"),
+        ("file:///data/store/qc/index.html", "https://host/path"),
+        ("http://127.0.0.1:8050/?token=abc", "without token"),
+        ("https://reader:abc@ct.ward.example/", "without token"),
+        ("https://ct.ward.example/a) [b](c", "without blanks"),
+    ],
+)
+def test_an_address_that_everybody_may_see_is_asked_for(address: str, told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        MonitoringConfig(pages=address)
 
 
 @pytest.mark.parametrize(

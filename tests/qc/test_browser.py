@@ -331,7 +331,15 @@ def test_sentences_and_findings_are_judged_in_the_report(page: Any, tmp_path: Pa
     cyst.get_by_label("right status").select_option("uncertain")
     cyst.get_by_label("right side").select_option("left")
     cyst.get_by_label("right anatomy").select_option("spleen")
-    cyst.get_by_label("right anatomy").select_option("liver")
+    # another name brings its own organ along; one that lies anywhere does not
+    named = cyst.get_by_label("right finding")
+    named.select_option("ascites")
+    expect(cyst.get_by_label("right anatomy")).to_have_value("spleen")
+    named.select_option("kidney_cyst")
+    expect(cyst.get_by_label("right anatomy")).to_have_value("kidney")
+    cyst.get_by_label("right anatomy").select_option("adrenal_gland")
+    named.select_option("liver_hemangioma")
+    expect(cyst.get_by_label("right anatomy")).to_have_value("liver")
     cyst.get_by_label("reason").focus()
     page.keyboard.press("Escape")
     expect(panel).to_have_count(0)
@@ -350,10 +358,14 @@ def test_sentences_and_findings_are_judged_in_the_report(page: Any, tmp_path: Pa
     whole.get_by_role("button", name="not of liver").click()
     for anatomy in ("liver", "spleen"):
         whole.get_by_label("add an anatomy").select_option(anatomy)
+    expect(whole.get_by_label("right section")).to_have_value("findings")
+    whole.get_by_label("right section").select_option("clinical_information")
     page.reload()
     review = page.locator("#review")
     expect(review.locator("output")).to_have_text("3 judged, 3 of them wrong")
     opener.click()
+    expect(whole.get_by_label("right section")).to_have_value("clinical_information")
+    expect(cyst.get_by_label("right finding")).to_have_value("liver_hemangioma")
     expect(cyst.get_by_label("right status")).to_have_value("uncertain")
     expect(cyst.get_by_label("right side")).to_have_value("left")
     expect(cyst.get_by_label("reason")).to_have_value("far 2")
@@ -363,12 +375,13 @@ def test_sentences_and_findings_are_judged_in_the_report(page: Any, tmp_path: Pa
     path = tmp_path / "saved.json"
     download.value.save_as(path)
     entries = {one.kind: one for one in read_file(path) if "kidney_stone" not in one.subject}
-    corrected = {"status": "uncertain", "laterality": "left"}
+    corrected = {"finding": "liver_hemangioma", "status": "uncertain", "laterality": "left"}
     assert entries["finding"].correction == corrected
     cyst_read = {"finding": "liver_cyst", "anatomy": "liver", "start": 27, "end": 31}
     # the correction of a sentence tells all of it: what is corrected, and not what is wrong
     assert entries["sentence"].correction == {
         "anatomies": ["liver", "spleen"],
+        "section": "clinical_information",
         "findings": [{**cyst_read, **corrected}],
     }
     known = Vocabulary.load()
@@ -473,3 +486,15 @@ def test_a_volume_that_is_not_beside_the_page_is_told(browser: Any, pages: Path,
     shutil.rmtree(alone / "volumes")
     shown = opened(browser.new_page(), alone, "studies/st_a.html")
     shown.get_by_text("missing or damaged").wait_for()
+
+
+@pytest.mark.full
+def test_a_column_with_one_value_is_a_row_that_filters(page: Any, tmp_path: Path):
+    write_qc(hashed_store(tmp_path), Vocabulary.load(), QcConfig(studies=1))
+    opened(page, tmp_path / "store" / "qc")
+    slices = page.locator(".facet", has=page.get_by_role("heading", name="slices", exact=True))
+    assert slices.locator(".bin").count() == 0
+    row = slices.get_by_role("button", name="10")
+    row.click()
+    expect(row).to_have_attribute("aria-pressed", "true")
+    expect(slices.get_by_role("button", name="clear")).to_be_visible()

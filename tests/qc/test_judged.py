@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
-from fvlm_data.qc.judged import judged, judged_texts
+from fvlm_data.qc.judged import judged, judged_texts, names_data
 from fvlm_data.qc.study_rows import read_studies
+from fvlm_data.reports.language.records import SectionName
 from fvlm_data.reports.rows import document_sha256
 from fvlm_data.review.subjects import subject_of
 from fvlm_data.review.versions import versions_of
@@ -43,9 +45,15 @@ def test_subjects_and_versions_are_those_of_the_store(tmp_path: Path):
     assert (first.subject, first.label) == ("r_st_a:10:40", "There is a liver cyst of 12 mm")
     assert (cyst.label, cyst.sentence) == ("“cyst”: liver cyst (liver), present", first.subject)
     read = {"finding": "liver_cyst", "anatomy": "liver", "status": "present"}
-    assert first.read == {"anatomies": ("liver",), "findings": [{**read, "start": 27, "end": 31}]}
+    assert first.read == {
+        "section": "findings",
+        "anatomies": ("liver",),
+        "findings": [{**read, "start": 27, "end": 31}],
+    }
     assert (stone.sentence, stone.anatomy) == (second.subject, "kidney")
-    assert stone.read == {"anatomy": "kidney", "status": "absent", "laterality": None}
+    assert stone.read == {
+        "finding": "kidney_stone", "anatomy": "kidney", "status": "absent", "laterality": None,
+    }  # fmt: skip
     assert {one.kind for one in others} == {"sentence"}
     (other,) = read_studies(context.store, ["st_b"])
     pairs = [[one for one in judged(told, EN) if one.kind == "pair"] for told in (study, other)]
@@ -54,3 +62,12 @@ def test_subjects_and_versions_are_those_of_the_store(tmp_path: Path):
     ], "from either side the same"
     versions = versions_of(context, set(shown), EN)
     assert {one: told.version for one, told in shown.items()} == versions
+
+
+def test_what_a_correction_may_name_is_what_is_taken():
+    names = names_data(EN)
+    assert names["sections"] == get_args(SectionName)
+    told = sorted(one for some in names["findings"].values() for one in some)
+    assert told == sorted(["other_abnormality", *(term.id for term in EN.findings)])
+    assert set(names["findings"]) - {""} <= set(names["anatomies"])
+    assert "ascites" in names["findings"][""]

@@ -9,7 +9,9 @@ import pytest
 from fvlm_data.qc import QcConfig, write_qc
 from fvlm_data.qc.catalogue import read_catalogue
 from fvlm_data.qc.heads import UNSEGMENTED
+from fvlm_data.qc.lineage import times
 from fvlm_data.qc.studies import UNREADABLE
+from fvlm_data.qc.study_page import _said
 from fvlm_data.store.declared import Context
 from fvlm_data.vocabulary import Vocabulary
 from schemas import Volume
@@ -238,3 +240,12 @@ def test_slices_are_counted_towards_the_head_whatever_the_order_of_axes(small: C
     small.store.replace("volumes", ["st_a"], [Volume(**turned)])
     columns = {c["name"]: c["values"] for c in read_catalogue(small.store, EN, []).studies.columns}
     assert (columns["slices"][0], columns["slice distance"][0], columns["pixel"][0]) == (10, 5, 3)
+
+
+def test_what_a_check_is_about_is_told_in_words_and_ids_stay_ids():
+    told = {"check": "unclear_versions", "said": "r_0ab r_1cd"}
+    assert _said(told) == "r_0ab r_1cd"
+    assert _said({"check": "no_mask", "said": "liver_cyst|present|left"}) == (
+        "liver cyst, present, left"
+    )
+    assert times([0.9765625, 2.0]) == "0.977 × 2"  # noqa: RUF001 the sign is meant

@@ -95,3 +95,60 @@ def test_decisions_change_what_rests_on_them_and_are_taken_back(config: Config, 
     invoked(config, "undo")
     assert remade(config) == {"reports": 1, "pair": 2, "shard": 3}
     assert derived(config) == before
+
+
+def subject_of_row(row: dict[str, Any]) -> str:
+    names = ("report_id", "start", "end", "finding", "anatomy", "status")
+    return ":".join(str(row[name]) for name in names)
+
+
+def labels(config: Config) -> dict[str, set[str]]:
+    """Findings told in each sample."""
+    rows = Store.open(config.store).read("samples").to_pylist()
+    return {row["sample_id"]: {name for some in row["labels"] for name in some} for row in rows}
+
+
+@pytest.mark.slow
+@pytest.mark.full
+def test_another_name_and_another_section_reach_the_samples_and_are_taken_back(config: Config):
+    before, samples = derived(config), labels(config)
+    store = Store.open(config.store)
+    studies = {row["study_id"]: row for row in store.read("samples").to_pylist()}
+    reports = {row["report_id"]: row["study_id"] for row in store.read("study_reports").to_pylist()}
+    sentences = {
+        (row["report_id"], row["sentence"]): row for row in store.read("sentences").to_pylist()
+    }
+    mentions = store.read("findings").to_pylist()
+    times = Counter((row["report_id"], row["finding"]) for row in mentions)
+    mine = [
+        row
+        for row in mentions
+        if row["status"] == "present"
+        and times[row["report_id"], row["finding"]] == 1
+        and row["finding"] in samples[studies[reports[row["report_id"]]]["sample_id"]]
+    ]
+    renamed = mine[0]
+    moved = next(row for row in mine if row["report_id"] != renamed["report_id"])
+    first, second = (studies[reports[row["report_id"]]]["sample_id"] for row in (renamed, moved))
+    other = "liver_hemangioma" if renamed["finding"] != "liver_hemangioma" else "liver_cyst"
+    by = ("--reviewer", "radiologist", "--reason", "misread")
+    invoked(
+        config, "mark", "finding", subject_of_row(renamed), "wrong", "--finding", other,
+        "--anatomy", renamed["anatomy"], *by,
+    )  # fmt: skip
+    sentence = sentences[moved["report_id"], moved["sentence"]]
+    place = f"{moved['report_id']}:{sentence['start']}:{sentence['end']}"
+    invoked(config, "mark", "sentence", place, "wrong", "--section", "clinical_information", *by)
+    invoked(config, "apply")
+    assert remade(config)["shard"] == 2
+    after = labels(config)
+    assert other in after[first]
+    assert renamed["finding"] not in after[first]
+    assert moved["finding"] in samples[second] - after[second]
+    # the mention is kept: it asks now, and asserts nothing
+    rows = Store.open(config.store).read("findings").to_pylist()
+    assert subject_of_row(moved) in {subject_of_row(row) for row in rows}
+    assert [one.name for one in verify(store, build_stages(config)) if not one.passed] == []
+    invoked(config, "undo")
+    curate(config)
+    assert derived(config) == before

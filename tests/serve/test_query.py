@@ -42,6 +42,8 @@ EFFUSION = ("pleural_effusion",)
         ("oesophageal dilatation", Said(("esophageal_dilatation",))),
         ("cyst of 3", None),
         ("hepatic cyst", Said(("liver_cyst",))),
+        # ids, as tables and pages show them
+        ("kidney_stone", Said(("kidney_stone",))),
         ("effusion", Said(("pericardial_effusion", "pleural_effusion"))),
         ("pneumothorax or effusion", Said(("pneumothorax", "pericardial_effusion", *EFFUSION))),
         # names of findings that begin with a word that else stands before one

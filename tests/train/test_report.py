@@ -11,10 +11,11 @@ from typing import Any
 import google_crc32c
 import pytest
 
-from fvlm_train.config import EvaluateConfig
+from fvlm_train.config import EvaluateConfig, ModelConfig
 from fvlm_train.evaluate.zero_shot import zero_shot
 from fvlm_train.report.card import write_card
 from fvlm_train.report.curves import write_curves
+from fvlm_train.report.encoder import encoder_words
 from fvlm_train.report.events import EVENTS, EventLog
 from fvlm_train.runs import write_json
 from fvlm_train.testing import TOY_FINDINGS, toy_source
@@ -148,6 +149,31 @@ def test_the_card_tells_data_recipe_and_figures_and_no_patient(run: Path) -> Non
     assert all(f"| {row.finding} |" in card for row in result.table)
     assert "patient_0" not in card
     assert "study_" not in card
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "untold"),
+    [
+        ({}, ["`vit`, a vision transformer of 12 blocks and width 768", "begun at random"], []),
+        ({"image_encoder": "mae", "init_image": "w.pt"}, ["`mae`", "begun from a file"], ["w.pt"]),
+        (
+            {"image_encoder": "swin", "image_encoder_options": {"stage": 2}},
+            ["image encoder `swin`", '`{"stage": 2}`', "a token for 16 x 16 x 32 voxels"],
+            ["transformer of", "width"],
+        ),
+        (
+            {"image_encoder": "i3d_resnet", "organ": {"features": True, "features_only": True}},
+            ["a linear map of what is measured"],
+            ["i3d_resnet"],
+        ),
+    ],
+)
+def test_the_encoder_that_was_trained_is_told(
+    settings: dict[str, Any], told: list[str], untold: list[str]
+) -> None:
+    words = encoder_words(ModelConfig.model_validate(settings))
+    assert [one for one in told if one not in words] == []
+    assert [one for one in untold if one in words] == []
 
 
 def test_a_run_without_its_configuration_gets_no_card(run: Path) -> None:

@@ -14,7 +14,7 @@ from platform import node
 from typing import TYPE_CHECKING, Any
 
 from fvlm_data.run.config import config_model
-from fvlm_data.run.registry import LISTS
+from fvlm_data.run.registry import all_lists
 from fvlm_data.vocabulary.files import built_in_classes
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _withheld(value: Any, known: frozenset[str]) -> Iterator[str]:
 def _known_words() -> frozenset[str]:
     """Keys of the configuration, the values that its schema names, kinds, and anatomies."""
     words = set(_words(config_model().model_json_schema()))
-    for extensions in LISTS.values():
+    for extensions in all_lists().values():
         words.update(extensions.own)
     return frozenset(words | set(built_in_classes().anatomies))
 

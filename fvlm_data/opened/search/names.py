@@ -46,6 +46,7 @@ class Names:
 
         An observation (cyst) names those of all organs, with an organ before it that organ's.
         """
+        words = words.replace("_", " ")  # ids, as tables and pages show them
         if words in self._ids:
             return (self._ids[words],)
         key = self._lexicon.words(words)

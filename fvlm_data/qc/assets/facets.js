@@ -143,7 +143,24 @@
       body.replaceChildren(...parts);
     }
 
+    /** All in one bin: a row as those of categories have, for a block of colour tells nothing. */
+    function only() {
+      const passes = filters.passesBut(name);
+      const count = column.values.filter((value, row) => value !== null && passes(row)).length;
+      const unit = column.unit ? ` ${column.unit}` : "";
+      const same = new Set(column.values.filter((value) => value !== null)).size === 1;
+      const told = same ? `${column.values.find((value) => value !== null)}${unit}` : `${edges[0]} to ${edges[1]}${unit}`;
+      const choose = () => {
+        toggled(chosen, 0);
+        apply();
+      };
+      const fill = element("span", { class: "fill" });
+      fill.style.width = count ? "100%" : "0";
+      return element("button", { type: "button", class: "choice", "aria-pressed": chosen.has(0), title: told, click: choose }, fill, element("span", { class: "label" }, told), element("span", { class: "n" }, fvlm.grouped(count)));
+    }
+
     function histogram() {
+      if (edges.length === 2) return [only()];
       const all = new Array(edges.length - 1).fill(0);
       const some = all.slice();
       const passes = filters.passesBut(name);
@@ -159,7 +176,6 @@
       const kind = left < every ? "bins part" : "bins";
       const [first, last] = [edges[0], edges[edges.length - (single() ? 2 : 1)]];
       const unit = column.unit ? ` ${column.unit}` : "";
-      if (edges.length === 2 && single()) return [element("div", { class: kind }, ...bins), element("div", { class: "scale" }, `all ${first}${unit}`)];
       return [
         element("div", { class: kind }, ...bins),
         element("div", { class: "scale" }, element("span", {}, String(first)), element("span", {}, `${last}${unit}`)),

@@ -45,7 +45,7 @@
     const found = fvlm.search(table, SEARCHED);
     const input = element("input", { type: "search", "aria-label": "Search studies", placeholder: "Search studies", input: () => filters.set("search", found(input.value)) });
     const count = element("span", { class: "count", role: "status" });
-    const pages = element("span", { class: "note" }, `${fvlm.grouped(paged.size)} have a page of their own`);
+    const pages = element("span", { class: "note" }, paged.size === 1 ? "1 has a page of its own" : `${fvlm.grouped(paged.size)} have a page of their own`);
     host("study-tools").replaceChildren(input, count, pages);
     const chosen = chosenBar(() => {
       input.value = "";
@@ -54,7 +54,7 @@
     });
     const draw = () => {
       const rows = filters.passing();
-      count.textContent = `${fvlm.grouped(rows.length)} of ${fvlm.grouped(table.rows)} studies`;
+      count.textContent = `${fvlm.grouped(rows.length)} of ${fvlm.grouped(table.rows)} ${table.rows === 1 ? "study" : "studies"}`;
       chosen(rows.length < table.rows ? count.textContent : "");
       grid.show(rows);
     };

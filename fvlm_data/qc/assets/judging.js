@@ -5,6 +5,16 @@
   const { element, words } = fvlm;
   const SIGNS = { right: "✓", wrong: "✗", open: "" };
 
+  const optionsOf = (some) => some.map((one) => element("option", { value: one }, words(one)));
+
+  /** Names of findings: the one that was read, others of its anatomy, then all others by theirs. */
+  function findingChoice(label, { finding, anatomy }, findings, change) {
+    const group = (home) => element("optgroup", { label: home ? words(home) : "anywhere" }, ...optionsOf(findings[home].filter((one) => one !== finding)));
+    const homes = [...new Set([anatomy, ...Object.keys(findings).sort()])].filter((home) => home in findings);
+    const select = element("select", { change: () => change(select.value), "aria-label": label }, ...optionsOf([finding]), ...homes.map(group));
+    return select;
+  }
+
   /** Options of a choice; the one that was read comes first and changes nothing. */
   function choice(label, read, options, change) {
     const told = (value) => (value === null ? "no side" : words(value));
@@ -31,8 +41,10 @@
     });
   };
 
-  fvlm.judgeReports = function (host, data, decisions) {
-    const bySentence = Map.groupBy ? Map.groupBy(data.texts, (one) => one.sentence) : grouped(data.texts);
+  fvlm.judgeReports = function (host, texts, decisions) {
+    const { names } = fvlm;
+    const homes = new Map(Object.entries(names.findings).flatMap(([home, some]) => some.map((one) => [one, home])));
+    const bySentence = Map.groupBy ? Map.groupBy(texts, (one) => one.sentence) : grouped(texts);
 
     function grouped(texts) {
       const made = new Map();
@@ -49,40 +61,54 @@
         decisions.amend(thing.subject, { correction: differs.length ? Object.fromEntries(differs) : null });
       }
       const pick = (name, label, options) => choice(`${label}, ${thing.label}`, thing.read[name], options, (value) => set(name, value));
+      // a finding of another name is of the organ of that name, unless it may lie anywhere
+      const renamed = (value) => {
+        chosen.finding = value;
+        set("anatomy", (value === thing.read.finding ? thing.read.anatomy : homes.get(value)) || chosen.anatomy);
+        fill(decisions.get(thing.subject).correction);
+      };
       const parts = [
-        ["anatomy", pick("anatomy", "right anatomy", data.anatomies)],
-        ["status", pick("status", "right status", data.statuses)],
-        ["laterality", pick("laterality", "right side", [null, ...data.sides])],
+        ["finding", findingChoice(`right finding, ${thing.label}`, thing.read, names.findings, renamed)],
+        ["anatomy", pick("anatomy", "right anatomy", names.anatomies)],
+        ["status", pick("status", "right status", names.statuses)],
+        ["laterality", pick("laterality", "right side", [null, ...names.sides])],
       ];
-      return [parts.map(([, select]) => select), (correction) => {
+      function fill(correction) {
         for (const [name, select] of parts) {
           const value = correction && name in correction ? correction[name] : thing.read[name];
           chosen[name] = value;
           select.value = value ?? "";
         }
-      }];
+      }
+      return [parts.map(([, select]) => select), fill];
     }
 
-    /** Anatomies of a sentence, each to be taken off, and one to be added. */
-    function anatomiesOf(thing) {
+    /** The section of a sentence; its anatomies, each to be taken off, and one to be added. */
+    function partsOfSentence(thing) {
       const box = element("span", { class: "picked" });
       let now = thing.read.anatomies;
       const same = () => now.length === thing.read.anatomies.length && now.every((one) => thing.read.anatomies.includes(one));
+      const section = choice(`right section, ${thing.label}`, thing.read.section, names.sections, tell);
+      function tell() {
+        const told = { ...(same() ? {} : { anatomies: now }), ...(section.value === thing.read.section ? {} : { section: section.value }) };
+        decisions.amend(thing.subject, { correction: Object.keys(told).length ? told : null });
+      }
       function set(to) {
         now = to;
-        decisions.amend(thing.subject, { correction: same() ? null : { anatomies: now } });
+        tell();
         draw();
       }
       function draw() {
         const chips = now.map((one) => element("button", { type: "button", class: "off", "aria-label": `not of ${words(one)}`, click: () => set(now.filter((other) => other !== one)) }, words(one)));
-        const others = data.anatomies.filter((one) => !now.includes(one));
+        const others = names.anatomies.filter((one) => !now.includes(one));
         const add = element("select", { "aria-label": "add an anatomy", change: () => add.value && set([...now, add.value].sort()) },
           element("option", { value: "" }, "add …"), ...others.map((one) => element("option", { value: one }, words(one))));
         box.replaceChildren(...chips, add);
       }
       draw();
-      return [[box], (correction) => {
+      return [[section, box], (correction) => {
         now = (correction && correction.anatomies) || thing.read.anatomies;
+        section.value = (correction && correction.section) || thing.read.section;
         draw();
       }];
     }
@@ -90,10 +116,10 @@
     function line(thing) {
       const sentence = thing.kind === "sentence";
       const { buttons, reason } = fvlm.verdicts(decisions, thing.subject, thing.label);
-      const [parts, fill] = sentence ? anatomiesOf(thing) : correctionOf(thing);
+      const [parts, fill] = sentence ? partsOfSentence(thing) : correctionOf(thing);
       const effect = element("span", { class: "effect" });
       const instead = element("div", { class: "instead" }, element("span", { class: "note" }, "instead"), ...parts, effect);
-      const head = sentence ? `the sentence, of ${thing.read.anatomies.map(words).join(", ") || "no anatomy"}` : thing.label;
+      const head = sentence ? `the sentence, in ${words(thing.read.section)}, of ${thing.read.anatomies.map(words).join(", ") || "no anatomy"}` : thing.label;
       function show(first) {
         const said = decisions.get(thing.subject);
         instead.hidden = !said || said.verdict !== "wrong";
@@ -167,7 +193,7 @@
 
     /** Open the panel of a text and put the keyboard on its first button. */
     function focusOn(subject) {
-      const thing = data.texts.find((one) => one.subject === subject);
+      const thing = texts.find((one) => one.subject === subject);
       if (!thing || !openers.has(thing.sentence)) return false;
       const lines = [...openers.get(thing.sentence).open().querySelectorAll(".line")];
       const own = lines.find((one) => one.dataset.subject === subject);

@@ -9,9 +9,9 @@
   const review = document.getElementById("review");
   const texts = fvlm.dataOf("texts-data");
   const rows = [...review.querySelectorAll("tr[data-subject]")];
-  const decisions = fvlm.decisions(`fvlm-review:${review.dataset.study}`, [...rows.map(fvlm.thingOf), ...texts.texts]);
+  const decisions = fvlm.decisions(`fvlm-review:${review.dataset.study}`, [...rows.map(fvlm.thingOf), ...texts]);
   fvlm.reviewRows(rows, decisions);
-  fvlm.reviewBar(review, decisions, review.dataset.study, () => fvlm.entriesOf(decisions, texts.texts));
+  fvlm.reviewBar(review, decisions, review.dataset.study, () => fvlm.entriesOf(decisions, texts));
   const focusOn = fvlm.judgeReports(document.getElementById("report"), texts, decisions);
 
   /** The address of a thing to judge, #judge=SUBJECT, as the queue links to it. */

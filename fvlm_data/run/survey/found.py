@@ -50,7 +50,8 @@ class FoundReports:
 class Survey:
     """All that was found below `folder`, and `notes` on what a person should look at.
 
-    `folder` is a path, or the URL of a bucket.
+    `folder` is a path, or the URL of a bucket; `languages` are those of reports that are built in,
+    that of most reports first.
     """
 
     folder: Path | str
@@ -61,3 +62,4 @@ class Survey:
     masks: FoundMasks | None = None
     reports: tuple[FoundReports, ...] = ()
     notes: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ("en",)

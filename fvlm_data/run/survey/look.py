@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fvlm_data.run.survey.found import Survey
 from fvlm_data.run.survey.images import dicom_folders, find_images
+from fvlm_data.run.survey.languages import languages_to_read, notes_on_languages
 from fvlm_data.run.survey.listing import listed
 from fvlm_data.run.survey.masks import find_masks
 from fvlm_data.run.survey.reports import TABLES_AT_MOST, find_reports, read_tables, unread_files
@@ -26,7 +27,10 @@ def survey(folder: Path) -> Survey:
     tables = read_tables(listing)
     dicom = dicom_folders(listing)
     masks, mask_folders, notes = find_masks(listing, tables, beside_dicom=bool(dicom.ct))
-    reports, notes_on_reports = find_reports(listing, tables, dicom.structured_reports, dicom.ct)
+    reports, notes_on_reports, languages = find_reports(
+        listing, tables, dicom.structured_reports, dicom.ct
+    )
+    notes_on_reports += notes_on_languages(languages)
     report_folders = {one.path if one.path.is_dir() else one.path.parent for one in reports}
     sources, notes_on_images = find_images(listing, tables, dicom, mask_folders, report_folders)
     return Survey(
@@ -37,5 +41,6 @@ def survey(folder: Path) -> Survey:
         sources=tuple(sources),
         masks=masks,
         reports=tuple(reports),
+        languages=languages_to_read(languages),
         notes=(*notes, *notes_on_images, *notes_on_reports, *unread_files(listing)),
     )

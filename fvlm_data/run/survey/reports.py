@@ -18,10 +18,12 @@ from fvlm_data.reports.sources.layout import LINK_NAMES, TEXT_NAMES, found, layo
 from fvlm_data.reports.sources.mapping import NAME_COLUMNS
 from fvlm_data.reports.sources.tables import column_names
 from fvlm_data.run.survey.found import FoundReports
+from fvlm_data.run.survey.languages import languages_of
 from fvlm_data.run.survey.linking import linking_column
 from fvlm_data.run.survey.listing import fewest_folders, spread
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
@@ -60,10 +62,14 @@ def find_reports(
     tables: Mapping[Path, Sequence[str]],
     structured_reports: Collection[Path],
     images: Collection[Path],
-) -> tuple[list[FoundReports], list[str]]:
-    """Files and folders of reports, and notes; the last two are folders of these files."""
+) -> tuple[list[FoundReports], list[str], Counter[str]]:
+    """Files and folders of reports, notes, and languages of reports of tables with their number.
+
+    The last two arguments are folders of these files.
+    """
     mapping = _mapping(tables)
-    made, notes = _tables(listing, tables, mapping)
+    texts: list[str] = []
+    made, notes = _tables(listing, tables, mapping, texts)
     by_kind: dict[str, set[Path]] = {
         "fhir": _fhir_folders(listing),
         "hl7": {path.parent for path in listing.with_ending(_suffixes("hl7"))},
@@ -84,7 +90,7 @@ def find_reports(
             else:
                 count = sum(len(listing.files[one]) for one in folders if one.is_relative_to(path))
                 made.append(FoundReports(kind, path, count, mapping=linked))
-    return made, notes
+    return made, notes, languages_of(texts)
 
 
 _UNREAD = {
@@ -126,8 +132,12 @@ def _files_to_name(kind: str, path: Path, listing: Listing) -> list[Path]:
 
 
 def _tables(
-    listing: Listing, tables: Mapping[Path, Sequence[str]], mapping: Path | None
+    listing: Listing,
+    tables: Mapping[Path, Sequence[str]],
+    mapping: Path | None,
+    texts: list[str],
 ) -> tuple[list[FoundReports], list[str]]:
+    """Tables of reports, and notes; some of their texts are added to `texts`."""
     made: dict[Path, FoundReports] = {}
     notes = []
     for path, names in tables.items():
@@ -138,28 +148,34 @@ def _tables(
             named = linking_column(path, names, listing)
         try:
             columns = layout(path, names, named, linked=mapping is not None)
-            readable = _holds_sentences(path, mapping, named)
+            rows = _first_rows(path, mapping, named)
         except ReportSourceError as error:
             notes.append(str(error))
             continue
-        if not readable:
+        if not _sentences(rows):
             notes.append(
                 f"table {path}: its column {', '.join(columns.texts.values())} holds no "
                 "sentences, so that it is not taken for reports"
             )
             continue
+        texts += [text for row in rows if (text := "\n".join(row).strip())]
         linked = None if columns.links else mapping
         told = {**columns.links, **columns.texts, **columns.others, **columns.identities}
         made[path] = FoundReports(_kind(path), path, 1, told, linked)
     return _joined(listing, made), notes
 
 
-def _holds_sentences(
+def _first_rows(
     path: Path, mapping: Path | None = None, named: Mapping[str, str] | None = None
-) -> bool:
-    """Whether a text among the first rows is longer than a label; a table without rows passes."""
-    rows = list(islice(read_reports(path, named, mapping=mapping), ROWS_READ))
-    texts = [text.strip() for row in rows for text in row.columns.values()]
+) -> list[list[str]]:
+    """The texts of each of the first rows."""
+    rows = islice(read_reports(path, named, mapping=mapping), ROWS_READ)
+    return [list(row.columns.values()) for row in rows]
+
+
+def _sentences(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a text of some rows is longer than a label; a table without rows passes."""
+    texts = [text.strip() for row in rows for text in row]
     return not rows or any(len(text) >= SENTENCE_CHARS and " " in text for text in texts)
 
 
@@ -202,7 +218,7 @@ def _is_mapping(path: Path, names: Sequence[str]) -> bool:
     if "report" not in found(names, {}, TEXT_NAMES):
         return True
     try:  # a column `report` names reports in a mapping, and holds them in a table of reports
-        return not _holds_sentences(path)
+        return not _sentences(_first_rows(path))
     except ReportSourceError:
         return False
 

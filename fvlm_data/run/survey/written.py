@@ -54,6 +54,7 @@ def configuration_text(survey: Survey, file: Path) -> str:
         "",
         *_list("sources", "Where images come from.", _sources(survey, folder)),
         *_list("reports", "Where reports come from.", _reports(survey, folder)),
+        *_language(survey),
         *_segment(survey.masks, folder),
     ]
     for section, keys in OFTEN_CHANGED.items():
@@ -109,6 +110,19 @@ def _name(one: FoundSource | FoundReports, labels: list[str], survey: Survey) ->
         return {}
     parts = one.path.relative_to(survey.folder).parts or (one.path.name,)
     return {"name": "-".join((*parts, one.kind))}
+
+
+def _language(survey: Survey) -> list[str]:
+    """The languages of reports, where they are not the default's alone."""
+    most, *others = survey.languages
+    if not others and most == Config.model_fields["vocabulary"].get_default().language:
+        return []
+    told = {"language": most, **({"languages": list(survey.languages)} if others else {})}
+    return [
+        _comment("The language of most reports; each is read by the words of its own."),
+        *yaml.safe_dump({"vocabulary": told}, sort_keys=False).splitlines(),
+        "",
+    ]
 
 
 def _list(section: str, told: str, entries: Iterator[dict[str, Any]]) -> list[str]:
