@@ -50,7 +50,8 @@ def main() -> None:
                     f"{way:8} {studies:8} studies {seconds:7.2f} s ("
                     f"{statistics.median(run['cpu_s'] for run in runs):.2f} s of CPU; at first "
                     f"{at_first['cpu_s']:.2f}), peak "
-                    f"{max(run['peak_mb'] for run in runs):5.0f} MB ({at_first['peak_mb']:.0f}), {at_first['due']} due",
+                    f"{max(run['peak_mb'] for run in runs):5.0f} MB ({at_first['peak_mb']:.0f}), "
+                    f"{at_first['due']} due",
                     flush=True,
                 )
     for way, told in figures.items():

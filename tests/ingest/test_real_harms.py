@@ -128,7 +128,7 @@ class TestSlices:
         told = of(check_neighbours(two, CONFIG))
         assert told in ("steps_between_slices", "jumps_between_slices")
         if told == "steps_between_slices":  # the table begins all at once in other directions
-            assert of(check_neighbours(two, CONFIG, along_body=False)) == ""
+            assert of(check_neighbours(two, CONFIG, steps=False)) == ""
 
     @pytest.mark.parametrize("name", [*WITH_AIR, *WITHIN])
     @pytest.mark.parametrize("every", [1, 2, 3])

@@ -13,11 +13,12 @@ from fvlm_data.ingest.dicom.people import conflict_of_people, named_alike
 from fvlm_data.ingest.dicom.slice_file import GONE
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.completeness import announced_more, set_aside_next_to, thinned
-from fvlm_data.ingest.volume.geometry import Fault, Grid, is_along_body, prove
+from fvlm_data.ingest.volume.geometry import Fault, Grid, prove
 from fvlm_data.ingest.volume.hounsfield import Rescaled, out_of_field_to_air
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
 from fvlm_data.ingest.volume.rescale_step import rescale_step
 from fvlm_data.ingest.volume.result import Decoded
+from fvlm_data.ingest.volume.slice_order import may_show_steps
 from fvlm_data.ingest.volume.stacks.grouping import stacks
 from fvlm_data.ingest.volume.stacks.stack import Stack
 from fvlm_data.ingest.volume.tilt import shear
@@ -141,7 +142,7 @@ def _volume(
     step = rescale_step(image_zyx, [one.stored for one in headers])
     if step:
         return step
-    unlike = check_neighbours(image_zyx, config, along_body=is_along_body(proof.affine_ras))
+    unlike = check_neighbours(image_zyx, config, steps=may_show_steps(proof.affine_ras))
     if isinstance(unlike, Fault):
         return unlike
     adjusted = {

@@ -143,13 +143,12 @@ def lost_slices(image_zyx: NDArray[np.int16]) -> list[int]:
 
 
 def check_neighbours(
-    image_zyx: NDArray[np.int16], config: IngestConfig, *, along_body: bool = True
+    image_zyx: NDArray[np.int16], config: IngestConfig, *, steps: bool = True
 ) -> Fault | dict[str, int]:
     """Counts by kind of what in a volume (k, j, i) in HU does not follow, or why it is refused.
 
     Jumps and steps are counted only: two positions of a table, scanned in two breaths, may show
-    one. Steps are looked for where slices follow each other `along_body`: an arm or the table
-    begins all at once in other directions.
+    one. `steps` are looked for only where a volume can show them (`slice_order.may_show_steps`).
     """
     if config.unlike_slices == "ignore":
         return {}
@@ -169,7 +168,7 @@ def check_neighbours(
         if exchanged:
             return out_of_order(exchanged, len(image_zyx))
     jumps = set(_jumps(seen)) - _around(unlike)
-    steps = set(steps_between(near)) if along_body else set()
+    stepped = set(steps_between(near)) if steps else set()
     return {
         "slices_out_of_order": len(set(exchanged) - _beside([*unlike, *lost])),
         "slices_lost": len(lost),
@@ -177,7 +176,7 @@ def check_neighbours(
         "repeated_slices": len(repeated),
         "mirrored_slices": len(mirrored),
         "jumps_between_slices": len(jumps),
-        "steps_between_slices": len(steps - jumps - _around([*unlike, *lost, *mirrored])),
+        "steps_between_slices": len(stepped - jumps - _around([*unlike, *lost, *mirrored])),
     }
 
 

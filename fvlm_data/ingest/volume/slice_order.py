@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fvlm_data.ingest.volume.geometry import Fault
+from fvlm_data.ingest.volume.geometry import Fault, is_along_body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,8 @@ STRAY = 0.75
 BETTER = 0.85
 """Two slices stand in each other's place if the way through both is so much shorter exchanged."""
 
+STEP_SPACING_MM = 7.0
+"""Slices further apart show other parts of the body anyway: a step of a few mm is not told."""
 
 STEP = 1.5
 STEP_LEAST_HU = 8.0
@@ -38,6 +40,15 @@ def changes(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.floa
     """Mean change of a pixel between slices (k, j, i) of two stacks, HU."""
     mean: NDArray[np.float64] = np.minimum(np.abs(one - other), MOST_HU).mean(axis=(-1, -2))
     return mean
+
+
+def may_show_steps(affine_ras: NDArray[np.float64]) -> bool:
+    """Whether slices (k) of a volume follow each other along the body, and closely enough.
+
+    In other directions an arm or the table begins all at once.
+    """
+    apart = float(np.linalg.norm(affine_ras[:3, 2]))
+    return is_along_body(affine_ras) and apart <= STEP_SPACING_MM
 
 
 def steps_between(near: NDArray[np.float64]) -> list[int]:

@@ -14,11 +14,12 @@ from fvlm_data.ingest.dicom.tags import quiet_pydicom
 from fvlm_data.ingest.discovery.file_kind import Aside, Probed, probe
 from fvlm_data.ingest.volume.bounds import check_bounds
 from fvlm_data.ingest.volume.description import stem
-from fvlm_data.ingest.volume.geometry import Fault, check_identity, is_along_body
+from fvlm_data.ingest.volume.geometry import Fault, check_identity
 from fvlm_data.ingest.volume.hounsfield import INT16, out_of_field_to_air
 from fvlm_data.ingest.volume.names import Names, patient_id
 from fvlm_data.ingest.volume.outlier_slices import check_neighbours
 from fvlm_data.ingest.volume.result import Decoded, SeriesResult, known_by_name
+from fvlm_data.ingest.volume.slice_order import may_show_steps
 from fvlm_data.ingest.volume.voxels import check_voxels
 from fvlm_data.store.declared import Reject
 
@@ -125,7 +126,7 @@ def _decoded(
     outside = out_of_field_to_air(image_zyx)
     if isinstance(outside, Fault):
         return outside
-    unlike = check_neighbours(image_zyx, config, along_body=is_along_body(loaded.affine_ras))
+    unlike = check_neighbours(image_zyx, config, steps=may_show_steps(loaded.affine_ras))
     if isinstance(unlike, Fault):
         return unlike
     adjusted = {"out_of_field_to_air": outside, **off, **unlike}

@@ -27,7 +27,7 @@ def languages_of(texts: Iterable[str]) -> Counter[str]:
 
 
 def languages_to_read(found: Mapping[str, int]) -> tuple[str, ...]:
-    """The built-in languages of the reports, that of most first; the default where there is none."""
+    """The built-in languages of the reports, that of most first; the default if there is none."""
     known = [code for code in built_in() if found.get(code)]
     ordered = sorted(known, key=lambda code: (-found[code], code != DEFAULT, code))
     return tuple(ordered) or (DEFAULT,)
