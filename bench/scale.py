@@ -135,6 +135,7 @@ def _commits(arguments: argparse.Namespace, scratch: Path) -> None:
     As in a run, small files are joined when there are many; a commit bears its share of that.
     """
     from fvlm_data.store.tables import Store
+    from fvlm_data.store.upkeep import join_small_files
     from schemas import LedgerRow
 
     store = Store.create(scratch / "commits")
@@ -155,7 +156,7 @@ def _commits(arguments: argparse.Namespace, scratch: Path) -> None:
         found = store.read("ledger", None, [("item", "=", row.item)])
         ended = time.perf_counter()
         assert found.num_rows == 1
-        store.join_small_files("ledger")
+        join_small_files(store, "ledger")
         joined += time.perf_counter() - ended
         commit.append(between - began)
         read.append(ended - between)

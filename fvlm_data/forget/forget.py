@@ -39,6 +39,7 @@ from fvlm_data.store.file_sums import drop_sums
 from fvlm_data.store.leases import alone
 from fvlm_data.store.place import QC_PAGE
 from fvlm_data.store.planning import pending
+from fvlm_data.store.upkeep import erase_history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -214,7 +215,7 @@ def _carried_out(
     record_vault_extent(context)
     told("history")
     for table in schemas.TABLES:
-        context.store.erase_history(table)
+        erase_history(context.store, table)
     drop_sums(context.store)  # they name items of files that went
     kept = {f"vault_{kind}": number for kind, number in gone.items()}
     done = {"files_of_items": removed, "records_of_runs": named, **kept}

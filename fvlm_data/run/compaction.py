@@ -17,8 +17,10 @@ from fvlm_data.shards.joining import foresee_joins, join_shards
 from fvlm_data.shards.sets import LABELLED, SETS, UNLABELLED
 from fvlm_data.shards.tidy import tidy_shards, unused_groups
 from fvlm_data.shards.unlabelled.config import UnlabelledConfig
+from fvlm_data.store import upkeep
 from fvlm_data.store.file_sums import drop_sums
 from fvlm_data.store.leases import at_work
+from fvlm_data.store.upkeep import compact_table, foresee_compact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +75,7 @@ def compact_store(context: Context, config: Config, keep_hours: float | None = N
         gone = deletable(context, hours, COMMIT_HOURS)
         for path in gone.paths:
             context.store.remove(path)
-        tables = {name: context.store.compact(name, int(hours)) for name in schemas.TABLES}
+        tables = {name: compact_table(context.store, name, int(hours)) for name in schemas.TABLES}
         drop_sums(context.store)  # of files that are joined now
     return Compacted(
         sum(one.given_up for one in joined),
@@ -117,7 +119,7 @@ def foresee_compaction(
     arrays = [
         path for one in SETS for path in unused_groups(context, max(hours, COMMIT_HOURS), one)
     ]
-    tables = [context.store.foresee_compact(name, int(hours)) for name in schemas.TABLES]
+    tables = [foresee_compact(context.store, name, int(hours)) for name in schemas.TABLES]
     found = {
         "superseded volumes, masks and other files": list(gone.superseded.values()),
         "drafts of killed runs": list(gone.drafts.values()),
@@ -155,5 +157,5 @@ def join_small_files(context: Context, tables: Iterable[str]) -> None:
         StoreError: a table cannot be read or written.
     """
     for table in sorted(tables):
-        if context.store.join_small_files(table):
-            context.store.forget(table)
+        if upkeep.join_small_files(context.store, table):
+            upkeep.erase_superseded(context.store, table)

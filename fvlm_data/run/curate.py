@@ -44,6 +44,7 @@ from fvlm_data.store.unchanged import (
     save_notes,
     state_of,
 )
+from fvlm_data.store.upkeep import erase_superseded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -346,7 +347,7 @@ def _worked_off(line: _Line, stages: Mapping[str, Stage], notes: Notes, state: s
         _again_alone(line, stages, counts)
     # only then did text leave the tables; asked of each run, as a killed one may have left some
     for table in sorted(TEXT_TABLES.intersection(stage.tables)):
-        context.store.forget(table)
+        erase_superseded(context.store, table)
     if work.nothing:
         notes.found[name] = Nothing(state, work.settled, work.waiting)
     return counts

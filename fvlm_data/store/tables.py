@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -15,7 +14,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 
 import schemas
 from fvlm_data.errors import StoreError
-from fvlm_data.store import history, reading
+from fvlm_data.store import reading
 from fvlm_data.store.fetched import Fetched
 from fvlm_data.store.files import StoreFiles
 from fvlm_data.store.log_look import Checkpoint, may_have_grown, newest_checkpoint
@@ -43,20 +42,6 @@ if TYPE_CHECKING:
 
 ITEMS_A_PREDICATE = 10_000
 """Items that one statement lists, one by one in its SQL text."""
-
-TARGET_FILE_BYTES = 128 * 1024 * 1024
-
-UNNAMED_HOURS = 1
-"""Age at which a file that no version of its table names is taken for what a killed writer left."""
-
-SMALL_FILE_BYTES = 8 * 1024 * 1024
-"""Files that a run joins as it goes. Small, since what is joined is written again: the rewriting of
-128 MB every few commits would cost more than the open files do."""
-
-SMALL_FILES = 32
-"""Small files beyond the first of each partition at which they are joined; a commit and the read of
-one item look at each, some 0.1 ms a file."""
-
 
 HIDDEN = "_hidden"
 """Table of the engine that holds the ids which `Store.hide` was given."""
@@ -151,7 +136,7 @@ class Store(StoreFiles):
             StoreError: the table is missing or damaged.
         """
         if where or among:
-            return self._scanned(table, self._table(table), where, among)
+            return self._scanned(table, self.delta(table), where, among)
         return self.scan_files(table, self.files_of(table))
 
     def files_of(self, table: str) -> list[reading.Part]:
@@ -160,7 +145,7 @@ class Store(StoreFiles):
         Raises:
             StoreError: the table is missing or damaged.
         """
-        delta = self._table(table)
+        delta = self.delta(table)
         version = delta.version()
         if self._files.get(table, (-1,))[0] != version:
             self._files[table] = (version, reading.parts(delta))
@@ -172,7 +157,7 @@ class Store(StoreFiles):
         Raises:
             StoreError: the table's log is missing or damaged.
         """
-        whole = reading.parts(self._table(table))
+        whole = reading.parts(self.delta(table))
         folder_of = partial(self.tables_folder, table)
         readable, lost = reading.readable(self.connect(), table, folder_of, whole)
         return self.scan_files(table, readable), lost
@@ -213,13 +198,13 @@ class Store(StoreFiles):
             StoreError: the table is missing or damaged.
         """
         try:
-            return int(self._table(table).count())
+            return int(self.delta(table).count())
         except (DeltaError, OSError, pa.ArrowInvalid) as error:
             raise table_unreadable(self.url, table, error) from error
 
     def version(self, table: str) -> int:
         """Version of the table's newest commit."""
-        return int(self._table(table).version())
+        return int(self.delta(table).version())
 
     def seen_version(self, table: str) -> int | None:
         """Version of the table at the last look; None if it has not been looked at."""
@@ -290,88 +275,6 @@ class Store(StoreFiles):
         """Replace the whole table (for tables derived from others) in one commit."""
         self._overwrite(table, schemas.TABLES[table].to_arrow(rows), None)
 
-    def compact(self, table: str, keep_hours: int) -> dict[str, int]:
-        """Join small files into files of about 128 MB and drop those that only old versions need.
-
-        Versions older than `keep_hours` can no longer be read afterwards. Files that no version
-        names are dropped as well: those of a killed writer, and those that the log has forgotten.
-        Returns file counts.
-        """
-        before = len(self._table(table).file_uris())
-        self._join(table, TARGET_FILE_BYTES)
-        removed = self._vacuum(table, keep_hours)
-        # these may be of a writer that has yet to name them in a commit
-        removed += self._vacuum(table, max(keep_hours, UNNAMED_HOURS), all_files=True)
-        after = len(self._table(table).file_uris())
-        return {"before": before, "after": after, "removed": len(removed)}
-
-    def foresee_compact(self, table: str, keep_hours: int) -> dict[str, int]:
-        """What `compact` would find and remove now; nothing is changed.
-
-        Counts of files of the newest version, and of `old` ones to go with their `old_bytes`; those
-        that joining puts out of use follow later.
-        """
-        old = {
-            *self._vacuum(table, keep_hours, dry_run=True),
-            *self._vacuum(table, max(keep_hours, UNNAMED_HOURS), dry_run=True, all_files=True),
-        }
-        sizes = self.sizes(f"tables/{table}")
-        there = [p for p in (f"tables/{table}/{unquote(one)}" for one in old) if p in sizes]
-        return {
-            "files": len(self._table(table).file_uris()),
-            "old": len(there),
-            "old_bytes": sum(sizes[path] for path in there),
-        }
-
-    def join_small_files(self, table: str) -> bool:
-        """Join the table's small files if there are many; returns whether it did.
-
-        Commits of other writers go on meanwhile. The files that were joined stay on disk, out of
-        use, until `compact` or `forget`.
-
-        Raises:
-            StoreError: the table cannot be read or written.
-        """
-        if reading.small_files(self._table(table), SMALL_FILE_BYTES) < SMALL_FILES:
-            return False
-        self._join(table, SMALL_FILE_BYTES)
-        return True
-
-    def forget(self, table: str) -> None:
-        """Erase superseded rows of a table from its history, so that no file holds them.
-
-        Only files that the log has dropped are removed, never those of a writer at work.
-
-        Raises:
-            StoreError: the table cannot be read or written.
-        """
-        # asked first: erasing is two commits, and most runs leave nothing to erase. The log names
-        # erased files for a week more
-        dropped = self._vacuum(table, 0, dry_run=True)
-        if any(self.exists(f"tables/{table}/{unquote(path)}") for path in dropped):
-            # no grace period: a reader that loses its files under its hands reads the newest
-            # version again
-            self._vacuum(table, 0)
-
-    def erase_history(self, table: str) -> None:
-        """Erase all that a table once held: old versions, their log, files that no version names.
-
-        Afterwards the table has one version, of the rows that it holds now. Nothing else may write
-        to the store meanwhile. May be killed and repeated.
-
-        Raises:
-            StoreError: the table cannot be read or written.
-        """
-        # a commit of no rows: the log of the last deletion names what it deleted
-        nothing = schemas.TABLES[table].schema.empty_table()
-        retried(self.url, table, lambda: self._append(self._table(table), nothing))
-        retried(self.url, table, lambda: self._table(table).create_checkpoint())
-        kept = [path for part in reading.parts(self._table(table)) for path in part.paths]
-        for path in history.out_of_use(
-            self.files(f"tables/{table}"), f"tables/{table}", kept, self.version(table)
-        ):
-            self.remove(path)
-
     def drop_unreadable(self, table: str) -> int:
         """Take missing and damaged files out of a table; returns how many there were.
 
@@ -389,10 +292,10 @@ class Store(StoreFiles):
                 self._fs.mv(place, f"{place}.damaged")
         # the log drops only files that are missing, which is why the damaged ones were moved away
         if unreadable:
-            retried(self.url, table, lambda: self._table(table).repair())
+            retried(self.url, table, lambda: self.delta(table).repair())
         return len(unreadable)
 
-    def _table(self, table: str) -> DeltaTable:
+    def delta(self, table: str) -> DeltaTable:
         """The table at its newest version; only commits not seen yet are read from its log."""
         folder = self.local_root / "tables" / table if self.local_root else None
         checkpoint = newest_checkpoint(folder) if folder else None
@@ -433,7 +336,7 @@ class Store(StoreFiles):
         names = list(columns or schemas.TABLES[table].columns)
         listed = ", ".join(f'"{name}"' for name in names)
         conditions = reading.condition_sql(where)
-        look = look or self._table
+        look = look or self.delta
         delta = look(table)
         while True:
             version = delta.version()
@@ -483,32 +386,9 @@ class Store(StoreFiles):
         return self._fetched.folder(folder, paths)
 
     def _overwrite(self, table: str, rows: pa.Table, predicate: str | None) -> None:
-        retried(self.url, table, lambda: self._write(self._table(table), rows, predicate))
+        retried(self.url, table, lambda: self._write(self.delta(table), rows, predicate))
 
     def _write(self, delta: DeltaTable, rows: pa.Table, predicate: str | None) -> None:
         # column descriptions are stored metadata; an older store has other wording and keeps it
         bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
         write_deltalake(delta, bare, mode="overwrite", predicate=predicate)
-
-    def _append(self, delta: DeltaTable, rows: pa.Table) -> None:
-        bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
-        write_deltalake(delta, bare, mode="append")
-
-    def _join(self, table: str, size: int) -> None:
-        retried(self.url, table, lambda: self._table(table).optimize.compact(target_size=size))
-
-    def _vacuum(
-        self, table: str, keep_hours: int, *, dry_run: bool = False, all_files: bool = False
-    ) -> list[str]:
-        return retried(
-            self.url,
-            table,
-            lambda: self._table(table).vacuum(
-                # deltalake refuses less than a week by default, to protect readers of old versions:
-                # ours reopen the newest one
-                retention_hours=keep_hours,
-                enforce_retention_duration=False,
-                dry_run=dry_run,
-                full=all_files,
-            ),
-        )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 import schemas
@@ -120,3 +121,10 @@ def retried(url: str, table: str, write: Callable[[], Written]) -> Written:
         f"store {url}: table {table} changed under {COMMIT_ATTEMPTS} attempts to write it; too "
         "many writers at once, run again"
     )
+
+
+def append(delta: DeltaTable, rows: pa.Table) -> None:
+    """Add rows to a table in one commit."""
+    # column descriptions are stored metadata; an older store has other wording and keeps it
+    bare = rows.cast(pa.schema([field.remove_metadata() for field in rows.schema]))
+    write_deltalake(delta, bare, mode="append")

@@ -51,7 +51,7 @@ def test_workers_give_the_same_rows_as_one_process(
 
 def test_many_commits_leave_few_files(patients: Context, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("fvlm_data.pairing.split_stage.BATCH_SIZE", 1)
-    monkeypatch.setattr("fvlm_data.store.tables.SMALL_FILES", 3)
+    monkeypatch.setattr("fvlm_data.store.upkeep.SMALL_FILES", 3)
     curate(config(patients.store.url), ["split"])
     assert len(splits(patients)) == 12
     for table in ("splits", "ledger"):

@@ -24,6 +24,7 @@ from fvlm_data.store.declared import Context, Read, Stage
 from fvlm_data.store.file_sums import FOLDER, drop_sums
 from fvlm_data.store.planning import Outlook, Work, outlook, pending
 from fvlm_data.store.tables import Store
+from fvlm_data.store.upkeep import compact_table
 from schemas import Link, Split, Waiting
 from tests.core.toy_stage import settle_all, toy_stage
 
@@ -107,7 +108,7 @@ def apply(context: Context, change: Sequence[Any]) -> None:
             context.store.replace("splits", [owner], [row])
         case ("join",):
             for table in ("links", "waiting", "splits", "ledger"):
-                context.store.compact(table, keep_hours=0)
+                compact_table(context.store, table, keep_hours=0)
         case ("settle",):
             settle_all(context, stage())
 
@@ -204,7 +205,7 @@ def file_of(context: Context, table: str) -> Path:
 
 def test_a_file_that_was_exchanged_in_place_is_hashed_again(context: Context):
     settle_all(context, stage())
-    context.store.compact("splits", keep_hours=0)
+    compact_table(context.store, "splits", keep_hours=0)
     settle_all(context, stage())
     file = file_of(context, "splits")
     before = file.read_bytes()
@@ -216,7 +217,7 @@ def test_a_file_that_was_exchanged_in_place_is_hashed_again(context: Context):
 
 def test_bytes_that_change_under_the_same_time_are_found_after_verify(context: Context):
     settle_all(context, stage())
-    context.store.compact("splits", keep_hours=0)
+    compact_table(context.store, "splits", keep_hours=0)
     settle_all(context, stage())
     file = file_of(context, "splits")
     told = file.stat()

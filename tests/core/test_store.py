@@ -28,12 +28,14 @@ from s3fs import S3FileSystem
 
 import fvlm_data.store.reading
 import fvlm_data.store.tables
+import fvlm_data.store.upkeep
 import schemas
 from fvlm_data import open_store
 from fvlm_data.errors import StoreError
 from fvlm_data.shards.folder import ShardFolder
 from fvlm_data.store.leases import ALONE, alone, at_work
 from fvlm_data.store.tables import ITEMS_A_PREDICATE, MARK, Store
+from fvlm_data.store.upkeep import compact_table, erase_history, erase_superseded, join_small_files
 from schemas import Input, Quarantined, Split
 
 HERE = Path(__file__).parent
@@ -213,7 +215,7 @@ class StoreSuite:
         store.replace("splits", ["withdrawn"], [])
         assert b"withdrawn" in everything()
         for _ in range(2):
-            store.erase_history("splits")
+            erase_history(store, "splits")
             assert b"withdrawn" not in everything()
             assert patients(store) == {"stays": "train"}
         assert patients(older) == {"stays": "train"}
@@ -350,7 +352,7 @@ class StoreSuite:
         for number in range(5):
             store.replace("splits", [f"p{number}"], [split(f"p{number}")])
         before = patients(store)
-        counts = store.compact("splits", keep_hours=0)
+        counts = compact_table(store, "splits", keep_hours=0)
         assert counts["before"] == 5
         assert counts["after"] == 1
         assert patients(store) == before
@@ -360,26 +362,26 @@ class StoreSuite:
     def test_small_files_are_joined_once_there_are_many(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(fvlm_data.store.tables, "SMALL_FILES", 4)
+        monkeypatch.setattr(fvlm_data.store.upkeep, "SMALL_FILES", 4)
         joined = []
         for number in range(9):
             store.replace("splits", [f"p{number}"], [split(f"p{number}")])
-            joined.append(store.join_small_files("splits"))
+            joined.append(join_small_files(store, "splits"))
             assert len(patients(store)) == number + 1
         assert joined == [False] * 4 + [True] + [False] * 3 + [True]
 
     def test_joined_files_that_hold_superseded_rows_can_be_erased(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ):
-        monkeypatch.setattr(fvlm_data.store.tables, "SMALL_FILES", 1)
+        monkeypatch.setattr(fvlm_data.store.upkeep, "SMALL_FILES", 1)
         for number in range(3):
             store.replace("splits", [f"p{number}"], [split(f"p{number}")])
-        assert store.join_small_files("splits")
-        store.forget("splits")
+        assert join_small_files(store, "splits")
+        erase_superseded(store, "splits")
         names = [path for path in store.files("tables/splits") if path.endswith(".parquet")]
         assert len([path for path in names if "_delta_log" not in path]) == 1
         version = store.version("splits")
-        store.forget("splits")
+        erase_superseded(store, "splits")
         assert store.version("splits") == version, "nothing to erase, and yet a commit"
 
     def test_swap_replaces_rows_that_still_stand(self, store: Store):
@@ -406,7 +408,7 @@ class StoreSuite:
         def late(*arguments: Any, **options: Any) -> None:
             if next(writes) == 0:
                 if change == "compact":
-                    store.compact("splits", keep_hours=0)
+                    compact_table(store, "splits", keep_hours=0)
                 else:
                     item = "c" if change == "of another row" else "a"
                     rows = [] if change == "gone" else [split(item, "validation")]
@@ -434,7 +436,7 @@ class StoreSuite:
         def late(*arguments: Any) -> Any:
             found = listed(*arguments)
             if next(looks) == 0:
-                Store.open(store.url).compact("splits", keep_hours=0)
+                compact_table(Store.open(store.url), "splits", keep_hours=0)
             return found
 
         monkeypatch.setattr(fvlm_data.store.reading, "parts", late)
@@ -453,7 +455,7 @@ class StoreSuite:
             return vacuum(table, *arguments, **options)
 
         monkeypatch.setattr(DeltaTable, "vacuum", late)
-        store.forget("splits")
+        erase_superseded(store, "splits")
         assert patients(store) == {"a": "validation"}
         assert len([p for p in store.files("tables/splits") if p.endswith("parquet")]) == 1
 

@@ -21,6 +21,7 @@ from fvlm_data.errors import StoreError
 from fvlm_data.store.reading import Part
 from fvlm_data.store.relations import Relations
 from fvlm_data.store.tables import MARK, Store
+from fvlm_data.store.upkeep import compact_table
 from schemas import Finding, LedgerRow, Report
 
 FINDINGS = ("nodule", "effusion", "cyst")
@@ -141,7 +142,7 @@ def test_what_is_read_is_the_newest_version(store: Store):
     assert len(findings) == 3
     store.replace("findings", ["r_0"], [])
     assert len(findings) == 2
-    store.compact("findings", keep_hours=0)
+    compact_table(store, "findings", keep_hours=0)
     assert sorted(findings.to_pandas()["report_id"]) == ["r_1", "r_2"]
 
 
@@ -151,7 +152,7 @@ def test_a_version_stays_until_its_files_are_removed(store: Store):
     assert relations.rows(count) == [(3,)]
     store.replace("findings", ["r_0"], [])
     assert relations.rows(count) == [(3,)]
-    store.compact("findings", keep_hours=0)
+    compact_table(store, "findings", keep_hours=0)
     assert relations.rows(count) == [(2,)]
 
 
@@ -165,7 +166,7 @@ def test_files_that_are_removed_before_they_are_looked_at(
         found = listed(*asked)
         for item in removals:
             store.replace("findings", [item], [])
-            store.compact("findings", keep_hours=0)
+            compact_table(store, "findings", keep_hours=0)
         return found
 
     monkeypatch.setattr(fvlm_data.store.reading, "parts", outrun)

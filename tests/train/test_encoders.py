@@ -110,7 +110,7 @@ def shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         fvlm_data.shards, "ShardDataset", lambda store, split, *_: toy_source(12, 0)
     )
-    monkeypatch.setattr(fvlm_train.evaluate.findings, "store_findings", lambda store: TOY_FINDINGS)
+    monkeypatch.setattr(fvlm_train.evaluate.findings, "store_findings", lambda *_: TOY_FINDINGS)
 
 
 @pytest.mark.usefixtures("shards")

@@ -36,8 +36,8 @@ def shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(fvlm_data.shards, "ShardDataset", opened)
     monkeypatch.setattr("fvlm_train.data.chosen.ShardDataset", opened)
-    monkeypatch.setattr(fvlm_train.evaluate.findings, "store_findings", lambda store: TOY_FINDINGS)
-    monkeypatch.setattr("fvlm_train.commands.prepared.store_findings", lambda store: TOY_FINDINGS)
+    monkeypatch.setattr(fvlm_train.evaluate.findings, "store_findings", lambda *_: TOY_FINDINGS)
+    monkeypatch.setattr("fvlm_train.commands.prepared.store_findings", lambda *_: TOY_FINDINGS)
 
 
 def told(*command: str) -> Any:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from fvlm_data.errors import InputError
 from fvlm_data.reports.corrections.reviewed import beside, reviewed_sentences
 from fvlm_data.reports.review.gold import GoldReport, GoldSentence, read_gold
+from fvlm_data.store.upkeep import erase_superseded
 from schemas import Correction
 
 if TYPE_CHECKING:
@@ -128,4 +129,4 @@ def _write(context: Context, wanted: Mapping[str, Correction]) -> None:
         kept = [wanted[report] for report in sorted(changed)]
         context.store.replace(TABLE, [*changed, *gone], kept)
     if gone or changed & before.keys():
-        context.store.forget(TABLE)  # words of reports stand in it
+        erase_superseded(context.store, TABLE)  # words of reports stand in it
