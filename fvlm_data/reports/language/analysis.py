@@ -39,6 +39,7 @@ from fvlm_data.reports.language.heads import head_of
 from fvlm_data.reports.language.measured_heads import Measured, measured_heads
 from fvlm_data.reports.language.measures import without_persistence
 from fvlm_data.reports.language.missing_organs import missing_organs
+from fvlm_data.reports.language.opening_sides import ending
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.run_on import run_on_starts
@@ -118,7 +119,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     run_on = run_on_starts(words, spans, mentions, cues, book)
     degrees = [*matches["change"], *matches["severity"]]
     apart = verbless_starts(Said(words, spans, mentions, cues, degrees, sides), book)
-    clauses = clause_bounds(words, book, matches["terminator"], cues, run_on | apart)
+    ends = ending(matches["terminator"], words, sides, grammar) if sides else matches["terminator"]
+    clauses = clause_bounds(words, book, ends, cues, run_on | apart)
     extensions = extension_words(words, spans, book)
     places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
     said = _without_change(

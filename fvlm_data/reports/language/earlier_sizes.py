@@ -19,12 +19,13 @@ _NUMBER = r"\d{1,3}(?:[.,]\d{1,2})?"
 _NUMBERS = rf"{_NUMBER}(?:[ ]?[x\u00d7][ ]?{_NUMBER}){{0,2}}(?!\d|[.,]\d|[ ]?[/%x\u00d7])"
 _DATE = (
     r"(?:\[date\]|(?:19|20)\d\d(?:-\d\d){0,2}|\d{1,2}[/.](?:19|20)\d\d"
-    r"|\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d)(?![\d/])"
+    r"|\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d|\d{1,2}\.[ ]?\d{1,2}\.)(?![\d/])"
 )
 """A date as it is written, or what stands for one in a text without identities.
 
 "3/24" may be series and image, and is a date only behind a word for an earlier size.
 """
+_YEAR = r"(?:19|20)\d\d"
 _SHORT_DATE = r"\d{1,2}/\d\d(?![\d/])"
 _ASIDE = r"[^\d()\[\];.]{0,40}?[(\[][ ]?"
 """What a bracket behind a size may stand behind."""
@@ -53,9 +54,11 @@ class EarlierPatterns:
 def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
     """The patterns of a grammar; `links` may stand between a word for earlier and a size."""
     prior, past = wording(words.prior), wording(words.past)
-    months = rf"(?:(?:{wording(words.months)})\.?[ ,]{{1,2}})?"
+    names = wording(words.months)
+    months = rf"(?:(?:{names})\.?[ ,]{{1,2}})?"
     dated = wording(words.dated)
-    on_date = rf"(?:{dated})[ ](?:{months}{_DATE}|(?:{wording(words.months)})\b)"
+    day = r"(?:\d{1,2}[^\W\d_]{0,2}\.?[ ])?"
+    on_date = rf"(?:{dated})[ ](?:{months}{_DATE}|{day}(?:{names})\b(?:[ ]{_YEAR})?)"
     behind = rf"(?:{wording(words.prior_behind)}|{on_date}|{months}{_DATE})"
     return EarlierPatterns(
         re.compile(
@@ -71,7 +74,9 @@ def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
         ),
         re.compile(rf"[ ]?\((?P<number>{_NUMBERS})\)", re.IGNORECASE),
         re.compile(rf"[ ,]{{0,2}}\b{on_date}|[ ]?{months}{_DATE}[ ]?\)", re.IGNORECASE),
-        re.compile(rf"{months}{_DATE}[ ]?[:=][ ]{{0,2}}\Z", re.IGNORECASE),
+        re.compile(
+            rf"(?:{months}{_DATE}[ ]?[:=]|[;(][ ]?{on_date})[ ]{{0,2}}\Z", re.IGNORECASE
+        ),
         re.compile(rf"\b(?:{wording(words.now)})", re.IGNORECASE),
     )
 

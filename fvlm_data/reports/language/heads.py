@@ -18,6 +18,7 @@ from fvlm_data.reports.language.measures import (
     side_before,
     side_of,
 )
+from fvlm_data.reports.language.opening_sides import closing_side, opening_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -176,6 +177,9 @@ def _sides(
                 own = own or side_before(span.start, sentence.sides, roles)
         if not around and not own:
             around = _of_part(span, sentence, book) or _of_field(span, sentence)
+            around = around or opening_side(span, sentence, book.grammar)
+    if denied and not own and about and joined([one.side for one in about]) == "bilateral":
+        own = closing_side(span, sentence, book.grammar)
     # a denial takes no side from elsewhere
     if about and not (around or own or denied or joined([one.side for one in about])):
         around = _of_subject(span, about, sentence)

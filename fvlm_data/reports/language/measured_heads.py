@@ -144,6 +144,11 @@ def _measured_head(
     near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
     behind = [head for head in near if head[0] >= past]
     before = [head for head in near if head[1] <= first]
+    if size.prior and words[past : past + 1] == (",",):
+        # "nodule of 9 mm, which measured 6 mm before, suspicious of metastasis"
+        earlier = before or [head for head in heads if head[1] <= first]
+        if earlier:
+            return earlier[-1]
     if behind:
         between = words[past : behind[0][0]]
         if len(between) <= _NEAR and grammar.size_stops.isdisjoint(between):

@@ -1,0 +1,80 @@
+"""Sides that open or close a statement: "On the right there is neither effusion nor mass"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fvlm_data.reports.language.anatomy import ANATOMY, HEAD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fvlm_data.reports.language.finding_sites import HeadSpan
+    from fvlm_data.reports.language.found import Found
+    from fvlm_data.reports.language.function_words import FunctionWords
+    from fvlm_data.reports.language.phrase_matching import Match
+    from fvlm_data.reports.language.records import Side
+
+_ENDS = frozenset(";.")
+_STOPS = frozenset(",;.")
+
+
+def ending(
+    terminators: Sequence[Match],
+    words: Sequence[str],
+    sides: Sequence[tuple[int, int, Side]],
+    grammar: FunctionWords,
+) -> list[Match]:
+    """Terminators but for those right behind a side that opens a statement.
+
+    "On the left side, there is a stone": the stone is on the left.
+    """
+    opened = {
+        past
+        for first, past, _ in sides
+        if (start := _opens(first, words, grammar)) is not None
+        and (start == 0 or words[start - 1] in _ENDS)
+    }
+    if not opened:
+        return list(terminators)
+    # a noun ("side") and a comma may stand between
+    opened |= {i for past in opened for i in (past + 1, past + 2)}
+    return [one for one in terminators if one.start not in opened or words[one.start] in _ENDS]
+
+
+def opening_side(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Side | None:
+    """Side with which the statement of a head opens, where it names no other before the head."""
+    words, clauses = sentence.words, sentence.clauses
+    clause = clauses[span.start]
+    before = [one for one in sentence.sides if one[1] <= span.start and clauses[one[0]] == clause]
+    if len(before) != 1:
+        return None
+    first, _, side = before[0]
+    start = _opens(first, words, grammar)
+    if start is None:
+        return None
+    opens = start == 0 or words[start - 1] in _ENDS or clauses[start - 1] != clause
+    return side if opens else None
+
+
+def closing_side(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Side | None:
+    """Side that limits what is denied of both: "both kidneys are seen, no stone on the right"."""
+    words = sentence.words
+    for first, past, side in sentence.sides:
+        start = _opens(first, words, grammar)
+        if first < span.end or start is None or start < span.end:
+            continue
+        between = sentence.roles[span.end : start]
+        following = words[past : past + 2]
+        ends = not following or following[0] in _STOPS or following[1:] in ((), (".",), (",",))
+        apart = HEAD in between or ANATOMY in between or "," in words[span.end : start]
+        return side if ends and not apart else None
+    return None
+
+
+def _opens(first: int, words: Sequence[str], grammar: FunctionWords) -> int | None:
+    """Where the phrase of a side begins that a word such as "on" leads, else none."""
+    start = first
+    while start > 0 and (words[start - 1] in grammar.articles or words[start - 1] in grammar.beside):
+        start -= 1
+    return start if start < first and words[start] in grammar.beside else None
