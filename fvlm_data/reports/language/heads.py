@@ -18,7 +18,12 @@ from fvlm_data.reports.language.measures import (
     side_before,
     side_of,
 )
-from fvlm_data.reports.language.opening_sides import closing_side, opening_side
+from fvlm_data.reports.language.opening_sides import (
+    closing_side,
+    inserted_side,
+    opening_side,
+    side_right_behind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,12 +177,14 @@ def _sides(
         around = side_of(place, sentence.sides, roles, sentence.clauses, behind=behind)
         if not elsewhere:
             own = own_side(place, sentence.sides, roles, behind=behind)
+            own = own or side_right_behind(span, sentence)
             own = own or _told_elsewhere(span, about, sentence)
             if not sentence.refers:
                 own = own or side_before(span.start, sentence.sides, roles)
         if not around and not own:
             around = _of_part(span, sentence, book) or _of_field(span, sentence)
             around = around or opening_side(span, sentence, book.grammar)
+            around = around or inserted_side(span, sentence)
     if denied and not own and about and joined([one.side for one in about]) == "bilateral":
         own = closing_side(span, sentence, book.grammar)
     # a denial takes no side from elsewhere

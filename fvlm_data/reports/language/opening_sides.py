@@ -1,10 +1,15 @@
-"""Sides that open or close a statement: "On the right there is neither effusion nor mass"."""
+"""Sides that open or close a statement: "On the right there is neither effusion nor mass".
+
+And those right behind a finding, or in what is inserted there.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.anatomy import ANATOMY, HEAD
+from fvlm_data.reports.language.clauses import insertions
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +77,31 @@ def closing_side(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Sid
     return None
 
 
+def side_right_behind(span: HeadSpan, sentence: Found) -> Side | None:
+    """Side that telegraphic style puts behind a head: "effusion R 2.5 cm", "fx clavicle R,"."""
+    words = sentence.words
+    found = next(((past, side) for first, past, side in sentence.sides if first == span.end), None)
+    if found is None:
+        return None
+    following = words[found[0] : found[0] + 2]
+    listed = any(first == found[0] + 1 for first, *_ in sentence.sides)
+    ends = not following or following == (".",) or following[0] in (",", ";", NUMBER)
+    return found[1] if ends and not listed else None
+
+
+def inserted_side(span: HeadSpan, sentence: Found) -> Side | None:
+    """Side told in what is inserted behind a head: "the mass, which was seen on the left, is"."""
+    for start, end in insertions(sentence.clauses):
+        inside = [side for first, _, side in sentence.sides if start <= first < end]
+        told = {HEAD, ANATOMY} & {*sentence.roles[start:end]}
+        if span.end <= start <= span.end + 1 and not told and len({*inside}) == 1:
+            return inside[0]
+    return None
+
+
 def _opens(first: int, words: Sequence[str], grammar: FunctionWords) -> int | None:
     """Where the phrase of a side begins that a word such as "on" leads, else none."""
-    start = first
-    while start > 0 and (words[start - 1] in grammar.articles or words[start - 1] in grammar.beside):
+    start, light = first, grammar.articles | grammar.beside
+    while start > 0 and words[start - 1] in light:
         start -= 1
     return start if start < first and words[start] in grammar.beside else None

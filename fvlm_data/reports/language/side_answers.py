@@ -69,13 +69,24 @@ def _fields(
     )
 
 
+def _behind_degree(end: int, words: Sequence[str], book: Phrasebook) -> int:
+    """Where what follows a finding at once ends: sizes, degrees, a remark in brackets."""
+    light = book.grammar.units | book.openers | book.size_words
+    while end < len(words) and words[end] != ",":
+        if words[end] == "(" and ")" in words[end:]:
+            end = words.index(")", end)
+        elif words[end] != NUMBER and words[end] not in light:
+            break
+        end += 1
+    return end
+
+
 def none_on_the_other(
     end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
 ) -> SideAnswer | None:
     """What dictation adds of the other side behind a finding of one: "small L effusion, R none"."""
-    while words[end : end + 1] and (words[end] == NUMBER or words[end] in book.grammar.units):
-        end += 1
-    if words[end : end + 1] != (",",):
+    end = _behind_degree(end, words, book)
+    if words[end : end + 1] not in ((",",), (";",)):
         return None
     denying = book.grammar.denying_answers
     if words[end + 1 : end + 2] and words[end + 1] in denying:  # "trace right effusion, none left"
