@@ -226,7 +226,9 @@ def _follows_word(
     before = words[span.start - 2 : span.start] if span.start > 1 else words[: span.start]
     return (
         any(word in book.prepositions or word in book.grammar.distributives for word in before)
-        or any(other.end <= span.start for other in spans)
+        or any(
+            other.end <= span.start and ";" not in words[other.end : span.start] for other in spans
+        )
         or any(other.start <= span.start < other.end for other in spans if other is not span)
     )
 

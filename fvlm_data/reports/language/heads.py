@@ -177,7 +177,7 @@ def _sides(
         around = side_of(place, sentence.sides, roles, sentence.clauses, behind=behind)
         if not elsewhere:
             own = own_side(place, sentence.sides, roles, behind=behind)
-            own = own or side_right_behind(span, sentence)
+            own = own or side_right_behind(span, about, sentence)
             own = own or _told_elsewhere(span, about, sentence)
             if not sentence.refers:
                 own = own or side_before(span.start, sentence.sides, roles)

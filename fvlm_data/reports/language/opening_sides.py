@@ -14,6 +14,7 @@ from fvlm_data.reports.language.tokens import NUMBER
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fvlm_data.reports.language.anatomy import AnatomyMention
     from fvlm_data.reports.language.finding_sites import HeadSpan
     from fvlm_data.reports.language.found import Found
     from fvlm_data.reports.language.function_words import FunctionWords
@@ -77,10 +78,15 @@ def closing_side(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Sid
     return None
 
 
-def side_right_behind(span: HeadSpan, sentence: Found) -> Side | None:
+def side_right_behind(
+    span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found
+) -> Side | None:
     """Side that telegraphic style puts behind a head: "effusion R 2.5 cm", "fx clavicle R,"."""
     words = sentence.words
-    found = next(((past, side) for first, past, side in sentence.sides if first == span.end), None)
+    ends_at = {span.end, *(one.end for one in about if one.start == span.end)}
+    found = next(
+        ((past, side) for first, past, side in sentence.sides if first in ends_at), None
+    )
     if found is None:
         return None
     following = words[found[0] : found[0] + 2]

@@ -69,8 +69,11 @@ def _fields(
     )
 
 
-def _behind_degree(end: int, words: Sequence[str], book: Phrasebook) -> int:
-    """Where what follows a finding at once ends: sizes, degrees, a remark in brackets."""
+def _behind_degree(
+    end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
+) -> int:
+    """Where what follows a finding at once ends: its side, sizes, degrees, a bracket."""
+    end = next((past for first, past, _ in sides if first == end), end)
     light = book.grammar.units | book.openers | book.size_words
     while end < len(words) and words[end] != ",":
         if words[end] == "(" and ")" in words[end:]:
@@ -85,7 +88,7 @@ def none_on_the_other(
     end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
 ) -> SideAnswer | None:
     """What dictation adds of the other side behind a finding of one: "small L effusion, R none"."""
-    end = _behind_degree(end, words, book)
+    end = _behind_degree(end, sides, words, book)
     if words[end : end + 1] not in ((",",), (";",)):
         return None
     denying = book.grammar.denying_answers
