@@ -74,9 +74,7 @@ def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
         ),
         re.compile(rf"[ ]?\((?P<number>{_NUMBERS})\)", re.IGNORECASE),
         re.compile(rf"[ ,]{{0,2}}\b{on_date}|[ ]?{months}{_DATE}[ ]?\)", re.IGNORECASE),
-        re.compile(
-            rf"(?:{months}{_DATE}[ ]?[:=]|[;(][ ]?{on_date})[ ]{{0,2}}\Z", re.IGNORECASE
-        ),
+        re.compile(rf"(?:{months}{_DATE}[ ]?[:=]|[;(][ ]?{on_date})[ ]{{0,2}}\Z", re.IGNORECASE),
         re.compile(rf"\b(?:{wording(words.now)})", re.IGNORECASE),
     )
 

@@ -84,9 +84,7 @@ def side_right_behind(
     """Side that telegraphic style puts behind a head: "effusion R 2.5 cm", "fx clavicle R,"."""
     words = sentence.words
     ends_at = {span.end, *(one.end for one in about if one.start == span.end)}
-    found = next(
-        ((past, side) for first, past, side in sentence.sides if first in ends_at), None
-    )
+    found = next(((past, side) for first, past, side in sentence.sides if first in ends_at), None)
     if found is None:
         return None
     following = words[found[0] : found[0] + 2]

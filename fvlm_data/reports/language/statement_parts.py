@@ -223,6 +223,8 @@ def _told(
             return "doubt"
         if cue.cue.direction == "pseudo" and words[cue.start] in ANSWERING:
             return "affirmed"
+    if heads and _bare_with_remark(words, start, end, heads[0], organs):
+        return "bare"
     for head in heads:
         if head.end != end:
             continue
@@ -245,6 +247,23 @@ def _told(
             for i in company
         )
         else ""
+    )
+
+
+def _bare_with_remark(
+    words: Sequence[str],
+    start: int,
+    end: int,
+    first: HeadSpan,
+    organs: Sequence[AnatomyMention],
+) -> bool:
+    """Whether a part is an observation and a remark in brackets: "dilated (double duct sign)"."""
+    return (
+        first.start == start
+        and first.kind != "finding"
+        and words[first.end] == "("
+        and words[end : end + 1] == (")",)
+        and not any(one.start < first.end for one in organs)
     )
 
 

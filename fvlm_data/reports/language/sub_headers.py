@@ -57,6 +57,8 @@ _ITEM = re.compile(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]")
 _CLAUSE_END = re.compile(r"[.;\n]")
 _ASKING = frozenset({"technique", "clinical_information", "comparison"})
 """Sections in which a line that names anatomies tells what was done or asked."""
+_LONGEST_SIDE = 8
+"""Characters of a side before a title, with its dot and blanks."""
 _LONGEST_PHRASE = 7
 _NEAR = 120
 """Characters of a line that are looked at before and behind a title."""
@@ -75,6 +77,7 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
     made: list[Header] = []
     for found in sorted(candidates, key=_order):
         start, end = unblank(text, found.start(), found.start("name")), found.end()
+        start = _with_side(text, start, book)
         before = bisect.bisect_left(starts, end) - 1
         free = before < 0 or taken[before].end <= start
         if not free or (made and start < made[-1].end) or not _is_title(text, found, book):
@@ -89,6 +92,16 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
             stop = start if _is_verdict(text, found, book) else end
             made.append(Header(start, stop, None, anatomies))
     return made
+
+
+def _with_side(text: str, start: int, book: Phrasebook) -> int:
+    """Start of a title, with the side that an abbreviation tells before it: "Rt. kidney:"."""
+    line = text.rfind("\n", max(0, start - _LONGEST_SIDE), start) + 1
+    before = text[line:start].strip()
+    if len(text[line:start]) > _LONGEST_SIDE or not before.endswith("."):
+        return start
+    told = book.targets.get(book.lexicon.words(before[:-1]), ())
+    return unblank(text, line, start) if any(one.kind == "side" for one in told) else start
 
 
 def _order(found: re.Match[str]) -> tuple[int, int, int]:
