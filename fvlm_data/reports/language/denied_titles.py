@@ -20,7 +20,10 @@ def with_denied_titles(heads: list[Head], words: Sequence[str]) -> list[Head]:
     denials = [
         head
         for head in heads
-        if head.status == "absent" and head.cue is not None and head.cue[0] == colon + 1
+        if head.status == "absent"
+        and head.start > colon
+        and head.cue is not None
+        and head.cue[0] == colon + 1
     ]
     if colon < 1 or not denials:
         return heads
