@@ -24,6 +24,7 @@ from fvlm_data.reports.language.opening_sides import (
     opening_side,
     side_right_behind,
 )
+from fvlm_data.reports.language.tokens import OTHER_WORD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -265,7 +266,12 @@ def _goes_on(
     if verb is not None and verb in book.grammar.now:
         return True
     # "was 5 mm in the previous examination and 8 mm in the current examination"
-    return any(word in book.grammar.today for word, _ in here)
+    # but not "kidney stones in 2019, now flank pain"
+    told_now = zip(here, [*here[1:], ("", VERB)], strict=True)
+    return any(
+        word in book.grammar.today and following != OTHER_WORD
+        for (word, _), (following, _) in told_now
+    )
 
 
 def _of_other_statements(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> bool:
