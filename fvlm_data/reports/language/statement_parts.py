@@ -261,7 +261,7 @@ def _bare_with_remark(
     return (
         first.start == start
         and first.kind != "finding"
-        and words[first.end] == "("
+        and words[first.end : first.end + 1] == ("(",)
         and words[end : end + 1] == (")",)
         and not any(one.start < first.end for one in organs)
     )
