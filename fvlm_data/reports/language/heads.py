@@ -6,7 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.analysed import Head
-from fvlm_data.reports.language.anatomy import HEAD, JOINT, OF, PREPOSITION, VERB, joined
+from fvlm_data.reports.language.anatomy import (
+    ANATOMY,
+    HEAD,
+    JOINT,
+    OF,
+    OTHER,
+    PREPOSITION,
+    VERB,
+    joined,
+)
 from fvlm_data.reports.language.assertion import Asserted
 from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
 from fvlm_data.reports.language.location import location_of
@@ -24,7 +33,7 @@ from fvlm_data.reports.language.opening_sides import (
     opening_side,
     side_right_behind,
 )
-from fvlm_data.reports.language.tokens import OTHER_WORD
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -266,12 +275,17 @@ def _goes_on(
     if verb is not None and verb in book.grammar.now:
         return True
     # "was 5 mm in the previous examination and 8 mm in the current examination"
-    # but not "kidney stones in 2019, now flank pain"
-    told_now = zip(here, [*here[1:], ("", VERB)], strict=True)
-    return any(
-        word in book.grammar.today and following != OTHER_WORD
-        for (word, _), (following, _) in told_now
-    )
+    shown = [(sentence.words[behind - 1], OTHER), *here]
+    return any(_tells_today(i, shown, book) for i in range(1, len(shown)))
+
+
+def _tells_today(i: int, told: Sequence[tuple[str, int]], book: Phrasebook) -> bool:
+    """Whether a word says that what is told is of today: not "stones in 2019, now flank pain"."""
+    if told[i][0] not in book.grammar.today:
+        return False
+    following = told[i + 1] if i + 1 < len(told) else None
+    new = following is not None and following[1] in (OTHER, ANATOMY) and following[0] != NUMBER
+    return not (new and told[i - 1][0] == ",")
 
 
 def _of_other_statements(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> bool:
