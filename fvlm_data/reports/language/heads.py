@@ -136,6 +136,9 @@ def _side_of_company(
     grammar = book.grammar
     if not span.terms or not all(book.terms[term].diffuse for term in span.terms):
         return False
+    clause = sentence.clauses[span.start]
+    if about and all(sentence.clauses[mention.start] > clause for mention in about):
+        return True  # "known emphysema; the nodule in the right lower lobe"
     if any(mention.side and mention.end > span.start for mention in about):
         return False
     sided = [one for one in sentence.mentions if one.side and one.end <= span.start]

@@ -5,6 +5,7 @@ And those right behind a finding, or in what is inserted there.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.anatomy import ANATOMY, HEAD
@@ -31,21 +32,24 @@ def ending(
     sides: Sequence[tuple[int, int, Side]],
     grammar: FunctionWords,
 ) -> list[Match]:
-    """Terminators but for those right behind a side that opens a statement.
+    """Terminators, those right behind a side that opens a statement moved before that.
 
     "On the left side, there is a stone": the stone is on the left.
     """
-    opened = {
-        past
-        for first, past, _ in sides
-        if (start := _opens(first, words, grammar)) is not None
-        and (start == 0 or words[start - 1] in _ENDS)
-    }
+    opened: dict[int, int] = {}
+    for first, past, _ in sides:
+        start = _opens(first, words, grammar)
+        if start is not None and (start == 0 or words[start - 1] in _STOPS):
+            # a noun ("side") and a comma may stand between
+            opened |= dict.fromkeys((past, past + 1, past + 2), start)
     if not opened:
         return list(terminators)
-    # a noun ("side") and a comma may stand between
-    opened |= {i for past in opened for i in (past + 1, past + 2)}
-    return [one for one in terminators if one.start not in opened or words[one.start] in _ENDS]
+    return [
+        replace(one, start=opened[one.start])
+        if one.start in opened and words[one.start] not in _ENDS
+        else one
+        for one in terminators
+    ]
 
 
 def opening_side(span: HeadSpan, sentence: Found, grammar: FunctionWords) -> Side | None:

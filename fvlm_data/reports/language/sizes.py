@@ -298,7 +298,11 @@ def _by_date(text: str, sizes: list[Size], patterns: EarlierPatterns) -> list[Si
     """Of several sizes those that have a date are earlier ones, unless all have."""
     if len(sizes) < _SEVERAL:
         return sizes
-    dated = [one.prior or is_dated(text, one.start, one.end, patterns) for one in sizes]
+    behind = [*(one.start for one in sizes[1:]), None]
+    dated = [
+        one.prior or is_dated(text, one.start, one.end, following, patterns)
+        for one, following in zip(sizes, behind, strict=True)
+    ]
     if all(dated):
         return sizes
     return [

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fvlm_data.reports.language.tokens import NUMBER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 _STAND_IN = 3
 """Words behind a stand-in and its preposition in which a place begins."""
+_DESCRIBED = 4
+"""Words between a side and what it tells of."""
 _MARKS = frozenset(",;")
 
 
@@ -64,13 +68,17 @@ def _stands(
             return True
         if joined and words[i + 1] in grammar.of:  # ", that of segment VIII is stable"
             return True
-    if words[i + 1] not in book.predicates:
+    if words[i + 1] not in book.predicates and not (known and words[i + 1] == NUMBER):
         return False
-    first = next((start for start, past, _ in sides if past == i), None)
-    if first is None:
+    # "the right one is", "left one 5 mm", "on the right a minimal apical one remains"
+    near = [(start, past) for start, past, _ in sides if i - _DESCRIBED <= past <= i]
+    if not near or not book.phrase_ends.isdisjoint(words[near[-1][1] : i]):
         return False
-    if known:  # "the right one is"
+    first, past = near[-1]
+    if known:
         return True
+    if past != i:
+        return False
     # "on the left it has increased"
     while first > 0 and words[first - 1] in grammar.articles:
         first -= 1
