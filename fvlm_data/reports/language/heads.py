@@ -137,7 +137,8 @@ def _side_of_company(
     if not span.terms or not all(book.terms[term].diffuse for term in span.terms):
         return False
     clause = sentence.clauses[span.start]
-    if about and all(sentence.clauses[mention.start] > clause for mention in about):
+    told = [sentence.clauses[mention.start] for mention in sentence.mentions if mention.side]
+    if told and clause not in told:
         return True  # "known emphysema; the nodule in the right lower lobe"
     if any(mention.side and mention.end > span.start for mention in about):
         return False
