@@ -125,6 +125,11 @@ class FindingTerm(Entry):
         description="words and phrases for one kind of it: who denies that kind (no tension "
         "pneumothorax) says nothing of the others",
     )
+    lesser: tuple[str, ...] = Field(
+        default=(),
+        description="those of its phrases that tell nothing of it in a sentence that denies it by "
+        "another: fullness, without hydronephrosis",
+    )
     seldom_denied: bool = Field(
         default=False,
         description="whether a list of denials goes on to it only behind an `or`",

@@ -115,6 +115,9 @@ class ClauseWords(Entry):
     attributes: tuple[str, ...] = Field(
         default=(), description='uncertain of what is there: "the cause of the effusion is unclear"'
     )
+    signs: tuple[str, ...] = Field(
+        default=(), description='before what they tell of: "findings suggestive of pneumonia"'
+    )
     denying_answers: tuple[str, ...] = Field(
         default=(), description="those of `answers` of forms that deny"
     )

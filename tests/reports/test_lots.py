@@ -33,7 +33,6 @@ KNOWN = {
     "z26": "a landmark is taken for the place",
     "x096": "options of a form with their numbers, the choice behind them",
     "v040": "a change behind a semicolon",
-    "v100": "an ectasia that is no aneurysm",
     "v128": "a degree as the answer to a question",
     "v157": "larger, as a change, before its finding",
     "v159": "what a mass is, told by the organ that it arises from",
@@ -88,7 +87,6 @@ TWELFTH = {
     "t048": "contralateral to a side that a field of its own tells",
     "t078": "two findings joined by `and`, a quantity before the second, one verb for both",
     "t088": "an implant of the bone that the sentence is about",
-    "t114": "fullness of a renal pelvis that is denied to be a hydronephrosis",
 }
 
 THIRTEENTH = {

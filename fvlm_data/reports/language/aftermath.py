@@ -24,6 +24,12 @@ def up_to_the_operation(
     """
     made = []
     for cue in cues:
+        if cue.cue.category == "historical" and cue.cue.direction == "forward" and cue.cue.reach:
+            # "prior cholecystectomy and ascites"
+            told = next((span for span in spans if span.start >= cue.end), None)
+            if told is not None and any(book.terms[term].lasting for term in told.terms):
+                reach = max(1, min(cue.cue.reach, told.end - cue.end))
+                cue = replace(cue, cue=replace(cue.cue, reach=reach))
         ends = cue.cue.without_company and cue.cue.category == "historical"
         if ends and _of_operation(cue.end, spans, words, book):
             made.append(replace(cue, cue=replace(cue.cue, local=True)))

@@ -23,7 +23,6 @@ from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
     head_spans,
     without_comparisons,
-    without_growths,
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
 from fvlm_data.reports.language.beside import landmarks, touched
@@ -35,7 +34,9 @@ from fvlm_data.reports.language.denied_titles import with_denied_titles
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan
 from fvlm_data.reports.language.found import Found
+from fvlm_data.reports.language.growths import without_growths
 from fvlm_data.reports.language.heads import head_of
+from fvlm_data.reports.language.lesser import without_lesser
 from fvlm_data.reports.language.measured_heads import Measured, measured_heads
 from fvlm_data.reports.language.measures import without_persistence
 from fvlm_data.reports.language.missing_organs import missing_organs
@@ -119,7 +120,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     spans = with_stand_ins(spans, mentions, sides, words, book)
     run_on = run_on_starts(words, spans, mentions, cues, book)
     degrees = [*matches["change"], *matches["severity"]]
-    apart = verbless_starts(Said(words, spans, mentions, cues, degrees, sides), book)
+    said_in = Said(words, spans, mentions, cues, degrees, sides, run_on)
+    apart = verbless_starts(said_in, book)
     ends = ending(matches["terminator"], words, sides, grammar) if sides else matches["terminator"]
     clauses = clause_bounds(words, book, ends, cues, run_on | apart)
     extensions = extension_words(words, spans, book)
@@ -178,6 +180,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     heads = by_place(with_denied_titles(heads, words), sentence, grammar)
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
+    if len(heads) > 1:
+        heads = without_lesser(heads, words, book)
     return _summed(tuple(heads), words, mentions, sentence.clauses, book, outside, sides=sides)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.finding_sites import HeadSpan
 from fvlm_data.reports.language.function_words import OTHER
+from fvlm_data.reports.language.growths import is_growth
 from fvlm_data.reports.language.overlaps import longest
 from fvlm_data.reports.language.tokens import NUMBER
 
@@ -18,15 +20,16 @@ if TYPE_CHECKING:
 
 _ABOUT_ORGAN = 5
 """Words before the name of an organ that may describe it."""
-_ENDS = ((), (",",), (";",), (".",), (")",))
-"""What may stand behind a statement between commas."""
 _ABOUT_OPERATION = 6
 """Words that may tell of an operation what it left."""
 
 
 def head_spans(matches: Sequence[Match], words: Sequence[str], book: Phrasebook) -> list[HeadSpan]:
     """Heads in order; where they overlap the longest, and none that only looks like one."""
-    spans = _without_false_absences(_head_spans(matches), words, book) if matches else []
+    if not matches:
+        return []
+    spans = _without_degrees(_head_spans(matches), words, book)
+    spans = _without_false_absences(spans, words, book)
     if not spans or book.partial.isdisjoint(words):
         return spans
     return [
@@ -181,7 +184,7 @@ def _is_change_of(
 ) -> bool:
     """Whether a head only tells how an anatomy changed: "nodes have shrunk"."""
     said = " ".join(words[span.start : span.end])
-    return _is_growth(span, words, book) and all(
+    return is_growth(span, words, book) and all(
         (said, site) not in book.observed_at for site in mention.anatomies
     )
 
@@ -192,6 +195,20 @@ def _head_spans(matches: Sequence[Match]) -> list[HeadSpan]:
         HeadSpan(match.start, match.end, *head)
         for match in longest(matches)
         if (head := match.phrase.head) is not None
+    ]
+
+
+def _without_degrees(
+    spans: list[HeadSpan], words: Sequence[str], book: Phrasebook
+) -> list[HeadSpan]:
+    """Heads, less those of a degree of another: a "small kidney stone" is no small kidney."""
+    if all(one.end <= other.start for one, other in pairwise(spans)):
+        return spans
+    return [
+        one
+        for one in spans
+        if words[one.start] not in book.openers
+        or not any(one.start < other.start < one.end < other.end for other in spans)
     ]
 
 
@@ -284,76 +301,6 @@ def _ends_phrase(word: str, book: Phrasebook) -> bool:
         or word in book.conjunctions
         or word in book.predicates
         or word in book.prepositions
-    )
-
-
-def without_growths(
-    spans: Sequence[HeadSpan],
-    mentions: Sequence[AnatomyMention],
-    words: Sequence[str],
-    book: Phrasebook,
-) -> list[HeadSpan]:
-    """Leave out what tells how a finding changed: in "liver cysts have increased" no liver has.
-
-    Nor has it in "liver cyst of 15 mm, increased" and "enlarged liver cyst".
-    """
-    around = zip([None, *spans], spans, [*spans[1:], None], strict=False)
-    return [
-        span
-        for before, span, after in around
-        if not (
-            _is_growth(span, words, book)
-            and (
-                _is_said_of(before, span, mentions, words, book)
-                or _stands_before(span, after, mentions, words, book)
-            )
-        )
-    ]
-
-
-def _is_growth(span: HeadSpan, words: Sequence[str], book: Phrasebook) -> bool:
-    return (
-        span.kind == "observation"
-        and span.end - span.start == 1
-        and book.grammar.sizes.changed.match(words[span.start]) is not None
-    )
-
-
-def _is_said_of(
-    before: HeadSpan | None,
-    span: HeadSpan,
-    mentions: Sequence[AnatomyMention],
-    words: Sequence[str],
-    book: Phrasebook,
-) -> bool:
-    """Whether a growth is that of the head before it, behind a verb or between commas."""
-    if before is None or before.kind == "normal":
-        return False
-    if any(one.start < before.end <= one.end for one in mentions):  # "fatty liver"
-        return False
-    between = words[before.end : span.start]
-    if between and all(word in book.predicates or word == OTHER for word in between):
-        return True
-    apart = bool(between) and between[-1] == "," and tuple(words[span.end : span.end + 1]) in _ENDS
-    # "the liver is fatty, enlarged" tells of the liver
-    named = any(one.start <= before.start <= one.end < before.end for one in mentions)
-    return apart and named and not any(before.end <= one.start < span.start for one in mentions)
-
-
-def _stands_before(
-    span: HeadSpan,
-    after: HeadSpan | None,
-    mentions: Sequence[AnatomyMention],
-    words: Sequence[str],
-    book: Phrasebook,
-) -> bool:
-    """Whether it is an attribute of the head behind it, whose organ stands between them."""
-    if after is None or after.kind != "finding":
-        return False
-    # a side may stand before the organ
-    first = span.end + (words[span.end] not in book.grammar.breaks | book.grammar.of)
-    return any(
-        span.end <= one.start <= first and after.start <= one.end < after.end for one in mentions
     )
 
 

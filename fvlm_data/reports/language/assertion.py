@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from fvlm_data.reports.language.clauses import insertions, parentheses
 from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.overlaps import within_any, within_longer
-from fvlm_data.reports.language.scope_ends import (
-    up_to_aftermath,
-    up_to_answer,
-    up_to_colon,
-    up_to_company,
-    up_to_conclusion,
-    up_to_known,
-)
+from fvlm_data.reports.language.scopes import Layout, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +81,7 @@ def relevant_cues(
         for cue in cues
         if (not cue.cue.at_end or cue.end > last or _answers(cue, words))
         and (not cue.cue.at_start or cue.start == 0)
-        and (not cue.cue.unless or set(cue.cue.unless).isdisjoint(words[: cue.start]))
+        and (not cue.cue.unless or _unanswered(cue, words))
         and (not cue.cue.unless_behind or not _taken_back(cue, words))
     ]
     if len(standing) == 1 and not covered:
@@ -104,6 +95,12 @@ def relevant_cues(
             if not longer and not named
         ]
     )
+
+
+def _unanswered(cue: CueMatch, words: Sequence[str]) -> bool:
+    """Whether nothing before a cue in its statement leaves it without effect."""
+    start = max((i + 1 for i in range(cue.start) if words[i] == ";"), default=0)
+    return set(cue.cue.unless).isdisjoint(words[start : cue.start])
 
 
 def _taken_back(cue: CueMatch, words: Sequence[str]) -> bool:
@@ -160,9 +157,10 @@ def asserted(
     """What is asserted of each target, in order, by ConText's rules over clause scopes."""
     if not cues or not targets:
         return [_NOTHING_SAID] * len(targets)
-    layout = _Layout(words, clauses, parentheses(words), insertions(clauses))
+    layout = Layout(words, clauses, parentheses(words), insertions(clauses))
     reaching = [cue for cue in cues if cue.cue.direction != "pseudo"]
-    scopes = limited(reaching, [_scope(cue, layout, grammar) for cue in reaching])
+    scopes = limited(reaching, [scope_of(cue, layout, grammar) for cue in reaching])
+    scopes = _up_to_the_past(reaching, scopes, targets, words, grammar)
     reached = [_reaching(target, reaching, scopes, layout) for target in targets]
     if not grammar.attributes.isdisjoint(words):
         reached = [
@@ -182,6 +180,37 @@ def asserted(
     return [
         _asserted(target, those, idle, used) for target, those in zip(targets, reached, strict=True)
     ]
+
+
+def _up_to_the_past(
+    cues: Sequence[CueMatch],
+    scopes: list[tuple[int, int]],
+    targets: Sequence[Target],
+    words: Sequence[str],
+    grammar: FunctionWords,
+) -> list[tuple[int, int]]:
+    """Scopes, those of denials up to what is past: "no ascites in a man with a history of stones".
+
+    But "no history of stones", and "no stones or history of stones", deny it.
+    """
+    past = [
+        cue.start
+        for cue in cues
+        if cue.cue.category == "historical"
+        and cue.cue.direction == "forward"
+        and not cue.cue.reach
+        and words[cue.start - 1] not in grammar.alternatives
+    ]
+    if not past:
+        return scopes
+    made = list(scopes)
+    for i, (cue, (low, high)) in enumerate(zip(cues, scopes, strict=True)):
+        if cue.cue.category == "absent" and cue.cue.direction == "forward":
+            for end in past:
+                if low < end < high and any(low <= one.start < end for one in targets):
+                    made[i] = (low, end)
+                    break
+    return made
 
 
 def _asserted(
@@ -247,7 +276,7 @@ def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def _reaching(
-    target: Target, cues: Sequence[CueMatch], scopes: Sequence[tuple[int, int]], layout: _Layout
+    target: Target, cues: Sequence[CueMatch], scopes: Sequence[tuple[int, int]], layout: Layout
 ) -> list[CueMatch]:
     """The cues that reach a target and do not overlap it."""
     start, end = target.start, target.end
@@ -308,104 +337,3 @@ def _of_unknown(
 
 def _category(cue: CueMatch) -> str:
     return "doubt" if cue.cue.overrules else cue.cue.category
-
-
-@dataclass(slots=True)
-class _Layout:
-    """How a sentence is laid out: words, their clauses and parentheses, insertions."""
-
-    words: Sequence[str]
-    clauses: Sequence[int]
-    inside: Sequence[int]
-    insertions: Sequence[tuple[int, int]]
-
-    def same_side(self, one: int, other: int) -> bool:
-        """Whether two tokens stand both inside or both outside of each insertion."""
-        return all((a <= one < b) == (a <= other < b) for a, b in self.insertions)
-
-    def before(self, low: int) -> int:
-        """Where a scope goes on that has come to the end of an insertion."""
-        return next((start for start, end in self.insertions if end == low), low)
-
-    def behind(self, high: int) -> int:
-        """Where a scope goes on that has come to the start of an insertion."""
-        return next((end for start, end in self.insertions if start == high), high)
-
-
-def _scope(cue: CueMatch, layout: _Layout, grammar: FunctionWords) -> tuple[int, int]:
-    """Tokens that a cue reaches: its clause, its parenthesis, its reach."""
-    words, clauses, inside = layout.words, layout.clauses, layout.inside
-    first, last = cue.start, cue.end - 1
-    low, high = first, last + 1
-    enclosed = inside[first] if words[first] not in ("(", "[") else 0
-    whole = cue.cue.across
-    if whole:
-        clauses = _between_semicolons(words)
-    if layout.insertions:
-        low, high = layout.before(low), layout.behind(high)
-    elif not enclosed and not cue.cue.local:  # clause numbers rise, and nothing else stops it
-        low, high = bisect_left(clauses, clauses[first]), bisect_right(clauses, clauses[last])
-    items = cue.cue.local and _answers_list(first, words, grammar)
-    while low > 0 and clauses[low - 1] == clauses[first]:
-        if enclosed and inside[low - 1] != enclosed:
-            break
-        if cue.cue.local and words[low - 1] in (",", "(") and not items:
-            break
-        low = layout.before(low - 1) if layout.insertions else low - 1
-    while high < len(words) and clauses[high] == clauses[last]:
-        if enclosed and inside[high] != enclosed:
-            break
-        if cue.cue.local and words[high] in (",", "(", ")"):
-            break
-        high = layout.behind(high + 1) if layout.insertions else high + 1
-    if cue.cue.direction == "backward" and not whole:
-        low = _elided(low, first, words, clauses, grammar)
-    if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
-        high = up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
-    if cue.cue.without_company:
-        high = up_to_company(cue.end, high, words, grammar.company, frozenset())
-    if cue.cue.direction == "forward" and cue.cue.category == "absent":
-        high = up_to_known(cue.end, high, words, grammar)
-        high = up_to_aftermath(cue.end, high, words, grammar)
-        high = up_to_conclusion(cue.end, high, words, grammar)
-        high = up_to_colon(cue.end, high, words, grammar)
-    # "Should a pneumothorax develop after biopsy of the mass": the mass is there.
-    if cue.cue.direction == "forward" and cue.cue.category == "hypothetical":
-        high = up_to_aftermath(cue.end, high, words, grammar)
-        high = up_to_answer(cue.end, high, words, grammar)
-    reach = cue.cue.reach or len(words)
-    if cue.cue.direction == "forward":
-        return cue.end, min(high, cue.end + reach)
-    if cue.cue.direction == "backward":
-        return max(low, cue.start - reach), cue.start
-    return max(low, cue.start - reach), min(high, cue.end + reach)
-
-
-def _answers_list(first: int, words: Sequence[str], grammar: FunctionWords) -> bool:
-    """Whether the answer that begins at a token is of a list: "A, B, or C: none"."""
-    colon = first if words[first] == ":" else first - 1
-    if colon < 1 or words[colon] != ":" or words.index(":") != colon or "," not in words[:colon]:
-        return False
-    comma = max(i for i in range(colon) if words[i] == ",")
-    return not (grammar.joints - {","}).isdisjoint(words[comma + 1 : colon])
-
-
-def _between_semicolons(words: Sequence[str]) -> list[int]:
-    """Number of the stretch that each token stands in: "mother had cancer; no mass is seen"."""
-    return list(accumulate(word == ";" for word in words))
-
-
-def _elided(
-    low: int, first: int, words: Sequence[str], clauses: Sequence[int], grammar: FunctionWords
-) -> int:
-    """Start of a backward scope: "was suspected but excluded" names its subject only before."""
-    joiners, pronouns = grammar.elisions | {";"}, grammar.pronouns
-    if low == 0 or not all(word in joiners or word in pronouns for word in words[low:first]):
-        return low
-    # "There was an effusion, it is no longer seen": behind a comma only where "it" follows
-    if words[low] in ",;" and pronouns.isdisjoint(words[low + 1 : low + 2]):
-        return low
-    before = clauses[low - 1]
-    while low > 0 and clauses[low - 1] == before:
-        low -= 1
-    return low

@@ -39,8 +39,16 @@ def clause_bounds(
     grammar = book.grammar
     if not terminators and not run_on and grammar.breaks.isdisjoint(words):
         return [0] * len(words)
-    inside_cue = {i for cue in cues for i in range(cue.start + 1, cue.end)}
-    hard = {match.start for match in terminators if match.start not in inside_cue} | {*run_on}
+    # a phrase that asserts nothing may begin with what ends a clause: "only on the right"
+    inside_cue = {
+        i for cue in cues for i in range(cue.start + (cue.cue.direction != "pseudo"), cue.end)
+    }
+    hard = {*run_on}
+    hard |= {
+        match.start
+        for match in terminators
+        if match.start not in inside_cue or match.end - 1 not in inside_cue
+    }
     verbs = [word in book.predicates for word in words]
     starts: set[int] = set()
     begin = 0
@@ -107,7 +115,10 @@ def _with_insertions(
         if word != "," or words[first + 1 : first + 2] == () or numbers[first] == numbers[-1]:
             continue
         subject = numbers.index(numbers[first])
-        if any(verbs[subject:first]) or not _inserts(words, first + 1, book):
+        # "the previously noted nodule, which was large,": its participle is no verb
+        if any(i for i in range(subject, first) if words[i] in finite(book)):
+            continue
+        if not _inserts(words, first + 1, book):
             continue
         last = next(
             (
@@ -179,23 +190,31 @@ def _soft_starts(
         for cue in cues
         if cue.cue.category == "uncertain" and cue.cue.direction == "forward"
     }
+    past = {
+        cue.start
+        for cue in cues
+        if cue.cue.category == "historical" and cue.cue.direction == "forward" and not cue.cue.reach
+    }
     starts: set[int] = set()
-    seen_verb = negated = described = False
+    seen_verb = negated = described = recalled = False
     main = _main_clause(words, verbs, begin, end, denials, book)
     for i in range(begin, end):
         word = words[i]
         if verbs[i]:
             seen_verb = True
         negated = negated or i in denials
+        recalled = recalled or i in past
         described = described or word in book.openers
-        if negated and _company(words, i, book) and i not in inside_cue:
+        # "history of pneumonia with a new effusion"
+        reached = negated or (recalled and words[i - 1] != ",")
+        if reached and _company(words, i, book) and i not in inside_cue:
             starts.add(i)
-            seen_verb = negated = described = False
+            seen_verb = negated = described = recalled = False
             continue
         if word not in joints or (i in inside_cue and word != ","):
             continue
         opens = i + 1 < end and words[i + 1] in book.openers
-        news = word == "," and opens and negated and not seen_verb
+        news = word == "," and opens and negated
         # "No consolidation, large effusion, or pneumothorax" is one list.
         news = news and not alternative_follows(words, i + 1, end, book)
         backward = (
@@ -222,7 +241,7 @@ def _soft_starts(
             or (news or backward or i == main)
         ):
             starts.add(i)
-            seen_verb = negated = described = False
+            seen_verb = negated = described = recalled = False
     return starts
 
 

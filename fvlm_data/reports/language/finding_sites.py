@@ -118,6 +118,10 @@ def _known_at(words: str, site: str, book: Phrasebook) -> tuple[str, ...]:
     found = book.observed_at.get((words, site))
     if found is None and "." in site:
         found = book.observed_at.get((words, site.split(".")[0]))
+    # "small nodule" may be an observation at other sites only
+    if found is None and " " in words:
+        first, rest = words.split(" ", 1)
+        return _known_at(rest, site, book) if first in book.openers else ()
     return found or ()
 
 

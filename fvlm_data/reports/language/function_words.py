@@ -35,6 +35,7 @@ class FunctionWords:
     aftermath: frozenset[str]
     preambles: frozenset[str]
     attributes: frozenset[str]
+    signs: frozenset[str]
     of_or_for: frozenset[str]
     purpose: frozenset[str]
     denying_answers: frozenset[str]
@@ -119,6 +120,7 @@ def function_words(grammar: Grammar, folded: Callable[[str], str] = str) -> Func
         aftermath=words_of(*clauses.aftermath),
         preambles=words_of(*clauses.preambles),
         attributes=words_of(*clauses.attributes),
+        signs=words_of(*clauses.signs),
         denying_answers=words_of(*clauses.denying_answers),
         affirming_answers=words_of(*grammar.sentences.affirming_answers),
         purpose=words_of(*clauses.purpose),

@@ -328,6 +328,7 @@ def changes_by_side(
     """Changes behind a head, each of one side: "increased on the right, stable on the left".
 
     Two at least, and of two sides; nothing but words of place stands between a change and its side.
+    The side may stand first: "on the right it has resolved, on the left it persists".
     """
     told: dict[Side, Change] = {}
     for match in changes:
@@ -337,6 +338,11 @@ def changes_by_side(
         first, _, side = following[0]
         if first - match.end <= _NEAR and {*roles[match.end : first]} <= {PREPOSITION, OTHER}:
             told.setdefault(side, match.phrase.change)  # type: ignore[arg-type]
+    if not told:
+        for match in changes:
+            before = [side for side in sides if end <= side[0] and side[1] <= match.start]
+            if before and {*roles[before[-1][1] : match.start]} <= {VERB, OTHER, HEAD}:
+                told.setdefault(before[-1][2], match.phrase.change)  # type: ignore[arg-type]
     return list(told.items()) if {"left", "right"} <= told.keys() else []
 
 

@@ -15,7 +15,8 @@ from fvlm_data.reports.language.phrase_meanings import phrase
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fvlm_data.reports.language.phrasebook import Cue, Phrasebook
+    from fvlm_data.reports.language.meanings import Cue
+    from fvlm_data.reports.language.phrasebook import Phrasebook
 
 
 def context_rule(words: Sequence[str], cue: Cue) -> Any:

@@ -19,7 +19,8 @@ from fvlm_data.reports.language.phrasebook import phrasebook
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from fvlm_data.reports.language.phrasebook import Cue, Meaning, Phrasebook
+    from fvlm_data.reports.language.meanings import Cue, Meaning
+    from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.vocabulary import Vocabulary
 
 _Node = tuple[Any, Any]

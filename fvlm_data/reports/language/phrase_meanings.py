@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fvlm_data.reports.language.phrasebook import Meaning
+    from fvlm_data.reports.language.meanings import Meaning
     from fvlm_data.reports.language.records import Side
 
 HEADS = frozenset({"finding", "observation", "normal", "abnormal"})

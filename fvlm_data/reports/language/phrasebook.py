@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fvlm_data.reports.language.function_words import FunctionWords, function_words
+from fvlm_data.reports.language.meanings import Cue, Meaning
 from fvlm_data.reports.language.tokens import Lexicon
 from fvlm_data.vocabulary import Vocabulary
 from fvlm_data.vocabulary.phrases import expand
@@ -15,62 +16,14 @@ from fvlm_data.vocabulary.phrases import expand
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from fvlm_data.reports.language.meanings import Kind
     from fvlm_data.vocabulary import FindingTerm
     from fvlm_data.vocabulary.entries import MeasuredFinding
 
 _T = TypeVar("_T", bound=Any)
 
-Kind = Literal[
-    "anatomy",
-    "side",
-    "generic",
-    "compound",
-    "finding",
-    "observation",
-    "normal",
-    "abnormal",
-    "neutral",
-    "severity",
-    "change",
-    "count",
-    "terminator",
-]
-
-
 _MEDICAL: frozenset[Kind] = frozenset({"anatomy", "finding", "observation"})
 """Kinds whose misspelt words are mended; words of cues are not: a slip there may be a word."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Meaning:
-    """One meaning of a phrase.
-
-    `value` is an id (anatomy part, finding, side, severity);
-    an observation goes by the words of its phrase.
-    """
-
-    kind: Kind
-    value: str
-    side: str = ""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cue:
-    """A ConText rule with what our scopes add to it (fields as in cues.yaml)."""
-
-    category: str
-    direction: str
-    at_end: bool = False
-    at_start: bool = False
-    reach: int = 0
-    local: bool = False
-    across: bool = False
-    overrules: bool = False
-    unless: tuple[str, ...] = ()
-    turns: bool = False
-    without_company: bool = False
-    of_lasting: bool = False
-    unless_behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +75,8 @@ class Phrasebook:
     """Anatomy -> the finding that a bare mention may be, and words before that make it one."""
     measured: dict[str, MeasuredFinding]
     """Finding -> what it is too from a size on."""
+    lesser: dict[str, frozenset[str]]
+    """Finding -> words for what it may be, and is not where it is denied beside them."""
     size_words: frozenset[str]
     """Words without one of which all sizes of a sentence are those of today."""
     grammar: FunctionWords
@@ -204,6 +159,15 @@ def phrasebook(vocabulary: Vocabulary) -> Phrasebook:
             if term.described
         },
         measured={term.id: term.measured for term in terms if term.measured is not None},
+        lesser={
+            term.id: frozenset(
+                " ".join(lexicon.phrase_words(one))
+                for pattern in term.lesser
+                for one in expand(pattern, vocabulary.macros)
+            )
+            for term in terms
+            if term.lesser
+        },
         size_words=_words(lexicon, _size_words(vocabulary)),
         header_words=_words(lexicon, vocabulary.header_words),
         grammar=function_words(vocabulary.grammar, lexicon.folded),

@@ -20,6 +20,7 @@ _STATEMENTS = 2
 """Heads and organs that two statements have at least."""
 _NEWS = 4
 """Tokens between a word that opens something new and what it is."""
+_MARKS = frozenset({",", ";", ":", "."})
 _SUBJECT = 6
 """Tokens between an organ and what is said of it."""
 
@@ -43,7 +44,7 @@ def run_on_starts(
     said = min(ended)
     made: set[int] = set()
     for i in _bare_denials(words, cues, book):
-        if i >= said and (i in ended or _ends_statement(words, i, mentions, book)):
+        if i >= said and (i in ended or _ends_statement(words, i, heads, mentions, book)):
             made.add(i)
     for mention in mentions:
         if mention.end <= said or mention.end >= len(words):
@@ -66,9 +67,10 @@ def run_on_starts(
         if (
             stated
             and not any(head.start <= mention.start < head.end for head in heads)
-            and _predicated(mention.end, words, heads, mentions, book)
+            and _predicated(mention.end, start, words, heads, mentions, book)
         ):
             made.add(start)
+    made.update(_after_answers(words, heads, mentions, book))
     if len(heads) > 1:
         made.update(_after_verdicts(words, heads, book))
         made.update(_news(words, heads, ended, cues, book))
@@ -107,7 +109,7 @@ def _news(
         if i == len(words) or words[i] not in book.openers or words[i] in book.predicates:
             continue
         denied = any(_denies_forward(cue) and cue.start <= i for cue in cues)
-        followed = any(i < head.start <= i + _NEWS for head in heads)
+        followed = any(i <= head.start <= i + _NEWS for head in heads)
         if denied and followed and not alternative_follows(words, i, len(words), book):
             yield i
 
@@ -128,6 +130,31 @@ def _after_verdicts(
             yield head.start
 
 
+def _after_answers(
+    words: Sequence[str],
+    heads: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    book: Phrasebook,
+) -> Iterator[int]:
+    """What is told behind an answer ("nodule present effusion absent").
+
+    And what is affirmed right behind something denied ("no effusion gallstones present").
+    """
+    grammar = book.grammar
+    begins = {head.start for head in heads} | {mention.start for mention in mentions}
+    for head in heads:
+        if head.kind == "normal" or head.end + 1 >= len(words):
+            continue
+        answer = words[head.end]
+        if answer in grammar.affirming_answers and any(
+            other.end == head.start and other.kind != "normal" for other in heads
+        ):
+            yield head.start
+        answers = grammar.affirming_answers | grammar.denying_answers - grammar.noun_denials
+        if answer in answers and head.end + 1 in begins:
+            yield head.end + 1
+
+
 def _denies_forward(cue: CueMatch) -> bool:
     return cue.cue.category in _NEGATIONS and cue.cue.direction == "forward"
 
@@ -144,12 +171,24 @@ def _bare_denials(
 
 
 def _ends_statement(
-    words: Sequence[str], i: int, mentions: Sequence[AnatomyMention], book: Phrasebook
+    words: Sequence[str],
+    i: int,
+    heads: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    book: Phrasebook,
 ) -> bool:
-    return words[i - 1] in book.grammar.participles or any(
-        # "nodule liver no lesion", but "nodule, liver no lesion"
-        m.end == i and not _follows_mark(_phrase_start(m.start, words, book), words)
-        for m in mentions
+    # "heart normal size no effusion"
+    sized = words[i - 1] in book.grammar.of_organ and any(
+        head.kind == "normal" and head.end == i - 1 for head in heads
+    )
+    return (
+        sized
+        or words[i - 1] in book.grammar.participles
+        or any(
+            # "nodule liver no lesion", but "nodule, liver no lesion"
+            m.end == i and not _follows_mark(_phrase_start(m.start, words, book), words)
+            for m in mentions
+        )
     )
 
 
@@ -165,8 +204,20 @@ def _phrase_start(start: int, words: Sequence[str], book: Phrasebook) -> int:
     return start
 
 
+def _is_said_alone(
+    head: HeadSpan, start: int, words: Sequence[str], heads: Sequence[HeadSpan], book: Phrasebook
+) -> bool:
+    """Whether a head behind an organ ends a statement that begins at a token.
+
+    It does in "no pneumothorax heart enlarged", but not in "no suspicious osseous lesion".
+    """
+    named = all(one.kind == "finding" for one in heads if one.end == start)
+    return named or book.grammar.sizes.changed.match(words[head.start]) is not None
+
+
 def _predicated(
     end: int,
+    start: int,
     words: Sequence[str],
     heads: Sequence[HeadSpan],
     mentions: Sequence[AnatomyMention],
@@ -182,13 +233,20 @@ def _predicated(
     by_start = {head.start: head for head in heads}
     for i in range(end, min(end + _SUBJECT, len(words))):
         head = by_start.get(i)
-        if words[i] in grammar.denials or words[i] in verbs:
+        if words[i] in grammar.denials:
             return True
+        if words[i] in verbs:  # but not "emphysema of the chest wall persists, ..."
+            told = next((start for start in sorted(by_start) if start > i), len(words))
+            return told < len(words) and _MARKS.isdisjoint(words[i:told])
         if head is not None:
             following = words[head.end : head.end + 1]
             return (
                 head.kind == "normal"
                 or not following
+                or (
+                    (following == (".",) or following[0] in book.openers)
+                    and _is_said_alone(head, start, words, heads, book)
+                )
                 or following[0] in grammar.noun_denials
                 or head.end in organs
                 or head.end in by_start

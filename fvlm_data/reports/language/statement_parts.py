@@ -9,7 +9,7 @@ from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from fvlm_data.reports.language.anatomy import AnatomyMention
     from fvlm_data.reports.language.finding_sites import HeadSpan
@@ -24,8 +24,11 @@ DESCRIBED = "described"
 BARE = ("bare", "verdict")
 """What parts tell that hold nothing but an observation, a verdict or a change."""
 
-ANSWERING = frozenset({":", "-", "=", "?"})
+ANSWERING = frozenset({":", "-", "=", "?", "+"})
 """Marks before an answer."""
+
+
+_QUALIFYING = frozenset({"historical", "uncertain"})
 
 
 class Said(NamedTuple):
@@ -38,6 +41,8 @@ class Said(NamedTuple):
     degrees: Sequence[Match]
     """Changes and severities."""
     sides: Sequence[tuple[int, int, Side]]
+    run_on: Collection[int] = ()
+    """Tokens where a statement begins, whether a mark ends the one before or none."""
 
 
 class Part(NamedTuple):
@@ -56,7 +61,7 @@ class Part(NamedTuple):
     denies: bool
     """Whether a denial within it reaches forward."""
     ends: bool
-    """Whether a semicolon ends it."""
+    """Whether a semicolon ends it, or a statement behind it that begins without a mark."""
     opens: bool
     """Whether such a denial is its first word."""
     listed: bool
@@ -75,16 +80,24 @@ class Part(NamedTuple):
     """Whether it tells where an implant or the like is, or that an organ is gone."""
     predicated: bool
     """Whether a verb tells what an organ has or is ("the liver is enlarged")."""
+    qualified: bool
+    """Whether it names what is past or held possible ("history of pneumonia")."""
 
 
 def parts_of(said: Said, stops: Sequence[int], book: Phrasebook) -> Iterator[Part]:
     """The parts of a sentence between the tokens `stops`, in order."""
     words = said.words
+    unmarked = {
+        i
+        for i in said.run_on
+        if i - 1 not in stops and i not in stops and words[i] not in book.openers
+    }
     start = 0
-    for end in (*stops, len(words)):
+    for end in (*sorted({*stops, *unmarked}), len(words)):
         if end > start:
-            yield _part(said, start, end, book)
-        start = end + 1
+            part = _part(said, start, end, book)
+            yield part._replace(ends=True) if end in unmarked else part
+        start = end if end in unmarked else end + 1
 
 
 def _part(said: Said, start: int, end: int, book: Phrasebook) -> Part:
@@ -146,27 +159,41 @@ def _part(said: Said, start: int, end: int, book: Phrasebook) -> Part:
         predicated=not denials
         and _predicated(
             words,
+            start,
             [(one.start, one.end) for one in organs]
             or [side[:2] for side in said.sides if start <= side[0] < end],
             found,
             end,
             book,
         ),
+        qualified=words[start] in book.grammar.signs
+        or any(
+            start <= cue.start < end
+            and cue.cue.category in _QUALIFYING
+            and cue.cue.direction == "forward"
+            for cue in said.cues
+        ),
     )
 
 
 def _predicated(
     words: Sequence[str],
+    start: int,
     subjects: Sequence[tuple[int, int]],
     found: Sequence[HeadSpan],
     end: int,
     book: Phrasebook,
 ) -> bool:
-    """Whether an organ or a side, a verb and what is found follow each other before a token."""
+    """Whether an organ or a side, a verb and what is found follow each other before a token.
+
+    Behind a preposition the verb may stand last: "in the liver a cyst is seen".
+    """
     if not subjects or not found:
         return False
     first, past = subjects[0]
     verb = next((i for i in range(past, end) if words[i] in book.predicates), end)
+    if words[start] in book.grammar.within | book.grammar.beside:
+        return first <= found[0].start and verb < end
     return found[-1].start > verb and not any(first <= head.start < verb for head in found)
 
 
@@ -217,12 +244,17 @@ def _told(
     for cue in said.cues:
         if cue.end != end or not subjects or first >= cue.start:
             continue
-        if cue.cue.direction == "backward" and cue.cue.category == "absent":
+        if cue.cue.direction != "forward" and cue.cue.category == "absent":
             return "denial"
         if cue.cue.direction == "backward" and cue.cue.category == "uncertain":
             return "doubt"
         if cue.cue.direction == "pseudo" and words[cue.start] in ANSWERING:
             return "affirmed"
+    # "no effusion, gallstones present"
+    if words[end - 1] in book.grammar.affirming_answers and any(
+        head.kind in FINDINGS and head.end == end - 1 for head in heads
+    ):
+        return "affirmed"
     if heads and _bare_with_remark(words, start, end, heads[0], organs):
         return "bare"
     for head in heads:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.clauses import parentheses
+from fvlm_data.reports.language.joined import joined_starts, opens_doubt
 from fvlm_data.reports.language.statement_parts import BARE, DESCRIBED, parts_of
 from fvlm_data.reports.language.tokens import OTHER_MARK
 
@@ -30,15 +31,20 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
     words = said.words
     if not said.heads or len(said.heads) + len(said.mentions) < _SEVERAL:
         return set()
-    stops = _stops(words)
+    joined = joined_starts(said, book)
+    stops = _stops(said)
     if not stops:
-        return set()
-    starts: set[int] = set()
-    parts = _merged(parts_of(said, stops, book), words)
+        return joined
+    starts = set(joined)
+    parts = _merged(parts_of(said, sorted({*stops, *joined}), book), words)
+    answered = _answered(parts, words, book)
     denied = repeated = False
     for number in range(1, len(parts)):
         before, after = parts[number - 1], parts[number]
         place = after.start - 1
+        if place == before.end - 1 or place in joined:  # no mark parts them
+            denied = repeated = False
+            continue
         # "no A, no B, C": each denial has a word of its own
         repeated = before.denies and (repeated or denied)
         denied = denied or before.denies
@@ -46,7 +52,8 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
             denied = repeated = False
             continue
         # goes on: ", with a drain", ", in the liver", but not ", in the liver is a cyst"
-        if words[after.start] in book.prepositions and not after.predicated:
+        predicated = after.predicated or _subjects_of_a_verb(parts, number)
+        if words[after.start] in book.prepositions and not predicated:
             continue
         closed = (
             repeated
@@ -54,9 +61,19 @@ def verbless_starts(said: Said, book: Phrasebook) -> set[int]:
             or (words[place] in _SLASHES and words[after.start] in book.openers)
             or _closed(parts, number)
         )
-        reached = denied and not _verb_behind(parts, number)
+        reached = denied and (closed or not _verb_behind(parts, number))
+        if number in answered:
+            if number - 1 not in answered and (before.subject or before.verb):
+                starts.add(place)
+                denied = repeated = False
+            continue
+        if denied and before.subject and opens_doubt(after.start, said, book):
+            starts.add(place)
+            denied = repeated = False
+            continue
         if _apart(before, after, words, book) or (
-            _begins(before, after, denied=reached, closed=closed) and not _goes_on(parts, number)
+            _begins(before, after._replace(predicated=predicated), denied=reached, closed=closed)
+            and not _goes_on(parts, number)
         ):
             starts.add(place)
             denied = repeated = False
@@ -70,10 +87,49 @@ def _apart(before: Part, after: Part, words: Sequence[str], book: Phrasebook) ->
     """
     if not (before.subject and after.finding):
         return False
-    opens = words[after.start] in book.openers
+    opens = words[after.start] in book.openers | book.grammar.articles
     if words[after.start - 1] in _DASHES:
         return opens or (before.verb and after.verb)
     return opens and after.verb and not after.denies and not after.listed
+
+
+def _answered(parts: Sequence[Part], words: Sequence[str], book: Phrasebook) -> set[int]:
+    """Numbers of the parts of a list that one answer denies: "nodules, effusion: none"."""
+    made: set[int] = set()
+    for last, part in enumerate(parts):
+        if part.told != "denial" or ":" not in words[part.start : part.end]:
+            continue
+        before = parts[last - 1] if last else None
+        joint = words[part.start] in book.grammar.joints
+        if before is not None and (not joint or before.verb or before.told):
+            made.add(last)
+        first = last
+        while first > 0 and _named_only(parts[first - 1], words, book):
+            first -= 1
+        if first < last:
+            made.update(range(first, last + 1))
+    return made
+
+
+def _named_only(part: Part, words: Sequence[str], book: Phrasebook) -> bool:
+    """Whether a part names something, and a list goes on behind it."""
+    return (
+        words[part.end] == ","
+        and not (part.told or part.verb or part.denies or part.qualified or part.lasting)
+        and not (part.placed or part.sided or part.listed)
+        and words[part.start] not in book.openers
+        and ":" not in words[part.start : part.end]
+    )
+
+
+def _subjects_of_a_verb(parts: Sequence[Part], number: int) -> bool:
+    """Whether a part begins a list of organs of which a verb tells: "the liver, the heart are"."""
+    for part in parts[number:]:
+        if part.predicated:
+            return True
+        if not part.organ or part.finding or part.told or part.verb or part.denies or part.ends:
+            return False
+    return False
 
 
 def _begins(before: Part, after: Part, *, denied: bool, closed: bool) -> bool:
@@ -85,6 +141,15 @@ def _begins(before: Part, after: Part, *, denied: bool, closed: bool) -> bool:
     if not (before.subject and after.subject):
         return False
     if before.finding and after.predicated:  # "no ascites, the liver is enlarged"
+        return True
+    # "history of pneumonia, an effusion is seen"; "possible pneumonia, ascites is absent"
+    if before.qualified and after.finding and after.verb and not (after.listed or after.qualified):
+        return True
+    if after.told == "affirmed" and before.finding and before.denies:
+        return True
+    # "no right effusion, left effusion is seen"
+    two_sides = before.sided and after.sided and after.verb and before.denies
+    if two_sides and after.finding and not after.listed and after.told != "denial":
         return True
     # what is said to have changed is there: "no effusion, nodule is unchanged"
     if before.finding and after.finding and after.told == "degree" and after.verb:
@@ -148,7 +213,7 @@ def _goes_on(parts: Sequence[Part], number: int) -> bool:
         if part.listed:
             return not part.denies or part.alternative
         # "new bowel obstruction" may be an item
-        if part.denies or part.verb or (part.told and part.told != DESCRIBED):
+        if part.denies or part.verb or part.ends or (part.told and part.told != DESCRIBED):
             return False
     return False
 
@@ -157,7 +222,7 @@ def _verb_behind(parts: Sequence[Part], number: int) -> bool:
     """Whether a verb follows that may be one of all items before it: "no A, B is seen"."""
     for part in parts[number:]:
         if part.verb:
-            return not part.denies and part.told != "denial"
+            return not part.denies and part.told not in ("denial", "affirmed")
         if part.denies or part.ends:
             return False
     return False
@@ -188,11 +253,12 @@ def _names_only(parts: Sequence[Part]) -> bool:
     return bool(parts) and parts[-1].finding and not (parts[-1].organ or parts[-1].told)
 
 
-def _stops(words: Sequence[str]) -> list[int]:
+def _stops(said: Said) -> list[int]:
     """Marks that may part statements: commas and semicolons, other marks where several do so.
 
     "No PE - small effusion - liver normal", and so with slashes where there is no other mark.
     """
+    words = said.words
     marks = ",;-"
     if _COMMAS.isdisjoint(words):
         inner = words[:-1]
@@ -201,4 +267,9 @@ def _stops(words: Sequence[str]) -> list[int]:
     if not marks:
         return []
     within = parentheses(words)
-    return [i for i, word in enumerate(words) if word in marks and not within[i]]
+    answers = {
+        cue.start for cue in said.cues if words[cue.start] == "-" and cue.end - cue.start > 1
+    }
+    return [
+        i for i, word in enumerate(words) if word in marks and not within[i] and i not in answers
+    ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import bisect
 import re
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.letters import CAPITALS, LETTERS, SMALL
 from fvlm_data.reports.language.records import Header
 from fvlm_data.reports.language.sections import unblank
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,11 +25,12 @@ _CLOSERS = ":*_]}.=|\u2013\u2014<\t\r\n"
 """One of them, or the end of the text, is behind a title that ends without a dash."""
 _REMARK = r"(?:[ \t]?\([^()\n]{1,40}\))?"
 _OPENING = (
-    r"(?:(?<=[.;!?:>)])[ \t]|(?<![:)]))[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
+    r"(?:(?<=[.;!?:>)])[ \t]|(?<=,)[ \t](?=[^\W\d_])|(?<![:),]))"
+    r"[ \t*\u2022-]{0,6}(?:\d{1,2}[.)][ \t]{0,3})?[*_]{0,3}"
     # What follows the run of characters that a name must be in tells most sentences apart at once.
     rf"(?=[{LETTERS}][{LETTERS}0-9 ,/&()+-]{{1,103}}+(?:[*_\t:\r\n]|\Z))"
 )
-_MARK = re.compile(rf"[\n.;!?:>)](?={_OPENING})")
+_MARK = re.compile(rf"[\n.;!?:>),](?={_OPENING})")
 """What `_ANYWHERE` may follow, where it is not the start of the text."""
 _ANYWHERE = re.compile(
     rf"{_OPENING}{_NAME}{_REMARK}"
@@ -113,7 +116,9 @@ def _after_marks(text: str) -> Iterator[re.Match[str]]:
     """What has the form of a sub-header after a mark or at the start; none overlaps another."""
     taken = 0
     for place in (0, *[mark.end() for mark in _MARK.finditer(text)]):
-        if place >= taken and (found := _ANYWHERE.match(text, place)):
+        # "simple cyst, Kidneys:" is no title, and its end is one
+        free = place >= taken or text[place - 1] == ","
+        if free and (found := _ANYWHERE.match(text, place)):
             taken = found.end()
             yield found
 
@@ -161,6 +166,8 @@ def _first_words(book: Phrasebook) -> frozenset[str]:
 def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether the form of what was found is that of a title, and not of a sentence."""
     name, start = found["name"], found.start("name")
+    if text[found.start() - 1 : found.start()] == "," and _names_finding(name, book):
+        return False  # the last of a list: "nodules, effusion, ascites: none"
     if _has_colon(found):
         return True
     if not text[start].isupper() or book.grammar.never_last.search(name):
@@ -236,11 +243,50 @@ def _longest_at(words: tuple[str, ...], i: int, book: Phrasebook) -> tuple[int, 
 def _is_verdict(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether a title is a finding of which the rest of the line tells ("Ascites: none.")."""
     if not _names_finding(found["name"], book):
-        return False
+        return _is_measured(text, found, book)
     rest = _CLAUSE_END.split(text[found.end() : found.end() + _LONGEST_VERDICT], maxsplit=1)[0]
     # A title that ends its line may stand over what is told.
     open_ended = _has_colon(found) and not rest.strip()
+    # "Ascites: no, consolidation: no"
+    if _is_answer(rest, book):
+        return True
     return not open_ended and not _names_finding(rest, book)
+
+
+def _is_measured(text: str, found: re.Match[str], book: Phrasebook) -> bool:
+    """Whether a title names what a size makes a finding ("Lymph nodes: right hilar 14 mm")."""
+    anatomies = named_anatomies(found["name"], book) or ()
+    if book.described.keys().isdisjoint(site.split(".")[0] for site in anatomies):
+        return False
+    rest = _CLAUSE_END.split(text[found.end() : found.end() + _NEAR], maxsplit=1)[0]
+    if not any(map(str.isdigit, rest)) or _names_finding(rest, book):
+        return False
+    words = book.lexicon.words(rest)
+    if _names_described(words, book):
+        return False
+    sized = any(word == NUMBER and unit in book.grammar.units for word, unit in pairwise(words))
+    return sized and (book.grammar.bounds | book.grammar.denials).isdisjoint(words)
+
+
+def _names_described(words: tuple[str, ...], book: Phrasebook) -> bool:
+    """Whether words name what a size makes a finding themselves."""
+    return any(
+        meaning.kind == "anatomy" and meaning.value.split(".")[0] in book.described
+        for i in range(len(words))
+        for length in (1, 2)
+        for meaning in book.targets.get(words[i : i + length], ())
+    )
+
+
+def _is_answer(piece: str, book: Phrasebook) -> bool:
+    """Whether it begins with an answer, behind which nothing or something else is told."""
+    words = book.lexicon.words(piece)
+    answers = book.grammar.affirming_answers | book.grammar.denying_answers
+    return (
+        words[:1] != ()
+        and words[0] in answers
+        and (len(words) == 1 or words[1] in book.phrase_ends or not words[1].isalnum())
+    )
 
 
 @lru_cache(maxsize=10_000)
