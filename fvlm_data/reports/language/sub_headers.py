@@ -166,8 +166,11 @@ def _first_words(book: Phrasebook) -> frozenset[str]:
 def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether the form of what was found is that of a title, and not of a sentence."""
     name, start = found["name"], found.start("name")
-    if text[found.start() - 1 : found.start()] == "," and _names_finding(name, book):
-        return False  # the last of a list: "nodules, effusion, ascites: none"
+    if text[found.start() - 1 : found.start()] == "," and (
+        # the last of a list: "nodules, effusion, ascites: none", or "metastases, both lungs: stable"
+        _names_finding(name, book) or _tells_change(text, found.end(), book)
+    ):
+        return False
     if _has_colon(found):
         return True
     if not text[start].isupper() or book.grammar.never_last.search(name):
@@ -182,6 +185,13 @@ def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     line = max(text.rfind("\n", max(0, start - _NEAR), start) + 1, start - _NEAR)
     before = _TAG.sub("", text[line:start]).strip(" \t*_#>=|[{\u2022-")
     return not _ITEM.sub("", before)
+
+
+def _tells_change(text: str, end: int, book: Phrasebook) -> bool:
+    """Whether what follows only says how something has changed."""
+    rest = _CLAUSE_END.split(text[end : end + _LONGEST_VERDICT], maxsplit=1)[0]
+    words = book.lexicon.words(rest)
+    return any(meaning.kind == "change" for meaning in book.targets.get(words, ()))
 
 
 def _has_colon(found: re.Match[str]) -> bool:
