@@ -167,7 +167,7 @@ def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether the form of what was found is that of a title, and not of a sentence."""
     name, start = found["name"], found.start("name")
     if text[found.start() - 1 : found.start()] == "," and (
-        # the last of a list: "nodules, effusion, ascites: none", or "metastases, both lungs: stable"
+        # the last of a list: "nodules, effusion, ascites: none"; "metastases, both lungs: stable"
         _names_finding(name, book) or _tells_change(text, found.end(), book)
     ):
         return False
