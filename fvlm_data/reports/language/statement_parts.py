@@ -250,10 +250,6 @@ def _told(
             return "doubt"
         if cue.cue.direction == "pseudo" and words[cue.start] in ANSWERING:
             return "affirmed"
-    # "no mass, varices esophageal yes gastric no"
-    answers = book.grammar.affirming_answers - book.predicates
-    if subjects and not answers.isdisjoint(words[first + 1 : end]):
-        return "affirmed"
     # "no effusion, gallstones present"
     if words[end - 1] in book.grammar.affirming_answers and any(
         head.kind in FINDINGS and head.end == end - 1 for head in heads
