@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Reader = Callable[[str], ReportReading]
 
 NAME = "reports"
-STAGE_VERSION = 13
+STAGE_VERSION = 14
 BATCH_SIZE = 2000
 OTHER_TEXT = "correction_of_another_text"
 OFFERED = "SELECT item FROM inputs WHERE kind = 'report' AND item IS NOT NULL"

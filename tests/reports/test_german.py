@@ -320,3 +320,23 @@ def test_a_german_report_becomes_the_text_of_a_sample(tmp_path: Path):
     assert states["liver"]["state"] == "normal_stated"
     assert states["spleen"]["text"] == "Milz: kein wesentlicher pathologischer Befund."
     assert "Müller" not in store.read("reports")["text"].to_pylist()[0]
+
+
+STATEMENTS_IN_TURN = {
+    "Kein Aszites, die Leber ist vergrößert.": ("ascites absent", "hepatomegaly present"),
+    "Kein Aszites und die Leber ist vergrößert.": ("ascites absent", "hepatomegaly present"),
+    "Kein Aszites, in der Leber findet sich eine Zyste.": ("ascites absent", "liver_cyst present"),
+    "Kein Aszites, mögliche Pneumonie.": ("ascites absent", "pneumonia uncertain"),
+    "Kein Pleuraerguss, Aszites vorhanden.": ("pleural_effusion absent", "ascites present"),
+    "Kein Pleuraerguss und unveränderter Aszites.": ("pleural_effusion absent", "ascites present"),
+    "Pleuraerguss, Pneumothorax, Aszites: keine.": (
+        "pleural_effusion absent", "pneumothorax absent", "ascites absent",
+    ),
+    "Ektatische Aorta, kein Aneurysma.": ("aortic_aneurysm absent",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", STATEMENTS_IN_TURN)
+def test_statements_in_turn(german: ReportParser, text: str):
+    read = {f"{one.finding} {one.status}" for one in german.parse(text).findings}
+    assert read == set(STATEMENTS_IN_TURN[text])

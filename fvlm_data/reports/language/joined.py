@@ -43,17 +43,30 @@ def joined_starts(said: Said, book: Phrasebook) -> set[int]:
     for i in range(1, len(words) - 1):
         if words[i] not in joints or not any(head.end <= i for head in said.heads):
             continue
-        if (i >= first and (_answered(i, said) or _states(i, said, book))) or _denied_behind(
+        if (i >= first and (_answered(i, said, book) or _states(i, said, book))) or _denied_behind(
             i, said, book
         ):
             made.add(i)
     return made
 
 
-def _answered(joint: int, said: Said) -> bool:
-    """Whether an answer stands before the joint: "ascites: none and effusions are seen"."""
+def _answered(joint: int, said: Said, book: Phrasebook) -> bool:
+    """Whether a denial of what is before it ends at the joint: "ascites: none and effusions seen".
+
+    An answer, or behind it a verb: "ascites resolved and effusions are seen".
+    """
+    words = said.words
+    told = next((head for head in said.heads if head.start > joint), None)
+    verb = (
+        told is not None
+        and words[told.end : told.end + 1] != ()
+        and (words[told.end] in book.predicates)
+    )
     return any(
-        cue.end == joint and said.words[cue.start] in ANSWERING and cue.cue.category == "absent"
+        cue.end == joint
+        and cue.cue.category == "absent"
+        and cue.cue.direction != "forward"
+        and (verb or words[cue.start] in ANSWERING)
         for cue in said.cues
     )
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.clauses import alternative_follows, finite
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -105,7 +106,19 @@ def _news(
     book: Phrasebook,
 ) -> Iterator[int]:
     """What is new right behind something denied ("no pneumothorax small effusion")."""
+    changed = book.grammar.sizes.changed
+    judged = {
+        head.end
+        for head in heads
+        if head.kind == "normal" or (head.observation and changed.match(words[head.start]))
+    }
     for i in ended:
+        # "liver normal 5 mm nodule right upper lobe"
+        if i in judged and words[i : i + 1] == (NUMBER,):
+            told = next((head.start for head in heads if head.start > i), len(words))
+            if told <= i + _NEWS and (_MARKS | book.grammar.denials).isdisjoint(words[i:told]):
+                yield i
+            continue
         if i == len(words) or words[i] not in book.openers or words[i] in book.predicates:
             continue
         denied = any(_denies_forward(cue) and cue.start <= i for cue in cues)

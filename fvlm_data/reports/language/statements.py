@@ -89,7 +89,8 @@ def _apart(before: Part, after: Part, words: Sequence[str], book: Phrasebook) ->
         return False
     opens = words[after.start] in book.openers | book.grammar.articles
     if words[after.start - 1] in _DASHES:
-        return opens or (before.verb and after.verb)
+        denied = "denial" in (before.told, after.told) and before.told != after.told
+        return opens or denied or (before.verb and after.verb)
     return opens and after.verb and not after.denies and not after.listed
 
 
@@ -101,7 +102,8 @@ def _answered(parts: Sequence[Part], words: Sequence[str], book: Phrasebook) -> 
             continue
         before = parts[last - 1] if last else None
         joint = words[part.start] in book.grammar.joints
-        if before is not None and (not joint or before.verb or before.told):
+        marked = words[part.start - 1] in _COMMAS
+        if before is not None and marked and (not joint or before.verb or before.told):
             made.add(last)
         first = last
         while first > 0 and _named_only(parts[first - 1], words, book):
@@ -146,6 +148,10 @@ def _begins(before: Part, after: Part, *, denied: bool, closed: bool) -> bool:
     if before.qualified and after.finding and after.verb and not (after.listed or after.qualified):
         return True
     if after.told == "affirmed" and before.finding and before.denies:
+        return True
+    # "effusions are seen, ascites resolved"
+    apart = after.told in ("degree", "denial") and after.finding and not after.listed
+    if apart and before.finding and before.verb and not before.denies:
         return True
     # "no right effusion, left effusion is seen"
     two_sides = before.sided and after.sided and after.verb and before.denies
