@@ -9,7 +9,7 @@ put right; its `zeros` are labels that must be 0. Of the tenth lot's 160, writte
 had not seen the parser, 64 were right at once, with 20 annotations put right. Of the eleventh's 80
 34 were right at once, with one annotation put right. The twelfth lot was written by a radiologist
 who had not seen the parser: 78 of its 120 were right at once, with five annotations put right 80.
-Of the thirteenth's 120, written in the same way, 62 were right at once; one annotation was put right.
+Of the thirteenth's 120, written in the same way, 62 were right at once, one annotation put right.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ _FAR = 3
 
 def with_denied_titles(heads: list[Head], words: Sequence[str]) -> list[Head]:
     """Heads, those of a title absent where the same finding is denied right behind its colon."""
-    colon = words.index(":") if ":" in words else -1
+    if ":" not in words:
+        return heads
+    colon = words.index(":")
     denials = [
         head
         for head in heads

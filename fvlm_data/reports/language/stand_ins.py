@@ -35,7 +35,7 @@ def with_stand_ins(
     but several in the gallbladder", "the left effusion has gone, the right one is unchanged".
     """
     grammar = book.grammar
-    if grammar.stand_ins.isdisjoint(words) and not (sides and grammar.pronouns & {*words}):
+    if grammar.stand_ins.isdisjoint(words) and (not sides or grammar.pronouns.isdisjoint(words)):
         return list(spans)
     made = list(spans)
     places = {one.start for one in mentions} | {side[0] for side in sides}

@@ -99,6 +99,8 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
 
 def _with_side(text: str, start: int, book: Phrasebook) -> int:
     """Start of a title, with the side that an abbreviation tells before it: "Rt. kidney:"."""
+    if "." not in text[max(0, start - 2) : start]:
+        return start
     line = text.rfind("\n", max(0, start - _LONGEST_SIDE), start) + 1
     before = text[line:start].strip()
     if len(text[line:start]) > _LONGEST_SIDE or not before.endswith("."):
