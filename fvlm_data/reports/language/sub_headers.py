@@ -80,7 +80,6 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
     made: list[Header] = []
     for found in sorted(candidates, key=_order):
         start, end = unblank(text, found.start(), found.start("name")), found.end()
-        start = _with_side(text, start, book)
         before = bisect.bisect_left(starts, end) - 1
         free = before < 0 or taken[before].end <= start
         if not free or (made and start < made[-1].end) or not _is_title(text, found, book):
@@ -92,6 +91,7 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
             # "CT of the chest" is the report's own title, or what was done.
             continue
         if anatomies is not None:
+            start = _with_side(text, start, book)
             stop = start if _is_verdict(text, found, book) else end
             made.append(Header(start, stop, None, anatomies))
     return made
