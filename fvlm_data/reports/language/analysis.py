@@ -22,7 +22,6 @@ from fvlm_data.reports.language.anatomy import (
 from fvlm_data.reports.language.asserted_phrases import (
     described_anatomies,
     head_spans,
-    with_stand_ins,
     without_comparisons,
 )
 from fvlm_data.reports.language.assertion import Asserted, Target, asserted, relevant_cues, turned
@@ -31,6 +30,7 @@ from fvlm_data.reports.language.by_place import by_place
 from fvlm_data.reports.language.by_side import by_side, with_respective_sides
 from fvlm_data.reports.language.clauses import clause_bounds
 from fvlm_data.reports.language.company import with_sides_of_company
+from fvlm_data.reports.language.denied_titles import with_denied_titles
 from fvlm_data.reports.language.extensions import extension_words, not_reached, with_extensions
 from fvlm_data.reports.language.finding_sites import HeadSpan
 from fvlm_data.reports.language.found import Found
@@ -40,9 +40,11 @@ from fvlm_data.reports.language.lesser import without_lesser
 from fvlm_data.reports.language.measured_heads import Measured, measured_heads
 from fvlm_data.reports.language.measures import without_persistence
 from fvlm_data.reports.language.missing_organs import missing_organs
+from fvlm_data.reports.language.opening_sides import ending
 from fvlm_data.reports.language.overlaps import grouped, longest
 from fvlm_data.reports.language.references import refers, within_sentence
 from fvlm_data.reports.language.run_on import run_on_starts
+from fvlm_data.reports.language.stand_ins import with_stand_ins
 from fvlm_data.reports.language.statement_parts import Said
 from fvlm_data.reports.language.statements import verbless_starts
 from fvlm_data.reports.language.tokens import NUMBER
@@ -120,7 +122,8 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     degrees = [*matches["change"], *matches["severity"]]
     said_in = Said(words, spans, mentions, cues, degrees, sides, run_on)
     apart = verbless_starts(said_in, book)
-    clauses = clause_bounds(words, book, matches["terminator"], cues, run_on | apart)
+    ends = ending(matches["terminator"], words, sides, grammar) if sides else matches["terminator"]
+    clauses = clause_bounds(words, book, ends, cues, run_on | apart)
     extensions = extension_words(words, spans, book)
     places = [(span.start, span.end) for span in spans] + [(i, i + 1) for i in extensions]
     said = _without_change(
@@ -174,7 +177,7 @@ def read_words(words: tuple[str, ...], book: Phrasebook, engine: AnyEngine) -> S
     if len(sides) > 1:
         heads = [one for head in heads for one in by_side(head, sentence, book)]
         heads = with_respective_sides(heads, sentence, grammar)
-    heads = by_place(heads, sentence, grammar)
+    heads = by_place(with_denied_titles(heads, words), sentence, grammar)
     if sides and len(heads) > 1:
         heads = with_sides_of_company(heads, words, role, book)
     if len(heads) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -18,12 +17,9 @@ if TYPE_CHECKING:
     from fvlm_data.reports.language.anatomy import AnatomyMention
     from fvlm_data.reports.language.phrase_matching import CueMatch, Match
     from fvlm_data.reports.language.phrasebook import Phrasebook
-    from fvlm_data.reports.language.records import Side
 
 _ABOUT_ORGAN = 5
 """Words before the name of an organ that may describe it."""
-_STAND_IN = 3
-"""Words from "one in" to the organ or side."""
 _ABOUT_OPERATION = 6
 """Words that may tell of an operation what it left."""
 
@@ -247,7 +243,9 @@ def _follows_word(
     before = words[span.start - 2 : span.start] if span.start > 1 else words[: span.start]
     return (
         any(word in book.prepositions or word in book.grammar.distributives for word in before)
-        or any(other.end <= span.start for other in spans)
+        or any(
+            other.end <= span.start and ";" not in words[other.end : span.start] for other in spans
+        )
         or any(other.start <= span.start < other.end for other in spans if other is not span)
     )
 
@@ -323,33 +321,3 @@ def without_comparisons(
         for span in spans
         if span.terms or not any(start <= span.start < end for start, end in compared)
     ]
-
-
-def with_stand_ins(
-    spans: Sequence[HeadSpan],
-    mentions: Sequence[AnatomyMention],
-    sides: Sequence[tuple[int, int, Side]],
-    words: Sequence[str],
-    book: Phrasebook,
-) -> list[HeadSpan]:
-    """Heads, also those that words stand for which tell of the one before at another place.
-
-    "Effusion has gone on the right but there is now one on the left", "no stones in the kidneys,
-    but several in the gallbladder".
-    """
-    grammar = book.grammar
-    if grammar.stand_ins.isdisjoint(words):
-        return list(spans)
-    made = list(spans)
-    places = {one.start for one in mentions} | {side[0] for side in sides}
-    for i, word in enumerate(words[:-2]):
-        if word not in grammar.stand_ins or words[i + 1] not in grammar.within | grammar.beside:
-            continue
-        before = [one for one in spans if one.end <= i and one.kind in ("finding", "observation")]
-        placed = not places.isdisjoint(range(i + 2, i + 2 + _STAND_IN))
-        if before and placed and not any(one.start <= i < one.end for one in spans):
-            last = before[-1]
-            told = last.stands_for or " ".join(words[last.start : last.end])
-            made.append(replace(last, start=i, end=i + 1, stands_for=told))
-    made.sort(key=lambda span: (span.start, span.end))
-    return made

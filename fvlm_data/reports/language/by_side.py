@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 def by_side(head: Head, sentence: Found, book: Phrasebook) -> tuple[Head, ...]:
     """A mention a side: "moderate right and small left effusions" are two, of their own degree."""
     sides = sentence.sides
+    gone = {m.start for m in sentence.changes if m.phrase.change == "resolved"}
     answers = (
-        side_answers(head.end, sides, sentence.words, book) if len(sentence.spans) == 1 else ()
+        side_answers(head.end, sides, sentence.words, book, gone)
+        if len(sentence.spans) == 1
+        else ()
     )
     if answers:
         each = tuple(_answered(head, answer, sentence) for answer in answers)
@@ -126,8 +129,11 @@ def _answered(head: Head, answer: SideAnswer, sentence: Found) -> Head:
     """What a field says of one side."""
     start, end, side, denied = answer
     own = [m for m in sentence.severities if start <= m.start < end]
+    changed = [m for m in sentence.changes if start <= m.start < end]
+    change = None if head.change == "resolved" else head.change
     return replace(
         head,
+        change=changed[0].phrase.change if changed else change,  # type: ignore[arg-type]
         status="absent" if denied else "present",
         rule="cue" if denied else "stated",
         cue=(start, end) if denied else None,

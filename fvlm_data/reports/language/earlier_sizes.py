@@ -19,18 +19,23 @@ _NUMBER = r"\d{1,3}(?:[.,]\d{1,2})?"
 _NUMBERS = rf"{_NUMBER}(?:[ ]?[x\u00d7][ ]?{_NUMBER}){{0,2}}(?!\d|[.,]\d|[ ]?[/%x\u00d7])"
 _DATE = (
     r"(?:\[date\]|(?:19|20)\d\d(?:-\d\d){0,2}|\d{1,2}[/.](?:19|20)\d\d"
-    r"|\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d)(?![\d/])"
+    r"|\d{1,2}[/.]\d{1,2}[/.](?:19|20)?\d\d|\d{1,2}\.[ ]?\d{1,2}\.)(?![\d/])"
 )
 """A date as it is written, or what stands for one in a text without identities.
 
 "3/24" may be series and image, and is a date only behind a word for an earlier size.
 """
+_YEAR = r"(?:19|20)\d\d"
 _SHORT_DATE = r"\d{1,2}/\d\d(?![\d/])"
 _ASIDE = r"[^\d()\[\];.]{0,40}?[(\[][ ]?"
 """What a bracket behind a size may stand behind."""
 _END = r"[ ]?(?:[)\],;.]|\Z)"
 _MOST = 5.0
 """Times by which a thing may have grown or shrunk; what differs by more is no size of it."""
+_OF_NEXT = re.compile(r"[^\d,;.()]{0,30}")
+"""What stands between a date and the size that is of it."""
+_FAR = 48
+"""Characters before a size in which its date may stand."""
 _NEAR = 24
 """Characters before a size that may tell that it is today's."""
 
@@ -53,9 +58,11 @@ class EarlierPatterns:
 def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
     """The patterns of a grammar; `links` may stand between a word for earlier and a size."""
     prior, past = wording(words.prior), wording(words.past)
-    months = rf"(?:(?:{wording(words.months)})\.?[ ,]{{1,2}})?"
+    names = wording(words.months)
+    months = rf"(?:(?:{names})\.?[ ,]{{1,2}})?"
     dated = wording(words.dated)
-    on_date = rf"(?:{dated})[ ](?:{months}{_DATE}|(?:{wording(words.months)})\b)"
+    day = r"(?:\d{1,2}[^\W\d_]{0,2}\.?[ ])?"
+    on_date = rf"(?:{dated})[ ](?:{months}{_DATE}|{day}(?:{names})\b(?:[ ]{_YEAR})?)"
     behind = rf"(?:{wording(words.prior_behind)}|{on_date}|{months}{_DATE})"
     return EarlierPatterns(
         re.compile(
@@ -71,7 +78,10 @@ def earlier_patterns(words: SizeWords, links: str) -> EarlierPatterns:
         ),
         re.compile(rf"[ ]?\((?P<number>{_NUMBERS})\)", re.IGNORECASE),
         re.compile(rf"[ ,]{{0,2}}\b{on_date}|[ ]?{months}{_DATE}[ ]?\)", re.IGNORECASE),
-        re.compile(rf"{months}{_DATE}[ ]?[:=][ ]{{0,2}}\Z", re.IGNORECASE),
+        re.compile(
+            rf"(?:{months}{_DATE}[ ]?[:=]|[,;(][ ]?{on_date}[^\d,;.()]{{0,24}})[ ]{{0,2}}\Z",
+            re.IGNORECASE,
+        ),
         re.compile(rf"\b(?:{wording(words.now)})", re.IGNORECASE),
     )
 
@@ -99,9 +109,16 @@ def plausible(mm: float, earlier_mm: float) -> bool:
     return earlier_mm > 0 and 1 / _MOST <= mm / earlier_mm <= _MOST
 
 
-def is_dated(text: str, start: int, end: int, patterns: EarlierPatterns) -> bool:
-    """Whether a date tells of when the size at [start, end) was."""
-    return (
-        patterns.date_behind.match(text, end) is not None
-        or patterns.date_before.search(text, max(0, start - _NEAR), start) is not None
-    )
+def is_dated(
+    text: str, start: int, end: int, following: int | None, patterns: EarlierPatterns
+) -> bool:
+    """Whether a date tells of when the size at [start, end) was; another one may be `following`.
+
+    "52 mm, in 2021 it measured 47 mm": a date behind a comma is of what follows it.
+    """
+    if patterns.date_before.search(text, max(0, start - _FAR), start):
+        return True
+    found = patterns.date_behind.match(text, end)
+    if found is None or "," not in found[0] or following is None:
+        return found is not None
+    return not _OF_NEXT.fullmatch(text, found.end(), following)

@@ -6,7 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.analysed import Head
-from fvlm_data.reports.language.anatomy import HEAD, JOINT, OF, PREPOSITION, VERB, joined
+from fvlm_data.reports.language.anatomy import (
+    ANATOMY,
+    HEAD,
+    JOINT,
+    OF,
+    OTHER,
+    PREPOSITION,
+    VERB,
+    joined,
+)
 from fvlm_data.reports.language.assertion import Asserted
 from fvlm_data.reports.language.finding_sites import kinds_named, meant, observed, side_at
 from fvlm_data.reports.language.location import location_of
@@ -20,6 +29,13 @@ from fvlm_data.reports.language.measures import (
     side_before,
     side_of,
 )
+from fvlm_data.reports.language.opening_sides import (
+    closing_side,
+    inserted_side,
+    opening_side,
+    side_right_behind,
+)
+from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +138,10 @@ def _side_of_company(
     grammar = book.grammar
     if not span.terms or not all(book.terms[term].diffuse for term in span.terms):
         return False
+    clause = sentence.clauses[span.start]
+    told = [sentence.clauses[mention.start] for mention in sentence.mentions if mention.side]
+    if told and clause not in told:
+        return True  # "known emphysema; the nodule in the right lower lobe"
     if any(mention.side and mention.end > span.start for mention in about):
         return False
     sided = [one for one in sentence.mentions if one.side and one.end <= span.start]
@@ -174,11 +194,16 @@ def _sides(
         around = side_of(place, sentence.sides, roles, sentence.clauses, behind=behind, reach=far)
         if not elsewhere:
             own = own_side(place, sentence.sides, roles, behind=behind)
+            own = own or side_right_behind(span, about, sentence)
             own = own or _told_elsewhere(span, about, sentence)
             if not sentence.refers:
                 own = own or side_before(span.start, sentence.sides, roles)
         if not around and not own:
             around = _of_part(span, sentence, book) or _of_field(span, sentence)
+            around = around or opening_side(span, sentence, book.grammar)
+            around = around or inserted_side(span, sentence)
+    if denied and not own and about and joined([one.side for one in about]) == "bilateral":
+        own = closing_side(span, sentence, book.grammar)
     # a denial takes no side from elsewhere
     if about and not (around or own or denied or joined([one.side for one in about])):
         around = _of_subject(span, about, sentence)
@@ -257,7 +282,17 @@ def _goes_on(
     if verb is not None and verb in book.grammar.now:
         return True
     # "was 5 mm in the previous examination and 8 mm in the current examination"
-    return any(word in book.grammar.today for word, _ in here)
+    shown = [(sentence.words[behind - 1], OTHER), *here]
+    return any(_tells_today(i, shown, book) for i in range(1, len(shown)))
+
+
+def _tells_today(i: int, told: Sequence[tuple[str, int]], book: Phrasebook) -> bool:
+    """Whether a word says that what is told is of today: not "stones in 2019, now flank pain"."""
+    if told[i][0] not in book.grammar.today:
+        return False
+    following = told[i + 1] if i + 1 < len(told) else None
+    new = following is not None and following[1] in (OTHER, ANATOMY) and following[0] != NUMBER
+    return not (new and told[i - 1][0] == ",")
 
 
 def _of_other_statements(span: HeadSpan, about: Sequence[AnatomyMention], sentence: Found) -> bool:

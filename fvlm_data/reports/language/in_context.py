@@ -145,7 +145,9 @@ def _in_context(head: Head, context: Context, book: Phrasebook) -> _Told:
         # "ADRENALS: left nodule, kidneys normal"
         found = observed(head.observation, context.titles, book)
         if found:
-            named = tuple([(term, anatomy, head.side) for term, anatomy in found])
+            # "Left kidney: angiomyolipoma"
+            side = head.side or (None if head.elsewhere else context.title_side)
+            named = tuple([(term, anatomy, side) for term, anatomy in found])
             return _Told(head, context.titles, named)
     told = context.title_side if head.status == "absent" else context.side
     if head.kind == "finding" and told and not head.elsewhere:

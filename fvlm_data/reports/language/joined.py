@@ -6,6 +6,7 @@ is seen": the word alone goes on with a list, and with it the denial before it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.clauses import alternative_follows, finite, opening
@@ -29,7 +30,7 @@ _LASTING = "stable"
 def joined_starts(said: Said, book: Phrasebook) -> set[int]:
     """Joints behind a denial or something past, behind which a statement of its own begins."""
     words = said.words
-    joints = book.grammar.joints - book.grammar.alternatives - {","}
+    joints = _joints(book)
     if joints.isdisjoint(words):
         return set()
     reaching = [
@@ -48,6 +49,12 @@ def joined_starts(said: Said, book: Phrasebook) -> set[int]:
         ):
             made.add(i)
     return made
+
+
+@cache
+def _joints(book: Phrasebook) -> frozenset[str]:
+    """Words that may join two statements."""
+    return book.grammar.joints - book.grammar.alternatives - {","}
 
 
 def _answered(joint: int, said: Said, book: Phrasebook) -> bool:

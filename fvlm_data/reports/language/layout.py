@@ -68,8 +68,8 @@ def layout(vocabulary: Vocabulary) -> Layout:
     answers = wording(vocabulary.grammar.sentences.answers)
     return Layout(
         re.compile(
-            rf"[:=?][ \t]{{0,3}}(?i:{answers})[,;.]?(?P<blank>[ \t])"
-            rf"(?=[ \t]{{0,3}}[{CAPITALS}][{LETTERS} /()-]{{2,40}}[:=?])"
+            rf"[:=?][ \t]{{0,3}}(?i:{answers})(?:[ \t]?\([^()\n]{{1,40}}\))?[,;.]?(?P<blank>[ \t])"
+            rf"(?=[ \t]{{0,40}}[{CAPITALS}][{LETTERS} /()-]{{2,40}}[:=?])"
         ),
         choices(vocabulary),
         blanks(vocabulary),

@@ -60,6 +60,7 @@ def measured_heads(
         return made
     compared = not book.size_words.isdisjoint(words) or not _SIGNS.isdisjoint(text)
     last: tuple[int, int] | None = None
+    opening: tuple[tuple[int, int], Size] | None = None
     for size in stated_sizes(text, grammar.sizes, compared=compared):
         first = bisect_left(spans, (size.start,))
         past = bisect_left(spans, (size.end,), first)
@@ -75,8 +76,13 @@ def measured_heads(
         head = last if size.beside else None
         head = head or _measured_head(size, (first, past), words, clauses, heads, grammar)
         last = head if not size.prior else last
-        if head is not None:
+        if head is not None and first == 0 and words[past : past + 1] == (",",):
+            opening = head, size
+        elif head is not None:
             made[head] = _joined(made.get(head, Measured(None, None)), size)
+    # "Left kidney: 11 x 5 cm, 12 mm calculus": the organ's own, where the head has another one
+    if opening and made.get(opening[0], Measured(None, None)).mm is None:
+        made[opening[0]] = _joined(made.get(opening[0], Measured(None, None)), opening[1])
     return _of_one_thing(made, words, clauses, heads, grammar)
 
 
@@ -168,6 +174,11 @@ def _measured_head(
     near = [head for head in heads if clauses[head[0]] == clauses[first]] or list(heads)
     behind = [head for head in near if head[0] >= past]
     before = [head for head in near if head[1] <= first]
+    if size.prior and words[past : past + 1] == (",",):
+        # "nodule of 9 mm, which measured 6 mm before, suspicious of metastasis"
+        earlier = before or [head for head in heads if head[1] <= first]
+        if earlier:
+            return earlier[-1]
     if behind:
         between = words[past : behind[0][0]]
         if len(between) <= _NEAR and grammar.size_stops.isdisjoint(between):

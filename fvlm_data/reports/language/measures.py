@@ -253,6 +253,8 @@ def own_side(
     for first, past, side in sides:
         between = roles[end:first]
         if found and JOINT in between:  # "on the right side and on the left"
+            if VERB in between[: between.index(JOINT)]:
+                break
             between = between[between.index(JOINT) + 1 :]
         if first < end or len(between) > 3 or not between or between[0] != PREPOSITION:
             continue

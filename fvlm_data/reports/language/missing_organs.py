@@ -34,7 +34,11 @@ def missing_organs(
         denies = span.kind == "observation" and " ".join(words[span.start : span.end]) in (
             book.removals
         )
-        organs = _organs(span, mentions, words, book) if denies or _gone(span, words, book) else []
+        organs = (
+            _organs(span, spans, mentions, words, book)
+            if denies or _gone(span, words, book)
+            else []
+        )
         if not denies or (not organs and _alone(span, words)):
             made.append(span)
         made += organs
@@ -58,7 +62,11 @@ def _alone(span: HeadSpan, words: Sequence[str]) -> bool:
 
 
 def _organs(
-    span: HeadSpan, mentions: Sequence[AnatomyMention], words: Sequence[str], book: Phrasebook
+    span: HeadSpan,
+    spans: Sequence[HeadSpan],
+    mentions: Sequence[AnatomyMention],
+    words: Sequence[str],
+    book: Phrasebook,
 ) -> list[HeadSpan]:
     """Heads of the organ right before a head, or else of those listed right behind it.
 
@@ -66,6 +74,8 @@ def _organs(
     """
     named = any(span.start <= one.start < span.end for one in mentions)
     nearest = None if named else _right_before(span.start, mentions, words, book)
+    if nearest and any(_lies_in(other, nearest, words, book) for other in spans):
+        return []
     listed = [nearest] if nearest else _listed_behind(span.end, mentions, words, book, named=named)
     made = []
     for one in listed:
@@ -75,6 +85,16 @@ def _organs(
     if made and not named:  # it holds the word, which then denies nothing
         made[0].start, made[0].end = min(made[0].start, span.start), max(made[0].end, span.end)
     return made
+
+
+def _lies_in(
+    other: HeadSpan, organ: AnatomyMention, words: Sequence[str], book: Phrasebook
+) -> bool:
+    """Whether a finding stands right before an organ: "hydronephrosis R kidney gone"."""
+    start = organ.start
+    while start > 0 and _light(words[start - 1], book):
+        start -= 1
+    return other.kind == "finding" and other.end == start
 
 
 def _right_before(

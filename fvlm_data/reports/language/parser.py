@@ -100,7 +100,10 @@ class ReportParser:
         known = languages(self.vocabulary)
         self._analyse = kept(lambda text: analyse(text, self._book, known, reading_of))
         self._title_side = lru_cache(maxsize=_TITLES)(
-            lambda title: analyse(title, self._book, known, reading_of).reading.side
+            # "Rt. kidney:" has a dot between the side and its organ
+            lambda title: (
+                analyse(title.replace(".", " "), self._book, known, reading_of).reading.side
+            )
         )
         self._referred = kept(by_context)
         self._said = kept(lambda reading, context: said_in(reading, context, self._book))

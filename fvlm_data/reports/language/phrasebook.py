@@ -265,7 +265,7 @@ def _target_phrases(vocabulary: Vocabulary) -> list[tuple[str, Meaning]]:
     for severity, phrases in words.severities.items():
         made += _meant("severity", severity, phrases)
     for change, phrases in words.changes.items():
-        made += _meant("change", change, phrases)
+        made += _meant("change", change, phrases, macros=words.macros)
     for count, phrases in words.counts.items():
         made += _meant("count", count, phrases)
     return made

@@ -154,6 +154,9 @@ def _after_answers(
     And what is affirmed right behind something denied ("no effusion gallstones present").
     """
     grammar = book.grammar
+    answers = grammar.affirming_answers | grammar.denying_answers - grammar.noun_denials
+    if answers.isdisjoint(words):
+        return
     begins = {head.start for head in heads} | {mention.start for mention in mentions}
     for head in heads:
         if head.kind == "normal" or head.end + 1 >= len(words):
@@ -163,7 +166,6 @@ def _after_answers(
             other.end == head.start and other.kind != "normal" for other in heads
         ):
             yield head.start
-        answers = grammar.affirming_answers | grammar.denying_answers - grammar.noun_denials
         if answer in answers and head.end + 1 in begins:
             yield head.end + 1
 

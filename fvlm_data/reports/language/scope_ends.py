@@ -57,6 +57,16 @@ def up_to_answer(start: int, high: int, words: Sequence[str], grammar: FunctionW
     return high
 
 
+def behind_answer(low: int, start: int, words: Sequence[str], grammar: FunctionWords) -> int:
+    """Start of what an answer denies: "varices esophageal yes gastric no" denies the latter."""
+    if words[start] not in grammar.denying_answers:
+        return low
+    for i in range(start - 1, low - 1, -1):
+        if words[i] in grammar.affirming_answers:
+            return i + 1
+    return low
+
+
 def up_to_known(start: int, high: int, words: Sequence[str], grammar: FunctionWords) -> int:
     """End of a denial: "no complication of the known hernia" denies no hernia."""
     for i in range(start + 2, high):

@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from fvlm_data.reports.language.scope_ends import (
+    behind_answer,
     up_to_aftermath,
     up_to_answer,
     up_to_colon,
@@ -73,6 +74,7 @@ def scope_of(cue: CueMatch, layout: Layout, grammar: FunctionWords) -> tuple[int
         high = layout.behind(high + 1) if layout.insertions else high + 1
     if cue.cue.direction == "backward" and not whole:
         low = _elided(low, first, words, clauses, grammar)
+        low = behind_answer(low, first, words, grammar)
     if cue.cue.direction == "forward" and cue.cue.category == "uncertain":
         high = up_to_company(cue.end, high, words, grammar.company, grammar.supposed_company)
     if cue.cue.without_company:

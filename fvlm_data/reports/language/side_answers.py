@@ -8,7 +8,7 @@ from fvlm_data.reports.language.function_words import OTHER
 from fvlm_data.reports.language.tokens import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from fvlm_data.reports.language.phrasebook import Phrasebook
     from fvlm_data.reports.language.records import Side
@@ -17,7 +17,7 @@ _PARTS = 2
 _AFFIRMED = frozenset("+")
 _ENDS = (",", ";", "/", ".")
 _STOPS = ((), (",",), (";",), (".",))
-_LONGEST = 6
+_LONGEST = 9
 """Words of an answer."""
 
 SideAnswer = tuple[int, int, "Side", bool]
@@ -25,12 +25,17 @@ SideAnswer = tuple[int, int, "Side", bool]
 
 
 def side_answers(
-    end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
+    end: int,
+    sides: Sequence[tuple[int, int, Side]],
+    words: Sequence[str],
+    book: Phrasebook,
+    gone: Collection[int] = (),
 ) -> tuple[SideAnswer, ...]:
     """The answers behind the name of a field that ends at a token, one a side, else none.
 
     Each is a side with a degree or a denial, one of them denies, and nothing follows. Dictation
-    leaves the colon out ("effusion left none, right small").
+    leaves the colon out ("effusion left none, right small"). Words at `gone` tell that what was
+    there is not any more ("right resolved, left 20 mm").
     """
     fields = _fields(end, sides, words, book)
     if fields:
@@ -44,6 +49,7 @@ def side_answers(
             break
         told = [side for first, past, side in sides if start <= first and past <= i]
         denied = not book.grammar.denying_answers.isdisjoint(words[start:i]) or words[i - 1] == "-"
+        denied = denied or any(j in gone for j in range(start, i))
         affirmed = words[i - 1] in _AFFIRMED or words[i - 1] in book.grammar.affirming_answers
         degree = affirmed or not book.openers.isdisjoint(words[start:i])
         if len(told) != 1 or denied == degree or i - start > _LONGEST or OTHER in words[start:i]:
@@ -69,13 +75,27 @@ def _fields(
     )
 
 
+def _behind_degree(
+    end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
+) -> int:
+    """Where what follows a finding at once ends: its side, sizes, degrees, a bracket."""
+    end = next((past for first, past, _ in sides if first == end), end)
+    light = book.grammar.units | book.openers | book.size_words
+    while end < len(words) and words[end] != ",":
+        if words[end] == "(" and ")" in words[end:]:
+            end = words.index(")", end)
+        elif words[end] != NUMBER and words[end] not in light:
+            break
+        end += 1
+    return end
+
+
 def none_on_the_other(
     end: int, sides: Sequence[tuple[int, int, Side]], words: Sequence[str], book: Phrasebook
 ) -> SideAnswer | None:
     """What dictation adds of the other side behind a finding of one: "small L effusion, R none"."""
-    while words[end : end + 1] and (words[end] == NUMBER or words[end] in book.grammar.units):
-        end += 1
-    if words[end : end + 1] != (",",):
+    end = _behind_degree(end, sides, words, book)
+    if words[end : end + 1] not in ((",",), (";",)):
         return None
     denying = book.grammar.denying_answers
     if words[end + 1 : end + 2] and words[end + 1] in denying:  # "trace right effusion, none left"

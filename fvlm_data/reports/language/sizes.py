@@ -102,7 +102,8 @@ def size_patterns(
     article = rf"(?:(?:{wording(articles)})[ ])?"
     unit = "(?:" + ("|".join(map(re.escape, units_mm)) or r"(?!)") + ")"
     times = rf"\s?(?:[x\u00d7*]|{wording(words.times)})\s?"
-    links = rf"(?:[ ,:(]{{1,3}}(?:{wording(words.prior_links)}))"
+    # "in the previous control of March measured"
+    links = rf"(?:[ ,:(]{{1,3}}(?:{wording((*words.prior_links, *words.months))}))"
     prior = wording(words.prior)
     return SizePatterns(
         units_mm,
@@ -123,7 +124,7 @@ def size_patterns(
             re.IGNORECASE,
         ),
         re.compile(
-            rf"(?:[ ]?(?:{wording(words.prior_between)}))?"
+            rf"(?:[ ]?(?:{wording(words.prior_between)})){{0,2}}"
             rf"[ (]{{0,2}}\b(?:{wording(words.prior_behind)})"
             # "22 mm, on prior 31 mm", but "31 mm on prior, 22 mm today"
             rf"(?!(?:[ :(]{{1,3}}(?:{wording(words.prior_links)})){{0,4}}[ :(=]{{0,3}}\d)",
@@ -297,7 +298,11 @@ def _by_date(text: str, sizes: list[Size], patterns: EarlierPatterns) -> list[Si
     """Of several sizes those that have a date are earlier ones, unless all have."""
     if len(sizes) < _SEVERAL:
         return sizes
-    dated = [one.prior or is_dated(text, one.start, one.end, patterns) for one in sizes]
+    behind = [*(one.start for one in sizes[1:]), None]
+    dated = [
+        one.prior or is_dated(text, one.start, one.end, following, patterns)
+        for one, following in zip(sizes, behind, strict=True)
+    ]
     if all(dated):
         return sizes
     return [

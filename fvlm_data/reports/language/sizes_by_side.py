@@ -47,6 +47,8 @@ def sizes_by_side(
         (i for i in range(end, len(words)) if roles[i] == HEAD or words[i] == ";"), len(words)
     )
     events = list(_events(end, stop, sentence, grammar))
+    if events and events[0].side == "bilateral":  # "bilaterally, 17 mm on the right, 9 mm on ..."
+        events = events[1:]
     if not events or events[0].start - end > _FAR:
         return ()
     if not grammar.respectively.isdisjoint(words[end:stop]):

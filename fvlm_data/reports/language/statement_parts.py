@@ -102,7 +102,11 @@ def parts_of(said: Said, stops: Sequence[int], book: Phrasebook) -> Iterator[Par
 
 def _part(said: Said, start: int, end: int, book: Phrasebook) -> Part:
     words = said.words
-    last = next((i for i in range(end, start, -1) if words[i - 1].isalnum()), end)
+    light = book.grammar.today  # "RLL clear now"
+    last = next(
+        (i for i in range(end, start, -1) if words[i - 1].isalnum() and words[i - 1] not in light),
+        end,
+    )
     heads = [head for head in said.heads if start <= head.start < end]
     found = [head for head in heads if head.kind in FINDINGS]
     organs = [one for one in said.mentions if start <= one.start < end]
@@ -251,6 +255,8 @@ def _told(
         head.kind in FINDINGS and head.end == end - 1 for head in heads
     ):
         return "affirmed"
+    if heads and _bare_with_remark(words, start, end, heads[0], organs):
+        return "bare"
     for head in heads:
         if head.end != end:
             continue
@@ -261,7 +267,7 @@ def _told(
                 return DESCRIBED
         if head.start == start and head.kind != "finding" and not organs:
             return "verdict" if head.kind == "normal" else "bare"
-    if _opens_described(said, start, heads, organs):
+    if _opens_described(said, start, heads, organs, book):
         return DESCRIBED
     # "lungs with nodules"
     company = [i for i in range(start, end) if words[i] in book.grammar.company]
@@ -276,13 +282,39 @@ def _told(
     )
 
 
-def _opens_described(
-    said: Said, start: int, heads: Sequence[HeadSpan], organs: Sequence[AnatomyMention]
+def _bare_with_remark(
+    words: Sequence[str],
+    start: int,
+    end: int,
+    first: HeadSpan,
+    organs: Sequence[AnatomyMention],
 ) -> bool:
-    """Whether a part begins with an organ and how it is: "pleura thickened at the apex"."""
+    """Whether a part is an observation and a remark in brackets: "dilated (double duct sign)"."""
+    return (
+        first.start == start
+        and first.kind != "finding"
+        and words[first.end : first.end + 1] == ("(",)
+        and words[end : end + 1] == (")",)
+        and not any(one.start < first.end for one in organs)
+    )
+
+
+def _opens_described(
+    said: Said,
+    start: int,
+    heads: Sequence[HeadSpan],
+    organs: Sequence[AnatomyMention],
+    book: Phrasebook,
+) -> bool:
+    """Whether a part begins with an organ and how it is: "pleura thickened at the apex".
+
+    Or with an organ and what is found there: "T7 old wedge fracture".
+    """
+    first = [one for one in organs if one.start == start]
     return any(
-        one.start == start and one.end == head.start and head.observation
-        for one in organs
+        (one.end == head.start and head.observation)
+        or (one.end < head.start and said.words[one.end] in opening(book))
+        for one in first
         for head in heads
     )
 

@@ -60,6 +60,8 @@ _ITEM = re.compile(r"^\(?(?:\d{1,2}|[IVX]{1,4}|[A-Ha-h])[.)]")
 _CLAUSE_END = re.compile(r"[.;\n]")
 _ASKING = frozenset({"technique", "clinical_information", "comparison"})
 """Sections in which a line that names anatomies tells what was done or asked."""
+_LONGEST_SIDE = 8
+"""Characters of a side before a title, with its dot and blanks."""
 _LONGEST_PHRASE = 7
 _NEAR = 120
 """Characters of a line that are looked at before and behind a title."""
@@ -89,9 +91,22 @@ def sub_headers(text: str, book: Phrasebook, taken: Sequence[Header]) -> list[He
             # "CT of the chest" is the report's own title, or what was done.
             continue
         if anatomies is not None:
+            start = _with_side(text, start, book)
             stop = start if _is_verdict(text, found, book) else end
             made.append(Header(start, stop, None, anatomies))
     return made
+
+
+def _with_side(text: str, start: int, book: Phrasebook) -> int:
+    """Start of a title, with the side that an abbreviation tells before it: "Rt. kidney:"."""
+    if "." not in text[max(0, start - 2) : start]:
+        return start
+    line = text.rfind("\n", max(0, start - _LONGEST_SIDE), start) + 1
+    before = text[line:start].strip()
+    if len(text[line:start]) > _LONGEST_SIDE or not before.endswith("."):
+        return start
+    told = book.targets.get(book.lexicon.words(before[:-1]), ())
+    return unblank(text, line, start) if any(one.kind == "side" for one in told) else start
 
 
 def _order(found: re.Match[str]) -> tuple[int, int, int]:
@@ -153,8 +168,11 @@ def _first_words(book: Phrasebook) -> frozenset[str]:
 def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     """Whether the form of what was found is that of a title, and not of a sentence."""
     name, start = found["name"], found.start("name")
-    if text[found.start() - 1 : found.start()] == "," and _names_finding(name, book):
-        return False  # the last of a list: "nodules, effusion, ascites: none"
+    if text[found.start() - 1 : found.start()] == "," and (
+        # the last of a list: "nodules, effusion, ascites: none"; "metastases, both lungs: stable"
+        _names_finding(name, book) or _tells_change(text, found.end(), book)
+    ):
+        return False
     if _has_colon(found):
         return True
     if not text[start].isupper() or book.grammar.never_last.search(name):
@@ -169,6 +187,13 @@ def _is_title(text: str, found: re.Match[str], book: Phrasebook) -> bool:
     line = max(text.rfind("\n", max(0, start - _NEAR), start) + 1, start - _NEAR)
     before = _TAG.sub("", text[line:start]).strip(" \t*_#>=|[{\u2022-")
     return not _ITEM.sub("", before)
+
+
+def _tells_change(text: str, end: int, book: Phrasebook) -> bool:
+    """Whether what follows only says how something has changed."""
+    rest = _CLAUSE_END.split(text[end : end + _LONGEST_VERDICT], maxsplit=1)[0]
+    words = book.lexicon.words(rest)
+    return any(meaning.kind == "change" for meaning in book.targets.get(words, ()))
 
 
 def _has_colon(found: re.Match[str]) -> bool:
