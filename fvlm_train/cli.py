@@ -31,6 +31,8 @@ from fvlm_train.commands.options import (
     ConfigOption,
     JsonOption,
     LabelsOption,
+    NewDataOption,
+    OutOption,
     RunArgument,
     ScoresOption,
     SetOption,
@@ -68,15 +70,9 @@ eval_app = typer.Typer(
 def train_command(
     config_file: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="configuration")],
     store: StoreOption,
-    out: Annotated[Path, typer.Option("--out", help="folder of the run; resumed if it has begun")],
+    out: OutOption,
     overrides: SetOption = None,
-    new_data: Annotated[
-        bool,
-        typer.Option(
-            "--continue-on-new-data",
-            help="go on with a run although the samples are not those that it began with",
-        ),
-    ] = False,
+    new_data: NewDataOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,9 +82,8 @@ def train_command(
     and the same command goes on.
     """
     from fvlm_data.run.config import load_config
-    from fvlm_data.shards import ObjectCache
     from fvlm_train.config import parse_evaluate_config, parse_train_config
-    from fvlm_train.data.splits import open_split
+    from fvlm_train.data.splits import cache_of, open_split
 
     with one_sentence(), progress_shown() as show:
         with needs_extra("train", "fvlm-train"):
@@ -100,12 +95,7 @@ def train_command(
 
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_train_config(resolved.train)
-        reading = config.reading
-        cache = (
-            ObjectCache(reading.disk_cache, reading.disk_cache_bytes)
-            if reading.disk_cache
-            else None
-        )
+        cache = cache_of(config.reading)
         source = open_split(store, config.split, cache, config.purpose)
         validation = None
         if config.validation.every_steps is not None:

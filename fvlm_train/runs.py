@@ -16,15 +16,15 @@ RUN/curves.html      by the command, as is curves.png
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple, Self, TextIO
 
 import torch
 
-from fvlm_data.errors import ConfigError, InputError
+from fvlm_data.errors import ConfigError
 from fvlm_data.settings import deciding
+from fvlm_train.checkpoint_file import write_checkpoint_file
 from fvlm_train.config import TrainConfig
 from fvlm_train.data.content import differing
 from fvlm_train.model import FVLM
@@ -113,19 +113,7 @@ def save_checkpoint(run: Path, checkpoint: Checkpoint, name: str = CHECKPOINT) -
         "average": checkpoint.average,
         "validated": checkpoint.validated,
     }
-    temporary = run / f"{name}.partial"
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            # before the rename, which must not survive a power cut without the bytes
-            os.fsync(file.fileno())
-        temporary.replace(run / name)
-    except OSError as error:
-        raise InputError(
-            f"run {run}: {name} cannot be written ({error.strerror or error}); "
-            "the one before is kept, and the same command goes on from it"
-        ) from error
+    write_checkpoint_file(run, name, content)
 
 
 def load_checkpoint(run: Path) -> Checkpoint | None:

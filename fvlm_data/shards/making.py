@@ -232,19 +232,7 @@ def _row(
         return None
     texts = [by_anatomy[anatomy] for anatomy in anatomies]
     return schemas.Sample(
-        sample_id=known.sample_id,
-        patient_id=known.patient_id,
-        study_id=known.study_id,
-        volume_id=known.volume_id,
-        split=known.split,
-        # the place follows once the shard is written
-        shard="",
-        index=0,
-        offset_z=0,
-        shape_zyx=tuple(prepared.image_zyx.shape),
-        spacing_mm=prepared.spacing_mm,
-        affine_ras=tuple(prepared.affine_ras.ravel().tolist()),
-        content_sha256=array_sha256(prepared.image_zyx, prepared.label_zyx),
+        **common_columns(known, prepared),
         anatomies=tuple(anatomies),
         states=tuple(row["state"] for row in texts),
         signatures=tuple(row["signature"] for row in texts),
@@ -252,8 +240,29 @@ def _row(
         labels=tuple(tuple(row["labels"]) for row in texts),
         texts=tuple(row["text"] for row in texts),
         boxes=tuple(prepared.boxes[anatomy] for anatomy in anatomies),
-        **{name: known.volume[name] for name in inputs.DEMOGRAPHICS},
     )
+
+
+def common_columns(known: SampleInputs, prepared: PreparedSample) -> dict[str, Any]:
+    """Columns of a sample's row that do not depend on what is known of it beside its image.
+
+    Its place follows once the shard is written.
+    """
+    return {
+        "sample_id": known.sample_id,
+        "patient_id": known.patient_id,
+        "study_id": known.study_id,
+        "volume_id": known.volume_id,
+        "split": known.split,
+        "shard": "",
+        "index": 0,
+        "offset_z": 0,
+        "shape_zyx": tuple(prepared.image_zyx.shape),
+        "spacing_mm": prepared.spacing_mm,
+        "affine_ras": tuple(prepared.affine_ras.ravel().tolist()),
+        "content_sha256": array_sha256(prepared.image_zyx, prepared.label_zyx),
+        **{name: known.volume[name] for name in inputs.DEMOGRAPHICS},
+    }
 
 
 def _distrusted(known: SampleInputs) -> str:

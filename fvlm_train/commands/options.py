@@ -13,6 +13,8 @@ __all__ = [
     "ConfigOption",
     "JsonOption",
     "LabelsOption",
+    "NewDataOption",
+    "OutOption",
     "RunArgument",
     "ScoresOption",
     "SetOption",
@@ -36,3 +38,13 @@ ScoresOption = Annotated[
     Path | None, typer.Option("--out", help="scores as Parquet; default in RUN")
 ]
 VaultOption = Annotated[Path | None, typer.Option("--vault", help="folder of the store's vault")]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="folder of the run; resumed if it has begun")
+]
+NewDataOption = Annotated[
+    bool,
+    typer.Option(
+        "--continue-on-new-data",
+        help="go on with a run although the samples are not those that it began with",
+    ),
+]

@@ -11,7 +11,13 @@ import typer
 from fvlm_data.cli.console import one_sentence, print_json_line, print_line, progress_shown
 from fvlm_data.cli.dry import DryRunOption, Intent, print_intent
 from fvlm_data.extras import needs_extra
-from fvlm_train.commands.options import JsonOption, SetOption, StoreOption
+from fvlm_train.commands.options import (
+    JsonOption,
+    NewDataOption,
+    OutOption,
+    SetOption,
+    StoreOption,
+)
 
 if TYPE_CHECKING:
     from fvlm_data.shards.stream import ShardStream
@@ -24,15 +30,9 @@ SIGNAL_STATUS = 128
 def pretrain_command(
     config_file: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="configuration")],
     store: StoreOption,
-    out: Annotated[Path, typer.Option("--out", help="folder of the run; resumed if it has begun")],
+    out: OutOption,
     overrides: SetOption = None,
-    new_data: Annotated[
-        bool,
-        typer.Option(
-            "--continue-on-new-data",
-            help="go on with a run although the samples are not those that it began with",
-        ),
-    ] = False,
+    new_data: NewDataOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,10 +42,10 @@ def pretrain_command(
     step in progress, saved.
     """
     from fvlm_data.run.config import load_config
-    from fvlm_data.shards import ObjectCache
     from fvlm_data.shards.sets import LABELLED, UNLABELLED
     from fvlm_data.shards.stream import ShardStream
     from fvlm_train.config import parse_train_config
+    from fvlm_train.data.splits import cache_of
 
     with one_sentence(), progress_shown() as show:
         with needs_extra("train", "fvlm-pretrain"):
@@ -53,12 +53,7 @@ def pretrain_command(
             from fvlm_train.pretrain.state import check_resumable, load
         resolved = load_config(config_file, overrides or (), {"store": store})
         config = parse_train_config(resolved.train)
-        reading = config.reading
-        cache = (
-            ObjectCache(reading.disk_cache, reading.disk_cache_bytes)
-            if reading.disk_cache
-            else None
-        )
+        cache = cache_of(config.reading)
         of = UNLABELLED if config.pretrain.samples == "unlabelled" else LABELLED
         stream = ShardStream(store, config.split, of, cache, config.purpose)
         if dry_run:

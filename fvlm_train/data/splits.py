@@ -11,6 +11,14 @@ from schemas.splits import SPLITS
 
 if TYPE_CHECKING:
     from fvlm_data.shards import ObjectCache, ShardDataset
+    from fvlm_train.config.data import ReadingConfig
+
+
+def cache_of(reading: ReadingConfig) -> ObjectCache | None:
+    """The folder of remote objects that the settings name; None without one."""
+    if not reading.disk_cache:
+        return None
+    return fvlm_data.shards.ObjectCache(reading.disk_cache, reading.disk_cache_bytes)
 
 
 def open_split(

@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from fvlm_data.errors import ConfigError, InputError
+from fvlm_train.checkpoint_file import read_checkpoint_file
 from fvlm_train.config import parse_train_config
 
 if TYPE_CHECKING:
@@ -90,19 +89,7 @@ def checkpoint_content(run: Path, name: str = CHECKPOINT) -> dict[str, Any] | No
     Raises:
         InputError: the file is damaged or of another version.
     """
-    path = run / name
-    if not path.is_file():
-        return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and torch raise many kinds
-        raise InputError(
-            f"run {run}: {name} cannot be read ({type(error).__name__}); expected a "
-            "checkpoint of fvlm-train; remove it to train anew"
-        ) from error
-    if not isinstance(content, dict) or content.get("version") not in READABLE:
-        raise InputError(f"run {run}: {name} is not of version {VERSION}; train anew")
-    return content
+    return read_checkpoint_file(run, name, READABLE, "fvlm-train")
 
 
 def checkpoint_config(run: Path, content: dict[str, Any]) -> TrainConfig:

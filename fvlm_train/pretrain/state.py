@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from fvlm_data.errors import ConfigError, InputError
 from fvlm_data.settings import deciding
+from fvlm_train.checkpoint_file import (
+    not_written,
+    read_checkpoint_file,
+    write_checkpoint_file,
+)
 from fvlm_train.pretrain.stream import Position
 
 if TYPE_CHECKING:
@@ -77,23 +79,14 @@ def save(run: Path, saved: Saved, encoder: dict[str, Any]) -> None:
         "position": tuple(saved.position),
         "shards": saved.shards,
     }
+    plain = {name: weight.detach().cpu().contiguous() for name, weight in encoder.items()}
     try:
-        plain = {name: weight.detach().cpu().contiguous() for name, weight in encoder.items()}
         weights = run / f"{ENCODER}.partial"
         save_file(plain, weights)
         weights.replace(run / ENCODER)
-        temporary = run / f"{CHECKPOINT}.partial"
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            # before the rename, which must not survive a power cut without the bytes
-            os.fsync(file.fileno())
-        temporary.replace(run / CHECKPOINT)
     except OSError as error:
-        raise InputError(
-            f"run {run}: {CHECKPOINT} cannot be written ({error.strerror or error}); the one "
-            "before is kept, and the same command goes on from it"
-        ) from error
+        raise not_written(run, ENCODER, error) from error
+    write_checkpoint_file(run, CHECKPOINT, content)
 
 
 def load(run: Path) -> Saved | None:
@@ -102,18 +95,9 @@ def load(run: Path) -> Saved | None:
     Raises:
         InputError: the file is damaged or of another version.
     """
-    path = run / CHECKPOINT
-    if not path.is_file():
+    content = read_checkpoint_file(run, CHECKPOINT, (VERSION,), "fvlm-pretrain")
+    if content is None:
         return None
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and torch raise many kinds
-        raise InputError(
-            f"run {run}: {CHECKPOINT} cannot be read ({type(error).__name__}); remove it to train "
-            "anew"
-        ) from error
-    if not isinstance(content, dict) or content.get("version") != VERSION:
-        raise InputError(f"run {run}: {CHECKPOINT} is not of version {VERSION}; train anew")
     try:
         return Saved(
             step=content["step"],

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fvlm_data.hashing import array_sha256
-from fvlm_data.shards.inputs import DEMOGRAPHICS
 from fvlm_data.shards.making import (
     MadeSample,
+    common_columns,
     excluded,
     face_left,
     label_file,
@@ -99,20 +98,4 @@ def _sampled(
 
 
 def _row(known: SampleInputs, prepared: PreparedSample) -> UnlabelledSample:
-    return UnlabelledSample(
-        sample_id=known.sample_id,
-        patient_id=known.patient_id,
-        study_id=known.study_id,
-        volume_id=known.volume_id,
-        split=known.split,
-        # the place follows once the shard is written
-        shard="",
-        index=0,
-        offset_z=0,
-        shape_zyx=tuple(prepared.image_zyx.shape),
-        spacing_mm=prepared.spacing_mm,
-        affine_ras=tuple(prepared.affine_ras.ravel().tolist()),
-        content_sha256=array_sha256(prepared.image_zyx, prepared.label_zyx),
-        modality="CT",
-        **{name: known.volume[name] for name in DEMOGRAPHICS},
-    )
+    return UnlabelledSample(**common_columns(known, prepared), modality="CT")
