@@ -86,7 +86,7 @@ def below_air(datasets: list[Dataset]) -> None:
 
 
 changed("signed and unsigned slices", signs)
-changed("signed values said to be unsigned", below_air, fault("values_wrapped"))
+changed("signed values said to be unsigned", below_air, fault("hu_out_of_range"))
 changed("an intercept with decimals", setting(RescaleIntercept="-1024.4"))
 changed("slope -1", setting(RescaleSlope=-1, RescaleIntercept=1024), fault("rescaling_forgotten"))
 changed("byte-swapped", each(lambda one: setattr(
