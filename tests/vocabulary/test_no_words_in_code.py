@@ -24,10 +24,11 @@ VOCABULARIES = tuple(map(Vocabulary.load, languages()))
 
 FUNCTIONS = {"compile", "search", "match", "fullmatch", "findall", "finditer", "split", "sub"}
 IDS = {
-    "absent", "excluded", "left", "none", "present", "reports", "resolved", "right", "segment",
-    "status", "uncertain",
+    "absent", "change", "excluded", "finding", "findings", "left", "none", "other", "present",
+    "reports", "resolved", "right", "segment", "status", "uncertain",
 }  # fmt: skip
-"""Statuses, sides, changes, policies, tables and columns that are spelt as words of reports are."""
+"""Statuses, sides, changes, sections, policies, tables and columns that are spelt as words of
+reports are."""
 
 MARKUP = {"br", "li", "div", "tr", "nbsp", "par", "https"}
 """Names of tags and marks in patterns, which are formats."""
