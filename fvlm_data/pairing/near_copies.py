@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 LARGEST_DISTANCE_HU = 40
 """Euclidean distance of the means of 64 blocks up to which two volumes show one scan: 5 HU RMS.
 
@@ -38,29 +40,34 @@ def _near() -> str:
     """SQL of the pairs. Comparing all with all would take the square of their number.
 
     Volumes lie in cells by their numbers. Cells are twice as wide as near volumes may differ, so
-    that what is near one lies in one of two cells along each number.
+    that what is near one lies in one of two cells along each number: in one of 16 in all. A cell is
+    told by a hash, since many millions of them are joined; two of one hash are only compared.
     """
     numbers = [f"k{place}" for place in range(len(PLACES))]
     # a little more, else a rounding could part what lies on a border
     reach = [most * 1.001 for _, most in PLACES]
     shown = ", ".join(f"{sql} AS {k}" for k, (sql, _) in zip(numbers, PLACES, strict=True))
-    cells = ", ".join(
-        f"floor({k} / {2 * r})::INT AS cell_{k}" for k, r in zip(numbers, reach, strict=True)
+    own = [f"floor({k} / {2 * r})::INT" for k, r in zip(numbers, reach, strict=True)]
+    sides = ", ".join(
+        f"floor(({k} {sign} {r}) / {2 * r})::INT AS {side}_{k}"
+        for k, r in zip(numbers, reach, strict=True)
+        for sign, side in (("-", "low"), ("+", "high"))
     )
-    around, last = "", "prints"
-    # a step each: all in one SELECT would unnest side by side, not in all combinations
-    for k, r in zip(numbers, reach, strict=True):
-        sides = f"[floor(({k} - {r}) / {2 * r}), floor(({k} + {r}) / {2 * r})]"
-        around += f", by_{k} AS (SELECT *, unnest({sides})::INT AS cell_{k} FROM {last})"
-        last = f"by_{k}"
-    same_cell = " AND ".join(f"a.cell_{k} = b.cell_{k}" for k in numbers)
+    cells = ", ".join(
+        f"hash({', '.join(f'{side}_{k}' for side, k in zip(chosen, numbers, strict=True))})"
+        for chosen in product(("low", "high"), repeat=len(numbers))
+    )
+    near = " AND ".join(f"abs(p.{k} - q.{k}) <= {r}" for k, r in zip(numbers, reach, strict=True))
     return f"""
-WITH images AS (
+WITH images AS MATERIALIZED (
     SELECT row_number() OVER () AS n, patient_id, pixels_sha256, block_means_hu
     FROM candidates WHERE block_means_hu IS NOT NULL
-), prints AS (SELECT n, {shown} FROM images), placed AS (SELECT n, {cells} FROM prints){around},
+), prints AS MATERIALIZED (SELECT n, {shown} FROM images),
+placed AS (SELECT n, hash({", ".join(own)}) AS cell FROM prints),
+around AS (SELECT n, unnest([{cells}]) AS cell FROM (SELECT n, {sides} FROM prints)),
 pairs AS (
-    SELECT a.n AS one, b.n AS two FROM placed a JOIN {last} b ON {same_cell} AND a.n < b.n
+    SELECT p.n AS one, q.n AS two FROM placed a JOIN around b ON a.cell = b.cell AND a.n < b.n
+    JOIN prints p ON p.n = a.n JOIN prints q ON q.n = b.n WHERE {near}
 )
 SELECT DISTINCT least(a.patient_id, b.patient_id) AS first,
     greatest(a.patient_id, b.patient_id) AS other
