@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -32,8 +33,12 @@ import fvlm_data.store.upkeep
 import schemas
 from fvlm_data import open_store
 from fvlm_data.errors import StoreError
+from fvlm_data.identity.vault import Vault
 from fvlm_data.shards.folder import ShardFolder
+from fvlm_data.store import file_sums
+from fvlm_data.store.declared import Context
 from fvlm_data.store.leases import ALONE, alone, at_work
+from fvlm_data.store.planning import pending
 from fvlm_data.store.tables import ITEMS_A_PREDICATE, MARK, Store
 from fvlm_data.store.upkeep import compact_table, erase_history, erase_superseded, join_small_files
 from schemas import Input, Quarantined, Split
@@ -713,6 +718,22 @@ class TestS3Store(StoreSuite):
         for name, found in list(server.buckets["empty"].keys.items()):
             server.put_object(bucket, name.replace("store", root, 1), found.value)
         return Store.open(url)
+
+    def test_plans_keep_sums_of_files_and_use_them(
+        self, store: Store, vault_folder: Path, toy: ModuleType, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr(file_sums, "LARGE_ROWS", 1)
+        context, stage = Context(store, Vault.open(vault_folder), "run"), toy.toy_stage(["i0"])
+        toy.settle_all(context, stage)
+        for times in (1, 2):
+            # as another process sees it, which has fetched nothing yet
+            again = replace(context, store=Store.open(store.url), checked={})
+            assert pending(again, stage).nothing, times
+            assert len(store.files(file_sums.FOLDER)) == 3  # splits, volume_checks, files
+        store.replace("splits", ["i0"], [split("i0", "test")])
+        assert pending(replace(context, checked={}), stage).mended == ("i0",)
+        file_sums.drop_sums(store)
+        assert store.files(file_sums.FOLDER) == []
 
     def test_location_is_a_url(self, store: Store, url: str):
         assert store.local_root is None
