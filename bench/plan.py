@@ -84,7 +84,7 @@ def _run(way: str, folder: Path) -> dict[str, Any]:
         if way == "status":
             due += outlook(context, stage).due
         elif way in ("all", stage.name.split(":")[0]):
-            work = pending(context, stage, stages)
+            work = pending(context, stage, stages, mend=True)
             due += sum(len(batch) for batch in work.batches) + work.held + len(work.obsolete)
     if way == "status":
         from fvlm_data.run.records import Summary, tally

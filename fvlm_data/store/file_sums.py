@@ -57,10 +57,9 @@ def with_sums(
     tables: Collection[str],
     work: Callable[[Sums], Done],
     *,
-    keep: bool = False,
     mend: bool = False,
 ) -> Done:
-    """`queries.with_readable_tables` of a plan, that uses sums and, with `keep`, adds new ones.
+    """`queries.with_readable_tables` of a plan that uses sums and, with `mend`, keeps new ones.
 
     Where something cannot be read it is done again without them.
 
@@ -72,7 +71,7 @@ def with_sums(
     def remembered(
         connection: duckdb.DuckDBPyConnection, files: Mapping[str, Collection[Part]]
     ) -> SumsOf:
-        return FileSums(store, connection, files, keep=keep).of
+        return FileSums(store, connection, files, keep=mend).of
 
     def done() -> Done:
         try:
@@ -82,7 +81,7 @@ def with_sums(
         except UNREADABLE as error:
             if lacks_memory(error):
                 raise
-            if keep:
+            if mend:
                 drop_sums(store)
             return work(lambda connection, files: in_views)
 

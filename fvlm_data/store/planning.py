@@ -71,7 +71,8 @@ def pending(
     """Compare what the stage's items are made from now with the ledger.
 
     `upstream` are the stages whose rows it may read: items that rest on damaged rows are held
-    back. With `mend`, table files that cannot be read are taken out first.
+    back. With `mend`, table files that cannot be read are taken out first, and sums of others kept;
+    without it, nothing is written.
 
     Raises:
         StoreError: a table is missing or damaged.
@@ -85,7 +86,7 @@ def pending(
         finally:
             connection.close()
 
-    return with_sums(context, _tables(stage, upstream), work, keep=True, mend=mend)
+    return with_sums(context, _tables(stage, upstream), work, mend=mend)
 
 
 @dataclass(frozen=True, slots=True)

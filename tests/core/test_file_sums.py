@@ -48,6 +48,12 @@ def stage() -> Stage:
     return replace(toy_stage(ITEMS), reads=READS)
 
 
+def run(context: Context) -> None:
+    """As a run does it: sums are kept by a plan that may mend."""
+    settle_all(context, stage())
+    pending(replace(context, checked={}), stage(), mend=True)
+
+
 def link(owner: str, value: str) -> Link:
     return Link(
         owner_kind="series", owner_id=owner, kind="study_uid", value_hash=value, stated_by=owner
@@ -64,7 +70,7 @@ def planned_plainly(context: Context, of: Stage) -> Work:
     kept, aside = (context.store.local_root / name for name in (FOLDER, f".{FOLDER}"))
     if kept.exists():
         kept.rename(aside)
-    found = pending(replace(context, checked={}), of)
+    found = pending(replace(context, checked={}), of, mend=True)
     shutil.rmtree(kept, ignore_errors=True)
     if aside.exists():
         aside.rename(kept)
@@ -110,7 +116,7 @@ def apply(context: Context, change: Sequence[Any]) -> None:
             for table in ("links", "waiting", "splits", "ledger"):
                 compact_table(context.store, table, keep_hours=0)
         case ("settle",):
-            settle_all(context, stage())
+            run(context)
 
 
 @given(changes)
@@ -121,19 +127,18 @@ def test_plans_find_the_same_whatever_has_changed_since_sums_were_kept(
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(shutil.copytree(empty_store, Path(folder, "store")))
         context = Context(store, Vault.open(Path(folder, "vault")), "run")
-        settle_all(context, stage())
+        run(context)
         for change in (("links", "i1", ["x"]), ("waiting", "x", ["mask run"]), *made):
             apply(context, change)
             again = replace(context, checked={})
-            assert pending(again, stage()) == planned_plainly(context, stage())
+            assert pending(again, stage(), mend=True) == planned_plainly(context, stage())
 
 
 def test_a_second_plan_hashes_no_row_of_a_known_file(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ):
     context.store.replace("links", ["i1"], [link("i1", "x")])
-    settle_all(context, stage())
-    settle_all(context, stage())
+    run(context)
     before = kept(context)
     hashed: list[str] = []
     scanned = Store.scan_files
@@ -151,41 +156,41 @@ def test_a_second_plan_hashes_no_row_of_a_known_file(
 
     monkeypatch.setattr(Store, "scan_files", noted)
     monkeypatch.setattr(file_sums, "FileSums", Hashing)
-    assert pending(replace(context, checked={}), stage()).nothing
+    assert pending(replace(context, checked={}), stage(), mend=True).nothing
     assert kept(context) == before != []
 
 
 def test_a_look_keeps_nothing(context: Context):
-    settle_all(context, stage())
+    run(context)
     drop_sums(context.store)
     assert outlook(context, stage()) == Outlook(settled=5, due=0)
+    assert pending(context, stage()).nothing
     assert kept(context) == []
 
 
 def test_sums_of_files_out_of_use_go(context: Context):
     for value in "xyz":
         context.store.replace("links", ["i1"], [link("i1", value)])
-        settle_all(context, stage())
+        run(context)
     of_links = [path for path in kept(context) if "/links/" in path]
     assert len(of_links) == 1  # one read of links, one file
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 cut"])
 def test_sums_that_cannot_be_read_cost_a_plan_only(context: Context, content: bytes):
-    settle_all(context, stage())
-    settle_all(context, stage())
+    run(context)
     for path in kept(context):
         context.store.write_bytes(path, content)
     assert outlook(context, stage()) == Outlook(settled=5, due=0)
-    assert pending(replace(context, checked={}), stage()).nothing
-    assert pending(replace(context, checked={}), stage()).nothing
+    assert pending(replace(context, checked={}), stage(), mend=True).nothing
+    assert pending(replace(context, checked={}), stage(), mend=True).nothing
     assert all(context.store.read_bytes(path) != content for path in kept(context))
 
 
 def test_sums_that_another_run_removes_stop_no_plan(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ):
-    settle_all(context, stage())
+    run(context)
     listed = file_sums.FileSums.of
 
     def removed(sums: file_sums.FileSums, counted: Any) -> str:
@@ -194,7 +199,7 @@ def test_sums_that_another_run_removes_stop_no_plan(
         return query
 
     monkeypatch.setattr(file_sums.FileSums, "of", removed)
-    assert pending(replace(context, checked={}), stage()).nothing
+    assert pending(replace(context, checked={}), stage(), mend=True).nothing
 
 
 def file_of(context: Context, table: str) -> Path:
@@ -204,33 +209,32 @@ def file_of(context: Context, table: str) -> Path:
 
 
 def test_a_file_that_was_exchanged_in_place_is_hashed_again(context: Context):
-    settle_all(context, stage())
+    run(context)
     compact_table(context.store, "splits", keep_hours=0)
-    settle_all(context, stage())
+    run(context)
     file = file_of(context, "splits")
     before = file.read_bytes()
     changed = before.replace(b"train", b"trane")
     assert changed != before
     file.write_bytes(changed)
-    assert pending(replace(context, checked={}), stage()).mended
+    assert pending(replace(context, checked={}), stage(), mend=True).mended
 
 
 def test_bytes_that_change_under_the_same_time_are_found_after_verify(context: Context):
-    settle_all(context, stage())
+    run(context)
     compact_table(context.store, "splits", keep_hours=0)
-    settle_all(context, stage())
+    run(context)
     file = file_of(context, "splits")
     told = file.stat()
     file.write_bytes(file.read_bytes().replace(b"train", b"trane"))
     os.utime(file, ns=(told.st_atime_ns, told.st_mtime_ns))
     assert not all(check.passed for check in verify(context.store, [stage()]))
     assert kept(context) == []
-    assert pending(replace(context, checked={}), stage()).mended
+    assert pending(replace(context, checked={}), stage(), mend=True).mended
 
 
 def test_compaction_leaves_no_sums(context: Context):
-    settle_all(context, stage())
-    settle_all(context, stage())
+    run(context)
     assert kept(context)
     compact_store(context, load_config(None, (), {"store": context.store.url}))
     assert kept(context) == []
@@ -238,8 +242,7 @@ def test_compaction_leaves_no_sums(context: Context):
 
 def test_hidden_rows_are_not_added_up(context: Context):
     context.store.replace("links", ["i1"], [link("i1", "x")])
-    settle_all(context, stage())
-    settle_all(context, stage())
+    run(context)
     assert outlook(context, stage()) == Outlook(settled=5, due=0)
     columns = {name: [table.replaced_by] for name, table in schemas.TABLES.items()}
     context.store.hide(["i1"], {**columns, "ledger": ["run_id"]})
