@@ -109,6 +109,7 @@ class FileSums:
         self._files = files
         self._keep = keep
         self._stamps: dict[str, dict[str, str]] = {}
+        self._there: dict[str, set[str]] = {}
 
     def of(self, counted: Counted) -> str:
         """SQL of columns value, n, low, high; a value may have several rows, which add up.
@@ -156,8 +157,12 @@ class FileSums:
         return content_key(place, self._stamps[table].get(place, ""))[:NAME_DIGITS]
 
     def _kept(self, table: str) -> set[str]:
-        prefix = len(f"{FOLDER}/{table}/")
-        return {path[prefix:] for path in self._store.files(f"{FOLDER}/{table}")}
+        """Names of the sums of a table's files; listed once: a request on object storage."""
+        if table not in self._there:
+            prefix = len(f"{FOLDER}/{table}/")
+            paths = self._store.files(f"{FOLDER}/{table}")
+            self._there[table] = {path[prefix:] for path in paths}
+        return self._there[table]
 
     def _tidy(self, counted: Counted, named: Collection[str]) -> None:
         """Remove sums of the same kind over files that are no longer those of the table."""
@@ -165,6 +170,7 @@ class FileSums:
         for name in self._kept(counted.table) - set(named):
             if name.startswith(recipe):
                 self._store.remove(f"{FOLDER}/{counted.table}/{name}")
+                self._there[counted.table].discard(name)
 
     def _remember(self, counted: Counted, name: str, part: Part) -> None:
         query = counted.sums_of(f"({self._store.scan_files(counted.table, [part])})")
@@ -174,6 +180,7 @@ class FileSums:
                 f"COPY (SELECT {WRITTEN} FROM ({query})) TO {quoted(str(made))} (FORMAT parquet)"
             )
             self._store.write_bytes(f"{FOLDER}/{counted.table}/{name}", made.read_bytes())
+        self._kept(counted.table).add(name)
 
 
 def drop_sums(store: StoreFiles) -> None:
