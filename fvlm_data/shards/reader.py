@@ -14,12 +14,11 @@ import pyarrow as pa
 
 import schemas
 from fvlm_data.errors import InputError, StoreError
-from fvlm_data.memory import lacks_memory
 from fvlm_data.shards.apart import PATH, read_apart
 from fvlm_data.shards.folder import REMEDY, ShardFolder
+from fvlm_data.shards.index_rows import index_rows, restrictions
 from fvlm_data.shards.opened import open_shard, read_part, sample_of
-from fvlm_data.shards.restricted import PATH as RESTRICTED
-from fvlm_data.shards.restricted import left_out, read_restricted, without
+from fvlm_data.shards.restricted import left_out, without
 from fvlm_data.shards.sample import moved
 from fvlm_data.shards.sets import LABELLED
 from schemas.splits import SPLITS
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from fvlm_data.shards.apart import Apart
     from fvlm_data.shards.objects import ObjectCache
     from fvlm_data.shards.opened import OpenShard
-    from fvlm_data.shards.restricted import Refused
     from fvlm_data.shards.sample import Box, Sample
     from fvlm_data.shards.sets import SampleSet
 
@@ -87,7 +85,7 @@ class ShardDataset:
         rows, self.samples_version = _read_at_one_version(folder, self.store, split)
         self.purpose = purpose
         # after the indexes: who is restricted meanwhile is left out
-        owners = left_out(_read_restricted(folder, self.store), purpose)
+        owners = left_out(restrictions(folder, self.store), purpose)
         self.rows, self.restricted = without(rows, owners)
         self.apart = _read_apart(folder, self.store)
         self._folder: ShardFolder | None = None
@@ -221,16 +219,7 @@ def _read_rows(folder: ShardFolder, store: str, split: str) -> pa.Table:
     tables = [schemas.TABLES[folder.of.table].schema.empty_table()]
     lost: dict[str, set[str]] = {}
     for shard in sorted(listing.indexes):
-        try:
-            table = folder.read_index(split, shard).cast(tables[0].schema)
-            moved = folder.moved(split, listing, shard)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            if lacks_memory(error):  # an ArrowException too
-                raise MemoryError from error
-            raise StoreError(
-                f"store {store}: index of shard {split}/{shard} cannot be read "
-                f"({type(error).__name__}); run `fvlm-data shard` to write it anew"
-            ) from error
+        table, moved = index_rows(folder, store, split, listing, shard)
         ids = table["sample_id"].to_pylist()
         if shard not in listing.groups:
             lost[shard] = set(ids) - moved
@@ -256,14 +245,4 @@ def _read_apart(folder: ShardFolder, store: str) -> Apart:
         raise StoreError(
             f"store {store}: {PATH} cannot be read ({type(error).__name__}); run `fvlm-data shard` "
             "to write it anew"
-        ) from error
-
-
-def _read_restricted(folder: ShardFolder, store: str) -> Refused:
-    try:
-        return read_restricted(folder)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"store {store}: {RESTRICTED} cannot be read ({type(error).__name__}); run `fvlm-data "
-            "shard` to write it anew"
         ) from error

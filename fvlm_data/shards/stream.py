@@ -10,14 +10,11 @@ import operator
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
-import schemas
 from fvlm_data.errors import InputError, StoreError
-from fvlm_data.memory import lacks_memory
 from fvlm_data.shards.folder import REMEDY, ShardFolder
+from fvlm_data.shards.index_rows import index_rows, restrictions
 from fvlm_data.shards.opened import OpenShard, open_shard, read_part, sample_of
-from fvlm_data.shards.restricted import left_out, read_restricted, without
+from fvlm_data.shards.restricted import left_out, without
 from fvlm_data.shards.sample import moved
 from fvlm_data.shards.sets import UNLABELLED
 from schemas.splits import SPLITS
@@ -70,13 +67,7 @@ class ShardStream:
                 "`fvlm-data shard`, which makes them anew"
             )
         self.shards = tuple(sorted(self._listing.indexes))
-        try:
-            self._refused = left_out(read_restricted(folder), purpose)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(
-                f"store {self.store}: restrictions cannot be read ({type(error).__name__}); run "
-                "`fvlm-data shard` to write them anew"
-            ) from error
+        self._refused = left_out(restrictions(folder, self.store), purpose)
         self._folder: ShardFolder | None = None
         self._open: OrderedDict[str, OpenShard] = OrderedDict()
 
@@ -87,17 +78,7 @@ class ShardStream:
             StoreError: the index cannot be read.
         """
         folder = self._opened_folder()
-        try:
-            table = folder.read_index(self.split, shard)
-            table = table.cast(schemas.TABLES[self.of.table].schema)
-            gone = folder.moved(self.split, self._listing, shard)
-        except (OSError, ValueError, pa.ArrowException) as error:
-            if lacks_memory(error):  # an ArrowException too
-                raise MemoryError from error
-            raise StoreError(
-                f"store {self.store}: index of shard {self.split}/{shard} cannot be read "
-                f"({type(error).__name__}); run `fvlm-data shard` to write it anew"
-            ) from error
+        table, gone = index_rows(folder, self.store, self.split, self._listing, shard)
         kept, _ = without(table, self._refused)
         found = [row for row in kept.to_pylist() if row["sample_id"] not in gone]
         return sorted(found, key=lambda row: str(row["sample_id"]))
